@@ -1,0 +1,237 @@
+import { createHash } from 'node:crypto';
+import canonicalize from 'canonicalize';
+import { fromInstant, type Instant } from './clock.ts';
+import type { Home } from './credential.ts';
+import type { Trigger, Window } from './rotation.ts';
+import { REKEY_VERSION } from '../version.ts';
+
+/** Hash that precedes the first record of a chain. */
+export const GENESIS = 'sha256:' + '0'.repeat(64);
+
+/** What happened. The name says whether it is an intent (…-intended) or a fact. */
+export type AuditAction =
+  | 'registration-intended'
+  | 'registered'
+  | 'declaration-changed'
+  | 'rotation-announced'
+  | 'issue-intended'
+  | 'activation-intended'
+  | 'promotion-intended'
+  | 'window-opened'
+  | 'window-waiting'
+  | 'window-extended'
+  | 'window-held'
+  | 'suspension-intended'
+  | 'revocation-intended'
+  | 'retired'
+  | 'kept'
+  | 'rollback-intended'
+  | 'rolled-back'
+  | 'abort-intended'
+  | 'aborted'
+  | 'stuck'
+  | 'emergency-intended'
+  | 'emergency-revoked'
+  | 'emergency-revocation-failed'
+  | 'agents-halted'
+  | 'replacement-intended'
+  | 'replacement-validated'
+  | 'replacement-failed'
+  | 'replaced'
+  | 'agents-resumed';
+
+/**
+ * OCSF Entity Management (class 3004) activities: 2 read … the ones used here are 3 update (rotation), 4 delete
+ * (destroyed), 1 create, 9 disable, 8 enable and 99 other.
+ */
+const ACTIVITY: Partial<Record<AuditAction, number>> = {
+  registered: 1,
+  'window-opened': 3,
+  replaced: 3,
+  'suspension-intended': 9,
+  retired: 9,
+  'rolled-back': 9,
+  aborted: 9,
+  'emergency-revoked': 9,
+};
+
+const SEVERITY: Partial<Record<AuditAction, number>> = {
+  stuck: 4,
+  'window-extended': 3,
+  'window-held': 4,
+  aborted: 3,
+  'rolled-back': 3,
+  'emergency-intended': 4,
+  'emergency-revoked': 4,
+  'emergency-revocation-failed': 5,
+  'replacement-failed': 5,
+};
+
+/** What the engine says of an event; the ledger adds number and chain when it commits. */
+export interface AuditDraft {
+  readonly action: AuditAction;
+  readonly time: Instant;
+  readonly trigger: Trigger;
+  readonly correlationId?: string;
+  readonly oldFingerprint?: string;
+  readonly newFingerprint?: string;
+  readonly oldHandle?: string;
+  readonly newHandle?: string;
+  readonly window?: Window;
+  /** Names of the holders concerned (A1: affected agents). */
+  readonly holders?: readonly string[];
+  /**
+   * A2: `CONFIRMED` only with a provider's status read or a negative authentication; `NOT CONFIRMED` where that was
+   * tried and failed; absent where the event deactivates nothing.
+   */
+  readonly deactivation?: 'CONFIRMED' | 'NOT CONFIRMED';
+  /** Evidence and details as JSON text, so that the archive's schema stays fixed. Never material. */
+  readonly evidence?: unknown;
+  readonly incidentId?: string;
+}
+
+/** A committed record: an OCSF 1.9 event plus the chain. Immutable. */
+export interface AuditRecord {
+  readonly class_uid: 3004;
+  readonly category_uid: 3;
+  readonly activity_id: number;
+  readonly type_uid: number;
+  readonly severity_id: number;
+  /** Epoch milliseconds, as OCSF wants it. */
+  readonly time: number;
+  /** The same as RFC 3339, for people and for SQL. */
+  readonly time_dt: Instant;
+  readonly message: AuditAction;
+  readonly metadata: {
+    readonly version: '1.9.0';
+    readonly product: { readonly name: 'Rekey'; readonly vendor_name: 'Rekey'; readonly version: string };
+    readonly correlation_uid: string;
+    readonly sequence: number;
+    readonly tenant_uid: string;
+  };
+  readonly cloud: { readonly provider: 'AWS'; readonly account: { readonly uid: string }; readonly region: string };
+  readonly actor: { readonly user: { readonly uid: string } };
+  readonly entity: {
+    readonly type: 'Credential';
+    readonly uid: string;
+    readonly name: string;
+    readonly data: {
+      readonly trigger: string;
+      readonly reason: string;
+      readonly incident: string;
+      readonly old_fingerprint: string;
+      readonly new_fingerprint: string;
+      readonly old_handle: string;
+      readonly new_handle: string;
+      readonly window_opens: string;
+      readonly window_closes: string;
+      readonly holders: readonly string[];
+      readonly deactivation: string;
+      readonly evidence: string;
+    };
+  };
+  readonly integrity: { readonly algorithm: 'SHA-256'; readonly previous: string; readonly hash: string };
+}
+
+/** The credential whose chain a record joins. */
+export interface ChainHead extends Home {
+  readonly id: string;
+  readonly name: string;
+  readonly seq: number;
+  readonly chain: string;
+}
+
+/** The record that follows `head`, numbered and chained (audit-and-security decisions 1 and 2). */
+export function seal(head: ChainHead, draft: AuditDraft): AuditRecord {
+  const activity = ACTIVITY[draft.action] ?? 99;
+  const open: Omit<AuditRecord, 'integrity'> & { integrity: Omit<AuditRecord['integrity'], 'hash'> } = {
+    class_uid: 3004,
+    category_uid: 3,
+    activity_id: activity,
+    type_uid: 300400 + activity,
+    severity_id: SEVERITY[draft.action] ?? 1,
+    time: fromInstant(draft.time),
+    time_dt: draft.time,
+    message: draft.action,
+    metadata: {
+      version: '1.9.0',
+      product: { name: 'Rekey', vendor_name: 'Rekey', version: REKEY_VERSION },
+      correlation_uid: draft.correlationId ?? '',
+      sequence: head.seq + 1,
+      tenant_uid: head.tenant,
+    },
+    cloud: { provider: 'AWS', account: { uid: head.account }, region: head.region },
+    actor: { user: { uid: draft.trigger.actor } },
+    entity: {
+      type: 'Credential',
+      uid: head.id,
+      name: head.name,
+      data: {
+        trigger: draft.trigger.kind,
+        reason: draft.trigger.reason ?? '',
+        incident: draft.incidentId ?? '',
+        old_fingerprint: draft.oldFingerprint ?? '',
+        new_fingerprint: draft.newFingerprint ?? '',
+        old_handle: draft.oldHandle ?? '',
+        new_handle: draft.newHandle ?? '',
+        window_opens: draft.window?.opensAt ?? '',
+        window_closes: draft.window?.deadline ?? '',
+        holders: draft.holders ?? [],
+        deactivation: draft.deactivation ?? '',
+        evidence: draft.evidence === undefined ? '' : JSON.stringify(draft.evidence),
+      },
+    },
+    integrity: { algorithm: 'SHA-256', previous: head.chain },
+  };
+  return { ...open, integrity: { ...open.integrity, hash: hashOf(open) } };
+}
+
+/** SHA-256 over the RFC 8785 canonical JSON of a record without its own hash. */
+export function hashOf(record: object): string {
+  const { integrity, ...rest } = record as { integrity: { hash?: string } };
+  const { hash: _own, ...open } = integrity;
+  const text = canonicalize({ ...rest, integrity: open });
+  return `sha256:${createHash('sha256').update(text ?? '').digest('hex')}`;
+}
+
+/** What is wrong with a chain, by sequence number; nothing where it is whole. */
+export interface ChainFault {
+  readonly credentialId: string;
+  readonly seq: number;
+  readonly fault: 'gap' | 'duplicate' | 'hash' | 'link';
+}
+
+/**
+ * Checks the records of one credential: numbered without gap from 1, each hash right, each linked to the one before.
+ * Order of input does not matter. The end of a chain can only be checked against the ledger's head: pass it.
+ */
+export function checkChain(records: readonly AuditRecord[], head?: { seq: number; chain: string }): ChainFault[] {
+  const faults: ChainFault[] = [];
+  const sorted = [...records].sort((a, b) => a.metadata.sequence - b.metadata.sequence);
+  let previous = GENESIS;
+  let expected = 1;
+  for (const record of sorted) {
+    const seq = record.metadata.sequence;
+    const credentialId = record.entity.uid;
+    if (seq < expected) {
+      faults.push({ credentialId, seq, fault: 'duplicate' });
+      continue;
+    }
+    for (; expected < seq; expected++) faults.push({ credentialId, seq: expected, fault: 'gap' });
+    if (hashOf(record) !== record.integrity.hash) faults.push({ credentialId, seq, fault: 'hash' });
+    const linked = record.integrity.previous === previous;
+    if (!linked && !faults.some((fault) => fault.seq === seq - 1 && fault.fault === 'gap')) {
+      faults.push({ credentialId, seq, fault: 'link' });
+    }
+    previous = record.integrity.hash;
+    expected = seq + 1;
+  }
+  const credentialId = sorted[0]?.entity.uid ?? '';
+  if (head !== undefined) {
+    for (; expected <= head.seq; expected++) faults.push({ credentialId, seq: expected, fault: 'gap' });
+    if (sorted.length > 0 && expected - 1 === head.seq && previous !== head.chain) {
+      faults.push({ credentialId, seq: head.seq, fault: 'link' });
+    }
+  }
+  return faults;
+}

@@ -1,0 +1,71 @@
+import type { Instant } from './clock.ts';
+import type { Holder, Mode, Policy } from './policy.ts';
+
+/**
+ * Names a credential at its upstream without being secret. Slots are reused (alternating users, two-slot keys), so
+ * the id alone is not enough: the generation tells which use of the slot is meant (hard decision 2).
+ */
+export interface CredentialHandle {
+  readonly id: string;
+  readonly generation: number;
+  /** Request token under which it was issued; makes a lost answer discoverable. */
+  readonly token?: string;
+}
+
+/** A key as the ledger knows it: where it is, which version of the secret carries it, its fingerprint. */
+export interface Key {
+  readonly handle: CredentialHandle;
+  /** Version of the secret, which is the rotation's token. */
+  readonly versionId: string;
+  readonly fingerprint: string;
+  readonly issuedAt: Instant;
+}
+
+/** Where a credential is at home (hard decision 12): one writing region each. */
+export interface Home {
+  readonly tenant: string;
+  readonly account: string;
+  readonly region: string;
+}
+
+export type CredentialStatus =
+  /** Being provisioned; not usable yet. */
+  | 'registering'
+  | 'active'
+  /** Revoked in an emergency and not yet replaced: agents must not work. */
+  | 'halted';
+
+/** The head of a credential in the ledger: state, not intent. */
+export interface Credential extends Home {
+  /** Opaque and never reused. */
+  readonly id: string;
+  readonly name: string;
+  readonly type: string;
+  readonly provider: string;
+  readonly secretName: string;
+  /** Known once the secret exists. */
+  readonly secretArn?: string;
+  /** As the provider's `target` returns it; not secret. */
+  readonly target: unknown;
+  /** Name or ARN of the secret with the administrative credential. */
+  readonly adminSecret: string;
+  readonly policy: Policy;
+  readonly mode: Mode;
+  readonly holders: readonly Holder[];
+  readonly status: CredentialStatus;
+  /** What agents read as AWSCURRENT. */
+  readonly current?: Key;
+  /** Generations ever handed out. */
+  readonly generation: number;
+  /** The one rotation that is not yet over. */
+  readonly activeRotation?: string;
+  /** Raised by an emergency; a write of an older epoch is refused (hard decision 3). */
+  readonly epoch: number;
+  /** Raised by every commit: the optimistic lock that serialises everything per credential. */
+  readonly version: number;
+  /** Number and hash of the newest audit record. */
+  readonly seq: number;
+  readonly chain: string;
+  readonly registeredAt: Instant;
+  readonly updatedAt: Instant;
+}

@@ -1,0 +1,25 @@
+import type { Instant } from './clock.ts';
+
+/** Evidence of use of a credential at its source (hard decision 8). `unknown` never equals "unused". */
+export type Usage =
+  | {
+      /** Last use that the source shows; null where it shows none. */
+      readonly lastSeen: Instant | null;
+      readonly observedAt: Instant;
+      /** How far the source's view may run behind, in seconds. Unseen means quiet for longer than this. */
+      readonly lagSeconds: number;
+      /** Open sessions at the source, where it has such a notion. */
+      readonly sessions?: number;
+    }
+  | 'unknown';
+
+/** Evidence that a credential no longer works (A2: "confirmation that the old one was deactivated"). */
+export interface Deactivation {
+  readonly confirmed: boolean;
+  readonly method: 'status-read' | 'negative-authentication';
+  readonly observedAt: Instant;
+  /** What was seen, in words; never material. */
+  readonly detail: string;
+  /** Sessions that were terminated, where the source has such a notion. */
+  readonly sessionsEnded?: number;
+}

@@ -1,0 +1,201 @@
+import { RekeyError } from './errors.ts';
+
+/** Whether Rekey may rotate at all, and whether it ends the old credential (design: users' seats). */
+export type Mode = 'observe' | 'overlap' | 'enforce';
+
+/** Somebody who uses the credential, and by what kind of proof Rekey knows that they have moved. */
+export interface Holder {
+  readonly kind: 'polling';
+  readonly name: string;
+  /** Longest time, in seconds, that the holder may keep a value after it has changed. */
+  readonly ttlSeconds: number;
+}
+
+/** What happens when the deadline of a window passes and somebody still uses the old credential. */
+export type AtDeadline = 'extend' | 'revoke';
+
+/** An exception from a type's maximum, with an end (requirements: frequency follows sensitivity). */
+export interface PolicyException {
+  readonly reason: string;
+  /** Date (YYYY-MM-DD) after which the exception no longer counts. */
+  readonly expires: string;
+}
+
+/** All durations in seconds. */
+export interface Policy {
+  readonly intervalSeconds: number;
+  readonly windowSeconds: number;
+  /** The window's deadline; the window closes earlier once the proof is complete. */
+  readonly deadlineSeconds: number;
+  /** How far `extend` may go beyond the opening of the window. */
+  readonly capSeconds: number;
+  /** Between suspension (reversible) and revocation (final). */
+  readonly soakSeconds: number;
+  readonly announceSeconds: number;
+  readonly atDeadline: AtDeadline;
+  readonly access: 'read' | 'write';
+  readonly sensitivity: 'normal' | 'sensitive';
+  readonly exception?: PolicyException;
+}
+
+/** Bounds for one credential type, in seconds. */
+export interface TypeBounds {
+  readonly maxIntervalSeconds: (access: Policy['access'], sensitivity: Policy['sensitivity']) => number;
+  readonly window: { readonly min: number; readonly max: number; readonly default: number };
+}
+
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** Maxima of C4 (30 days; 7 days for agents that write to sensitive tables) and of Z2 (15 minutes to 4 hours). */
+const BOUNDS: Readonly<Record<string, TypeBounds>> = {
+  database: {
+    maxIntervalSeconds: (access, sensitivity) =>
+      access === 'write' && sensitivity === 'sensitive' ? 7 * DAY : 30 * DAY,
+    window: { min: 15 * MINUTE, max: 4 * HOUR, default: 30 * MINUTE },
+  },
+};
+
+/**
+ * Only the local stage sets this: it divides the lower bounds of windows, so that a demo ends in minutes. The
+ * settings of AWS stages refuse it; no decision depends on it otherwise.
+ */
+export interface PolicyLimits {
+  /** Smallest window in seconds where shorter than the type's own minimum. */
+  readonly minWindowSeconds?: number;
+}
+
+/** Bounds of `type`; ERR_DECLARATION where the type is unknown. */
+export function boundsOf(type: string): TypeBounds {
+  const bounds = BOUNDS[type];
+  if (bounds === undefined) {
+    throw new RekeyError('ERR_DECLARATION', `unknown credential type "${type}"`, {
+      field: 'type',
+      remedy: `use one of: ${Object.keys(BOUNDS).join(', ')}`,
+    });
+  }
+  return bounds;
+}
+
+/** What a declaration may say; everything else has a default. Seconds throughout. */
+export interface PolicyInput {
+  readonly intervalSeconds?: number | undefined;
+  readonly windowSeconds?: number | undefined;
+  readonly deadlineSeconds?: number | undefined;
+  readonly capSeconds?: number | undefined;
+  readonly soakSeconds?: number | undefined;
+  readonly announceSeconds?: number | undefined;
+  readonly atDeadline?: AtDeadline | undefined;
+  readonly access?: Policy['access'] | undefined;
+  readonly sensitivity?: Policy['sensitivity'] | undefined;
+  readonly exception?: PolicyException | undefined;
+}
+
+/**
+ * The smallest window that covers every holder: twice the longest TTL (Z2: a 15-minute TTL takes 30 minutes, a
+ * 1-hour TTL two hours).
+ */
+export function requiredWindowSeconds(holders: readonly Holder[]): number {
+  return 2 * Math.max(0, ...holders.map((holder) => holder.ttlSeconds));
+}
+
+/**
+ * Completes and checks a policy.
+ * @throws RekeyError ERR_POLICY (looser than the type's maximum without a valid exception, or times that contradict
+ * each other) or ERR_WINDOW_TOO_SHORT (Z2), with the field at fault.
+ */
+export function resolvePolicy(
+  type: string,
+  input: PolicyInput,
+  holders: readonly Holder[],
+  now: number,
+  limits: PolicyLimits = {},
+): Policy {
+  const bounds = boundsOf(type);
+  const access = input.access ?? 'write';
+  const sensitivity = input.sensitivity ?? 'normal';
+  const maxInterval = bounds.maxIntervalSeconds(access, sensitivity);
+  const required = requiredWindowSeconds(holders);
+  const minWindow = limits.minWindowSeconds ?? bounds.window.min;
+  const windowSeconds =
+    input.windowSeconds ?? Math.min(bounds.window.max, Math.max(bounds.window.default, required));
+  const deadlineSeconds = input.deadlineSeconds ?? Math.max(2 * windowSeconds, windowSeconds + 5 * MINUTE);
+  const policy: Policy = {
+    intervalSeconds: input.intervalSeconds ?? maxInterval,
+    windowSeconds,
+    deadlineSeconds,
+    capSeconds: input.capSeconds ?? Math.max(deadlineSeconds, 4 * HOUR),
+    soakSeconds: input.soakSeconds ?? 5 * MINUTE,
+    announceSeconds: input.announceSeconds ?? 0,
+    atDeadline: input.atDeadline ?? 'extend',
+    access,
+    sensitivity,
+    ...(input.exception === undefined ? {} : { exception: input.exception }),
+  };
+  assertInterval(policy, maxInterval, now);
+  assertWindow(policy, required, minWindow, bounds.window.max);
+  assertOrder(policy);
+  return policy;
+}
+
+function assertInterval(policy: Policy, maxInterval: number, now: number): void {
+  if (policy.intervalSeconds <= maxInterval) return;
+  const valid =
+    policy.exception !== undefined && Date.parse(`${policy.exception.expires}T23:59:59.999Z`) >= now;
+  if (valid) return;
+  throw new RekeyError(
+    'ERR_POLICY',
+    policy.exception === undefined
+      ? `an interval of ${days(policy.intervalSeconds)} is longer than this type's maximum of ${days(maxInterval)}`
+      : `the exception for the interval expired on ${policy.exception.expires}`,
+    {
+      field: policy.exception === undefined ? 'policy.interval' : 'policy.exception.expires',
+      remedy: `set an interval of at most ${days(maxInterval)}, or record policy.exception with a reason and a date still to come`,
+    },
+  );
+}
+
+function assertWindow(policy: Policy, required: number, min: number, max: number): void {
+  if (policy.windowSeconds < required) {
+    throw new RekeyError(
+      'ERR_WINDOW_TOO_SHORT',
+      `a window of ${policy.windowSeconds} s is too short for a holder that keeps a value for ${required / 2} s`,
+      {
+        field: 'policy.window',
+        remedy: `use a window of at least ${required} s (twice the longest TTL), or shorten that holder's ttl`,
+      },
+    );
+  }
+  if (policy.windowSeconds < min || policy.windowSeconds > max) {
+    throw new RekeyError('ERR_POLICY', `a window of ${policy.windowSeconds} s is outside ${min} to ${max} s`, {
+      field: 'policy.window',
+      remedy: `use a window between ${min} and ${max} s; where a holder's TTL needs more, shorten the TTL`,
+    });
+  }
+}
+
+function assertOrder(policy: Policy): void {
+  const fail = (field: string, message: string, remedy: string): never => {
+    throw new RekeyError('ERR_POLICY', message, { field, remedy });
+  };
+  if (policy.deadlineSeconds < policy.windowSeconds) {
+    fail('policy.deadline', 'the deadline comes before the end of the window', 'raise policy.deadline');
+  }
+  if (policy.capSeconds < policy.deadlineSeconds) {
+    fail('policy.cap', 'the cap of an extension comes before the deadline', 'raise policy.cap');
+  }
+  // Hard decision 10: otherwise the next rotation would fall due before this one can have ended.
+  const longest = policy.announceSeconds + policy.capSeconds + policy.soakSeconds;
+  if (policy.intervalSeconds <= longest) {
+    fail(
+      'policy.interval',
+      `the interval (${policy.intervalSeconds} s) must exceed announcement + cap + soak (${longest} s)`,
+      'lengthen policy.interval or shorten policy.cap',
+    );
+  }
+}
+
+function days(seconds: number): string {
+  return `${Number((seconds / DAY).toFixed(2))} days`;
+}

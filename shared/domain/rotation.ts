@@ -1,0 +1,133 @@
+import type { Instant } from './clock.ts';
+import type { Key } from './credential.ts';
+import { RekeyError } from './errors.ts';
+
+/**
+ * The life of one rotation (design: "A rotation"). Every arrow that is taken is an audit record; the phases that
+ * end in `-ing` are intents, recorded before their side effect.
+ */
+export type Phase =
+  | 'announced'
+  | 'issuing'
+  | 'activating'
+  | 'promoting'
+  /** Old and new both work; holders move. */
+  | 'window'
+  /** The loser is suspended (reversible) and soaks. */
+  | 'suspending'
+  /** The point of no return. */
+  | 'revoking'
+  | 'completed'
+  /** Never became current; nothing of it is left. */
+  | 'aborting'
+  | 'aborted'
+  /** Was current; holders move back to the old one, then the new one is revoked. */
+  | 'rolling-back'
+  | 'rolled-back'
+  /** An emergency took over. */
+  | 'preempted';
+
+const NEXT: Readonly<Record<Phase, readonly Phase[]>> = {
+  announced: ['issuing', 'aborting', 'preempted'],
+  issuing: ['activating', 'aborting', 'preempted'],
+  activating: ['promoting', 'aborting', 'preempted'],
+  // A promotion whose answer was lost may have happened: it is rolled back rather than aborted (labels decide).
+  promoting: ['window', 'aborting', 'rolling-back', 'preempted'],
+  window: ['suspending', 'revoking', 'rolling-back', 'completed', 'preempted'],
+  suspending: ['revoking', 'rolling-back', 'preempted'],
+  revoking: ['completed', 'rolled-back', 'preempted'],
+  'rolling-back': ['suspending', 'revoking', 'preempted'],
+  aborting: ['aborted', 'preempted'],
+  completed: [],
+  aborted: [],
+  'rolled-back': [],
+  preempted: [],
+};
+
+/** Phases after which nothing happens any more. */
+export function isOver(phase: Phase): boolean {
+  return NEXT[phase].length === 0;
+}
+
+/** Who or what asked for a rotation. */
+export interface Trigger {
+  readonly kind: 'operator' | 'planner' | 'vault' | 'emergency';
+  /** ARN of the authenticated caller, or the name of the automation. Never an argument of a command. */
+  readonly actor: string;
+  readonly reason?: string;
+}
+
+/** The acceptance window, as instants. */
+export interface Window {
+  readonly opensAt: Instant;
+  /** Twice the longest TTL has passed. */
+  readonly earliestClose: Instant;
+  readonly deadline: Instant;
+  /** `extend` ends here; from then on only an operator ends the window. */
+  readonly cap: Instant;
+  /** Set once the deadline has passed with the proof incomplete. */
+  readonly overdue?: boolean;
+}
+
+/** A state of the lifecycle machine that waits for a callback. */
+export interface Callback {
+  readonly awaiting: 'rotate' | 'window';
+  readonly taskToken: string;
+}
+
+export interface Rotation {
+  /** The ClientRequestToken, hence also the version of the secret that this rotation makes. */
+  readonly id: string;
+  readonly credentialId: string;
+  readonly phase: Phase;
+  readonly trigger: Trigger;
+  /** Absent where an emergency left nothing to supersede. */
+  readonly old?: Key;
+  readonly next?: Key;
+  /** Epoch of the credential when this began. */
+  readonly epoch: number;
+  /** A tombstoned token is refused by every step, even as AWSCURRENT (hard decision 1). */
+  readonly tombstoned: boolean;
+  readonly window?: Window;
+  /** Timed wake-ups used in this window (hard decision 5). */
+  readonly wakeUps: number;
+  /** Which key dies at the end: the old one, or after a rollback the new one. */
+  readonly loser: 'old' | 'next';
+  readonly callback?: Callback;
+  readonly failure?: { readonly code: string; readonly message: string };
+  /** Set where somebody was paged because this needs a person. */
+  readonly stuck?: boolean;
+  /** When the loser was suspended, hence when its soak began. */
+  readonly suspendedAt?: Instant;
+  readonly startedAt: Instant;
+  readonly updatedAt: Instant;
+}
+
+/**
+ * `rotation` in `phase`.
+ * @throws RekeyError ERR_CONFLICT where that arrow doesn't exist.
+ */
+export function advance(rotation: Rotation, phase: Phase, changes: Partial<Rotation> = {}): Rotation {
+  if (!NEXT[rotation.phase].includes(phase)) {
+    throw new RekeyError('ERR_CONFLICT', `a rotation in phase "${rotation.phase}" can't become "${phase}"`, {
+      remedy: 'read the rotation again; something else has moved it',
+    });
+  }
+  return { ...rotation, ...changes, phase };
+}
+
+/** Drops the callback: it has been answered or is void. */
+export function withoutCallback(rotation: Rotation): Rotation {
+  const { callback: _answered, ...rest } = rotation;
+  return rest;
+}
+
+/** The key that this rotation ends. */
+export function loserOf(rotation: Rotation): Key | undefined {
+  return rotation.loser === 'old' ? rotation.old : rotation.next;
+}
+
+/** Whether the old credential may still be brought back (Z9): not once its revocation was intended. */
+export function canRollBack(rotation: Rotation): boolean {
+  return ['issuing', 'activating', 'promoting', 'window', 'suspending'].includes(rotation.phase) && rotation.loser === 'old';
+}

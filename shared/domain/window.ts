@@ -1,0 +1,93 @@
+import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
+import type { Usage } from './evidence.ts';
+import type { Holder, Mode, Policy } from './policy.ts';
+import type { Window } from './rotation.ts';
+
+/** Timed wake-ups that a window may use before its deadline (hard decision 5: windows don't poll). */
+export const MAX_WAKE_UPS = 3;
+
+/** The window that opens at `opensAt` under `policy` (Z2). */
+export function openWindow(policy: Policy, opensAt: Instant): Window {
+  return {
+    opensAt,
+    earliestClose: plusSeconds(opensAt, policy.windowSeconds),
+    deadline: plusSeconds(opensAt, policy.deadlineSeconds),
+    cap: plusSeconds(opensAt, policy.capSeconds),
+  };
+}
+
+export interface WindowFacts {
+  readonly now: number;
+  readonly window: Window;
+  readonly policy: Policy;
+  readonly mode: Mode;
+  readonly holders: readonly Holder[];
+  /** Use of the loser, read at its source. */
+  readonly usage: Usage;
+  readonly wakeUps: number;
+}
+
+/** What was known when the decision was taken; goes into the audit record. */
+export interface Proof {
+  readonly complete: boolean;
+  readonly usage: Usage;
+  /** Why the proof is incomplete, in words; empty when complete. */
+  readonly missing: readonly string[];
+}
+
+export type WindowDecision =
+  | { readonly kind: 'retire'; readonly proof: Proof; readonly stragglers: boolean }
+  | { readonly kind: 'wait'; readonly until: Instant; readonly proof: Proof }
+  /** Mode `overlap`: the old credential stays alive and the rotation is over. */
+  | { readonly kind: 'keep'; readonly proof: Proof }
+  /** Past the deadline with `extend`: somebody is paged once, the window stays open until the cap. */
+  | { readonly kind: 'extend'; readonly until: Instant; readonly proof: Proof }
+  /** Past the cap, or nothing that Rekey may decide: only an operator ends it. */
+  | { readonly kind: 'hold'; readonly proof: Proof };
+
+/**
+ * Decides what a window does now. Pure: the same facts give the same answer.
+ * Rules: Z1–Z3, P4, hard decisions 5, 8 and 10; a credential without a known holder is unproven, never proven.
+ */
+export function decideWindow(facts: WindowFacts): WindowDecision {
+  const proof = proveMoved(facts);
+  const { now, window } = facts;
+  if (now < fromInstant(window.earliestClose)) return { kind: 'wait', until: window.earliestClose, proof };
+  if (facts.mode !== 'enforce') return { kind: 'keep', proof };
+  if (proof.complete) return { kind: 'retire', proof, stragglers: false };
+  if (now < fromInstant(window.deadline)) {
+    return { kind: 'wait', until: nextWakeUp(facts), proof };
+  }
+  if (facts.policy.atDeadline === 'revoke' && facts.holders.length > 0) {
+    return { kind: 'retire', proof, stragglers: true };
+  }
+  if (now < fromInstant(window.cap)) return { kind: 'extend', until: window.cap, proof };
+  return { kind: 'hold', proof };
+}
+
+function proveMoved({ now, window, holders, usage }: WindowFacts): Proof {
+  const missing: string[] = [];
+  if (holders.length === 0) missing.push('no holder is known: an empty set proves nothing');
+  for (const holder of holders) {
+    if (now < fromInstant(window.opensAt) + holder.ttlSeconds * 1000) {
+      missing.push(`${holder.name} may still keep the old value (ttl ${holder.ttlSeconds} s)`);
+    }
+  }
+  missing.push(...stillUsed(usage));
+  return { complete: missing.length === 0, usage, missing };
+}
+
+function stillUsed(usage: Usage): string[] {
+  if (usage === 'unknown') return ['use at the source is unknown, which is not "unused"'];
+  if ((usage.sessions ?? 0) > 0) return [`${usage.sessions} sessions are still open at the source`];
+  if (usage.lastSeen === null) return [];
+  const quiet = (fromInstant(usage.observedAt) - fromInstant(usage.lastSeen)) / 1000;
+  return quiet > usage.lagSeconds ? [] : [`seen at the source ${Math.round(quiet)} s ago (lag ${usage.lagSeconds} s)`];
+}
+
+/** Spreads the wake-ups that are left over the time to the deadline; the last one is the deadline itself. */
+function nextWakeUp({ now, window, wakeUps }: WindowFacts): Instant {
+  const deadline = fromInstant(window.deadline);
+  const left = Math.max(1, MAX_WAKE_UPS - wakeUps);
+  return toInstant(Math.min(deadline, now + Math.ceil((deadline - now) / left)));
+}

@@ -1,0 +1,60 @@
+import type { AuditDraft, AuditRecord } from '../domain/audit.ts';
+import type { Credential } from '../domain/credential.ts';
+import type { Rotation } from '../domain/rotation.ts';
+
+/** A credential with the rotation that is under way, read consistently. */
+export interface LedgerState {
+  readonly credential: Credential;
+  readonly rotation?: Rotation;
+}
+
+/** One change of state and its audit records, committed together or not at all (outbox). */
+export interface LedgerChange {
+  /** The credential as it was read: its `version` and `epoch` are the fence. */
+  readonly before: Credential;
+  /** The credential as it shall be. `seq`, `chain`, `version` and `updatedAt` are set by the ledger. */
+  readonly after: Credential;
+  readonly rotation?: Rotation;
+  /** At least one; each gets the next number. */
+  readonly records: readonly [AuditDraft, ...AuditDraft[]];
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly next?: string;
+}
+
+/** Durable state of credentials and rotations, with the audit trail. */
+export interface Ledger {
+  /** The credential by its opaque id. */
+  credential(id: string): Promise<Credential | undefined>;
+  /** The credential's id by the name of its declaration, within the tenant. */
+  idByName(name: string): Promise<string | undefined>;
+  /** The credential's id by the ARN or name of its secret. */
+  idBySecret(secret: string): Promise<string | undefined>;
+  rotation(credentialId: string, rotationId: string): Promise<Rotation | undefined>;
+  /** Every rotation of a credential, newest first. */
+  rotations(credentialId: string, limit: number): Promise<readonly Rotation[]>;
+  list(page?: string): Promise<Page<Credential>>;
+  /** Rotations that are not over and were last touched before `before`; by an index, never by a scan. */
+  unfinished(before: string): Promise<readonly { credentialId: string; rotationId: string }[]>;
+
+  /**
+   * Reserves name and secret and writes the first record.
+   * @throws RekeyError ERR_CONFLICT where the name or the secret is taken.
+   */
+  create(credential: Credential, record: AuditDraft): Promise<Credential>;
+  /**
+   * Commits a change in one transaction.
+   * @throws RekeyError ERR_CONFLICT where somebody else was faster (read again and decide again), ERR_PREEMPTED where
+   * an emergency raised the epoch.
+   */
+  commit(change: LedgerChange): Promise<Credential>;
+  /** Gives back what `create` reserved, where nothing came of it. The audit trail stays. */
+  release(credential: Credential): Promise<void>;
+
+  /** Audit records of one credential in order. */
+  records(credentialId: string, fromSeq?: number): AsyncIterable<AuditRecord>;
+  /** Audit records of a calendar month (`YYYY-MM`) over all credentials, by time. */
+  recordsOfMonth(month: string): AsyncIterable<AuditRecord>;
+}

@@ -1,0 +1,42 @@
+import type { Redacted } from '../domain/redacted.ts';
+
+export type Stage = 'AWSCURRENT' | 'AWSPENDING' | 'AWSPREVIOUS';
+
+/** A secret as the vault describes it, without any value. */
+export interface SecretDescription {
+  readonly arn: string;
+  readonly name: string;
+  readonly rotationEnabled: boolean;
+  /** Stages of each labelled version. */
+  readonly versions: Readonly<Record<string, readonly string[]>>;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+/** AWS Secrets Manager, as far as Rekey uses it. Only "resource not found" reads as absent; everything else throws. */
+export interface Vault {
+  describe(secret: string): Promise<SecretDescription | undefined>;
+  /** The text of a version that carries `stage`; undefined where there is no such version or it is still empty. */
+  read(secret: string, select: { versionId?: string; stage?: Stage }): Promise<Redacted<string> | undefined>;
+  /**
+   * Stores a version under `token`.
+   * @returns `exists` where the token already has another text: read it again and use that (traps).
+   */
+  put(secret: string, token: string, text: Redacted<string>, stage: Stage): Promise<'stored' | 'exists'>;
+  /** Moves AWSCURRENT from version `from` to version `to`. Already there is success. */
+  promote(secret: string, move: { to: string; from: string | undefined }): Promise<void>;
+  /** Takes AWSPENDING off a version. Already off is success. */
+  stripPending(secret: string, versionId: string): Promise<void>;
+  /** Creates the secret; `exists` where one of that name is there (same token and text: success). */
+  create(input: {
+    name: string;
+    token: string;
+    text: Redacted<string>;
+    description: string;
+    tags: Readonly<Record<string, string>>;
+    kmsKeyId?: string;
+  }): Promise<{ outcome: 'created'; arn: string } | { outcome: 'exists' }>;
+  /** Configures the rotation function and the backstop schedule, without rotating (RotateImmediately=false). */
+  configureRotation(secret: string, functionArn: string, everyDays: number): Promise<void>;
+  /** Starts a rotation under `token`; answers at once, the steps run asynchronously. */
+  rotate(secret: string, token: string): Promise<void>;
+}

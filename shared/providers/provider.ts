@@ -1,0 +1,109 @@
+import type { Clock } from '../domain/clock.ts';
+import type { CredentialHandle } from '../domain/credential.ts';
+import type { Deactivation, Usage } from '../domain/evidence.ts';
+import type { Redacted } from '../domain/redacted.ts';
+
+/** What a provider hands back when it has issued a credential. */
+export interface Issued<M> {
+  readonly handle: CredentialHandle;
+  readonly material: Redacted<M>;
+}
+
+/** How an upstream lets old and new live together. */
+export type Overlap =
+  /** Up to `maxLive` live at once; the old one works until it is revoked. */
+  | { readonly kind: 'dual'; readonly maxLive: number }
+  /** The upstream itself lets the old one expire after `seconds`. */
+  | { readonly kind: 'grace'; readonly seconds: number }
+  /** The new one cuts the old one off, at the step named. */
+  | { readonly kind: 'none'; readonly cutsAt: 'issue' | 'activate' };
+
+/** What a provider may use while it performs one step. */
+export interface ProviderContext {
+  readonly clock: Clock;
+  /** The administrative secret of the target, read on first use only. Absent for functions that must not have it. */
+  readonly admin: () => Promise<Redacted<string>>;
+}
+
+/** The context of `issue`. */
+export interface IssueContext extends ProviderContext {
+  /** Generation that the new credential gets: one above every generation that the ledger knows. */
+  readonly generation: number;
+  /** What agents use now; absent at registration and after an emergency. */
+  readonly current?: CredentialHandle;
+}
+
+/** How hard a revocation is. */
+export interface RevokeOptions {
+  /** True in an emergency: open sessions are ended at once (traps: open connections survive a password change). */
+  readonly endSessions: boolean;
+}
+
+/**
+ * An upstream that holds credentials. It says what it can do and performs single steps; it never sequences them.
+ * Every method may be called twice with the same input, and may have been interrupted anywhere before.
+ *
+ * Errors are `RekeyError`s: ERR_UNAVAILABLE and ERR_NOT_PROPAGATED are tried again, ERR_REJECTED, ERR_CAPACITY and
+ * ERR_ADMIN_DENIED stop the rotation and page.
+ *
+ * `T` is the target (where the credential lives; not secret), `M` the material (what agents read from the vault).
+ */
+export interface CredentialProvider<T, M> {
+  readonly type: string;
+  readonly provider: string;
+  readonly overlap: Overlap;
+  readonly revocation: 'api' | 'manual' | 'deploy-hook';
+  /** Checks and completes a target from a declaration or the ledger; throws ERR_DECLARATION naming the field. */
+  target(input: unknown): T;
+  /** Parses the secret's text; throws ERR_MATERIAL_MISMATCH where it isn't this provider's. */
+  material(text: Redacted<string>): Redacted<M>;
+  /** The text that the vault keeps; agents read exactly this. */
+  serialize(material: Redacted<M>): Redacted<string>;
+  /** The part of the material that is fingerprinted in the audit (C1). */
+  secretPart(material: Redacted<M>): Redacted<string>;
+
+  /** Proves that the target can be reached and administered. Nothing is changed. */
+  preflight(target: T, ctx: ProviderContext): Promise<void>;
+  /**
+   * Makes a new credential beside the current one. `token` is stored with it upstream, so that a lost answer can be
+   * found again. Refuses with ERR_CAPACITY while the slot's previous generation isn't retired (hard decision 2).
+   */
+  issue(target: T, token: string, ctx: IssueContext): Promise<Issued<M>>;
+  /** Makes the issued credential work. Twice equals once. */
+  activate?(target: T, token: string, issued: Issued<M>, ctx: ProviderContext): Promise<void>;
+  /**
+   * Refuses with ERR_MATERIAL_MISMATCH a material that does not belong to `target` and `handle` (confused deputy).
+   * Pure: no call leaves the process.
+   */
+  assertBelongs(target: T, handle: CredentialHandle, material: Redacted<M>): void;
+  /** Uses the credential as an agent would. ERR_REJECTED where the upstream says no. */
+  verify(target: T, material: Redacted<M>, ctx: ProviderContext): Promise<void>;
+  /**
+   * Compares what old and new may do (Z9): ERR_REJECTED naming what the new one lacks or has in excess.
+   * Absent where the upstream can't tell.
+   */
+  comparePermissions?(
+    target: T,
+    old: CredentialHandle,
+    next: CredentialHandle,
+    ctx: ProviderContext,
+  ): Promise<void>;
+  /** Ends a credential for good. Already gone, or the slot reused by a later generation, is success. */
+  revoke(
+    target: T,
+    handle: CredentialHandle,
+    options: RevokeOptions,
+    ctx: ProviderContext,
+  ): Promise<Deactivation>;
+  /** This credential's own live handles at the upstream, whatever the ledger knows. */
+  list?(target: T, ctx: ProviderContext): Promise<readonly CredentialHandle[]>;
+  usage?(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Usage>;
+  /** Reversible deactivation, the step before revocation (deactivate → soak → delete). */
+  readonly suspension?: {
+    suspend(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<void>;
+    restore(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<void>;
+  };
+}
+
+/** A provider whose target and material are of no concern to the caller: engine and registry pass them through. */
+export type AnyProvider = CredentialProvider<unknown, unknown>;
