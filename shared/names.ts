@@ -1,0 +1,98 @@
+/** Names that infra and the Lambdas share: environment variables, resource names, event types, tags. */
+
+/** Environment variables of the functions. Infra sets exactly those that a function reads. */
+export const ENV = {
+  stage: 'REKEY_STAGE',
+  tenant: 'REKEY_TENANT',
+  account: 'REKEY_ACCOUNT',
+  /** Name of the ledger table. */
+  table: 'REKEY_TABLE',
+  /** Name of Rekey's event bus. */
+  bus: 'REKEY_BUS',
+  /** Bucket of the audit archive. */
+  archive: 'REKEY_ARCHIVE',
+  /** Bucket with the revocation snapshots, read when the ledger doesn't answer. */
+  snapshots: 'REKEY_SNAPSHOTS',
+  /** Key for the secrets that Rekey creates. */
+  secretsKey: 'REKEY_SECRETS_KEY',
+  /** ARN of the rotation function's alias for databases. */
+  rotateDatabase: 'REKEY_ROTATE_DATABASE',
+  /** ARN of the registering function's alias for databases. */
+  registerDatabase: 'REKEY_REGISTER_DATABASE',
+  /** ARN of the rollback entry of the lifecycle machine. */
+  lifecycle: 'REKEY_LIFECYCLE',
+  emergency: 'REKEY_EMERGENCY',
+  /** Local stage only: smallest window in seconds. The settings of AWS stages refuse it. */
+  minWindow: 'REKEY_MIN_WINDOW_SECONDS',
+  /** Seconds without progress after which a rotation counts as stuck. */
+  stuckAfter: 'REKEY_STUCK_AFTER_SECONDS',
+} as const;
+
+/** Tags on secrets; roles are scoped by them (hard decision 15). */
+export const TAG = {
+  /** On every secret that Rekey rotates: the credential type. */
+  type: 'rekey:type',
+  /** On the secret with a target's administrative credential: the credential type that it administers. */
+  admin: 'rekey:admin',
+  /** On every resource of a deployment. */
+  stage: 'rekey:stage',
+} as const;
+
+/** Attributes of the one ledger table. */
+export const TABLE = {
+  pk: 'pk',
+  sk: 'sk',
+  /** Sparse index: credentials by tenant, unfinished rotations by time, audit records by month. */
+  index: 'byGroup',
+  indexPk: 'gpk',
+  indexSk: 'gsk',
+} as const;
+
+/** Folded function names: infra names the handler `lambdas/<name>/handler.ts`, the recorder knows them by it. */
+export const FUNCTIONS = [
+  'rotate-database',
+  'register-database',
+  'begin-rotation',
+  'verify-window',
+  'retire-database',
+  'rollback-database',
+  'revoke-database',
+  'replace-database',
+  'record-emergency',
+  'reconcile-database',
+  'archive-audit',
+  'publish-events',
+  'control-api',
+] as const;
+export type FunctionName = (typeof FUNCTIONS)[number];
+
+/** `source` of every event on Rekey's bus. */
+export const EVENT_SOURCE = 'rekey';
+
+/** Version of the events' schema, in `detail.version`. */
+export const EVENT_VERSION = 1;
+
+/** `detail-type`s on Rekey's bus (design: "A rotation"). */
+export const EVENT = {
+  announced: 'Credential Rotation Announced',
+  rotated: 'Credential Rotated',
+  retired: 'Credential Retired',
+  rolledBack: 'Credential Rotation Rolled Back',
+  failed: 'Credential Rotation Failed',
+  revoked: 'Credential Revoked',
+  halt: 'Agents Halt',
+  resume: 'Agents Resume',
+} as const;
+
+/** CloudWatch namespace of Rekey's metrics. */
+export const METRICS_NAMESPACE = 'Rekey';
+
+/** Names of stack outputs that the CLI and the local stack read. */
+export const OUTPUT = {
+  apiUrl: 'ApiUrl',
+  table: 'LedgerTable',
+  bus: 'EventBus',
+  archive: 'ArchiveBucket',
+  lifecycle: 'LifecycleMachine',
+  emergency: 'EmergencyMachine',
+} as const;
