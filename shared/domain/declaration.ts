@@ -1,0 +1,193 @@
+import { z } from 'zod';
+import { RekeyError } from './errors.ts';
+import type { Holder, Mode, PolicyInput } from './policy.ts';
+import { boundsOf } from './policy.ts';
+
+/** Version of the declaration file's format. */
+export const DECLARATION_VERSION = 1;
+
+const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
+
+/** A duration such as `90s`, `15m`, `4h` or `30d`, in seconds. */
+export const duration = z
+  .string()
+  .regex(/^[1-9]\d{0,6}[smhd]$/, 'write a duration as a whole number with s, m, h or d, e.g. 30m')
+  .describe('A duration: a whole number with s, m, h or d, e.g. 30m');
+
+/** Seconds of a checked duration. */
+export function durationSeconds(text: string): number {
+  return Number(text.slice(0, -1)) * (UNITS[text.slice(-1)] ?? Number.NaN);
+}
+
+const zeroOrDuration = z.union([z.literal('0s'), duration]);
+
+const holder = z.strictObject({
+  kind: z.literal('polling').describe('Reads the secret again and again; moves within its TTL'),
+  name: z.string().min(1).max(128).describe('Name of the agent or fleet, as it shall stand in the audit'),
+  ttl: duration.describe('Longest time that it keeps a value after it has changed'),
+});
+
+const policy = z.strictObject({
+  interval: duration.optional().describe("Time between rotations; default: the type's maximum"),
+  window: duration.optional().describe('How long old and new both work, at least twice the longest TTL'),
+  deadline: duration.optional().describe('Latest regular end of the window, counted from its opening'),
+  cap: duration.optional().describe('How far an extension may go, counted from the opening'),
+  soak: zeroOrDuration.optional().describe('Between the suspension of the old credential and its revocation'),
+  announce: zeroOrDuration.optional().describe('Notice given before a planned rotation'),
+  atDeadline: z.enum(['extend', 'revoke']).optional().describe('What happens where somebody has not moved'),
+  access: z.enum(['read', 'write']).optional(),
+  sensitivity: z.enum(['normal', 'sensitive']).optional(),
+  exception: z
+    .strictObject({
+      reason: z.string().min(1),
+      expires: z.string().regex(/^\d{4}-\d{2}-\d{2}$/, 'write a date as YYYY-MM-DD'),
+    })
+    .optional()
+    .describe("Allows an interval above the type's maximum, until it expires"),
+});
+
+const entry = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'use lower-case letters, digits and hyphens, at most 63 characters')
+    .describe('Name of the credential, unique in the tenant'),
+  type: z.string().describe('Credential type, e.g. database'),
+  provider: z.string().describe('Upstream, e.g. postgresql'),
+  secret: z
+    .string()
+    .regex(/^[A-Za-z0-9/_+=.@-]{1,512}$/, 'use the characters that Secrets Manager allows in a name')
+    .describe('Name of the secret that Rekey creates and agents read'),
+  admin: z.string().min(1).max(2048).describe("Name or ARN of the secret with the target's administrative login"),
+  target: z.record(z.string(), z.unknown()).describe('Where the credential lives; depends on the provider'),
+  mode: z.enum(['observe', 'overlap', 'enforce']).optional().describe('Default: enforce'),
+  policy: policy.optional(),
+  holders: z.array(holder).max(1000).optional().describe('Who uses it; without one it is never retired'),
+});
+
+const file = z.strictObject({
+  version: z.literal(DECLARATION_VERSION),
+  credentials: z.array(entry).min(1).max(1000),
+});
+
+/** One entry of a declaration file, checked in form. */
+export type CredentialEntry = z.infer<typeof entry>;
+
+/** JSON Schema of the declaration file, as published in `docs/rekey.schema.json`. */
+export function declarationJsonSchema(): object {
+  return {
+    ...z.toJSONSchema(file),
+    title: 'rekey.yaml',
+    description: 'Credentials that Rekey rotates. `rekey apply` registers what is here.',
+  };
+}
+
+/**
+ * Checks the form of a declaration file.
+ * @throws RekeyError ERR_DECLARATION naming the field, e.g. `credentials[0].policy.window`.
+ */
+export function parseDeclaration(input: unknown): { credentials: CredentialEntry[] } {
+  const parsed = file.safeParse(input);
+  if (!parsed.success) throw declarationError(parsed.error, '');
+  const { credentials } = parsed.data;
+  assertUnique(credentials, 'name');
+  assertUnique(credentials, 'secret');
+  credentials.forEach((credential, index) => {
+    try {
+      boundsOf(credential.type);
+    } catch (error) {
+      throw prefixField(error, `credentials[${index}]`);
+    }
+  });
+  return parsed.data;
+}
+
+/**
+ * Checks the form of one entry, as the API receives it.
+ * @throws RekeyError ERR_DECLARATION naming the field.
+ */
+export function parseEntry(input: unknown): CredentialEntry {
+  const parsed = entry.safeParse(input);
+  if (!parsed.success) throw declarationError(parsed.error, '');
+  boundsOf(parsed.data.type);
+  return parsed.data;
+}
+
+/** The policy of an entry with durations in seconds. */
+export function policyInput(declared: CredentialEntry): PolicyInput {
+  const seconds = (text: string | undefined): number | undefined =>
+    text === undefined ? undefined : durationSeconds(text);
+  const { policy: given = {} } = declared;
+  return {
+    intervalSeconds: seconds(given.interval),
+    windowSeconds: seconds(given.window),
+    deadlineSeconds: seconds(given.deadline),
+    capSeconds: seconds(given.cap),
+    soakSeconds: seconds(given.soak),
+    announceSeconds: seconds(given.announce),
+    atDeadline: given.atDeadline,
+    access: given.access,
+    sensitivity: given.sensitivity,
+    exception: given.exception,
+  };
+}
+
+/** Holders of an entry with TTLs in seconds. */
+export function holdersOf(declared: CredentialEntry): Holder[] {
+  return (declared.holders ?? []).map(({ kind, name, ttl }) => ({
+    kind,
+    name,
+    ttlSeconds: durationSeconds(ttl),
+  }));
+}
+
+/** Mode of an entry. */
+export function modeOf(declared: CredentialEntry): Mode {
+  return declared.mode ?? 'enforce';
+}
+
+/** A zod error as ERR_DECLARATION; `prefix` is the path of the value that was checked. */
+export function declarationError(error: z.ZodError, prefix: string): RekeyError {
+  const [issue] = error.issues;
+  const path = issue === undefined ? '' : fieldPath(issue.path);
+  const unknownKeys = issue?.code === 'unrecognized_keys' ? issue.keys.join(', ') : undefined;
+  const field = [prefix, path].filter((part) => part !== '').join('.');
+  return new RekeyError('ERR_DECLARATION', `${field === '' ? 'the declaration' : field}: ${issue?.message ?? 'invalid'}`, {
+    field: unknownKeys === undefined ? field : [field, unknownKeys].filter((part) => part !== '').join('.'),
+    remedy:
+      unknownKeys === undefined
+        ? 'correct this field; docs/rekey.schema.json has every field with its meaning'
+        : 'remove the unknown key or correct its spelling; docs/rekey.schema.json has every field',
+  });
+}
+
+/** The same error with its field below `prefix`. */
+export function prefixField(error: unknown, prefix: string): unknown {
+  if (!(error instanceof RekeyError)) return error;
+  const field = error.field === undefined ? prefix : `${prefix}.${error.field}`;
+  return new RekeyError(error.code, error.message, {
+    field,
+    ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
+    ...(error.cause === undefined ? {} : { cause: error.cause }),
+  });
+}
+
+function fieldPath(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((text, part) => {
+    if (typeof part === 'number') return `${text}[${part}]`;
+    return text === '' ? String(part) : `${text}.${String(part)}`;
+  }, '');
+}
+
+function assertUnique(credentials: readonly CredentialEntry[], key: 'name' | 'secret'): void {
+  const seen = new Map<string, number>();
+  credentials.forEach((credential, index) => {
+    const first = seen.get(credential[key]);
+    if (first !== undefined) {
+      throw new RekeyError('ERR_DECLARATION', `two entries have the ${key} "${credential[key]}"`, {
+        field: `credentials[${index}].${key}`,
+        remedy: `give each entry its own ${key}; the other one is credentials[${first}]`,
+      });
+    }
+    seen.set(credential[key], index);
+  });
+}
