@@ -1,0 +1,41 @@
+import { localAccountId, localRegion } from '../../settings.ts';
+import type { Upstream } from '../upstream.ts';
+
+/** Puts an event of Secrets Manager itself onto the default bus, in the form in which CloudTrail delivers it. */
+export async function publishServiceEvent(
+  upstream: Upstream,
+  name: string,
+  arn: string,
+  token: string,
+): Promise<void> {
+  const now = new Date().toISOString();
+  const detail = {
+    eventVersion: '1.11',
+    userIdentity: { accountId: localAccountId, invokedBy: 'secretsmanager.amazonaws.com' },
+    eventTime: now,
+    eventSource: 'secretsmanager.amazonaws.com',
+    eventName: name,
+    awsRegion: localRegion,
+    sourceIPAddress: 'secretsmanager.amazonaws.com',
+    userAgent: 'secretsmanager.amazonaws.com',
+    requestParameters: null,
+    responseElements: null,
+    additionalEventData: { SecretId: arn, ClientRequestToken: token },
+    eventID: crypto.randomUUID(),
+    readOnly: false,
+    eventType: 'AwsServiceEvent',
+    managementEvent: true,
+    recipientAccountId: localAccountId,
+    eventCategory: 'Management',
+  };
+  await upstream.call('events', 'AWSEvents.PutEvents', {
+    Entries: [
+      {
+        Source: 'aws.secretsmanager',
+        DetailType: 'AWS Service Event via CloudTrail',
+        Detail: JSON.stringify(detail),
+        Resources: [arn],
+      },
+    ],
+  });
+}
