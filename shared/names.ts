@@ -32,6 +32,8 @@ export const ENV = {
 export const TAG = {
   /** On every secret that Rekey rotates: the credential type. */
   type: 'rekey:type',
+  /** On every secret that Rekey made: the id of its credential. */
+  credential: 'rekey:credential',
   /** On the secret with a target's administrative credential: the credential type that it administers. */
   admin: 'rekey:admin',
   /** On every resource of a deployment. */

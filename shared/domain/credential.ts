@@ -55,6 +55,11 @@ export interface Credential extends Home {
   readonly status: CredentialStatus;
   /** What agents read as AWSCURRENT. */
   readonly current?: Key;
+  /**
+   * Every handle that may work at the upstream: current, pending, old ones not yet revoked. What an emergency needs
+   * stands in this one item, so that its path is a single read.
+   */
+  readonly live: readonly CredentialHandle[];
   /** Generations ever handed out. */
   readonly generation: number;
   /** The one rotation that is not yet over. */

@@ -32,7 +32,8 @@ const NEXT: Readonly<Record<Phase, readonly Phase[]>> = {
   issuing: ['activating', 'aborting', 'preempted'],
   activating: ['promoting', 'aborting', 'preempted'],
   // A promotion whose answer was lost may have happened: it is rolled back rather than aborted (labels decide).
-  promoting: ['window', 'aborting', 'rolling-back', 'preempted'],
+  // An emergency's replacement has nothing to overlap with: it is complete once it is current.
+  promoting: ['window', 'completed', 'aborting', 'rolling-back', 'preempted'],
   window: ['suspending', 'revoking', 'rolling-back', 'completed', 'preempted'],
   suspending: ['revoking', 'rolling-back', 'preempted'],
   revoking: ['completed', 'rolled-back', 'preempted'],
@@ -99,6 +100,11 @@ export interface Rotation {
   readonly stuck?: boolean;
   /** When the loser was suspended, hence when its soak began. */
   readonly suspendedAt?: Instant;
+  /** How often the reconciler has had to act; bounded, then a person is paged. */
+  readonly repairs: number;
+  /** When the reconciler looks at it if nothing has happened by then. */
+  readonly checkAt: Instant;
+  readonly incidentId?: string;
   readonly startedAt: Instant;
   readonly updatedAt: Instant;
 }

@@ -50,6 +50,12 @@ export interface Ledger {
    * an emergency raised the epoch.
    */
   commit(change: LedgerChange): Promise<Credential>;
+  /**
+   * Stores what is no event of the credential's life (a callback, an ARN): fenced by the version and epoch that
+   * `credential` was read with, but without a record.
+   * @throws RekeyError as `commit`.
+   */
+  attach(credential: Credential, rotation?: Rotation): Promise<Credential>;
   /** Gives back what `create` reserved, where nothing came of it. The audit trail stays. */
   release(credential: Credential): Promise<void>;
 

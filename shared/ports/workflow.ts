@@ -1,14 +1,36 @@
 /** The lifecycle and emergency machines, as the engine sees them. */
 export interface Workflow {
-  /** Starts the lifecycle of a rotation; a second start under the same name is success. */
+  /** Starts the lifecycle of a rotation; a second start of the same attempt is success. */
   startLifecycle(input: { credentialId: string; rotationId: string }, attempt: number): Promise<void>;
-  /** Answers a waiting state. A token that nobody waits on any more is success: the state has timed out. */
+  /** Answers a waiting state. A token that nobody waits on any more is success. */
   answer(taskToken: string, output: LifecycleOutcome): Promise<void>;
+  /** Starts the emergency machine under `id`; a second start under the same id is success. */
+  startEmergency(id: string, input: EmergencyInput): Promise<void>;
+  emergency(id: string): Promise<EmergencyStatus | undefined>;
 }
 
 /** What a waiting state of the lifecycle machine is told. */
 export interface LifecycleOutcome {
   readonly outcome: 'window' | 'aborted' | 'preempted' | 'rolling-back' | 'verify';
-  /** Seconds to wait before the next state acts, where it waits. */
+  /** Seconds until the next look at the window; of no meaning for the other outcomes. */
   readonly waitSeconds: number;
+}
+
+/** Input of the emergency machine. No secret, ever. */
+export interface EmergencyInput {
+  readonly incidentId: string;
+  readonly reason: string;
+  readonly actor: string;
+  /** RFC 3339. */
+  readonly startedAt: string;
+  readonly replace: boolean;
+  readonly credentials: readonly { readonly credentialId: string }[];
+}
+
+export interface EmergencyStatus {
+  /** As Step Functions names it: RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED. */
+  readonly status: string;
+  readonly startedAt: string;
+  readonly endedAt?: string;
+  readonly results?: unknown;
 }

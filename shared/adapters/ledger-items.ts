@@ -1,0 +1,104 @@
+import type { AuditRecord } from '../domain/audit.ts';
+import type { Credential } from '../domain/credential.ts';
+import { isOver, type Rotation } from '../domain/rotation.ts';
+import { TABLE } from '../names.ts';
+
+/** A DynamoDB item as the wire has it. */
+export type Item = Record<string, { S: string } | { N: string }>;
+
+const s = (value: string): { S: string } => ({ S: value });
+const n = (value: number): { N: string } => ({ N: String(value) });
+
+/**
+ * Keys of the one table. Documents are kept as JSON text beside their keys, so that an audit record is stored byte
+ * for byte as it was hashed (docs/adr/004).
+ */
+export const keys = {
+  credential: (tenant: string, id: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#C#${id}`),
+    [TABLE.sk]: s('HEAD'),
+  }),
+  rotation: (tenant: string, credentialId: string, id: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#C#${credentialId}`),
+    [TABLE.sk]: s(`ROT#${id}`),
+  }),
+  record: (tenant: string, credentialId: string, seq: number): Item => ({
+    [TABLE.pk]: s(`${tenant}#C#${credentialId}`),
+    [TABLE.sk]: s(recordSk(seq)),
+  }),
+  name: (tenant: string, name: string): Item => ({ [TABLE.pk]: s(`${tenant}#NAME#${name}`), [TABLE.sk]: s('LOCK') }),
+  secret: (tenant: string, secretName: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#SECRET#${secretName}`),
+    [TABLE.sk]: s('LOCK'),
+  }),
+};
+
+/** Groups of the sparse index. */
+export const groups = {
+  credentials: (tenant: string): string => `${tenant}#CREDENTIALS`,
+  unfinished: (tenant: string): string => `${tenant}#UNFINISHED`,
+  rotations: (tenant: string, credentialId: string): string => `${tenant}#C#${credentialId}#ROTATIONS`,
+  month: (tenant: string, month: string): string => `${tenant}#AUDIT#${month}`,
+};
+
+/** Sort key of an audit record; fixed width, so that text order is number order. */
+export function recordSk(seq: number): string {
+  return `AUD#${String(seq).padStart(12, '0')}`;
+}
+
+/** Name of a secret from its ARN, which ends in `-` and six random characters; a name passes through. */
+export function secretNameOf(secret: string): string {
+  const match = /^arn:[^:]+:secretsmanager:[^:]*:\d+:secret:(.+)-[A-Za-z0-9]{6}$/.exec(secret);
+  return match?.[1] ?? secret;
+}
+
+export function credentialItem(credential: Credential): Item {
+  return {
+    ...keys.credential(credential.tenant, credential.id),
+    kind: s('credential'),
+    version: n(credential.version),
+    epoch: n(credential.epoch),
+    [TABLE.indexPk]: s(groups.credentials(credential.tenant)),
+    [TABLE.indexSk]: s(credential.name),
+    doc: s(JSON.stringify(credential)),
+  };
+}
+
+/** An unfinished rotation stands in the index by the time at which the reconciler looks at it. */
+export function rotationItem(tenant: string, rotation: Rotation): Item {
+  const over = isOver(rotation.phase);
+  return {
+    ...keys.rotation(tenant, rotation.credentialId, rotation.id),
+    kind: s('rotation'),
+    [TABLE.indexPk]: s(over ? groups.rotations(tenant, rotation.credentialId) : groups.unfinished(tenant)),
+    [TABLE.indexSk]: s(over ? rotation.startedAt : rotation.checkAt),
+    doc: s(JSON.stringify(rotation)),
+  };
+}
+
+export function recordItem(record: AuditRecord): Item {
+  const { tenant_uid: tenant, sequence } = record.metadata;
+  return {
+    ...keys.record(tenant, record.entity.uid, sequence),
+    kind: s('audit'),
+    [TABLE.indexPk]: s(groups.month(tenant, record.time_dt.slice(0, 7))),
+    [TABLE.indexSk]: s(`${record.time_dt}#${record.entity.uid}#${recordSk(sequence)}`),
+    doc: s(JSON.stringify(record)),
+  };
+}
+
+/** A reservation of a name or a secret. */
+export function lockItem(key: Item, credentialId: string): Item {
+  return { ...key, kind: s('lock'), credentialId: s(credentialId) };
+}
+
+/** The text attribute `name` of an item; undefined where it is missing. */
+export function text(item: Item, name: string): string | undefined {
+  const value = item[name];
+  return value !== undefined && 'S' in value ? value.S : undefined;
+}
+
+/** The document of an item. */
+export function documentOf<T>(item: Item): T {
+  return JSON.parse(text(item, 'doc') ?? '{}') as T;
+}

@@ -1,0 +1,133 @@
+import type {
+  CreateSecretCommandInput,
+  DescribeSecretCommandOutput,
+  GetSecretValueCommandOutput,
+} from '@aws-sdk/client-secrets-manager';
+import { Redacted } from '../domain/redacted.ts';
+import type { SecretDescription, Stage, Vault } from '../ports/vault.ts';
+import { isAwsError, type AwsCalls } from './aws-client.ts';
+
+const ABSENT = 'ResourceNotFoundException';
+const EXISTS = 'ResourceExistsException';
+
+/** AWS Secrets Manager behind the Vault port. Versions are always addressed by id and stage together (traps). */
+export class SecretsManagerVault implements Vault {
+  readonly #aws: AwsCalls;
+
+  constructor(aws: AwsCalls) {
+    this.#aws = aws;
+  }
+
+  async describe(secret: string): Promise<SecretDescription | undefined> {
+    const found = await orAbsent(
+      this.#call<DescribeSecretCommandOutput>('DescribeSecret', { SecretId: secret }),
+    );
+    if (found === undefined) return undefined;
+    return {
+      arn: found.ARN ?? '',
+      name: found.Name ?? '',
+      rotationEnabled: found.RotationEnabled ?? false,
+      versions: found.VersionIdsToStages ?? {},
+      tags: Object.fromEntries((found.Tags ?? []).map((tag) => [tag.Key ?? '', tag.Value ?? ''])),
+    };
+  }
+
+  async read(
+    secret: string,
+    select: { versionId?: string; stage?: Stage },
+  ): Promise<Redacted<string> | undefined> {
+    const found = await orAbsent(
+      this.#call<GetSecretValueCommandOutput>('GetSecretValue', {
+        SecretId: secret,
+        ...(select.versionId === undefined ? {} : { VersionId: select.versionId }),
+        ...(select.stage === undefined ? {} : { VersionStage: select.stage }),
+      }),
+    );
+    return found?.SecretString === undefined ? undefined : new Redacted(found.SecretString);
+  }
+
+  async put(
+    secret: string,
+    token: string,
+    value: Redacted<string>,
+    stage: Stage,
+  ): Promise<'stored' | 'exists'> {
+    try {
+      await this.#call('PutSecretValue', {
+        SecretId: secret,
+        ClientRequestToken: token,
+        SecretString: value.reveal(),
+        VersionStages: [stage],
+      });
+      return 'stored';
+    } catch (error) {
+      if (isAwsError(error, EXISTS)) return 'exists';
+      throw error;
+    }
+  }
+
+  async promote(secret: string, { to, from }: { to: string; from: string | undefined }): Promise<void> {
+    if (to === from) return;
+    await this.#call('UpdateSecretVersionStage', {
+      SecretId: secret,
+      VersionStage: 'AWSCURRENT',
+      MoveToVersionId: to,
+      ...(from === undefined ? {} : { RemoveFromVersionId: from }),
+    });
+  }
+
+  async stripPending(secret: string, versionId: string): Promise<void> {
+    const described = await this.describe(secret);
+    if (!(described?.versions[versionId] ?? []).includes('AWSPENDING')) return;
+    await this.#call('UpdateSecretVersionStage', {
+      SecretId: secret,
+      VersionStage: 'AWSPENDING',
+      RemoveFromVersionId: versionId,
+    });
+  }
+
+  async create(input: Parameters<Vault['create']>[0]): ReturnType<Vault['create']> {
+    const request: CreateSecretCommandInput = {
+      Name: input.name,
+      ClientRequestToken: input.token,
+      SecretString: input.text.reveal(),
+      Description: input.description,
+      Tags: Object.entries(input.tags).map(([Key, Value]) => ({ Key, Value })),
+      ...(input.kmsKeyId === undefined ? {} : { KmsKeyId: input.kmsKeyId }),
+    };
+    try {
+      const created = await this.#call<{ ARN: string }>('CreateSecret', request);
+      return { outcome: 'created', arn: created.ARN };
+    } catch (error) {
+      if (isAwsError(error, EXISTS)) return { outcome: 'exists' };
+      throw error;
+    }
+  }
+
+  async configureRotation(secret: string, functionArn: string, everyDays: number): Promise<void> {
+    await this.#call('RotateSecret', {
+      SecretId: secret,
+      RotationLambdaARN: functionArn,
+      RotationRules: { AutomaticallyAfterDays: everyDays },
+      RotateImmediately: false,
+    });
+  }
+
+  async rotate(secret: string, token: string): Promise<void> {
+    await this.#call('RotateSecret', { SecretId: secret, ClientRequestToken: token, RotateImmediately: true });
+  }
+
+  #call<Output>(operation: string, input: object): Promise<Output> {
+    return this.#aws.json('secretsmanager', operation, input);
+  }
+}
+
+/** Only "resource not found" means absent: denied access and throttling never do (traps). */
+async function orAbsent<T>(call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call;
+  } catch (error) {
+    if (isAwsError(error, ABSENT)) return undefined;
+    throw error;
+  }
+}

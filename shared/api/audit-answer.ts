@@ -1,0 +1,218 @@
+import { checkChain, GENESIS, type AuditAction, type AuditRecord } from '../domain/audit.ts';
+import { fromInstant } from '../domain/clock.ts';
+import type { Credential } from '../domain/credential.ts';
+import type { AuditAnswer, AuditedRotation, AuditRest } from './messages.ts';
+
+/**
+ * The auditor's answer (A2): every rotation of a span with its actor, its dates and whether the old credential was
+ * deactivated, and whether the chain of records is whole. All of it comes from the records; nothing is inferred.
+ * A long span is read in pages: `auditPage` on each, `joinAudit` over all.
+ */
+
+type Run = AuditRest['runs'][number];
+type Ending = AuditRest['endings'][number];
+type Head = NonNullable<AuditRest['heads']>[number];
+type Fault = AuditAnswer['chain']['faults'][number];
+
+const DAY_MS = 86_400_000;
+/** A record's time is taken a moment before the ledger's own; no chain is called broken over that. */
+const SLACK_MS = 60_000;
+
+/** Records that say that a new credential became current. */
+const ROTATED: ReadonlySet<AuditAction> = new Set(['window-opened', 'replaced']);
+
+/** Records that say how a rotation ended. */
+const OUTCOMES: Partial<Record<AuditAction, string>> = {
+  retired: 'completed',
+  kept: 'kept',
+  'rolled-back': 'rolled-back',
+  preempted: 'preempted',
+};
+
+/** The end of a credential's chain, as the ledger knows it. */
+export function headOf({ id, seq, chain, registeredAt, updatedAt }: Credential): Head {
+  return { credentialId: id, seq, chain, registeredAt, updatedAt };
+}
+
+/** First and last+1 instant of a span of days, in epoch milliseconds. */
+export function spanOf(from: string, to: string): { start: number; end: number } {
+  return { start: fromInstant(`${from}T00:00:00.000Z`), end: fromInstant(`${to}T00:00:00.000Z`) + DAY_MS };
+}
+
+/** What the records of one page say. `heads` belong to the last page only, read before its records. */
+export function auditPage(input: {
+  from: string;
+  to: string;
+  records: readonly AuditRecord[];
+  heads?: readonly Head[];
+  next?: string;
+}): AuditAnswer {
+  const { from, to, records, heads, next } = input;
+  const chains = [...Map.groupBy(records, (record) => record.entity.uid).values()].map((chain) =>
+    [...chain].sort((a, b) => a.metadata.sequence - b.metadata.sequence),
+  );
+  // Whether something is missing between pages or at the ends is for `joinAudit` to say.
+  const faults = chains.flatMap((chain) => checkChain(chain).filter(({ fault }) => fault !== 'gap'));
+  return {
+    from,
+    to,
+    records: records.length,
+    rotations: chains.flatMap((chain) => chain.filter(({ message }) => ROTATED.has(message)).map(rotationOf)),
+    chain: { checked: records.length, faults, complete: 0 },
+    rest: {
+      runs: chains.flatMap(runsOf),
+      endings: chains.flatMap((chain) => chain.filter(isEnding).map(endingOf)),
+      ...(heads === undefined ? {} : { heads: [...heads] }),
+    },
+    ...(next === undefined ? {} : { next }),
+  };
+}
+
+/** The whole answer from all pages of a span, in any order. */
+export function joinAudit(pages: readonly AuditAnswer[]): AuditAnswer {
+  const [first] = pages;
+  if (first === undefined) throw new TypeError('no page to join');
+  const { start, end } = spanOf(first.from, first.to);
+  const endings = pages.flatMap(({ rest }) => rest?.endings ?? []);
+  const heads = new Map(pages.flatMap(({ rest }) => rest?.heads ?? []).map((head) => [head.credentialId, head]));
+  const runs = Map.groupBy(
+    pages.flatMap(({ rest }) => rest?.runs ?? []),
+    ({ credentialId }) => credentialId,
+  );
+  const faults = pages.flatMap(({ chain }) => chain.faults);
+  let complete = 0;
+  for (const credentialId of new Set([...runs.keys(), ...heads.keys()])) {
+    const chain = checkRuns(credentialId, runs.get(credentialId) ?? [], heads.get(credentialId), start, end);
+    faults.push(...chain.faults);
+    if (chain.complete) complete++;
+  }
+  const byCredential = Map.groupBy(endings, ({ credentialId }) => credentialId);
+  const rotations = pages
+    .flatMap((page) => page.rotations)
+    .map((rotation) => withEnding(rotation, byCredential.get(rotation.credentialId) ?? []));
+  return {
+    from: first.from,
+    to: first.to,
+    records: sum(pages.map(({ records }) => records)),
+    rotations: rotations.sort((a, b) => (a.rotatedAt < b.rotatedAt ? -1 : 1)),
+    chain: { checked: sum(pages.map(({ chain }) => chain.checked)), faults: faults.sort(byPlace), complete },
+  };
+}
+
+function rotationOf(record: AuditRecord): AuditedRotation {
+  const { data } = record.entity;
+  return {
+    credential: record.entity.name,
+    credentialId: record.entity.uid,
+    rotation: record.metadata.correlation_uid,
+    trigger: data.trigger,
+    reason: data.reason,
+    actor: record.actor.user.uid,
+    rotatedAt: record.time_dt,
+    oldFingerprint: data.old_fingerprint,
+    newFingerprint: data.new_fingerprint,
+    outcome: record.message === 'replaced' ? 'completed' : 'open',
+    deactivation: 'NOT CONFIRMED',
+  };
+}
+
+function isEnding({ message, entity }: AuditRecord): boolean {
+  return OUTCOMES[message] !== undefined || entity.data.deactivation !== '';
+}
+
+function endingOf(record: AuditRecord): Ending {
+  return {
+    credentialId: record.entity.uid,
+    rotation: record.metadata.correlation_uid,
+    fingerprint: record.entity.data.old_fingerprint,
+    seq: record.metadata.sequence,
+    at: record.time_dt,
+    outcome: OUTCOMES[record.message] ?? '',
+    deactivation: record.entity.data.deactivation,
+  };
+}
+
+/** Confirmed only where the newest record about this very credential says so. */
+function withEnding(rotation: AuditedRotation, endings: readonly Ending[]): AuditedRotation {
+  const own = endings.filter((ending) => ending.rotation !== '' && ending.rotation === rotation.rotation);
+  const outcome = newest(own.filter((ending) => ending.outcome !== ''))?.outcome ?? rotation.outcome;
+  // After a rollback the old one lives on: another rotation's record about it says nothing about this one.
+  const relevant = endings.filter(
+    (ending) =>
+      own.includes(ending) ||
+      (outcome !== 'rolled-back' &&
+        rotation.oldFingerprint !== '' &&
+        ending.fingerprint === rotation.oldFingerprint),
+  );
+  const said = newest(relevant.filter((ending) => ending.deactivation !== ''));
+  if (said?.deactivation !== 'CONFIRMED') return { ...rotation, outcome };
+  return { ...rotation, outcome, deactivatedAt: said.at, deactivation: 'CONFIRMED' };
+}
+
+function newest(endings: readonly Ending[]): Ending | undefined {
+  return [...endings].sort((a, b) => a.seq - b.seq).at(-1);
+}
+
+function runsOf(chain: readonly AuditRecord[]): Run[] {
+  const runs: Run[] = [];
+  for (const record of chain) {
+    const seq = record.metadata.sequence;
+    const run = runs.at(-1);
+    if (run !== undefined && seq <= run.last) continue; // reported as a duplicate
+    if (run !== undefined && seq === run.last + 1) {
+      run.last = seq;
+      run.hash = record.integrity.hash;
+      continue;
+    }
+    const { previous, hash } = record.integrity;
+    runs.push({ credentialId: record.entity.uid, first: seq, last: seq, previous, hash });
+  }
+  return runs;
+}
+
+/** Joins the runs of one credential and holds both ends against the ledger, where the span covers them. */
+function checkRuns(
+  credentialId: string,
+  runs: readonly Run[],
+  head: Head | undefined,
+  start: number,
+  end: number,
+): { faults: Fault[]; complete: boolean } {
+  const faults: Fault[] = [];
+  const fault = (seq: number, kind: string): unknown => faults.push({ credentialId, seq, fault: kind });
+  const sorted = [...runs].sort((a, b) => a.first - b.first);
+  const fromBirth = head !== undefined && fromInstant(head.registeredAt) >= start + SLACK_MS;
+  const toHead = head !== undefined && fromInstant(head.updatedAt) < end;
+  const touched = head !== undefined && fromInstant(head.updatedAt) >= start + SLACK_MS;
+
+  let expected = fromBirth ? 1 : (sorted[0]?.first ?? (touched && toHead ? head.seq : Infinity));
+  let hash = expected === 1 ? GENESIS : undefined;
+  for (const run of sorted) {
+    for (let seq = run.first; seq < expected && seq <= run.last; seq++) fault(seq, 'duplicate');
+    if (run.last < expected) continue;
+    if (run.first === expected && hash !== undefined && run.first > 1 && run.previous !== hash) {
+      fault(run.first, 'link');
+    }
+    for (; expected < run.first; expected++) fault(expected, 'gap');
+    expected = run.last + 1;
+    hash = run.hash;
+  }
+  if (!toHead) return { faults, complete: false };
+  for (; expected <= head.seq; expected++) fault(expected, 'gap');
+  if (expected - 1 === head.seq && hash !== undefined && hash !== head.chain && !hasGap(faults, head.seq)) {
+    fault(head.seq, 'link');
+  }
+  return { faults, complete: true };
+}
+
+function hasGap(faults: readonly Fault[], seq: number): boolean {
+  return faults.some((fault) => fault.fault === 'gap' && fault.seq === seq);
+}
+
+function byPlace(a: Fault, b: Fault): number {
+  return a.credentialId === b.credentialId ? a.seq - b.seq : a.credentialId < b.credentialId ? -1 : 1;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

@@ -1,0 +1,291 @@
+import { z } from 'zod';
+
+/**
+ * Requests and answers of the control API, version 1. Requests are strict: an unknown key is an error. Answers may
+ * grow: readers ignore what they don't know and treat words such as phases as open sets, so that an older `rekey`
+ * works with a newer deployment.
+ */
+export const API_VERSION = 'v1';
+
+/** Carries a UUID that the caller chose; a repeated POST with the same one joins what the first began. */
+export const IDEMPOTENCY_HEADER = 'idempotency-key';
+
+/** Largest body that the API reads, in bytes. */
+export const MAX_BODY_BYTES = 256 * 1024;
+
+const instant = z.string();
+const reason = z.string().min(1, 'say why').max(1000);
+
+/** A calendar day in UTC. */
+export const day = z
+  .string()
+  .regex(/^\d{4}-\d{2}-\d{2}$/, 'write a date as YYYY-MM-DD')
+  .refine((text) => isRealDay(text), 'there is no such day');
+
+function isRealDay(text: string): boolean {
+  const time = Date.parse(`${text}T00:00:00.000Z`);
+  return Number.isFinite(time) && new Date(time).toISOString().startsWith(text);
+}
+
+// --- requests
+
+/** `POST /v1/credentials` */
+export const registerRequest = z.strictObject({
+  /** One entry of a declaration file; checked by `parseEntry`. */
+  declaration: z.record(z.string(), z.unknown()),
+  dryRun: z.boolean().default(false),
+});
+
+/** `POST /v1/credentials/{name}/rotations` and `…/rollback` */
+export const reasonRequest = z.strictObject({ reason: reason.optional() });
+
+/** `POST /v1/emergencies` */
+export const emergencyRequest = z.strictObject({
+  /** Names or ids. With ids it starts even where the ledger doesn't answer. */
+  credentials: z.array(z.string().min(1).max(128)).min(1, 'name at least one credential').max(1000),
+  incident: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'use letters, digits, dots, underscores and hyphens, at most 64'),
+  reason,
+  /** False: revoke only, agents stay halted. */
+  replace: z.boolean().default(true),
+});
+
+/** The query of `GET /v1/audit` */
+export const auditQuery = z.strictObject({
+  from: day.optional(),
+  to: day.optional(),
+  /** Name or id. */
+  credential: z.string().min(1).max(128).optional(),
+  /** `next` of the answer before. */
+  page: z
+    .string()
+    .regex(/^\d{4}-(0[1-9]|1[0-2])$/, 'pass the `next` of the page before')
+    .optional(),
+});
+
+/** The query of `GET /v1/credentials` */
+export const listQuery = z.strictObject({ page: z.string().max(4096).optional() });
+
+// --- answers
+
+const handle = z.object({ id: z.string(), generation: z.number() });
+
+/** A key by what may be known of it. */
+export const keyView = z.object({
+  fingerprint: z.string(),
+  handle,
+  /** Version of the secret that carries it. */
+  version: z.string(),
+  issuedAt: instant,
+});
+export type KeyView = z.infer<typeof keyView>;
+
+export const rotationView = z.object({
+  id: z.string(),
+  phase: z.string(),
+  /** True once nothing happens any more. */
+  over: z.boolean(),
+  /** True where somebody was paged because it needs a person. */
+  stuck: z.boolean(),
+  /** Whether `rekey rollback` can still bring the old credential back. */
+  canRollBack: z.boolean(),
+  /** Given up: no step accepts it any more. */
+  tombstoned: z.boolean(),
+  trigger: z.object({ kind: z.string(), actor: z.string(), reason: z.string().optional() }),
+  old: keyView.optional(),
+  next: keyView.optional(),
+  /** Which of the two dies at the end: `old`, or after a rollback `next`. */
+  loser: z.string(),
+  window: z
+    .object({
+      opensAt: instant,
+      earliestClose: instant,
+      deadline: instant,
+      cap: instant,
+      overdue: z.boolean().optional(),
+    })
+    .optional(),
+  suspendedAt: instant.optional(),
+  failure: z.object({ code: z.string(), message: z.string() }).optional(),
+  incidentId: z.string().optional(),
+  startedAt: instant,
+  updatedAt: instant,
+});
+export type RotationView = z.infer<typeof rotationView>;
+
+/** Durations as a declaration writes them. */
+export const policyView = z.object({
+  interval: z.string(),
+  window: z.string(),
+  deadline: z.string(),
+  cap: z.string(),
+  soak: z.string(),
+  announce: z.string(),
+  atDeadline: z.string(),
+  access: z.string(),
+  sensitivity: z.string(),
+  exception: z.object({ reason: z.string(), expires: z.string() }).optional(),
+});
+
+export const credentialView = z.object({
+  id: z.string(),
+  name: z.string(),
+  type: z.string(),
+  provider: z.string(),
+  status: z.string(),
+  mode: z.string(),
+  secret: z.object({ name: z.string(), arn: z.string().optional() }),
+  admin: z.string(),
+  /** Without certificates. */
+  target: z.unknown(),
+  /** What agents read. Absent while registering and after a revocation. */
+  current: keyView.optional(),
+  policy: policyView,
+  /** When the policy wants the next rotation to have happened. */
+  dueAt: instant.optional(),
+  holders: z.array(z.object({ kind: z.string(), name: z.string(), ttl: z.string() })),
+  /** The one that is not yet over. */
+  rotation: rotationView.optional(),
+  tenant: z.string(),
+  account: z.string(),
+  region: z.string(),
+  registeredAt: instant,
+  updatedAt: instant,
+});
+export type CredentialView = z.infer<typeof credentialView>;
+
+export const listAnswer = z.object({ credentials: z.array(credentialView), next: z.string().optional() });
+export type ListAnswer = z.infer<typeof listAnswer>;
+
+export const showAnswer = z.object({
+  credential: credentialView,
+  /** Newest first. */
+  rotations: z.array(rotationView),
+});
+export type ShowAnswer = z.infer<typeof showAnswer>;
+
+const change = z.object({ field: z.string(), from: z.unknown(), to: z.unknown() });
+export type Change = z.infer<typeof change>;
+
+export const registerAnswer = z.object({
+  outcome: z.string(),
+  dryRun: z.boolean(),
+  changes: z.array(change),
+  credential: credentialView.optional(),
+});
+export type RegisterAnswer = z.infer<typeof registerAnswer>;
+
+export const rotateAnswer = z.object({
+  rotation: rotationView,
+  /** True where the same request had begun it already. */
+  joined: z.boolean(),
+});
+export type RotateAnswer = z.infer<typeof rotateAnswer>;
+
+export const rotationAnswer = z.object({ rotation: rotationView });
+export type RotationAnswer = z.infer<typeof rotationAnswer>;
+
+export const emergencyStarted = z.object({
+  id: z.string(),
+  credentials: z.array(z.string()),
+  /** Names that nobody could look up because the ledger did not answer: not part of this emergency. */
+  unresolved: z.array(z.string()),
+});
+export type EmergencyStarted = z.infer<typeof emergencyStarted>;
+
+export const emergencyAnswer = z.object({
+  id: z.string(),
+  /** As Step Functions names it: RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED. */
+  status: z.string(),
+  startedAt: instant,
+  endedAt: instant.optional(),
+  /** One per credential, as far as known. */
+  results: z.array(z.looseObject({ credentialId: z.string().optional() })),
+});
+export type EmergencyAnswer = z.infer<typeof emergencyAnswer>;
+
+const chainFault = z.object({ credentialId: z.string(), seq: z.number(), fault: z.string() });
+
+const auditedRotation = z.object({
+  credential: z.string(),
+  credentialId: z.string(),
+  /** Id of the rotation, or of the incident for an emergency's replacement. */
+  rotation: z.string(),
+  trigger: z.string(),
+  reason: z.string(),
+  actor: z.string(),
+  rotatedAt: instant,
+  oldFingerprint: z.string(),
+  newFingerprint: z.string(),
+  /** `completed`, `kept`, `rolled-back`, `preempted`, or `open` while no record says how it ended. */
+  outcome: z.string(),
+  /** The credential that this rotation ends: the old one, or after a rollback the new one. */
+  deactivatedAt: instant.optional(),
+  deactivation: z.string(),
+});
+export type AuditedRotation = z.infer<typeof auditedRotation>;
+
+/** A page's unfinished ends, from which pages are joined. */
+const auditRest = z.object({
+  /** Runs of records without a gap. */
+  runs: z.array(
+    z.object({
+      credentialId: z.string(),
+      first: z.number(),
+      last: z.number(),
+      previous: z.string(),
+      hash: z.string(),
+    }),
+  ),
+  endings: z.array(
+    z.object({
+      credentialId: z.string(),
+      rotation: z.string(),
+      fingerprint: z.string(),
+      seq: z.number(),
+      at: instant,
+      outcome: z.string(),
+      deactivation: z.string(),
+    }),
+  ),
+  heads: z
+    .array(
+      z.object({
+        credentialId: z.string(),
+        seq: z.number(),
+        chain: z.string(),
+        registeredAt: instant,
+        updatedAt: instant,
+      }),
+    )
+    .optional(),
+});
+export type AuditRest = z.infer<typeof auditRest>;
+
+export const auditAnswer = z.object({
+  from: day,
+  to: day,
+  records: z.number(),
+  rotations: z.array(auditedRotation),
+  chain: z.object({
+    checked: z.number(),
+    faults: z.array(chainFault),
+    /** Credentials whose chain was held against the head in the ledger, so that nothing is missing at its end. */
+    complete: z.number(),
+  }),
+  /** Only where the span takes more than one page: pass it to `joinAudit` with the other pages. */
+  rest: auditRest.optional(),
+  next: z.string().optional(),
+});
+export type AuditAnswer = z.infer<typeof auditAnswer>;
+
+/**
+ * Whether a text can only be, or very likely is, a credential's id rather than its name: ids are opaque, names are
+ * lower-case words. Decides what an emergency may start with while the ledger doesn't answer.
+ */
+export function looksLikeId(text: string): boolean {
+  return (
+    /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text) || !/^[a-z0-9][a-z0-9-]{0,62}$/.test(text)
+  );
+}

@@ -1,0 +1,99 @@
+import { plusSeconds } from '../domain/clock.ts';
+import type { Credential, Key } from '../domain/credential.ts';
+import { canRollBack, isOver, type Rotation } from '../domain/rotation.ts';
+import type { CredentialView, KeyView, RotationView } from './messages.ts';
+
+const UNITS = [
+  ['d', 86_400],
+  ['h', 3600],
+  ['m', 60],
+] as const;
+
+/** Seconds as a declaration writes them, in the largest unit that divides them: 1800 is `30m`, 90 is `90s`. */
+export function durationText(seconds: number): string {
+  for (const [unit, size] of UNITS) if (seconds > 0 && seconds % size === 0) return `${seconds / size}${unit}`;
+  return `${seconds}s`;
+}
+
+/** A credential as operators see it: everything of use, nothing secret. */
+export function credentialView(credential: Credential, active?: Rotation): CredentialView {
+  const { policy, current } = credential;
+  return {
+    id: credential.id,
+    name: credential.name,
+    type: credential.type,
+    provider: credential.provider,
+    status: credential.status,
+    mode: credential.mode,
+    secret: {
+      name: credential.secretName,
+      ...(credential.secretArn === undefined ? {} : { arn: credential.secretArn }),
+    },
+    admin: credential.adminSecret,
+    target: withoutCertificates(credential.target),
+    ...(current === undefined ? {} : { current: keyView(current) }),
+    policy: {
+      interval: durationText(policy.intervalSeconds),
+      window: durationText(policy.windowSeconds),
+      deadline: durationText(policy.deadlineSeconds),
+      cap: durationText(policy.capSeconds),
+      soak: durationText(policy.soakSeconds),
+      announce: durationText(policy.announceSeconds),
+      atDeadline: policy.atDeadline,
+      access: policy.access,
+      sensitivity: policy.sensitivity,
+      ...(policy.exception === undefined ? {} : { exception: policy.exception }),
+    },
+    ...(current === undefined ? {} : { dueAt: plusSeconds(current.issuedAt, policy.intervalSeconds) }),
+    holders: credential.holders.map(({ kind, name, ttlSeconds }) => ({ kind, name, ttl: durationText(ttlSeconds) })),
+    ...(active === undefined ? {} : { rotation: rotationView(active) }),
+    tenant: credential.tenant,
+    account: credential.account,
+    region: credential.region,
+    registeredAt: credential.registeredAt,
+    updatedAt: credential.updatedAt,
+  };
+}
+
+/** A rotation as operators see it. Task tokens and other machinery stay behind. */
+export function rotationView(rotation: Rotation): RotationView {
+  const { old, next, window, suspendedAt, failure, incidentId } = rotation;
+  return {
+    id: rotation.id,
+    phase: rotation.phase,
+    over: isOver(rotation.phase),
+    stuck: rotation.stuck ?? false,
+    canRollBack: canRollBack(rotation),
+    tombstoned: rotation.tombstoned,
+    trigger: rotation.trigger,
+    ...(old === undefined ? {} : { old: keyView(old) }),
+    ...(next === undefined ? {} : { next: keyView(next) }),
+    loser: rotation.loser,
+    ...(window === undefined ? {} : { window }),
+    ...(suspendedAt === undefined ? {} : { suspendedAt }),
+    ...(failure === undefined ? {} : { failure: { code: failure.code, message: failure.message } }),
+    ...(incidentId === undefined ? {} : { incidentId }),
+    startedAt: rotation.startedAt,
+    updatedAt: rotation.updatedAt,
+  };
+}
+
+function keyView(key: Key): KeyView {
+  return {
+    fingerprint: key.fingerprint,
+    handle: { id: key.handle.id, generation: key.handle.generation },
+    version: key.versionId,
+    issuedAt: key.issuedAt,
+  };
+}
+
+/** The target with `tls.ca` left out: pages of base64 that tell nobody anything. */
+function withoutCertificates(target: unknown): unknown {
+  if (!isObject(target) || !isObject(target['tls'])) return target;
+  const { ca: _certificates, ...tls } = target['tls'];
+  return { ...target, tls };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,29 @@
+import type { Clock } from '../domain/clock.ts';
+import type { Redacted } from '../domain/redacted.ts';
+import type { Ledger } from '../ports/ledger.ts';
+import type { Vault } from '../ports/vault.ts';
+import type { Workflow } from '../ports/workflow.ts';
+import type { AnyProvider } from '../providers/provider.ts';
+
+/** What the engine works with. Handlers compose it; tests put real or faulty parts in. */
+export interface EngineDeps {
+  readonly ledger: Ledger;
+  readonly vault: Vault;
+  readonly workflow: Workflow;
+  /** The provider of a type; ERR_DECLARATION where there is none. */
+  readonly providerFor: (type: string, provider: string) => AnyProvider;
+  /** Reads an administrative secret. Functions without that right give a function that throws. */
+  readonly readAdmin: (adminSecret: string) => Promise<Redacted<string>>;
+  readonly clock: Clock;
+  /** A fresh UUID. */
+  readonly newId: () => string;
+  readonly timing: EngineTiming;
+}
+
+export interface EngineTiming {
+  /** Seconds without progress after which the reconciler looks at a rotation. */
+  readonly stuckAfterSeconds: number;
+}
+
+/** How often the reconciler repairs one rotation before it pages a person. */
+export const MAX_REPAIRS = 5;

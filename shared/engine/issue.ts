@@ -1,0 +1,99 @@
+import { toInstant } from '../domain/clock.ts';
+import type { CredentialHandle, Key } from '../domain/credential.ts';
+import { RekeyError } from '../domain/errors.ts';
+import { fingerprint } from '../domain/fingerprint.ts';
+import type { Redacted } from '../domain/redacted.ts';
+import { advance } from '../domain/rotation.ts';
+import { announce, assertMayRotate } from './start.ts';
+import type { EngineDeps } from './deps.ts';
+import type { StepInput } from './rotation-step.ts';
+import { assertNotPreempted, commit, loadCredential, upstream, type Loaded } from './state.ts';
+
+/**
+ * createSecret: makes the new credential and stores it as AWSPENDING. An unplanned call (an operator's, the schedule
+ * of the service) gets its lifecycle here (hard decision 4).
+ */
+export async function createSecret(deps: EngineDeps, input: StepInput): Promise<void> {
+  let state = await adopt(deps, input);
+  assertNotPreempted(state);
+  if (state.rotation.phase === 'announced') state = await reserve(deps, state);
+  if (state.rotation.phase !== 'issuing') return;
+  const key = await store(deps, state, input.secret.arn);
+  await commit(deps, state.credential, {
+    rotation: advance(state.rotation, 'activating', { next: key }),
+    credential: { live: [...state.credential.live, key.handle] },
+    record: { action: 'activation-intended' },
+  });
+}
+
+/** The rotation of this token; one that nobody planned is announced now and its lifecycle started. */
+async function adopt(deps: EngineDeps, { credentialId, token }: StepInput): Promise<Loaded> {
+  const credential = await loadCredential(deps, credentialId);
+  const rotation = await deps.ledger.rotation(credentialId, token);
+  if (rotation !== undefined) {
+    if (rotation.trigger.kind === 'vault' && rotation.phase === 'announced') await follow(deps, credentialId, token);
+    return { credential, rotation };
+  }
+  const active =
+    credential.activeRotation === undefined
+      ? undefined
+      : await deps.ledger.rotation(credentialId, credential.activeRotation);
+  assertMayRotate(credential, active);
+  const adopted = await announce(deps, credential, token, { kind: 'vault', actor: 'secretsmanager.amazonaws.com' });
+  await follow(deps, credentialId, token);
+  return adopted;
+}
+
+function follow(deps: EngineDeps, credentialId: string, rotationId: string): Promise<void> {
+  return deps.workflow.startLifecycle({ credentialId, rotationId }, 0);
+}
+
+/** Reserves the next generation before anything is asked of the upstream. */
+function reserve(deps: EngineDeps, { credential, rotation }: Loaded): Promise<Loaded> {
+  return commit(deps, credential, {
+    rotation: advance(rotation, 'issuing'),
+    credential: { generation: credential.generation + 1 },
+    record: { action: 'issue-intended', evidence: { generation: credential.generation + 1 } },
+  });
+}
+
+/**
+ * Issues and stores, or finds what an interrupted attempt has stored: the vault keeps one text per token, and whoever
+ * comes second uses that text (traps: never generate again).
+ */
+export async function store(deps: EngineDeps, { credential, rotation }: Loaded, secret: string): Promise<Key> {
+  const { provider, target, ctx } = upstream(deps, credential);
+  const token = rotation.id;
+  const issueContext = {
+    ...ctx,
+    generation: credential.generation,
+    ...(rotation.old === undefined ? {} : { current: rotation.old.handle }),
+  };
+  const found = await deps.vault.read(secret, { versionId: token, stage: 'AWSPENDING' });
+  if (found !== undefined) {
+    const listed = await provider.list?.(target, ctx);
+    const handle =
+      listed?.find((candidate) => candidate.token === token) ??
+      (await provider.issue(target, token, issueContext)).handle;
+    return key(found, handle);
+  }
+  const issued = await provider.issue(target, token, issueContext);
+  const text = provider.serialize(issued.material);
+  if ((await deps.vault.put(secret, token, text, 'AWSPENDING')) === 'stored') return key(text, issued.handle);
+  const first = await deps.vault.read(secret, { versionId: token, stage: 'AWSPENDING' });
+  if (first === undefined) {
+    throw new RekeyError('ERR_PROTOCOL', 'another value was stored under this token, but it is not AWSPENDING');
+  }
+  return key(first, issued.handle);
+
+  function key(value: Redacted<string>, handle: CredentialHandle): Key {
+    const material = provider.material(value);
+    provider.assertBelongs(target, handle, material);
+    return {
+      handle,
+      versionId: token,
+      fingerprint: fingerprint(provider.secretPart(material)),
+      issuedAt: toInstant(deps.clock()),
+    };
+  }
+}

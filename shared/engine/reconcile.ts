@@ -1,0 +1,139 @@
+import { plusSeconds, toInstant } from '../domain/clock.ts';
+import { isRekeyError, RekeyError } from '../domain/errors.ts';
+import { isOver, type Rotation } from '../domain/rotation.ts';
+import { abort } from './abort.ts';
+import { MAX_REPAIRS, type EngineDeps } from './deps.ts';
+import { finishSecret, promote } from './promote.ts';
+import { commit, load, secondsUntil, untilCommitted, type Loaded } from './state.ts';
+
+/** What became of a rotation, in the words of the lifecycle machine. */
+export interface ReconcileAnswer {
+  readonly outcome: 'window' | 'aborted' | 'preempted' | 'over' | 'stuck' | 'rolling-back' | 'rotate';
+  readonly waitSeconds: number;
+}
+
+interface Ref {
+  readonly credentialId: string;
+  readonly rotationId: string;
+}
+
+/**
+ * Rollback 3 (Z7, Z10): whoever drove this rotation is gone. Works out from the ledger, the labels and the upstream
+ * how far it came, then finishes or undoes it. Bounded: after MAX_REPAIRS a person is paged.
+ */
+export function reconcile(deps: EngineDeps, ref: Ref): Promise<ReconcileAnswer> {
+  return untilCommitted(async () => {
+    const state = await load(deps, ref.credentialId, ref.rotationId);
+    const { credential, rotation } = state;
+    if (rotation.epoch !== credential.epoch) return { outcome: 'preempted', waitSeconds: 1 };
+    if (isOver(rotation.phase)) return { outcome: rotation.phase === 'aborted' ? 'aborted' : 'over', waitSeconds: 1 };
+    if (rotation.repairs >= MAX_REPAIRS) return page(deps, state);
+    const counted = await count(deps, state);
+    try {
+      return await repair(deps, counted);
+    } catch (error) {
+      if (isRekeyError(error) && !error.retryable) return page(deps, await load(deps, ref.credentialId, ref.rotationId));
+      throw error;
+    }
+  });
+}
+
+/**
+ * The scheduled form: every rotation whose time to be looked at has passed. One that is repaired in its window gets a
+ * lifecycle of its own, since the former one is not known to live; two at once do no harm, each step is fenced.
+ */
+export async function reconcileAll(
+  deps: EngineDeps,
+): Promise<{ rotationId: string; outcome: ReconcileAnswer['outcome'] | 'failed' }[]> {
+  const due = await deps.ledger.unfinished(toInstant(deps.clock()));
+  const answers = [];
+  for (const ref of due) {
+    try {
+      const { outcome } = await reconcile(deps, ref);
+      if (outcome === 'window' || outcome === 'rotate' || outcome === 'rolling-back') {
+        const { rotation } = await load(deps, ref.credentialId, ref.rotationId);
+        await deps.workflow.startLifecycle(ref, rotation.repairs);
+      }
+      answers.push({ rotationId: ref.rotationId, outcome });
+    } catch (error) {
+      if (!isRekeyError(error)) throw error;
+      answers.push({ rotationId: ref.rotationId, outcome: 'failed' as const });
+    }
+  }
+  return answers;
+}
+
+function repair(deps: EngineDeps, state: Loaded): Promise<ReconcileAnswer> {
+  switch (state.rotation.phase) {
+    case 'announced':
+      return Promise.resolve({ outcome: 'rotate', waitSeconds: 1 });
+    case 'issuing':
+    case 'activating':
+    case 'promoting':
+      return finishOrAbort(deps, state);
+    case 'aborting':
+      return aborted(deps, state, state.rotation.failure);
+    case 'rolling-back':
+      return Promise.resolve({
+        outcome: state.rotation.window === undefined ? 'rolling-back' : 'window',
+        waitSeconds: 1,
+      });
+    default:
+      return Promise.resolve({ outcome: 'window', waitSeconds: 1 });
+  }
+}
+
+/** Tests the pending value at the provider, then finishes, or strips the label and undoes (traps). */
+async function finishOrAbort(deps: EngineDeps, state: Loaded): Promise<ReconcileAnswer> {
+  const { credential, rotation } = state;
+  if (credential.secretArn === undefined) throw new RekeyError('ERR_CONFLICT', 'the secret does not exist yet');
+  const secret = await deps.vault.describe(credential.secretArn);
+  if (secret === undefined) throw new RekeyError('ERR_NOT_FOUND', `the secret ${credential.secretName} is gone`);
+  const stages = secret.versions[rotation.id] ?? [];
+  if (stages.includes('AWSCURRENT') && rotation.phase === 'promoting') {
+    return opened(deps, await promote(deps, state, secret.arn));
+  }
+  if (stages.includes('AWSPENDING') && rotation.phase !== 'issuing') {
+    try {
+      await finishSecret(deps, { credentialId: credential.id, token: rotation.id, secret });
+      return opened(deps, await load(deps, credential.id, rotation.id));
+    } catch (error) {
+      if (!isRekeyError(error) || error.retryable) throw error;
+    }
+  }
+  return aborted(deps, state, { code: 'ERR_TIMEOUT', message: 'the rotation stopped before the new credential worked' });
+}
+
+async function aborted(
+  deps: EngineDeps,
+  { credential, rotation }: Loaded,
+  failure: Rotation['failure'],
+): Promise<ReconcileAnswer> {
+  await abort(deps, credential.id, rotation.id, failure ?? { code: 'ERR_TIMEOUT', message: 'abandoned' });
+  return { outcome: 'aborted', waitSeconds: 1 };
+}
+
+function opened(deps: EngineDeps, { rotation }: Loaded): ReconcileAnswer {
+  return { outcome: 'window', waitSeconds: secondsUntil(deps, rotation.window?.earliestClose ?? '') };
+}
+
+/** Counts the repair before it is tried, so that one that kills the process is counted too. */
+async function count(deps: EngineDeps, { credential, rotation }: Loaded): Promise<Loaded> {
+  const backoff = deps.timing.stuckAfterSeconds * 2 ** rotation.repairs;
+  const counted: Rotation = {
+    ...rotation,
+    repairs: rotation.repairs + 1,
+    checkAt: plusSeconds(toInstant(deps.clock()), backoff),
+  };
+  return { credential: await deps.ledger.attach(credential, counted), rotation: counted };
+}
+
+async function page(deps: EngineDeps, { credential, rotation }: Loaded): Promise<ReconcileAnswer> {
+  if (rotation.stuck !== true) {
+    await commit(deps, credential, {
+      rotation: { ...rotation, stuck: true, checkAt: plusSeconds(toInstant(deps.clock()), 24 * 3600) },
+      record: { action: 'stuck', evidence: { phase: rotation.phase, repairs: rotation.repairs, ...rotation.failure } },
+    });
+  }
+  return { outcome: 'stuck', waitSeconds: 1 };
+}

@@ -1,0 +1,118 @@
+import { RekeyError, isRekeyError } from '../domain/errors.ts';
+import type { Rotation, Trigger } from '../domain/rotation.ts';
+import type { EngineDeps } from './deps.ts';
+import { announce, assertMayRotate } from './start.ts';
+import { load, loadCredential, untilCommitted } from './state.ts';
+
+/**
+ * Starts a rotation on a token of the caller's. The same token again joins what it has started; another rotation
+ * under way is refused with what is under way.
+ * @throws RekeyError ERR_NOT_FOUND, ERR_MODE, ERR_WINDOW_OPEN, ERR_ROTATION_UNDER_WAY.
+ */
+export function requestRotation(
+  deps: EngineDeps,
+  request: { name: string; token: string; trigger: Trigger },
+): Promise<{ rotation: Rotation; joined: boolean }> {
+  return untilCommitted(async () => {
+    const credentialId = await idOf(deps, request.name);
+    const credential = await loadCredential(deps, credentialId);
+    const existing = await deps.ledger.rotation(credentialId, request.token);
+    const joined = existing !== undefined;
+    if (!joined) {
+      const active =
+        credential.activeRotation === undefined
+          ? undefined
+          : await deps.ledger.rotation(credentialId, credential.activeRotation);
+      assertMayRotate(credential, active);
+    }
+    const { rotation } = joined
+      ? { rotation: existing }
+      : await announce(deps, credential, request.token, request.trigger);
+    // Idempotent by its name: a caller that died after the commit is helped by its own repetition.
+    if (rotation.phase === 'announced') {
+      await deps.workflow.startLifecycle({ credentialId, rotationId: rotation.id }, 0);
+    }
+    return { rotation, joined };
+  });
+}
+
+/** What the lifecycle machine does next after the announcement. */
+export interface AnnounceAnswer {
+  readonly phase: 'rotate' | 'window' | 'over';
+  readonly waitSeconds: number;
+}
+
+/** First state of the lifecycle: reads where the rotation stands, so that a second execution can take over anywhere. */
+export async function enterLifecycle(
+  deps: EngineDeps,
+  ref: { credentialId: string; rotationId: string },
+): Promise<AnnounceAnswer> {
+  const { credential, rotation } = await load(deps, ref.credentialId, ref.rotationId);
+  if (rotation.epoch !== credential.epoch) return { phase: 'over', waitSeconds: 0 };
+  switch (rotation.phase) {
+    case 'announced': {
+      const due = Date.parse(rotation.startedAt) + announcement(rotation, credential.policy.announceSeconds) * 1000;
+      return { phase: 'rotate', waitSeconds: Math.max(0, Math.ceil((due - deps.clock()) / 1000)) };
+    }
+    case 'issuing':
+    case 'activating':
+    case 'promoting':
+    case 'aborting':
+      return { phase: 'rotate', waitSeconds: 0 };
+    case 'window':
+    case 'suspending':
+    case 'revoking':
+    case 'rolling-back':
+      return { phase: 'window', waitSeconds: 1 };
+    case 'completed':
+    case 'aborted':
+    case 'rolled-back':
+    case 'preempted':
+      return { phase: 'over', waitSeconds: 0 };
+  }
+}
+
+function announcement(rotation: Rotation, seconds: number): number {
+  return rotation.trigger.kind === 'vault' ? 0 : seconds;
+}
+
+/**
+ * Asks Secrets Manager to rotate under the token of this rotation and leaves the task token for `finishSecret`. What
+ * finished before the token was there is answered at once; a vault that rotates already is left alone.
+ */
+export function startRotation(
+  deps: EngineDeps,
+  ref: { credentialId: string; rotationId: string; taskToken: string },
+): Promise<void> {
+  return untilCommitted(async () => {
+    const { credential, rotation } = await load(deps, ref.credentialId, ref.rotationId);
+    const answer = (outcome: 'window' | 'aborted' | 'preempted') =>
+      deps.workflow.answer(ref.taskToken, { outcome, waitSeconds: 1 });
+    if (rotation.epoch !== credential.epoch || rotation.phase === 'preempted') return answer('preempted');
+    if (rotation.phase === 'aborted') return answer('aborted');
+    if (rotation.window !== undefined || rotation.phase === 'rolling-back') return answer('window');
+    await deps.ledger.attach(credential, {
+      ...rotation,
+      callback: { awaiting: 'rotate', taskToken: ref.taskToken },
+    });
+    if (rotation.trigger.kind === 'vault' && rotation.phase !== 'announced') return;
+    if (credential.secretArn === undefined) throw new RekeyError('ERR_CONFLICT', 'the secret does not exist yet');
+    await deps.vault.rotate(credential.secretArn, rotation.id);
+  });
+}
+
+/** The id of a credential by name or id; ERR_NOT_FOUND where there is none. */
+export async function idOf(deps: Pick<EngineDeps, 'ledger'>, name: string): Promise<string> {
+  const id = await deps.ledger.idByName(name);
+  if (id !== undefined) return id;
+  try {
+    const byId = await deps.ledger.credential(name);
+    if (byId !== undefined) return byId.id;
+  } catch (error) {
+    if (!isRekeyError(error, 'ERR_NOT_FOUND')) throw error;
+  }
+  throw new RekeyError('ERR_NOT_FOUND', `there is no credential "${name}"`, {
+    field: 'name',
+    remedy: 'rekey list shows the names',
+  });
+}

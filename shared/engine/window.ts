@@ -1,0 +1,129 @@
+import { plusSeconds, toInstant } from '../domain/clock.ts';
+import type { Usage } from '../domain/evidence.ts';
+import { advance, isOver, loserOf, type Rotation } from '../domain/rotation.ts';
+import { decideWindow, type WindowDecision } from '../domain/window.ts';
+import type { EngineDeps } from './deps.ts';
+import { reconcileAt } from './promote.ts';
+import { commit, load, secondsUntil, untilCommitted, upstream, type Loaded } from './state.ts';
+
+/** What the lifecycle machine does next after a look at the window. */
+export interface VerifyAnswer {
+  readonly decision: 'wait' | 'extend' | 'retire' | 'keep' | 'hold' | 'over' | 'rolling-back';
+  readonly waitSeconds: number;
+}
+
+interface TaskRef {
+  readonly credentialId: string;
+  readonly rotationId: string;
+}
+
+/**
+ * Leaves the task token of the waiting state in the ledger, so that a rollback, an emergency or (later) complete proof
+ * can answer it. What happened before the token was there is answered at once.
+ */
+export function awaitWindow(deps: EngineDeps, ref: TaskRef & { taskToken: string }): Promise<void> {
+  return untilCommitted(async () => {
+    const { credential, rotation } = await load(deps, ref.credentialId, ref.rotationId);
+    const answer = (outcome: 'preempted' | 'rolling-back') =>
+      deps.workflow.answer(ref.taskToken, { outcome, waitSeconds: 1 });
+    if (isOver(rotation.phase) || rotation.epoch !== credential.epoch) return answer('preempted');
+    // A rollback that was asked for while nobody waited; its own window is open once the label has moved back.
+    if (rotation.phase === 'rolling-back' && rotation.window === undefined) return answer('rolling-back');
+    await deps.ledger.attach(credential, { ...rotation, callback: { awaiting: 'window', taskToken: ref.taskToken } });
+  });
+}
+
+/** Looks at the window: reads the evidence at the source, decides, records. */
+export function verifyWindow(deps: EngineDeps, ref: TaskRef): Promise<VerifyAnswer> {
+  return untilCommitted(async () => {
+    const state = await load(deps, ref.credentialId, ref.rotationId);
+    const { credential, rotation } = state;
+    if (isOver(rotation.phase) || rotation.epoch !== credential.epoch) return { decision: 'over', waitSeconds: 1 };
+    if (rotation.phase === 'rolling-back' && rotation.window === undefined) {
+      return { decision: 'rolling-back', waitSeconds: 1 };
+    }
+    if (rotation.phase === 'suspending') return soaking(deps, state);
+    if (rotation.phase === 'revoking') return { decision: 'retire', waitSeconds: 1 };
+    const { window } = rotation;
+    if (window === undefined) return { decision: 'wait', waitSeconds: deps.timing.stuckAfterSeconds };
+    const decision = decideWindow({
+      now: deps.clock(),
+      window,
+      policy: credential.policy,
+      // The way back always ends with the loser's revocation, whatever the mode: it misbehaved.
+      mode: rotation.phase === 'rolling-back' ? 'enforce' : credential.mode,
+      holders: credential.holders,
+      usage: await usageOf(deps, state),
+      wakeUps: rotation.wakeUps,
+    });
+    return record(deps, state, decision);
+  });
+}
+
+/** Use of the credential that this rotation ends, from its source; unknown where the source can't tell. */
+export async function usageOf(deps: EngineDeps, { credential, rotation }: Loaded): Promise<Usage> {
+  const loser = loserOf(rotation);
+  const { provider, target, ctx } = upstream(deps, credential);
+  if (loser === undefined || provider.usage === undefined) return 'unknown';
+  return provider.usage(target, loser.handle, ctx);
+}
+
+function soaking(deps: EngineDeps, { credential, rotation }: Loaded): VerifyAnswer {
+  const over = plusSeconds(rotation.suspendedAt ?? rotation.updatedAt, credential.policy.soakSeconds);
+  return deps.clock() < Date.parse(over)
+    ? { decision: 'wait', waitSeconds: secondsUntil(deps, over) }
+    : { decision: 'retire', waitSeconds: 1 };
+}
+
+async function record(deps: EngineDeps, state: Loaded, decision: WindowDecision): Promise<VerifyAnswer> {
+  const { credential, rotation } = state;
+  const woken = (until: string): Rotation => ({
+    ...rotation,
+    wakeUps: rotation.wakeUps + 1,
+    checkAt: reconcileAt(deps, until),
+  });
+  switch (decision.kind) {
+    case 'retire':
+      // The proof goes into the record of the retirement's intent, which `retire` writes from the same evidence.
+      return { decision: 'retire', waitSeconds: 1 };
+    case 'wait':
+      if (toInstant(deps.clock()) >= (rotation.window?.earliestClose ?? '')) {
+        await commit(deps, credential, {
+          rotation: woken(decision.until),
+          record: { action: 'window-waiting', evidence: { proof: decision.proof, until: decision.until } },
+        });
+      }
+      return { decision: 'wait', waitSeconds: secondsUntil(deps, decision.until) };
+    case 'extend':
+      if (rotation.window?.overdue !== true) {
+        await commit(deps, credential, {
+          rotation: { ...woken(decision.until), ...overdue(rotation) },
+          record: { action: 'window-extended', evidence: { proof: decision.proof, until: decision.until } },
+        });
+      }
+      return { decision: 'extend', waitSeconds: extension(deps, credential.policy.windowSeconds, decision.until) };
+    case 'keep': {
+      const { activeRotation: _over, ...rest } = credential;
+      await commit(deps, rest, {
+        rotation: advance(rotation, 'completed'),
+        record: { action: 'kept', deactivation: 'NOT CONFIRMED', evidence: { proof: decision.proof, mode: credential.mode } },
+      });
+      return { decision: 'keep', waitSeconds: 1 };
+    }
+    case 'hold':
+      await commit(deps, credential, {
+        rotation: { ...rotation, stuck: true },
+        record: { action: 'window-held', evidence: { proof: decision.proof } },
+      });
+      return { decision: 'hold', waitSeconds: 1 };
+  }
+}
+
+function overdue(rotation: Rotation): Pick<Rotation, 'window'> | object {
+  return rotation.window === undefined ? {} : { window: { ...rotation.window, overdue: true } };
+}
+
+/** In an extension the window is looked at once per window length, so that a late holder doesn't wait for the cap. */
+function extension(deps: EngineDeps, windowSeconds: number, cap: string): number {
+  return Math.min(secondsUntil(deps, cap), windowSeconds);
+}

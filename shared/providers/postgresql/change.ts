@@ -1,0 +1,170 @@
+import type { CredentialHandle } from '../../domain/credential.ts';
+import type { Session } from './connection.ts';
+import { literal, lockKeys, MARK_PATTERN, slotLockSql, type Mark } from './slots.ts';
+import type { PostgresTarget } from './target.ts';
+
+export interface Change {
+  readonly to: Mark['state'];
+  /** In an emergency: end sessions, and don't wait for an activation under way. */
+  readonly emergency: boolean;
+}
+
+/** What was found and done about a slot, and what it looked like afterwards. */
+export interface Changed {
+  readonly outcome:
+    /** The slot is in the wanted state, whether it was before or not. */
+    | 'done'
+    /** There is no such role. */
+    | 'absent'
+    /** A later generation is in the slot; nothing was touched. */
+    | 'superseded'
+    /** The generation never got there. Where the slot was idle, it can't get there any more. */
+    | 'never'
+    /** It is retired, which nothing undoes. */
+    | 'retired'
+    /** The comment was overwritten: which generation is in the slot can't be told. Touched in an emergency only. */
+    | 'unmarked'
+    /** Another credential uses the role; nothing was touched. */
+    | 'foreign';
+  readonly canLogin: boolean;
+  readonly sessionsLeft: number;
+  readonly sessionsEnded: number;
+  /** The administrator lacks the privilege to end sessions. */
+  readonly denied: boolean;
+}
+
+/**
+ * Moves a slot to another state, if `handle`'s generation is in it: compare and change under the slot's lock, commit,
+ * then end sessions, then read the state: one round trip. Sessions end after the commit, so that no login can slip in
+ * between.
+ */
+export async function changeSlot(
+  session: Session,
+  target: PostgresTarget,
+  handle: CredentialHandle,
+  change: Change,
+): Promise<Changed> {
+  const parameters = {
+    slot: handle.id,
+    generation: String(handle.generation),
+    token: handle.token ?? '-',
+    credential: target.ownerRole,
+    to: change.to,
+    emergency: String(change.emergency),
+    outcome: 'absent',
+    touched: 'false',
+    ended: '0',
+    denied: 'false',
+    pattern: MARK_PATTERN,
+  };
+  const assign = Object.entries(parameters).map(([k, v]) => `set_config('rekey.${k}', ${literal(v)}, false)`);
+  const [row] = await session.batch(
+    [
+      `BEGIN; SELECT ${assign.join(', ')}`,
+      ...(change.emergency ? [endActivation(handle.id)] : []),
+      slotLockSql(handle.id),
+      COMPARE_AND_CHANGE,
+      'COMMIT',
+      ...(change.emergency ? [END_SESSIONS] : []),
+      READ_STATE,
+    ].join(';\n'),
+  );
+  return {
+    outcome: row?.['outcome'] as Changed['outcome'],
+    canLogin: row?.['can_login'] === true,
+    sessionsLeft: Number(row?.['sessions_left']),
+    sessionsEnded: Number(row?.['sessions_ended']),
+    denied: row?.['denied'] === 'true',
+  };
+}
+
+/** An activation that holds the slot's lock is rolled back: an emergency waits for nothing (hard decision 3). */
+function endActivation(slot: string): string {
+  const [space, key] = lockKeys(`slot ${slot}`);
+  return `SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+           WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
+             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+             AND l.classid::bigint = ${space} AND l.objid::bigint = ${key >>> 0}
+             AND a.application_name = 'rekey-activate' AND a.usename = current_user`;
+}
+
+/** Values come as settings of the session, so that this text is constant and quotes nothing. */
+const COMPARE_AND_CHANGE = `DO $rekey$
+DECLARE
+  slot text := current_setting('rekey.slot');
+  wanted bigint := current_setting('rekey.generation')::bigint;
+  goal text := current_setting('rekey.to');
+  login boolean;
+  mark text[];
+  outcome text := 'done';
+  touched boolean := true;
+BEGIN
+  SELECT r.rolcanlogin, regexp_match(shobj_description(r.oid, 'pg_authid'), current_setting('rekey.pattern'))
+    INTO login, mark FROM pg_roles r WHERE r.rolname = slot;
+  IF NOT FOUND THEN
+    RETURN;
+  ELSIF mark IS NULL THEN
+    outcome := 'unmarked';
+    touched := goal = 'retired' AND current_setting('rekey.emergency')::boolean;
+    mark := ARRAY[wanted::text, 'live', current_setting('rekey.token'), current_setting('rekey.credential')];
+  ELSIF mark[4] <> current_setting('rekey.credential') THEN
+    outcome := 'foreign';
+    touched := false;
+  ELSIF mark[1]::bigint > wanted THEN
+    outcome := 'superseded';
+    touched := false;
+  ELSIF mark[1]::bigint < wanted THEN
+    outcome := 'never';
+    -- An idle slot is marked, so that an activation that is still on its way is refused.
+    touched := goal = 'retired' AND mark[2] = 'retired' AND NOT login;
+    mark[3] := current_setting('rekey.token');
+  ELSIF mark[2] = 'retired' AND goal <> 'retired' THEN
+    outcome := 'retired';
+    touched := false;
+  END IF;
+  IF touched THEN
+    EXECUTE format('ALTER ROLE %I %s', slot, CASE goal
+      WHEN 'retired' THEN 'NOLOGIN PASSWORD NULL' WHEN 'suspended' THEN 'NOLOGIN' ELSE 'LOGIN' END);
+    EXECUTE format('COMMENT ON ROLE %I IS %L', slot, format('rekey:1 gen=%s state=%s token=%s credential=%s',
+      wanted, goal, mark[3], mark[4]));
+  END IF;
+  PERFORM set_config('rekey.outcome', outcome, false), set_config('rekey.touched', touched::text, false);
+END $rekey$`;
+
+/**
+ * Ends sessions until none has been there for two looks in a row: a login that was let in just before the commit
+ * shows up a moment later. 60 looks, 20 ms apart, bound it.
+ */
+const END_SESSIONS = `DO $rekey$
+DECLARE
+  victim oid := (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_setting('rekey.slot'));
+  quiet int := 0;
+  pids int[];
+  seen int[] := '{}';
+BEGIN
+  IF NOT current_setting('rekey.touched')::boolean THEN
+    RETURN;
+  END IF;
+  FOR look IN 1..60 LOOP
+    PERFORM pg_stat_clear_snapshot();
+    SELECT coalesce(array_agg(a.pid), '{}') INTO pids FROM pg_stat_activity a
+     WHERE a.usesysid = victim AND a.pid <> pg_backend_pid();
+    IF cardinality(pids) = 0 THEN
+      quiet := quiet + 1;
+      EXIT WHEN quiet = 2;
+    ELSE
+      quiet := 0;
+      PERFORM pg_terminate_backend(p) FROM unnest(pids) p;
+      SELECT array_agg(DISTINCT p) INTO seen FROM unnest(seen || pids) p;
+    END IF;
+    PERFORM pg_sleep(0.02);
+  END LOOP;
+  PERFORM set_config('rekey.ended', cardinality(seen)::text, false);
+EXCEPTION WHEN insufficient_privilege THEN
+  PERFORM set_config('rekey.denied', 'true', false);
+END $rekey$`;
+
+const READ_STATE = `SELECT current_setting('rekey.outcome') AS outcome, current_setting('rekey.denied') AS denied,
+       current_setting('rekey.ended')::int AS sessions_ended,
+       coalesce((SELECT r.rolcanlogin FROM pg_roles r WHERE r.rolname = current_setting('rekey.slot')), false) AS can_login,
+       (SELECT count(*)::int FROM pg_stat_activity a WHERE a.usename = current_setting('rekey.slot')) AS sessions_left`;

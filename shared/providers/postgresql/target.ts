@@ -1,0 +1,104 @@
+import { z } from 'zod';
+import { RekeyError } from '../../domain/errors.ts';
+
+/** PostgreSQL cuts longer identifiers off silently (NAMEDATALEN − 1), so longer ones are refused here. */
+const MAX_IDENTIFIER_BYTES = 63;
+
+const identifier = z
+  .string()
+  .min(1, 'must not be empty')
+  .refine((name) => Buffer.byteLength(name) <= MAX_IDENTIFIER_BYTES, 'must not be longer than 63 bytes')
+  .refine((name) => !/\p{Cc}/u.test(name), 'must not contain control characters');
+
+const roleName = identifier.refine(
+  (name) => !/^pg_/i.test(name) && !['public', 'none'].includes(name.toLowerCase()),
+  'is a name that PostgreSQL reserves',
+);
+
+const tls = z.discriminatedUnion('mode', [
+  z.strictObject({
+    mode: z.literal('verify-full'),
+    ca: z
+      .string()
+      .includes('-----BEGIN CERTIFICATE-----', { message: 'must be a certificate in PEM form' })
+      .optional(),
+  }),
+  z.strictObject({ mode: z.literal('disable'), reason: z.string().trim().min(1, 'must say why') }),
+]);
+
+const schema = z.strictObject({
+  host: z
+    .string()
+    .min(1, 'must not be empty')
+    .max(255)
+    .regex(/^[A-Za-z0-9._:-]+$/, 'must be a host name or an IP address'),
+  port: z.int().min(1).max(65535).default(5432),
+  database: identifier,
+  ownerRole: roleName,
+  users: z.tuple([roleName, roleName]).optional(),
+  tls: tls.default({ mode: 'verify-full' }),
+});
+
+/** Where a PostgreSQL credential lives. Not secret: it goes into the ledger. */
+export interface PostgresTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  /** NOLOGIN role that holds every privilege; also what the credential is called at the database. */
+  readonly ownerRole: string;
+  /** The two login roles that take turns. */
+  readonly users: readonly [string, string];
+  readonly tls:
+    | { readonly mode: 'verify-full'; readonly ca?: string }
+    /** Plaintext, only ever because the declaration says so and why. */
+    | { readonly mode: 'disable'; readonly reason: string };
+}
+
+/**
+ * RDS Proxy logs in with secrets of its own list of users, and hides who is behind a session: alternating users
+ * don't work through it, and sessions seen at the database prove nothing (traps: Databases).
+ */
+const RDS_PROXY = /\.proxy-[a-z0-9]+\.[a-z0-9-]+\.rds\.amazonaws\.com(\.cn)?$/i;
+
+/** Checks and completes a declared target. @throws RekeyError ERR_DECLARATION naming the field */
+export function parseTarget(input: unknown): PostgresTarget {
+  const parsed = schema.safeParse(input);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    const field = ['target', ...(issue?.path ?? []).map(String)].join('.');
+    throw declaration(field, issue?.message ?? 'is not valid', 'correct it in the declaration');
+  }
+  const { host, port, database, ownerRole, tls: declaredTls } = parsed.data;
+  if (RDS_PROXY.test(host)) {
+    throw declaration(
+      'target.host',
+      'is an RDS Proxy, which only knows the users that it was configured with and hides their sessions',
+      "name the endpoint of the cluster or instance; through a proxy, alternating users can't be proven or ended",
+    );
+  }
+  const users = parsed.data.users ?? derivedUsers(ownerRole);
+  if (users[0] === users[1] || users.includes(ownerRole)) {
+    throw declaration('target.users', 'must be two roles, both different from target.ownerRole', 'rename one of them');
+  }
+  return { host, port, database, ownerRole, users, tls: withoutUndefined(declaredTls) };
+}
+
+function derivedUsers(ownerRole: string): [string, string] {
+  if (Buffer.byteLength(ownerRole) + 2 > MAX_IDENTIFIER_BYTES) {
+    throw declaration(
+      'target.users',
+      'must be given, since the names derived from target.ownerRole are longer than 63 bytes',
+      'name two users of at most 63 bytes each',
+    );
+  }
+  return [`${ownerRole}_a`, `${ownerRole}_b`];
+}
+
+function withoutUndefined(declared: z.infer<typeof tls>): PostgresTarget['tls'] {
+  if (declared.mode === 'disable') return declared;
+  return declared.ca === undefined ? { mode: 'verify-full' } : { mode: 'verify-full', ca: declared.ca };
+}
+
+function declaration(field: string, problem: string, remedy: string): RekeyError {
+  return new RekeyError('ERR_DECLARATION', `${field} ${problem}`, { field, remedy });
+}
