@@ -84,6 +84,7 @@ export const EVENT = {
   revoked: 'Credential Revoked',
   halt: 'Agents Halt',
   resume: 'Agents Resume',
+  emergency: 'Emergency Ended',
 } as const;
 
 /** CloudWatch namespace of Rekey's metrics. */

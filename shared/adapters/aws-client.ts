@@ -92,7 +92,10 @@ export class AwsCalls {
       {
         path: '/',
         method: 'POST',
-        headers: { 'content-type': `application/x-amz-json-${version}`, 'x-amz-target': `${target}.${operation}` },
+        headers: {
+          'content-type': `application/x-amz-json-${version}`,
+          'x-amz-target': `${target}.${operation}`,
+        },
         body: JSON.stringify(input),
       },
       options,
@@ -172,8 +175,14 @@ function isTransient(error: unknown): boolean {
 }
 
 function serviceError(status: number, headers: Headers, text: string): AwsServiceError {
-  const fallback = headers.get('x-amzn-errortype') ?? /<Code>([^<]+)<\/Code>/.exec(text)?.[1] ?? `Http${status}`;
-  let body: { __type?: string; message?: string; Message?: string; CancellationReasons?: { Code?: string }[] } = {};
+  const fallback =
+    headers.get('x-amzn-errortype') ?? /<Code>([^<]+)<\/Code>/.exec(text)?.[1] ?? `Http${status}`;
+  let body: {
+    __type?: string;
+    message?: string;
+    Message?: string;
+    CancellationReasons?: { Code?: string }[];
+  } = {};
   try {
     body = JSON.parse(text) as typeof body;
   } catch {

@@ -105,7 +105,8 @@ export class DynamoDbLedger implements Ledger {
     for await (const item of pages) {
       const rotation = documentOf<Rotation>(item);
       // The index lags: an item that has just ended may still stand in this group.
-      if (!isOver(rotation.phase)) found.push({ credentialId: rotation.credentialId, rotationId: rotation.id });
+      if (!isOver(rotation.phase))
+        found.push({ credentialId: rotation.credentialId, rotationId: rotation.id });
     }
     return found;
   }
@@ -123,7 +124,9 @@ export class DynamoDbLedger implements Ledger {
       ]);
     } catch (error) {
       if (!isAwsError(error, 'TransactionCanceledException')) throw error;
-      throw new RekeyError('ERR_CONFLICT', 'the name or the secret of this credential is taken', { cause: error });
+      throw new RekeyError('ERR_CONFLICT', 'the name or the secret of this credential is taken', {
+        cause: error,
+      });
     }
     return stored;
   }
@@ -196,7 +199,9 @@ export class DynamoDbLedger implements Ledger {
       if (!isAwsError(error, 'TransactionCanceledException', 'TransactionConflictException')) throw error;
       const now = await this.credential(before.id);
       if (now !== undefined && now.epoch > before.epoch) {
-        throw new RekeyError('ERR_PREEMPTED', 'an emergency has taken over this credential', { cause: error });
+        throw new RekeyError('ERR_PREEMPTED', 'an emergency has taken over this credential', {
+          cause: error,
+        });
       }
       throw new RekeyError('ERR_CONFLICT', 'this credential was changed by somebody else meanwhile', {
         remedy: 'read it again and decide again',
@@ -243,7 +248,10 @@ export class DynamoDbLedger implements Ledger {
   async *#pages(input: object): AsyncIterable<Item> {
     let start: Item | undefined;
     do {
-      const answer = await this.#query({ ...input, ...(start === undefined ? {} : { ExclusiveStartKey: start }) });
+      const answer = await this.#query({
+        ...input,
+        ...(start === undefined ? {} : { ExclusiveStartKey: start }),
+      });
       yield* answer.Items ?? [];
       start = answer.LastEvaluatedKey;
     } while (start !== undefined);

@@ -26,7 +26,10 @@ export const keys = {
     [TABLE.pk]: s(`${tenant}#C#${credentialId}`),
     [TABLE.sk]: s(recordSk(seq)),
   }),
-  name: (tenant: string, name: string): Item => ({ [TABLE.pk]: s(`${tenant}#NAME#${name}`), [TABLE.sk]: s('LOCK') }),
+  name: (tenant: string, name: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#NAME#${name}`),
+    [TABLE.sk]: s('LOCK'),
+  }),
   secret: (tenant: string, secretName: string): Item => ({
     [TABLE.pk]: s(`${tenant}#SECRET#${secretName}`),
     [TABLE.sk]: s('LOCK'),

@@ -104,6 +104,10 @@ export class SecretsManagerVault implements Vault {
     }
   }
 
+  async discard(secret: string): Promise<void> {
+    await orAbsent(this.#call('DeleteSecret', { SecretId: secret, ForceDeleteWithoutRecovery: true }));
+  }
+
   async configureRotation(secret: string, functionArn: string, everyDays: number): Promise<void> {
     await this.#call('RotateSecret', {
       SecretId: secret,
@@ -114,7 +118,11 @@ export class SecretsManagerVault implements Vault {
   }
 
   async rotate(secret: string, token: string): Promise<void> {
-    await this.#call('RotateSecret', { SecretId: secret, ClientRequestToken: token, RotateImmediately: true });
+    await this.#call('RotateSecret', {
+      SecretId: secret,
+      ClientRequestToken: token,
+      RotateImmediately: true,
+    });
   }
 
   #call<Output>(operation: string, input: object): Promise<Output> {

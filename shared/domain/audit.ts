@@ -12,6 +12,7 @@ export const GENESIS = 'sha256:' + '0'.repeat(64);
 export type AuditAction =
   | 'registration-intended'
   | 'registered'
+  | 'registration-undone'
   | 'declaration-changed'
   | 'rotation-announced'
   | 'issue-intended'
@@ -34,9 +35,9 @@ export type AuditAction =
   | 'emergency-intended'
   | 'emergency-revoked'
   | 'emergency-revocation-failed'
-  | 'preempted'
   | 'agents-halted'
   | 'replacement-intended'
+  | 'replacement-generated'
   | 'replacement-validated'
   | 'replacement-failed'
   | 'replaced'
@@ -111,7 +112,11 @@ export interface AuditRecord {
     readonly sequence: number;
     readonly tenant_uid: string;
   };
-  readonly cloud: { readonly provider: 'AWS'; readonly account: { readonly uid: string }; readonly region: string };
+  readonly cloud: {
+    readonly provider: 'AWS';
+    readonly account: { readonly uid: string };
+    readonly region: string;
+  };
   readonly actor: { readonly user: { readonly uid: string } };
   readonly entity: {
     readonly type: 'Credential';
@@ -193,7 +198,9 @@ export function hashOf(record: object): string {
   const { integrity, ...rest } = record as { integrity: { hash?: string } };
   const { hash: _own, ...open } = integrity;
   const text = canonicalize({ ...rest, integrity: open });
-  return `sha256:${createHash('sha256').update(text ?? '').digest('hex')}`;
+  return `sha256:${createHash('sha256')
+    .update(text ?? '')
+    .digest('hex')}`;
 }
 
 /** What is wrong with a chain, by sequence number; nothing where it is whole. */
@@ -207,7 +214,10 @@ export interface ChainFault {
  * Checks the records of one credential: numbered without gap from 1, each hash right, each linked to the one before.
  * Order of input does not matter. The end of a chain can only be checked against the ledger's head: pass it.
  */
-export function checkChain(records: readonly AuditRecord[], head?: { seq: number; chain: string }): ChainFault[] {
+export function checkChain(
+  records: readonly AuditRecord[],
+  head?: { seq: number; chain: string },
+): ChainFault[] {
   const faults: ChainFault[] = [];
   const sorted = [...records].sort((a, b) => a.metadata.sequence - b.metadata.sequence);
   let previous = GENESIS;

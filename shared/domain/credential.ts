@@ -35,6 +35,28 @@ export type CredentialStatus =
   /** Revoked in an emergency and not yet replaced: agents must not work. */
   | 'halted';
 
+/** How far an emergency has come; later stages imply the earlier ones. */
+export const INCIDENT_STAGES = [
+  'intended',
+  'revoked',
+  'halted',
+  'generated',
+  'validated',
+  'replaced',
+  'resumed',
+] as const;
+export type IncidentStage = (typeof INCIDENT_STAGES)[number];
+
+/** The newest emergency of a credential. It stays after its end, so that a late repetition is recognised. */
+export interface Incident {
+  readonly id: string;
+  readonly stage: IncidentStage;
+  /** Everything up to this generation is dead; the replacement's is higher. */
+  readonly generation: number;
+  /** Token of the replacement, which is also its rotation's id. */
+  readonly replacement: string;
+}
+
 /** The head of a credential in the ledger: state, not intent. */
 export interface Credential extends Home {
   /** Opaque and never reused. */
@@ -66,6 +88,7 @@ export interface Credential extends Home {
   readonly activeRotation?: string;
   /** Raised by an emergency; a write of an older epoch is refused (hard decision 3). */
   readonly epoch: number;
+  readonly incident?: Incident;
   /** Raised by every commit: the optimistic lock that serialises everything per credential. */
   readonly version: number;
   /** Number and hash of the newest audit record. */

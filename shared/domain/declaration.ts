@@ -57,7 +57,11 @@ const entry = z.strictObject({
     .string()
     .regex(/^[A-Za-z0-9/_+=.@-]{1,512}$/, 'use the characters that Secrets Manager allows in a name')
     .describe('Name of the secret that Rekey creates and agents read'),
-  admin: z.string().min(1).max(2048).describe("Name or ARN of the secret with the target's administrative login"),
+  admin: z
+    .string()
+    .min(1)
+    .max(2048)
+    .describe("Name or ARN of the secret with the target's administrative login"),
   target: z.record(z.string(), z.unknown()).describe('Where the credential lives; depends on the provider'),
   mode: z.enum(['observe', 'overlap', 'enforce']).optional().describe('Default: enforce'),
   policy: policy.optional(),
@@ -151,13 +155,17 @@ export function declarationError(error: z.ZodError, prefix: string): RekeyError 
   const path = issue === undefined ? '' : fieldPath(issue.path);
   const unknownKeys = issue?.code === 'unrecognized_keys' ? issue.keys.join(', ') : undefined;
   const field = [prefix, path].filter((part) => part !== '').join('.');
-  return new RekeyError('ERR_DECLARATION', `${field === '' ? 'the declaration' : field}: ${issue?.message ?? 'invalid'}`, {
-    field: unknownKeys === undefined ? field : [field, unknownKeys].filter((part) => part !== '').join('.'),
-    remedy:
-      unknownKeys === undefined
-        ? 'correct this field; docs/rekey.schema.json has every field with its meaning'
-        : 'remove the unknown key or correct its spelling; docs/rekey.schema.json has every field',
-  });
+  return new RekeyError(
+    'ERR_DECLARATION',
+    `${field === '' ? 'the declaration' : field}: ${issue?.message ?? 'invalid'}`,
+    {
+      field: unknownKeys === undefined ? field : [field, unknownKeys].filter((part) => part !== '').join('.'),
+      remedy:
+        unknownKeys === undefined
+          ? 'correct this field; docs/rekey.schema.json has every field with its meaning'
+          : 'remove the unknown key or correct its spelling; docs/rekey.schema.json has every field',
+    },
+  );
 }
 
 /** The same error with its field below `prefix`. */

@@ -168,10 +168,14 @@ function assertWindow(policy: Policy, required: number, min: number, max: number
     );
   }
   if (policy.windowSeconds < min || policy.windowSeconds > max) {
-    throw new RekeyError('ERR_POLICY', `a window of ${policy.windowSeconds} s is outside ${min} to ${max} s`, {
-      field: 'policy.window',
-      remedy: `use a window between ${min} and ${max} s; where a holder's TTL needs more, shorten the TTL`,
-    });
+    throw new RekeyError(
+      'ERR_POLICY',
+      `a window of ${policy.windowSeconds} s is outside ${min} to ${max} s`,
+      {
+        field: 'policy.window',
+        remedy: `use a window between ${min} and ${max} s; where a holder's TTL needs more, shorten the TTL`,
+      },
+    );
   }
 }
 

@@ -135,5 +135,8 @@ export function loserOf(rotation: Rotation): Key | undefined {
 
 /** Whether the old credential may still be brought back (Z9): not once its revocation was intended. */
 export function canRollBack(rotation: Rotation): boolean {
-  return ['issuing', 'activating', 'promoting', 'window', 'suspending'].includes(rotation.phase) && rotation.loser === 'old';
+  return (
+    ['issuing', 'activating', 'promoting', 'window', 'suspending'].includes(rotation.phase) &&
+    rotation.loser === 'old'
+  );
 }

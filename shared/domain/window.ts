@@ -82,7 +82,9 @@ function stillUsed(usage: Usage): string[] {
   if ((usage.sessions ?? 0) > 0) return [`${usage.sessions} sessions are still open at the source`];
   if (usage.lastSeen === null) return [];
   const quiet = (fromInstant(usage.observedAt) - fromInstant(usage.lastSeen)) / 1000;
-  return quiet > usage.lagSeconds ? [] : [`seen at the source ${Math.round(quiet)} s ago (lag ${usage.lagSeconds} s)`];
+  return quiet > usage.lagSeconds
+    ? []
+    : [`seen at the source ${Math.round(quiet)} s ago (lag ${usage.lagSeconds} s)`];
 }
 
 /** Spreads the wake-ups that are left over the time to the deadline; the last one is the deadline itself. */

@@ -44,9 +44,7 @@ async function clearAway(deps: EngineDeps, { credential, rotation }: Loaded): Pr
   const { provider, target, ctx } = upstream(deps, credential);
   const { next } = rotation;
   const deactivation =
-    next === undefined
-      ? undefined
-      : await provider.revoke(target, next.handle, { endSessions: true }, ctx);
+    next === undefined ? undefined : await provider.revoke(target, next.handle, { endSessions: true }, ctx);
   const { activeRotation: _over, ...rest } = credential;
   const change: Change = {
     rotation: answered(advance(rotation, 'aborted')),

@@ -31,7 +31,8 @@ async function adopt(deps: EngineDeps, { credentialId, token }: StepInput): Prom
   const credential = await loadCredential(deps, credentialId);
   const rotation = await deps.ledger.rotation(credentialId, token);
   if (rotation !== undefined) {
-    if (rotation.trigger.kind === 'vault' && rotation.phase === 'announced') await follow(deps, credentialId, token);
+    if (rotation.trigger.kind === 'vault' && rotation.phase === 'announced')
+      await follow(deps, credentialId, token);
     return { credential, rotation };
   }
   const active =
@@ -39,7 +40,10 @@ async function adopt(deps: EngineDeps, { credentialId, token }: StepInput): Prom
       ? undefined
       : await deps.ledger.rotation(credentialId, credential.activeRotation);
   assertMayRotate(credential, active);
-  const adopted = await announce(deps, credential, token, { kind: 'vault', actor: 'secretsmanager.amazonaws.com' });
+  const adopted = await announce(deps, credential, token, {
+    kind: 'vault',
+    actor: 'secretsmanager.amazonaws.com',
+  });
   await follow(deps, credentialId, token);
   return adopted;
 }
@@ -61,7 +65,11 @@ function reserve(deps: EngineDeps, { credential, rotation }: Loaded): Promise<Lo
  * Issues and stores, or finds what an interrupted attempt has stored: the vault keeps one text per token, and whoever
  * comes second uses that text (traps: never generate again).
  */
-export async function store(deps: EngineDeps, { credential, rotation }: Loaded, secret: string): Promise<Key> {
+export async function store(
+  deps: EngineDeps,
+  { credential, rotation }: Loaded,
+  secret: string,
+): Promise<Key> {
   const { provider, target, ctx } = upstream(deps, credential);
   const token = rotation.id;
   const issueContext = {
@@ -82,7 +90,10 @@ export async function store(deps: EngineDeps, { credential, rotation }: Loaded, 
   if ((await deps.vault.put(secret, token, text, 'AWSPENDING')) === 'stored') return key(text, issued.handle);
   const first = await deps.vault.read(secret, { versionId: token, stage: 'AWSPENDING' });
   if (first === undefined) {
-    throw new RekeyError('ERR_PROTOCOL', 'another value was stored under this token, but it is not AWSPENDING');
+    throw new RekeyError(
+      'ERR_PROTOCOL',
+      'another value was stored under this token, but it is not AWSPENDING',
+    );
   }
   return key(first, issued.handle);
 

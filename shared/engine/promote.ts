@@ -26,14 +26,21 @@ export async function finishSecret(deps: EngineDeps, input: StepInput): Promise<
     await testSecret(deps, state, input);
     state = await commit(deps, state.credential, {
       rotation: advance(state.rotation, 'promoting'),
-      record: { action: 'promotion-intended', evidence: { tested: 'login and permissions of the new credential' } },
+      record: {
+        action: 'promotion-intended',
+        evidence: { tested: 'login and permissions of the new credential' },
+      },
     });
   }
   if (state.rotation.phase === 'promoting') await promote(deps, state, input.secret.arn);
 }
 
 /** Moves the label and records it. */
-export async function promote(deps: EngineDeps, { credential, rotation }: Loaded, secret: string): Promise<Loaded> {
+export async function promote(
+  deps: EngineDeps,
+  { credential, rotation }: Loaded,
+  secret: string,
+): Promise<Loaded> {
   const { next, old } = rotation;
   if (next === undefined || old === undefined) {
     throw new RekeyError('ERR_PROTOCOL', 'a window needs an old and a new credential');
@@ -41,7 +48,9 @@ export async function promote(deps: EngineDeps, { credential, rotation }: Loaded
   await deps.vault.promote(secret, { to: next.versionId, from: await holderOfCurrent(deps, secret) });
   const window = openWindow(credential.policy, toInstant(deps.clock()));
   const opened = await commit(deps, credential, {
-    rotation: answered(advance(rotation, 'window', { window, checkAt: reconcileAt(deps, window.earliestClose) })),
+    rotation: answered(
+      advance(rotation, 'window', { window, checkAt: reconcileAt(deps, window.earliestClose) }),
+    ),
     credential: { current: next },
     record: { action: 'window-opened', window },
   });

@@ -30,7 +30,10 @@ export async function testSecret(deps: EngineDeps, state: Loaded, { secret }: St
 }
 
 /** RotateImmediately=false: proves that the configuration works, by the current credential. Nothing is changed. */
-export async function testConfiguration(deps: EngineDeps, { credentialId, secret }: StepInput): Promise<void> {
+export async function testConfiguration(
+  deps: EngineDeps,
+  { credentialId, secret }: StepInput,
+): Promise<void> {
   const credential = await loadCredential(deps, credentialId);
   const { provider, target, ctx } = upstream(deps, credential);
   const text = await deps.vault.read(secret.arn, { stage: 'AWSCURRENT' });
@@ -54,13 +57,22 @@ async function pending(
 }
 
 /** ERR_REJECTED where the current credential doesn't work: then something else is wrong, and no admin login is used. */
-async function proveCurrent(deps: EngineDeps, { credential }: Loaded, secret: string, old: Key): Promise<void> {
+async function proveCurrent(
+  deps: EngineDeps,
+  { credential }: Loaded,
+  secret: string,
+  old: Key,
+): Promise<void> {
   const { provider, target, ctx } = upstream(deps, credential);
   const text = await deps.vault.read(secret, { versionId: old.versionId, stage: 'AWSCURRENT' });
   if (text === undefined) {
-    throw new RekeyError('ERR_MATERIAL_MISMATCH', 'the current version of the secret is not the one in the ledger', {
-      remedy: 'somebody has put a value by hand: put the former one back, or revoke and replace',
-    });
+    throw new RekeyError(
+      'ERR_MATERIAL_MISMATCH',
+      'the current version of the secret is not the one in the ledger',
+      {
+        remedy: 'somebody has put a value by hand: put the former one back, or revoke and replace',
+      },
+    );
   }
   const material = provider.material(text);
   provider.assertBelongs(target, old.handle, material);

@@ -26,13 +26,16 @@ export function reconcile(deps: EngineDeps, ref: Ref): Promise<ReconcileAnswer> 
     const state = await load(deps, ref.credentialId, ref.rotationId);
     const { credential, rotation } = state;
     if (rotation.epoch !== credential.epoch) return { outcome: 'preempted', waitSeconds: 1 };
-    if (isOver(rotation.phase)) return { outcome: rotation.phase === 'aborted' ? 'aborted' : 'over', waitSeconds: 1 };
-    if (rotation.repairs >= MAX_REPAIRS) return page(deps, state);
+    if (isOver(rotation.phase))
+      return { outcome: rotation.phase === 'aborted' ? 'aborted' : 'over', waitSeconds: 1 };
+    // An emergency's replacement is the emergency machine's alone; one that is left over needs a person.
+    if (rotation.trigger.kind === 'emergency' || rotation.repairs >= MAX_REPAIRS) return page(deps, state);
     const counted = await count(deps, state);
     try {
       return await repair(deps, counted);
     } catch (error) {
-      if (isRekeyError(error) && !error.retryable) return page(deps, await load(deps, ref.credentialId, ref.rotationId));
+      if (isRekeyError(error) && !error.retryable)
+        return page(deps, await load(deps, ref.credentialId, ref.rotationId));
       throw error;
     }
   });
@@ -86,9 +89,11 @@ function repair(deps: EngineDeps, state: Loaded): Promise<ReconcileAnswer> {
 /** Tests the pending value at the provider, then finishes, or strips the label and undoes (traps). */
 async function finishOrAbort(deps: EngineDeps, state: Loaded): Promise<ReconcileAnswer> {
   const { credential, rotation } = state;
-  if (credential.secretArn === undefined) throw new RekeyError('ERR_CONFLICT', 'the secret does not exist yet');
+  if (credential.secretArn === undefined)
+    throw new RekeyError('ERR_CONFLICT', 'the secret does not exist yet');
   const secret = await deps.vault.describe(credential.secretArn);
-  if (secret === undefined) throw new RekeyError('ERR_NOT_FOUND', `the secret ${credential.secretName} is gone`);
+  if (secret === undefined)
+    throw new RekeyError('ERR_NOT_FOUND', `the secret ${credential.secretName} is gone`);
   const stages = secret.versions[rotation.id] ?? [];
   if (stages.includes('AWSCURRENT') && rotation.phase === 'promoting') {
     return opened(deps, await promote(deps, state, secret.arn));
@@ -101,7 +106,10 @@ async function finishOrAbort(deps: EngineDeps, state: Loaded): Promise<Reconcile
       if (!isRekeyError(error) || error.retryable) throw error;
     }
   }
-  return aborted(deps, state, { code: 'ERR_TIMEOUT', message: 'the rotation stopped before the new credential worked' });
+  return aborted(deps, state, {
+    code: 'ERR_TIMEOUT',
+    message: 'the rotation stopped before the new credential worked',
+  });
 }
 
 async function aborted(
@@ -132,7 +140,10 @@ async function page(deps: EngineDeps, { credential, rotation }: Loaded): Promise
   if (rotation.stuck !== true) {
     await commit(deps, credential, {
       rotation: { ...rotation, stuck: true, checkAt: plusSeconds(toInstant(deps.clock()), 24 * 3600) },
-      record: { action: 'stuck', evidence: { phase: rotation.phase, repairs: rotation.repairs, ...rotation.failure } },
+      record: {
+        action: 'stuck',
+        evidence: { phase: rotation.phase, repairs: rotation.repairs, ...rotation.failure },
+      },
     });
   }
   return { outcome: 'stuck', waitSeconds: 1 };

@@ -27,7 +27,19 @@ export interface RegisterAnswer {
 }
 
 /** A credential as declared, before the ledger has one. */
-type Draft = Omit<Credential, 'id' | 'version' | 'epoch' | 'seq' | 'chain' | 'registeredAt' | 'updatedAt' | 'live' | 'generation' | 'status'>;
+type Draft = Omit<
+  Credential,
+  | 'id'
+  | 'version'
+  | 'epoch'
+  | 'seq'
+  | 'chain'
+  | 'registeredAt'
+  | 'updatedAt'
+  | 'live'
+  | 'generation'
+  | 'status'
+>;
 
 /**
  * Registers a credential from its declaration, or brings a registered one in line with it. Nothing rotates by it
@@ -54,7 +66,42 @@ export async function register(
   if (request.dryRun) return { outcome: 'registered', changes };
   const reserved =
     existingId === undefined ? await reserve(deps, draft, trigger) : await loadCredential(deps, existingId);
-  return { outcome: 'registered', changes, credential: await provision(deps, options, reserved, trigger) };
+  try {
+    return { outcome: 'registered', changes, credential: await provision(deps, options, reserved, trigger) };
+  } catch (error) {
+    // What may pass is left for the next attempt to complete; what is final leaves nothing half-made.
+    if (isRekeyError(error) && !error.retryable) await undo(deps, reserved, trigger, error);
+    throw error;
+  }
+}
+
+async function undo(
+  deps: EngineDeps,
+  reserved: Credential,
+  trigger: Trigger,
+  failure: RekeyError,
+): Promise<void> {
+  const { provider, target, ctx } = upstream(deps, reserved);
+  const credential = await loadCredential(deps, reserved.id);
+  for (const handle of (await provider.list?.(target, ctx)) ?? []) {
+    if (handle.token === credential.id) await provider.revoke(target, handle, { endSessions: true }, ctx);
+  }
+  const found = await deps.vault.describe(credential.secretName);
+  if (found?.tags[TAG.credential] === credential.id) await deps.vault.discard(found.arn);
+  await deps.ledger.release(
+    await deps.ledger.commit({
+      before: credential,
+      after: credential,
+      records: [
+        {
+          action: 'registration-undone',
+          time: toInstant(deps.clock()),
+          trigger,
+          evidence: { code: failure.code, message: failure.message },
+        },
+      ],
+    }),
+  );
 }
 
 function draftOf(deps: EngineDeps, options: RegisterOptions, declaration: CredentialEntry): Draft {
@@ -78,10 +125,14 @@ function draftOf(deps: EngineDeps, options: RegisterOptions, declaration: Creden
 async function assertFree(deps: EngineDeps, draft: Draft, ownId: string | undefined): Promise<void> {
   const holder = await deps.ledger.idBySecret(draft.secretName);
   if (holder !== undefined && holder !== ownId) {
-    throw new RekeyError('ERR_SECRET_EXISTS', `the secret ${draft.secretName} belongs to another credential`, {
-      field: 'secret',
-      remedy: 'declare another secret name',
-    });
+    throw new RekeyError(
+      'ERR_SECRET_EXISTS',
+      `the secret ${draft.secretName} belongs to another credential`,
+      {
+        field: 'secret',
+        remedy: 'declare another secret name',
+      },
+    );
   }
   const found = await deps.vault.describe(draft.secretName);
   if (found === undefined || (ownId !== undefined && found.tags[TAG.credential] === ownId)) return;
@@ -102,7 +153,8 @@ async function preflight(deps: EngineDeps, draft: Draft): Promise<void> {
     if (!isRekeyError(error)) throw error;
     throw new RekeyError(error.code, error.message, {
       field: error.field ?? 'target',
-      remedy: error.remedy ?? 'check the address, the network path from Rekey’s functions and the admin secret',
+      remedy:
+        error.remedy ?? 'check the address, the network path from Rekey’s functions and the admin secret',
       cause: error,
     });
   }
@@ -149,16 +201,21 @@ async function provision(
   });
   const text = await deps.vault.read(credential.secretName, { versionId: token });
   if (text === undefined) {
-    throw new RekeyError('ERR_SECRET_EXISTS', `the secret ${credential.secretName} was created by somebody else`, {
-      field: 'secret',
-      remedy: 'declare another secret name and apply again',
-    });
+    throw new RekeyError(
+      'ERR_SECRET_EXISTS',
+      `the secret ${credential.secretName} was created by somebody else`,
+      {
+        field: 'secret',
+        remedy: 'declare another secret name and apply again',
+      },
+    );
   }
   const material = provider.material(text);
   provider.assertBelongs(target, issued.handle, material);
   await provider.activate?.(target, token, { handle: issued.handle, material }, ctx);
   await provider.verify(target, material, ctx);
-  const arn = made.outcome === 'created' ? made.arn : ((await deps.vault.describe(credential.secretName))?.arn ?? '');
+  const arn =
+    made.outcome === 'created' ? made.arn : ((await deps.vault.describe(credential.secretName))?.arn ?? '');
   const key: Key = {
     handle: issued.handle,
     versionId: token,
@@ -170,7 +227,11 @@ async function provision(
     const before = await loadCredential(deps, credential.id);
     return before.secretArn === arn ? before : deps.ledger.attach({ ...before, secretArn: arn });
   });
-  await deps.vault.configureRotation(arn, options.rotationFunction(credential.type), backstopDays(credential));
+  await deps.vault.configureRotation(
+    arn,
+    options.rotationFunction(credential.type),
+    backstopDays(credential),
+  );
   return deps.ledger.commit({
     before: located,
     after: { ...located, status: 'active', current: key, live: [key.handle] },
@@ -217,7 +278,13 @@ async function update(
     const before = await loadCredential(deps, existing.id);
     return deps.ledger.commit({
       before,
-      after: { ...before, policy: draft.policy, mode: draft.mode, holders: draft.holders, adminSecret: draft.adminSecret },
+      after: {
+        ...before,
+        policy: draft.policy,
+        mode: draft.mode,
+        holders: draft.holders,
+        adminSecret: draft.adminSecret,
+      },
       records: [
         {
           action: 'declaration-changed',

@@ -51,7 +51,8 @@ export async function enterLifecycle(
   if (rotation.epoch !== credential.epoch) return { phase: 'over', waitSeconds: 0 };
   switch (rotation.phase) {
     case 'announced': {
-      const due = Date.parse(rotation.startedAt) + announcement(rotation, credential.policy.announceSeconds) * 1000;
+      const due =
+        Date.parse(rotation.startedAt) + announcement(rotation, credential.policy.announceSeconds) * 1000;
       return { phase: 'rotate', waitSeconds: Math.max(0, Math.ceil((due - deps.clock()) / 1000)) };
     }
     case 'issuing':
@@ -96,7 +97,8 @@ export function startRotation(
       callback: { awaiting: 'rotate', taskToken: ref.taskToken },
     });
     if (rotation.trigger.kind === 'vault' && rotation.phase !== 'announced') return;
-    if (credential.secretArn === undefined) throw new RekeyError('ERR_CONFLICT', 'the secret does not exist yet');
+    if (credential.secretArn === undefined)
+      throw new RekeyError('ERR_CONFLICT', 'the secret does not exist yet');
     await deps.vault.rotate(credential.secretArn, rotation.id);
   });
 }

@@ -26,7 +26,8 @@ export function retire(
   return untilCommitted(async () => {
     const state = await load(deps, ref.credentialId, ref.rotationId);
     const { credential, rotation } = state;
-    if (isOver(rotation.phase) || rotation.epoch !== credential.epoch) return { decision: 'over', waitSeconds: 1 };
+    if (isOver(rotation.phase) || rotation.epoch !== credential.epoch)
+      return { decision: 'over', waitSeconds: 1 };
     if (rotation.phase === 'rolling-back' && rotation.window === undefined) {
       return { decision: 'rolling-back', waitSeconds: 1 };
     }
@@ -74,11 +75,16 @@ async function soakedOrRevoke(deps: EngineDeps, state: Loaded): Promise<RetireAn
   await provider.suspension?.suspend(target, required(rotation).handle, ctx);
   if (left > 0) return { decision: 'soak', waitSeconds: left };
   const usage = await usageOf(deps, state);
-  if (hasSessions(usage) && !pastDeadline(deps, rotation)) return { decision: 'soak', waitSeconds: Math.max(1, credential.policy.soakSeconds) };
+  if (hasSessions(usage) && !pastDeadline(deps, rotation))
+    return { decision: 'soak', waitSeconds: Math.max(1, credential.policy.soakSeconds) };
   return revoke(deps, await intendRevocation(deps, state, { usage }));
 }
 
-function intendRevocation(deps: EngineDeps, { credential, rotation }: Loaded, evidence: object): Promise<Loaded> {
+function intendRevocation(
+  deps: EngineDeps,
+  { credential, rotation }: Loaded,
+  evidence: object,
+): Promise<Loaded> {
   return commit(deps, credential, {
     rotation: advance(rotation, 'revoking'),
     record: { action: 'revocation-intended', evidence },

@@ -4,7 +4,16 @@ import { advance, canRollBack, isOver, type Rotation, type Trigger } from '../do
 import { openWindow } from '../domain/window.ts';
 import type { EngineDeps } from './deps.ts';
 import { holderOfCurrent, reconcileAt } from './promote.ts';
-import { answerCallback, answered, commit, load, secondsUntil, untilCommitted, upstream, type Loaded } from './state.ts';
+import {
+  answerCallback,
+  answered,
+  commit,
+  load,
+  secondsUntil,
+  untilCommitted,
+  upstream,
+  type Loaded,
+} from './state.ts';
 
 /** What the lifecycle machine does next after a rollback. */
 export interface RollbackAnswer {
@@ -63,9 +72,13 @@ export function rollback(
   return untilCommitted(async () => {
     const state = await load(deps, ref.credentialId, ref.rotationId);
     const { credential, rotation } = state;
-    if (isOver(rotation.phase) || rotation.epoch !== credential.epoch) return { outcome: 'over', waitSeconds: 1 };
+    if (isOver(rotation.phase) || rotation.epoch !== credential.epoch)
+      return { outcome: 'over', waitSeconds: 1 };
     if (rotation.phase !== 'rolling-back') {
-      throw new RekeyError('ERR_CONFLICT', `nobody asked to roll back this rotation (phase ${rotation.phase})`);
+      throw new RekeyError(
+        'ERR_CONFLICT',
+        `nobody asked to roll back this rotation (phase ${rotation.phase})`,
+      );
     }
     const { window } = rotation.window === undefined ? await bringBack(deps, state) : rotation;
     return { outcome: 'window', waitSeconds: secondsUntil(deps, window?.earliestClose ?? '') };

@@ -40,7 +40,9 @@ export async function rotationStep(deps: EngineDeps, call: RotationStep): Promis
     });
   }
   if (stages === undefined) {
-    throw new RekeyError('ERR_PROTOCOL', 'this token has no version of the secret', { field: 'ClientRequestToken' });
+    throw new RekeyError('ERR_PROTOCOL', 'this token has no version of the secret', {
+      field: 'ClientRequestToken',
+    });
   }
   const rotation = await deps.ledger.rotation(credentialId, token);
   if (rotation?.tombstoned === true) {
@@ -101,7 +103,9 @@ async function begun(deps: EngineDeps, { credentialId, token }: StepInput) {
   const credential = await loadCredential(deps, credentialId);
   const rotation = await deps.ledger.rotation(credentialId, token);
   if (rotation === undefined) {
-    throw new RekeyError('ERR_PROTOCOL', 'createSecret has not run for this token', { field: 'ClientRequestToken' });
+    throw new RekeyError('ERR_PROTOCOL', 'createSecret has not run for this token', {
+      field: 'ClientRequestToken',
+    });
   }
   assertNotPreempted({ credential, rotation });
   return { credential, rotation };

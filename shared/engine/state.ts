@@ -17,7 +17,9 @@ export interface Loaded {
 export async function loadCredential(deps: EngineDeps, credentialId: string): Promise<Credential> {
   const credential = await deps.ledger.credential(credentialId);
   if (credential === undefined) {
-    throw new RekeyError('ERR_NOT_FOUND', `no credential ${credentialId} in the ledger`, { field: 'credentialId' });
+    throw new RekeyError('ERR_NOT_FOUND', `no credential ${credentialId} in the ledger`, {
+      field: 'credentialId',
+    });
   }
   return credential;
 }
@@ -28,7 +30,9 @@ export async function load(deps: EngineDeps, credentialId: string, rotationId: s
   const credential = await loadCredential(deps, credentialId);
   const rotation = await deps.ledger.rotation(credentialId, rotationId);
   if (rotation === undefined) {
-    throw new RekeyError('ERR_NOT_FOUND', `no rotation ${rotationId} of ${credential.name}`, { field: 'rotationId' });
+    throw new RekeyError('ERR_NOT_FOUND', `no rotation ${rotationId} of ${credential.name}`, {
+      field: 'rotationId',
+    });
   }
   return { credential, rotation };
 }
@@ -71,8 +75,12 @@ export async function commit(deps: EngineDeps, before: Credential, change: Chang
         trigger: rotation.trigger,
         correlationId: rotation.id,
         holders: before.holders.map((holder) => holder.name),
-        ...(old === undefined ? {} : { oldFingerprint: old.fingerprint, oldHandle: describeHandle(old.handle) }),
-        ...(next === undefined ? {} : { newFingerprint: next.fingerprint, newHandle: describeHandle(next.handle) }),
+        ...(old === undefined
+          ? {}
+          : { oldFingerprint: old.fingerprint, oldHandle: describeHandle(old.handle) }),
+        ...(next === undefined
+          ? {}
+          : { newFingerprint: next.fingerprint, newHandle: describeHandle(next.handle) }),
         ...(rotation.window === undefined ? {} : { window: rotation.window }),
         ...(rotation.incidentId === undefined ? {} : { incidentId: rotation.incidentId }),
         ...change.record,

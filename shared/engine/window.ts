@@ -29,7 +29,10 @@ export function awaitWindow(deps: EngineDeps, ref: TaskRef & { taskToken: string
     if (isOver(rotation.phase) || rotation.epoch !== credential.epoch) return answer('preempted');
     // A rollback that was asked for while nobody waited; its own window is open once the label has moved back.
     if (rotation.phase === 'rolling-back' && rotation.window === undefined) return answer('rolling-back');
-    await deps.ledger.attach(credential, { ...rotation, callback: { awaiting: 'window', taskToken: ref.taskToken } });
+    await deps.ledger.attach(credential, {
+      ...rotation,
+      callback: { awaiting: 'window', taskToken: ref.taskToken },
+    });
   });
 }
 
@@ -38,7 +41,8 @@ export function verifyWindow(deps: EngineDeps, ref: TaskRef): Promise<VerifyAnsw
   return untilCommitted(async () => {
     const state = await load(deps, ref.credentialId, ref.rotationId);
     const { credential, rotation } = state;
-    if (isOver(rotation.phase) || rotation.epoch !== credential.epoch) return { decision: 'over', waitSeconds: 1 };
+    if (isOver(rotation.phase) || rotation.epoch !== credential.epoch)
+      return { decision: 'over', waitSeconds: 1 };
     if (rotation.phase === 'rolling-back' && rotation.window === undefined) {
       return { decision: 'rolling-back', waitSeconds: 1 };
     }
@@ -101,12 +105,19 @@ async function record(deps: EngineDeps, state: Loaded, decision: WindowDecision)
           record: { action: 'window-extended', evidence: { proof: decision.proof, until: decision.until } },
         });
       }
-      return { decision: 'extend', waitSeconds: extension(deps, credential.policy.windowSeconds, decision.until) };
+      return {
+        decision: 'extend',
+        waitSeconds: extension(deps, credential.policy.windowSeconds, decision.until),
+      };
     case 'keep': {
       const { activeRotation: _over, ...rest } = credential;
       await commit(deps, rest, {
         rotation: advance(rotation, 'completed'),
-        record: { action: 'kept', deactivation: 'NOT CONFIRMED', evidence: { proof: decision.proof, mode: credential.mode } },
+        record: {
+          action: 'kept',
+          deactivation: 'NOT CONFIRMED',
+          evidence: { proof: decision.proof, mode: credential.mode },
+        },
       });
       return { decision: 'keep', waitSeconds: 1 };
     }

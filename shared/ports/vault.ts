@@ -35,6 +35,8 @@ export interface Vault {
     tags: Readonly<Record<string, string>>;
     kmsKeyId?: string;
   }): Promise<{ outcome: 'created'; arn: string } | { outcome: 'exists' }>;
+  /** Deletes a secret that nobody has read yet, at once: for undoing a registration only. Gone is success. */
+  discard(secret: string): Promise<void>;
   /** Configures the rotation function and the backstop schedule, without rotating (RotateImmediately=false). */
   configureRotation(secret: string, functionArn: string, everyDays: number): Promise<void>;
   /** Starts a rotation under `token`; answers at once, the steps run asynchronously. */

@@ -1,0 +1,18 @@
+import { enterLifecycle, startRotation, type AnnounceAnswer } from '../../shared/engine/requests.ts';
+import { composeEngine, createLogger } from '../compose.ts';
+
+type Event =
+  | { action: 'announce'; credentialId: string; rotationId: string }
+  | { action: 'rotate'; credentialId: string; rotationId: string; taskToken: string };
+
+const logger = createLogger();
+const engine = composeEngine();
+
+/** First states of the lifecycle: where the rotation stands, and the call to Secrets Manager. */
+export async function handler(event: Event): Promise<AnnounceAnswer | undefined> {
+  const { action, credentialId, rotationId } = event;
+  logger.info('lifecycle begins', { action, credentialId, rotationId });
+  if (event.action === 'announce') return enterLifecycle(engine, event);
+  await startRotation(engine, event);
+  return undefined;
+}

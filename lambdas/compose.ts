@@ -1,0 +1,70 @@
+import { randomUUID } from 'node:crypto';
+import { Logger } from '@aws-lambda-powertools/logger';
+import { awsCallsFromEnvironment, type AwsCalls } from '../shared/adapters/aws-client.ts';
+import { DynamoDbLedger } from '../shared/adapters/dynamodb-ledger.ts';
+import { SecretsManagerVault } from '../shared/adapters/secrets-manager-vault.ts';
+import { StepFunctionsWorkflow } from '../shared/adapters/step-functions-workflow.ts';
+import { RekeyError } from '../shared/domain/errors.ts';
+import type { EngineDeps } from '../shared/engine/deps.ts';
+import { ENV } from '../shared/names.ts';
+import { providerFor } from '../shared/providers/registry.ts';
+
+/** The setting `name`; a function without it was deployed wrongly and says so at cold start. */
+export function setting(name: string): string {
+  const value = process.env[name];
+  if (value === undefined || value === '') {
+    throw new RekeyError('ERR_REQUEST', `the environment variable ${name} is missing`, {
+      field: name,
+      remedy: 'deploy the stack again; the function was made without it',
+    });
+  }
+  return value;
+}
+
+/** The setting `name` where a function may do without it. */
+export function optionalSetting(name: string): string | undefined {
+  const value = process.env[name];
+  return value === undefined || value === '' ? undefined : value;
+}
+
+/** Structured log of one function: constant messages with fields, never an event, never material. */
+export function createLogger(): Logger {
+  return new Logger({ serviceName: optionalSetting('REKEY_FUNCTION') ?? 'rekey' });
+}
+
+/** An error as log fields: code and message are ours, upstream text stays out. */
+export function errorFields(error: unknown): Record<string, unknown> {
+  if (error instanceof RekeyError) return { error: error.toJSON() };
+  return { error: { name: error instanceof Error ? error.name : 'unknown' } };
+}
+
+/** The parts that every function of the engine uses, from the environment. */
+export function composeEngine(aws: AwsCalls = awsCallsFromEnvironment(process.env)): EngineDeps {
+  const vault = new SecretsManagerVault(aws);
+  const clock = Date.now;
+  return {
+    ledger: new DynamoDbLedger({ aws, table: setting(ENV.table), tenant: setting(ENV.tenant), clock }),
+    vault,
+    workflow: new StepFunctionsWorkflow({
+      aws,
+      lifecycleArn: optionalSetting(ENV.lifecycle) ?? '',
+      emergencyArn: optionalSetting(ENV.emergency) ?? '',
+    }),
+    providerFor,
+    readAdmin: async (adminSecret) => {
+      const text = await vault.read(adminSecret, { stage: 'AWSCURRENT' });
+      if (text !== undefined) return text;
+      throw new RekeyError(
+        'ERR_NOT_FOUND',
+        `there is no secret ${adminSecret} with the administrative login`,
+        {
+          field: 'admin',
+          remedy: 'create it, and tag it rekey:admin with the credential type that it administers',
+        },
+      );
+    },
+    clock,
+    newId: randomUUID,
+    timing: { stuckAfterSeconds: Number(optionalSetting(ENV.stuckAfter) ?? 900) },
+  };
+}

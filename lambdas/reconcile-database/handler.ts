@@ -1,0 +1,18 @@
+import { reconcile, reconcileAll } from '../../shared/engine/reconcile.ts';
+import { composeEngine, createLogger } from '../compose.ts';
+
+const logger = createLogger();
+const engine = composeEngine();
+
+/** By schedule: every rotation that has stood still too long. From the lifecycle: the one that failed there. */
+export async function handler(event: { credentialId?: string; rotationId?: string }): Promise<object> {
+  const { credentialId, rotationId } = event;
+  if (credentialId === undefined || rotationId === undefined) {
+    const answers = await reconcileAll(engine);
+    logger.info('reconciled', { answers });
+    return { answers };
+  }
+  const answer = await reconcile(engine, { credentialId, rotationId });
+  logger.info('reconciled one', { credentialId, rotationId, ...answer });
+  return answer;
+}

@@ -1,0 +1,31 @@
+import { RekeyError } from '../domain/errors.ts';
+import { EVENT_SOURCE, EVENT_VERSION } from '../names.ts';
+import type { EventPublisher } from '../ports/events.ts';
+import type { AwsCalls } from './aws-client.ts';
+
+/** Rekey's event bus on EventBridge. */
+export class EventBridgePublisher implements EventPublisher {
+  readonly #aws: AwsCalls;
+  readonly #bus: string;
+
+  constructor(options: { aws: AwsCalls; bus: string }) {
+    this.#aws = options.aws;
+    this.#bus = options.bus;
+  }
+
+  async publish(detailType: string, detail: object): Promise<void> {
+    const answer = await this.#aws.json<object, { FailedEntryCount?: number }>('events', 'PutEvents', {
+      Entries: [
+        {
+          EventBusName: this.#bus,
+          Source: EVENT_SOURCE,
+          DetailType: detailType,
+          Detail: JSON.stringify({ version: EVENT_VERSION, ...detail }),
+        },
+      ],
+    });
+    if ((answer.FailedEntryCount ?? 0) > 0) {
+      throw new RekeyError('ERR_UNAVAILABLE', `the event bus refused "${detailType}"`);
+    }
+  }
+}

@@ -1,0 +1,84 @@
+import { createHash } from 'node:crypto';
+import type { AuditRecord } from '../domain/audit.ts';
+import type { Credential } from '../domain/credential.ts';
+import type { Archive } from '../ports/archive.ts';
+import { isAwsError, type AwsCalls } from './aws-client.ts';
+import { snapshotKey } from './s3-snapshots.ts';
+
+/** Prefix of a record's object; the partitions are those of the Glue table. */
+export function recordKey(record: AuditRecord, text: string): string {
+  const { metadata, cloud, entity, time_dt: time } = record;
+  const name = `${String(metadata.sequence).padStart(12, '0')}-${sha256(text).toString('hex')}.json`;
+  return [
+    'records',
+    `tenant=${metadata.tenant_uid}`,
+    `account=${cloud.account.uid}`,
+    `region=${cloud.region}`,
+    `dt=${time.slice(0, 10)}`,
+    entity.uid,
+    name,
+  ].join('/');
+}
+
+/**
+ * The archive in a bucket with Object Lock. Names hold the hash of the content, so that an object that is there
+ * already is the same object (audit-and-security decision 3).
+ */
+export class S3Archive implements Archive {
+  readonly #aws: AwsCalls;
+  readonly #archive: string;
+  readonly #snapshots: string;
+
+  constructor(options: { aws: AwsCalls; archive: string; snapshots: string }) {
+    this.#aws = options.aws;
+    this.#archive = options.archive;
+    this.#snapshots = options.snapshots;
+  }
+
+  async store(record: AuditRecord): Promise<void> {
+    const text = JSON.stringify(record);
+    await this.#putOnce(recordKey(record, text), text);
+  }
+
+  async reportTampering(finding: Parameters<Archive['reportTampering']>[0]): Promise<void> {
+    const text = JSON.stringify(finding);
+    await this.#putOnce(`tampering/${sha256(text).toString('hex')}.json`, text);
+  }
+
+  async snapshot(credential: Credential): Promise<void> {
+    await this.#put(
+      this.#snapshots,
+      snapshotKey(credential.tenant, credential.id),
+      JSON.stringify(credential),
+      {},
+    );
+  }
+
+  async #putOnce(key: string, text: string): Promise<void> {
+    try {
+      await this.#put(this.#archive, key, text, { 'if-none-match': '*' });
+    } catch (error) {
+      // 412: it is there. 409: it is being written by somebody else right now, with the same content.
+      if (!isAwsError(error, 'PreconditionFailed', 'ConditionalRequestConflict', 'Http412', 'Http409'))
+        throw error;
+    }
+  }
+
+  async #put(bucket: string, key: string, text: string, headers: Record<string, string>): Promise<void> {
+    await this.#aws.request('s3', {
+      method: 'PUT',
+      path: `/${bucket}/${key}`,
+      // Object Lock wants a checksum with every put.
+      headers: {
+        ...headers,
+        'content-type': 'application/json',
+        'x-amz-checksum-sha256': sha256(text).toString('base64'),
+      },
+      body: text,
+    });
+  }
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

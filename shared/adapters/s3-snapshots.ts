@@ -1,0 +1,34 @@
+import type { Credential } from '../domain/credential.ts';
+import type { Snapshots } from '../ports/snapshots.ts';
+import { isAwsError, type AwsCalls } from './aws-client.ts';
+
+/** Key of a credential's snapshot. */
+export function snapshotKey(tenant: string, credentialId: string): string {
+  return `snapshots/tenant=${tenant}/${credentialId}.json`;
+}
+
+/** Snapshots in a bucket; the archiver keeps them up to date from the table's stream. */
+export class S3Snapshots implements Snapshots {
+  readonly #aws: AwsCalls;
+  readonly #bucket: string;
+  readonly #tenant: string;
+
+  constructor(options: { aws: AwsCalls; bucket: string; tenant: string }) {
+    this.#aws = options.aws;
+    this.#bucket = options.bucket;
+    this.#tenant = options.tenant;
+  }
+
+  async read(credentialId: string): Promise<Credential | undefined> {
+    try {
+      const answer = await this.#aws.request('s3', {
+        method: 'GET',
+        path: `/${this.#bucket}/${snapshotKey(this.#tenant, credentialId)}`,
+      });
+      return JSON.parse(answer.text) as Credential;
+    } catch (error) {
+      if (isAwsError(error, 'NoSuchKey')) return undefined;
+      throw error;
+    }
+  }
+}

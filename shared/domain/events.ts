@@ -1,0 +1,69 @@
+import { EVENT } from '../names.ts';
+import type { AuditAction, AuditRecord } from './audit.ts';
+
+/** The event that tells agents and operators of an audit record; most records are no news for either. */
+const EVENT_OF: Partial<Record<AuditAction, string>> = {
+  'rotation-announced': EVENT.announced,
+  'window-opened': EVENT.rotated,
+  replaced: EVENT.rotated,
+  retired: EVENT.retired,
+  'rollback-window-opened': EVENT.rolledBack,
+  aborted: EVENT.failed,
+  stuck: EVENT.failed,
+  'window-extended': EVENT.failed,
+  'window-held': EVENT.failed,
+  'replacement-failed': EVENT.failed,
+  'emergency-revocation-failed': EVENT.failed,
+  'emergency-revoked': EVENT.revoked,
+};
+
+/** What is published of a record. `id` is the same at every delivery of the same event. */
+export interface RekeyEvent {
+  readonly detailType: string;
+  readonly detail: {
+    readonly id: string;
+    readonly time: string;
+    readonly tenant: string;
+    readonly account: string;
+    readonly region: string;
+    readonly credentialId: string;
+    readonly credential: string;
+    readonly rotationId: string;
+    readonly action: AuditAction;
+    readonly trigger: string;
+    readonly oldFingerprint: string;
+    readonly newFingerprint: string;
+    readonly windowOpens: string;
+    readonly windowCloses: string;
+    readonly incident: string;
+    readonly deactivation: string;
+  };
+}
+
+/** The event of a record, if there is one. No evidence goes out: it is for the audit. */
+export function eventOf(record: AuditRecord): RekeyEvent | undefined {
+  const detailType = EVENT_OF[record.message];
+  if (detailType === undefined) return undefined;
+  const { entity, metadata, cloud } = record;
+  return {
+    detailType,
+    detail: {
+      id: `${entity.uid}-${metadata.sequence}`,
+      time: record.time_dt,
+      tenant: metadata.tenant_uid,
+      account: cloud.account.uid,
+      region: cloud.region,
+      credentialId: entity.uid,
+      credential: entity.name,
+      rotationId: metadata.correlation_uid,
+      action: record.message,
+      trigger: entity.data.trigger,
+      oldFingerprint: entity.data.old_fingerprint,
+      newFingerprint: entity.data.new_fingerprint,
+      windowOpens: entity.data.window_opens,
+      windowCloses: entity.data.window_closes,
+      incident: entity.data.incident,
+      deactivation: entity.data.deactivation,
+    },
+  };
+}

@@ -1,0 +1,111 @@
+import { toInstant } from '../domain/clock.ts';
+import type { Credential, CredentialHandle } from '../domain/credential.ts';
+import type { Deactivation } from '../domain/evidence.ts';
+import { RekeyError } from '../domain/errors.ts';
+import type { Snapshots } from '../ports/snapshots.ts';
+import type { EngineDeps } from './deps.ts';
+import { intend, type Emergency } from './incident.ts';
+import { describeHandle, upstream } from './state.ts';
+
+/** How long the ledger may take before the snapshot is asked too, and how long the intent may take (ms). */
+export const LEDGER_PATIENCE_MS = 500;
+
+/** What a revocation found and did; goes into the audit. */
+export interface Revocation {
+  readonly credentialId: string;
+  readonly revokedAt: string;
+  /** Where the targets were read: the ledger, or its copy. */
+  readonly source: 'ledger' | 'snapshot';
+  readonly intentRecorded: boolean;
+  readonly handles: readonly { readonly handle: string; readonly deactivation: Deactivation }[];
+}
+
+/**
+ * Kills every working credential of one declaration, now: the union of what the ledger knows and what the upstream
+ * lists. Nothing is waited for that the revocation itself does not need: the intent is written beside it (I2, hard
+ * decision 3). Runs any number of times; a replacement has a later generation and is never hit (hard decision 2).
+ * @throws RekeyError ERR_UNAVAILABLE or ERR_ADMIN_DENIED where a handle could not be revoked; the others are.
+ */
+export async function revokeNow(
+  deps: EngineDeps & { readonly snapshots: Snapshots },
+  emergency: Emergency,
+): Promise<Revocation> {
+  const { credential, source } = await locate(deps, emergency.credentialId);
+  const intent = beside(intend(deps, emergency), LEDGER_PATIENCE_MS);
+  const { provider, target, ctx } = upstream(deps, credential);
+  const upTo = generationOf(credential, emergency.incidentId);
+  const known = credential.live.filter((handle) => handle.generation <= upTo);
+
+  const kill = async (handle: CredentialHandle) => ({
+    handle: describeHandle(handle),
+    // The slot is stamped with the emergency's generation, so that a step under way can't bring it back to life.
+    deactivation: await provider.revoke(target, { ...handle, generation: upTo }, { endSessions: true }, ctx),
+  });
+  const unknown = async () => {
+    const listed = (await provider.list?.(target, ctx)) ?? [];
+    const missed = listed.filter(
+      (handle) => handle.generation <= upTo && !known.some((one) => one.id === handle.id),
+    );
+    return Promise.all(missed.map(kill));
+  };
+  const settled = await Promise.allSettled([...known.map(async (handle) => [await kill(handle)]), unknown()]);
+  const failed = settled.find((result) => result.status === 'rejected');
+  const handles = settled.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
+  const alive = handles.find(({ deactivation }) => !deactivation.confirmed);
+  const intentRecorded = await intent;
+  if (failed !== undefined) throw failed.reason;
+  if (alive !== undefined) {
+    throw new RekeyError('ERR_UNAVAILABLE', `the revocation of ${alive.handle} is not confirmed`);
+  }
+  return {
+    credentialId: credential.id,
+    revokedAt: toInstant(deps.clock()),
+    source,
+    intentRecorded,
+    handles,
+  };
+}
+
+/** Everything up to this generation is to die in this incident. */
+export function generationOf(credential: Credential, incidentId: string): number {
+  return credential.incident?.id === incidentId ? credential.incident.generation : credential.generation + 1;
+}
+
+/** The credential from the ledger, or from its snapshot where the ledger is slow or down. */
+async function locate(
+  deps: EngineDeps & { readonly snapshots: Snapshots },
+  credentialId: string,
+): Promise<{ credential: Credential; source: Revocation['source'] }> {
+  const ledger = deps.ledger.credential(credentialId);
+  const first = await Promise.race([ledger.catch(() => 'failed' as const), after(LEDGER_PATIENCE_MS)]);
+  if (typeof first === 'object') return { credential: first, source: 'ledger' };
+  if (first === undefined) throw unknownCredential(credentialId);
+  const copy = await deps.snapshots.read(credentialId).catch(() => undefined);
+  if (copy !== undefined) return { credential: copy, source: 'snapshot' };
+  const late = await ledger;
+  if (late === undefined) throw unknownCredential(credentialId);
+  return { credential: late, source: 'ledger' };
+}
+
+function unknownCredential(credentialId: string): RekeyError {
+  return new RekeyError('ERR_NOT_FOUND', `no credential ${credentialId} in the ledger`, {
+    field: 'credentialId',
+  });
+}
+
+function after(ms: number): Promise<'late'> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms, 'late').unref();
+  });
+}
+
+/** Whether `work` was done within its time. Its failure is not ours: the next state records what is missing. */
+async function beside(work: Promise<unknown>, ms: number): Promise<boolean> {
+  return Promise.race([
+    work.then(
+      () => true,
+      () => false,
+    ),
+    after(ms).then(() => false),
+  ]);
+}

@@ -1,0 +1,153 @@
+import { plusSeconds, toInstant } from '../domain/clock.ts';
+import type { Credential, CredentialHandle } from '../domain/credential.ts';
+import { RekeyError } from '../domain/errors.ts';
+import type { Redacted } from '../domain/redacted.ts';
+import { advance } from '../domain/rotation.ts';
+import type { EngineDeps } from './deps.ts';
+import { emergencyTrigger, enter, own, reached, type Emergency } from './incident.ts';
+import { store } from './issue.ts';
+import { holderOfCurrent } from './promote.ts';
+import { describeHandle, load, loadCredential, untilCommitted, upstream, type Loaded } from './state.ts';
+
+/**
+ * Generate: sweeps away what a rotation under way may have brought to life since, then issues a credential of a later
+ * generation and makes it work. Its value waits as AWSPENDING under the incident's own token.
+ */
+export function generate(deps: EngineDeps, emergency: Emergency): Promise<void> {
+  return untilCommitted(async () => {
+    const before = await loadCredential(deps, emergency.credentialId);
+    const incident = own(before, emergency);
+    if (reached(incident, 'generated')) return;
+    if (!reached(incident, 'revoked')) {
+      throw new RekeyError('ERR_CONFLICT', 'nothing is generated before the revocation is recorded (I2)');
+    }
+    await sweep(deps, emergency);
+    const secret = secretOf(before.secretArn);
+    const state = await begin(deps, emergency);
+    await clearPending(deps, secret, incident.replacement);
+    const next = await store(deps, state, secret);
+    const { provider, target, ctx } = upstream(deps, state.credential);
+    const material = await pending(deps, state.credential, next.versionId);
+    await untilCommitted(() => recordHandle(deps, emergency, next.handle));
+    await provider.activate?.(target, next.versionId, { handle: next.handle, material }, ctx);
+    await enter(deps, emergency, 'generated', 'replacement-generated', {
+      rotation: advance(state.rotation, 'activating', { next }),
+      newFingerprint: next.fingerprint,
+      newHandle: describeHandle(next.handle),
+    });
+  });
+}
+
+/** Validate: uses the replacement as an agent would. ERR_REJECTED leaves the agents halted. */
+export async function validate(deps: EngineDeps, emergency: Emergency): Promise<void> {
+  const { credential, rotation } = await replacement(deps, emergency);
+  if (reached(own(credential, emergency), 'validated')) return;
+  const { provider, target, ctx } = upstream(deps, credential);
+  await provider.verify(target, await pending(deps, credential, rotation.id), ctx);
+  await enter(deps, emergency, 'validated', 'replacement-validated', {
+    rotation: advance(rotation, 'promoting'),
+  });
+}
+
+/** Vault: moves AWSCURRENT to the replacement (no RotateSecret: hard decision 3). Agents may read it now. */
+export async function update(deps: EngineDeps, emergency: Emergency): Promise<void> {
+  const { credential, rotation } = await replacement(deps, emergency);
+  if (reached(own(credential, emergency), 'replaced')) return;
+  const secret = secretOf(credential.secretArn);
+  const { next } = rotation;
+  if (next === undefined) throw new RekeyError('ERR_CONFLICT', 'nothing has been generated');
+  await deps.vault.promote(secret, { to: next.versionId, from: await holderOfCurrent(deps, secret) });
+  await deps.vault.stripPending(secret, next.versionId);
+  await enter(deps, emergency, 'replaced', 'replaced', {
+    credential: { status: 'active', current: next },
+    rotation: advance(rotation, 'completed'),
+    newFingerprint: next.fingerprint,
+    newHandle: describeHandle(next.handle),
+  });
+}
+
+async function pending(deps: EngineDeps, credential: Credential, token: string): Promise<Redacted<unknown>> {
+  const { provider } = upstream(deps, credential);
+  const text = await deps.vault.read(secretOf(credential.secretArn), {
+    versionId: token,
+    stage: 'AWSPENDING',
+  });
+  if (text === undefined) throw new RekeyError('ERR_CONFLICT', 'the replacement is not in the vault');
+  return provider.material(text);
+}
+
+async function replacement(deps: EngineDeps, emergency: Emergency): Promise<Loaded> {
+  const credential = await loadCredential(deps, emergency.credentialId);
+  return load(deps, credential.id, own(credential, emergency).replacement);
+}
+
+/** Whatever still works and is not the replacement dies now. */
+async function sweep(deps: EngineDeps, emergency: Emergency): Promise<void> {
+  const credential = await loadCredential(deps, emergency.credentialId);
+  const { generation } = own(credential, emergency);
+  const { provider, target, ctx } = upstream(deps, credential);
+  const listed = (await provider.list?.(target, ctx)) ?? [];
+  for (const handle of listed.filter((one) => one.generation <= generation)) {
+    await provider.revoke(target, { ...handle, generation }, { endSessions: true }, ctx);
+  }
+}
+
+/** The replacement's rotation in the ledger, begun or found. */
+async function begin(deps: EngineDeps, emergency: Emergency): Promise<Loaded> {
+  const credential = await loadCredential(deps, emergency.credentialId);
+  const { replacement: id, generation } = own(credential, emergency);
+  const found = await deps.ledger.rotation(credential.id, id);
+  if (found !== undefined) return { credential, rotation: found };
+  const now = toInstant(deps.clock());
+  const rotation = {
+    id,
+    credentialId: credential.id,
+    phase: 'issuing' as const,
+    trigger: emergencyTrigger(emergency),
+    epoch: credential.epoch,
+    tombstoned: false,
+    wakeUps: 0,
+    loser: 'old' as const,
+    repairs: 0,
+    incidentId: emergency.incidentId,
+    checkAt: plusSeconds(now, deps.timing.stuckAfterSeconds),
+    startedAt: now,
+    updatedAt: now,
+  };
+  const reserved = await deps.ledger.commit({
+    before: credential,
+    after: { ...credential, generation: generation + 1, activeRotation: id },
+    rotation,
+    records: [
+      {
+        action: 'replacement-intended',
+        time: now,
+        trigger: rotation.trigger,
+        correlationId: id,
+        incidentId: emergency.incidentId,
+        evidence: { generation: generation + 1 },
+      },
+    ],
+  });
+  return { credential: reserved, rotation };
+}
+
+/** Takes AWSPENDING off the version of the rotation that was preempted: it is tombstoned. */
+async function clearPending(deps: EngineDeps, secret: string, ours: string): Promise<void> {
+  const described = await deps.vault.describe(secret);
+  for (const [version, stages] of Object.entries(described?.versions ?? {})) {
+    if (version !== ours && stages.includes('AWSPENDING')) await deps.vault.stripPending(secret, version);
+  }
+}
+
+async function recordHandle(deps: EngineDeps, emergency: Emergency, handle: CredentialHandle): Promise<void> {
+  const credential = await loadCredential(deps, emergency.credentialId);
+  own(credential, emergency);
+  if (credential.live.some((one) => one.id === handle.id && one.generation === handle.generation)) return;
+  await deps.ledger.attach({ ...credential, live: [...credential.live, handle] });
+}
+
+function secretOf(arn: string | undefined): string {
+  if (arn === undefined) throw new RekeyError('ERR_CONFLICT', 'this credential has no secret');
+  return arn;
+}

@@ -1,0 +1,12 @@
+import type { AuditRecord } from '../domain/audit.ts';
+import type { Credential } from '../domain/credential.ts';
+
+/** Write-once archive of audit records, with the snapshots beside it. */
+export interface Archive {
+  /** Stores a record under a name made of its content; a second time is success. */
+  store(record: AuditRecord): Promise<void>;
+  /** Stores proof that an audit row was changed or removed in the table, which nobody may do. */
+  reportTampering(finding: { key: string; change: string; before: string; after: string }): Promise<void>;
+  /** Replaces the copy of a credential's head. */
+  snapshot(credential: Credential): Promise<void>;
+}
