@@ -1,0 +1,58 @@
+import { Tags, Validations, type App } from 'aws-cdk-lib';
+import { AwsSolutionsChecks } from 'cdk-nag';
+import { TAG } from '../shared/names.ts';
+import type { Settings } from './config.ts';
+import { ApiStack } from './stacks/api.ts';
+import { EvidenceStack } from './stacks/evidence.ts';
+import { IncidentStack } from './stacks/incident.ts';
+import { MonitoringStack } from './stacks/monitoring.ts';
+import { RotationStack } from './stacks/rotation.ts';
+import { StateStack } from './stacks/state.ts';
+
+/** The stacks of one deployment, in the order in which they depend on each other. */
+export interface Deployment {
+  readonly state: StateStack;
+  readonly evidence: EvidenceStack;
+  readonly rotation: RotationStack;
+  readonly incident: IncidentStack;
+  readonly api: ApiStack;
+  readonly monitoring: MonitoringStack;
+}
+
+/** Adds Rekey to `app`. Account and region are those of whoever deploys. */
+export function addRekey(app: App, settings: Settings): Deployment {
+  const named = (name: string, description: string) => ({
+    stackName: `rekey-${settings.stage}-${name}`,
+    description: `Rekey ${settings.stage}: ${description}`,
+    tags: { [TAG.stage]: settings.stage },
+    settings,
+  });
+  const kept = { terminationProtection: true };
+  const state = new StateStack(app, 'State', { ...named('state', 'ledger, keys, event bus'), ...kept });
+  const evidence = new EvidenceStack(app, 'Evidence', {
+    ...named('evidence', 'audit archive'),
+    ...kept,
+    state,
+  });
+  const rotation = new RotationStack(app, 'Rotation', {
+    ...named('rotation', 'rotation of credentials'),
+    state,
+  });
+  const incident = new IncidentStack(app, 'Incident', {
+    ...named('incident', 'emergency revocation'),
+    state,
+    rotation,
+  });
+  const api = new ApiStack(app, 'Api', { ...named('api', 'control API'), state, rotation, incident });
+  const monitoring = new MonitoringStack(app, 'Monitoring', {
+    ...named('monitoring', 'alarms and dashboard'),
+    state,
+    evidence,
+    rotation,
+    incident,
+    api,
+  });
+  Tags.of(app).add(TAG.stage, settings.stage);
+  Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
+  return { state, evidence, rotation, incident, api, monitoring };
+}

@@ -1,0 +1,149 @@
+import {
+  callSeconds,
+  caught,
+  executionInput,
+  expression,
+  fail,
+  task,
+  URGENT,
+  when,
+  type Callee,
+  type Machine,
+  type State,
+} from './states.ts';
+
+type Called = 'revoke-database' | 'record-emergency' | 'replace-database';
+type Functions = Readonly<Record<Called, Callee>>;
+
+/** Inline maps run this many items at once. */
+const AT_ONCE = 40;
+
+const incident = {
+  incidentId: executionInput('incidentId'),
+  reason: executionInput('reason'),
+  actor: executionInput('actor'),
+  startedAt: executionInput('startedAt'),
+};
+
+const credentialId = expression('$states.input.credentialId');
+const cause = expression('$states.errorOutput.Error');
+
+/** What an item hands on: which credential, nothing else. */
+const carried = { credentialId };
+
+/**
+ * Revokes and replaces credentials in the order of I2. The revocation is the first state of each credential and waits
+ * for nothing. An error never leaves its item: it would end the map and with it the revocation of the others.
+ */
+export function emergency(functions: Functions): Machine {
+  return {
+    Comment: 'Rekey: emergency revocation',
+    QueryLanguage: 'JSONata',
+    StartAt: 'Credentials',
+    TimeoutSeconds: 6 * 3600,
+    States: {
+      Credentials: {
+        Type: 'Map',
+        Items: expression('$states.input.credentials'),
+        ItemSelector: { credentialId: expression('$states.context.Map.Item.Value.credentialId') },
+        MaxConcurrency: AT_ONCE,
+        ItemProcessor: {
+          ProcessorConfig: { Mode: 'INLINE' },
+          StartAt: 'Revoke',
+          States: itemStates(functions),
+        },
+        Next: 'Notify',
+      },
+      Notify: task({
+        function: 'record-emergency',
+        payload: { action: 'notify', ...incident, results: expression('$states.input') },
+        timeoutSeconds: callSeconds(functions['record-emergency']),
+        output: { incidentId: executionInput('incidentId'), results: expression('$states.input') },
+        next: 'Complete',
+      }),
+      Complete: {
+        Type: 'Choice',
+        Choices: [
+          when(
+            "$count($states.input.results[status != ($states.context.Execution.Input.replace ? 'replaced' : 'halted')]) > 0",
+            'Incomplete',
+          ),
+        ],
+        Default: 'Done',
+      },
+      Done: { Type: 'Succeed' },
+      Incomplete: fail('EmergencyIncomplete', 'At least one credential is not revoked, recorded or replaced'),
+    },
+  };
+}
+
+function itemStates(functions: Functions): Record<string, State> {
+  /** A call that hands on the credential; its failure ends this credential with `status`. */
+  const step = (
+    name: Called,
+    payload: object,
+    next: string,
+    onError: object,
+    output: unknown = carried,
+  ): State =>
+    task({
+      function: name,
+      payload: { ...payload, credentialId, ...incident },
+      timeoutSeconds: callSeconds(functions[name]),
+      catch: [onError],
+      output,
+      next,
+    });
+  const record = (action: string, next: string, onError: object, more: object = {}): State =>
+    step('record-emergency', { action, ...more }, next, onError);
+  const ends = (status: string): object => caught('Ended', { credentialId, status });
+  const replacing = (stepName: string, next: string): State =>
+    step(
+      'replace-database',
+      { step: stepName },
+      next,
+      caught('ReplacementFailed', { credentialId, step: stepName, cause }),
+    );
+  return {
+    Revoke: {
+      ...step('revoke-database', {}, 'Record', caught('RevocationFailed', { credentialId, cause }), {
+        credentialId,
+        revocation: expression('$states.result.Payload'),
+      }),
+      Retry: URGENT,
+    },
+    Record: record('record', 'Halt', caught('HaltUnrecorded', carried), {
+      revocation: expression('$states.input.revocation'),
+    }),
+    Halt: record('halt', 'Replace', ends('halt-failed')),
+    Replace: {
+      Type: 'Choice',
+      Choices: [when('$states.context.Execution.Input.replace', 'Generate')],
+      Default: 'Halted',
+    },
+    Generate: replacing('generate', 'Validate'),
+    Validate: replacing('validate', 'Vault'),
+    Vault: replacing('vault', 'Resume'),
+    Resume: record('resume', 'Replaced', ends('resume-failed')),
+
+    RevocationFailed: record('revocation-failed', 'NotRevoked', ends('revocation-failed'), {
+      cause: expression('$states.input.cause'),
+    }),
+    // The credential is dead and nobody could write that down: the agents are halted all the same, nothing is issued.
+    HaltUnrecorded: record('halt', 'Unrecorded', ends('record-failed')),
+    ReplacementFailed: record('replacement-failed', 'Halted', ends('halted'), {
+      step: expression('$states.input.step'),
+      cause: expression('$states.input.cause'),
+    }),
+
+    Replaced: ended('replaced'),
+    Halted: ended('halted'),
+    NotRevoked: ended('revocation-failed'),
+    Unrecorded: ended('record-failed'),
+    Ended: { Type: 'Pass', End: true },
+  };
+}
+
+function ended(status: string): State {
+  return { Type: 'Pass', Output: { credentialId, status }, End: true };
+}

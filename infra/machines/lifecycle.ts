@@ -1,0 +1,110 @@
+import {
+  callback,
+  callSeconds,
+  caught,
+  executionInput,
+  expression,
+  fail,
+  task,
+  when,
+  type Callee,
+  type Machine,
+  type State,
+} from './states.ts';
+
+type Called =
+  'begin-rotation' | 'verify-window' | 'retire-database' | 'rollback-database' | 'reconcile-database';
+
+const rotation = {
+  credentialId: executionInput('credentialId'),
+  rotationId: executionInput('rotationId'),
+};
+
+/** Only the name of an error travels on: its message may quote input. */
+const toReconcile = caught('Reconcile', { cause: expression('$states.errorOutput.Error') });
+
+const waitSeconds = (least: number): string =>
+  expression(`$max([${least}, $ceil($states.input.waitSeconds)])`);
+
+/**
+ * One rotation from its announcement to its end (docs/architecture.md). Nothing here decides: each function reads
+ * the ledger and says what comes next, so that a second execution can take over in any state.
+ */
+export function lifecycle(
+  functions: Readonly<Record<Called, Callee>>,
+  options: { readonly rotateTimeoutSeconds: number },
+): Machine {
+  const call = (name: Called, payload: object, next: string): State =>
+    task({
+      function: name,
+      payload: { ...rotation, ...payload },
+      timeoutSeconds: callSeconds(functions[name]),
+      // The reconciler is the last resort: when it fails, so does the execution, which pages.
+      ...(name === 'reconcile-database' ? {} : { catch: [toReconcile] }),
+      next,
+    });
+  return {
+    Comment: 'Rekey: one rotation',
+    QueryLanguage: 'JSONata',
+    StartAt: 'Announce',
+    States: {
+      Announce: call('begin-rotation', { action: 'announce' }, 'Phase'),
+      Phase: {
+        Type: 'Choice',
+        Choices: [
+          when("$states.input.phase = 'over'", 'Done'),
+          when("$states.input.phase = 'window'", 'Window'),
+        ],
+        Default: 'Announced',
+      },
+      Announced: { Type: 'Wait', Seconds: waitSeconds(0), Next: 'Rotate' },
+      Rotate: callback({
+        function: 'begin-rotation',
+        payload: { action: 'rotate', ...rotation },
+        timeoutSeconds: options.rotateTimeoutSeconds,
+        catch: [toReconcile],
+        next: 'Outcome',
+      }),
+      Outcome: {
+        Type: 'Choice',
+        Choices: [
+          when("$states.input.outcome = 'window'", 'Window'),
+          when("$states.input.outcome = 'verify'", 'Verify'),
+          when("$states.input.outcome = 'rotate'", 'Rotate'),
+          when("$states.input.outcome = 'rolling-back'", 'Rollback'),
+          when("$states.input.outcome in ['preempted', 'over']", 'Done'),
+          when("$states.input.outcome = 'aborted'", 'Aborted'),
+          when("$states.input.outcome = 'stuck'", 'Stuck'),
+        ],
+        Default: 'Unexpected',
+      },
+      Window: callback({
+        function: 'verify-window',
+        payload: { action: 'await', ...rotation },
+        timeoutSeconds: waitSeconds(1),
+        catch: [caught('Verify', {}, ['States.Timeout']), toReconcile],
+        next: 'Outcome',
+      }),
+      Verify: call('verify-window', { action: 'verify' }, 'Decision'),
+      Retire: call('retire-database', {}, 'Decision'),
+      Decision: {
+        Type: 'Choice',
+        Choices: [
+          when("$states.input.decision in ['wait', 'extend', 'soak']", 'Window'),
+          when("$states.input.decision = 'retire'", 'Retire'),
+          when("$states.input.decision in ['completed', 'keep', 'over']", 'Done'),
+          when("$states.input.decision = 'hold'", 'Held'),
+          when("$states.input.decision = 'rolling-back'", 'Rollback'),
+        ],
+        Default: 'Unexpected',
+      },
+      Rollback: call('rollback-database', {}, 'Outcome'),
+      Reconcile: call('reconcile-database', { cause: expression('$states.input.cause') }, 'Outcome'),
+      Done: { Type: 'Succeed' },
+      Aborted: fail('RotationAborted', 'The new credential never became current; agents stay on the old one'),
+      Stuck: fail('RotationStuck', 'Nothing that Rekey may do by itself ends this rotation'),
+      Held: fail('RotationHeld', 'Somebody still uses the old credential past the cap of the window'),
+      Unexpected: fail('UnexpectedAnswer', 'A function answered what this machine does not know'),
+    },
+  };
+}

@@ -1,0 +1,124 @@
+import type { FunctionName } from '../../shared/names.ts';
+
+/** States of the Amazon States Language, as far as the machines here use it; expressions are JSONata. */
+export type State = Readonly<Record<string, unknown>>;
+
+export interface Machine {
+  readonly Comment: string;
+  readonly QueryLanguage: 'JSONata';
+  readonly StartAt: string;
+  readonly TimeoutSeconds?: number;
+  readonly States: Readonly<Record<string, State>>;
+}
+
+/** What a machine has to know of a function that it calls. */
+export interface Callee {
+  readonly timeout: { toSeconds(): number };
+}
+
+/** How long a state waits for one call: longer than the function runs, so that its own end is seen first. */
+export function callSeconds({ timeout }: Callee): number {
+  return timeout.toSeconds() + 5;
+}
+
+/** Text of a JSONata expression. */
+export function expression(text: string): string {
+  return `{% ${text} %}`;
+}
+
+/** What the execution was started with; reading it from the context spares passing it through every state. */
+export function executionInput(field: string): string {
+  return expression(`$states.context.Execution.Input.${field}`);
+}
+
+/** Name of the substitution that stands for the ARN of a function's alias. */
+export function placeholderOf(name: FunctionName): string {
+  return name.replace(/-(.)/g, (_match, letter: string) => letter.toUpperCase());
+}
+
+/** Errors of the Lambda service and of functions that died: every function may be called again. */
+const SERVICE_ERRORS = [
+  'Lambda.ClientExecutionTimeoutException',
+  'Lambda.ServiceException',
+  'Lambda.AWSLambdaException',
+  'Lambda.SdkClientException',
+  'Lambda.TooManyRequestsException',
+  'Lambda.Unknown',
+  'Sandbox.Timedout',
+];
+
+/** Our own errors that are worth another try (shared/domain/errors.ts, `retryable`). */
+const OWN_ERRORS = ['ERR_UNAVAILABLE', 'ERR_NOT_PROPAGATED', 'ERR_CONFLICT', 'ERR_TIMEOUT'];
+
+/** Retries of a planned rotation: nobody waits for it, so it backs off. */
+export const PATIENT = [
+  {
+    ErrorEquals: [...SERVICE_ERRORS, ...OWN_ERRORS],
+    IntervalSeconds: 2,
+    BackoffRate: 2,
+    MaxAttempts: 6,
+    MaxDelaySeconds: 60,
+    JitterStrategy: 'FULL',
+  },
+];
+
+/** Retries of a revocation: whatever the error, at once and often. */
+export const URGENT = [
+  {
+    ErrorEquals: ['States.ALL'],
+    IntervalSeconds: 1,
+    BackoffRate: 1,
+    MaxAttempts: 5,
+    JitterStrategy: 'FULL',
+  },
+];
+
+export interface TaskOptions {
+  readonly function: FunctionName;
+  readonly payload: Readonly<Record<string, unknown>>;
+  /** Of one attempt; a number, or an expression. */
+  readonly timeoutSeconds: number | string;
+  readonly retry?: readonly object[];
+  readonly catch?: readonly object[];
+  readonly output?: unknown;
+  readonly next: string;
+}
+
+/** A call of a function's alias; its answer is the state's output. */
+export function task(options: TaskOptions): State {
+  return taskState('lambda:invoke', expression('$states.result.Payload'), options);
+}
+
+/** A call that ends when somebody answers its task token; the answer is the state's output. */
+export function callback(options: TaskOptions): State {
+  const payload = { ...options.payload, taskToken: expression('$states.context.Task.Token') };
+  return taskState('lambda:invoke.waitForTaskToken', expression('$states.result'), { ...options, payload });
+}
+
+function taskState(resource: string, output: string, options: TaskOptions): State {
+  return {
+    Type: 'Task',
+    Resource: `arn:\${partition}:states:::${resource}`,
+    Arguments: { FunctionName: `\${${placeholderOf(options.function)}}`, Payload: options.payload },
+    TimeoutSeconds: options.timeoutSeconds,
+    Retry: options.retry ?? PATIENT,
+    ...(options.catch === undefined ? {} : { Catch: options.catch }),
+    Output: options.output ?? output,
+    Next: options.next,
+  };
+}
+
+/** Goes to `next` on any error, with the output given; `$states.errorOutput` is the error. */
+export function caught(next: string, output: unknown, errors: readonly string[] = ['States.ALL']): object {
+  return { ErrorEquals: errors, Output: output, Next: next };
+}
+
+/** One arm of a choice. */
+export function when(condition: string, next: string): object {
+  return { Condition: expression(condition), Next: next };
+}
+
+/** An end that pages: alarms watch failed executions. */
+export function fail(error: string, cause: string): State {
+  return { Type: 'Fail', Error: error, Cause: cause };
+}

@@ -1,0 +1,229 @@
+import { Aws } from 'aws-cdk-lib';
+import { TABLE, TAG } from '../shared/names.ts';
+
+/**
+ * What a function may do: one named capability per need, in this one place. A function's role is the list of those
+ * that it is given and nothing else (docs/architecture.md, "Functions").
+ */
+export interface Grant {
+  readonly actions: readonly string[];
+  readonly resources: readonly string[];
+  readonly conditions?: Readonly<Record<string, Readonly<Record<string, string | string[]>>>>;
+  /** Why a resource has to be a pattern. Without it cdk-nag refuses the pattern. */
+  readonly wildcard?: string;
+}
+
+/** The ledger table with the key that encrypts it. */
+export interface LedgerAccess {
+  readonly tableArn: string;
+  readonly keyArn: string;
+}
+
+const region = Aws.REGION;
+const account = Aws.ACCOUNT_ID;
+const arn = (service: string, resource: string): string =>
+  `arn:${Aws.PARTITION}:${service}:${region}:${account}:${resource}`;
+
+/** Use of a key through one service only, never directly. */
+function viaService(service: string, keyArns: readonly string[], actions: readonly string[]): Grant {
+  return {
+    actions,
+    resources: keyArns,
+    conditions: { StringEquals: { 'kms:ViaService': `${service}.${region}.${Aws.URL_SUFFIX}` } },
+  };
+}
+
+// --- Ledger ---------------------------------------------------------------------------------------------------------
+
+export function readLedger({ tableArn, keyArn }: LedgerAccess): Grant[] {
+  return [
+    { actions: ['dynamodb:GetItem', 'dynamodb:Query'], resources: [tableArn] },
+    { actions: ['dynamodb:Query'], resources: [`${tableArn}/index/${TABLE.index}`] },
+    viaService('dynamodb', [keyArn], ['kms:Decrypt']),
+  ];
+}
+
+/** Transactions of puts; IAM sees the operations inside TransactWriteItems. Never a delete: records stay. */
+export function writeLedger(ledger: LedgerAccess): Grant[] {
+  return [...readLedger(ledger), { actions: ['dynamodb:PutItem'], resources: [ledger.tableArn] }];
+}
+
+/** The one item of the critical path: the emergency reads a head, raises its epoch and appends its record. */
+export function preemptLedger({ tableArn, keyArn }: LedgerAccess): Grant[] {
+  return [
+    { actions: ['dynamodb:GetItem', 'dynamodb:PutItem'], resources: [tableArn] },
+    viaService('dynamodb', [keyArn], ['kms:Decrypt']),
+  ];
+}
+
+/** Gives back the reservation of a registration that came to nothing; heads and locks only, never a record. */
+export function releaseLedger({ tableArn }: LedgerAccess): Grant[] {
+  return [{ actions: ['dynamodb:DeleteItem'], resources: [tableArn] }];
+}
+
+export function readStream(streamArn: string, keyArn: string): Grant[] {
+  return [
+    {
+      actions: [
+        'dynamodb:DescribeStream',
+        'dynamodb:GetRecords',
+        'dynamodb:GetShardIterator',
+        'dynamodb:ListStreams',
+      ],
+      resources: [streamArn],
+    },
+    viaService('dynamodb', [keyArn], ['kms:Decrypt']),
+  ];
+}
+
+// --- Secrets --------------------------------------------------------------------------------------------------------
+
+const ANY_SECRET = arn('secretsmanager', 'secret:*');
+const secretWildcard =
+  'Secrets are registered at run time; the condition on the tag narrows the pattern to those of Rekey (ADR: roles by attributes).';
+
+/** Only secrets that carry Rekey's tag of that type (hard decision 15). */
+function agentSecrets(type: string, actions: readonly string[]): Grant {
+  return {
+    actions: actions.map((action) => `secretsmanager:${action}`),
+    resources: [ANY_SECRET],
+    conditions: { StringEquals: { [`aws:ResourceTag/${TAG.type}`]: type } },
+    wildcard: secretWildcard,
+  };
+}
+
+/** Reads a secret of agents: its value and its labels. */
+export function readAgentSecrets(type: string, secretsKeyArn: string): Grant[] {
+  return [
+    agentSecrets(type, ['DescribeSecret', 'GetSecretValue']),
+    viaService('secretsmanager', [secretsKeyArn], ['kms:Decrypt']),
+  ];
+}
+
+/** Stores a version. */
+export function putAgentSecrets(type: string, secretsKeyArn: string): Grant[] {
+  return [
+    agentSecrets(type, ['PutSecretValue']),
+    viaService('secretsmanager', [secretsKeyArn], ['kms:GenerateDataKey', 'kms:Decrypt']),
+  ];
+}
+
+/** Moves labels between versions. */
+export function labelAgentSecrets(type: string): Grant[] {
+  return [agentSecrets(type, ['UpdateSecretVersionStage'])];
+}
+
+/** Asks Secrets Manager to rotate; the service checks that the caller may invoke the rotation function. */
+export function rotateAgentSecrets(type: string, rotatorArn: string): Grant[] {
+  return [agentSecrets(type, ['RotateSecret']), ...invoke(rotatorArn)];
+}
+
+/** Creates a secret that carries Rekey's tag from its first moment; a secret of anybody else can't be tagged. */
+export function createAgentSecrets(type: string, secretsKeyArn: string): Grant[] {
+  return [
+    {
+      actions: ['secretsmanager:CreateSecret', 'secretsmanager:TagResource'],
+      resources: [ANY_SECRET],
+      conditions: {
+        StringEquals: { [`aws:RequestTag/${TAG.type}`]: type },
+        'ForAllValues:StringLike': { 'aws:TagKeys': ['rekey:*'] },
+      },
+      wildcard: 'The secret does not exist yet; the condition demands the tag of Rekey in the request.',
+    },
+    {
+      actions: ['secretsmanager:DescribeSecret'],
+      resources: [ANY_SECRET],
+      wildcard: 'Tells whether a name is taken by a secret of somebody else; describing shows no value.',
+    },
+    // Undoes a registration that failed for good.
+    agentSecrets(type, ['DeleteSecret']),
+    viaService('secretsmanager', [secretsKeyArn], ['kms:GenerateDataKey', 'kms:Decrypt']),
+  ];
+}
+
+/** Reads the administrative credential of a target; only functions that log in to the target as its administrator. */
+export function readAdminSecret(type: string, keyArns: readonly string[]): Grant[] {
+  return [
+    {
+      actions: ['secretsmanager:GetSecretValue'],
+      resources: [ANY_SECRET],
+      conditions: { StringEquals: { [`aws:ResourceTag/${TAG.admin}`]: type } },
+      wildcard: secretWildcard,
+    },
+    ...(keyArns.length === 0 ? [] : [viaService('secretsmanager', keyArns, ['kms:Decrypt'])]),
+  ];
+}
+
+// --- Machines, functions, events ------------------------------------------------------------------------------------
+
+export function start(machineArn: string): Grant[] {
+  return [{ actions: ['states:StartExecution'], resources: [machineArn] }];
+}
+
+/** Answers a state that waits with a task token. */
+export function answer(machineArn: string): Grant[] {
+  return [{ actions: ['states:SendTaskSuccess'], resources: [machineArn] }];
+}
+
+/** Reads the status of the executions of the machine `name`. */
+export function watch(name: string): Grant[] {
+  return [
+    {
+      actions: ['states:DescribeExecution'],
+      resources: [arn('states', `execution:${name}:*`)],
+      wildcard: 'Executions are named at run time; the pattern is this one machine.',
+    },
+  ];
+}
+
+export function invoke(aliasArn: string): Grant[] {
+  return [{ actions: ['lambda:InvokeFunction'], resources: [aliasArn] }];
+}
+
+export function publish(busArn: string): Grant[] {
+  return [{ actions: ['events:PutEvents'], resources: [busArn] }];
+}
+
+// --- Buckets --------------------------------------------------------------------------------------------------------
+
+/** Adds objects and reads them back to compare a checksum; never deletes, never sets a retention. */
+export function appendObjects(bucketArn: string, prefix: string): Grant[] {
+  return [
+    {
+      actions: ['s3:PutObject', 's3:GetObject'],
+      resources: [`${bucketArn}/${prefix}*`],
+      wildcard: 'Objects are named at run time; the pattern is one prefix of one bucket.',
+    },
+  ];
+}
+
+export function readObjects(bucketArn: string, prefix: string): Grant[] {
+  return [
+    {
+      actions: ['s3:GetObject'],
+      resources: [`${bucketArn}/${prefix}*`],
+      wildcard: 'Objects are named at run time; the pattern is one prefix of one bucket.',
+    },
+  ];
+}
+
+// --- Network --------------------------------------------------------------------------------------------------------
+
+/** What Lambda itself needs to join a VPC; `denyOwnNetwork` keeps the function's code from using it. */
+export function joinNetwork(): Grant[] {
+  return [
+    {
+      actions: [
+        'ec2:AssignPrivateIpAddresses',
+        'ec2:CreateNetworkInterface',
+        'ec2:DeleteNetworkInterface',
+        'ec2:DescribeNetworkInterfaces',
+        'ec2:DescribeSubnets',
+        'ec2:UnassignPrivateIpAddresses',
+      ],
+      resources: ['*'],
+      wildcard:
+        'EC2 knows no resource for these at the time Lambda asks; a deny binds them to the Lambda service.',
+    },
+  ];
+}

@@ -1,0 +1,109 @@
+import { Aws, CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import { AccessLogField, AccessLogFormat } from 'aws-cdk-lib/aws-apigateway';
+import { HttpApi, HttpMethod, HttpStage, LogGroupLogDestination } from 'aws-cdk-lib/aws-apigatewayv2';
+import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
+import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
+import { LogGroup } from 'aws-cdk-lib/aws-logs';
+import type { Construct } from 'constructs';
+import { OUTPUT } from '../../shared/names.ts';
+import type { Settings } from '../config.ts';
+import { HandlerFunction } from '../constructs/handler-function.ts';
+import * as may from '../permissions.ts';
+import type { IncidentStack } from './incident.ts';
+import type { RotationStack } from './rotation.ts';
+import type { StateStack } from './state.ts';
+
+export interface ApiStackProps extends StackProps {
+  readonly settings: Settings;
+  readonly state: StateStack;
+  readonly rotation: RotationStack;
+  readonly incident: IncidentStack;
+}
+
+/** Every route by itself, so that a caller's policy can name the ones that it may use. */
+const ROUTES: readonly (readonly [HttpMethod, string])[] = [
+  [HttpMethod.POST, '/v1/credentials'],
+  [HttpMethod.GET, '/v1/credentials'],
+  [HttpMethod.GET, '/v1/credentials/{name}'],
+  [HttpMethod.POST, '/v1/credentials/{name}/rotations'],
+  [HttpMethod.GET, '/v1/credentials/{name}/rotations/{id}'],
+  [HttpMethod.POST, '/v1/credentials/{name}/rotations/{id}/rollback'],
+  [HttpMethod.POST, '/v1/emergencies'],
+  [HttpMethod.GET, '/v1/emergencies/{id}'],
+  [HttpMethod.GET, '/v1/audit'],
+];
+
+/** What operators and the CLI talk to. Callers are known by IAM; the function holds no right to any secret. */
+export class ApiStack extends Stack {
+  readonly api: HttpApi;
+  readonly handler: HandlerFunction;
+
+  constructor(scope: Construct, id: string, props: ApiStackProps) {
+    super(scope, id, props);
+    const { settings, state } = props;
+    this.handler = this.#handler(props);
+    this.api = new HttpApi(this, 'Api', {
+      description: `Rekey ${settings.stage}`,
+      createDefaultStage: false,
+      defaultAuthorizer: new HttpIamAuthorizer(),
+    });
+    const log = new LogGroup(this, 'AccessLog', {
+      retention: settings.logRetentionDays,
+      encryptionKey: state.key,
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+    const stage = new HttpStage(this, 'Stage', {
+      httpApi: this.api,
+      stageName: '$default',
+      autoDeploy: true,
+      throttle: { rateLimit: 50, burstLimit: 100 },
+      accessLogSettings: {
+        destination: new LogGroupLogDestination(log),
+        format: AccessLogFormat.custom(
+          JSON.stringify({
+            requestId: AccessLogField.contextRequestId(),
+            time: AccessLogField.contextRequestTime(),
+            ip: AccessLogField.contextIdentitySourceIp(),
+            caller: '$context.identity.userArn',
+            route: '$context.routeKey',
+            status: AccessLogField.contextStatus(),
+            error: AccessLogField.contextErrorMessage(),
+          }),
+        ),
+      },
+    });
+    const integration = new HttpLambdaIntegration('Control', this.handler.live);
+    for (const [method, path] of ROUTES) this.api.addRoutes({ path, methods: [method], integration });
+    new CfnOutput(this, OUTPUT.apiUrl, { value: stage.url });
+  }
+
+  #handler({ settings, state, rotation, incident }: ApiStackProps): HandlerFunction {
+    const emergencyArn = incident.emergency.machine.stateMachineArn;
+    const registerArn = rotation.register.live.functionArn;
+    return new HandlerFunction(this, 'ControlApi', {
+      name: 'control-api',
+      description: 'API of operators: reads the ledger, starts workflows',
+      settings,
+      logKey: state.key,
+      timeout: Duration.seconds(29),
+      environment: {
+        stage: settings.stage,
+        tenant: settings.tenant,
+        account: Aws.ACCOUNT_ID,
+        table: state.table.tableName,
+        stuckAfter: String(settings.timing.stuckAfterSeconds),
+        registerDatabase: registerArn,
+        lifecycle: rotation.lifecycleArn,
+        emergency: emergencyArn,
+      },
+      grants: [
+        ...may.writeLedger(state.ledger),
+        ...may.invoke(registerArn),
+        ...may.start(rotation.lifecycleArn),
+        ...may.answer(rotation.lifecycleArn),
+        ...may.start(emergencyArn),
+        ...may.watch(incident.emergencyName),
+      ],
+    });
+  }
+}

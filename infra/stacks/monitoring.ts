@@ -1,0 +1,165 @@
+import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { Dashboard, GraphWidget, Stats, TextWidget, type IMetric } from 'aws-cdk-lib/aws-cloudwatch';
+import { Topic } from 'aws-cdk-lib/aws-sns';
+import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
+import type { Queue } from 'aws-cdk-lib/aws-sqs';
+import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
+import type { Construct } from 'constructs';
+import type { Settings } from '../config.ts';
+import type { HandlerFunction } from '../constructs/handler-function.ts';
+import {
+  PERIOD,
+  RunbookAlarm,
+  type RunbookAlarmProps,
+  type RunbookEntry,
+} from '../constructs/runbook-alarm.ts';
+import type { ApiStack } from './api.ts';
+import type { EvidenceStack } from './evidence.ts';
+import type { IncidentStack } from './incident.ts';
+import type { RotationStack } from './rotation.ts';
+import { idOf } from './rotation.ts';
+import type { StateStack } from './state.ts';
+
+export interface MonitoringStackProps extends StackProps {
+  readonly settings: Settings;
+  readonly state: StateStack;
+  readonly evidence: EvidenceStack;
+  readonly rotation: RotationStack;
+  readonly incident: IncidentStack;
+  readonly api: ApiStack;
+}
+
+type What = Omit<RunbookAlarmProps, 'topic' | 'runbook'>;
+
+/** Stream consumers that stand still this long lose records after 24 hours. */
+const LAG = Duration.minutes(10);
+
+/** Says within minutes when a person is needed (P5). */
+export class MonitoringStack extends Stack {
+  readonly topic: Topic;
+  readonly #props: MonitoringStackProps;
+
+  constructor(scope: Construct, id: string, props: MonitoringStackProps) {
+    super(scope, id, props);
+    this.#props = props;
+    const { settings, state, evidence, rotation, incident, api } = props;
+    this.topic = new Topic(this, 'Alarms', { masterKey: state.key, enforceSSL: true });
+    if (settings.alarmEmail !== undefined) {
+      this.topic.addSubscription(new EmailSubscription(settings.alarmEmail));
+    }
+    this.#machine('Rotation', 'rotation-failed', rotation.lifecycle.machine);
+    this.#machine('Emergency', 'emergency-failed', incident.emergency.machine);
+    for (const handler of this.#handlers) this.#errors(handler);
+    this.#deadLetters('Rotation', rotation.deadLetters);
+    this.#deadLetters('Archiver', evidence.deadLetters);
+    this.#deadLetters('Bus', state.busDeadLetters);
+    this.#lag('ArchiveLag', 'archive-lag', 'The archive trails the ledger.', evidence.archiver);
+    this.#lag('PublishLag', 'publish-lag', 'Events trail the ledger.', rotation.publisher);
+    this.#alarm('ApiErrors', {
+      summary: 'The control API answers with server errors.',
+      entry: 'api-errors',
+      metric: api.api.metricServerError({ period: PERIOD, statistic: Stats.SUM }),
+      threshold: 3,
+    });
+    this.#dashboard();
+  }
+
+  get #handlers(): readonly HandlerFunction[] {
+    const { evidence, rotation, incident, api } = this.#props;
+    return [...rotation.functions, ...incident.functions, evidence.archiver, api.handler];
+  }
+
+  #alarm(id: string, what: What): void {
+    new RunbookAlarm(this, id, { ...what, topic: this.topic, runbook: this.#props.settings.runbook });
+  }
+
+  /** Every end of an execution but success means that a person is needed. */
+  #machine(id: 'Rotation' | 'Emergency', entry: RunbookEntry, machine: StateMachine): void {
+    const options = { period: Duration.minutes(1), statistic: Stats.SUM };
+    const ends: [string, string, IMetric][] = [
+      ['Failed', 'failed, is stuck or is held', machine.metricFailed(options)],
+      ['TimedOut', 'ran out of time', machine.metricTimedOut(options)],
+      ['Aborted', 'was stopped by somebody', machine.metricAborted(options)],
+    ];
+    for (const [end, text, metric] of ends) {
+      const what = id === 'Rotation' ? 'A rotation' : 'An emergency revocation';
+      this.#alarm(`${id}${end}`, { summary: `${what} ${text}.`, entry, metric, threshold: 1 });
+    }
+  }
+
+  #errors(handler: HandlerFunction): void {
+    const urgent = handler.functionName === 'revoke-database';
+    this.#alarm(`${idOf(handler.functionName)}Errors`, {
+      summary: `The function ${handler.functionName} fails.`,
+      entry: urgent ? 'revocation-errors' : 'function-errors',
+      metric: handler.function.metricErrors({ period: PERIOD, statistic: Stats.SUM }),
+      // Errors that are tried again are part of ordinary work; a revocation has none.
+      threshold: urgent ? 1 : 5,
+    });
+  }
+
+  #deadLetters(id: string, queue: Queue): void {
+    this.#alarm(`${id}DeadLetters`, {
+      summary: 'Something could not be delivered and waits in a dead-letter queue.',
+      entry: 'dead-letters',
+      metric: queue.metricApproximateNumberOfMessagesVisible({ period: PERIOD, statistic: Stats.MAXIMUM }),
+      threshold: 1,
+    });
+  }
+
+  #lag(id: string, entry: RunbookEntry, summary: string, handler: HandlerFunction): void {
+    this.#alarm(id, { summary, entry, metric: iteratorAge(handler), threshold: LAG.toMilliseconds() });
+  }
+
+  #dashboard(): void {
+    const { settings, state, evidence, rotation, incident, api } = this.#props;
+    const sum = { period: PERIOD, statistic: Stats.SUM };
+    const { machine } = rotation.lifecycle;
+    const emergency = incident.emergency.machine;
+    const graph = (title: string, left: IMetric[]): GraphWidget => new GraphWidget({ title, left, width: 8 });
+    new Dashboard(this, 'Dashboard', {
+      widgets: [
+        [
+          new TextWidget({
+            markdown: `# Rekey ${settings.stage}\nWhat to do: ${settings.runbook}`,
+            width: 24,
+            height: 2,
+          }),
+        ],
+        [
+          graph('Rotations', [
+            machine.metricStarted(sum),
+            machine.metricSucceeded(sum),
+            machine.metricFailed(sum),
+          ]),
+          graph('Emergencies', [
+            emergency.metricStarted(sum),
+            emergency.metricSucceeded(sum),
+            emergency.metricFailed(sum),
+          ]),
+          graph(
+            'Errors of functions',
+            this.#handlers.map((handler) => handler.function.metricErrors(sum)),
+          ),
+        ],
+        [
+          graph('Lag of archive and events', [
+            iteratorAge(evidence.archiver),
+            iteratorAge(rotation.publisher),
+          ]),
+          graph(
+            'Dead letters',
+            [rotation.deadLetters, evidence.deadLetters, state.busDeadLetters].map((queue) =>
+              queue.metricApproximateNumberOfMessagesVisible({ period: PERIOD }),
+            ),
+          ),
+          graph('Control API', [api.api.metricCount(sum), api.api.metricServerError(sum)]),
+        ],
+      ],
+    });
+  }
+}
+
+function iteratorAge(handler: HandlerFunction): IMetric {
+  return handler.function.metric('IteratorAge', { period: PERIOD, statistic: Stats.MAXIMUM });
+}

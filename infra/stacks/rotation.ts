@@ -1,0 +1,236 @@
+import { Duration, Stack, CfnOutput, type StackProps, Aws } from 'aws-cdk-lib';
+import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
+import { LambdaFunction as LambdaTarget } from 'aws-cdk-lib/aws-events-targets';
+import { ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
+import type { Construct } from 'constructs';
+import { OUTPUT, type FunctionName } from '../../shared/names.ts';
+import type { Settings } from '../config.ts';
+import {
+  HandlerFunction,
+  type HandlerEnvironment,
+  type HandlerFunctionProps,
+} from '../constructs/handler-function.ts';
+import { TableStream } from '../constructs/table-stream.ts';
+import { machineArn, Workflow } from '../constructs/workflow.ts';
+import { lifecycle } from '../machines/lifecycle.ts';
+import { acknowledge } from '../nag.ts';
+import * as may from '../permissions.ts';
+import type { StateStack } from './state.ts';
+
+export interface RotationStackProps extends StackProps {
+  readonly settings: Settings;
+  readonly state: StateStack;
+}
+
+type Call = Pick<HandlerFunctionProps, 'description' | 'timeout' | 'grants'> & Partial<HandlerFunctionProps>;
+
+const TYPE = 'database';
+
+/** Ordinary rotation: the functions of the four steps and of the window, and the machine that leads through them. */
+export class RotationStack extends Stack {
+  readonly functions: readonly HandlerFunction[];
+  readonly register: HandlerFunction;
+  readonly publisher: HandlerFunction;
+  readonly lifecycle: Workflow;
+  readonly lifecycleArn: string;
+  readonly deadLetters: Queue;
+  readonly #props: RotationStackProps;
+
+  constructor(scope: Construct, id: string, props: RotationStackProps) {
+    super(scope, id, props);
+    this.#props = props;
+    const { settings, state } = props;
+    const machineName = `${this.stackName}-lifecycle`;
+    this.lifecycleArn = machineArn(this, machineName);
+    this.deadLetters = this.#deadLetters();
+
+    const { ledger } = state;
+    const secretsKey = state.secretsKey.keyArn;
+    const admin = may.readAdminSecret(TYPE, settings.adminSecretKeyArns);
+    const readSecrets = may.readAgentSecrets(TYPE, secretsKey);
+    const answers = may.answer(this.lifecycleArn);
+    const starts = may.start(this.lifecycleArn);
+
+    const rotate = this.#function('rotate-database', {
+      description: 'The four steps of Secrets Manager for databases',
+      timeout: Duration.seconds(120),
+      database: true,
+      reservedConcurrency: settings.reservedConcurrency.rotate,
+      environment: { lifecycle: this.lifecycleArn },
+      grants: [
+        ...may.writeLedger(ledger),
+        ...readSecrets,
+        ...may.putAgentSecrets(TYPE, secretsKey),
+        ...may.labelAgentSecrets(TYPE),
+        ...admin,
+        ...starts,
+        ...answers,
+      ],
+    });
+    rotate.live.addPermission('SecretsManager', {
+      principal: new ServicePrincipal('secretsmanager.amazonaws.com'),
+      sourceAccount: Aws.ACCOUNT_ID,
+    });
+    const rotatorArn = rotate.live.functionArn;
+    const mayRotate = may.rotateAgentSecrets(TYPE, rotatorArn);
+
+    this.register = this.#function('register-database', {
+      description: 'Registers a database credential or brings it in line with its declaration',
+      timeout: Duration.seconds(120),
+      database: true,
+      environment: { secretsKey, rotateDatabase: rotatorArn, ...this.#minWindow() },
+      grants: [
+        ...may.writeLedger(ledger),
+        ...may.releaseLedger(ledger),
+        ...may.createAgentSecrets(TYPE, secretsKey),
+        ...readSecrets,
+        ...mayRotate,
+        ...admin,
+      ],
+    });
+    const begin = this.#function('begin-rotation', {
+      description: 'Announces a rotation, then asks Secrets Manager for it',
+      timeout: Duration.seconds(30),
+      environment: { lifecycle: this.lifecycleArn },
+      grants: [...may.writeLedger(ledger), ...mayRotate, ...answers],
+    });
+    const verify = this.#function('verify-window', {
+      description: 'Decides whether a window may close',
+      timeout: Duration.seconds(60),
+      database: true,
+      environment: { lifecycle: this.lifecycleArn },
+      grants: [...may.writeLedger(ledger), ...admin, ...answers],
+    });
+    const retire = this.#function('retire-database', {
+      description: 'Suspends, then revokes the credential that a rotation ends',
+      timeout: Duration.seconds(120),
+      database: true,
+      environment: {},
+      grants: [...may.writeLedger(ledger), ...admin],
+    });
+    const rollback = this.#function('rollback-database', {
+      description: 'Leads agents back to the old credential',
+      timeout: Duration.seconds(120),
+      database: true,
+      environment: {},
+      grants: [...may.writeLedger(ledger), ...readSecrets, ...may.labelAgentSecrets(TYPE), ...admin],
+    });
+    const reconcile = this.#function('reconcile-database', {
+      description: 'Finishes or undoes what a rotation has left behind',
+      timeout: Duration.seconds(300),
+      database: true,
+      deadLetters: this.deadLetters,
+      environment: { lifecycle: this.lifecycleArn },
+      grants: [
+        ...may.writeLedger(ledger),
+        ...readSecrets,
+        ...may.labelAgentSecrets(TYPE),
+        ...admin,
+        ...starts,
+        ...answers,
+      ],
+    });
+    this.#schedule(reconcile);
+    this.publisher = this.#publisher();
+    this.functions = [rotate, this.register, begin, verify, retire, rollback, reconcile, this.publisher];
+    this.lifecycle = this.#lifecycle(machineName, { begin, verify, retire, rollback, reconcile });
+    new CfnOutput(this, OUTPUT.lifecycle, { value: this.lifecycle.machine.stateMachineArn });
+  }
+
+  #lifecycle(
+    machineName: string,
+    called: Record<'begin' | 'verify' | 'retire' | 'rollback' | 'reconcile', HandlerFunction>,
+  ): Workflow {
+    const { settings, state } = this.#props;
+    const functions = {
+      'begin-rotation': called.begin,
+      'verify-window': called.verify,
+      'retire-database': called.retire,
+      'rollback-database': called.rollback,
+      'reconcile-database': called.reconcile,
+    };
+    return new Workflow(this, 'Lifecycle', {
+      machineName,
+      settings,
+      logKey: state.key,
+      functions,
+      definition: lifecycle(functions, { rotateTimeoutSeconds: settings.timing.rotateTimeoutSeconds }),
+    });
+  }
+
+  #function(name: FunctionName, call: Call): HandlerFunction {
+    const { settings, state } = this.#props;
+    const environment: HandlerEnvironment = {
+      stage: settings.stage,
+      tenant: settings.tenant,
+      account: Aws.ACCOUNT_ID,
+      table: state.table.tableName,
+      stuckAfter: String(settings.timing.stuckAfterSeconds),
+      ...call.environment,
+    };
+    return new HandlerFunction(this, idOf(name), {
+      name,
+      settings,
+      logKey: state.key,
+      ...call,
+      environment,
+    });
+  }
+
+  #minWindow(): HandlerEnvironment {
+    const { minWindowSeconds } = this.#props.settings.timing;
+    return minWindowSeconds === undefined ? {} : { minWindow: String(minWindowSeconds) };
+  }
+
+  #publisher(): HandlerFunction {
+    const { settings, state } = this.#props;
+    const streamArn = state.table.tableStreamArn ?? '';
+    const publisher = new HandlerFunction(this, 'PublishEvents', {
+      name: 'publish-events',
+      description: 'Publishes what the ledger has recorded on the event bus',
+      settings,
+      logKey: state.key,
+      timeout: Duration.seconds(60),
+      environment: { stage: settings.stage, tenant: settings.tenant, bus: state.bus.eventBusName },
+      grants: [...may.readStream(streamArn, state.key.keyArn), ...may.publish(state.bus.eventBusArn)],
+    });
+    new TableStream(this, 'PublishEventsStream', {
+      streamArn,
+      target: publisher,
+      deadLetters: this.deadLetters,
+      filters: [{ eventName: ['INSERT'], dynamodb: { Keys: { sk: { S: [{ prefix: 'AUD#' }] } } } }],
+    });
+    return publisher;
+  }
+
+  #schedule(reconcile: HandlerFunction): void {
+    const every = Duration.seconds(this.#props.settings.timing.reconcileEverySeconds);
+    new Rule(this, 'ReconcileSchedule', {
+      description: 'Looks at rotations that have stood still',
+      schedule: Schedule.rate(every),
+      targets: [
+        new LambdaTarget(reconcile.live, {
+          event: RuleTargetInput.fromObject({}),
+          deadLetterQueue: this.deadLetters,
+          maxEventAge: every,
+        }),
+      ],
+    });
+  }
+
+  #deadLetters(): Queue {
+    const queue = new Queue(this, 'DeadLetters', {
+      encryption: QueueEncryption.SQS_MANAGED,
+      enforceSSL: true,
+      retentionPeriod: Duration.days(14),
+    });
+    acknowledge(queue, 'AwsSolutions-SQS3', 'This queue is the dead-letter queue.');
+    return queue;
+  }
+}
+
+/** `rotate-database` → `RotateDatabase`. */
+export function idOf(name: FunctionName): string {
+  return name.replace(/(?:^|-)(.)/g, (_match, letter: string) => letter.toUpperCase());
+}
