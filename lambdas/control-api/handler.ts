@@ -1,9 +1,9 @@
-import { Logger } from '@aws-lambda-powertools/logger';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
+import { createLogger, errorFields } from '../compose.ts';
 import { answer } from './routes.ts';
 import { createServices } from './services.ts';
 
-const logger = new Logger({ serviceName: 'control-api' });
+const logger = createLogger();
 const services = createServices();
 
 /** The control API: HTTP API with IAM authorization, payload 2.0. */
@@ -18,10 +18,6 @@ export async function handler(event: APIGatewayProxyEventV2): Promise<APIGateway
     requestId: event.requestContext.requestId,
   };
   if (unexpected === undefined) logger.info('answered', about);
-  else
-    logger.error('failed', {
-      ...about,
-      error: unexpected instanceof Error ? unexpected : new Error('something else than an error was thrown'),
-    });
+  else logger.error('failed', { ...about, ...errorFields(unexpected) });
   return response;
 }

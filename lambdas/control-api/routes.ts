@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type {
   APIGatewayProxyEventV2 as ApiEvent,
   APIGatewayProxyStructuredResultV2 as ApiResponse,
@@ -38,12 +39,12 @@ export interface ControlServices {
   readonly ledger: Ledger;
   readonly clock: Clock;
   /**
-   * Starts a rotation. `rotationId` is the caller's idempotency key: it becomes the rotation's id, so that a repeated
-   * request joins itself. A rotation of that id which is over, or another one under way, is refused.
+   * Starts a rotation under `token`, the caller's idempotency key or a fresh one. It becomes the rotation's id, so that
+   * a repeated request joins what the first has started; another rotation under way is refused.
    */
   requestRotation(input: {
     name: string;
-    rotationId?: string;
+    token: string;
     trigger: Trigger;
   }): Promise<{ rotation: Rotation; joined: boolean }>;
   /** Asks for a rollback; one that is under way already is joined. */
@@ -57,14 +58,14 @@ export interface ControlServices {
     changes: readonly Change[];
     credential?: Credential;
   }>;
-  /** `requestId` is the caller's idempotency key: a second start with the same one is the first. */
+  /** `token` is the caller's idempotency key or a fresh one: a second start with the same one is the first. */
   startEmergency(input: {
     credentialIds: readonly string[];
     incidentId: string;
     reason: string;
     actor: string;
     replace: boolean;
-    requestId?: string;
+    token: string;
   }): Promise<{ id: string }>;
   emergency(
     id: string,
@@ -82,7 +83,8 @@ interface Call {
   readonly actor: string;
   readonly params: readonly string[];
   readonly query: Readonly<Record<string, string | undefined>>;
-  readonly idempotencyKey: string | undefined;
+  /** The idempotency key, or a fresh one. */
+  readonly token: string;
   readonly body: () => unknown;
 }
 
@@ -193,7 +195,7 @@ async function rotate(call: Call, services: ControlServices): Promise<Done<Rotat
   const { reason } = parse(reasonRequest, call.body());
   const { rotation, joined } = await services.requestRotation({
     name: call.params[0] ?? '',
-    ...(call.idempotencyKey === undefined ? {} : { rotationId: call.idempotencyKey }),
+    token: call.token,
     trigger: triggerOf(call.actor, reason),
   });
   return { status: 202, body: { rotation: rotationView(rotation), joined } };
@@ -219,7 +221,7 @@ async function startEmergency(call: Call, services: ControlServices): Promise<Do
     reason,
     actor: call.actor,
     replace,
-    ...(call.idempotencyKey === undefined ? {} : { requestId: call.idempotencyKey }),
+    token: call.token,
   });
   return { status: 202, body: { id, credentials: ids, unresolved } };
 }
@@ -312,7 +314,7 @@ function callOf(event: ApiEvent, actor: string, params: readonly string[]): Call
     actor,
     params,
     query: event.queryStringParameters ?? {},
-    idempotencyKey: key,
+    token: key ?? randomUUID(),
     body: () => bodyOf(event),
   };
 }

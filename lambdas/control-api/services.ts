@@ -1,7 +1,77 @@
+import { randomUUID } from 'node:crypto';
+import { awsCallsFromEnvironment, type AwsCalls } from '../../shared/adapters/aws-client.ts';
+import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
+import { invoke } from '../../shared/adapters/lambda-invoke.ts';
+import { SecretsManagerVault } from '../../shared/adapters/secrets-manager-vault.ts';
+import { StepFunctionsWorkflow } from '../../shared/adapters/step-functions-workflow.ts';
+import { isErrorCode } from '../../shared/api/problems.ts';
+import { toInstant } from '../../shared/domain/clock.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
+import type { EngineDeps } from '../../shared/engine/deps.ts';
+import type { RegisterAnswer } from '../../shared/engine/register.ts';
+import { idOf, requestRotation } from '../../shared/engine/requests.ts';
+import { requestRollback } from '../../shared/engine/rollback.ts';
+import { ENV } from '../../shared/names.ts';
+import { optionalSetting, setting } from '../compose.ts';
 import type { ControlServices } from './routes.ts';
 
-/** Composes the API's services from the adapters. */
-export function createServices(): ControlServices {
-  throw new RekeyError('ERR_UNAVAILABLE', 'the services of the control API are not composed yet');
+/** The API's services from the environment. No provider is among them: this function never meets an upstream. */
+export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.env)): ControlServices {
+  const clock = Date.now;
+  const workflow = new StepFunctionsWorkflow({
+    aws,
+    lifecycleArn: setting(ENV.lifecycle),
+    emergencyArn: setting(ENV.emergency),
+  });
+  const ledger = new DynamoDbLedger({ aws, table: setting(ENV.table), tenant: setting(ENV.tenant), clock });
+  const never = (): never => {
+    throw new RekeyError('ERR_PROTOCOL', 'control-api has no part in this');
+  };
+  const engine: EngineDeps = {
+    ledger,
+    workflow,
+    vault: new SecretsManagerVault(aws),
+    providerFor: never,
+    readAdmin: never,
+    clock,
+    newId: randomUUID,
+    timing: { stuckAfterSeconds: Number(optionalSetting(ENV.stuckAfter) ?? 900) },
+  };
+  return {
+    ledger,
+    clock,
+    requestRotation: (request) => requestRotation(engine, request),
+    requestRollback: async ({ name, rotationId, trigger }) => ({
+      rotation: await requestRollback(engine, {
+        credentialId: await idOf(engine, name),
+        rotationId,
+        trigger,
+      }),
+    }),
+    register: (request) => invokeRegister(aws, request),
+    startEmergency: async ({ credentialIds, incidentId, reason, actor, replace, token }) => {
+      await workflow.startEmergency(token, {
+        incidentId,
+        reason,
+        actor,
+        startedAt: toInstant(clock()),
+        replace,
+        credentials: credentialIds.map((credentialId) => ({ credentialId })),
+      });
+      return { id: token };
+    },
+    emergency: (id) => workflow.emergency(id),
+  };
+}
+
+/** Calls register-database, whose refusals are answers: they are raised here again with field and remedy. */
+async function invokeRegister(aws: AwsCalls, request: object): Promise<RegisterAnswer> {
+  const answer = await invoke<RegisterAnswer | { error: ReturnType<RekeyError['toJSON']> }>(
+    aws,
+    setting(ENV.registerDatabase),
+    request,
+  );
+  if (!('error' in answer)) return answer;
+  const { code, message, ...details } = answer.error;
+  throw new RekeyError(isErrorCode(code) ? code : 'ERR_UNAVAILABLE', message, details);
 }

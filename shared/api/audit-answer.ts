@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { checkChain, GENESIS, type AuditAction, type AuditRecord } from '../domain/audit.ts';
 import { fromInstant } from '../domain/clock.ts';
 import type { Credential } from '../domain/credential.ts';
@@ -26,8 +27,20 @@ const OUTCOMES: Partial<Record<AuditAction, string>> = {
   retired: 'completed',
   kept: 'kept',
   'rolled-back': 'rolled-back',
-  preempted: 'preempted',
 };
+
+/** Records about the new credential of a rotation rather than the old one. */
+const ABOUT_NEW: ReadonlySet<AuditAction> = new Set(['aborted', 'rolled-back']);
+
+/** What an emergency's records say in their evidence: whom they preempted, and every handle that they killed. */
+const emergencyEvidence = z.object({
+  preempted: z.string().optional(),
+  revocation: z
+    .object({
+      handles: z.array(z.object({ handle: z.string(), deactivation: z.object({ confirmed: z.boolean() }) })),
+    })
+    .optional(),
+});
 
 /** The end of a credential's chain, as the ledger knows it. */
 export function headOf({ id, seq, chain, registeredAt, updatedAt }: Credential): Head {
@@ -74,7 +87,9 @@ export function joinAudit(pages: readonly AuditAnswer[]): AuditAnswer {
   if (first === undefined) throw new TypeError('no page to join');
   const { start, end } = spanOf(first.from, first.to);
   const endings = pages.flatMap(({ rest }) => rest?.endings ?? []);
-  const heads = new Map(pages.flatMap(({ rest }) => rest?.heads ?? []).map((head) => [head.credentialId, head]));
+  const heads = new Map(
+    pages.flatMap(({ rest }) => rest?.heads ?? []).map((head) => [head.credentialId, head]),
+  );
   const runs = Map.groupBy(
     pages.flatMap(({ rest }) => rest?.runs ?? []),
     ({ credentialId }) => credentialId,
@@ -111,25 +126,40 @@ function rotationOf(record: AuditRecord): AuditedRotation {
     rotatedAt: record.time_dt,
     oldFingerprint: data.old_fingerprint,
     newFingerprint: data.new_fingerprint,
+    oldHandle: data.old_handle,
     outcome: record.message === 'replaced' ? 'completed' : 'open',
     deactivation: 'NOT CONFIRMED',
   };
 }
 
 function isEnding({ message, entity }: AuditRecord): boolean {
-  return OUTCOMES[message] !== undefined || entity.data.deactivation !== '';
+  return (
+    OUTCOMES[message] !== undefined || message === 'emergency-intended' || entity.data.deactivation !== ''
+  );
 }
 
 function endingOf(record: AuditRecord): Ending {
+  const { data } = record.entity;
+  const { preempted, revocation } = record.message.startsWith('emergency-') ? evidenceOf(data.evidence) : {};
+  const killed = revocation?.handles.filter(({ deactivation }) => deactivation.confirmed) ?? [];
   return {
     credentialId: record.entity.uid,
-    rotation: record.metadata.correlation_uid,
-    fingerprint: record.entity.data.old_fingerprint,
+    rotation: preempted ?? record.metadata.correlation_uid,
+    fingerprint: ABOUT_NEW.has(record.message) ? data.new_fingerprint : data.old_fingerprint,
+    handles: killed.map(({ handle }) => handle),
     seq: record.metadata.sequence,
     at: record.time_dt,
-    outcome: OUTCOMES[record.message] ?? '',
-    deactivation: record.entity.data.deactivation,
+    outcome: preempted === undefined ? (OUTCOMES[record.message] ?? '') : 'preempted',
+    deactivation: data.deactivation,
   };
+}
+
+function evidenceOf(text: string): z.infer<typeof emergencyEvidence> {
+  try {
+    return emergencyEvidence.parse(JSON.parse(text));
+  } catch {
+    return {};
+  }
 }
 
 /** Confirmed only where the newest record about this very credential says so. */
@@ -137,16 +167,20 @@ function withEnding(rotation: AuditedRotation, endings: readonly Ending[]): Audi
   const own = endings.filter((ending) => ending.rotation !== '' && ending.rotation === rotation.rotation);
   const outcome = newest(own.filter((ending) => ending.outcome !== ''))?.outcome ?? rotation.outcome;
   // After a rollback the old one lives on: another rotation's record about it says nothing about this one.
+  const rolledBack = outcome === 'rolled-back';
   const relevant = endings.filter(
-    (ending) =>
-      own.includes(ending) ||
-      (outcome !== 'rolled-back' &&
-        rotation.oldFingerprint !== '' &&
-        ending.fingerprint === rotation.oldFingerprint),
+    (ending) => own.includes(ending) || (!rolledBack && isAbout(ending, rotation)),
   );
   const said = newest(relevant.filter((ending) => ending.deactivation !== ''));
   if (said?.deactivation !== 'CONFIRMED') return { ...rotation, outcome };
   return { ...rotation, outcome, deactivatedAt: said.at, deactivation: 'CONFIRMED' };
+}
+
+function isAbout(ending: Ending, { oldFingerprint, oldHandle }: AuditedRotation): boolean {
+  return (
+    (oldFingerprint !== '' && ending.fingerprint === oldFingerprint) ||
+    (oldHandle !== '' && ending.handles.includes(oldHandle))
+  );
 }
 
 function newest(endings: readonly Ending[]): Ending | undefined {
@@ -183,9 +217,10 @@ function checkRuns(
   const sorted = [...runs].sort((a, b) => a.first - b.first);
   const fromBirth = head !== undefined && fromInstant(head.registeredAt) >= start + SLACK_MS;
   const toHead = head !== undefined && fromInstant(head.updatedAt) < end;
-  const touched = head !== undefined && fromInstant(head.updatedAt) >= start + SLACK_MS;
+  // Nothing was recorded in the span, and nothing says that something should have been.
+  if (!fromBirth && sorted.length === 0) return { faults, complete: false };
 
-  let expected = fromBirth ? 1 : (sorted[0]?.first ?? (touched && toHead ? head.seq : Infinity));
+  let expected = fromBirth ? 1 : (sorted[0]?.first ?? 1);
   let hash = expected === 1 ? GENESIS : undefined;
   for (const run of sorted) {
     for (let seq = run.first; seq < expected && seq <= run.last; seq++) fault(seq, 'duplicate');

@@ -45,7 +45,10 @@ export const emergencyRequest = z.strictObject({
   credentials: z.array(z.string().min(1).max(128)).min(1, 'name at least one credential').max(1000),
   incident: z
     .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'use letters, digits, dots, underscores and hyphens, at most 64'),
+    .regex(
+      /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+      'use letters, digits, dots, underscores and hyphens, at most 64',
+    ),
   reason,
   /** False: revoke only, agents stay halted. */
   replace: z.boolean().default(true),
@@ -218,6 +221,7 @@ const auditedRotation = z.object({
   rotatedAt: instant,
   oldFingerprint: z.string(),
   newFingerprint: z.string(),
+  oldHandle: z.string(),
   /** `completed`, `kept`, `rolled-back`, `preempted`, or `open` while no record says how it ended. */
   outcome: z.string(),
   /** The credential that this rotation ends: the old one, or after a rollback the new one. */
@@ -242,7 +246,9 @@ const auditRest = z.object({
     z.object({
       credentialId: z.string(),
       rotation: z.string(),
+      /** Of the credential that ended, as far as recorded. */
       fingerprint: z.string(),
+      handles: z.array(z.string()),
       seq: z.number(),
       at: instant,
       outcome: z.string(),
@@ -285,7 +291,5 @@ export type AuditAnswer = z.infer<typeof auditAnswer>;
  * lower-case words. Decides what an emergency may start with while the ledger doesn't answer.
  */
 export function looksLikeId(text: string): boolean {
-  return (
-    /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text) || !/^[a-z0-9][a-z0-9-]{0,62}$/.test(text)
-  );
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text) || !/^[a-z0-9][a-z0-9-]{0,62}$/.test(text);
 }

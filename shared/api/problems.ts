@@ -50,9 +50,9 @@ export const problem = z.object({
 });
 export type Problem = z.infer<typeof problem>;
 
-/** HTTP status of an error code. */
-export function statusOf(code: ErrorCode): number {
-  return PROBLEMS[code].status;
+/** Whether `text` is a code that Rekey raises on purpose. */
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(PROBLEMS, text) && text !== INTERNAL_CODE;
 }
 
 /**
@@ -90,8 +90,12 @@ export function requestError(error: z.ZodError): RekeyError {
   }, '');
   const unknown = issue?.code === 'unrecognized_keys' ? issue.keys.join(', ') : '';
   const field = [path, unknown].filter((part) => part !== '').join('.');
-  return new RekeyError('ERR_REQUEST', `${field === '' ? 'the request' : field}: ${issue?.message ?? 'invalid'}`, {
-    ...(field === '' ? {} : { field }),
-    remedy: 'docs/api.md has the form of every request',
-  });
+  return new RekeyError(
+    'ERR_REQUEST',
+    `${field === '' ? 'the request' : field}: ${issue?.message ?? 'invalid'}`,
+    {
+      ...(field === '' ? {} : { field }),
+      remedy: 'docs/api.md has the form of every request',
+    },
+  );
 }

@@ -11,7 +11,8 @@ const UNITS = [
 
 /** Seconds as a declaration writes them, in the largest unit that divides them: 1800 is `30m`, 90 is `90s`. */
 export function durationText(seconds: number): string {
-  for (const [unit, size] of UNITS) if (seconds > 0 && seconds % size === 0) return `${seconds / size}${unit}`;
+  for (const [unit, size] of UNITS)
+    if (seconds > 0 && seconds % size === 0) return `${seconds / size}${unit}`;
   return `${seconds}s`;
 }
 
@@ -45,7 +46,11 @@ export function credentialView(credential: Credential, active?: Rotation): Crede
       ...(policy.exception === undefined ? {} : { exception: policy.exception }),
     },
     ...(current === undefined ? {} : { dueAt: plusSeconds(current.issuedAt, policy.intervalSeconds) }),
-    holders: credential.holders.map(({ kind, name, ttlSeconds }) => ({ kind, name, ttl: durationText(ttlSeconds) })),
+    holders: credential.holders.map(({ kind, name, ttlSeconds }) => ({
+      kind,
+      name,
+      ttl: durationText(ttlSeconds),
+    })),
     ...(active === undefined ? {} : { rotation: rotationView(active) }),
     tenant: credential.tenant,
     account: credential.account,

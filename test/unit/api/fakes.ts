@@ -1,0 +1,283 @@
+import type { APIGatewayProxyEventV2 } from 'aws-lambda';
+import { z } from 'zod';
+import type { ControlServices } from '../../../lambdas/control-api/routes.ts';
+import { GENESIS, seal, type AuditDraft, type AuditRecord } from '../../../shared/domain/audit.ts';
+import { plusSeconds } from '../../../shared/domain/clock.ts';
+import type { Credential } from '../../../shared/domain/credential.ts';
+import { RekeyError } from '../../../shared/domain/errors.ts';
+import type { Rotation, Trigger } from '../../../shared/domain/rotation.ts';
+import type { Ledger } from '../../../shared/ports/ledger.ts';
+
+export const NOW = Date.parse('2026-11-22T12:00:00.000Z');
+export const CALLER = 'arn:aws:sts::111122223333:assumed-role/Operator/alice';
+export const ID = '6f1d4f0e-3a52-4c43-9b3e-0f6f7f6f0a01';
+export const ROTATION_ID = 'b0d3c1aa-5f0e-4f8e-8a43-7f2f3f4f5f61';
+
+export function credentialOf(changes: Partial<Credential> = {}): Credential {
+  return {
+    id: ID,
+    name: 'orders-db',
+    type: 'database',
+    provider: 'postgresql',
+    secretName: 'agents/orders-db',
+    secretArn: 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:agents/orders-db-AbCdEf',
+    target: {
+      host: 'db.internal',
+      port: 5432,
+      database: 'orders',
+      tls: { mode: 'verify-full', ca: '-----BEGIN' },
+    },
+    adminSecret: 'admin/orders-db',
+    policy: {
+      intervalSeconds: 30 * 86_400,
+      windowSeconds: 1800,
+      deadlineSeconds: 3600,
+      capSeconds: 14_400,
+      soakSeconds: 90,
+      announceSeconds: 0,
+      atDeadline: 'extend',
+      access: 'write',
+      sensitivity: 'normal',
+    },
+    mode: 'enforce',
+    holders: [{ kind: 'polling', name: 'order-agents', ttlSeconds: 300 }],
+    status: 'active',
+    current: {
+      handle: { id: 'orders_a', generation: 1, token: ID },
+      versionId: ID,
+      fingerprint: 'sha256:1111',
+      issuedAt: '2026-11-01T00:00:00.000Z',
+    },
+    live: [],
+    generation: 1,
+    epoch: 0,
+    version: 1,
+    seq: 0,
+    chain: GENESIS,
+    tenant: 'default',
+    account: '111122223333',
+    region: 'eu-central-1',
+    registeredAt: '2026-01-01T00:00:00.000Z',
+    updatedAt: '2026-11-01T00:00:00.000Z',
+    ...changes,
+  };
+}
+
+export function rotationOf(changes: Partial<Rotation> = {}): Rotation {
+  const opensAt = '2026-11-22T11:50:00.000Z';
+  return {
+    id: ROTATION_ID,
+    credentialId: ID,
+    phase: 'window',
+    trigger: { kind: 'operator', actor: CALLER },
+    old: {
+      handle: { id: 'orders_a', generation: 1 },
+      versionId: ID,
+      fingerprint: 'sha256:1111',
+      issuedAt: '2026-11-01T00:00:00.000Z',
+    },
+    next: {
+      handle: { id: 'orders_b', generation: 2 },
+      versionId: ROTATION_ID,
+      fingerprint: 'sha256:2222',
+      issuedAt: opensAt,
+    },
+    epoch: 0,
+    tombstoned: false,
+    window: {
+      opensAt,
+      earliestClose: plusSeconds(opensAt, 1800),
+      deadline: plusSeconds(opensAt, 3600),
+      cap: plusSeconds(opensAt, 14_400),
+    },
+    wakeUps: 0,
+    loser: 'old',
+    callback: { awaiting: 'window', taskToken: 'TASK-TOKEN-OF-THE-MACHINE' },
+    repairs: 0,
+    checkAt: opensAt,
+    startedAt: opensAt,
+    updatedAt: opensAt,
+    ...changes,
+  };
+}
+
+const planner: Trigger = { kind: 'planner', actor: 'rekey' };
+
+/** A chain of records, sealed one on the other. */
+export function chainOf(
+  credential: Credential,
+  drafts: readonly (Pick<AuditDraft, 'action' | 'time'> & Partial<AuditDraft>)[],
+): { head: Credential; records: AuditRecord[] } {
+  let { seq, chain } = credential;
+  const records = drafts.map((draft) => {
+    const record = seal({ ...credential, seq, chain }, { trigger: planner, ...draft });
+    seq = record.metadata.sequence;
+    chain = record.integrity.hash;
+    return record;
+  });
+  return {
+    head: { ...credential, seq, chain, updatedAt: drafts.at(-1)?.time ?? credential.updatedAt },
+    records,
+  };
+}
+
+/** A ledger to read from, held in memory. */
+export class FakeLedger implements Ledger {
+  readonly credentials = new Map<string, Credential>();
+  readonly rotationsById = new Map<string, Rotation>();
+  trail: AuditRecord[] = [];
+  /** What the month index has not seen yet. */
+  unindexed: AuditRecord[] = [];
+  /** While set, nothing is answered, or everything fails. */
+  state: 'up' | 'silent' | 'failing' = 'up';
+  monthsRead: string[] = [];
+
+  add(credential: Credential, records: readonly AuditRecord[] = []): this {
+    this.credentials.set(credential.id, credential);
+    this.trail.push(...records);
+    return this;
+  }
+
+  async #turn(): Promise<void> {
+    if (this.state === 'silent') await new Promise(() => {});
+    if (this.state === 'failing') throw new Error('connect ECONNREFUSED 10.0.0.1:443');
+  }
+
+  async credential(id: string): Promise<Credential | undefined> {
+    await this.#turn();
+    return this.credentials.get(id);
+  }
+  async idByName(name: string): Promise<string | undefined> {
+    await this.#turn();
+    return [...this.credentials.values()].find((credential) => credential.name === name)?.id;
+  }
+  async idBySecret(): Promise<undefined> {
+    await this.#turn();
+  }
+  async rotation(credentialId: string, rotationId: string): Promise<Rotation | undefined> {
+    await this.#turn();
+    const rotation = this.rotationsById.get(rotationId);
+    return rotation?.credentialId === credentialId ? rotation : undefined;
+  }
+  async rotations(credentialId: string, limit: number): Promise<readonly Rotation[]> {
+    await this.#turn();
+    return [...this.rotationsById.values()]
+      .filter((rotation) => rotation.credentialId === credentialId)
+      .sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1))
+      .slice(0, limit);
+  }
+  async list(): Promise<{ items: readonly Credential[] }> {
+    await this.#turn();
+    return { items: [...this.credentials.values()] };
+  }
+  unfinished(): Promise<never> {
+    throw new Error('not used here');
+  }
+  create(): Promise<never> {
+    throw new Error('the API must not write');
+  }
+  commit(): Promise<never> {
+    throw new Error('the API must not write');
+  }
+  attach(): Promise<never> {
+    throw new Error('the API must not write');
+  }
+  release(): Promise<never> {
+    throw new Error('the API must not write');
+  }
+  async *records(credentialId: string, fromSeq = 1): AsyncIterable<AuditRecord> {
+    await this.#turn();
+    const own = [...this.trail, ...this.unindexed].filter(({ entity }) => entity.uid === credentialId);
+    yield* own.filter(({ metadata }) => metadata.sequence >= fromSeq);
+  }
+  async *recordsOfMonth(month: string): AsyncIterable<AuditRecord> {
+    await this.#turn();
+    this.monthsRead.push(month);
+    yield* this.trail.filter((record) => record.time_dt.startsWith(month)).sort((a, b) => a.time - b.time);
+  }
+}
+
+/** Services that note what they were asked and answer from a table; a RekeyError in the table is thrown. */
+export function fakeServices(
+  ledger: FakeLedger = new FakeLedger(),
+  answers: Record<string, object> = {},
+): ControlServices & { readonly asked: { method: string; input: unknown }[]; readonly ledger: FakeLedger } {
+  const asked: { method: string; input: unknown }[] = [];
+  const answer =
+    <T>(method: string, usual: T) =>
+    (input: unknown): Promise<T> => {
+      asked.push({ method, input });
+      const given: Partial<T> | Error | undefined = answers[method];
+      if (given instanceof Error) return Promise.reject(given);
+      return Promise.resolve(given === undefined ? usual : { ...usual, ...given });
+    };
+  return {
+    asked,
+    ledger,
+    clock: () => NOW,
+    requestRotation: answer('requestRotation', { rotation: rotationOf(), joined: false }),
+    requestRollback: answer('requestRollback', {
+      rotation: rotationOf({ phase: 'rolling-back', loser: 'next' }),
+    }),
+    register: answer<Awaited<ReturnType<ControlServices['register']>>>('register', {
+      outcome: 'registered',
+      changes: [],
+      credential: credentialOf(),
+    }),
+    startEmergency: answer('startEmergency', { id: 'emergency-1' }),
+    emergency: answer('emergency', { status: 'RUNNING', startedAt: '2026-11-22T12:00:00.000Z' }),
+  };
+}
+
+export function underWay(): RekeyError {
+  return new RekeyError('ERR_ROTATION_UNDER_WAY', 'rotation b0d3 (planner) is in phase window', {
+    remedy: 'wait for it, or roll it back',
+  });
+}
+
+/** A request as API Gateway hands it on (payload 2.0). */
+export function eventOf(
+  method: string,
+  path: string,
+  options: {
+    body?: unknown;
+    raw?: string;
+    base64?: boolean;
+    query?: Record<string, string>;
+    headers?: Record<string, string>;
+    caller?: string | null;
+    stage?: string;
+  } = {},
+): APIGatewayProxyEventV2 {
+  const { body, raw, base64 = false, query, headers = {}, caller = CALLER, stage = '$default' } = options;
+  const text = raw ?? (body === undefined ? undefined : JSON.stringify(body));
+  const event = {
+    version: '2.0',
+    routeKey: '$default',
+    rawPath: path,
+    rawQueryString: '',
+    headers,
+    requestContext: {
+      accountId: '111122223333',
+      apiId: 'a1b2c3d4',
+      domainName: 'api',
+      domainPrefix: 'api',
+      http: { method, path, protocol: 'HTTP/1.1', sourceIp: '127.0.0.1', userAgent: 'test' },
+      requestId: 'r-1',
+      routeKey: '$default',
+      stage,
+      time: '',
+      timeEpoch: NOW,
+      ...(caller === null ? {} : { authorizer: { iam: { userArn: caller } } }),
+    },
+    isBase64Encoded: base64,
+    ...(query === undefined ? {} : { queryStringParameters: query }),
+    ...(text === undefined ? {} : { body: text }),
+  };
+  return event;
+}
+
+/** The body of an answer as JSON. */
+export function bodyOf(response: { body?: string | undefined }): Record<string, unknown> {
+  return z.record(z.string(), z.unknown()).parse(JSON.parse(response.body ?? '{}'));
+}

@@ -1,0 +1,408 @@
+import { describe, expect, it } from 'vitest';
+import { answer } from '../../../lambdas/control-api/routes.ts';
+import { resolveForEmergency } from '../../../lambdas/control-api/emergency.ts';
+import { MAX_BODY_BYTES } from '../../../shared/api/messages.ts';
+import { RekeyError } from '../../../shared/domain/errors.ts';
+import {
+  bodyOf,
+  CALLER,
+  credentialOf,
+  eventOf,
+  FakeLedger,
+  fakeServices,
+  ID,
+  ROTATION_ID,
+  rotationOf,
+  underWay,
+} from './fakes.ts';
+
+const declaration = {
+  name: 'orders-db',
+  type: 'database',
+  provider: 'postgresql',
+  secret: 'agents/orders-db',
+  admin: 'admin/orders-db',
+  target: { host: 'db.internal' },
+};
+
+function ledgerWithRotation(): FakeLedger {
+  const ledger = new FakeLedger().add(credentialOf({ activeRotation: ROTATION_ID }));
+  ledger.rotationsById.set(ROTATION_ID, rotationOf());
+  return ledger;
+}
+
+describe('who calls', () => {
+  it('is refused where the request carries no authenticated caller', async () => {
+    for (const caller of [null, '']) {
+      const services = fakeServices();
+      const { response } = await answer(eventOf('GET', '/v1/credentials', { caller }), services);
+      expect(response.statusCode).toBe(403);
+      expect(bodyOf(response)).toMatchObject({
+        code: 'ERR_FORBIDDEN',
+        type: 'urn:rekey:error:ERR_FORBIDDEN',
+      });
+      expect(services.asked).toEqual([]);
+    }
+  });
+
+  it('is the actor of what is done, whatever the body claims', async () => {
+    const services = fakeServices(ledgerWithRotation());
+    const body = { reason: 'somebody left', actor: 'arn:aws:iam::111122223333:user/somebody-else' };
+    const refused = await answer(eventOf('POST', '/v1/credentials/orders-db/rotations', { body }), services);
+    expect(refused.response.statusCode).toBe(400);
+    expect(services.asked).toEqual([]);
+    await answer(
+      eventOf('POST', '/v1/credentials/orders-db/rotations', { body: { reason: 'somebody left' } }),
+      services,
+    );
+    expect(services.asked).toEqual([
+      {
+        method: 'requestRotation',
+        input: {
+          name: 'orders-db',
+          token: expect.stringMatching(/^[0-9a-f-]{36}$/),
+          trigger: { kind: 'operator', actor: CALLER, reason: 'somebody left' },
+        },
+      },
+    ]);
+  });
+});
+
+describe('reading', () => {
+  it('shows a credential with its policy as a declaration writes it and without certificates or task tokens', async () => {
+    const { response } = await answer(
+      eventOf('GET', '/v1/credentials/orders-db'),
+      fakeServices(ledgerWithRotation()),
+    );
+    expect(response.statusCode).toBe(200);
+    const { credential, rotations } = bodyOf(response);
+    expect(credential).toMatchObject({
+      name: 'orders-db',
+      target: { host: 'db.internal', tls: { mode: 'verify-full' } },
+      current: { fingerprint: 'sha256:1111', handle: { id: 'orders_a', generation: 1 }, version: ID },
+      policy: { interval: '30d', window: '30m', deadline: '1h', cap: '4h', soak: '90s', announce: '0s' },
+      dueAt: '2026-12-01T00:00:00.000Z',
+      holders: [{ kind: 'polling', name: 'order-agents', ttl: '5m' }],
+      rotation: { id: ROTATION_ID, phase: 'window', canRollBack: true, over: false, loser: 'old' },
+    });
+    expect(rotations).toHaveLength(1);
+    expect(response.body).not.toContain('BEGIN');
+    expect(response.body).not.toContain('TASK-TOKEN');
+  });
+
+  it('finds a credential by its id too', async () => {
+    const { response } = await answer(
+      eventOf('GET', `/v1/credentials/${ID}`),
+      fakeServices(ledgerWithRotation()),
+    );
+    expect(response.statusCode).toBe(200);
+  });
+
+  it('lists credentials with the rotation that is under way', async () => {
+    const { response } = await answer(eventOf('GET', '/v1/credentials'), fakeServices(ledgerWithRotation()));
+    expect(bodyOf(response)['credentials']).toMatchObject([
+      { name: 'orders-db', rotation: { phase: 'window' } },
+    ]);
+  });
+
+  it('shows one rotation, and answers 404 for a rotation of another credential', async () => {
+    const ledger = ledgerWithRotation().add(credentialOf({ id: 'other', name: 'other-db' }));
+    const own = await answer(
+      eventOf('GET', `/v1/credentials/orders-db/rotations/${ROTATION_ID}`),
+      fakeServices(ledger),
+    );
+    expect(own.response.statusCode).toBe(200);
+    const other = await answer(
+      eventOf('GET', `/v1/credentials/other-db/rotations/${ROTATION_ID}`),
+      fakeServices(ledger),
+    );
+    expect(other.response.statusCode).toBe(404);
+  });
+
+  it('strips the stage of an API that has a named one', async () => {
+    const { response } = await answer(
+      eventOf('GET', '/prod/v1/credentials', { stage: 'prod' }),
+      fakeServices(ledgerWithRotation()),
+    );
+    expect(response.statusCode).toBe(200);
+  });
+});
+
+describe('registering', () => {
+  it('passes a checked entry on and answers 201 for a new credential', async () => {
+    const services = fakeServices();
+    const { response } = await answer(
+      eventOf('POST', '/v1/credentials', { body: { declaration } }),
+      services,
+    );
+    expect(response.statusCode).toBe(201);
+    expect(services.asked).toEqual([
+      { method: 'register', input: { declaration, actor: CALLER, dryRun: false } },
+    ]);
+    expect(bodyOf(response)).toMatchObject({ outcome: 'registered', dryRun: false, changes: [] });
+  });
+
+  it('answers 200 for a dry run', async () => {
+    const services = fakeServices(undefined, {
+      register: { outcome: 'updated', changes: [{ field: 'mode', from: 'observe', to: 'enforce' }] },
+    });
+    const { response } = await answer(
+      eventOf('POST', '/v1/credentials', { body: { declaration, dryRun: true } }),
+      services,
+    );
+    expect(response.statusCode).toBe(200);
+    expect(bodyOf(response)).toMatchObject({ dryRun: true, changes: [{ field: 'mode' }] });
+  });
+
+  it.each([
+    ['an unknown type', { ...declaration, type: 'mainframe' }, 'type', 'use one of: database'],
+    ['a duration without a unit', { ...declaration, policy: { window: '30' } }, 'policy.window', 'correct'],
+    ['an unknown key', { ...declaration, windw: '30m' }, 'windw', 'remove'],
+  ])('refuses %s with the field and the remedy, and nothing is done', async (_what, entry, field, remedy) => {
+    const services = fakeServices();
+    const { response } = await answer(
+      eventOf('POST', '/v1/credentials', { body: { declaration: entry } }),
+      services,
+    );
+    expect(response.statusCode).toBe(422);
+    expect(response.headers).toMatchObject({ 'content-type': 'application/problem+json' });
+    const told = bodyOf(response);
+    expect(told).toMatchObject({ code: 'ERR_DECLARATION', field, status: 422 });
+    expect(told['remedy']).toContain(remedy);
+    expect(services.asked).toEqual([]);
+  });
+});
+
+describe('bad requests', () => {
+  it.each([
+    ['a body that is not JSON', { raw: '{"declaration": s3cr3t' }, 400],
+    ['an array', { raw: '[]' }, 400],
+    ['an unknown key', { body: { declaration, force: true } }, 400],
+    [
+      'a body beyond the limit',
+      { raw: JSON.stringify({ declaration, pad: 'x'.repeat(MAX_BODY_BYTES) }) },
+      413,
+    ],
+    [
+      'a body beyond the limit in base64',
+      { raw: Buffer.from(' '.repeat(MAX_BODY_BYTES + 1)).toString('base64'), base64: true },
+      413,
+    ],
+  ])('with %s are refused and nothing is done', async (_what, options, status) => {
+    const services = fakeServices();
+    const { response, unexpected } = await answer(eventOf('POST', '/v1/credentials', options), services);
+    expect(response.statusCode).toBe(status);
+    expect(bodyOf(response)).toMatchObject({ code: 'ERR_REQUEST', status });
+    expect(response.body).not.toContain('s3cr3t');
+    expect(services.asked).toEqual([]);
+    expect(unexpected).toBeUndefined();
+  });
+
+  it('to unknown routes are 404, with other methods 405 and the ones allowed', async () => {
+    for (const path of [
+      '/',
+      '/v2/credentials',
+      '/v1/credentials/',
+      '/v1/nothing',
+      '/v1/credentials/a%2Fb',
+      '/v1/credentials/%E0',
+    ]) {
+      const { response } = await answer(eventOf('GET', path), fakeServices());
+      expect([path, response.statusCode]).toEqual([path, 404]);
+    }
+    const { response } = await answer(eventOf('DELETE', '/v1/credentials'), fakeServices());
+    expect(response.statusCode).toBe(405);
+    expect(response.headers).toMatchObject({ allow: 'GET, POST' });
+  });
+
+  it('get a base64 body decoded', async () => {
+    const raw = Buffer.from(JSON.stringify({ declaration })).toString('base64');
+    const { response } = await answer(
+      eventOf('POST', '/v1/credentials', { raw, base64: true }),
+      fakeServices(),
+    );
+    expect(response.statusCode).toBe(201);
+  });
+});
+
+describe('errors', () => {
+  it('of unknown cause are a 500 without a word of theirs, kept for the log', async () => {
+    const failure = new Error('password=hunter2 at 10.0.0.7');
+    const services = fakeServices(undefined, { register: failure });
+    const handled = await answer(eventOf('POST', '/v1/credentials', { body: { declaration } }), services);
+    expect(handled.response.statusCode).toBe(500);
+    expect(bodyOf(handled.response)).toMatchObject({ code: 'ERR_INTERNAL', status: 500 });
+    expect(handled.response.body).not.toMatch(/hunter2|10\.0\.0\.7/);
+    expect(handled.unexpected).toBe(failure);
+  });
+
+  it.each([
+    ['ERR_ROTATION_UNDER_WAY', 409],
+    ['ERR_MODE', 409],
+    ['ERR_NOT_FOUND', 404],
+    ['ERR_UNAVAILABLE', 503],
+    ['ERR_TIMEOUT', 504],
+  ] as const)('%s is answered with %i, its message and its remedy', async (code, status) => {
+    const services = fakeServices(ledgerWithRotation(), {
+      requestRotation: new RekeyError(code, 'what is wrong', { remedy: 'what to do', field: 'name' }),
+    });
+    const { response } = await answer(eventOf('POST', '/v1/credentials/orders-db/rotations'), services);
+    expect(response.statusCode).toBe(status);
+    expect(bodyOf(response)).toEqual({
+      type: `urn:rekey:error:${code}`,
+      title: expect.any(String),
+      status,
+      detail: 'what is wrong',
+      code,
+      field: 'name',
+      remedy: 'what to do',
+    });
+  });
+});
+
+describe('rotating', () => {
+  it('takes the idempotency key as the id of the rotation', async () => {
+    const services = fakeServices(undefined, { requestRotation: { rotation: rotationOf(), joined: true } });
+    const { response } = await answer(
+      eventOf('POST', '/v1/credentials/orders-db/rotations', { headers: { 'Idempotency-Key': ROTATION_ID } }),
+      services,
+    );
+    expect(response.statusCode).toBe(202);
+    expect(services.asked[0]?.input).toMatchObject({ token: ROTATION_ID });
+    expect(bodyOf(response)).toMatchObject({ joined: true, rotation: { id: ROTATION_ID } });
+  });
+
+  it('refuses an idempotency key that is not a UUID', async () => {
+    const services = fakeServices();
+    const { response } = await answer(
+      eventOf('POST', '/v1/credentials/orders-db/rotations', { headers: { 'idempotency-key': 'again' } }),
+      services,
+    );
+    expect(bodyOf(response)).toMatchObject({ code: 'ERR_REQUEST', field: 'Idempotency-Key' });
+    expect(services.asked).toEqual([]);
+  });
+
+  it('is refused with what is under way', async () => {
+    const services = fakeServices(undefined, { requestRotation: underWay() });
+    const { response } = await answer(eventOf('POST', '/v1/credentials/orders-db/rotations'), services);
+    expect(response.statusCode).toBe(409);
+    expect(bodyOf(response)['detail']).toContain('planner');
+  });
+
+  it('asks for a rollback by credential and rotation', async () => {
+    const services = fakeServices();
+    const { response } = await answer(
+      eventOf('POST', `/v1/credentials/orders-db/rotations/${ROTATION_ID}/rollback`, {
+        body: { reason: 'bad' },
+      }),
+      services,
+    );
+    expect(response.statusCode).toBe(202);
+    expect(services.asked[0]).toEqual({
+      method: 'requestRollback',
+      input: {
+        name: 'orders-db',
+        rotationId: ROTATION_ID,
+        trigger: { kind: 'operator', actor: CALLER, reason: 'bad' },
+      },
+    });
+  });
+});
+
+describe('an emergency', () => {
+  const body = { credentials: ['orders-db'], incident: 'INC-7', reason: 'key in a public repository' };
+
+  it('starts for names and ids, each credential once', async () => {
+    const services = fakeServices(ledgerWithRotation());
+    const { response } = await answer(
+      eventOf('POST', '/v1/emergencies', {
+        body: { ...body, credentials: ['orders-db', ID, 'orders-db'] },
+        headers: { 'idempotency-key': ROTATION_ID },
+      }),
+      services,
+    );
+    expect(response.statusCode).toBe(202);
+    expect(bodyOf(response)).toEqual({ id: 'emergency-1', credentials: [ID], unresolved: [] });
+    expect(services.asked).toEqual([
+      {
+        method: 'startEmergency',
+        input: {
+          credentialIds: [ID],
+          incidentId: 'INC-7',
+          reason: body.reason,
+          actor: CALLER,
+          replace: true,
+          token: ROTATION_ID,
+        },
+      },
+    ]);
+  });
+
+  it('names every unknown credential in one error and starts nothing', async () => {
+    const services = fakeServices(ledgerWithRotation());
+    const { response } = await answer(
+      eventOf('POST', '/v1/emergencies', {
+        body: { ...body, credentials: ['orders-db', 'typo-a', 'typo-b'] },
+      }),
+      services,
+    );
+    expect(response.statusCode).toBe(404);
+    expect(bodyOf(response)['detail']).toContain('typo-a, typo-b');
+    expect(services.asked).toEqual([]);
+  });
+
+  it.each(['silent', 'failing'] as const)('starts with ids while the ledger is %s', async (state) => {
+    const ledger = ledgerWithRotation();
+    ledger.state = state;
+    const services = fakeServices(ledger);
+    const began = performance.now();
+    const { response } = await answer(
+      eventOf('POST', '/v1/emergencies', { body: { ...body, credentials: [ID, 'orders-db'] } }),
+      services,
+    );
+    expect(performance.now() - began).toBeLessThan(1500);
+    expect(response.statusCode).toBe(202);
+    expect(bodyOf(response)).toMatchObject({ credentials: [ID], unresolved: ['orders-db'] });
+    expect(services.asked).toHaveLength(1);
+  });
+
+  it('says that it needs ids where the ledger does not answer and only names were given', async () => {
+    const ledger = ledgerWithRotation();
+    ledger.state = 'silent';
+    await expect(resolveForEmergency(ledger, ['orders-db'], 20)).rejects.toMatchObject({
+      code: 'ERR_UNAVAILABLE',
+      remedy: expect.stringContaining('ids'),
+    });
+  });
+
+  it.each([
+    ['credentials', { ...body, credentials: [] }],
+    ['incident', { ...body, incident: 'has spaces in it' }],
+    ['reason', { credentials: ['a'], incident: 'INC-7' }],
+  ])('without a proper %s is refused', async (field, bad) => {
+    const services = fakeServices(ledgerWithRotation());
+    const { response } = await answer(eventOf('POST', '/v1/emergencies', { body: bad }), services);
+    expect(response.statusCode).toBe(400);
+    expect(bodyOf(response)['field']).toBe(field);
+    expect(services.asked).toEqual([]);
+  });
+
+  it('shows how it stands', async () => {
+    const services = fakeServices(undefined, {
+      emergency: {
+        status: 'SUCCEEDED',
+        startedAt: 'a',
+        endedAt: 'b',
+        results: [{ credentialId: ID, revoked: true }],
+      },
+    });
+    const { response } = await answer(eventOf('GET', '/v1/emergencies/emergency-1'), services);
+    expect(bodyOf(response)).toEqual({
+      id: 'emergency-1',
+      status: 'SUCCEEDED',
+      startedAt: 'a',
+      endedAt: 'b',
+      results: [{ credentialId: ID, revoked: true }],
+    });
+  });
+});
