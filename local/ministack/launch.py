@@ -27,18 +27,7 @@ sys.argv = ["ministack"]
 
 # Imported only now, so that a parent that dies meanwhile isn't missed.
 import ministack.app  # noqa: E402
-import ministack.services.secretsmanager as secrets  # noqa: E402
-from ministack.core.responses import json_response  # noqa: E402
+import patches  # noqa: E402
 
-answer_of_ministack = secrets.handle_request
-
-
-async def handle_request(method, path, headers, body, query_params):
-    """Rotation is the gateway's: of MiniStack it wants only the check that the caller may."""
-    if headers.get("x-amz-target", "").endswith(("RotateSecret", "CancelRotateSecret")):
-        return json_response({})
-    return await answer_of_ministack(method, path, headers, body, query_params)
-
-
-secrets.handle_request = handle_request
+patches.apply()
 ministack.app.main()

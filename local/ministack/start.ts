@@ -74,7 +74,9 @@ function environment(options: MiniStackOptions, port: number, dir: string): Node
     TMPDIR: join(dir, 'tmp'),
     REKEY_STACK_DIR: dir,
     BIND_HOST: '127.0.0.1',
-    GATEWAY_PORT: String(port),
+    GATEWAY_PORT: new URL(options.endpointUrl).port,
+    REKEY_BIND_PORT: String(port), // see patches.py
+
     AWS_ENDPOINT_URL: options.endpointUrl,
     MINISTACK_ACCOUNT_ID: localAccountId,
     MINISTACK_REGION: localRegion,
@@ -88,7 +90,7 @@ function environment(options: MiniStackOptions, port: number, dir: string): Node
     SFTP_ENABLED: '0',
     IOT_MTLS_ENABLED: '0',
     LOG_LEVEL: process.env['REKEY_MINISTACK_LOG'] ?? 'INFO',
-    PYTHONDONTWRITEBYTECODE: '0',
+    PYTHONDONTWRITEBYTECODE: '1', // nothing of ours is left beside the sources
   };
 }
 
