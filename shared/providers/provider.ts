@@ -88,7 +88,10 @@ export interface CredentialProvider<T, M> {
     next: CredentialHandle,
     ctx: ProviderContext,
   ): Promise<void>;
-  /** Ends a credential for good. Already gone, or the slot reused by a later generation, is success. */
+  /**
+   * Ends a credential for good. Already gone, or the slot reused by a later generation, is success. Where an upstream
+   * reuses slots, everything in the slot up to the handle's generation dies, and none of it can be activated again.
+   */
   revoke(
     target: T,
     handle: CredentialHandle,

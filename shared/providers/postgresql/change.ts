@@ -1,5 +1,5 @@
 import type { CredentialHandle } from '../../domain/credential.ts';
-import type { Session } from './connection.ts';
+import type { Row, Session } from './connection.ts';
 import { literal, lockKeys, MARK_PATTERN, slotLockSql, type Mark } from './slots.ts';
 import type { PostgresTarget } from './target.ts';
 
@@ -18,7 +18,7 @@ export interface Changed {
     | 'absent'
     /** A later generation is in the slot; nothing was touched. */
     | 'superseded'
-    /** The generation never got there. Where the slot was idle, it can't get there any more. */
+    /** The generation never got there; nothing was touched (suspension and restoration only). */
     | 'never'
     /** It is retired, which nothing undoes. */
     | 'retired'
@@ -33,8 +33,17 @@ export interface Changed {
   readonly denied: boolean;
 }
 
+interface StateRow extends Row {
+  readonly outcome: Changed['outcome'];
+  readonly can_login: boolean;
+  readonly sessions_left: number;
+  readonly sessions_ended: number;
+  readonly denied: boolean;
+}
+
 /**
- * Moves a slot to another state, if `handle`'s generation is in it: compare and change under the slot's lock, commit,
+ * Moves a slot to another state, if `handle`'s generation is in it (for
+ * a revocation: that or an earlier one): compare and change under the slot's lock, commit,
  * then end sessions, then read the state: one round trip. Sessions end after the commit, so that no login can slip in
  * between.
  */
@@ -58,10 +67,10 @@ export async function changeSlot(
     pattern: MARK_PATTERN,
   };
   const assign = Object.entries(parameters).map(([k, v]) => `set_config('rekey.${k}', ${literal(v)}, false)`);
-  const [row] = await session.batch(
+  const [row] = await session.batch<StateRow>(
     [
       `BEGIN; SELECT ${assign.join(', ')}`,
-      ...(change.emergency ? [endActivation(handle.id)] : []),
+      ...(change.emergency ? [endActivation(handle)] : []),
       slotLockSql(handle.id),
       COMPARE_AND_CHANGE,
       'COMMIT',
@@ -70,22 +79,22 @@ export async function changeSlot(
     ].join(';\n'),
   );
   return {
-    outcome: row?.['outcome'] as Changed['outcome'],
-    canLogin: row?.['can_login'] === true,
-    sessionsLeft: Number(row?.['sessions_left']),
-    sessionsEnded: Number(row?.['sessions_ended']),
-    denied: row?.['denied'] === 'true',
+    outcome: row?.outcome ?? 'unmarked',
+    canLogin: row?.can_login ?? true,
+    sessionsLeft: row?.sessions_left ?? 0,
+    sessionsEnded: row?.sessions_ended ?? 0,
+    denied: row?.denied ?? false,
   };
 }
 
 /** An activation that holds the slot's lock is rolled back: an emergency waits for nothing (hard decision 3). */
-function endActivation(slot: string): string {
-  const [space, key] = lockKeys(`slot ${slot}`);
+function endActivation({ id, generation }: CredentialHandle): string {
+  const [space, key] = lockKeys(`slot ${id}`);
   return `SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
            WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
              AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
              AND l.classid::bigint = ${space} AND l.objid::bigint = ${key >>> 0}
-             AND a.application_name = 'rekey-activate' AND a.usename = current_user`;
+             AND substring(a.application_name FROM '^rekey-activate ([0-9]+)$')::bigint <= ${generation} AND a.usename = current_user`;
 }
 
 /** Values come as settings of the session, so that this text is constant and quotes nothing. */
@@ -114,9 +123,9 @@ BEGIN
     outcome := 'superseded';
     touched := false;
   ELSIF mark[1]::bigint < wanted THEN
-    outcome := 'never';
-    -- An idle slot is marked, so that an activation that is still on its way is refused.
-    touched := goal = 'retired' AND mark[2] = 'retired' AND NOT login;
+    -- Revoking up to a generation: the mark keeps an activation that is still on its way from bringing it to life.
+    touched := goal = 'retired';
+    outcome := CASE WHEN touched THEN 'done' ELSE 'never' END;
     mark[3] := current_setting('rekey.token');
   ELSIF mark[2] = 'retired' AND goal <> 'retired' THEN
     outcome := 'retired';
@@ -164,7 +173,7 @@ EXCEPTION WHEN insufficient_privilege THEN
   PERFORM set_config('rekey.denied', 'true', false);
 END $rekey$`;
 
-const READ_STATE = `SELECT current_setting('rekey.outcome') AS outcome, current_setting('rekey.denied') AS denied,
+const READ_STATE = `SELECT current_setting('rekey.outcome') AS outcome, current_setting('rekey.denied')::boolean AS denied,
        current_setting('rekey.ended')::int AS sessions_ended,
        coalesce((SELECT r.rolcanlogin FROM pg_roles r WHERE r.rolname = current_setting('rekey.slot')), false) AS can_login,
        (SELECT count(*)::int FROM pg_stat_activity a WHERE a.usename = current_setting('rekey.slot')) AS sessions_left`;

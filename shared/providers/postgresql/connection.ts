@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
-import pg from 'pg';
+import { Client, type ClientConfig, type QueryResult } from 'pg';
 import type { Redacted } from '../../domain/redacted.ts';
 import type { ProviderContext } from '../provider.ts';
 import { toRekeyError, type Party } from './failures.ts';
@@ -29,8 +29,11 @@ export interface Session {
   transaction<T>(work: () => Promise<T>): Promise<T>;
 }
 
-/** What the administrator's session is for; pg_stat_activity shows it, and an emergency ends an activation by it. */
-export type Purpose = 'rekey' | 'rekey-activate';
+/**
+ * What the administrator's session is for; pg_stat_activity shows it, and an emergency ends an activation of the same
+ * or an earlier generation by it.
+ */
+export type Purpose = 'rekey' | `rekey-activate ${number}`;
 
 interface Login {
   readonly party: Party;
@@ -64,7 +67,11 @@ export async function asAgent<T>(
   login: { user: string; password: string },
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
-  return connected(target, { ...login, party: 'agent', database: target.database, purpose: 'rekey-verify' }, work);
+  return connected(
+    target,
+    { ...login, party: 'agent', database: target.database, purpose: 'rekey-verify' },
+    work,
+  );
 }
 
 async function connected<T>(
@@ -73,7 +80,7 @@ async function connected<T>(
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
   const socket = new Socket();
-  const client = new pg.Client(settings(target, login, socket));
+  const client = new Client(settings(target, login, socket));
   // A connection that dies between two queries would otherwise end the process; the next query reports it.
   client.on('error', () => undefined);
   try {
@@ -89,7 +96,7 @@ async function connected<T>(
 }
 
 /** Every setting is given: the driver would fill what is missing from PG… variables. */
-function settings(target: PostgresTarget, login: Login, socket: Socket): pg.ClientConfig {
+function settings(target: PostgresTarget, login: Login, socket: Socket): ClientConfig {
   return {
     host: target.host,
     port: target.port,
@@ -125,7 +132,7 @@ function tlsOptions(target: PostgresTarget): false | ConnectionOptions {
   };
 }
 
-function sessionOf(client: pg.Client, login: Login, target: PostgresTarget): Session {
+function sessionOf(client: Client, login: Login, target: PostgresTarget): Session {
   const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
@@ -139,7 +146,7 @@ function sessionOf(client: pg.Client, login: Login, target: PostgresTarget): Ses
     guarded(async () => {
       // The driver answers several statements with a list, which its types don't say.
       const answer: unknown = await client.query<R>(text);
-      const results = (Array.isArray(answer) ? answer : [answer]) as readonly pg.QueryResult<R>[];
+      const results = (Array.isArray(answer) ? answer : [answer]) as readonly QueryResult<R>[];
       return results.at(-1)?.rows ?? [];
     });
   return {
@@ -161,7 +168,7 @@ function sessionOf(client: pg.Client, login: Login, target: PostgresTarget): Ses
   };
 }
 
-async function close(client: pg.Client, socket: Socket): Promise<void> {
+async function close(client: Client, socket: Socket): Promise<void> {
   const timer = setTimeout(() => socket.destroy(), CLOSE_MS);
   try {
     await client.end();

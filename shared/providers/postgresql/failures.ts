@@ -18,7 +18,8 @@ const UNREACHABLE = new Set([
 const PASSING = /^(08|53|57)|^(25006|55P03)$/;
 /** Something else changed the same rows, or made the same role, at the same time. */
 const CONTENDED = new Set(['40001', '40P01', '42710', '23505']);
-const TLS_CODE = /^(ERR_TLS|ERR_SSL|EPROTO$|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|HOSTNAME_MISMATCH|INVALID_CA)/;
+const TLS_CODE =
+  /^(ERR_TLS|ERR_SSL|EPROTO$|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|HOSTNAME_MISMATCH|INVALID_CA)/;
 
 /**
  * `error` as a RekeyError. Upstream text is never quoted and never kept as the cause: it may hold a statement or a
@@ -31,16 +32,22 @@ export function toRekeyError(error: unknown, party: Party, target: PostgresTarge
   const state = code === '' ? '' : ` (${code})`;
   if (isTlsFailure(code, message)) return tlsFailure(where, code, message);
   // Without a code, the driver itself gave up on the exchange: a server that can't prove that it knows the password.
-  if (code === '28P01' || code === '28000' || message.startsWith('SASL')) return loginRefused(where, state, message, party, target);
+  if (code === '28P01' || code === '28000' || message.startsWith('SASL'))
+    return loginRefused(where, state, message, party, target);
   if (code === '42501') {
     return party === 'admin'
       ? refused('ERR_ADMIN_DENIED', `${where} denied the administrator a privilege${state}`, {
-          remedy: 'see the server log for the object; the administrator needs CREATEROLE and the roles that own it',
+          remedy:
+            'see the server log for the object; the administrator needs CREATEROLE and the roles that own it',
         })
-      : refused('ERR_REJECTED', `${where} lets the user in, but denies it the database "${target.database}"${state}`, {
-          field: 'target.database',
-          remedy: `GRANT CONNECT ON DATABASE ${quote(target.database)} TO ${quote(target.ownerRole)}`,
-        });
+      : refused(
+          'ERR_REJECTED',
+          `${where} lets the user in, but denies it the database "${target.database}"${state}`,
+          {
+            field: 'target.database',
+            remedy: `GRANT CONNECT ON DATABASE ${quote(target.database)} TO ${quote(target.ownerRole)}`,
+          },
+        );
   }
   if (code === '3D000') {
     return refused('ERR_DECLARATION', `${where} has no database "${target.database}"`, {
@@ -50,18 +57,28 @@ export function toRekeyError(error: unknown, party: Party, target: PostgresTarge
   }
   if (UNREACHABLE.has(code) || PASSING.test(code)) {
     return refused('ERR_UNAVAILABLE', `${where} can't be used now${state}`, {
-      remedy: code.startsWith('53') ? 'raise max_connections, or free a connection' : 'check host, port and network path',
+      remedy: code.startsWith('53')
+        ? 'raise max_connections, or free a connection'
+        : 'check host, port and network path',
     });
   }
   if (CONTENDED.has(code) || (code === 'XX000' && message.startsWith('tuple concurrently'))) {
-    return refused('ERR_CONFLICT', `${where}: somebody else changed the same roles at the same time${state}`, {
-      remedy: 'try again',
-    });
+    return refused(
+      'ERR_CONFLICT',
+      `${where}: somebody else changed the same roles at the same time${state}`,
+      {
+        remedy: 'try again',
+      },
+    );
   }
   // Timeouts and lost connections carry no code; a SQLSTATE that isn't known above is final.
   return code === ''
-    ? refused('ERR_UNAVAILABLE', `${where} did not answer in time, or dropped the connection`, { remedy: 'try again' })
-    : refused('ERR_REJECTED', `${where} refused a statement${state}`, { remedy: 'see the server log for the statement' });
+    ? refused('ERR_UNAVAILABLE', `${where} did not answer in time, or dropped the connection`, {
+        remedy: 'try again',
+      })
+    : refused('ERR_REJECTED', `${where} refused a statement${state}`, {
+        remedy: 'see the server log for the statement',
+      });
 }
 
 /** The code that PostgreSQL or Node gives a failure; empty where there is none. */

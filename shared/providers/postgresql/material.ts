@@ -88,7 +88,8 @@ export function assertMaterialBelongs(
   if (problem !== undefined) {
     throw new RekeyError('ERR_MATERIAL_MISMATCH', `the secret's ${problem[0]} is not that of the target`, {
       field: problem[0],
-      remedy: 'the secret was changed by another hand, or belongs to another credential; nothing was sent there',
+      remedy:
+        'the secret was changed by another hand, or belongs to another credential; nothing was sent there',
     });
   }
   assertSlot(target, handle);
@@ -117,6 +118,7 @@ function parseJson<T>(shape: z.ZodType<T>, json: string, what: string, field?: s
   const where = path === '' ? '' : ` (at "${path}")`;
   throw new RekeyError('ERR_MATERIAL_MISMATCH', `${what} is not the JSON of a PostgreSQL login${where}`, {
     field: field ?? (path === '' ? 'secret' : path),
-    remedy: 'store it as Secrets Manager does for RDS: {"username":…,"password":…,"host":…,"port":…,"dbname":…}',
+    remedy:
+      'store it as Secrets Manager does for RDS: {"username":…,"password":…,"host":…,"port":…,"dbname":…}',
   });
 }

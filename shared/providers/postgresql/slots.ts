@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import pg from 'pg';
+import { escapeLiteral } from 'pg';
 import { RekeyError } from '../../domain/errors.ts';
 import type { Session } from './connection.ts';
 import type { PostgresTarget } from './target.ts';
@@ -17,7 +17,8 @@ export interface Mark {
 }
 
 /** The same for JavaScript and for PostgreSQL, which also reads the mark (change.ts). */
-export const MARK_PATTERN = '^rekey:1 gen=([0-9]{1,15}) state=(live|suspended|retired) token=([^ ]+) credential=(.+)$';
+export const MARK_PATTERN =
+  '^rekey:1 gen=([0-9]{1,15}) state=(live|suspended|retired) token=([^ ]+) credential=(.+)$';
 const MARK = new RegExp(MARK_PATTERN);
 
 export function markText(mark: Mark): string {
@@ -27,10 +28,13 @@ export function markText(mark: Mark): string {
 /** The mark in a role's comment; undefined where there is none, hence the role isn't Rekey's. */
 export function parseMark(comment: string | null | undefined): Mark | undefined {
   const [, generation, state, token, credential] = MARK.exec(comment ?? '') ?? [];
-  if (generation === undefined || state === undefined || token === undefined || credential === undefined) {
-    return undefined;
-  }
-  return { generation: Number(generation), state: state as Mark['state'], token, credential };
+  if (generation === undefined || token === undefined || credential === undefined) return undefined;
+  return {
+    generation: Number(generation),
+    state: state === 'live' || state === 'suspended' ? state : 'retired',
+    token,
+    credential,
+  };
 }
 
 /** @throws RekeyError ERR_REQUEST where the token can't be part of a mark */
@@ -86,7 +90,8 @@ export async function readRoles(session: Session, target: PostgresTarget): Promi
             r.rolname = current_user AS is_admin, r.rolcanlogin AS can_login, r.rolsuper AS superuser,
             r.rolcreaterole AS create_role, shobj_description(r.oid, 'pg_authid') AS comment,
             pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION') AS administered,
-            pg_has_role(r.oid, 'USAGE') AND pg_has_role(r.oid, 'MEMBER') AS assumed
+            pg_has_role(r.oid, 'USAGE') AND pg_has_role(r.oid, CASE
+              WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END) AS assumed
        FROM pg_roles r WHERE r.rolname = ANY($1) OR r.rolname = current_user`,
     [[target.ownerRole, ...target.users]],
   );
@@ -145,4 +150,5 @@ export function lockKeys(what: string): [number, number] {
   return [0x524b_4559, createHash('sha256').update(what).digest().readInt32BE(0)];
 }
 
-export const literal = (text: string): string => pg.escapeLiteral(text);
+/** `text` as a literal, for statements that take no parameters. */
+export const literal = (text: string): string => escapeLiteral(text);

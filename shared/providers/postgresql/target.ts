@@ -78,7 +78,11 @@ export function parseTarget(input: unknown): PostgresTarget {
   }
   const users = parsed.data.users ?? derivedUsers(ownerRole);
   if (users[0] === users[1] || users.includes(ownerRole)) {
-    throw declaration('target.users', 'must be two roles, both different from target.ownerRole', 'rename one of them');
+    throw declaration(
+      'target.users',
+      'must be two roles, both different from target.ownerRole',
+      'rename one of them',
+    );
   }
   return { host, port, database, ownerRole, users, tls: withoutUndefined(declaredTls) };
 }

@@ -1,0 +1,117 @@
+import type { Session } from './connection.ts';
+import { quote } from './failures.ts';
+import { literal } from './slots.ts';
+import type { Statement } from './statements.ts';
+import type { PostgresTarget } from './target.ts';
+
+/** Attributes that membership doesn't pass on, and how ALTER ROLE spells them. */
+const ATTRIBUTES = [
+  ['rolcreatedb', 'CREATEDB'],
+  ['rolcreaterole', 'CREATEROLE'],
+  ['rolbypassrls', 'BYPASSRLS'],
+  ['rolreplication', 'REPLICATION'],
+] as const;
+
+/** Settings whose stored value is a list of quoted names, which must be set as a list again. */
+const QUOTED_LISTS = new Set([
+  'local_preload_libraries',
+  'search_path',
+  'session_preload_libraries',
+  'shared_preload_libraries',
+  'temp_tablespaces',
+  'unix_socket_directories',
+]);
+
+interface RoleRow {
+  readonly [column: string]: unknown;
+  readonly name: string;
+  readonly conn_limit: number;
+  readonly valid_until: string;
+}
+
+interface SettingRow {
+  readonly [column: string]: unknown;
+  readonly role: string;
+  readonly database: string | null;
+  readonly name: string;
+  readonly value: string;
+}
+
+/**
+ * Statements that give `slot` what is attached to the other user itself and isn't inherited: attributes, CONNECTION
+ * LIMIT, VALID UNTIL and settings (ALTER ROLE … SET). Only differences, since some need more privileges than others.
+ */
+export async function settingsToCarry(
+  session: Session,
+  target: PostgresTarget,
+  slot: string,
+): Promise<Statement[]> {
+  const source = target.users[0] === slot ? target.users[1] : target.users[0];
+  const roles = await session.query<RoleRow>(
+    `SELECT rolname AS name, ${ATTRIBUTES.map(([column]) => column).join(', ')}, rolconnlimit AS conn_limit,
+            CASE WHEN isfinite(rolvaliduntil)
+              THEN to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'
+              ELSE coalesce(rolvaliduntil::text, 'infinity') END AS valid_until
+       FROM pg_roles WHERE rolname = ANY($1)`,
+    [[source, slot]],
+  );
+  const from = roles.find((role) => role.name === source);
+  const to = roles.find((role) => role.name === slot);
+  if (from === undefined || to === undefined) return [];
+  const changes = [
+    ...ATTRIBUTES.filter(([column]) => from[column] !== to[column]).map(
+      ([column, word]) => `${from[column] === true ? '' : 'NO'}${word}`,
+    ),
+    ...(from.conn_limit === to.conn_limit ? [] : [`CONNECTION LIMIT ${from.conn_limit}`]),
+    ...(from.valid_until === to.valid_until ? [] : [`VALID UNTIL ${literal(from.valid_until)}`]),
+  ];
+  return [
+    ...changes.map((change) => ({
+      sql: `ALTER ROLE ${quote(slot)} ${change}`,
+      what: `${change} of the user "${source}"`,
+      remedy: `ALTER ROLE ${quote(slot)} ${change}, run by a superuser`,
+    })),
+    ...(await settingChanges(session, source, slot)),
+  ];
+}
+
+async function settingChanges(session: Session, source: string, slot: string): Promise<Statement[]> {
+  const rows = await session.query<SettingRow>(
+    `SELECT r.rolname AS role, d.datname AS database, split_part(c, '=', 1) AS name,
+            substr(c, strpos(c, '=') + 1) AS value
+       FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole
+       LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) c
+      WHERE r.rolname = ANY($1)`,
+    [[source, slot]],
+  );
+  const place = (row: SettingRow): string => JSON.stringify([row.database, row.name]);
+  const of = (role: string): Map<string, SettingRow> =>
+    new Map(rows.filter((row) => row.role === role).map((row) => [place(row), row]));
+  const [wanted, present] = [of(source), of(slot)];
+  const change = (row: SettingRow, action: string): Statement => ({
+    sql: `ALTER ROLE ${quote(slot)}${row.database === null ? '' : ` IN DATABASE ${quote(row.database)}`} ${action}`,
+    what: `the setting "${row.name}" of the user "${source}"`,
+    remedy: `GRANT SET ON PARAMETER ${settingName(row.name)} TO ${quote(session.user)} (from version 15 on)`,
+  });
+  return [
+    ...[...present]
+      .filter(([key]) => !wanted.has(key))
+      .map(([, row]) => change(row, `RESET ${settingName(row.name)}`)),
+    ...[...wanted]
+      .filter(([key, row]) => present.get(key)?.value !== row.value)
+      .map(([, row]) => change(row, `SET ${settingName(row.name)} TO ${settingValue(row.name, row.value)}`)),
+  ];
+}
+
+/** "app.user" is two identifiers. */
+function settingName(name: string): string {
+  return name.split('.').map(quote).join('.');
+}
+
+function settingValue(name: string, value: string): string {
+  if (!QUOTED_LISTS.has(name)) return literal(value);
+  const names = [...value.matchAll(/"((?:[^"]|"")*)"|([^\s,"]+)/g)].map(
+    ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? '',
+  );
+  return names.length === 0 ? "''" : names.map(literal).join(', ');
+}

@@ -1,0 +1,418 @@
+import { inspect } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { CredentialHandle } from '../../shared/domain/credential.ts';
+import { RekeyError } from '../../shared/domain/errors.ts';
+import type { Redacted } from '../../shared/domain/redacted.ts';
+import type { CredentialProvider, Issued, ProviderContext } from '../../shared/providers/provider.ts';
+
+/** A login, request or connection that an agent keeps open. */
+export interface AgentSession {
+  /** Whether it can still do its work. */
+  works(): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+/** What a provider's tests supply, so that `describeProvider` can run the contract against a real upstream. */
+export interface ProviderHarness<T, M> {
+  readonly provider: CredentialProvider<T, M>;
+  /** Starts the upstream. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** A target that no other test uses. */
+  freshTarget(): Promise<T>;
+  /** The same target at another place, with which a material must not be confused. */
+  elsewhere(target: T): T;
+  context(target: T): ProviderContext;
+  /** Uses the credential without the provider's help; throws where the upstream refuses it. */
+  open(target: T, material: Redacted<M>): Promise<AgentSession>;
+  /** The same material with another secret part. */
+  withWrongSecret(material: Redacted<M>): Redacted<M>;
+  /** The same material for somebody else. */
+  withOtherUser(material: Redacted<M>): Redacted<M>;
+  /** Makes a credential at the upstream that isn't Rekey's, near the target's own. */
+  addForeignCredential(target: T): Promise<void>;
+}
+
+interface Live<M> extends Issued<M> {
+  readonly token: string;
+}
+
+/** One credential's life at the upstream, the way the engine lives it. */
+class Life<T, M> {
+  private readonly provider: CredentialProvider<T, M>;
+  readonly target: T;
+  readonly ctx: ProviderContext;
+  private generation = 0;
+
+  constructor(provider: CredentialProvider<T, M>, target: T, ctx: ProviderContext) {
+    this.provider = provider;
+    this.target = target;
+    this.ctx = ctx;
+  }
+
+  nextGeneration(): number {
+    return ++this.generation;
+  }
+
+  async issue(
+    current?: CredentialHandle,
+    token = newToken(),
+    generation = this.nextGeneration(),
+  ): Promise<Live<M>> {
+    const ctx = { ...this.ctx, generation, ...(current === undefined ? {} : { current }) };
+    return { ...(await this.provider.issue(this.target, token, ctx)), token };
+  }
+
+  async activate(live: Live<M>): Promise<void> {
+    await this.provider.activate?.(this.target, live.token, live, this.ctx);
+  }
+
+  async rotate(current?: CredentialHandle): Promise<Live<M>> {
+    const next = await this.issue(current);
+    await this.activate(next);
+    await this.provider.verify(this.target, next.material, this.ctx);
+    return next;
+  }
+
+  async retire({ handle }: Issued<M>): Promise<void> {
+    const done = await this.provider.revoke(this.target, handle, { endSessions: false }, this.ctx);
+    expect(done).toMatchObject({ confirmed: true });
+  }
+
+  async list(): Promise<string[]> {
+    const handles = (await this.provider.list?.(this.target, this.ctx)) ?? [];
+    return handles.map(label).sort();
+  }
+}
+
+const label = ({ id, generation }: CredentialHandle): string => `${id}#${generation}`;
+
+let tokens = 0;
+/** As Secrets Manager mints them: 36 characters. */
+function newToken(): string {
+  return `00000000-0000-4000-8000-${String(++tokens).padStart(12, '0')}`;
+}
+
+/** What an action throws; fails where it throws nothing. */
+async function failureOf(action: () => unknown): Promise<unknown> {
+  try {
+    await action();
+  } catch (error) {
+    return error;
+  }
+  throw new Error('expected a refusal, and there was none');
+}
+
+/** The contract that every provider keeps (design: "The provider contract", hard decisions 1, 2, 8 and 9). */
+export function describeProvider<T, M>(name: string, harness: ProviderHarness<T, M>): void {
+  describe(`${name} keeps the provider contract`, () => {
+    const { provider } = harness;
+    const dual = provider.overlap.kind === 'dual';
+
+    beforeAll(async () => harness.start(), 60_000);
+    afterAll(async () => harness.stop(), 30_000);
+
+    async function begin(): Promise<Life<T, M>> {
+      const target = await harness.freshTarget();
+      return new Life(provider, target, harness.context(target));
+    }
+
+    async function works(life: Life<T, M>, live: Issued<M>): Promise<boolean> {
+      try {
+        const session = await harness.open(life.target, live.material);
+        try {
+          return await session.works();
+        } finally {
+          await session.close();
+        }
+      } catch {
+        return false;
+      }
+    }
+
+    it('passes the preflight before anything exists and while a credential is live', async () => {
+      const life = await begin();
+      await provider.preflight(life.target, life.ctx);
+      await life.rotate();
+      await provider.preflight(life.target, life.ctx);
+    });
+
+    it('rotates in full, and the old credential works until it is revoked', async () => {
+      const life = await begin();
+      const first = await life.rotate();
+      const second = await life.rotate(first.handle);
+      if (dual) expect(await works(life, first)).toBe(true);
+      await provider.comparePermissions?.(life.target, first.handle, second.handle, life.ctx);
+      await life.retire(first);
+      expect([await works(life, first), await works(life, second)]).toEqual([false, true]);
+    });
+
+    it('stays in step over six rotations', async () => {
+      const life = await begin();
+      let current = await life.rotate();
+      for (let round = 0; round < 6; round++) {
+        const next = await life.rotate(current.handle);
+        await life.retire(current);
+        expect(await works(life, current)).toBe(false);
+        current = next;
+      }
+      expect(await works(life, current)).toBe(true);
+      if (provider.list !== undefined) expect(await life.list()).toEqual([label(current.handle)]);
+    });
+
+    it('takes each step twice as it takes it once', async () => {
+      const life = await begin();
+      const first = await life.rotate();
+      const second = await life.issue(first.handle);
+      for (let twice = 0; twice < 2; twice++) await life.activate(second);
+      for (let twice = 0; twice < 2; twice++) await provider.verify(life.target, second.material, life.ctx);
+      for (let twice = 0; twice < 2; twice++) await life.retire(first);
+      expect([await works(life, first), await works(life, second)]).toEqual([false, true]);
+    });
+
+    it('leaves no orphan behind a crash between issue and store', async () => {
+      const life = await begin();
+      const first = await life.rotate();
+      const lost = await life.issue(first.handle);
+      const again = await life.issue(first.handle, lost.token, lost.handle.generation);
+      await life.activate(again);
+      expect([await works(life, lost), await works(life, again)]).toEqual([false, true]);
+      if (provider.list !== undefined) {
+        expect(await life.list()).toEqual([label(first.handle), label(again.handle)].sort());
+      }
+    });
+
+    it('finds its own activation again after a lost answer', async () => {
+      const life = await begin();
+      const first = await life.rotate();
+      const second = await life.rotate(first.handle);
+      const again = await life.issue(first.handle, second.token, second.handle.generation);
+      expect(again.handle).toEqual(second.handle);
+      await life.activate(again);
+      expect(await works(life, again)).toBe(true);
+    });
+
+    it.runIf(provider.list !== undefined)(
+      'tells the token under which a live credential was issued',
+      async () => {
+        const life = await begin();
+        const first = await life.rotate();
+        const listed = await provider.list?.(life.target, life.ctx);
+        expect(listed).toEqual([{ ...first.handle, token: first.token }]);
+      },
+    );
+
+    it.runIf(dual)('refuses to issue while the previous generation of the slot lives', async () => {
+      const life = await begin();
+      const first = await life.rotate();
+      const second = await life.rotate(first.handle);
+      await expect(life.issue(second.handle)).rejects.toMatchObject({ code: 'ERR_CAPACITY' });
+      expect([await works(life, first), await works(life, second)]).toEqual([true, true]);
+    });
+
+    it.runIf(dual)('never hits the third generation with a late or repeated revocation', async () => {
+      const life = await begin();
+      const first = await life.rotate();
+      const second = await life.rotate(first.handle);
+      await life.retire(first);
+      const third = await life.rotate(second.handle);
+      for (const endSessions of [false, true]) {
+        const late = await provider.revoke(life.target, first.handle, { endSessions }, life.ctx);
+        expect(late.confirmed).toBe(true);
+      }
+      await provider.suspension?.suspend(life.target, first.handle, life.ctx);
+      expect([await works(life, second), await works(life, third)]).toEqual([true, true]);
+    });
+
+    it('never brings a revoked generation back with a late activation', async () => {
+      const life = await begin();
+      const first = await life.rotate();
+      const second = await life.rotate(first.handle);
+      await provider.revoke(life.target, second.handle, { endSessions: true }, life.ctx);
+      await failureOf(async () => life.activate(second));
+      expect([await works(life, first), await works(life, second)]).toEqual([true, false]);
+    });
+
+    it('issues again after an emergency has revoked all', async () => {
+      const life = await begin();
+      const first = await life.rotate();
+      const second = await life.rotate(first.handle);
+      for (const { handle } of [first, second]) {
+        await provider.revoke(life.target, handle, { endSessions: true }, life.ctx);
+      }
+      const third = await life.rotate();
+      expect(await works(life, third)).toBe(true);
+      expect([await works(life, first), await works(life, second)]).toEqual([false, false]);
+    });
+
+    it('ends open sessions in an emergency and refuses new logins', async () => {
+      const life = await begin();
+      const first = await life.rotate();
+      const sessions = [];
+      for (let count = 0; count < 3; count++) sessions.push(await harness.open(life.target, first.material));
+      const done = await provider.revoke(life.target, first.handle, { endSessions: true }, life.ctx);
+      expect(done).toMatchObject({ confirmed: true, sessionsEnded: 3 });
+      for (const session of sessions) {
+        expect(await session.works()).toBe(false);
+        await session.close();
+      }
+      expect(await works(life, first)).toBe(false);
+    });
+
+    it('leaves open sessions alone when it retires a credential as planned', async () => {
+      const life = await begin();
+      const first = await life.rotate();
+      const session = await harness.open(life.target, first.material);
+      await life.rotate(first.handle);
+      await life.retire(first);
+      expect(await session.works()).toBe(true);
+      await session.close();
+    });
+
+    it('takes the revocation of what is gone, or never was, for success', async () => {
+      const life = await begin();
+      const never = await life.issue();
+      const done = await provider.revoke(life.target, never.handle, { endSessions: true }, life.ctx);
+      expect(done.confirmed).toBe(true);
+      const live = await life.rotate();
+      await life.retire(live);
+      await life.retire(live);
+    });
+
+    it.runIf(provider.list !== undefined)('lists its own credentials only', async () => {
+      const life = await begin();
+      const other = await begin();
+      await harness.addForeignCredential(life.target);
+      expect(await life.list()).toEqual([]);
+      const first = await life.rotate();
+      const theirs = await other.rotate();
+      expect(await life.list()).toEqual([label(first.handle)]);
+      expect(await other.list()).toEqual([label(theirs.handle)]);
+      await life.retire(first);
+      expect(await life.list()).toEqual([]);
+    });
+
+    it.runIf(provider.suspension !== undefined)('suspends and restores, each as often as asked', async () => {
+      const life = await begin();
+      const first = await life.rotate();
+      for (let twice = 0; twice < 2; twice++) {
+        await provider.suspension?.suspend(life.target, first.handle, life.ctx);
+      }
+      expect(await works(life, first)).toBe(false);
+      for (let twice = 0; twice < 2; twice++) {
+        await provider.suspension?.restore(life.target, first.handle, life.ctx);
+      }
+      expect(await works(life, first)).toBe(true);
+    });
+
+    it.runIf(provider.suspension !== undefined)('restores nothing that is revoked', async () => {
+      const life = await begin();
+      const first = await life.rotate();
+      await provider.suspension?.suspend(life.target, first.handle, life.ctx);
+      await life.retire(first);
+      const error = await failureOf(async () =>
+        provider.suspension?.restore(life.target, first.handle, life.ctx),
+      );
+      expect(error).toBeInstanceOf(RekeyError);
+      expect(await works(life, first)).toBe(false);
+    });
+
+    it.runIf(provider.suspension !== undefined && dual)(
+      'gives no slot away that is only suspended',
+      async () => {
+        const life = await begin();
+        const first = await life.rotate();
+        const second = await life.rotate(first.handle);
+        await provider.suspension?.suspend(life.target, first.handle, life.ctx);
+        await expect(life.issue(second.handle)).rejects.toMatchObject({ code: 'ERR_CAPACITY' });
+        await provider.suspension?.restore(life.target, first.handle, life.ctx);
+        expect(await works(life, first)).toBe(true);
+      },
+    );
+
+    it.runIf(provider.usage !== undefined)(
+      'sees use at the source, and does not take unseen for seen',
+      async () => {
+        const life = await begin();
+        const first = await life.rotate();
+        const session = await harness.open(life.target, first.material);
+        const used = await provider.usage?.(life.target, first.handle, life.ctx);
+        if (used !== 'unknown') expect(used?.lastSeen).toBe(used?.observedAt);
+        await session.close();
+      },
+    );
+
+    it('rejects a wrong value when it verifies', async () => {
+      const life = await begin();
+      const first = await life.rotate();
+      const wrong = harness.withWrongSecret(first.material);
+      await expect(provider.verify(life.target, wrong, life.ctx)).rejects.toMatchObject({
+        code: 'ERR_REJECTED',
+      });
+    });
+
+    it('refuses the material of another place, and of another user (confused deputy)', async () => {
+      const life = await begin();
+      const first = await life.rotate();
+      const other = harness.withOtherUser(first.material);
+      const attempts = [
+        () => provider.assertBelongs(harness.elsewhere(life.target), first.handle, first.material),
+        () => provider.assertBelongs(life.target, first.handle, other),
+        async () => provider.verify(harness.elsewhere(life.target), first.material, life.ctx),
+        async () => provider.activate?.(life.target, first.token, { ...first, material: other }, life.ctx),
+      ];
+      for (const attempt of attempts) {
+        expect(await failureOf(attempt)).toMatchObject({ code: 'ERR_MATERIAL_MISMATCH' });
+      }
+      provider.assertBelongs(life.target, first.handle, first.material);
+    });
+
+    it('reads back what it serializes, and refuses what is not its own', async () => {
+      const life = await begin();
+      const first = await life.rotate();
+      const text = provider.serialize(first.material);
+      const copy = provider.material(text);
+      expect(copy.reveal()).toEqual(first.material.reveal());
+      expect(text.reveal()).toContain(provider.secretPart(copy).reveal());
+      const error = await failureOf(() => provider.material(text.map((json) => json.slice(1))));
+      expect(error).toMatchObject({ code: 'ERR_MATERIAL_MISMATCH' });
+    });
+
+    it('shows no material in a handle, a result or an error', async () => {
+      const life = await begin();
+      const first = await life.rotate();
+      const second = await life.rotate(first.handle);
+      const canaries = [first, second].map(({ material }) => provider.secretPart(material).reveal());
+      const admin = (await life.ctx.admin()).reveal();
+      const shown: unknown[] = [
+        first,
+        await provider.list?.(life.target, life.ctx),
+        await failureOf(async () => life.issue(second.handle)),
+        await failureOf(async () =>
+          provider.verify(life.target, harness.withWrongSecret(first.material), life.ctx),
+        ),
+        await failureOf(() =>
+          provider.material(provider.serialize(first.material).map((json) => `${json}}`)),
+        ),
+        await failureOf(() =>
+          provider.assertBelongs(harness.elsewhere(life.target), first.handle, first.material),
+        ),
+        await provider.revoke(life.target, first.handle, { endSessions: true }, life.ctx),
+        await failureOf(async () => provider.verify(life.target, first.material, life.ctx)),
+      ];
+      for (const each of shown) {
+        const stack = each instanceof Error ? String(each.stack) : '';
+        const text = [
+          inspect(each, { depth: 20, showHidden: true }),
+          JSON.stringify(each),
+          String(each),
+          stack,
+        ].join();
+        for (const canary of [...canaries, admin]) expect(text).not.toContain(canary);
+      }
+      expect(shown.filter((each) => each instanceof Error)).toSatisfy((errors: unknown[]) =>
+        errors.every((error) => error instanceof RekeyError),
+      );
+    });
+  });
+}
