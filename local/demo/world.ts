@@ -1,0 +1,75 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { OUTPUT } from '../../shared/names.ts';
+import { deploy, type Deployment } from '../deploy.ts';
+import { startPostgres, type Postgres } from '../postgres/start.ts';
+import { startLocalStack, type LocalStack } from '../stack.ts';
+import { seed } from './database.ts';
+
+/** Everything that the demo and the end-to-end tests run on: AWS, a database, Rekey deployed. */
+export interface World {
+  readonly stack: LocalStack;
+  readonly server: Postgres;
+  readonly deployment: Deployment;
+  /** Folder for files of this run. */
+  readonly dir: string;
+  /** Environment for `rekey` and other clients. */
+  readonly env: Readonly<Record<string, string>>;
+  /** An output of whichever stack has it. */
+  output(name: string): string;
+  stop(): Promise<void>;
+}
+
+/** Waits that the local stage shortens; the settings of AWS stages refuse them. */
+const LOCAL_SETTINGS = {
+  timing: { minWindowSeconds: 1, rotateTimeoutSeconds: 60, reconcileEverySeconds: 60, stuckAfterSeconds: 20 },
+};
+
+/** Starts everything and deploys the real CDK app. Cleans up after itself where a part fails. */
+export async function startWorld(progress: (line: string) => void): Promise<World> {
+  const dir = await mkdtemp(join(tmpdir(), 'rekey-world-'));
+  const cleanups: (() => Promise<void>)[] = [() => rm(dir, { recursive: true, force: true })];
+  const stop = async (): Promise<void> => {
+    for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  };
+  try {
+    const [stack, server] = await settledTogether(
+      startLocalStack().then((started) => {
+        cleanups.push(() => started.stop());
+        return started;
+      }),
+      startPostgres().then((started) => {
+        cleanups.push(() => started.stop());
+        return started;
+      }),
+    );
+    progress('AWS emulator and PostgreSQL are up');
+    const settings = join(dir, 'settings.json');
+    await writeFile(settings, JSON.stringify(LOCAL_SETTINGS));
+    await seed(server, stack);
+    const deployment = await deploy(stack, {
+      appDir: dirname(dirname(import.meta.dirname)),
+      context: { stage: 'local', settings },
+      progress,
+    });
+    const outputs = Object.assign({}, ...Object.values(deployment.outputs)) as Record<string, string>;
+    const output = (name: string): string => {
+      const value = outputs[name];
+      if (value === undefined) throw new Error(`no stack has an output ${name}`);
+      return value;
+    };
+    const apiId = /([a-z0-9]+)\.execute-api/.exec(output(OUTPUT.apiUrl))?.[1] ?? '';
+    const env = { ...stack.env, REKEY_API_URL: stack.apiUrl(apiId) };
+    return { stack, server, deployment, dir, env, output, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Both, or the first failure once neither is still starting: nothing may be left behind. */
+async function settledTogether<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([a, b]);
+  return Promise.all([a, b]);
+}
