@@ -46,7 +46,7 @@ export async function startLocalStack(options: LocalStackOptions = {}): Promise<
     await gateway.stop();
     throw error;
   }
-  gateway.connect(ministack.url);
+  gateway.connect(ministack.url, iam);
 
   let stopping: Promise<void> | undefined;
   const forget = onTermination(() => stop());

@@ -17,8 +17,8 @@ export interface Gateway {
   readonly recorder: Recorder;
   readonly faults: Faults;
   readonly secrets: SecretsManager;
-  /** Tells it where MiniStack is; until then calls are answered with 503. */
-  connect(url: string): void;
+  /** Tells it where MiniStack is, and whether that enforces IAM; until then calls are answered with 503. */
+  connect(url: string, iam: boolean): void;
   stop(): Promise<void>;
 }
 
@@ -54,8 +54,9 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     recorder,
     faults,
     secrets,
-    connect: (url) => {
+    connect: (url, iam) => {
       upstream.url = url;
+      upstream.pretendTls = iam;
     },
     stop: async () => {
       await secrets.close();

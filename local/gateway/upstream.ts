@@ -23,6 +23,12 @@ export class Upstream {
   readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: 64, timeout: 20_000 });
   readonly #signer = new AwsClient({ ...localCredentials, region: localRegion, retries: 0 });
 
+  /**
+   * Tells MiniStack that callers used TLS. Buckets, queues and topics deny whatever doesn't, and with IAM enforced
+   * MiniStack holds to that; the local stack speaks plain HTTP on the loopback interface only.
+   */
+  pretendTls = false;
+
   /** Set once MiniStack is up: it must know the gateway's address before it starts. */
   set url(url: string) {
     this.#url = new URL(url);
@@ -52,6 +58,7 @@ export class Upstream {
       if (hopByHop.has(lower) || (body !== undefined && lower === 'transfer-encoding')) continue;
       headers.push(name, incoming.rawHeaders[i + 1] ?? '');
     }
+    if (this.pretendTls) headers.push('X-Forwarded-Proto', 'https');
     const outgoing = request({
       hostname,
       port,
@@ -89,7 +96,9 @@ export class Upstream {
 
   /** A signed request in the gateway's own name. */
   fetch(service: string, path: string, init: RequestInit & { body?: string }): Promise<Response> {
-    return this.#signer.fetch(new URL(path, this.#target()).href, { ...init, aws: { service } });
+    const headers = new Headers(init.headers);
+    if (this.pretendTls) headers.set('x-forwarded-proto', 'https');
+    return this.#signer.fetch(new URL(path, this.#target()).href, { ...init, headers, aws: { service } });
   }
 
   close(): void {
