@@ -1,8 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { z } from 'zod';
-
-/** Days that CloudWatch Logs can keep a log. */
-const LOG_DAYS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653] as const;
 
 const seconds = (min: number, max: number): z.ZodInt => z.int().min(min).max(max);
 
@@ -19,10 +17,8 @@ const schema = z.strictObject({
   alarmEmail: z.email().optional(),
   /** Where docs/runbook.md can be read; alarms link to it. */
   runbook: z.string().min(1).default('docs/runbook.md'),
-  logRetentionDays: z
-    .int()
-    .refine((days) => LOG_DAYS.some((known) => known === days), `use one of ${LOG_DAYS.join(', ')}`)
-    .default(400),
+  /** One of the spans that CloudWatch Logs knows. */
+  logRetentionDays: z.enum(RetentionDays).default(RetentionDays.THIRTEEN_MONTHS),
   /** Object Lock of the audit archive. */
   archiveLock: z
     .strictObject({
@@ -160,7 +156,9 @@ function parseFile(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {
-    throw new SettingsError([`settings: can't read ${path} as JSON (${(error as Error).message})`]);
+    throw new SettingsError([
+      `settings: can't read ${path} as JSON (${error instanceof Error ? error.message : String(error)})`,
+    ]);
   }
 }
 

@@ -35,10 +35,10 @@ function viaService(service: string, keyArns: readonly string[], actions: readon
 
 // --- Ledger ---------------------------------------------------------------------------------------------------------
 
+/** Single items by their key. */
 export function readLedger({ tableArn, keyArn }: LedgerAccess): Grant[] {
   return [
-    { actions: ['dynamodb:GetItem', 'dynamodb:Query'], resources: [tableArn] },
-    { actions: ['dynamodb:Query'], resources: [`${tableArn}/index/${TABLE.index}`] },
+    { actions: ['dynamodb:GetItem'], resources: [tableArn] },
     viaService('dynamodb', [keyArn], ['kms:Decrypt']),
   ];
 }
@@ -48,12 +48,14 @@ export function writeLedger(ledger: LedgerAccess): Grant[] {
   return [...readLedger(ledger), { actions: ['dynamodb:PutItem'], resources: [ledger.tableArn] }];
 }
 
-/** The one item of the critical path: the emergency reads a head, raises its epoch and appends its record. */
-export function preemptLedger({ tableArn, keyArn }: LedgerAccess): Grant[] {
-  return [
-    { actions: ['dynamodb:GetItem', 'dynamodb:PutItem'], resources: [tableArn] },
-    viaService('dynamodb', [keyArn], ['kms:Decrypt']),
-  ];
+/** Lists by the index: credentials, unfinished rotations, records by month. */
+export function listLedger({ tableArn }: LedgerAccess): Grant[] {
+  return [{ actions: ['dynamodb:Query'], resources: [`${tableArn}/index/${TABLE.index}`] }];
+}
+
+/** The records of one credential. */
+export function readRecords({ tableArn }: LedgerAccess): Grant[] {
+  return [{ actions: ['dynamodb:Query'], resources: [tableArn] }];
 }
 
 /** Gives back the reservation of a registration that came to nothing; heads and locks only, never a record. */
@@ -186,11 +188,11 @@ export function publish(busArn: string): Grant[] {
 
 // --- Buckets --------------------------------------------------------------------------------------------------------
 
-/** Adds objects and reads them back to compare a checksum; never deletes, never sets a retention. */
+/** Adds objects; never reads, deletes or sets a retention. */
 export function appendObjects(bucketArn: string, prefix: string): Grant[] {
   return [
     {
-      actions: ['s3:PutObject', 's3:GetObject'],
+      actions: ['s3:PutObject'],
       resources: [`${bucketArn}/${prefix}*`],
       wildcard: 'Objects are named at run time; the pattern is one prefix of one bucket.',
     },

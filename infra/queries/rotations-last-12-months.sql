@@ -16,7 +16,8 @@ WITH records AS (
     entity.data.incident AS incident,
     entity.data.old_fingerprint AS old_fingerprint,
     entity.data.new_fingerprint AS new_fingerprint,
-    entity.data.deactivation AS deactivation
+    entity.data.deactivation AS deactivation,
+    entity.data.evidence AS evidence
   FROM audit_records
   WHERE dt >= CAST(CAST(current_date - INTERVAL '12' MONTH AS DATE) AS VARCHAR)
 ),
@@ -42,10 +43,17 @@ endings AS (
     rotation,
     max_by(action, seq) AS outcome,
     max_by(recorded_at, seq) AS ended_at,
-    max_by(deactivation, seq) AS deactivation
+    max_by(deactivation, seq) AS deactivation,
+    max_by(incident, seq) AS incident
   FROM records
   WHERE action IN ('retired', 'kept', 'rolled-back', 'emergency-revoked', 'emergency-revocation-failed')
   GROUP BY credential_uid, rotation
+),
+preemptions AS (
+  -- An emergency ends whatever is alive, so its own record speaks for the rotation that it names as preempted.
+  SELECT credential_uid, incident, evidence
+  FROM records
+  WHERE action = 'emergency-intended'
 )
 SELECT
   r.credential,
@@ -53,13 +61,25 @@ SELECT
   r.rotation,
   r.trigger_kind,
   r.actor_uid AS actor,
-  r.incident,
+  coalesce(nullif(r.incident, ''), p.incident, '') AS incident,
   r.rotated_at,
   r.old_fingerprint,
   r.new_fingerprint,
-  coalesce(e.outcome, 'under way') AS outcome,
-  CASE WHEN e.outcome IN ('retired', 'rolled-back', 'emergency-revoked') THEN e.ended_at END AS deactivated_at,
-  CASE WHEN e.deactivation = 'CONFIRMED' THEN 'CONFIRMED' ELSE 'NOT CONFIRMED' END AS deactivation
+  CASE
+    WHEN e.outcome IS NOT NULL THEN e.outcome
+    WHEN p.incident IS NOT NULL THEN 'preempted'
+    ELSE 'under way'
+  END AS outcome,
+  CASE
+    WHEN e.outcome IN ('retired', 'rolled-back', 'emergency-revoked') THEN e.ended_at
+    WHEN e.outcome IS NULL AND pe.outcome = 'emergency-revoked' THEN pe.ended_at
+  END AS deactivated_at,
+  CASE
+    WHEN coalesce(e.deactivation, pe.deactivation) = 'CONFIRMED' THEN 'CONFIRMED'
+    ELSE 'NOT CONFIRMED'
+  END AS deactivation
 FROM rotations r
 LEFT JOIN endings e ON e.credential_uid = r.credential_uid AND e.rotation = r.rotation
+LEFT JOIN preemptions p ON p.credential_uid = r.credential_uid AND strpos(p.evidence, r.rotation) > 0
+LEFT JOIN endings pe ON pe.credential_uid = p.credential_uid AND pe.incident = p.incident
 ORDER BY r.rotated_at, r.credential, r.rotation

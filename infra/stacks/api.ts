@@ -1,4 +1,4 @@
-import { Aws, CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import { AccessLogField, AccessLogFormat } from 'aws-cdk-lib/aws-apigateway';
 import { HttpApi, HttpMethod, HttpStage, LogGroupLogDestination } from 'aws-cdk-lib/aws-apigatewayv2';
 import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
@@ -87,9 +87,7 @@ export class ApiStack extends Stack {
       logKey: state.key,
       timeout: Duration.seconds(29),
       environment: {
-        stage: settings.stage,
         tenant: settings.tenant,
-        account: Aws.ACCOUNT_ID,
         table: state.table.tableName,
         stuckAfter: String(settings.timing.stuckAfterSeconds),
         registerDatabase: registerArn,
@@ -98,6 +96,8 @@ export class ApiStack extends Stack {
       },
       grants: [
         ...may.writeLedger(state.ledger),
+        ...may.listLedger(state.ledger),
+        ...may.readRecords(state.ledger),
         ...may.invoke(registerArn),
         ...may.start(rotation.lifecycleArn),
         ...may.answer(rotation.lifecycleArn),

@@ -38,6 +38,9 @@ export interface EvidenceStackProps extends StackProps {
 /** Prefix of the audit records in the archive. */
 const RECORDS = 'records/';
 
+/** Prefix of what the archiver found changed in the ledger. */
+const TAMPERING = 'tampering/';
+
 /** Prefix of the revocation snapshots in their bucket. */
 export const SNAPSHOTS = 'snapshots/';
 
@@ -108,14 +111,13 @@ export class EvidenceStack extends Stack {
       logKey: state.key,
       timeout: Duration.seconds(60),
       environment: {
-        stage: settings.stage,
-        tenant: settings.tenant,
         archive: this.archive.bucketName,
         snapshots: state.snapshots.bucketName,
       },
       grants: [
         ...readStream(streamArn, state.key.keyArn),
         ...appendObjects(this.archive.bucketArn, RECORDS),
+        ...appendObjects(this.archive.bucketArn, TAMPERING),
         ...appendObjects(state.snapshotsArn, SNAPSHOTS),
       ],
     });

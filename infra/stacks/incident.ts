@@ -1,4 +1,4 @@
-import { Aws, CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { OUTPUT } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
@@ -34,12 +34,9 @@ export class IncidentStack extends Stack {
     const answers = may.answer(rotation.lifecycleArn);
     const common = { settings, logKey: state.key };
     const environment: HandlerEnvironment = {
-      stage: settings.stage,
       tenant: settings.tenant,
-      account: Aws.ACCOUNT_ID,
       table: state.table.tableName,
       stuckAfter: String(settings.timing.stuckAfterSeconds),
-      lifecycle: rotation.lifecycleArn,
     };
 
     const revoke = new HandlerFunction(this, 'RevokeDatabase', {
@@ -53,7 +50,7 @@ export class IncidentStack extends Stack {
       reservedConcurrency: settings.reservedConcurrency.revoke,
       environment: { ...environment, snapshots: state.snapshots.bucketName },
       grants: [
-        ...may.preemptLedger(ledger),
+        ...may.writeLedger(ledger),
         ...may.readObjects(state.snapshotsArn, SNAPSHOTS),
         ...admin,
         ...answers,

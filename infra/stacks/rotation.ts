@@ -79,7 +79,7 @@ export class RotationStack extends Stack {
       description: 'Registers a database credential or brings it in line with its declaration',
       timeout: Duration.seconds(120),
       database: true,
-      environment: { secretsKey, rotateDatabase: rotatorArn, ...this.#minWindow() },
+      environment: { account: Aws.ACCOUNT_ID, secretsKey, rotateDatabase: rotatorArn, ...this.#minWindow() },
       grants: [
         ...may.writeLedger(ledger),
         ...may.releaseLedger(ledger),
@@ -92,14 +92,14 @@ export class RotationStack extends Stack {
     const begin = this.#function('begin-rotation', {
       description: 'Announces a rotation, then asks Secrets Manager for it',
       timeout: Duration.seconds(30),
-      environment: { lifecycle: this.lifecycleArn },
+      environment: {},
       grants: [...may.writeLedger(ledger), ...mayRotate, ...answers],
     });
     const verify = this.#function('verify-window', {
       description: 'Decides whether a window may close',
       timeout: Duration.seconds(60),
       database: true,
-      environment: { lifecycle: this.lifecycleArn },
+      environment: {},
       grants: [...may.writeLedger(ledger), ...admin, ...answers],
     });
     const retire = this.#function('retire-database', {
@@ -124,6 +124,7 @@ export class RotationStack extends Stack {
       environment: { lifecycle: this.lifecycleArn },
       grants: [
         ...may.writeLedger(ledger),
+        ...may.listLedger(ledger),
         ...readSecrets,
         ...may.labelAgentSecrets(TYPE),
         ...admin,
@@ -162,9 +163,7 @@ export class RotationStack extends Stack {
   #function(name: FunctionName, call: Call): HandlerFunction {
     const { settings, state } = this.#props;
     const environment: HandlerEnvironment = {
-      stage: settings.stage,
       tenant: settings.tenant,
-      account: Aws.ACCOUNT_ID,
       table: state.table.tableName,
       stuckAfter: String(settings.timing.stuckAfterSeconds),
       ...call.environment,
@@ -192,7 +191,7 @@ export class RotationStack extends Stack {
       settings,
       logKey: state.key,
       timeout: Duration.seconds(60),
-      environment: { stage: settings.stage, tenant: settings.tenant, bus: state.bus.eventBusName },
+      environment: { bus: state.bus.eventBusName },
       grants: [...may.readStream(streamArn, state.key.keyArn), ...may.publish(state.bus.eventBusArn)],
     });
     new TableStream(this, 'PublishEventsStream', {
