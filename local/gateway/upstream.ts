@@ -13,8 +13,19 @@ export class AwsError extends Error {
   }
 }
 
+/** Marks the gateway's own events of Secrets Manager, see ministack/patches.py; no caller may send it. */
+export const serviceEventHeader = 'x-rekey-service-event';
+
 // These belong to one connection; the rest is passed on as it came, the Host above all, which is signed.
-const hopByHop = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'upgrade', 'expect']);
+const hopByHop = new Set([
+  serviceEventHeader,
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'upgrade',
+  'expect',
+]);
 
 /** The way to MiniStack: passes callers' requests on, and makes the gateway's own calls as the account's root. */
 export class Upstream {
@@ -82,10 +93,15 @@ export class Upstream {
   }
 
   /** A call of a JSON-protocol service in the gateway's own name. */
-  async call(service: string, target: string, input: unknown): Promise<Record<string, unknown>> {
+  async call(
+    service: string,
+    target: string,
+    input: unknown,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<Record<string, unknown>> {
     const answer = await this.fetch(service, '/', {
       method: 'POST',
-      headers: { 'content-type': 'application/x-amz-json-1.1', 'x-amz-target': target },
+      headers: { 'content-type': 'application/x-amz-json-1.1', 'x-amz-target': target, ...more },
       body: JSON.stringify(input),
     });
     const value = (await answer.json()) as Record<string, unknown>;

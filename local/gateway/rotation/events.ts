@@ -1,5 +1,5 @@
 import { localAccountId, localRegion } from '../../settings.ts';
-import type { Upstream } from '../upstream.ts';
+import { serviceEventHeader, type Upstream } from '../upstream.ts';
 
 /** Puts an event of Secrets Manager itself onto the default bus, in the form in which CloudTrail delivers it. */
 export async function publishServiceEvent(
@@ -28,7 +28,7 @@ export async function publishServiceEvent(
     recipientAccountId: localAccountId,
     eventCategory: 'Management',
   };
-  await upstream.call('events', 'AWSEvents.PutEvents', {
+  const input = {
     Entries: [
       {
         Source: 'aws.secretsmanager',
@@ -37,5 +37,6 @@ export async function publishServiceEvent(
         Resources: [arn],
       },
     ],
-  });
+  };
+  await upstream.call('events', 'AWSEvents.PutEvents', input, { [serviceEventHeader]: '1' });
 }
