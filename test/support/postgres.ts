@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { Client } from 'pg';
-import { startPostgres, type Postgres } from '../../local/postgres/start.ts';
+import { startPostgres, type Postgres, type PostgresOptions } from '../../local/postgres/start.ts';
+import type { CredentialHandle } from '../../shared/domain/credential.ts';
+import type { Deactivation } from '../../shared/domain/evidence.ts';
 import { Redacted } from '../../shared/domain/redacted.ts';
 import type { PostgresMaterial } from '../../shared/providers/postgresql/material.ts';
-import type { PostgresTarget } from '../../shared/providers/postgresql/target.ts';
-import { parseTarget } from '../../shared/providers/postgresql/target.ts';
-import type { ProviderContext } from '../../shared/providers/provider.ts';
+import { postgresqlProvider } from '../../shared/providers/postgresql/provider.ts';
+import { parseTarget, type PostgresTarget } from '../../shared/providers/postgresql/target.ts';
+import type { Issued, ProviderContext } from '../../shared/providers/provider.ts';
 import type { AgentSession } from '../contract/describe-provider.ts';
 
 /** A login at the test server. */
@@ -22,6 +24,7 @@ export interface Login {
 export class TestServer {
   private postgres: Postgres | undefined;
   private count = 0;
+  private encrypted = true;
   readonly admin: Login = { user: 'rekey_admin', password: `admin-${randomUUID()}` };
 
   get server(): Postgres {
@@ -29,8 +32,12 @@ export class TestServer {
     return this.postgres;
   }
 
-  async start(): Promise<void> {
-    this.postgres = await startPostgres({ parameters: { log_statement: 'all' } });
+  async start(options: PostgresOptions = {}, encrypted = true): Promise<void> {
+    this.encrypted = encrypted;
+    this.postgres = await startPostgres({
+      ...options,
+      parameters: { log_statement: 'all', ...options.parameters },
+    });
     await this.sql(
       `CREATE ROLE rekey_admin LOGIN CREATEROLE CREATEDB PASSWORD '${this.admin.password}';
        CREATE ROLE app_owner NOLOGIN; GRANT app_owner TO rekey_admin;
@@ -42,9 +49,13 @@ export class TestServer {
     await this.postgres?.stop();
   }
 
+  async freshCredential(): Promise<TestCredential> {
+    return new TestCredential(await this.freshTarget(), this.context());
+  }
+
   async freshTarget(changes: Record<string, unknown> = {}): Promise<PostgresTarget> {
     const name = `t${++this.count}`;
-    await this.sql(`CREATE DATABASE ${name}`);
+    await this.sql(`CREATE DATABASE ${name} OWNER rekey_admin`);
     await this.sql(
       `REVOKE CREATE ON SCHEMA public FROM PUBLIC;
        CREATE SCHEMA app AUTHORIZATION app_owner; SET ROLE app_owner;
@@ -75,8 +86,8 @@ export class TestServer {
   async as(login: Login, text: string, database: string): Promise<readonly Record<string, unknown>[]> {
     const client = await this.connect(login, database);
     try {
-      const answer: unknown = await client.query(text);
-      const results = (Array.isArray(answer) ? answer : [answer]) as { rows: Record<string, unknown>[] }[];
+      // Several statements are answered with a list, which the driver's types don't say.
+      const results = [await client.query<Record<string, unknown>>(text)].flat();
       return results.at(-1)?.rows ?? [];
     } finally {
       await client.end();
@@ -100,7 +111,7 @@ export class TestServer {
       port,
       ...login,
       database,
-      ssl: { ca: caPem },
+      ssl: this.encrypted && { ca: caPem },
       connectionTimeoutMillis: 5_000,
     });
     client.on('error', () => undefined);
@@ -121,9 +132,59 @@ export class TestServer {
     };
   }
 
-  /** The server's log, everything up to now included. */
+  /** The server's log, everything up to now included: all backends write to one pipe, in order. */
   async log(): Promise<string> {
-    await this.server.refusals();
-    return readFile(this.server.logFile, 'utf8');
+    const mark = `mark ${randomUUID()}`;
+    await this.sql(`SELECT '${mark}'`);
+    for (let attempt = 0; attempt < 500; attempt++) {
+      const text = await readFile(this.server.logFile, 'utf8');
+      if (text.includes(mark)) return text;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    throw new Error("the server's log isn't being written");
   }
+}
+
+/** One credential's life at the test server, from the provider's steps. */
+export class TestCredential {
+  readonly target: PostgresTarget;
+  readonly ctx: ProviderContext;
+  private generation = 0;
+
+  constructor(target: PostgresTarget, ctx: ProviderContext) {
+    this.target = target;
+    this.ctx = ctx;
+  }
+
+  async issue(current?: CredentialHandle): Promise<LiveCredential> {
+    const token = randomUUID();
+    const generation = ++this.generation;
+    const ctx = { ...this.ctx, generation, ...(current === undefined ? {} : { current }) };
+    return { ...(await postgresqlProvider.issue(this.target, token, ctx)), token };
+  }
+
+  async activate(live: LiveCredential): Promise<void> {
+    await postgresqlProvider.activate?.(this.target, live.token, live, this.ctx);
+  }
+
+  /** Issued, activated, verified and compared, as the four steps do it. */
+  async rotate(current?: CredentialHandle): Promise<LiveCredential> {
+    const next = await this.issue(current);
+    await this.activate(next);
+    await postgresqlProvider.verify(this.target, next.material, this.ctx);
+    if (current !== undefined) await this.compare(current, next.handle);
+    return next;
+  }
+
+  async compare(old: CredentialHandle, next: CredentialHandle): Promise<void> {
+    await postgresqlProvider.comparePermissions?.(this.target, old, next, this.ctx);
+  }
+
+  async revoke(handle: CredentialHandle, endSessions = false): Promise<Deactivation> {
+    return postgresqlProvider.revoke(this.target, handle, { endSessions }, this.ctx);
+  }
+}
+
+export interface LiveCredential extends Issued<PostgresMaterial> {
+  readonly token: string;
 }

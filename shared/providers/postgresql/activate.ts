@@ -89,9 +89,12 @@ export function assertFree(
   generation: number,
   token: string,
 ): void {
-  const role = roles.slots.find((each) => each?.name === slot);
-  if (role === undefined) return;
-  const mark = assertOwnSlot(target, role);
+  const existing = roles.slots.filter((each) => each !== undefined);
+  // Both: grants given to a user that isn't recognised would not be carried over.
+  for (const each of existing) assertOwnSlot(target, each);
+  const role = existing.find((each) => each.name === slot);
+  if (role?.mark === undefined) return;
+  const { mark } = role;
   assertAdministered(roles, role, 'target.users');
   if (mark.generation > generation) {
     throw new RekeyError(

@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
-import { Client, type ClientConfig, type QueryResult } from 'pg';
+import { Client, type ClientConfig } from 'pg';
 import type { Redacted } from '../../domain/redacted.ts';
 import type { ProviderContext } from '../provider.ts';
 import { toRekeyError, type Party } from './failures.ts';
@@ -145,8 +145,7 @@ function sessionOf(client: Client, login: Login, target: PostgresTarget): Sessio
   const batch = async <R extends Row>(text: string): Promise<readonly R[]> =>
     guarded(async () => {
       // The driver answers several statements with a list, which its types don't say.
-      const answer: unknown = await client.query<R>(text);
-      const results = (Array.isArray(answer) ? answer : [answer]) as readonly QueryResult<R>[];
+      const results = [await client.query<R>(text)].flat();
       return results.at(-1)?.rows ?? [];
     });
   return {

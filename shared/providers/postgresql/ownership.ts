@@ -118,7 +118,7 @@ export async function membershipsToMove(
 ): Promise<Statement[]> {
   const modern = version >= 160000;
   const options = modern
-    ? `format(' WITH ADMIN %s, INHERIT %s, SET %s', m.admin_option, m.inherit_option, m.set_option)`
+    ? `format(' WITH ADMIN %s, INHERIT %s, SET %s', m.admin_option::text, m.inherit_option::text, m.set_option::text)`
     : `CASE WHEN m.admin_option THEN ' WITH ADMIN OPTION' ELSE '' END`;
   const revocable = modern ? `pg_has_role(m.grantor, 'USAGE')` : 'true';
   const rows = await session.query<

@@ -129,7 +129,7 @@ export function assertOwnSlot(target: PostgresTarget, role: Role): Mark {
   const whose = role.mark === undefined ? 'was not made by Rekey' : `belongs to "${role.mark.credential}"`;
   throw new RekeyError('ERR_DECLARATION', `the role "${role.name}" exists and ${whose}`, {
     field: 'target.users',
-    remedy: 'name two users that do not exist yet; Rekey creates them and lets them take turns',
+    remedy: `name two users that do not exist yet; or, where the comment of a user of Rekey's was overwritten, restore it (COMMENT ON ROLE ${role.name} IS 'rekey:1 …')`,
   });
 }
 

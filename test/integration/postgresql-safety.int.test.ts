@@ -1,0 +1,297 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeCertificates } from '../../local/postgres/certificates.ts';
+import { freePort } from '../../local/ports.ts';
+import { postgresqlProvider } from '../../shared/providers/postgresql/provider.ts';
+import { slotLockSql } from '../../shared/providers/postgresql/slots.ts';
+import type { PostgresTarget } from '../../shared/providers/postgresql/target.ts';
+import { TestServer, type LiveCredential } from '../support/postgres.ts';
+
+const server = new TestServer();
+beforeAll(async () => server.start(), 60_000);
+afterAll(async () => server.stop(), 30_000);
+
+async function loginWorks(target: PostgresTarget, live: LiveCredential): Promise<boolean> {
+  return server.asAgent(target, live.material, 'SELECT 1').then(
+    () => true,
+    () => false,
+  );
+}
+
+describe('TLS is checked in full, and never given up silently', () => {
+  const disabled = { mode: 'disable', reason: 'test' };
+
+  async function preflight(target: PostgresTarget, of: TestServer = server): Promise<unknown> {
+    return postgresqlProvider.preflight(target, of.context()).then(
+      () => 'passed',
+      (error: unknown) => error,
+    );
+  }
+
+  it('refuses plaintext where the server wants TLS, and names target.tls', async () => {
+    const target = await server.freshTarget({ tls: disabled });
+    expect(await preflight(target)).toMatchObject({ code: 'ERR_REJECTED', field: 'target.tls' });
+  });
+
+  it('refuses a server certificate of another authority', async () => {
+    const { caPem } = await makeCertificates();
+    const target = await server.freshTarget({ tls: { mode: 'verify-full', ca: caPem } });
+    expect(await preflight(target)).toMatchObject({ code: 'ERR_REJECTED', field: 'target.tls' });
+    const live = await (await server.freshCredential()).rotate();
+    const wrong = {
+      ...target,
+      users: [live.handle.id, target.users[1]] as const,
+      database: live.material.reveal().dbname,
+    };
+    await expect(postgresqlProvider.verify(wrong, live.material, server.context())).rejects.toMatchObject({
+      code: 'ERR_REJECTED',
+      field: 'target.tls',
+    });
+  });
+
+  it('refuses a server certificate of an authority that nobody named', async () => {
+    const target = await server.freshTarget({ tls: undefined });
+    expect(await preflight(target)).toMatchObject({ code: 'ERR_REJECTED', field: 'target.tls' });
+  });
+
+  it('refuses a server whose certificate is for another host', async () => {
+    const target = await server.freshTarget({ host: '127.0.0.1.' });
+    const error = await preflight({ ...target, host: 'localhost.localdomain' });
+    expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_(REJECTED|UNAVAILABLE)$/) });
+    expect(await preflight({ ...target, host: '127.0.0.1' })).toBe('passed');
+  });
+
+  it('never falls back to plaintext where the server offers no TLS', async () => {
+    const bare = new TestServer();
+    await bare.start({ allowPlaintext: true, parameters: { ssl: 'off', log_connections: 'on' } }, false);
+    try {
+      const target = await bare.freshTarget();
+      expect(await preflight(target, bare)).toMatchObject({ code: 'ERR_REJECTED', field: 'target.tls' });
+      expect(await bare.log()).not.toContain('user=rekey_admin');
+      expect(await preflight({ ...target, tls: { mode: 'disable', reason: 'test' } }, bare)).toBe('passed');
+    } finally {
+      await bare.stop();
+    }
+  });
+});
+
+describe('the administrator', () => {
+  it('works without being a superuser, and connects to the target whatever its secret says', async () => {
+    const credential = await server.freshCredential();
+    const first = await credential.rotate();
+    const [row] = await server.sql(
+      `SELECT rolsuper, rolcreaterole FROM pg_roles WHERE rolname = 'rekey_admin'`,
+    );
+    expect(row).toEqual({ rolsuper: false, rolcreaterole: true });
+    const second = await credential.rotate(first.handle);
+    expect(await credential.revoke(first.handle, true)).toMatchObject({ confirmed: true });
+    expect(await loginWorks(credential.target, second)).toBe(true);
+  });
+
+  it('is told what it lacks', async () => {
+    const target = await server.freshTarget();
+    await server.sql(`CREATE ROLE weak LOGIN PASSWORD 'weak-password'`);
+    const check = async (user: string, password: string): Promise<void> =>
+      postgresqlProvider.preflight(target, server.context({ user, password }));
+    await expect(check('weak', 'weak-password')).rejects.toMatchObject({
+      code: 'ERR_ADMIN_DENIED',
+      remedy: 'ALTER ROLE "weak" CREATEROLE',
+    });
+    await expect(check('weak', 'wrong')).rejects.toMatchObject({
+      code: 'ERR_ADMIN_DENIED',
+      field: 'adminSecret',
+    });
+    await server.sql(`CREATE ROLE ${target.ownerRole} NOLOGIN`);
+    await expect(check(server.admin.user, server.admin.password)).rejects.toMatchObject({
+      code: 'ERR_ADMIN_DENIED',
+      field: 'target.ownerRole',
+      remedy: `GRANT "${target.ownerRole}" TO "rekey_admin" WITH ADMIN OPTION`,
+    });
+  });
+
+  it.each(['LOGIN', 'SUPERUSER'])('may not be given an owner role with %s', async (attribute) => {
+    const { target, ctx } = await server.freshCredential();
+    await server.sql(`CREATE ROLE ${target.ownerRole} ${attribute}`);
+    await expect(postgresqlProvider.preflight(target, ctx)).rejects.toMatchObject({
+      field: 'target.ownerRole',
+    });
+  });
+
+  it('takes no login over that somebody else made', async () => {
+    const credential = await server.freshCredential();
+    const { target, ctx } = credential;
+    await server.sql(`CREATE ROLE ${target.users[0]} LOGIN PASSWORD 'theirs'`);
+    const refusal = { code: 'ERR_DECLARATION', field: 'target.users' };
+    await expect(postgresqlProvider.preflight(target, ctx)).rejects.toMatchObject(refusal);
+    await expect(credential.issue()).rejects.toMatchObject(refusal);
+    expect(
+      await server.as({ user: target.users[0], password: 'theirs' }, 'SELECT 1 AS n', target.database),
+    ).toEqual([{ n: 1 }]);
+  });
+
+  it('gets a typed error where the server or the database is not there', async () => {
+    const target = await server.freshTarget();
+    const ctx = server.context();
+    await expect(
+      postgresqlProvider.preflight({ ...target, port: await freePort() }, ctx),
+    ).rejects.toMatchObject({
+      code: 'ERR_UNAVAILABLE',
+    });
+    await expect(postgresqlProvider.preflight({ ...target, database: 'nowhere' }, ctx)).rejects.toMatchObject(
+      {
+        code: 'ERR_DECLARATION',
+        field: 'target.database',
+      },
+    );
+  });
+});
+
+describe('what a password change alone would not do', () => {
+  it('terminates sessions in all databases in an emergency, and no other user’s', async () => {
+    const credential = await server.freshCredential();
+    const { target } = credential;
+    const first = await credential.rotate();
+    const second = await credential.rotate(first.handle);
+    const open = async (live: LiveCredential, database: string) => {
+      const { username, password } = live.material.reveal();
+      return server.connect({ user: username, password }, database);
+    };
+    const mine = [await open(first, target.database), await open(first, 'postgres')];
+    const other = await open(second, target.database);
+    await mine[0]?.query('BEGIN; SELECT 1');
+    const done = await credential.revoke(first.handle, true);
+    expect(done).toMatchObject({ confirmed: true, method: 'status-read', sessionsEnded: 2 });
+    await expect(mine[0]?.query('SELECT 1')).rejects.toThrow();
+    await expect(mine[1]?.query('SELECT 1')).rejects.toThrow();
+    expect((await other.query('SELECT 1 AS n')).rows).toEqual([{ n: 1 }]);
+    await Promise.all([...mine, other].map(async (client) => client.end().catch(() => undefined)));
+  });
+
+  it('lets no login slip in beside an emergency', async () => {
+    const credential = await server.freshCredential();
+    const first = await credential.rotate();
+    let over = false;
+    const attempt = async (): Promise<void> => {
+      while (!over) {
+        const session = await server.open(credential.target, first.material).catch(() => undefined);
+        await session?.close();
+      }
+    };
+    const attackers = Array.from({ length: 8 }, attempt);
+    const done = await credential.revoke(first.handle, true);
+    expect(done.confirmed).toBe(true);
+    const usage = await postgresqlProvider.usage?.(credential.target, first.handle, credential.ctx);
+    over = true;
+    await Promise.all(attackers);
+    expect(usage).toMatchObject({ sessions: 0, lastSeen: null });
+  });
+
+  it('revokes a slot whose comment was overwritten only in an emergency', async () => {
+    const credential = await server.freshCredential();
+    const first = await credential.rotate();
+    await server.sql(`COMMENT ON ROLE ${first.handle.id} IS 'team data'`);
+    const planned = await credential.revoke(first.handle);
+    expect(planned).toMatchObject({ confirmed: false, detail: expect.stringContaining('overwritten') });
+    expect(await loginWorks(credential.target, first)).toBe(true);
+    expect(await credential.revoke(first.handle, true)).toMatchObject({ confirmed: true });
+    expect(await loginWorks(credential.target, first)).toBe(false);
+  });
+});
+
+describe('the password stays out of the server’s log', () => {
+  it('even where every statement is logged', async () => {
+    const credential = await server.freshCredential();
+    const first = await credential.rotate();
+    const second = await credential.rotate(first.handle);
+    await credential.revoke(first.handle, true);
+    const log = await server.log();
+    expect(log).toContain(`ALTER ROLE "${first.handle.id}" LOGIN`);
+    for (const { material } of [first, second]) expect(log).not.toContain(material.reveal().password);
+  });
+});
+
+describe('at the same time', () => {
+  it('concurrent activations of one token end in one working credential', async () => {
+    const credential = await server.freshCredential();
+    const first = await credential.rotate();
+    const next = await credential.issue(first.handle);
+    await Promise.all(Array.from({ length: 5 }, async () => credential.activate(next)));
+    expect(await loginWorks(credential.target, next)).toBe(true);
+    expect(await loginWorks(credential.target, first)).toBe(true);
+  });
+
+  it('concurrent revocations both succeed', async () => {
+    const credential = await server.freshCredential();
+    const first = await credential.rotate();
+    const session = await server.open(credential.target, first.material);
+    const done = await Promise.all([
+      credential.revoke(first.handle, true),
+      credential.revoke(first.handle, true),
+    ]);
+    expect(done.map(({ confirmed }) => confirmed)).toEqual([true, true]);
+    expect(await session.works()).toBe(false);
+    await session.close();
+  });
+
+  it('a connection killed in the middle of an activation leaves nothing, and the next try works', async () => {
+    const credential = await server.freshCredential();
+    const first = await credential.rotate();
+    const next = await credential.issue(first.handle);
+    // Holds the activation before its first change, after its transaction has begun.
+    const holder = await server.connect(server.admin, credential.target.database);
+    await holder.query(`BEGIN; ${slotLockSql(next.handle.id)}`);
+    const activation = credential.activate(next).catch((error: unknown) => error);
+    const killed = await untilKilled(`application_name LIKE 'rekey-activate%' AND wait_event_type = 'Lock'`);
+    expect(killed).toBe(1);
+    expect(await activation).toMatchObject({ code: 'ERR_UNAVAILABLE' });
+    await holder.end();
+    expect(await loginWorks(credential.target, next)).toBe(false);
+    expect(await postgresqlProvider.list?.(credential.target, credential.ctx)).toHaveLength(1);
+    await credential.activate(next);
+    expect(await loginWorks(credential.target, next)).toBe(true);
+  });
+
+  it('an emergency does not wait for an activation that holds the slot', async () => {
+    const credential = await server.freshCredential();
+    const first = await credential.rotate();
+    const { target } = credential;
+    const stuck = await server.connect(server.admin, target.database);
+    await stuck.query(`SET application_name = 'rekey-activate 1'; BEGIN; ${slotLockSql(first.handle.id)}`);
+    const started = performance.now();
+    expect(await credential.revoke(first.handle, true)).toMatchObject({ confirmed: true });
+    expect(performance.now() - started).toBeLessThan(2_000);
+    await expect(stuck.query('SELECT 1')).rejects.toThrow();
+    await stuck.end().catch(() => undefined);
+    expect(await loginWorks(target, first)).toBe(false);
+  });
+
+  it('an emergency marks the slot, so that an activation still on its way is refused', async () => {
+    const credential = await server.freshCredential();
+    const first = await credential.rotate();
+    const second = await credential.rotate(first.handle);
+    await credential.revoke(first.handle);
+    const late = await credential.issue(second.handle);
+    await credential.revoke(late.handle, true);
+    await expect(credential.activate(late)).rejects.toMatchObject({ code: 'ERR_TOMBSTONED' });
+    expect(await loginWorks(credential.target, late)).toBe(false);
+  });
+
+  it('a revocation up to a generation takes an earlier one in the same slot with it', async () => {
+    const credential = await server.freshCredential();
+    const first = await credential.rotate();
+    const done = await credential.revoke({ ...first.handle, generation: 7 }, true);
+    expect(done.confirmed).toBe(true);
+    expect(await loginWorks(credential.target, first)).toBe(false);
+    await expect(credential.activate(first)).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
+  });
+
+  async function untilKilled(condition: string): Promise<number> {
+    for (let attempt = 0; attempt < 200; attempt++) {
+      const rows = await server.sql(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${condition}`,
+      );
+      if (rows.length > 0) return rows.length;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    return 0;
+  }
+});
