@@ -1,0 +1,77 @@
+import { spawn } from 'node:child_process';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/**
+ * Everything that must hold before a change is merged, in the order of what it costs. `npm test -- unit` runs only the
+ * test projects named, without the static checks.
+ */
+const root = join(import.meta.dirname, '..');
+const bin = (name: string): string => join(root, 'node_modules', '.bin', name);
+const only = process.argv.slice(2);
+
+interface Check {
+  readonly name: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly show?: boolean;
+}
+
+const STATIC: readonly Check[] = [
+  { name: 'format', command: bin('prettier'), args: ['--check', '--log-level', 'warn', '.'] },
+  { name: 'types', command: bin('tsc'), args: ['-p', 'tsconfig.json'] },
+  { name: 'lint', command: bin('oxlint'), args: ['--type-aware', '--deny-warnings'] },
+  {
+    name: 'direction of imports',
+    command: bin('depcruise'),
+    args: ['--config', '.dependency-cruiser.mjs', '.'],
+  },
+  { name: 'dead code', command: bin('knip'), args: [] },
+  { name: 'templates', command: process.execPath, args: [join(root, 'scripts', 'lint-templates.ts')] },
+];
+
+const report = join(root, '.cache', 'test-report.json');
+const TESTS: Check = {
+  name: 'tests',
+  command: bin('vitest'),
+  args: [
+    'run',
+    ...only.flatMap((project) => ['--project', project]),
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+  ],
+  show: true,
+};
+
+await mkdir(join(root, '.cache'), { recursive: true });
+await rm(report, { force: true });
+const failed: string[] = [];
+for (const check of only.length === 0 ? [...STATIC, TESTS] : [TESTS]) {
+  if (!(await passes(check))) failed.push(check.name);
+}
+if (failed.length > 0) {
+  console.error(`\nfailed: ${failed.join(', ')}`);
+  process.exitCode = 1;
+}
+
+/** Runs a check; its output is shown where it fails, or all along where it is long. */
+async function passes({ name, command, args, show }: Check): Promise<boolean> {
+  const began = Date.now();
+  if (show !== true) process.stdout.write(`${name} …`);
+  const child = spawn(command, args, {
+    cwd: root,
+    stdio: show === true ? 'inherit' : ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  child.stdout?.on('data', (chunk) => (output += String(chunk)));
+  child.stderr?.on('data', (chunk) => (output += String(chunk)));
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  if (show === true) return code === 0;
+  console.log(` ${code === 0 ? 'ok' : 'FAILED'} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+  if (code !== 0) console.log(output);
+  return code === 0;
+}
