@@ -92,7 +92,7 @@ async function takeOutOfAssembly(assembly: string): Promise<Map<string, TakenOut
   for (const entry of await readdir(assembly, { recursive: true })) {
     if (!entry.endsWith('.template.json')) continue;
     const file = join(assembly, entry);
-    const template = JSON.parse(await readFile(file, 'utf8')) as Template;
+    const template: Template = JSON.parse(await readFile(file, 'utf8'));
     const resources = takeOut(template);
     if (resources.length === 0) continue;
     // Assets keep the name that the CLI gave them by the hash of the whole template; only the content differs.
@@ -100,6 +100,10 @@ async function takeOutOfAssembly(assembly: string): Promise<Map<string, TakenOut
     taken.set(await stackNameOf(file), resources);
   }
   return taken;
+}
+
+interface Manifest {
+  readonly artifacts: Record<string, { properties?: { templateFile?: string; stackName?: string } }>;
 }
 
 async function stackNameOf(templateFile: string): Promise<string> {
@@ -170,7 +174,7 @@ type Outputs = Record<string, Record<string, string>>;
 
 async function readOutputs(file: string): Promise<Outputs> {
   try {
-    return JSON.parse(await readFile(file, 'utf8')) as Outputs;
+    return JSON.parse(await readFile(file, 'utf8'));
   } catch {
     return {}; // the CLI writes no file where no stack has an output
   }

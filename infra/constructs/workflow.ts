@@ -36,7 +36,8 @@ export class Workflow extends Construct {
       logGroupName: `/aws/vendedlogs/states/${props.machineName}`,
       retention: props.settings.logRetentionDays,
       encryptionKey: props.logKey,
-      removalPolicy: RemovalPolicy.RETAIN,
+      // It has a name of its own, so that one left behind would stand in the way of the next deployment.
+      removalPolicy: RemovalPolicy.DESTROY,
     });
     const aliases = Object.values(props.functions).map((handler) => handler.live.functionArn);
     const substitutions = Object.entries(props.functions).map(([name, handler]) => [

@@ -1,4 +1,5 @@
 import { AwsClient } from 'aws4fetch';
+import { recordOf, recordsOf, stringsOf } from '../json.ts';
 import type { LocalStack } from '../stack.ts';
 
 type Properties = Readonly<Record<string, unknown>>;
@@ -11,11 +12,11 @@ const appliers: Readonly<
 > = {
   'AWS::Athena::NamedQuery': async (call, properties) => {
     const { WorkGroup } = properties;
-    const { NamedQueryIds = [] } = await call('athena', 'AmazonAthena.ListNamedQueries', { WorkGroup });
-    for (const NamedQueryId of NamedQueryIds as string[]) {
+    const { NamedQueryIds } = await call('athena', 'AmazonAthena.ListNamedQueries', { WorkGroup });
+    for (const NamedQueryId of stringsOf(NamedQueryIds)) {
       const { NamedQuery } = await call('athena', 'AmazonAthena.GetNamedQuery', { NamedQueryId });
       // Named queries have no key of their own: the one of the deployment before makes room.
-      if ((NamedQuery as Properties)['Name'] === properties['Name']) {
+      if (recordOf(NamedQuery)['Name'] === properties['Name']) {
         await call('athena', 'AmazonAthena.DeleteNamedQuery', { NamedQueryId });
       }
     }
@@ -24,8 +25,8 @@ const appliers: Readonly<
   'AWS::Events::Archive': async (call, { SourceArn, EventPattern, ...given }, { defaultName }) => {
     const rest = { ArchiveName: defaultName.slice(0, 48), ...given };
     const pattern = EventPattern === undefined ? {} : { EventPattern: JSON.stringify(EventPattern) };
-    const { Archives = [] } = await call('events', 'AWSEvents.ListArchives', {});
-    const exists = (Archives as Properties[]).some((archive) => archive['ArchiveName'] === rest.ArchiveName);
+    const { Archives } = await call('events', 'AWSEvents.ListArchives', {});
+    const exists = recordsOf(Archives).some((archive) => archive['ArchiveName'] === rest.ArchiveName);
     if (exists) await call('events', 'AWSEvents.UpdateArchive', { ...rest, ...pattern });
     else await call('events', 'AWSEvents.CreateArchive', { ...rest, ...pattern, EventSourceArn: SourceArn });
   },
@@ -69,7 +70,7 @@ export async function applyBridged(
       });
       const text = await answer.text();
       if (!answer.ok) throw new Error(`${type}: ${target} failed: ${text.slice(0, 500)}`);
-      return text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
+      return text === '' ? {} : recordOf(JSON.parse(text));
     },
     properties,
     named,

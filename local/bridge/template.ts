@@ -1,3 +1,4 @@
+import { isRecord, recordOf } from '../json.ts';
 import { BRIDGED_TYPES } from './types.ts';
 
 /** A CloudFormation template, as far as the bridge looks at it. */
@@ -54,7 +55,7 @@ export function takeOut(template: Template): TakenOut[] {
       (template.Outputs ??= {})[name] = { Value: value };
       return { output: name };
     };
-    return { logicalId, type, properties: mapFunctions(properties, toOutput) as Record<string, unknown> };
+    return { logicalId, type, properties: recordOf(mapFunctions(properties, toOutput)) };
   });
 }
 
@@ -62,17 +63,17 @@ export function takeOut(template: Template): TakenOut[] {
 export function fillIn(taken: TakenOut, outputs: Readonly<Record<string, string>>): Record<string, unknown> {
   const fill = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(fill);
-    if (!isObject(value)) return value;
+    if (!isRecord(value)) return value;
     const name = value['output'];
     if (typeof name === 'string' && name.startsWith(bridgeOutput)) return outputs[name];
     return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, fill(each)]));
   };
-  return fill(taken.properties) as Record<string, unknown>;
+  return recordOf(fill(taken.properties));
 }
 
 function mapFunctions(value: unknown, replace: (call: unknown) => unknown): unknown {
   if (Array.isArray(value)) return value.map((each) => mapFunctions(each, replace));
-  if (!isObject(value)) return value;
+  if (!isRecord(value)) return value;
   const keys = Object.keys(value);
   if (keys.length === 1 && (keys[0] === 'Ref' || keys[0]?.startsWith('Fn::') === true)) return replace(value);
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, mapFunctions(each, replace)]));
@@ -87,7 +88,7 @@ function dropDependencies(resource: Resource, ids: ReadonlySet<string>): void {
 
 function referredIds(value: unknown): string[] {
   if (Array.isArray(value)) return value.flatMap(referredIds);
-  if (!isObject(value)) return [];
+  if (!isRecord(value)) return [];
   return Object.entries(value).flatMap(([key, each]) => {
     if (key === 'Ref' && typeof each === 'string') return [each];
     if (key === 'Fn::GetAtt') return [String(Array.isArray(each) ? each[0] : String(each).split('.')[0])];
@@ -98,8 +99,4 @@ function referredIds(value: unknown): string[] {
     }
     return referredIds(each);
   });
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

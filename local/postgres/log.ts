@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
+import { Client, type ClientConfig } from 'pg';
 
 /** How often the server refused somebody, by its own log. */
 export interface Refusals {
@@ -17,7 +17,7 @@ export interface Refusals {
 const flushLimitMs = 10_000;
 
 /** Counts the refusals in a server's log, once everything up to now has been written there. */
-export async function countRefusals(logFile: string, connection: pg.ClientConfig): Promise<Refusals> {
+export async function countRefusals(logFile: string, connection: ClientConfig): Promise<Refusals> {
   const text = await flushed(logFile, connection);
   const lines = text.split('\n');
   const count = (pattern: RegExp): number => lines.filter((line) => pattern.test(line)).length;
@@ -30,9 +30,9 @@ export async function countRefusals(logFile: string, connection: pg.ClientConfig
 }
 
 /** All backends write to one pipe: when our own mark has come out of it, so has all that was written before. */
-async function flushed(logFile: string, connection: pg.ClientConfig): Promise<string> {
+async function flushed(logFile: string, connection: ClientConfig): Promise<string> {
   const mark = `rekey-mark-${randomUUID()}`;
-  const client = new pg.Client({ ...connection, database: 'postgres' });
+  const client = new Client({ ...connection, database: 'postgres' });
   await client.connect();
   try {
     await client.query(`DO $$ BEGIN RAISE LOG '${mark}'; END $$`);

@@ -103,7 +103,8 @@ async function firstLine(keeper: ChildProcess): Promise<Ready> {
       out += String(chunk);
       if (!out.includes('\n')) return;
       clearTimeout(limit);
-      resolve(JSON.parse(out) as Ready);
+      const ready: Ready = JSON.parse(out);
+      resolve(ready);
     });
   });
 }

@@ -80,10 +80,10 @@ export class AwsCalls {
    * An operation of a service of the AWS JSON protocol.
    * @throws AwsServiceError as the service answered; RekeyError ERR_UNAVAILABLE once every attempt has failed.
    */
-  async json<Input extends object, Output>(
+  async json<Output>(
     service: JsonService,
     operation: string,
-    input: Input,
+    input: object,
     options: CallOptions = {},
   ): Promise<Output> {
     const { target, version } = JSON_SERVICES[service];

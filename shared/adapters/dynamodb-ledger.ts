@@ -233,7 +233,7 @@ export class DynamoDbLedger implements Ledger {
   }
 
   async #get(key: Item): Promise<Item | undefined> {
-    const answer = await this.#aws.json<object, { Item?: Item }>('dynamodb', 'GetItem', {
+    const answer = await this.#aws.json<{ Item?: Item }>('dynamodb', 'GetItem', {
       TableName: this.#table,
       Key: key,
       ConsistentRead: true,

@@ -14,7 +14,7 @@ export class EventBridgePublisher implements EventPublisher {
   }
 
   async publish(detailType: string, detail: object): Promise<void> {
-    const answer = await this.#aws.json<object, { FailedEntryCount?: number }>('events', 'PutEvents', {
+    const answer = await this.#aws.json<{ FailedEntryCount?: number }>('events', 'PutEvents', {
       Entries: [
         {
           EventBusName: this.#bus,

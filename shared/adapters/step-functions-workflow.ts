@@ -23,10 +23,12 @@ export class StepFunctionsWorkflow implements Workflow {
 
   async emergency(id: string): Promise<EmergencyStatus | undefined> {
     try {
-      const found = await this.#aws.json<
-        object,
-        { status: string; startDate: number; stopDate?: number; output?: string }
-      >('states', 'DescribeExecution', {
+      const found = await this.#aws.json<{
+        status: string;
+        startDate: number;
+        stopDate?: number;
+        output?: string;
+      }>('states', 'DescribeExecution', {
         executionArn: `${this.#emergencyArn.replace(':stateMachine:', ':execution:')}:${id}`,
       });
       return {

@@ -32,7 +32,7 @@ function flatten(declared: Declared): Map<string, string> {
       for (const [key, inner] of Object.entries(value)) add(`${path}.${key}`, inner);
       return;
     }
-    fields.set(path, String(value));
+    fields.set(path, typeof value === 'string' ? value : JSON.stringify(value));
   };
   const { type, provider, secretName, adminSecret, target, mode, policy, holders } = declared;
   add('type', type);

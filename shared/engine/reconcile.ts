@@ -81,8 +81,15 @@ function repair(deps: EngineDeps, state: Loaded): Promise<ReconcileAnswer> {
         outcome: state.rotation.window === undefined ? 'rolling-back' : 'window',
         waitSeconds: 1,
       });
-    default:
+    case 'window':
+    case 'suspending':
+    case 'revoking':
       return Promise.resolve({ outcome: 'window', waitSeconds: 1 });
+    case 'completed':
+    case 'aborted':
+    case 'rolled-back':
+    case 'preempted':
+      return Promise.resolve({ outcome: 'over', waitSeconds: 1 });
   }
 }
 

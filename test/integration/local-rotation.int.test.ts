@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AwsClient } from 'aws4fetch';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { recordsOf } from '../../local/json.ts';
 import { startLocalStack, type LocalStack } from '../../local/stack.ts';
 import { deployTestFunction } from './local-function.ts';
 
@@ -336,12 +337,12 @@ test('The events of the service reach the default bus, in the form in which Clou
   const names: string[] = [];
   const deadline = Date.now() + 5_000;
   while (names.length < 4 && Date.now() < deadline) {
-    const { Messages = [] } = await call('sqs', 'AmazonSQS.ReceiveMessage', {
+    const { Messages } = await call('sqs', 'AmazonSQS.ReceiveMessage', {
       QueueUrl,
       MaxNumberOfMessages: 10,
     });
-    for (const { Body } of Messages as { Body: string }[]) {
-      const { detail } = JSON.parse(Body);
+    for (const message of recordsOf(Messages)) {
+      const { detail } = JSON.parse(String(message['Body']));
       if (detail.additionalEventData.SecretId === arn) names.push(detail.eventName);
     }
     await sleep(50);

@@ -55,7 +55,7 @@ export async function handler(event: Event): Promise<void> {
       string,
       string[]
     >;
-    const current = Object.keys(stages).find((version) => stages[version]?.includes('AWSCURRENT'));
+    const current = stages.find(([, labels]) => Array.isArray(labels) && labels.includes('AWSCURRENT'))?.[0];
     if (current === token) return;
     await call('UpdateSecretVersionStage', {
       SecretId,

@@ -118,12 +118,12 @@ export class Driver {
   }
 
   async #steps(job: RotationJob, lambdaArn: string, signal: AbortSignal): Promise<boolean> {
-    const steps = job.kind === 'test' ? (['testSecret'] as const) : allSteps;
+    const steps: readonly Step[] = job.kind === 'test' ? ['testSecret'] : allSteps;
     let next = 0;
     for (let attempt = 1; attempt <= this.#retry.attempts; attempt++) {
       if (this.#retry.from === 'start') next = 0;
-      while (next < steps.length && !signal.aborted) {
-        if (!(await this.#step(job, lambdaArn, steps[next] as Step, attempt))) break;
+      for (const step of steps.slice(next)) {
+        if (signal.aborted || !(await this.#step(job, lambdaArn, step, attempt))) break;
         next++;
       }
       if (next === steps.length || signal.aborted) return !signal.aborted;

@@ -42,7 +42,7 @@ export async function mayInvoke(upstream: Upstream, lambdaArn: string): Promise<
 
 function describe(payload: string): string {
   try {
-    const { errorType, errorMessage } = JSON.parse(payload) as { errorType?: string; errorMessage?: string };
+    const { errorType, errorMessage }: { errorType?: string; errorMessage?: string } = JSON.parse(payload);
     return `${errorType ?? 'Error'}: ${errorMessage ?? ''}`.slice(0, 500);
   } catch {
     return 'the function failed';

@@ -2,7 +2,7 @@ import { errorAnswer, jsonAnswer, type WireAnswer } from '../wire.ts';
 import type { Upstream } from '../upstream.ts';
 import type { Driver } from './driver.ts';
 import { mayInvoke } from './lambda.ts';
-import { nextRotation, ruleError, type RotationRules } from './rules.ts';
+import { nextRotation, ruleError, rulesOf, type RotationRules } from './rules.ts';
 import type { SecretState, Vault } from './vault.ts';
 
 /** A secret's rotation as the service keeps it beside the secret. */
@@ -45,7 +45,7 @@ export class Rotation {
     if (token.length < 32 || token.length > 64) {
       return errorAnswer('InvalidParameterException', 'ClientRequestToken must be 32-64 characters long.');
     }
-    const rules = input['RotationRules'] as RotationRules | undefined;
+    const rules = rulesOf(input['RotationRules']);
     const wrong = rules === undefined ? undefined : ruleError(rules);
     if (wrong !== undefined) return errorAnswer('InvalidParameterException', wrong);
     const known = this.#configs.get(secret.arn);

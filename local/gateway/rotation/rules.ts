@@ -1,3 +1,5 @@
+import { isRecord, textOf } from '../../json.ts';
+
 /** RotationRules of the Secrets Manager API. */
 export interface RotationRules {
   readonly AutomaticallyAfterDays?: number;
@@ -8,6 +10,19 @@ export interface RotationRules {
 const hourMs = 3_600_000;
 const rate = /^rate\((\d+) (hours?|days?)\)$/;
 const cron = /^cron\(\S+ \S+ \S+ \S+ \S+ \S+\)$/;
+
+/** Reads rotation rules from a request. */
+export function rulesOf(value: unknown): RotationRules | undefined {
+  if (!isRecord(value)) return undefined;
+  const days = value['AutomaticallyAfterDays'];
+  const duration = textOf(value['Duration']);
+  const expression = textOf(value['ScheduleExpression']);
+  return {
+    ...(typeof days === 'number' ? { AutomaticallyAfterDays: days } : {}),
+    ...(duration === undefined ? {} : { Duration: duration }),
+    ...(expression === undefined ? {} : { ScheduleExpression: expression }),
+  };
+}
 
 /** Says what is wrong with rotation rules, in the service's manner; undefined where nothing is. */
 export function ruleError(rules: RotationRules): string | undefined {

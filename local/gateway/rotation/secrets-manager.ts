@@ -1,3 +1,4 @@
+import { recordsOf, stringsOf, textOf } from '../../json.ts';
 import { jsonAnswer, type WireAnswer } from '../wire.ts';
 import { AwsError, type Upstream } from '../upstream.ts';
 import { defaultRetry, Driver, type RetryPolicy, type RotationJob } from './driver.ts';
@@ -96,8 +97,8 @@ export class SecretsManager {
     }
     if (operation === 'PutSecretValue') {
       const answer = await values.putSecretValue(this.#vault, secret, input, forward);
-      const stages = input['VersionStages'] as readonly string[] | undefined;
-      if (answer.status === 200 && (stages?.includes('AWSCURRENT') ?? true))
+      const stages = input['VersionStages'];
+      if (answer.status === 200 && (stages === undefined || stringsOf(stages).includes('AWSCURRENT')))
         await this.#changedByHand(secret);
       return answer;
     }
@@ -144,9 +145,9 @@ export class SecretsManager {
   #listed(answer: WireAnswer): WireAnswer {
     if (answer.status !== 200) return answer;
     const page = values.parse(answer);
-    const secrets = (page['SecretList'] as readonly { ARN: string }[]).map((secret) => ({
+    const secrets = recordsOf(page['SecretList']).map((secret) => ({
       ...secret,
-      ...this.#rotation.shown(secret.ARN),
+      ...this.#rotation.shown(textOf(secret['ARN']) ?? ''),
     }));
     return jsonAnswer(200, { ...page, SecretList: secrets });
   }

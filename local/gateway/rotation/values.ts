@@ -1,3 +1,4 @@
+import { recordsOf, stringsOf, textOf } from '../../json.ts';
 import { errorAnswer, jsonAnswer, type WireAnswer } from '../wire.ts';
 import type { SecretState, StoredVersion, Vault } from './vault.ts';
 
@@ -13,13 +14,13 @@ export async function getSecretValue(input: Input, forward: Forward): Promise<Wi
   const stage = input['VersionStage'];
   const version = input['VersionId'];
   if (typeof version === 'string' && typeof stage === 'string') {
-    const stages = found['VersionStages'] as readonly string[];
+    const stages = stringsOf(found['VersionStages']);
     const message = 'You provided a VersionStage that is not associated to the provided VersionId.';
     if (!stages.includes(stage)) return errorAnswer('InvalidRequestException', message);
   }
   if (found['SecretString'] !== undefined || found['SecretBinary'] !== undefined) return answer;
   const what =
-    typeof version === 'string' ? `VersionId: ${version}` : `staging label: ${text(stage, 'AWSCURRENT')}`;
+    typeof version === 'string' ? `VersionId: ${version}` : `staging label: ${textOf(stage) ?? 'AWSCURRENT'}`;
   return errorAnswer(
     'ResourceNotFoundException',
     `Secrets Manager can't find the specified secret value for ${what}`,
@@ -44,7 +45,7 @@ export async function putSecretValue(
   const answer = await forward();
   if (answer.status !== 200) return answer;
   const { VersionId: version, VersionStages: stages } = parse(answer);
-  for (const stage of stages as readonly string[]) {
+  for (const stage of stringsOf(stages)) {
     if (stage !== 'AWSCURRENT' && stage !== 'AWSPREVIOUS')
       await vault.claimLabel(secret.arn, stage, String(version));
   }
@@ -67,21 +68,23 @@ function repeated(secret: SecretState, token: string, existing: StoredVersion, i
   });
 }
 
+interface Created {
+  readonly ARN: string;
+  readonly Name: string;
+  readonly VersionId: string;
+}
+
 /** CreateSecret: the version is named by the caller's token; a secret made without a value has no version. */
 export async function createSecret(vault: Vault, input: Input, forward: Forward): Promise<WireAnswer> {
   const answer = await forward();
-  const token = text(input['ClientRequestToken'], crypto.randomUUID());
+  const token = textOf(input['ClientRequestToken']) ?? crypto.randomUUID();
   const { SecretString: string, SecretBinary: binary } = input;
   if (answer.status !== 200) {
     return parse(answer)['__type'] === 'ResourceExistsException'
       ? ((await sameCreation(vault, input, token)) ?? answer)
       : answer;
   }
-  const {
-    ARN: arn,
-    Name: name,
-    VersionId: made,
-  } = parse(answer) as { ARN: string; Name: string; VersionId: string };
+  const { ARN: arn, Name: name, VersionId: made }: Created = JSON.parse(answer.body.toString('utf8'));
   if (string === undefined && binary === undefined) {
     await vault.dropLabel(arn, 'AWSCURRENT', made);
     return jsonAnswer(200, { ARN: arn, Name: name });
@@ -121,18 +124,16 @@ export async function listVersions(input: Input, forward: Forward): Promise<Wire
   const answer = await forward();
   if (answer.status !== 200 || input['IncludeDeprecated'] === true) return answer;
   const listed = parse(answer);
-  const versions = listed['Versions'] as readonly { VersionStages: readonly string[] }[];
+  const versions = recordsOf(listed['Versions']).filter(
+    (each) => stringsOf(each['VersionStages']).length > 0,
+  );
   return jsonAnswer(200, {
     ...listed,
-    Versions: versions.filter((version) => version.VersionStages.length > 0),
+    Versions: versions,
   });
 }
 
 /** The JSON of an answer of MiniStack. */
 export function parse(answer: WireAnswer): Record<string, unknown> {
-  return JSON.parse(answer.body.toString('utf8')) as Record<string, unknown>;
-}
-
-function text(value: unknown, otherwise: string): string {
-  return typeof value === 'string' ? value : otherwise;
+  return JSON.parse(answer.body.toString('utf8'));
 }

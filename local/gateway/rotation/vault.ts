@@ -1,3 +1,4 @@
+import { recordOf, recordsOf, stringsOf, textOf } from '../../json.ts';
 import { AwsError, type Upstream } from '../upstream.ts';
 
 /** What the gateway needs to know about a secret. */
@@ -36,18 +37,16 @@ export class Vault {
   async describe(secretId: string): Promise<SecretState> {
     const answer = await this.call('DescribeSecret', { SecretId: secretId });
     const labels = new Map<string, string>();
-    for (const [version, stages] of Object.entries(
-      answer['VersionIdsToStages'] as Record<string, string[]>,
-    )) {
-      for (const stage of stages) labels.set(stage, version);
+    for (const [version, stages] of Object.entries(recordOf(answer['VersionIdsToStages']))) {
+      for (const stage of stringsOf(stages)) labels.set(stage, version);
     }
-    const lambda = answer['RotationLambdaARN'];
+    const lambda = textOf(answer['RotationLambdaARN']);
     return {
       arn: String(answer['ARN']),
       name: String(answer['Name']),
       deleted: answer['DeletedDate'] !== undefined && answer['DeletedDate'] !== null,
       labels,
-      ...(typeof lambda === 'string' ? { lambdaArn: lambda } : {}),
+      ...(lambda === undefined ? {} : { lambdaArn: lambda }),
     };
   }
 
@@ -55,11 +54,9 @@ export class Vault {
   async version(secretId: string, versionId: string): Promise<StoredVersion | undefined> {
     try {
       const found = await this.call('GetSecretValue', { SecretId: secretId, VersionId: versionId });
-      const { SecretString: string, SecretBinary: binary } = found as {
-        SecretString?: string;
-        SecretBinary?: string;
-      };
-      const stages = found['VersionStages'] as string[];
+      const string = textOf(found['SecretString']);
+      const binary = textOf(found['SecretBinary']);
+      const stages = stringsOf(found['VersionStages']);
       if (string === undefined && binary === undefined) return { stages };
       const value = {
         ...(string === undefined ? {} : { string }),
@@ -85,11 +82,12 @@ export class Vault {
   /** Leaves `label` on this version only: MiniStack's PutSecretValue doesn't take it from the version that had it. */
   async claimLabel(secretId: string, label: string, versionId: string): Promise<void> {
     const listed = await this.call('ListSecretVersionIds', { SecretId: secretId });
-    const versions = listed['Versions'] as { VersionId: string; VersionStages: string[] }[];
-    const holders = versions.filter((version) => version.VersionStages.includes(label));
-    if (holders.length === 1 && holders[0]?.VersionId === versionId) return;
+    const holders = recordsOf(listed['Versions'])
+      .filter((version) => stringsOf(version['VersionStages']).includes(label))
+      .map((version) => textOf(version['VersionId']));
+    if (holders.length === 1 && holders[0] === versionId) return;
     const move = { SecretId: secretId, VersionStage: label, MoveToVersionId: versionId };
-    for (const from of [undefined, ...holders.map((holder) => holder.VersionId)]) {
+    for (const from of [undefined, ...holders]) {
       // MiniStack wants the holder that it finds first to be named, and doesn't say which one that is.
       const input = from === undefined ? move : { ...move, RemoveFromVersionId: from };
       if (await this.#accepted('UpdateSecretVersionStage', input)) return;
