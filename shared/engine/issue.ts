@@ -27,7 +27,7 @@ export async function createSecret(deps: EngineDeps, input: StepInput): Promise<
 }
 
 /** The rotation of this token; one that nobody planned is announced now and its lifecycle started. */
-async function adopt(deps: EngineDeps, { credentialId, token }: StepInput): Promise<Loaded> {
+async function adopt(deps: EngineDeps, { credentialId, token, secret }: StepInput): Promise<Loaded> {
   const credential = await loadCredential(deps, credentialId);
   const rotation = await deps.ledger.rotation(credentialId, token);
   if (rotation !== undefined) {
@@ -39,7 +39,13 @@ async function adopt(deps: EngineDeps, { credentialId, token }: StepInput): Prom
     credential.activeRotation === undefined
       ? undefined
       : await deps.ledger.rotation(credentialId, credential.activeRotation);
-  assertMayRotate(credential, active);
+  try {
+    assertMayRotate(credential, active);
+  } catch (error) {
+    // Nobody will fill this version: left as it is, it would block the next rotation (hard decision 11).
+    await deps.vault.stripPending(secret.arn, token);
+    throw error;
+  }
   const adopted = await announce(deps, credential, token, {
     kind: 'vault',
     actor: 'secretsmanager.amazonaws.com',

@@ -6,6 +6,7 @@ import { advance } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
 import { emergencyTrigger, enter, own, reached, type Emergency } from './incident.ts';
 import { store } from './issue.ts';
+import { clearPending } from './pending.ts';
 import { holderOfCurrent } from './promote.ts';
 import { describeHandle, load, loadCredential, untilCommitted, upstream, type Loaded } from './state.ts';
 
@@ -130,14 +131,6 @@ async function begin(deps: EngineDeps, emergency: Emergency): Promise<Loaded> {
     ],
   });
   return { credential: reserved, rotation };
-}
-
-/** Takes AWSPENDING off the version of the rotation that was preempted: it is tombstoned. */
-async function clearPending(deps: EngineDeps, secret: string, ours: string): Promise<void> {
-  const described = await deps.vault.describe(secret);
-  for (const [version, stages] of Object.entries(described?.versions ?? {})) {
-    if (version !== ours && stages.includes('AWSPENDING')) await deps.vault.stripPending(secret, version);
-  }
 }
 
 async function recordHandle(deps: EngineDeps, emergency: Emergency, handle: CredentialHandle): Promise<void> {

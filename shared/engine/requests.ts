@@ -1,6 +1,7 @@
 import { RekeyError, isRekeyError } from '../domain/errors.ts';
 import type { Rotation, Trigger } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
+import { clearPending } from './pending.ts';
 import { announce, assertMayRotate } from './start.ts';
 import { load, loadCredential, untilCommitted } from './state.ts';
 
@@ -99,6 +100,7 @@ export function startRotation(
     if (rotation.trigger.kind === 'vault' && rotation.phase !== 'announced') return;
     if (credential.secretArn === undefined)
       throw new RekeyError('ERR_CONFLICT', 'the secret does not exist yet');
+    await clearPending(deps, credential.secretArn, rotation.id);
     await deps.vault.rotate(credential.secretArn, rotation.id);
   });
 }
