@@ -108,9 +108,7 @@ interface Manifest {
 
 async function stackNameOf(templateFile: string): Promise<string> {
   const name = templateFile.slice(dirname(templateFile).length + 1);
-  const manifest = JSON.parse(await readFile(join(dirname(templateFile), 'manifest.json'), 'utf8')) as {
-    artifacts: Record<string, { properties?: { templateFile?: string; stackName?: string } }>;
-  };
+  const manifest: Manifest = JSON.parse(await readFile(join(dirname(templateFile), 'manifest.json'), 'utf8'));
   const found = Object.entries(manifest.artifacts).find(
     ([, artifact]) => artifact.properties?.templateFile === name,
   );

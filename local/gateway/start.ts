@@ -150,7 +150,7 @@ async function carryOut(
 function refusal(
   service: string,
   request: IncomingMessage,
-  action: { kind: string; status?: number },
+  action: { kind: string; status?: number | undefined },
 ): WireAnswer {
   const isQuery = request.headers['content-type']?.startsWith('application/x-www-form-urlencoded') === true;
   if (action.kind === 'error') {

@@ -51,10 +51,7 @@ export async function handler(event: Event): Promise<void> {
   } else if (step === 'testSecret') {
     await call('GetSecretValue', { SecretId, VersionId: token, VersionStage: 'AWSPENDING' });
   } else if (step === 'finishSecret') {
-    const stages = (await call('DescribeSecret', { SecretId }))['VersionIdsToStages'] as Record<
-      string,
-      string[]
-    >;
+    const stages = Object.entries((await call('DescribeSecret', { SecretId }))['VersionIdsToStages'] ?? {});
     const current = stages.find(([, labels]) => Array.isArray(labels) && labels.includes('AWSCURRENT'))?.[0];
     if (current === token) return;
     await call('UpdateSecretVersionStage', {
