@@ -17,6 +17,8 @@ export interface Gateway {
   readonly recorder: Recorder;
   readonly faults: Faults;
   readonly secrets: SecretsManager;
+  /** Rotation functions of this process by ARN; every other ARN is invoked as a Lambda. */
+  readonly functions: Upstream['functions'];
   /** Tells it where MiniStack is, and whether that enforces IAM; until then calls are answered with 503. */
   connect(url: string, iam: boolean): void;
   stop(): Promise<void>;
@@ -54,6 +56,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     recorder,
     faults,
     secrets,
+    functions: upstream.functions,
     connect: (url, iam) => {
       upstream.url = url;
       upstream.pretendTls = iam;

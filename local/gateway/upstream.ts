@@ -5,6 +5,9 @@ import { recordOf, textOf } from '../json.ts';
 import { localCredentials, localRegion } from '../settings.ts';
 import type { WireAnswer } from './wire.ts';
 
+/** A rotation function that lives in this process. */
+type InProcess = (event: { Step: string; SecretId: string; ClientRequestToken: string }) => Promise<void>;
+
 /** An error that AWS answered with. */
 export class AwsError extends Error {
   readonly code: string;
@@ -40,6 +43,9 @@ export class Upstream {
    * MiniStack holds to that; the local stack speaks plain HTTP on the loopback interface only.
    */
   pretendTls = false;
+
+  /** Rotation functions that live in this process, by ARN: tests of the engine kill them at any call. */
+  readonly functions = new Map<string, InProcess>();
 
   /** Set once MiniStack is up: it must know the gateway's address before it starts. */
   set url(url: string) {

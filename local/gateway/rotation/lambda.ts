@@ -11,6 +11,13 @@ export async function invokeStep(
   lambdaArn: string,
   event: { Step: Step; SecretId: string; ClientRequestToken: string },
 ): Promise<void> {
+  const inProcess = upstream.functions.get(lambdaArn);
+  if (inProcess !== undefined) {
+    await inProcess(event).catch((error: unknown) => {
+      throw new StepFailed(String(error));
+    });
+    return;
+  }
   const path = `/2015-03-31/functions/${encodeURIComponent(lambdaArn)}/invocations`;
   const answer = await upstream
     .fetch('lambda', path, {
@@ -30,6 +37,7 @@ export async function invokeStep(
 
 /** Whether the function's resource policy lets Secrets Manager invoke it; without that the service refuses to rotate. */
 export async function mayInvoke(upstream: Upstream, lambdaArn: string): Promise<boolean> {
+  if (upstream.functions.has(lambdaArn)) return true;
   // arn:aws:lambda:<region>:<account>:function:<name>[:<alias or version>]
   const [name, qualifier] = lambdaArn.split(':').slice(6);
   const query = qualifier === undefined ? '' : `?Qualifier=${encodeURIComponent(qualifier)}`;
