@@ -1,0 +1,247 @@
+import { createHash, createHmac } from 'node:crypto';
+import { inspect } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { RekeyError } from '../../../shared/domain/errors.ts';
+import { Redacted } from '../../../shared/domain/redacted.ts';
+import { assertFree, chooseSlot } from '../../../shared/providers/postgresql/activate.ts';
+import { quote, toRekeyError } from '../../../shared/providers/postgresql/failures.ts';
+import {
+  newMaterial,
+  newPassword,
+  parseAdmin,
+  parseMaterial,
+} from '../../../shared/providers/postgresql/material.ts';
+import { scramVerifier } from '../../../shared/providers/postgresql/scram.ts';
+import {
+  assertToken,
+  markText,
+  parseMark,
+  type Mark,
+  type Role,
+  type Roles,
+} from '../../../shared/providers/postgresql/slots.ts';
+import { parseTarget } from '../../../shared/providers/postgresql/target.ts';
+import { providerFor } from '../../../shared/providers/registry.ts';
+
+const input = { host: 'db.internal', database: 'app', ownerRole: 'agents' };
+const target = parseTarget(input);
+
+function failureOf(action: () => unknown): RekeyError {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof RekeyError) return error;
+  }
+  throw new Error('expected a RekeyError');
+}
+
+describe('a PostgreSQL target', () => {
+  it('is completed with port, users and full TLS verification', () => {
+    expect(target).toEqual({
+      ...input,
+      port: 5432,
+      users: ['agents_a', 'agents_b'],
+      tls: { mode: 'verify-full' },
+    });
+    expect(parseTarget(JSON.parse(JSON.stringify(target)))).toEqual(target);
+  });
+
+  it.each([
+    ['target.host', { host: '' }],
+    ['target.host', { host: 'user:secret@host/db' }],
+    ['target.host', { host: 'agents.proxy-abc123.eu-central-1.rds.amazonaws.com' }],
+    ['target.port', { port: 70_000 }],
+    ['target.database', { database: undefined }],
+    ['target.ownerRole', { ownerRole: 'pg_agents' }],
+    ['target.ownerRole', { ownerRole: 'ü'.repeat(32) }],
+    ['target.users', { ownerRole: 'x'.repeat(62) }],
+    ['target.users', { users: ['same', 'same'] }],
+    ['target.users', { users: ['agents', 'other'] }],
+    ['target.users.1', { users: ['one', 'two\n'] }],
+    ['target.tls.reason', { tls: { mode: 'disable', reason: ' ' } }],
+    ['target.tls.mode', { tls: { mode: 'prefer' } }],
+    ['target.tls.ca', { tls: { mode: 'verify-full', ca: '/etc/ca.pem' } }],
+    ['target', { sslmode: 'require' }],
+  ])('is refused with the field %s: %j', (field, change) => {
+    const error = failureOf(() => parseTarget({ ...input, ...change }));
+    expect({ code: error.code, field: error.field }).toEqual({ code: 'ERR_DECLARATION', field });
+    expect(error.remedy).not.toBe('');
+  });
+
+  it('may name its users, an authority of its own, or plaintext with a reason', () => {
+    const tls = { mode: 'disable', reason: 'inside one host' } as const;
+    expect(parseTarget({ ...input, users: ['one', 'two'], tls })).toMatchObject({
+      users: ['one', 'two'],
+      tls,
+    });
+  });
+});
+
+describe('PostgreSQL material', () => {
+  it('has a password of at least 190 bits that is safe in a connection string', () => {
+    const passwords = Array.from({ length: 200 }, newPassword);
+    expect(new Set(passwords).size).toBe(200);
+    for (const password of passwords) expect(password).toMatch(/^[A-Za-z0-9]{40}$/);
+    expect(40 * Math.log2(62)).toBeGreaterThan(190);
+    // Every character of the alphabet turns up: none is missing from the draw.
+    expect(new Set(passwords.join('')).size).toBe(62);
+  });
+
+  it('never quotes what it refuses', () => {
+    for (const text of ['{"password":"canary"', '{"password":"canary"}', '"canary"', 'canary']) {
+      for (const parse of [parseMaterial, parseAdmin]) {
+        const error = failureOf(() => parse(new Redacted(text)));
+        expect(error.code).toBe('ERR_MATERIAL_MISMATCH');
+        expect(inspect(error, { depth: 9 }) + JSON.stringify(error)).not.toContain('canary');
+      }
+    }
+  });
+});
+
+describe('the SCRAM verifier', () => {
+  it('proves the exchange of RFC 7677', async () => {
+    const salt = Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64');
+    const verifier = await scramVerifier('pencil', salt);
+    const [, stored, server] =
+      /^SCRAM-SHA-256\$4096:W22ZaJ0SNY7soEsUEjb6gQ==\$([^:]+):(.+)$/.exec(verifier) ?? [];
+    const nonce = 'rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0';
+    const message = `n=user,r=rOprNGfwEbeRWgbNEkqO,r=${nonce},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r=${nonce}`;
+    const sign = (key: Buffer): Buffer => createHmac('sha256', key).update(message).digest();
+    expect(sign(Buffer.from(server ?? '', 'base64')).toString('base64')).toBe(
+      '6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=',
+    );
+    const proof = Buffer.from('dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=', 'base64');
+    const signature = sign(Buffer.from(stored ?? '', 'base64'));
+    const clientKey = Buffer.from(proof.map((byte, at) => byte ^ (signature[at] ?? 0)));
+    expect(createHash('sha256').update(clientKey).digest('base64')).toBe(stored);
+  });
+});
+
+describe('the mark in a role’s comment', () => {
+  it('is read back as it was written', () => {
+    const mark: Mark = { generation: 12, state: 'suspended', token: 'abc-1', credential: 'odd "name" x=1' };
+    expect(parseMark(markText(mark))).toEqual(mark);
+  });
+
+  it.each([
+    null,
+    '',
+    'a role',
+    'rekey:1 gen=x state=live token=a credential=b',
+    'rekey:2 gen=1 state=live token=a credential=b',
+  ])('is not seen in %j', (comment) => {
+    expect(parseMark(comment)).toBeUndefined();
+  });
+
+  it('takes no token that could be read as something else', () => {
+    expect(failureOf(() => assertToken('a credential=b')).code).toBe('ERR_REQUEST');
+    expect(() => assertToken('4f6b6c1e-0000-4000-8000-000000000000')).not.toThrow();
+  });
+});
+
+describe('the choice of a slot', () => {
+  const role = (name: string, generation: number, state: Mark['state']): Role => ({
+    oid: 1,
+    name,
+    canLogin: state === 'live',
+    superuser: false,
+    createRole: false,
+    administered: true,
+    assumed: true,
+    mark: { generation, state, token: `t${generation}`, credential: 'agents' },
+  });
+  const roles = (a?: Role, b?: Role): Roles => ({
+    version: 180000,
+    admin: role('admin', 0, 'live'),
+    slots: [a, b],
+  });
+
+  it.each([
+    ['agents_a', roles(), undefined],
+    ['agents_b', roles(role('agents_a', 1, 'live')), 'agents_a'],
+    ['agents_a', roles(role('agents_a', 1, 'retired'), role('agents_b', 2, 'live')), 'agents_b'],
+    ['agents_b', roles(role('agents_a', 3, 'retired'), role('agents_b', 2, 'retired')), undefined],
+    ['agents_b', roles(role('agents_a', 3, 'live'), role('agents_b', 2, 'retired')), undefined],
+    ['agents_b', roles(role('agents_a', 3, 'retired')), undefined],
+  ])('takes %s', (slot, found, current) => {
+    expect(chooseSlot(target, found, 'new', current)).toBe(slot);
+  });
+
+  it('refuses a slot that is not retired, a generation that is over and one that is another’s', () => {
+    const attempt = (found: Role, generation: number, token: string): string =>
+      failureOf(() => assertFree(target, roles(found), 'agents_a', generation, token)).code;
+    expect(attempt(role('agents_a', 1, 'live'), 2, 'new')).toBe('ERR_CAPACITY');
+    expect(attempt(role('agents_a', 1, 'suspended'), 2, 'new')).toBe('ERR_CAPACITY');
+    expect(attempt(role('agents_a', 3, 'retired'), 2, 'new')).toBe('ERR_CONFLICT');
+    expect(attempt(role('agents_a', 2, 'retired'), 2, 't2')).toBe('ERR_TOMBSTONED');
+    expect(attempt(role('agents_a', 2, 'live'), 2, 'new')).toBe('ERR_CONFLICT');
+    expect(() => assertFree(target, roles(role('agents_a', 2, 'live')), 'agents_a', 2, 't2')).not.toThrow();
+    expect(() =>
+      assertFree(target, roles(role('agents_a', 1, 'retired')), 'agents_a', 2, 'new'),
+    ).not.toThrow();
+  });
+});
+
+describe('failures of the database', () => {
+  const failure = (code: string | undefined, message = ''): Error =>
+    Object.assign(new Error(message), code === undefined ? {} : { code });
+
+  it.each([
+    ['28P01', 'agent', 'ERR_REJECTED'],
+    ['28P01', 'admin', 'ERR_ADMIN_DENIED'],
+    ['28000', 'agent', 'ERR_REJECTED'],
+    ['42501', 'agent', 'ERR_REJECTED'],
+    ['42501', 'admin', 'ERR_ADMIN_DENIED'],
+    ['ECONNREFUSED', 'agent', 'ERR_UNAVAILABLE'],
+    ['ENOTFOUND', 'admin', 'ERR_UNAVAILABLE'],
+    ['57P03', 'admin', 'ERR_UNAVAILABLE'],
+    ['57P01', 'admin', 'ERR_UNAVAILABLE'],
+    ['53300', 'agent', 'ERR_UNAVAILABLE'],
+    ['55P03', 'admin', 'ERR_UNAVAILABLE'],
+    ['40P01', 'admin', 'ERR_CONFLICT'],
+    ['3D000', 'admin', 'ERR_DECLARATION'],
+    ['SELF_SIGNED_CERT_IN_CHAIN', 'agent', 'ERR_REJECTED'],
+    ['ERR_TLS_CERT_ALTNAME_INVALID', 'admin', 'ERR_REJECTED'],
+    ['42601', 'admin', 'ERR_REJECTED'],
+    [undefined, 'admin', 'ERR_UNAVAILABLE'],
+  ] as const)('%s of the %s is %s', (code, party, expected) => {
+    const error = toRekeyError(failure(code, 'canary'), party, target);
+    expect(error.code).toBe(expected);
+    expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('canary');
+  });
+
+  it('recognises what carries no code of its own', () => {
+    expect(toRekeyError(failure('XX000', 'tuple concurrently updated'), 'admin', target).code).toBe(
+      'ERR_CONFLICT',
+    );
+    const none = failure(undefined, 'The server does not support SSL connections');
+    expect(toRekeyError(none, 'agent', target)).toMatchObject({ code: 'ERR_REJECTED', field: 'target.tls' });
+    const both = new AggregateError([failure('ECONNREFUSED')], 'all failed');
+    expect(toRekeyError(both, 'agent', target).code).toBe('ERR_UNAVAILABLE');
+  });
+
+  it('quotes identifiers', () => {
+    expect(quote('a"b')).toBe('"a""b"');
+  });
+});
+
+describe('the registry', () => {
+  it('finds a provider by type and name, and lists what there is otherwise', () => {
+    expect(providerFor('database', 'postgresql')).toMatchObject({ overlap: { kind: 'dual', maxLive: 2 } });
+    expect(failureOf(() => providerFor('database', 'oracle'))).toMatchObject({
+      code: 'ERR_DECLARATION',
+      field: 'provider',
+      remedy: 'use one of: database/postgresql',
+    });
+    expect(failureOf(() => providerFor('fax', 'postgresql')).field).toBe('type');
+  });
+
+  it('gives material for a slot that belongs to it', () => {
+    const provider = providerFor('database', 'postgresql');
+    const handle = { id: 'agents_a', generation: 1 };
+    expect(() => provider.assertBelongs(target, handle, newMaterial(target, 'agents_a'))).not.toThrow();
+    expect(
+      failureOf(() => provider.assertBelongs(target, handle, newMaterial(target, 'agents_b'))).field,
+    ).toBe('username');
+  });
+});
