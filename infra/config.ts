@@ -29,8 +29,10 @@ const schema = z.strictObject({
   /** Network of the functions that log in to databases; without it they run outside any VPC. */
   network: z
     .strictObject({
-      subnetIds: z.array(z.string().regex(/^subnet-[0-9a-f]+$/, 'a subnet id')).min(1),
-      securityGroupIds: z.array(z.string().regex(/^sg-[0-9a-f]+$/, 'a security group id')).min(1),
+      subnetIds: z.array(z.string().regex(/^subnet-([0-9a-f]{8}|[0-9a-f]{17})$/, 'a subnet id')).min(1),
+      securityGroupIds: z
+        .array(z.string().regex(/^sg-([0-9a-f]{8}|[0-9a-f]{17})$/, 'a security group id'))
+        .min(1),
     })
     .optional(),
   /** Customer keys with which the administrative secrets are encrypted, where they are not the account's default. */

@@ -1,0 +1,126 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { App } from 'aws-cdk-lib';
+import { readSettings, type SettingsInput } from '../../infra/config.ts';
+import { addRekey } from '../../infra/deployment.ts';
+
+export const root = join(import.meta.dirname, '..', '..');
+
+export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
+export type JsonObject = { [name: string]: Json };
+
+/** A resource of a synthesised template. */
+export interface Resource {
+  readonly logicalId: string;
+  readonly Type: string;
+  readonly Properties: JsonObject;
+  readonly DeletionPolicy?: string;
+  readonly UpdateReplacePolicy?: string;
+}
+
+export interface Stack {
+  readonly resources: readonly Resource[];
+  readonly terminationProtection: boolean;
+}
+
+/** Every stack of the app, by its name without prefix and stage. */
+export type Stacks = Readonly<Record<string, Stack>>;
+
+/** Synthesises the app in this process, with the flags of cdk.json. */
+export function synthesise(input: SettingsInput = {}): Stacks {
+  const outdir = mkdtempSync(join(tmpdir(), 'rekey-synth-'));
+  try {
+    const cdkJson = readJson<{ context: Record<string, unknown> }>(join(root, 'cdk.json'));
+    const app = new App({ context: cdkJson.context, outdir, analyticsReporting: false });
+    const settings = readSettings(input);
+    addRekey(app, settings);
+    const assembly = app.synth();
+    return Object.fromEntries(
+      assembly.stacks.map((stack) => [
+        stack.stackName.slice(`rekey-${settings.stage}-`.length),
+        {
+          resources: resourcesOf(readJson(stack.templateFullPath)),
+          terminationProtection: stack.terminationProtection === true,
+        },
+      ]),
+    );
+  } finally {
+    rmSync(outdir, { recursive: true, force: true });
+  }
+}
+
+export function ofType(stacks: Stacks, type: string): Resource[] {
+  return Object.values(stacks).flatMap(({ resources }) => resources.filter((each) => each.Type === type));
+}
+
+/** The resource of a stack by its logical id. */
+export function resource(stacks: Stacks, stack: string, logicalId: string): Resource {
+  const found = stacks[stack]?.resources.find((each) => each.logicalId === logicalId);
+  if (found === undefined) throw new Error(`${stack} has no resource ${logicalId}`);
+  return found;
+}
+
+function resourcesOf(template: { Resources: Record<string, Omit<Resource, 'logicalId'>> }): Resource[] {
+  return Object.entries(template.Resources).map(([logicalId, each]) => ({ ...each, logicalId }));
+}
+
+export function readJson<T>(path: string): T {
+  return JSON.parse(readFileSync(path, 'utf8')) as T;
+}
+
+/** Whatever is given, as a list. */
+export function list(value: Json | undefined): Json[] {
+  if (value === undefined) return [];
+  return Array.isArray(value) ? value : [value];
+}
+
+/** A statement of a policy. */
+export interface Statement {
+  readonly Effect: 'Allow' | 'Deny';
+  readonly Action: string | string[];
+  readonly Resource: Json;
+  readonly Condition?: Record<string, Record<string, string | string[]>>;
+}
+
+/** Statements of the role of each function, by the function's name. */
+export function statementsByFunction(stacks: Stacks): Readonly<Record<string, readonly Statement[]>> {
+  const policies = ofType(stacks, 'AWS::IAM::Policy');
+  return Object.fromEntries(
+    ofType(stacks, 'AWS::Lambda::Function').map((each) => {
+      const name = at(each.Properties, 'Environment', 'Variables', 'REKEY_FUNCTION');
+      const role = JSON.stringify(at(each.Properties, 'Role', 'Fn::GetAtt', '0'));
+      const own = policies.filter(
+        (policy) => JSON.stringify(at(policy.Properties, 'Roles', '0', 'Ref')) === role,
+      );
+      return [
+        text(name),
+        own.flatMap(
+          (policy) => list(at(policy.Properties, 'PolicyDocument', 'Statement')) as unknown as Statement[],
+        ),
+      ];
+    }),
+  );
+}
+
+/** A value where it is text. */
+export function text(value: Json | undefined): string {
+  return typeof value === 'string' ? value : '';
+}
+
+/** Names of functions in a list of resources. */
+export function functionNames(functions: readonly Resource[]): string[] {
+  return functions
+    .map(({ Properties }) => text(at(Properties, 'Environment', 'Variables', 'REKEY_FUNCTION')))
+    .toSorted();
+}
+
+/** The value at a path; undefined where there is none. */
+export function at(value: Json | undefined, ...path: string[]): Json | undefined {
+  let found = value;
+  for (const name of path) {
+    if (typeof found !== 'object' || found === null) return undefined;
+    found = Array.isArray(found) ? found[Number(name)] : found[name];
+  }
+  return found;
+}

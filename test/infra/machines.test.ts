@@ -1,0 +1,143 @@
+import { describe, expect, it } from 'vitest';
+import { emergency } from '../../infra/machines/emergency.ts';
+import { lifecycle } from '../../infra/machines/lifecycle.ts';
+import type { State } from '../../infra/machines/states.ts';
+
+const callee = { timeout: { toSeconds: () => 30 } };
+const rotation = lifecycle(
+  {
+    'begin-rotation': callee,
+    'verify-window': callee,
+    'retire-database': callee,
+    'rollback-database': callee,
+    'reconcile-database': callee,
+  },
+  { rotateTimeoutSeconds: 3600 },
+);
+const incident = emergency({
+  'revoke-database': callee,
+  'record-emergency': callee,
+  'replace-database': callee,
+});
+
+interface Machine {
+  readonly StartAt: string;
+  readonly States: Readonly<Record<string, State>>;
+}
+
+/** The machine that runs for each credential of an emergency. */
+const item = incident.States['Credentials']?.['ItemProcessor'] as Machine;
+
+const machines: [string, Machine][] = [
+  ['lifecycle', rotation],
+  ['emergency', incident],
+  ['emergency, one credential', item],
+];
+
+function targets(state: State): string[] {
+  const branches = [...((state['Choices'] ?? []) as State[]), ...((state['Catch'] ?? []) as State[])];
+  return [state['Next'], state['Default'], ...branches.map(({ Next }) => Next)].filter(
+    (next) => typeof next === 'string',
+  );
+}
+
+function tasks(machine: Machine): [string, State][] {
+  return Object.entries(machine.States).filter(([, state]) => state['Type'] === 'Task');
+}
+
+function catches(machine: Machine, name: string): State[] {
+  return (machine.States[name]?.['Catch'] ?? []) as State[];
+}
+
+describe.each(machines)('%s', (_name, machine) => {
+  it('leads only to states that exist, and every state can be reached', () => {
+    const reached = new Set<string>();
+    const waiting = [machine.StartAt];
+    for (let name = waiting.pop(); name !== undefined; name = waiting.pop()) {
+      if (reached.has(name)) continue;
+      expect(Object.keys(machine.States)).toContain(name);
+      reached.add(name);
+      waiting.push(...targets(machine.States[name] ?? {}));
+    }
+    expect([...reached].toSorted()).toEqual(Object.keys(machine.States).toSorted());
+  });
+
+  it('every task has a timeout and retries, and every end is an end', () => {
+    for (const [, state] of tasks(machine)) {
+      expect(state['TimeoutSeconds']).toBeDefined();
+      expect(state['Retry']).not.toEqual([]);
+    }
+    for (const state of Object.values(machine.States)) {
+      const ends = state['End'] === true || ['Succeed', 'Fail'].includes(String(state['Type']));
+      expect(ends).toBe(targets(state).length === 0);
+    }
+  });
+});
+
+describe('lifecycle', () => {
+  it('leaves every error of a rotation to the reconciler, by name only', () => {
+    for (const [name, state] of tasks(rotation)) {
+      if (name === 'Reconcile') continue;
+      const last = (state['Catch'] as State[]).at(-1);
+      expect(last).toEqual({
+        ErrorEquals: ['States.ALL'],
+        Next: 'Reconcile',
+        Output: { cause: '{% $states.errorOutput.Error %}' },
+      });
+    }
+  });
+
+  it('hard decision 5: a window waits for a callback as long as the ledger says, then looks', () => {
+    expect(rotation.States['Window']).toMatchObject({
+      Resource: 'arn:${partition}:states:::lambda:invoke.waitForTaskToken',
+      TimeoutSeconds: '{% $max([1, $ceil($states.input.waitSeconds)]) %}',
+    });
+    expect(catches(rotation, 'Window')[0]).toMatchObject({
+      ErrorEquals: ['States.Timeout'],
+      Next: 'Verify',
+    });
+  });
+
+  it('the timeout of a call is longer than the function may run', () => {
+    expect(rotation.States['Retire']?.['TimeoutSeconds']).toBe(35);
+  });
+});
+
+describe('emergency', () => {
+  it('I2: starts with the revocation itself', () => {
+    expect(incident.StartAt).toBe('Credentials');
+    expect(item.StartAt).toBe('Revoke');
+    expect(JSON.stringify(item.States['Revoke'])).toContain('${revokeDatabase}');
+  });
+
+  it('I2: revoke, record, halt, generate, validate, vault, resume, notify', () => {
+    const order: string[] = [];
+    let name: string | undefined = item.StartAt;
+    while (name !== undefined && item.States[name]?.['Type'] !== 'Pass') {
+      const state: State = item.States[name] ?? {};
+      if (state['Type'] === 'Task') order.push(name);
+      name = targets(state)[0] ?? undefined;
+      if (state['Type'] === 'Choice') name = String((state['Choices'] as State[])[0]?.['Next']);
+    }
+    expect(order).toEqual(['Revoke', 'Record', 'Halt', 'Generate', 'Validate', 'Vault', 'Resume']);
+    expect(incident.States['Credentials']?.['Next']).toBe('Notify');
+  });
+
+  it('no error of one credential ends the revocation of the others', () => {
+    for (const [, state] of tasks(item)) {
+      expect((state['Catch'] as State[]).at(-1)?.['ErrorEquals']).toEqual(['States.ALL']);
+    }
+    expect(Object.values(item.States).filter(({ Type }) => Type === 'Fail')).toEqual([]);
+  });
+
+  it('tries a revocation again at once, whatever the error', () => {
+    expect(item.States['Revoke']?.['Retry']).toEqual([
+      expect.objectContaining({ ErrorEquals: ['States.ALL'], IntervalSeconds: 1, MaxAttempts: 5 }),
+    ]);
+  });
+
+  it('a failed validation leaves the agents halted', () => {
+    expect(catches(item, 'Validate')[0]?.['Next']).toBe('ReplacementFailed');
+    expect(item.States['ReplacementFailed']?.['Next']).toBe('Halted');
+  });
+});

@@ -1,0 +1,385 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { COLUMNS } from '../../infra/stacks/evidence.ts';
+import { GENESIS, seal } from '../../shared/domain/audit.ts';
+import { FUNCTIONS } from '../../shared/names.ts';
+import {
+  at,
+  list,
+  ofType,
+  resource,
+  root,
+  statementsByFunction,
+  functionNames,
+  synthesise,
+  text,
+  type Json,
+  type Statement,
+} from './app.ts';
+
+const stacks = synthesise();
+
+describe('state that must not be lost', () => {
+  it.each([
+    ['state', 'Ledger', 'AWS::DynamoDB::Table'],
+    ['state', 'DataKey', 'AWS::KMS::Key'],
+    ['state', 'SecretsKey', 'AWS::KMS::Key'],
+    ['state', 'Bus', 'AWS::Events::EventBus'],
+    ['state', 'Snapshots', 'AWS::S3::Bucket'],
+    ['state', 'AccessLogs', 'AWS::S3::Bucket'],
+    ['evidence', 'Archive', 'AWS::S3::Bucket'],
+  ])('%s/%s keeps its logical id and is retained', (stack, logicalId, type) => {
+    const found = resource(stacks, stack, logicalId);
+    expect(found).toMatchObject({ Type: type, DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
+  });
+
+  it('its stacks are protected against termination', () => {
+    expect(stacks['state']?.terminationProtection).toBe(true);
+    expect(stacks['evidence']?.terminationProtection).toBe(true);
+  });
+
+  it('the ledger has point-in-time recovery, deletion protection, a customer key and both images in its stream', () => {
+    expect(resource(stacks, 'state', 'Ledger').Properties).toMatchObject({
+      DeletionProtectionEnabled: true,
+      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+      SSESpecification: { SSEEnabled: true, SSEType: 'KMS' },
+      StreamSpecification: { StreamViewType: 'NEW_AND_OLD_IMAGES' },
+    });
+  });
+
+  it('hard decision 12: keys can take part in other regions, and rotate', () => {
+    for (const key of ofType(stacks, 'AWS::KMS::Key')) {
+      expect(key.Properties).toMatchObject({ MultiRegion: true, EnableKeyRotation: true });
+    }
+  });
+
+  it('nothing anywhere empties a bucket when a stack goes', () => {
+    expect(ofType(stacks, 'Custom::S3AutoDeleteObjects')).toEqual([]);
+  });
+});
+
+describe('the audit archive', () => {
+  const policy = list(
+    at(
+      stacks['evidence']?.resources.find(
+        ({ Type, Properties }) =>
+          Type === 'AWS::S3::BucketPolicy' && at(Properties, 'Bucket', 'Ref') === 'Archive',
+      )?.Properties,
+      'PolicyDocument',
+      'Statement',
+    ),
+  ) as unknown as (Statement & { Sid?: string; Principal: Json })[];
+
+  it('is locked, by default for a day in governance mode', () => {
+    expect(resource(stacks, 'evidence', 'Archive').Properties).toMatchObject({
+      ObjectLockEnabled: true,
+      ObjectLockConfiguration: { Rule: { DefaultRetention: { Mode: 'GOVERNANCE', Days: 1 } } },
+      VersioningConfiguration: { Status: 'Enabled' },
+      PublicAccessBlockConfiguration: { BlockPublicAcls: true, RestrictPublicBuckets: true },
+    });
+  });
+
+  it('takes the lock of the settings', () => {
+    const strict = synthesise({
+      settings: { archiveLock: { mode: 'compliance', days: 400 } },
+      allowComplianceLock: true,
+    });
+    expect(at(resource(strict, 'evidence', 'Archive').Properties, 'ObjectLockConfiguration')).toMatchObject({
+      Rule: { DefaultRetention: { Mode: 'COMPLIANCE', Days: 400 } },
+    });
+  });
+
+  it('denies everybody deletion, lifecycle rules, changed retention and plain HTTP', () => {
+    const keep = policy.find(({ Sid }) => Sid === 'KeepEvidence');
+    expect(keep).toMatchObject({ Effect: 'Deny', Principal: { AWS: '*' } });
+    expect(keep?.Action).toEqual(
+      expect.arrayContaining([
+        's3:DeleteObject*',
+        's3:PutLifecycleConfiguration',
+        's3:PutObjectRetention',
+        's3:BypassGovernanceRetention',
+      ]),
+    );
+    expect(policy).toContainEqual(
+      expect.objectContaining({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+    );
+  });
+
+  it('is described to Athena column by column as records are sealed', () => {
+    const record = seal(
+      { id: 'id', name: 'n', seq: 0, chain: GENESIS, tenant: 't', account: 'a', region: 'r' },
+      { action: 'retired', time: '2026-01-01T00:00:00.000Z', trigger: { kind: 'operator', actor: 'x' } },
+    );
+    expect(Object.keys(COLUMNS)).toEqual(Object.keys(record));
+    for (const [name, type] of Object.entries(COLUMNS)) {
+      expect([name, type.replaceAll('bigint', 'int')]).toEqual([
+        name,
+        hiveType(record[name as keyof typeof record]),
+      ]);
+    }
+  });
+
+  it('finds its partitions by projection where the archiver writes them', () => {
+    const [table] = ofType(stacks, 'AWS::Glue::Table');
+    const parameters = at(table?.Properties, 'TableInput', 'Parameters');
+    expect(JSON.stringify(at(parameters, 'storage.location.template'))).toContain(
+      '/records/tenant=${tenant}/account=${account}/region=${region}/dt=${dt}/',
+    );
+    expect(parameters).toMatchObject({ 'projection.enabled': 'true', 'projection.tenant.values': 'default' });
+  });
+});
+
+describe('functions', () => {
+  const functions = ofType(stacks, 'AWS::Lambda::Function');
+
+  it('are those of the contract, each with an alias', () => {
+    expect(functionNames(functions)).toEqual(FUNCTIONS.toSorted());
+    expect(ofType(stacks, 'AWS::Lambda::Alias').map(({ Properties }) => at(Properties, 'Name'))).toEqual(
+      FUNCTIONS.map(() => 'live'),
+    );
+  });
+
+  it('run on ARM64 and the current Node, with a log of their own', () => {
+    for (const { Properties } of functions) {
+      expect(Properties).toMatchObject({ Architectures: ['arm64'], Runtime: 'nodejs24.x' });
+      expect(at(Properties, 'LoggingConfig', 'LogGroup')).toBeDefined();
+    }
+  });
+
+  it('shorten nothing on an AWS stage', () => {
+    expect(JSON.stringify(functions)).not.toContain('REKEY_MIN_WINDOW_SECONDS');
+    const local = synthesise({ stage: 'local', settings: { timing: { minWindowSeconds: 5 } } });
+    expect(JSON.stringify(ofType(local, 'AWS::Lambda::Function'))).toContain('REKEY_MIN_WINDOW_SECONDS');
+  });
+
+  it('that log in to databases join the network of the settings, and no other does', () => {
+    const network = { subnetIds: ['subnet-0a1b2c3d'], securityGroupIds: ['sg-0a1b2c3d'] };
+    const joined = ofType(synthesise({ settings: { network } }), 'AWS::Lambda::Function').filter(
+      ({ Properties }) => at(Properties, 'VpcConfig') !== undefined,
+    );
+    expect(functionNames(joined)).toEqual([
+      'reconcile-database',
+      'register-database',
+      'replace-database',
+      'retire-database',
+      'revoke-database',
+      'rollback-database',
+      'rotate-database',
+      'verify-window',
+    ]);
+  });
+
+  it('Secrets Manager may only rotate for secrets of this account', () => {
+    const permissions = ofType(stacks, 'AWS::Lambda::Permission').filter(
+      ({ Properties }) => at(Properties, 'Principal') === 'secretsmanager.amazonaws.com',
+    );
+    expect(permissions).toHaveLength(1);
+    expect(permissions[0]?.Properties).toMatchObject({ SourceAccount: { Ref: 'AWS::AccountId' } });
+  });
+});
+
+describe('machines, API, streams and the schedule', () => {
+  const aliases = new Set(ofType(stacks, 'AWS::Lambda::Alias').map(({ logicalId }) => logicalId));
+  const isAlias = (value: Json | undefined): boolean => aliases.has(text(at(value, 'Ref')));
+  /** `function:alias`, taken from the alias's own ARN. */
+  const isQualified = (value: Json | undefined): boolean =>
+    at(value, 'Fn::Join', '1', '1') === ':live' &&
+    isAlias(at(value, 'Fn::Join', '1', '0', 'Fn::Select', '1', 'Fn::Split', '1'));
+
+  it('hard decision 6: invoke aliases, never a function itself', () => {
+    for (const machine of ofType(stacks, 'AWS::StepFunctions::StateMachine')) {
+      const { partition: _partition, ...called } = at(
+        machine.Properties,
+        'DefinitionSubstitutions',
+      ) as Record<string, Json>;
+      expect(Object.values(called).every(isAlias)).toBe(true);
+    }
+    for (const mapping of ofType(stacks, 'AWS::Lambda::EventSourceMapping')) {
+      expect(isQualified(mapping.Properties['FunctionName'])).toBe(true);
+    }
+    for (const permission of ofType(stacks, 'AWS::Lambda::Permission')) {
+      expect(isAlias(permission.Properties['FunctionName'])).toBe(true);
+    }
+    for (const integration of ofType(stacks, 'AWS::ApiGatewayV2::Integration')) {
+      expect(isAlias(integration.Properties['IntegrationUri'])).toBe(true);
+    }
+    const targets = ofType(stacks, 'AWS::Events::Rule').flatMap(({ Properties }) =>
+      list(Properties['Targets']),
+    );
+    expect(targets.map((target) => isAlias(at(target, 'Arn')))).toEqual([true]);
+  });
+
+  it('machines log errors without data', () => {
+    for (const machine of ofType(stacks, 'AWS::StepFunctions::StateMachine')) {
+      expect(machine.Properties).toMatchObject({
+        StateMachineType: 'STANDARD',
+        LoggingConfiguration: { Level: 'ERROR', IncludeExecutionData: false },
+      });
+    }
+  });
+
+  it('streams isolate a bad record and hand it to a dead-letter queue', () => {
+    const mappings = ofType(stacks, 'AWS::Lambda::EventSourceMapping');
+    expect(mappings).toHaveLength(2);
+    for (const { Properties } of mappings) {
+      expect(Properties).toMatchObject({
+        BisectBatchOnFunctionError: true,
+        FunctionResponseTypes: ['ReportBatchItemFailures'],
+        StartingPosition: 'TRIM_HORIZON',
+      });
+      expect(at(Properties, 'DestinationConfig', 'OnFailure', 'Destination')).toBeDefined();
+    }
+  });
+
+  it('every route of the API wants a caller that IAM knows', () => {
+    const routes = ofType(stacks, 'AWS::ApiGatewayV2::Route');
+    expect(routes.length).toBeGreaterThanOrEqual(9);
+    for (const { Properties } of routes) expect(Properties['AuthorizationType']).toBe('AWS_IAM');
+  });
+});
+
+describe('roles', () => {
+  const roles = statementsByFunction(stacks);
+  const allows = (name: string, action: string): Statement[] =>
+    (roles[name] ?? []).filter(({ Effect, Action }) => Effect === 'Allow' && list(Action).includes(action));
+  const tagged = ({ Condition }: Statement, tag: string): boolean =>
+    Condition?.['StringEquals']?.[`aws:ResourceTag/${tag}`] === 'database';
+  const who = (action: string, tag: string): string[] =>
+    FUNCTIONS.filter((name) => allows(name, action).some((each) => tagged(each, tag))).toSorted();
+
+  it('read values of agents only where a step needs them; retirement and revocation never do', () => {
+    expect(who('secretsmanager:GetSecretValue', 'rekey:type')).toEqual([
+      'reconcile-database',
+      'register-database',
+      'replace-database',
+      'rollback-database',
+      'rotate-database',
+    ]);
+  });
+
+  it('read administrative secrets only where the function logs in to the database', () => {
+    expect(who('secretsmanager:GetSecretValue', 'rekey:admin')).toEqual([
+      'reconcile-database',
+      'register-database',
+      'replace-database',
+      'retire-database',
+      'revoke-database',
+      'rollback-database',
+      'rotate-database',
+      'verify-window',
+    ]);
+  });
+
+  it('touch no secret that lacks the tag of Rekey', () => {
+    for (const name of FUNCTIONS) {
+      for (const statement of roles[name] ?? []) {
+        const actions = list(statement.Action)
+          .map(text)
+          .filter((each) => each.startsWith('secretsmanager:'));
+        if (actions.length === 0) continue;
+        const guarded = JSON.stringify(statement.Condition ?? {}).includes('/rekey:');
+        const describesAny =
+          name === 'register-database' && actions.join() === 'secretsmanager:DescribeSecret';
+        expect([name, actions, guarded || describesAny]).toEqual([name, actions, true]);
+      }
+    }
+  });
+
+  it('only registration creates and tags secrets, and must tag them as Rekey does', () => {
+    for (const action of ['secretsmanager:CreateSecret', 'secretsmanager:TagResource']) {
+      expect(FUNCTIONS.filter((name) => allows(name, action).length > 0)).toEqual(['register-database']);
+      expect(allows('register-database', action)[0]?.Condition).toMatchObject({
+        StringEquals: { 'aws:RequestTag/rekey:type': 'database' },
+      });
+    }
+  });
+
+  it('only registration deletes from the ledger, and nobody updates an item in place', () => {
+    expect(FUNCTIONS.filter((name) => allows(name, 'dynamodb:DeleteItem').length > 0)).toEqual([
+      'register-database',
+    ]);
+    expect(FUNCTIONS.filter((name) => allows(name, 'dynamodb:UpdateItem').length > 0)).toEqual([]);
+  });
+
+  it('the archiver adds to the archive and can neither read nor delete; nobody else writes there', () => {
+    expect(FUNCTIONS.filter((name) => allows(name, 's3:PutObject').length > 0)).toEqual(['archive-audit']);
+    expect(JSON.stringify(roles['archive-audit'])).not.toMatch(/s3:(Get|Delete)/);
+  });
+
+  it('the control API holds no right to any secret', () => {
+    expect(JSON.stringify(roles['control-api'])).not.toMatch(/secretsmanager|kms:GenerateDataKey/);
+  });
+
+  it('use keys only through a service', () => {
+    for (const statements of Object.values(roles)) {
+      for (const { Action, Condition } of statements) {
+        if (!list(Action).some((each) => text(each).startsWith('kms:'))) continue;
+        expect(Condition?.['StringEquals']).toHaveProperty('kms:ViaService');
+      }
+    }
+  });
+
+  it('grant no action by a pattern', () => {
+    for (const statements of Object.values(roles)) {
+      for (const { Action } of statements) expect(JSON.stringify(Action)).not.toContain('*');
+    }
+  });
+});
+
+describe('alarms', () => {
+  const alarms = ofType(stacks, 'AWS::CloudWatch::Alarm');
+  const headings = readFileSync(join(root, 'docs', 'runbook.md'), 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('## '))
+    .map((line) => line.slice(3).toLowerCase().replaceAll(' ', '-'));
+
+  it('watch machines, dead letters, lag and every function', () => {
+    const ids = alarms.map(({ logicalId }) => logicalId).join(' ');
+    for (const start of [
+      'RotationFailed',
+      'RotationTimedOut',
+      'EmergencyFailed',
+      'ArchiveLag',
+      'PublishLag',
+      'ApiErrors',
+    ]) {
+      expect(ids).toContain(start);
+    }
+    expect(alarms.filter(({ logicalId }) => logicalId.includes('DeadLetters'))).toHaveLength(3);
+    const errors = alarms.filter(
+      ({ Properties }) => Properties['MetricName'] === 'Errors' && Properties['Namespace'] === 'AWS/Lambda',
+    );
+    expect(errors).toHaveLength(FUNCTIONS.length);
+  });
+
+  it('each link to an entry of the runbook that exists, and page', () => {
+    for (const { Properties } of alarms) {
+      const anchor = /docs\/runbook\.md#([a-z-]+)$/.exec(text(Properties['AlarmDescription']))?.[1];
+      expect(headings).toContain(anchor);
+      expect(list(Properties['AlarmActions'])).toHaveLength(1);
+    }
+  });
+
+  it('each entry says what it means, how to look and what to do', () => {
+    const runbook = readFileSync(join(root, 'docs', 'runbook.md'), 'utf8');
+    for (const entry of runbook.split('\n## ').slice(1)) {
+      for (const part of ['**What it means**', '**Investigate**', '**Resolve**'])
+        expect(entry).toContain(part);
+    }
+  });
+
+  it('use no metric math', () => {
+    expect(alarms.filter(({ Properties }) => Properties['Metrics'] !== undefined)).toEqual([]);
+  });
+});
+
+/** The Hive type of a value. */
+function hiveType(value: unknown): string {
+  if (Array.isArray(value)) return 'array<string>';
+  if (typeof value === 'object' && value !== null) {
+    const fields = Object.entries(value).map(([name, each]) => `${name}:${hiveType(each)}`);
+    return `struct<${fields.join(',')}>`;
+  }
+  return typeof value === 'number' ? 'int' : 'string';
+}
