@@ -127,7 +127,7 @@ async function carryOut(
   if (verdict.delayMs > 0) await sleep(verdict.delayMs);
   const { action } = verdict;
   if (action?.kind === 'drop') {
-    request.destroy();
+    request.socket.destroy();
     return { status: 0 };
   }
   if (action?.kind === 'throttle' || action?.kind === 'error') {

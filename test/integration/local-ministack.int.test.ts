@@ -1,0 +1,132 @@
+// The corrections in local/ministack/patches.py, each seen as a machine or a function of Rekey would see it.
+import { CreateSecretCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import {
+  CreateStateMachineCommand,
+  DescribeExecutionCommand,
+  SFNClient,
+  StartExecutionCommand,
+  StopExecutionCommand,
+} from '@aws-sdk/client-sfn';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startLocalStack, type LocalStack } from '../../local/stack.ts';
+import { deployTestFunction } from './local-function.ts';
+
+let stack: LocalStack;
+let machines: SFNClient;
+let thrower: string;
+let machineCount = 0;
+
+beforeAll(async () => {
+  stack = await startLocalStack();
+  machines = new SFNClient(stack.clientConfig);
+  thrower = await deployTestFunction(stack, 'thrower', join(import.meta.dirname, 'local-thrower.ts'));
+}, 120_000);
+
+afterAll(async () => {
+  machines?.destroy();
+  await stack?.stop();
+});
+
+async function machineOf(task: object): Promise<string> {
+  const definition = {
+    QueryLanguage: 'JSONata',
+    StartAt: 'Task',
+    States: { Task: { Type: 'Task', End: true, ...task } },
+  };
+  const made = await machines.send(
+    new CreateStateMachineCommand({
+      name: `machine-${++machineCount}`,
+      roleArn: `arn:aws:iam::${stack.accountId}:role/test`,
+      definition: JSON.stringify(definition),
+    }),
+  );
+  return made.stateMachineArn ?? '';
+}
+
+async function outcome(
+  task: object,
+  input: object = {},
+): Promise<{ status?: string; error?: string; output: unknown }> {
+  const stateMachineArn = await machineOf(task);
+  const { executionArn } = await machines.send(
+    new StartExecutionCommand({ stateMachineArn, input: JSON.stringify(input) }),
+  );
+  const deadline = Date.now() + 20_000;
+  while (Date.now() < deadline) {
+    const { status, error, output } = await machines.send(new DescribeExecutionCommand({ executionArn }));
+    if (status !== 'RUNNING') {
+      const parsed: unknown = output === undefined ? undefined : JSON.parse(output);
+      return {
+        ...(status === undefined ? {} : { status }),
+        ...(error === undefined ? {} : { error }),
+        output: parsed,
+      };
+    }
+    await sleep(50);
+  }
+  throw new Error('The execution did not end');
+}
+
+const invoke = 'arn:aws:states:::lambda:invoke';
+
+test('The timeout of a callback may be a JSONata expression', async () => {
+  const Arguments = { FunctionName: thrower, Payload: { token: '{% $states.context.Task.Token %}' } };
+  const task = {
+    Resource: `${invoke}.waitForTaskToken`,
+    TimeoutSeconds: '{% $states.input.seconds %}',
+    Arguments,
+  };
+  expect(await outcome(task, { seconds: 1 })).toMatchObject({ status: 'FAILED', error: 'States.Timeout' });
+});
+
+test('A machine catches a function by the name of its error', async () => {
+  const task = {
+    Resource: invoke,
+    Arguments: { FunctionName: thrower, Payload: { throw: 'ERR_CAPACITY' } },
+    Retry: [{ ErrorEquals: ['ERR_CAPACITY'], MaxAttempts: 1, IntervalSeconds: 1 }],
+  };
+  expect(await outcome(task)).toMatchObject({ status: 'FAILED', error: 'ERR_CAPACITY' });
+});
+
+test('A callback task fails at once when the function that it calls fails', async () => {
+  const Arguments = { FunctionName: thrower, Payload: { throw: 'ERR_REJECTED' } };
+  const task = { Resource: `${invoke}.waitForTaskToken`, TimeoutSeconds: 60, Arguments };
+  expect(await outcome(task)).toMatchObject({ status: 'FAILED', error: 'ERR_REJECTED' });
+});
+
+test('A function that is invoked through an alias sees the alias', async () => {
+  const task = {
+    Resource: invoke,
+    Arguments: { FunctionName: thrower, Payload: {} },
+    Output: '{% $states.result.Payload %}',
+  };
+  expect(await outcome(task)).toMatchObject({ status: 'SUCCEEDED', output: { arn: thrower } });
+});
+
+test('Starting a running execution again with the same name and input is no error', async () => {
+  const stateMachineArn = await machineOf({ Type: 'Wait', Seconds: 30 });
+  const start = () =>
+    machines.send(new StartExecutionCommand({ stateMachineArn, name: 'once', input: '{"a":1}' }));
+  const first = await start();
+  expect((await start()).executionArn).toBe(first.executionArn);
+  const other = new StartExecutionCommand({ stateMachineArn, name: 'once', input: '{"a":2}' });
+  await expect(machines.send(other)).rejects.toMatchObject({ name: 'ExecutionAlreadyExists' });
+  await machines.send(new StopExecutionCommand({ executionArn: first.executionArn }));
+});
+
+test('A rotation that a machine starts by itself is driven, and its call is recorded', async () => {
+  const rotator = await deployTestFunction(stack, 'rotator', join(import.meta.dirname, 'local-rotator.ts'));
+  const secrets = new SecretsManagerClient(stack.clientConfig);
+  await secrets.send(new CreateSecretCommand({ Name: 'machine-made', SecretString: 'first' }));
+  secrets.destroy();
+  const task = {
+    Resource: 'arn:aws:states:::aws-sdk:secretsmanager:rotateSecret',
+    Arguments: { SecretId: 'machine-made', ClientRequestToken: 't'.repeat(32), RotationLambdaARN: rotator },
+  };
+  expect(await outcome(task)).toMatchObject({ status: 'SUCCEEDED', output: { VersionId: 't'.repeat(32) } });
+  await stack.gateway.secrets.idle();
+  expect(stack.gateway.secrets.jobs.at(-1)?.state).toBe('succeeded');
+  expect(stack.gateway.recorder.calls({ function: 'states', operation: 'RotateSecret' })).toHaveLength(1);
+});
