@@ -1,0 +1,115 @@
+import { registerAnswer, type Change, type RegisterAnswer } from '../../shared/api/messages.ts';
+import type { CredentialEntry } from '../../shared/domain/declaration.ts';
+import { LONG_TIMEOUT_MS } from '../client.ts';
+import type { Context } from '../context.ts';
+import { readDeclaration } from '../declaration-file.ts';
+import { EXIT, Failure, failureOf, Failures } from '../failure.ts';
+import type { Output } from '../io.ts';
+
+interface Applied {
+  readonly name: string;
+  readonly answer?: RegisterAnswer;
+  readonly failure?: Failure;
+}
+
+/** `rekey apply`: registers or updates what a declaration file says, entry by entry. */
+export async function apply(context: Context, options: { file: string; dryRun: boolean }): Promise<number> {
+  const { out } = context;
+  const file = await readDeclaration(options.file, out.io.cwd, out.io.now());
+  const client = await context.client();
+  const applied: Applied[] = [];
+  for (const [index, declaration] of file.credentials.entries()) {
+    const { name } = declaration;
+    try {
+      const work = client.post(registerAnswer, ['credentials'], {
+        body: { declaration, dryRun: options.dryRun },
+        timeoutMs: LONG_TIMEOUT_MS,
+      });
+      const answer = await out.waiting(options.dryRun ? `checking ${name}` : `applying ${name}`, work);
+      applied.push({ name, answer });
+      render(out, declaration, answer);
+    } catch (error) {
+      const failure = inFile(failureOf(error), index);
+      applied.push({ name, failure: file.located(failure) });
+      out.line(`${out.style('red', '!')} ${name}: refused, see below`);
+      // The next entry would only meet the same silence.
+      if (failure.exit === EXIT.unreachable || failure.code === 'ERR_FORBIDDEN') break;
+    }
+  }
+  return conclude(out, applied, file.credentials.length, options.dryRun);
+}
+
+function conclude(out: Output, applied: readonly Applied[], total: number, dryRun: boolean): number {
+  out.data({
+    dryRun,
+    credentials: applied.map(({ name, answer, failure }) =>
+      failure === undefined ? { name, ...answer } : { name, outcome: 'failed', error: failure.toJSON() },
+    ),
+  });
+  const count = (outcome: string): number =>
+    applied.filter(({ answer }) => answer?.outcome === outcome).length;
+  const failures = applied.flatMap(({ failure }) => failure ?? []);
+  const [made, changed, same] = dryRun
+    ? ['to register', 'to update', 'unchanged']
+    : ['registered', 'updated', 'unchanged'];
+  const summary = [
+    `${count('registered')} ${made}`,
+    `${count('updated')} ${changed}`,
+    `${count('unchanged')} ${same}`,
+    ...(failures.length === 0 ? [] : [`${failures.length} failed`]),
+    ...(applied.length === total ? [] : [`${total - applied.length} not tried`]),
+  ];
+  out.line(summary.join(', '));
+  if (dryRun && failures.length === 0) out.line('Nothing was changed. Run it without --dry-run to apply.');
+  if (failures.length > 0) {
+    const rest = 'what is listed as done is done; correct the rest and apply again';
+    throw new Failures(failures, dryRun ? 'nothing was changed' : rest);
+  }
+  return EXIT.ok;
+}
+
+/** The same failure with its field, which the API names relative to the entry, as a path of the file. */
+function inFile(failure: Failure, index: number): Failure {
+  const { code, message, field, remedy, exit } = failure;
+  const entry = `credentials[${index}]`;
+  return new Failure(code, message, {
+    field: field === undefined ? entry : `${entry}.${field}`,
+    remedy,
+    exit,
+    cause: failure,
+  });
+}
+
+function render(out: Output, { name, secret, mode }: CredentialEntry, answer: RegisterAnswer): void {
+  const { outcome, dryRun, changes } = answer;
+  if (outcome === 'registered') {
+    out.line(`${out.style('green', '+')} ${name}: ${dryRun ? 'would be registered' : 'registered'}`);
+    if (dryRun)
+      for (const change of changes) out.line(`    ${out.style('green', `+ ${changeText(change)}`)}`);
+    out.line(
+      `    ${dryRun ? 'This makes' : 'Made'} a first credential at the target and the secret "${secret}", which agents read from now on.`,
+    );
+    out.line(
+      `    ${mode === 'observe' ? 'Mode observe: it is not rotated.' : 'Rotation is scheduled; nothing rotates at once.'}`,
+    );
+    return;
+  }
+  if (outcome === 'unchanged') {
+    out.line(`${out.style('dim', '=')} ${name}: unchanged`);
+    return;
+  }
+  out.line(`${out.style('yellow', '~')} ${name}: ${dryRun ? 'would be updated' : outcome}`);
+  for (const change of changes) out.line(`    ${out.style('yellow', `~ ${changeText(change)}`)}`);
+  if (!dryRun) out.line('    Recorded in the audit trail; nothing rotates because of it.');
+}
+
+function changeText({ field, from, to }: Change): string {
+  if (from === null || from === undefined) return `${field}: ${valueText(to)}`;
+  return `${field}: ${valueText(from)} → ${to === null || to === undefined ? '(removed)' : valueText(to)}`;
+}
+
+function valueText(value: unknown): string {
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  const [first = ''] = text.split('\n');
+  return first === text && text.length <= 80 ? text : `${first.slice(0, 60)}…`;
+}

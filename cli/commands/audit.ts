@@ -1,0 +1,73 @@
+import { joinAudit } from '../../shared/api/audit-answer.ts';
+import { auditAnswer, type AuditAnswer } from '../../shared/api/messages.ts';
+import { LONG_TIMEOUT_MS } from '../client.ts';
+import type { Context } from '../context.ts';
+import { EXIT } from '../failure.ts';
+import type { Output } from '../io.ts';
+import { shortPrint, when } from '../render.ts';
+
+/** `rekey audit`: all rotations of a span, and whether the records of it are whole. */
+export async function audit(
+  context: Context,
+  options: { from?: string; to?: string; credential?: string },
+): Promise<number> {
+  const { out } = context;
+  const client = await context.client();
+  const pages: AuditAnswer[] = [];
+  let page: string | undefined;
+  do {
+    // The first answer says which span the default is: the others must be about the same one.
+    const span = { from: pages[0]?.from ?? options.from, to: pages[0]?.to ?? options.to };
+    const answer = await out.waiting(
+      pages.length === 0 ? 'reading the records' : `reading the records (from ${page})`,
+      client.get(auditAnswer, ['audit'], {
+        query: { ...span, credential: options.credential, page },
+        timeoutMs: LONG_TIMEOUT_MS,
+      }),
+    );
+    pages.push(answer);
+    page = answer.next;
+  } while (page !== undefined);
+  const [only] = pages;
+  const answer =
+    pages.length === 1 && only !== undefined && only.rest === undefined ? only : joinAudit(pages);
+  out.data(answer);
+  render(out, answer);
+  return answer.chain.faults.length === 0 ? EXIT.ok : EXIT.faults;
+}
+
+function render(out: Output, { from, to, records, rotations, chain }: AuditAnswer): void {
+  out.line(`Rotations from ${from} to ${to}`);
+  if (rotations.length > 0) {
+    out.table(
+      ['ROTATED', 'CREDENTIAL', 'TRIGGER', 'ACTOR', 'OLD', 'NEW', 'OUTCOME', 'DEACTIVATED'],
+      rotations.map((rotation) => [
+        when(rotation.rotatedAt),
+        rotation.credential,
+        rotation.trigger,
+        rotation.actor,
+        shortPrint(rotation.oldFingerprint),
+        shortPrint(rotation.newFingerprint),
+        rotation.outcome,
+        rotation.deactivation === 'CONFIRMED'
+          ? `${out.style('green', 'CONFIRMED')} ${when(rotation.deactivatedAt)}`
+          : out.style('yellow', rotation.deactivation),
+      ]),
+    );
+  }
+  const unconfirmed = rotations.filter(({ deactivation }) => deactivation !== 'CONFIRMED').length;
+  out.line(
+    `${rotations.length} rotations, ${rotations.length - unconfirmed} with the deactivation CONFIRMED, ${unconfirmed} NOT CONFIRMED.`,
+  );
+  if (chain.faults.length === 0) {
+    out.line(
+      `${out.style('green', 'The chain is whole')}: ${chain.checked} of ${records} records checked, ${chain.complete} chains up to their newest record.`,
+    );
+    return;
+  }
+  out.line(
+    out.style('red', `The chain has ${chain.faults.length} faults (${chain.checked} records checked):`),
+  );
+  for (const { credentialId, seq, fault } of chain.faults)
+    out.line(`  ${fault} at record ${seq} of ${credentialId}`);
+}

@@ -1,0 +1,162 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  emergencyAnswer,
+  emergencyStarted,
+  type CredentialView,
+  type EmergencyAnswer,
+} from '../../shared/api/messages.ts';
+import type { ApiClient } from '../client.ts';
+import type { Context } from '../context.ts';
+import { EXIT, Failure, failureOf, usage } from '../failure.ts';
+import type { Output } from '../io.ts';
+import { readCredential } from './show.ts';
+
+export interface RevokeOptions {
+  readonly incident: string;
+  readonly reason: string;
+  readonly yes: boolean;
+  readonly wait: boolean;
+  readonly dryRun: boolean;
+  readonly replace: boolean;
+}
+
+const PATIENCE_MS = 120_000;
+
+/** `rekey revoke NAME…`: the emergency. With --yes the first request is the revocation itself. */
+export async function revoke(
+  context: Context,
+  names: readonly string[],
+  options: RevokeOptions,
+): Promise<number> {
+  const { out } = context;
+  const client = await context.client();
+  if (options.dryRun) return preview(out, client, names, options);
+  if (!options.yes) await confirm(out, client, names, options);
+  const work = client.post(emergencyStarted, ['emergencies'], {
+    body: {
+      credentials: names,
+      incident: options.incident,
+      reason: options.reason,
+      replace: options.replace,
+    },
+    idempotencyKey: randomUUID(),
+  });
+  const started = await out.waiting('starting the emergency', work);
+  out.line(
+    `${out.style('red', 'revoking')} ${names.length === 1 ? names[0] : `${names.length} credentials`}: emergency ${started.id}`,
+  );
+  if (started.unresolved.length > 0) {
+    out.line(
+      out.style('red', `NOT revoked, because the ledger does not answer: ${started.unresolved.join(', ')}`),
+    );
+    out.line('Name these by their ids: ids work without the ledger.');
+  }
+  const incomplete = started.unresolved.length > 0 ? EXIT.failed : EXIT.ok;
+  if (options.wait) return Math.max(await follow(context, client, started.id), incomplete);
+  out.data(started);
+  return incomplete;
+}
+
+function consequences({ replace }: RevokeOptions): string[] {
+  return [
+    'every working credential of it is revoked at the target at once, and open sessions are ended',
+    'agents that hold it are told to halt; work in progress fails',
+    'a rotation under way is given up for good',
+    replace
+      ? 'a new credential is made, tested and stored; then agents may resume'
+      : 'nothing replaces it (--no-replace): agents stay halted',
+  ];
+}
+
+async function preview(
+  out: Output,
+  client: ApiClient,
+  names: readonly string[],
+  options: RevokeOptions,
+): Promise<number> {
+  const credentials = await out.waiting('reading', readAll(client, names));
+  const unknown = names.filter((_name, index) => credentials[index] instanceof Failure);
+  const steps = consequences(options);
+  const found = credentials.filter((one): one is CredentialView => !(one instanceof Failure));
+  out.data({ dryRun: true, incident: options.incident, credentials: found, unknown, steps });
+  describe(out, found, options);
+  const failure = credentials.find((one) => one instanceof Failure);
+  if (failure !== undefined) throw failure;
+  out.line('Nothing was changed.');
+  return EXIT.ok;
+}
+
+function describe(out: Output, credentials: readonly CredentialView[], options: RevokeOptions): void {
+  for (const { name, holders } of credentials) {
+    const agents = holders.map((holder) => holder.name).join(', ') || 'no holder is known';
+    out.line(`${out.style('bold', name)}  held by ${agents}`);
+  }
+  out.line('This is an emergency revocation. For each credential:');
+  for (const step of consequences(options)) out.line(`  - ${step}`);
+}
+
+async function confirm(
+  out: Output,
+  client: ApiClient,
+  names: readonly string[],
+  options: RevokeOptions,
+): Promise<void> {
+  if (!out.io.stdinIsTty || out.json) {
+    throw usage('an emergency revocation needs confirmation, and nobody can be asked here', 'add --yes');
+  }
+  const credentials = await out.waiting('reading', readAll(client, names));
+  const found = credentials.filter((one): one is CredentialView => !(one instanceof Failure));
+  describe(out, found, options);
+  for (const one of credentials) if (one instanceof Failure) out.line(out.style('yellow', one.message));
+  const answer = await out.io.ask(`Revoke ${names.join(', ')} now? Type yes: `);
+  if (answer.trim().toLowerCase() === 'yes') return;
+  throw new Failure('ERR_CANCELLED', 'cancelled; nothing was revoked');
+}
+
+/** Each credential, or why it can't be shown: what can't be read can be revoked all the same. */
+function readAll(client: ApiClient, names: readonly string[]): Promise<(CredentialView | Failure)[]> {
+  return Promise.all(
+    names.map((name) =>
+      readCredential(client, name).then(
+        ({ credential }) => credential,
+        (error: unknown) => failureOf(error),
+      ),
+    ),
+  );
+}
+
+async function follow(context: Context, client: ApiClient, id: string): Promise<number> {
+  const { out } = context;
+  out.note('waiting for its end; Ctrl-C ends the waiting, not the emergency');
+  let answeredAt = out.io.now();
+  for (;;) {
+    try {
+      const emergency = await client.get(emergencyAnswer, ['emergencies', id]);
+      answeredAt = out.io.now();
+      if (emergency.status !== 'RUNNING') return conclude(out, emergency);
+      out.status(`emergency ${id} is under way since ${emergency.startedAt}`);
+    } catch (error) {
+      const failure = failureOf(error);
+      // The machine is found a moment after its start.
+      const passing =
+        failure.exit === EXIT.unreachable || ['ERR_UNAVAILABLE', 'ERR_NOT_FOUND'].includes(failure.code);
+      if (!passing || out.io.now() - answeredAt > PATIENCE_MS) throw failure;
+    }
+    await sleep(Math.min(context.pollMs, 1000));
+  }
+}
+
+function conclude(out: Output, emergency: EmergencyAnswer): number {
+  out.data(emergency);
+  const ended = emergency.endedAt === undefined ? '' : ` at ${emergency.endedAt}`;
+  if (emergency.status === 'SUCCEEDED') {
+    out.line(`${out.style('green', 'done')}: emergency ${emergency.id} ended${ended}`);
+    return EXIT.ok;
+  }
+  out.line(
+    `${out.style('red', emergency.status.toLowerCase())}: emergency ${emergency.id} ended${ended}; agents may still be halted`,
+  );
+  out.line('`rekey show NAME` says of each credential how it stands, `rekey audit` what is confirmed.');
+  return EXIT.unhappy;
+}

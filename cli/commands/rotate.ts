@@ -1,0 +1,147 @@
+import { randomUUID } from 'node:crypto';
+import {
+  rotateAnswer,
+  rotationAnswer,
+  type CredentialView,
+  type RotationView,
+} from '../../shared/api/messages.ts';
+import type { Context } from '../context.ts';
+import { EXIT, Failure } from '../failure.ts';
+import type { Output } from '../io.ts';
+import { rotationLine, when } from '../render.ts';
+import { watchRotation } from '../watch.ts';
+import { latest, readCredential, readRotation } from './show.ts';
+
+/** `rekey rotate NAME` */
+export async function rotate(
+  context: Context,
+  name: string,
+  options: { reason?: string; wait: boolean; dryRun: boolean },
+): Promise<number> {
+  const { out } = context;
+  const client = await context.client();
+  if (options.dryRun) {
+    const { credential } = await out.waiting('reading', readCredential(client, name));
+    return preview(out, credential);
+  }
+  const work = client.post(rotateAnswer, ['credentials', name, 'rotations'], {
+    body: options.reason === undefined ? {} : { reason: options.reason },
+    idempotencyKey: randomUUID(),
+  });
+  const { rotation, joined } = await out.waiting(`asking for a rotation of ${name}`, work);
+  out.line(`${out.style('green', joined ? 'joined' : 'started')} rotation ${rotation.id} of ${name}`);
+  if (options.wait) return watchRotation(out, client, name, rotation, context.pollMs);
+  out.data({ rotation, joined });
+  out.line(
+    'A new credential is made, tested and stored; agents then move to it while the old one still works.',
+  );
+  out.line(
+    `Follow it: rekey show ${name} --watch    Undo it while its window is open: rekey rollback ${name}`,
+  );
+  return EXIT.ok;
+}
+
+/** What a rotation would do, from what is known of the credential. The API decides when it is asked. */
+function preview(out: Output, credential: CredentialView): number {
+  const { name, mode, policy, holders, rotation, status } = credential;
+  const refusal =
+    mode === 'observe'
+      ? new Failure('ERR_MODE', `${name} is in mode observe: Rekey only looks at it`, {
+          field: 'mode',
+          remedy: 'set mode overlap or enforce in the declaration and apply it',
+        })
+      : status !== 'active'
+        ? new Failure('ERR_MODE', `${name} is ${status}`, {
+            field: 'status',
+            remedy: `\`rekey show ${name}\` has more`,
+          })
+        : rotation === undefined
+          ? undefined
+          : new Failure('ERR_ROTATION_UNDER_WAY', `rotation ${rotation.id} is under way: ${rotation.phase}`, {
+              remedy: `watch it with \`rekey show ${name} --watch\``,
+            });
+  const retires = mode === 'enforce' && holders.length > 0;
+  const steps = [
+    ...(policy.announce === '0s' ? [] : [`announce it to the holders and wait ${policy.announce}`]),
+    'make a second credential at the target with the permissions of the first, and test it',
+    `make it current in the secret "${credential.secret.name}"; old and new both work for at least ${policy.window}`,
+    `look whether everybody has moved: ${holders.map((holder) => holder.name).join(', ') || 'no holder is known'}`,
+    retires
+      ? `suspend the old one, wait ${policy.soak}, then revoke it (deadline ${policy.deadline}; then ${policy.atDeadline}, at most ${policy.cap})`
+      : `keep the old one: ${mode === 'enforce' ? 'without a known holder nothing is retired' : `mode ${mode}`}`,
+  ];
+  out.data({
+    dryRun: true,
+    credential: name,
+    allowed: refusal === undefined,
+    steps,
+    ...(refusal && { error: refusal }),
+  });
+  if (refusal !== undefined) throw refusal;
+  out.line(`A rotation of ${out.style('bold', name)} would`);
+  for (const [index, step] of steps.entries()) out.line(`  ${index + 1}. ${step}`);
+  out.line('Nothing was changed.');
+  return EXIT.ok;
+}
+
+/** `rekey rollback NAME [ROTATION]` */
+export async function rollback(
+  context: Context,
+  name: string,
+  rotationId: string | undefined,
+  options: { reason?: string; dryRun: boolean; wait: boolean },
+): Promise<number> {
+  const { out } = context;
+  const client = await context.client();
+  const found = await out.waiting('reading', find(context, name, rotationId));
+  if (options.dryRun) return previewRollback(out, name, found);
+  const { rotation } = await out.waiting(
+    `asking for the rollback of ${name}`,
+    client.post(rotationAnswer, ['credentials', name, 'rotations', found.id, 'rollback'], {
+      body: options.reason === undefined ? {} : { reason: options.reason },
+    }),
+  );
+  out.line(`${out.style('green', 'rolling back')} rotation ${rotation.id} of ${name}`);
+  if (options.wait) {
+    await watchRotation(out, client, name, rotation, context.pollMs);
+    return (await readRotation(client, name, rotation.id)).rotation.phase === 'rolled-back'
+      ? EXIT.ok
+      : EXIT.unhappy;
+  }
+  out.data({ rotation });
+  out.line('The old credential becomes current again; the new one is revoked once everybody has moved back.');
+  out.line(`Follow it: rekey show ${name} ${rotation.id} --watch`);
+  return EXIT.ok;
+}
+
+async function find(context: Context, name: string, id: string | undefined): Promise<RotationView> {
+  const client = await context.client();
+  if (id !== undefined) return (await readRotation(client, name, id)).rotation;
+  const rotation = latest(await readCredential(client, name));
+  if (rotation !== undefined && !rotation.over) return rotation;
+  throw new Failure(
+    'ERR_NOT_FOUND',
+    rotation === undefined
+      ? `"${name}" has never been rotated: there is nothing to roll back`
+      : `no rotation of "${name}" is under way; the last one (${rotation.phase}) ended ${when(rotation.updatedAt)}`,
+    { remedy: `what is over can't be undone; \`rekey rotate ${name}\` replaces the credential` },
+  );
+}
+
+function previewRollback(out: Output, name: string, rotation: RotationView): number {
+  const refusal = rotation.canRollBack
+    ? undefined
+    : new Failure(
+        'ERR_POINT_OF_NO_RETURN',
+        `rotation ${rotation.id} can't be rolled back in phase ${rotation.phase}`,
+        {
+          remedy: `\`rekey rotate ${name}\` replaces the credential once this one is over`,
+        },
+      );
+  out.data({ dryRun: true, rotation, allowed: refusal === undefined, ...(refusal && { error: refusal }) });
+  if (refusal !== undefined) throw refusal;
+  out.line(`Rotation ${rotation.id} of ${name} is ${rotationLine(out, rotation, out.io.now())}`);
+  out.line('A rollback would make the old credential current again, give holders time to move back,');
+  out.line('and then revoke the new one. Nothing was changed.');
+  return EXIT.ok;
+}

@@ -1,0 +1,141 @@
+import {
+  listAnswer,
+  rotationAnswer,
+  showAnswer,
+  type CredentialView,
+  type RotationView,
+  type ShowAnswer,
+} from '../../shared/api/messages.ts';
+import type { ApiClient } from '../client.ts';
+import type { Context } from '../context.ts';
+import { EXIT, Failure } from '../failure.ts';
+import {
+  day,
+  distance,
+  endedWell,
+  renderCredential,
+  renderRotation,
+  rotationState,
+  statusText,
+  when,
+} from '../render.ts';
+import { watchRotation } from '../watch.ts';
+
+/** `rekey list` */
+export async function list(context: Context): Promise<number> {
+  const { out } = context;
+  const client = await context.client();
+  const credentials: CredentialView[] = [];
+  let page: string | undefined;
+  do {
+    const answer = await out.waiting('reading', client.get(listAnswer, ['credentials'], { query: { page } }));
+    credentials.push(...answer.credentials);
+    page = answer.next;
+  } while (page !== undefined);
+  credentials.sort((a, b) => (a.name < b.name ? -1 : 1));
+  out.data({ credentials });
+  if (credentials.length === 0) {
+    out.line('No credential is registered yet: `rekey apply -f rekey.yaml` registers them.');
+    return EXIT.ok;
+  }
+  const now = out.io.now();
+  out.table(
+    ['NAME', 'TYPE', 'MODE', 'STATUS', 'ISSUED', 'NEXT DUE', 'HOLDERS', 'ROTATION'],
+    credentials.map((credential) => [
+      credential.name,
+      credential.type,
+      credential.mode,
+      statusText(out, credential),
+      day(credential.current?.issuedAt),
+      due(credential.dueAt, now, (text) => out.style('red', text)),
+      String(credential.holders.length),
+      credential.rotation === undefined ? '–' : rotationState(out, credential.rotation),
+    ]),
+  );
+  return EXIT.ok;
+}
+
+function due(dueAt: string | undefined, now: number, overdue: (text: string) => string): string {
+  if (dueAt === undefined) return '–';
+  const text = `${day(dueAt)} (${distance(dueAt, now)})`;
+  return Date.parse(dueAt) < now ? overdue(text) : text;
+}
+
+/** `rekey show NAME [ROTATION] [--watch]` */
+export async function show(
+  context: Context,
+  name: string,
+  rotationId: string | undefined,
+  options: { watch: boolean },
+): Promise<number> {
+  const { out } = context;
+  const client = await context.client();
+  if (options.watch) return watch(context, client, name, rotationId);
+  if (rotationId !== undefined) {
+    const answer = await out.waiting('reading', readRotation(client, name, rotationId));
+    out.data(answer);
+    renderRotation(out, answer.rotation, out.io.now());
+    return EXIT.ok;
+  }
+  const answer = await out.waiting('reading', readCredential(client, name));
+  out.data(answer);
+  renderCredential(out, answer.credential, out.io.now());
+  if (answer.credential.rotation !== undefined) {
+    out.line(`\n${out.style('bold', 'under way')}`);
+    renderRotation(out, answer.credential.rotation, out.io.now());
+  }
+  const past = answer.rotations.filter(({ over }) => over);
+  if (past.length > 0) {
+    out.line(`\n${out.style('bold', 'earlier rotations')}`);
+    out.table(
+      ['ROTATION', 'STARTED', 'STATE', 'TRIGGER', 'ACTOR'],
+      past.map((rotation) => [
+        rotation.id,
+        when(rotation.startedAt),
+        rotationState(out, rotation),
+        rotation.trigger.kind,
+        rotation.trigger.actor,
+      ]),
+    );
+  }
+  return EXIT.ok;
+}
+
+async function watch(
+  context: Context,
+  client: ApiClient,
+  name: string,
+  id: string | undefined,
+): Promise<number> {
+  const rotation =
+    id === undefined
+      ? latest(await readCredential(client, name))
+      : (await readRotation(client, name, id)).rotation;
+  if (rotation === undefined) {
+    throw new Failure('ERR_NOT_FOUND', `"${name}" has never been rotated`, {
+      remedy: `\`rekey rotate ${name} --wait\` starts a rotation and watches it`,
+    });
+  }
+  if (!rotation.over) return watchRotation(context.out, client, name, rotation, context.pollMs);
+  context.out.note(`no rotation of "${name}" is under way; this one is over`);
+  context.out.event({ credential: name, rotation });
+  renderRotation(context.out, rotation, context.out.io.now());
+  return endedWell(rotation) ? EXIT.ok : EXIT.unhappy;
+}
+
+export function readCredential(client: ApiClient, name: string): Promise<ShowAnswer> {
+  return client.get(showAnswer, ['credentials', name]);
+}
+
+export function readRotation(
+  client: ApiClient,
+  name: string,
+  id: string,
+): Promise<{ rotation: RotationView }> {
+  return client.get(rotationAnswer, ['credentials', name, 'rotations', id]);
+}
+
+/** The rotation under way, else the newest. */
+export function latest({ credential, rotations }: ShowAnswer): RotationView | undefined {
+  return credential.rotation ?? rotations.find(({ over }) => !over) ?? rotations[0];
+}

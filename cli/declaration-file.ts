@@ -1,0 +1,138 @@
+import { readFile } from 'node:fs/promises';
+import { relative, resolve } from 'node:path';
+import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
+import {
+  holdersOf,
+  parseDeclaration,
+  parseEntry,
+  policyInput,
+  prefixField,
+  type CredentialEntry,
+} from '../shared/domain/declaration.ts';
+import { RekeyError } from '../shared/domain/errors.ts';
+import { resolvePolicy } from '../shared/domain/policy.ts';
+import { Failure, failureOf, Failures, usage } from './failure.ts';
+
+const MAX_BYTES = 10 * 1024 * 1024;
+
+/** A declaration file that has been checked, and where each of its fields stands. */
+export interface DeclarationFile {
+  readonly path: string;
+  readonly credentials: readonly CredentialEntry[];
+  /** The failure with file, line and column of its field in front. */
+  located(failure: Failure): Failure;
+}
+
+/**
+ * Reads and checks a declaration file: YAML first, then every entry, then the whole. All that is wrong is reported at
+ * once, each with its line. How small a window may be is the deployment's own setting, which only the API knows.
+ * @throws Failures
+ */
+export async function readDeclaration(path: string, cwd: string, now: number): Promise<DeclarationFile> {
+  const shown = relative(cwd, resolve(cwd, path)) || path;
+  const text = await readText(resolve(cwd, path), shown);
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const syntax = [...document.errors, ...document.warnings].map(({ message, pos }) => {
+    const { line, col } = lines.linePos(pos[0]);
+    return new Failure('ERR_DECLARATION', `${shown}:${line}:${col}: ${message}`, {
+      remedy: 'correct the YAML; examples/rekey.yaml shows the form',
+    });
+  });
+  if (syntax.length > 0) throw refused(syntax);
+  const located = (failure: Failure): Failure => {
+    const { line, col } = lines.linePos(offsetOf(document, failure.field ?? ''));
+    const { code, message, field, remedy, exit } = failure;
+    return new Failure(code, `${shown}:${line}:${col}: ${message}`, { field, remedy, exit, cause: failure });
+  };
+  let content: unknown;
+  try {
+    content = document.toJS();
+  } catch (error) {
+    // More aliases than a declaration has use for.
+    throw usage(`${shown}: ${error instanceof Error ? error.message : 'not readable as YAML'}`);
+  }
+  const { credentials, errors } = check(content, now);
+  if (errors.length > 0) throw refused(errors.map((error) => located(failureOf(error))));
+  return { path: shown, credentials, located };
+}
+
+function refused(failures: readonly Failure[]): Failures {
+  const count = failures.length === 1 ? '1 error' : `${failures.length} errors`;
+  return new Failures(failures, `${count} in the file; nothing was sent`);
+}
+
+async function readText(path: string, shown: string): Promise<string> {
+  try {
+    const text = await readFile(path, 'utf8');
+    if (text.length <= MAX_BYTES) return text;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
+    throw usage(
+      code === 'ENOENT' ? `there is no file ${shown}` : `${shown} can't be read (${code})`,
+      'pass the declaration file with -f; examples/rekey.yaml is one to start from',
+    );
+  }
+  throw usage(`${shown} is larger than ${MAX_BYTES / 1024 / 1024} MB`);
+}
+
+function check(content: unknown, now: number): { credentials: CredentialEntry[]; errors: RekeyError[] } {
+  const errors: RekeyError[] = [];
+  const collect = <T>(prefix: string, work: () => T): T | undefined => {
+    try {
+      return work();
+    } catch (error) {
+      const named = prefix === '' ? error : prefixField(error, prefix);
+      if (!(named instanceof RekeyError)) throw named;
+      errors.push(named);
+      return undefined;
+    }
+  };
+  for (const [index, entry] of entriesOf(content).entries()) {
+    const prefix = `credentials[${index}]`;
+    const parsed = collect(prefix, () => parseEntry(entry));
+    if (parsed === undefined) continue;
+    collect(prefix, () =>
+      resolvePolicy(parsed.type, policyInput(parsed), holdersOf(parsed), now, { minWindowSeconds: 1 }),
+    );
+  }
+  const known = new Set(errors.map(({ field }) => field));
+  let credentials: CredentialEntry[] = [];
+  try {
+    ({ credentials } = parseDeclaration(content));
+  } catch (error) {
+    if (!(error instanceof RekeyError)) throw error;
+    if (!known.has(error.field)) errors.unshift(error);
+  }
+  return { credentials, errors };
+}
+
+function entriesOf(content: unknown): unknown[] {
+  if (typeof content !== 'object' || content === null || !('credentials' in content)) return [];
+  return Array.isArray(content.credentials) ? content.credentials : [];
+}
+
+/** Where the field stands, or as much of its path as the file has. */
+function offsetOf(document: Document.Parsed, field: string): number {
+  const path = [...field.matchAll(/[^.[\]]+/g)].map(([part]) => part);
+  let node: unknown = document.contents;
+  let offset = document.contents?.range?.[0] ?? 0;
+  for (const part of path) {
+    if (isAlias(node)) node = node.resolve(document);
+    if (isMap(node)) {
+      const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === part);
+      if (!isPair(pair)) break;
+      offset = (isScalar(pair.key) ? pair.key.range?.[0] : undefined) ?? offset;
+      node = pair.value;
+    } else if (isSeq(node)) {
+      node = node.items[Number(part)];
+      offset = startOf(node) ?? offset;
+    } else break;
+  }
+  return offset;
+}
+
+function startOf(node: unknown): number | undefined {
+  if (isMap(node) || isSeq(node) || isScalar(node) || isAlias(node)) return node.range?.[0];
+  return undefined;
+}

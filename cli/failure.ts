@@ -1,0 +1,73 @@
+import { RekeyError } from '../shared/domain/errors.ts';
+
+/** Exit codes, as `rekey --help` lists them. */
+export const EXIT = {
+  ok: 0,
+  /** Refused by Rekey or failed. */
+  failed: 1,
+  usage: 2,
+  /** `audit`: the chain of records has faults. */
+  faults: 3,
+  /** Watched or waited for, and it did not end well: aborted, rolled back, preempted, or it needs a person. */
+  unhappy: 4,
+  /** The API or AWS did not answer. What was asked for may have begun. */
+  unreachable: 5,
+} as const;
+
+/** Whatever ends a command before its purpose, with what the user can do about it. */
+export class Failure extends Error {
+  readonly code: string;
+  readonly exit: number;
+  readonly field: string | undefined;
+  readonly remedy: string | undefined;
+
+  constructor(
+    code: string,
+    message: string,
+    details: { exit?: number; field?: string | undefined; remedy?: string | undefined; cause?: unknown } = {},
+  ) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = 'Failure';
+    this.code = code;
+    this.exit = details.exit ?? EXIT.failed;
+    this.field = details.field;
+    this.remedy = details.remedy;
+  }
+
+  toJSON(): { code: string; message: string; field?: string; remedy?: string } {
+    return {
+      code: this.code,
+      message: this.message,
+      ...(this.field === undefined ? {} : { field: this.field }),
+      ...(this.remedy === undefined ? {} : { remedy: this.remedy }),
+    };
+  }
+}
+
+/** Several failures of one command, each of which was reported or is to be. */
+export class Failures extends Failure {
+  readonly all: readonly Failure[];
+
+  constructor(all: readonly Failure[], summary: string) {
+    super(all[0]?.code ?? 'ERR_REQUEST', summary, { exit: all[0]?.exit ?? EXIT.failed });
+    this.all = all;
+  }
+}
+
+/** Wrong usage of a command. */
+export function usage(message: string, remedy?: string): Failure {
+  return new Failure('ERR_USAGE', message, { exit: EXIT.usage, remedy });
+}
+
+/** Any error as a failure; one of the domain keeps code, field and remedy. */
+export function failureOf(error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  if (error instanceof RekeyError) {
+    return new Failure(error.code, error.message, { field: error.field, remedy: error.remedy, cause: error });
+  }
+  const message = error instanceof Error ? error.message : 'something unknown went wrong';
+  return new Failure('ERR_INTERNAL', message, {
+    remedy: 'this is a defect of rekey; REKEY_DEBUG=1 shows where it happened',
+    cause: error,
+  });
+}

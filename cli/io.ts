@@ -1,0 +1,178 @@
+import { createInterface } from 'node:readline/promises';
+import { styleText } from 'node:util';
+import type { Failure } from './failure.ts';
+import { Failures } from './failure.ts';
+
+/** The world as a command sees it; tests put their own in. */
+export interface Io {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly stdoutIsTty: boolean;
+  readonly stderrIsTty: boolean;
+  readonly stdinIsTty: boolean;
+  stdout(text: string): void;
+  stderr(text: string): void;
+  /** Asks on the terminal; the question goes to stderr. */
+  ask(question: string): Promise<string>;
+  now(): number;
+}
+
+/** The process's own terminal. */
+export function processIo(): Io {
+  return {
+    env: process.env,
+    cwd: process.cwd(),
+    stdoutIsTty: process.stdout.isTTY,
+    stderrIsTty: process.stderr.isTTY,
+    stdinIsTty: process.stdin.isTTY,
+    stdout: (text) => process.stdout.write(text),
+    stderr: (text) => process.stderr.write(text),
+    now: Date.now,
+    ask: async (question) => {
+      const prompt = createInterface({ input: process.stdin, output: process.stderr });
+      // Ctrl-C and a closed input are a no.
+      const closed = new Promise<string>((resolve) => prompt.once('close', () => resolve('')));
+      try {
+        return await Promise.race([prompt.question(question), closed]);
+      } finally {
+        prompt.close();
+      }
+    },
+  };
+}
+
+type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
+
+const SHOW_AFTER_MS = 2000;
+const PLAIN_EVERY_MS = 10_000;
+
+/** Everything a command says goes through here: results to stdout, everything else to stderr. */
+export class Output {
+  readonly io: Io;
+  readonly json: boolean;
+  readonly #colourOut: boolean;
+  readonly #colourErr: boolean;
+  #status = '';
+
+  constructor(io: Io, json: boolean) {
+    this.io = io;
+    this.json = json;
+    const wanted = io.env['NO_COLOR'] === undefined || io.env['NO_COLOR'] === '';
+    this.#colourOut = wanted && !json && io.stdoutIsTty && io.env['TERM'] !== 'dumb';
+    this.#colourErr = wanted && !json && io.stderrIsTty && io.env['TERM'] !== 'dumb';
+  }
+
+  /** A line of the result for people; nothing with --json. */
+  line(text = ''): void {
+    if (this.json) return;
+    this.clearStatus();
+    this.io.stdout(`${printable(text)}\n`);
+  }
+
+  /** The result for machines; nothing without --json. */
+  data(value: unknown): void {
+    if (this.json) this.io.stdout(`${JSON.stringify(value, null, 2)}\n`);
+  }
+
+  /** One of many results for machines, on a line of its own. */
+  event(value: unknown): void {
+    if (this.json) this.io.stdout(`${JSON.stringify(value)}\n`);
+  }
+
+  /** A remark beside the result; nothing with --json, where stderr carries errors only. */
+  note(text: string): void {
+    if (this.json) return;
+    this.clearStatus();
+    this.io.stderr(`${printable(text)}\n`);
+  }
+
+  error(failure: Failure): void {
+    this.clearStatus();
+    const all = failure instanceof Failures ? failure.all : [failure];
+    if (this.json) {
+      const errors = all.map((one) => one.toJSON());
+      const [first] = errors;
+      this.io.stderr(`${JSON.stringify({ error: first, ...(errors.length > 1 ? { errors } : {}) })}\n`);
+      return;
+    }
+    for (const { message, field, remedy, code } of all) {
+      const lines = [
+        `${this.#paint('red', 'error', this.#colourErr)} ${message}`,
+        ...(field === undefined || message.includes(field) ? [] : [`  field: ${field}`]),
+        ...(remedy === undefined ? [] : [`  remedy: ${remedy}`]),
+        `  ${this.#paint('dim', code, this.#colourErr)}`,
+      ];
+      this.io.stderr(`${printable(lines.join('\n'))}\n`);
+    }
+    if (failure instanceof Failures) this.io.stderr(`${failure.message}\n`);
+  }
+
+  style(style: Style, text: string): string {
+    return this.#paint(style, text, this.#colourOut);
+  }
+
+  #paint(style: Style, text: string, colour: boolean): string {
+    return colour ? styleText(style, text, { validateStream: false }) : text;
+  }
+
+  /** Shows a line on a terminal's stderr that the next output replaces. */
+  status(text: string): void {
+    if (this.json || !this.io.stderrIsTty) return;
+    this.io.stderr(`\r\u001B[2K${text}`);
+    this.#status = text;
+  }
+
+  clearStatus(): void {
+    if (this.#status === '') return;
+    this.#status = '';
+    this.io.stderr('\r\u001B[2K');
+  }
+
+  /** Waits for `work` and says so on stderr once it takes longer than two seconds. */
+  async waiting<T>(what: string, work: Promise<T>): Promise<T> {
+    if (this.json) return work;
+    const began = this.io.now();
+    const seconds = (): string => `${Math.round((this.io.now() - began) / 1000)} s`;
+    let timer: NodeJS.Timeout | undefined;
+    const tick = (): void => {
+      if (this.io.stderrIsTty) this.status(`${what} … ${seconds()}`);
+      else this.io.stderr(`${what} … ${seconds()}\n`);
+      timer = setTimeout(tick, this.io.stderrIsTty ? 1000 : PLAIN_EVERY_MS);
+    };
+    timer = setTimeout(tick, SHOW_AFTER_MS);
+    try {
+      return await work;
+    } finally {
+      clearTimeout(timer);
+      this.clearStatus();
+    }
+  }
+
+  /** Aligned columns; the heading is dimmed. Cells may be styled. */
+  table(heading: readonly string[], rows: readonly (readonly string[])[]): void {
+    const widths = heading.map((title, column) =>
+      Math.max(title.length, ...rows.map((row) => plain(row[column] ?? '').length)),
+    );
+    const format = (cells: readonly string[]): string =>
+      cells
+        .map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - plain(cell).length))
+        .join('  ')
+        .trimEnd();
+    this.line(this.style('dim', format(heading)));
+    for (const row of rows) this.line(format(row));
+  }
+}
+
+/* oxlint-disable no-control-regex -- exactly these are meant */
+const COLOUR = /\u001B\[[\d;]*m/g;
+const CONTROL = /(?!\u001B\[[\d;]*m)[\u0000-\u0009\u000B-\u001F\u007F-\u009F]/g;
+/* oxlint-enable no-control-regex */
+
+function plain(text: string): string {
+  return text.replace(COLOUR, '');
+}
+
+/** Reasons and messages come from elsewhere: whatever could steer a terminal, other than colour, is taken out. */
+function printable(text: string): string {
+  return text.replace(CONTROL, '');
+}

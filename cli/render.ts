@@ -1,0 +1,148 @@
+import type { CredentialView, KeyView, RotationView } from '../shared/api/messages.ts';
+import type { Output } from './io.ts';
+
+/** What each phase means to somebody who looks on. */
+const PHASES: Readonly<Record<string, string>> = {
+  announced: 'announced; holders have notice',
+  issuing: 'making the new credential',
+  activating: 'giving the new credential its permissions',
+  promoting: 'tested; becoming current',
+  window: 'old and new both work; holders are moving',
+  suspending: 'the losing credential is suspended and soaks (can still be undone)',
+  revoking: 'the losing credential is being revoked (no way back)',
+  completed: 'completed',
+  aborting: 'giving up; the new credential is being removed',
+  aborted: 'aborted; the old credential never stopped working',
+  'rolling-back': 'holders are moving back to the old credential',
+  'rolled-back': 'rolled back; the old credential is current',
+  preempted: 'an emergency has taken over',
+};
+
+export function phaseText(phase: string): string {
+  return PHASES[phase] ?? phase;
+}
+
+/** A rotation that ended as it was asked for. */
+export function endedWell({ phase }: RotationView): boolean {
+  return phase === 'completed';
+}
+
+/** An instant for people: UTC, to the second. */
+export function when(instant: string | undefined): string {
+  return instant === undefined ? '–' : instant.replace('T', ' ').replace(/(\.\d+)?Z$/, ' UTC');
+}
+
+export function day(instant: string | undefined): string {
+  return instant?.slice(0, 10) ?? '–';
+}
+
+/** The distance to an instant, e.g. `in 12 min` or `3 d ago`. */
+export function distance(instant: string, now: number): string {
+  const seconds = Math.round((Date.parse(instant) - now) / 1000);
+  const size = Math.abs(seconds);
+  const text =
+    size < 120
+      ? `${size} s`
+      : size < 7200
+        ? `${Math.round(size / 60)} min`
+        : size < 172_800
+          ? `${Math.round(size / 3600)} h`
+          : `${Math.round(size / 86_400)} d`;
+  return seconds < 0 ? `${text} ago` : `in ${text}`;
+}
+
+function key({ fingerprint, handle, version, issuedAt }: KeyView): string {
+  return `${handle.id} (generation ${handle.generation}), ${shortPrint(fingerprint)}, version ${version}, issued ${when(issuedAt)}`;
+}
+
+/** Enough of a fingerprint to compare by eye; --json has the whole. */
+export function shortPrint(fingerprint: string): string {
+  const [algorithm, value = ''] = fingerprint.split(':');
+  return value.length > 16 ? `${algorithm}:${value.slice(0, 16)}…` : fingerprint;
+}
+
+export function statusText(out: Output, { status }: CredentialView): string {
+  if (status === 'halted') return out.style('red', status);
+  return status === 'active' ? out.style('green', status) : out.style('yellow', status);
+}
+
+export function rotationState(out: Output, { phase, stuck }: RotationView): string {
+  if (stuck) return out.style('red', `${phase} (needs a person)`);
+  if (phase === 'completed') return out.style('green', phase);
+  return ['aborted', 'rolled-back', 'preempted'].includes(phase)
+    ? out.style('yellow', phase)
+    : out.style('cyan', phase);
+}
+
+function fields(out: Output, rows: readonly (readonly [string, string | undefined])[]): void {
+  const shown = rows.filter((row): row is readonly [string, string] => row[1] !== undefined);
+  const width = Math.max(...shown.map(([name]) => name.length));
+  for (const [name, value] of shown) out.line(`${out.style('dim', name.padEnd(width))}  ${value}`);
+}
+
+export function renderCredential(out: Output, credential: CredentialView, now: number): void {
+  const { policy, current, dueAt } = credential;
+  out.line(out.style('bold', credential.name));
+  fields(out, [
+    ['id', credential.id],
+    ['type', `${credential.type}, ${credential.provider}`],
+    ['status', statusText(out, credential)],
+    ['mode', credential.mode],
+    ['secret', credential.secret.arn ?? credential.secret.name],
+    ['admin', credential.admin],
+    ['target', JSON.stringify(credential.target)],
+    ['home', `${credential.tenant}, account ${credential.account}, ${credential.region}`],
+    ['current', current === undefined ? 'none' : key(current)],
+    ['next due', dueAt === undefined ? undefined : `${when(dueAt)} (${distance(dueAt, now)})`],
+    [
+      'policy',
+      `every ${policy.interval}; window ${policy.window}, deadline ${policy.deadline}, cap ${policy.cap}; soak ${policy.soak}; announced ${policy.announce} before`,
+    ],
+    ['at deadline', policy.atDeadline === 'extend' ? 'extend and page' : policy.atDeadline],
+    ['sensitivity', `${policy.access}, ${policy.sensitivity}`],
+    ['exception', policy.exception && `until ${policy.exception.expires}: ${policy.exception.reason}`],
+    [
+      'holders',
+      credential.holders.length === 0
+        ? out.style('yellow', 'none known: an old credential is never retired')
+        : credential.holders.map(({ name, kind, ttl }) => `${name} (${kind}, ttl ${ttl})`).join(', '),
+    ],
+    ['registered', when(credential.registeredAt)],
+  ]);
+}
+
+export function renderRotation(out: Output, rotation: RotationView, now: number): void {
+  const { window, failure, trigger } = rotation;
+  fields(out, [
+    ['rotation', rotation.id],
+    ['state', `${rotationState(out, rotation)} – ${phaseText(rotation.phase)}`],
+    [
+      'asked for by',
+      `${trigger.actor} (${trigger.kind})${trigger.reason === undefined ? '' : `: ${trigger.reason}`}`,
+    ],
+    ['incident', rotation.incidentId],
+    ['old', rotation.old && key(rotation.old)],
+    ['new', rotation.next && key(rotation.next)],
+    ['ends', rotation.loser === 'old' ? 'the old one' : 'the new one'],
+    ['window opened', window && `${when(window.opensAt)} (${distance(window.opensAt, now)})`],
+    ['earliest end', window && `${when(window.earliestClose)} (${distance(window.earliestClose, now)})`],
+    ['deadline', window && `${when(window.deadline)}${window.overdue === true ? ' – passed, extended' : ''}`],
+    ['cap', window && when(window.cap)],
+    ['suspended', rotation.suspendedAt && when(rotation.suspendedAt)],
+    ['failure', failure && out.style('red', `${failure.code}: ${failure.message}`)],
+    ['rollback', rotation.over ? undefined : rotation.canRollBack ? 'possible' : 'no longer possible'],
+    ['started', when(rotation.startedAt)],
+    ['last change', when(rotation.updatedAt)],
+  ]);
+}
+
+/** One line about where a rotation stands. */
+export function rotationLine(out: Output, rotation: RotationView, now: number): string {
+  const { window, failure } = rotation;
+  const until =
+    window === undefined || rotation.over
+      ? ''
+      : `, ends ${distance(window.earliestClose, now)} at the earliest, deadline ${distance(window.deadline, now)}`;
+  const why = failure === undefined ? '' : ` – ${failure.code}: ${failure.message}`;
+  return `${rotationState(out, rotation)}: ${phaseText(rotation.phase)}${rotation.phase === 'window' ? until : ''}${why}`;
+}

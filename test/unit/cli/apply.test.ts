@@ -1,0 +1,217 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { problemOf } from '../../../shared/api/problems.ts';
+import {
+  declarationJsonSchema,
+  parseDeclaration,
+  holdersOf,
+  policyInput,
+} from '../../../shared/domain/declaration.ts';
+import { RekeyError } from '../../../shared/domain/errors.ts';
+import { resolvePolicy } from '../../../shared/domain/policy.ts';
+import { parseTarget } from '../../../shared/providers/postgresql/target.ts';
+import { rekey, startStandIn, type Ran, type Reply, type StandIn } from './stand-in.ts';
+
+const repository = new URL('../../../', import.meta.url);
+
+const ENTRY = `
+  - name: orders-db
+    type: database
+    provider: postgresql
+    secret: agents/orders-db
+    admin: admin/orders-db
+    target: { host: db.internal }
+`;
+const SECOND = ENTRY.replaceAll('orders', 'billing');
+
+let api: StandIn;
+let folder: string;
+beforeEach(async () => {
+  api = await startStandIn();
+  folder = await mkdtemp(join(tmpdir(), 'rekey-'));
+});
+afterEach(async () => {
+  await api.close();
+  await rm(folder, { recursive: true });
+});
+
+async function applied(text: string, ...args: string[]): Promise<Ran> {
+  await writeFile(join(folder, 'rekey.yaml'), text);
+  return rekey(api, ['apply', ...args], { cwd: folder });
+}
+
+function answer(outcome: string, changes: unknown[] = [], dryRun = false): Reply {
+  return { status: outcome === 'registered' ? 201 : 200, body: { outcome, dryRun, changes } };
+}
+
+describe('rekey apply', () => {
+  it('sends every entry and says what each outcome means', async () => {
+    api.routes['POST /v1/credentials'] = [answer('registered'), answer('unchanged')];
+    const { exit, stdout } = await applied(`version: 1\ncredentials:${ENTRY}${SECOND}`);
+    expect(exit).toBe(0);
+    expect(api.seen.map(({ body }) => body)).toMatchObject([
+      { declaration: { name: 'orders-db', target: { host: 'db.internal' } }, dryRun: false },
+      { declaration: { name: 'billing-db' } },
+    ]);
+    expect(stdout).toMatch(
+      /\+ orders-db: registered[\s\S]*secret "agents\/orders-db"[\s\S]*nothing rotates at once/,
+    );
+    expect(stdout).toContain('= billing-db: unchanged');
+    expect(stdout).toContain('1 registered, 0 updated, 1 unchanged');
+  });
+
+  it('shows a dry run as a diff', async () => {
+    api.routes['POST /v1/credentials'] = [
+      answer('registered', [{ field: 'mode', from: null, to: 'enforce' }], true),
+      answer(
+        'updated',
+        [
+          { field: 'policy.windowSeconds', from: '1800', to: '3600' },
+          { field: 'holders.old.kind', from: 'polling', to: null },
+        ],
+        true,
+      ),
+    ];
+    const { exit, stdout } = await applied(`version: 1\ncredentials:${ENTRY}${SECOND}`, '--dry-run');
+    expect(exit).toBe(0);
+    expect(api.seen.every(({ body }) => JSON.stringify(body).includes('"dryRun":true'))).toBe(true);
+    expect(stdout).toContain('+ mode: enforce');
+    expect(stdout).toContain('~ policy.windowSeconds: 1800 → 3600');
+    expect(stdout).toContain('~ holders.old.kind: polling → (removed)');
+    expect(stdout).toContain('Nothing was changed');
+  });
+
+  it('lists all that the API refused at the end with file and line, and applies the rest', async () => {
+    const refused = problemOf(
+      new RekeyError('ERR_UNAVAILABLE', 'the target does not answer', {
+        field: 'target.host',
+        remedy: 'check it',
+      }),
+    );
+    const document = { ...refused, status: 422 };
+    api.routes['POST /v1/credentials'] = [
+      { status: 422, body: document, type: 'application/problem+json' },
+      answer('registered'),
+    ];
+    const { exit, stdout, stderr } = await applied(`version: 1\ncredentials:${ENTRY}${SECOND}`);
+    expect(exit).toBe(1);
+    expect(stdout).toContain('1 registered, 0 updated, 0 unchanged, 1 failed');
+    expect(stderr).toMatch(
+      /rekey\.yaml:8:15: the target does not answer[\s\S]*credentials\[0\]\.target\.host[\s\S]*check it/,
+    );
+  });
+
+  it('stops where the API is gone', async () => {
+    api.routes['POST /v1/credentials'] = 'cut';
+    const { exit, stdout } = await applied(`version: 1\ncredentials:${ENTRY}${SECOND}`);
+    expect(exit).toBe(5);
+    expect(stdout).toContain('1 failed, 1 not tried');
+    expect(api.seen).toHaveLength(1);
+  });
+
+  it('prints machine-readable outcomes with --json', async () => {
+    api.routes['POST /v1/credentials'] = answer('registered');
+    const { stdout, stderr } = await applied(`version: 1\ncredentials:${ENTRY}`, '--json');
+    expect(JSON.parse(stdout)).toEqual({
+      dryRun: false,
+      credentials: [{ name: 'orders-db', outcome: 'registered', dryRun: false, changes: [] }],
+    });
+    expect(stderr).toBe('');
+  });
+});
+
+describe('a bad declaration file is refused before anything is sent', () => {
+  it.each([
+    ['bad YAML', 'version: 1\ncredentials:\n  - name: [', /rekey\.yaml:\d+:\d+: /],
+    ['a duplicate key', `version: 1\nversion: 1\ncredentials:${ENTRY}`, /rekey\.yaml:2:1: .*unique/],
+    ['an unknown version', `version: 2\ncredentials:${ENTRY}`, /rekey\.yaml:1:1: version/],
+    [
+      'an unknown type',
+      `version: 1\ncredentials:${ENTRY.replace('database', 'mainframe')}`,
+      /rekey\.yaml:4:5: unknown credential type "mainframe"[\s\S]*credentials\[0\]\.type[\s\S]*use one of/,
+    ],
+    ['a misspelt key', `version: 1\ncredentials:${ENTRY}    polcy: {}\n`, /rekey\.yaml:9:5: /],
+    [
+      'a window shorter than a ttl asks for',
+      `version: 1\ncredentials:${ENTRY}    policy:\n      window: 15m\n    holders:\n      - { kind: polling, name: a, ttl: 15m }\n`,
+      /rekey\.yaml:10:7: a window of 900 s[\s\S]*credentials\[0\]\.policy\.window[\s\S]*at least 1800 s/,
+    ],
+    [
+      'an interval above the maximum',
+      `version: 1\ncredentials:${ENTRY}    policy: { interval: 90d }\n`,
+      /rekey\.yaml:9:15: an interval of 90 days[\s\S]*at most 30 days/,
+    ],
+    [
+      'two entries of one name',
+      `version: 1\ncredentials:${ENTRY}${ENTRY.replace('agents/orders', 'agents/other')}`,
+      /rekey\.yaml:10:5: two entries have the name "orders-db"/,
+    ],
+    [
+      'two entries of one secret',
+      `version: 1\ncredentials:${ENTRY}${SECOND.replace('agents/billing', 'agents/orders')}`,
+      /two entries have the secret/,
+    ],
+    ['nothing at all', '', /rekey\.yaml:1:1: /],
+    ['a list', '- a\n', /rekey\.yaml:1:1: /],
+    ['an unknown tag', `version: !boom 1\ncredentials:${ENTRY}`, /rekey\.yaml:1:10: /],
+  ])('%s', async (_what, text, expected) => {
+    const ran = await applied(text);
+    expect(ran.stderr).toMatch(expected);
+    expect(ran).toMatchObject({ exit: 1, stdout: '' });
+    expect(api.seen).toEqual([]);
+  });
+
+  it('with every error at once', async () => {
+    const bad = `version: 1\ncredentials:${ENTRY.replace('database', 'mainframe')}${SECOND.replace('postgresql', '[]')}`;
+    const { stderr } = await applied(bad);
+    expect(stderr).toMatch(/:4:5: [\s\S]*:12:5: [\s\S]*2 errors in the file; nothing was sent/);
+    const machine = await applied(bad, '--json');
+    expect(JSON.parse(machine.stderr)).toMatchObject({
+      error: { field: 'credentials[0].type' },
+      errors: [{ field: 'credentials[0].type' }, { field: 'credentials[1].provider' }],
+    });
+  });
+
+  it('and so is one that is not there, as wrong usage', async () => {
+    const ran = await rekey(api, ['apply', '-f', 'nowhere.yaml'], { cwd: folder });
+    expect(ran.exit).toBe(2);
+    expect(ran.stderr).toContain('there is no file nowhere.yaml');
+  });
+
+  it('and one that unfolds without end', async () => {
+    const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]'];
+    for (const [one, next] of ['ab', 'bc', 'cd', 'de', 'ef'].map((pair) => pair.split(''))) {
+      bomb.push(`${next}: &${next} [${Array.from({ length: 9 }, () => `*${one}`).join(', ')}]`);
+    }
+    const ran = await applied(bomb.join('\n'));
+    expect(ran.exit).toBe(2);
+    expect(api.seen).toEqual([]);
+  });
+});
+
+describe('what is published', () => {
+  it('docs/rekey.schema.json is what the code checks', async () => {
+    const published: unknown = JSON.parse(
+      await readFile(new URL('docs/rekey.schema.json', repository), 'utf8'),
+    );
+    expect(published, 'node cli/schema.ts > docs/rekey.schema.json && npm run format').toEqual(
+      declarationJsonSchema(),
+    );
+  });
+
+  it('examples/rekey.yaml is valid down to policies and targets', async () => {
+    const content: unknown = parse(await readFile(new URL('examples/rekey.yaml', repository), 'utf8'));
+    const { credentials } = parseDeclaration(content);
+    for (const entry of credentials) {
+      resolvePolicy(entry.type, policyInput(entry), holdersOf(entry), Date.parse('2026-11-22'));
+      parseTarget(entry.target);
+    }
+    expect(credentials.map(({ name }) => name)).toEqual(['orders-db', 'payments-db', 'archive-db']);
+    api.routes['POST /v1/credentials'] = answer('unchanged');
+    const ran = await rekey(api, ['apply', '-f', new URL('examples/rekey.yaml', repository).pathname]);
+    expect(ran.exit).toBe(0);
+  });
+});

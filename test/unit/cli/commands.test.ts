@@ -1,0 +1,480 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { AuditAnswer, RotationView } from '../../../shared/api/messages.ts';
+import { problemOf } from '../../../shared/api/problems.ts';
+import { auditPage, headOf } from '../../../shared/api/audit-answer.ts';
+import { credentialView, rotationView } from '../../../shared/api/views.ts';
+import { RekeyError } from '../../../shared/domain/errors.ts';
+import type { Rotation } from '../../../shared/domain/rotation.ts';
+import { chainOf, credentialOf, ID, ROTATION_ID, rotationOf, underWay } from '../api/fakes.ts';
+import { rekey, startStandIn, type Reply, type StandIn } from './stand-in.ts';
+
+const PROBLEM = 'application/problem+json';
+const credential = credentialOf();
+const idle = { credential: credentialView(credential), rotations: [] };
+const inWindow = rotationView(rotationOf());
+const busy = { credential: credentialView(credential, rotationOf()), rotations: [inWindow] };
+
+let api: StandIn;
+beforeEach(async () => {
+  api = await startStandIn();
+});
+afterEach(() => api.close());
+
+function refusal(error: RekeyError): Reply {
+  const document = problemOf(error);
+  return { status: document.status, body: document, type: PROBLEM };
+}
+
+function shown(changes: Partial<Rotation>): Reply {
+  return { body: { rotation: rotationView(rotationOf(changes)) } };
+}
+
+describe('every request', () => {
+  it('is signed for execute-api and carries no body where there is none', async () => {
+    api.routes['GET /v1/credentials'] = { body: { credentials: [] } };
+    expect(await rekey(api, ['list'])).toMatchObject({ exit: 0 });
+    const headers = api.seen[0]?.headers;
+    expect(headers?.authorization).toMatch(
+      /^AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE\/\d{8}\/eu-central-1\/execute-api\/aws4_request, SignedHeaders=.*host.*, Signature=[0-9a-f]{64}$/,
+    );
+    expect(headers?.['x-amz-date']).toMatch(/^\d{8}T\d{6}Z$/);
+  });
+
+  it('carries the session token of temporary credentials', async () => {
+    api.routes['GET /v1/credentials'] = { body: { credentials: [] } };
+    await rekey(api, ['list'], { env: { AWS_SESSION_TOKEN: 'session-token' } });
+    expect(api.seen[0]?.headers['x-amz-security-token']).toBe('session-token');
+  });
+
+  it('goes below the path of an address that has one', async () => {
+    api.routes['GET /_aws/execute-api/abc/$default/v1/credentials'] = { body: { credentials: [] } };
+    const ran = await rekey(api, ['list', '--api-url', `${api.url}/_aws/execute-api/abc/$default/`]);
+    expect(ran.exit).toBe(0);
+  });
+
+  it('is repeated where reading meets a broken connection or a 503', async () => {
+    api.routes['GET /v1/credentials'] = ['cut', { status: 503, body: {} }, { body: { credentials: [] } }];
+    expect((await rekey(api, ['list'])).exit).toBe(0);
+    expect(api.seen).toHaveLength(3);
+  });
+
+  it('ends with exit code 5 where nobody answers', async () => {
+    const { url } = api;
+    await api.close();
+    const ran = await rekey(undefined, ['list', '--api-url', url]);
+    expect(ran).toMatchObject({ exit: 5, stdout: '' });
+    expect(ran.stderr).toContain('ECONNREFUSED');
+  });
+
+  it('tells a refusal of API Gateway itself from one of Rekey', async () => {
+    api.routes['GET /v1/credentials'] = { status: 403, body: { message: 'Forbidden' } };
+    const ran = await rekey(api, ['list']);
+    expect(ran.exit).toBe(1);
+    expect(ran.stderr).toMatch(/refused the caller: Forbidden[\s\S]*execute-api:Invoke/);
+  });
+
+  it('does not follow a redirection', async () => {
+    api.routes['GET /v1/credentials'] = { status: 302, body: {} };
+    expect((await rekey(api, ['list'])).exit).toBe(5);
+    expect(api.seen).toHaveLength(1);
+  });
+});
+
+describe('usage', () => {
+  it.each([
+    [[]],
+    [['frobnicate']],
+    [['rotate']],
+    [['list', '--colour']],
+    [['revoke', 'orders-db']],
+    [['revoke', 'orders-db', '--incident', 'has spaces', '--reason', 'x', '--yes']],
+    [['rotate', 'orders-db', '--reason', ' ']],
+    [['audit', '--from', '2026-02-30']],
+    [['audit', '--from', '2026-03-01', '--to', '2026-02-01']],
+    [['list', '--api-url', 'ftp://x']],
+    [['list', '--api-url', 'http://api.example.com']],
+    [['list', '--stage', '../prod', '--api-url', '']],
+  ])('%j is wrong: exit code 2, something on stderr, nothing on stdout and nothing sent', async (args) => {
+    const ran = await rekey(api, args);
+    expect(ran).toMatchObject({ exit: 2, stdout: '' });
+    expect(ran.stderr).not.toBe('');
+    expect(api.seen).toEqual([]);
+    const machine = await rekey(api, [...args, '--json']);
+    expect(machine).toMatchObject({ exit: 2, stdout: '' });
+    expect(JSON.parse(machine.stderr)).toMatchObject({ error: { code: 'ERR_USAGE' } });
+  });
+
+  it('is explained with examples for every command, and with the exit codes', async () => {
+    const { exit, stdout } = await rekey(api, ['--help']);
+    expect(exit).toBe(0);
+    for (const code of ['0  done', '3  audit', '5  the API']) expect(stdout).toContain(code);
+    for (const command of ['apply', 'list', 'show', 'rotate', 'rollback', 'revoke', 'audit']) {
+      const help = await rekey(api, [command, '--help']);
+      expect([command, help.exit]).toEqual([command, 0]);
+      expect(help.stdout).toContain(`$ rekey ${command}`);
+      expect(help.stdout).toContain('--profile');
+    }
+    expect(await rekey(api, ['--version'])).toMatchObject({ exit: 0, stdout: '0.1.0\n' });
+  });
+});
+
+describe('rekey list and show', () => {
+  it('print a table, over all pages', async () => {
+    api.routes['GET /v1/credentials'] = ({ query }) =>
+      query['page'] === undefined
+        ? { body: { credentials: [credentialView(credentialOf({ name: 'zebra' }))], next: 'p2' } }
+        : { body: { credentials: [busy.credential] } };
+    const { stdout } = await rekey(api, ['list']);
+    expect(stdout).toMatch(/NAME +TYPE[\s\S]*orders-db +database[\s\S]*window[\s\S]*zebra/);
+  });
+
+  it('print JSON and nothing else with --json', async () => {
+    api.routes['GET /v1/credentials/orders-db'] = { body: busy };
+    const { stdout, stderr } = await rekey(api, ['show', 'orders-db', '--json']);
+    expect(JSON.parse(stdout)).toEqual(busy);
+    expect(stderr).toBe('');
+  });
+
+  it('show what an operator needs', async () => {
+    api.routes['GET /v1/credentials/orders-db'] = { body: busy };
+    const { stdout } = await rekey(api, ['show', 'orders-db']);
+    for (const text of [
+      ID,
+      'agents/orders-db',
+      'order-agents',
+      'window 30m',
+      ROTATION_ID,
+      'rollback',
+      'in 20 min',
+    ]) {
+      expect(stdout).toContain(text);
+    }
+  });
+
+  it('colour only a terminal, and not with NO_COLOR', async () => {
+    api.routes['GET /v1/credentials'] = { body: { credentials: [idle.credential] } };
+    expect((await rekey(api, ['list'])).stdout).not.toContain('\u001B');
+    expect((await rekey(api, ['list'], { tty: true })).stdout).toContain('\u001B[');
+    expect((await rekey(api, ['list'], { tty: true, env: { NO_COLOR: '1' } })).stdout).not.toContain(
+      '\u001B',
+    );
+    expect((await rekey(api, ['list', '--json'], { tty: true })).stdout).not.toContain('\u001B');
+  });
+
+  it('let nothing through that steers a terminal', async () => {
+    const reason = 'left\u001B]0;owned\u0007\u001B[2J';
+    api.routes[`GET /v1/credentials/orders-db/rotations/${ROTATION_ID}`] = shown({
+      trigger: { kind: 'operator', actor: 'a', reason },
+    });
+    const { stdout } = await rekey(api, ['show', 'orders-db', ROTATION_ID], { tty: true });
+    expect(stdout).toContain('left');
+    expect(stdout).not.toContain('\u001B]');
+    expect(stdout).not.toContain('\u001B[2J');
+  });
+
+  it('put a refusal as JSON on stderr with --json', async () => {
+    api.routes['GET /v1/credentials/nobody'] = refusal(
+      new RekeyError('ERR_NOT_FOUND', 'no credential "nobody"', { remedy: 'rekey list' }),
+    );
+    const ran = await rekey(api, ['show', 'nobody', '--json']);
+    expect(ran).toMatchObject({ exit: 1, stdout: '' });
+    expect(JSON.parse(ran.stderr)).toEqual({
+      error: { code: 'ERR_NOT_FOUND', message: 'no credential "nobody"', remedy: 'rekey list' },
+    });
+  });
+});
+
+describe('watching a rotation', () => {
+  const path = `GET /v1/credentials/orders-db/rotations/${ROTATION_ID}`;
+  const start = (): void => {
+    api.routes['GET /v1/credentials/orders-db'] = { body: busy };
+  };
+
+  it('prints each change once and ends with 0 when it is completed', async () => {
+    start();
+    api.routes[path] = [shown({}), shown({ phase: 'suspending' }), shown({ phase: 'completed' })];
+    const { exit, stdout } = await rekey(api, ['show', 'orders-db', '--watch']);
+    expect(exit).toBe(0);
+    expect(stdout.trimEnd().split('\n')).toHaveLength(3);
+  });
+
+  it.each(['aborted', 'rolled-back', 'preempted'] as const)('ends with 4 when it is %s', async (phase) => {
+    start();
+    api.routes[path] = shown({ phase, failure: { code: 'ERR_REJECTED', message: 'login failed' } });
+    const { exit, stdout } = await rekey(api, ['show', 'orders-db', '--watch']);
+    expect(exit).toBe(4);
+    expect(stdout).toContain('ERR_REJECTED: login failed');
+  });
+
+  it('ends with 4 when it needs a person', async () => {
+    start();
+    api.routes[path] = shown({ stuck: true });
+    expect((await rekey(api, ['show', 'orders-db', '--watch'])).exit).toBe(4);
+  });
+
+  it('prints one JSON object a line with --json', async () => {
+    start();
+    api.routes[path] = [shown({}), shown({ phase: 'completed' })];
+    const { stdout, stderr } = await rekey(api, ['show', 'orders-db', '--watch', '--json']);
+    const phases = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line): unknown => JSON.parse(line));
+    expect(phases).toMatchObject([{ rotation: { phase: 'window' } }, { rotation: { phase: 'completed' } }]);
+    expect(stderr).toBe('');
+  });
+
+  it('puts up with an API that is away for a while', async () => {
+    start();
+    const away: Reply[] = Array.from({ length: 6 }, () => ({ status: 503, body: {} }));
+    api.routes[path] = [...away, shown({ phase: 'completed' })];
+    expect((await rekey(api, ['show', 'orders-db', '--watch'])).exit).toBe(0);
+  });
+
+  it('of a credential without one under way shows the last one', async () => {
+    api.routes['GET /v1/credentials/orders-db'] = {
+      body: { ...idle, rotations: [rotationView(rotationOf({ phase: 'aborted' }))] },
+    };
+    expect((await rekey(api, ['show', 'orders-db', '--watch'])).exit).toBe(4);
+  });
+});
+
+describe('rekey rotate', () => {
+  const path = 'POST /v1/credentials/orders-db/rotations';
+  const started = { status: 202, body: { rotation: inWindow, joined: false } };
+
+  it('starts a rotation with a fresh idempotency key and says what follows', async () => {
+    api.routes[path] = started;
+    const { exit, stdout } = await rekey(api, ['rotate', 'orders-db', '--reason', 'left']);
+    expect(exit).toBe(0);
+    expect(api.seen[0]).toMatchObject({ body: { reason: 'left' } });
+    expect(api.seen[0]?.headers['idempotency-key']).toMatch(/^[0-9a-f-]{36}$/);
+    expect(stdout).toContain(`rekey show orders-db --watch`);
+  });
+
+  it('repeats itself with the same key after a broken connection', async () => {
+    api.routes[path] = ['cut', started];
+    expect((await rekey(api, ['rotate', 'orders-db'])).exit).toBe(0);
+    const keys = api.seen.map(({ headers }) => headers['idempotency-key']);
+    expect(keys).toHaveLength(2);
+    expect(keys[0]).toBe(keys[1]);
+  });
+
+  it('does not repeat itself after an answer', async () => {
+    api.routes[path] = { status: 503, body: {} };
+    expect((await rekey(api, ['rotate', 'orders-db'])).exit).toBe(5);
+    expect(api.seen).toHaveLength(1);
+  });
+
+  it('shows the refusal with what is under way', async () => {
+    api.routes[path] = refusal(underWay());
+    const { exit, stderr } = await rekey(api, ['rotate', 'orders-db']);
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(/planner[\s\S]*remedy: wait for it[\s\S]*ERR_ROTATION_UNDER_WAY/);
+  });
+
+  it('waits with --wait', async () => {
+    api.routes[path] = started;
+    api.routes[`GET /v1/credentials/orders-db/rotations/${ROTATION_ID}`] = shown({ phase: 'completed' });
+    expect((await rekey(api, ['rotate', 'orders-db', '--wait'])).exit).toBe(0);
+  });
+
+  it('only reads with --dry-run, and refuses what would be refused', async () => {
+    api.routes['GET /v1/credentials/orders-db'] = { body: idle };
+    const { exit, stdout } = await rekey(api, ['rotate', 'orders-db', '--dry-run']);
+    expect(exit).toBe(0);
+    expect(stdout).toMatch(/order-agents[\s\S]*revoke it[\s\S]*Nothing was changed/);
+    api.routes['GET /v1/credentials/orders-db'] = { body: busy };
+    expect((await rekey(api, ['rotate', 'orders-db', '--dry-run'])).exit).toBe(1);
+    api.routes['GET /v1/credentials/orders-db'] = {
+      body: { ...idle, credential: credentialView(credentialOf({ mode: 'observe' })) },
+    };
+    const observed = await rekey(api, ['rotate', 'orders-db', '--dry-run', '--json']);
+    expect(observed.exit).toBe(1);
+    expect(JSON.parse(observed.stdout)).toMatchObject({ allowed: false, error: { code: 'ERR_MODE' } });
+    expect(api.seen.every(({ method }) => method === 'GET')).toBe(true);
+  });
+});
+
+describe('rekey rollback', () => {
+  const path = `POST /v1/credentials/orders-db/rotations/${ROTATION_ID}/rollback`;
+  const back: RotationView = rotationView(rotationOf({ phase: 'rolling-back', loser: 'next' }));
+
+  it('takes the rotation under way', async () => {
+    api.routes['GET /v1/credentials/orders-db'] = { body: busy };
+    api.routes[path] = { status: 202, body: { rotation: back } };
+    const { exit, stdout } = await rekey(api, ['rollback', 'orders-db']);
+    expect(exit).toBe(0);
+    expect(stdout).toContain('becomes current again');
+  });
+
+  it('is not repeated after a broken connection, because it may have begun', async () => {
+    api.routes['GET /v1/credentials/orders-db'] = { body: busy };
+    api.routes[path] = 'cut';
+    const { exit, stderr } = await rekey(api, ['rollback', 'orders-db']);
+    expect(exit).toBe(5);
+    expect(stderr).toContain('may have begun');
+    expect(api.seen.filter(({ method }) => method === 'POST')).toHaveLength(1);
+  });
+
+  it('ends with 0 once it is rolled back, with --wait', async () => {
+    api.routes['GET /v1/credentials/orders-db'] = { body: busy };
+    api.routes[path] = { status: 202, body: { rotation: back } };
+    api.routes[`GET /v1/credentials/orders-db/rotations/${ROTATION_ID}`] = shown({ phase: 'rolled-back' });
+    expect((await rekey(api, ['rollback', 'orders-db', '--wait'])).exit).toBe(0);
+  });
+
+  it('says with --dry-run whether it is possible', async () => {
+    api.routes['GET /v1/credentials/orders-db'] = { body: busy };
+    expect((await rekey(api, ['rollback', 'orders-db', '--dry-run'])).exit).toBe(0);
+    api.routes[`GET /v1/credentials/orders-db/rotations/${ROTATION_ID}`] = shown({ phase: 'revoking' });
+    const late = await rekey(api, ['rollback', 'orders-db', ROTATION_ID, '--dry-run']);
+    expect(late.exit).toBe(1);
+    expect(late.stderr).toContain('ERR_POINT_OF_NO_RETURN');
+    expect(api.seen.every(({ method }) => method === 'GET')).toBe(true);
+  });
+
+  it('says that nothing is under way', async () => {
+    api.routes['GET /v1/credentials/orders-db'] = { body: idle };
+    const { exit, stderr } = await rekey(api, ['rollback', 'orders-db']);
+    expect(exit).toBe(1);
+    expect(stderr).toContain('never been rotated');
+  });
+});
+
+describe('rekey revoke', () => {
+  const args = ['revoke', 'orders-db', '--incident', 'INC-7', '--reason', 'key in a repository'];
+  const started = { status: 202, body: { id: 'e-1', credentials: [ID], unresolved: [] } };
+
+  beforeEach(() => {
+    api.routes['POST /v1/emergencies'] = started;
+    api.routes['GET /v1/credentials/orders-db'] = { body: idle };
+  });
+
+  it('revokes with its very first request where --yes is given', async () => {
+    const { exit } = await rekey(api, [...args, '--yes']);
+    expect(exit).toBe(0);
+    expect(api.seen.map(({ method, path }) => `${method} ${path}`)).toEqual(['POST /v1/emergencies']);
+    expect(api.seen[0]?.body).toEqual({
+      credentials: ['orders-db'],
+      incident: 'INC-7',
+      reason: 'key in a repository',
+      replace: true,
+    });
+    expect(api.seen[0]?.headers['idempotency-key']).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  it('says what it does and asks on a terminal', async () => {
+    const no = await rekey(api, args, { tty: true, answer: 'y' });
+    expect(no.exit).toBe(1);
+    expect(no.stdout).toMatch(
+      /order-agents[\s\S]*sessions are ended[\s\S]*told to halt[\s\S]*new credential is made/,
+    );
+    expect(api.seen.every(({ method }) => method === 'GET')).toBe(true);
+    const yes = await rekey(api, args, { tty: true, answer: 'yes\n' });
+    expect(yes.exit).toBe(0);
+    expect(api.seen.at(-1)?.method).toBe('POST');
+  });
+
+  it('revokes after a yes even where the credential could not be read', async () => {
+    api.routes['GET /v1/credentials/orders-db'] = 'cut';
+    expect((await rekey(api, args, { tty: true, answer: 'yes' })).exit).toBe(0);
+  });
+
+  it('never asks where nobody can answer', async () => {
+    const ran = await rekey(api, args);
+    expect(ran.exit).toBe(2);
+    expect(ran.stderr).toContain('--yes');
+    expect(api.seen).toEqual([]);
+  });
+
+  it('leaves out the replacement with --no-replace', async () => {
+    await rekey(api, [...args, '--yes', '--no-replace']);
+    expect(api.seen[0]?.body).toMatchObject({ replace: false });
+  });
+
+  it('names what could not be looked up and ends with 1', async () => {
+    api.routes['POST /v1/emergencies'] = {
+      status: 202,
+      body: { ...started.body, unresolved: ['orders-db'] },
+    };
+    const { exit, stdout } = await rekey(api, [...args, '--yes']);
+    expect(exit).toBe(1);
+    expect(stdout).toContain('NOT revoked');
+  });
+
+  it('waits for the end with --wait, with 4 where it did not succeed', async () => {
+    const running = { body: { id: 'e-1', status: 'RUNNING', startedAt: 'a', results: [] } };
+    const ended = (status: string): Reply => ({ body: { ...running.body, status, endedAt: 'b' } });
+    api.routes['GET /v1/emergencies/e-1'] = [
+      { status: 404, body: problemOf(new RekeyError('ERR_NOT_FOUND', 'no emergency')), type: PROBLEM },
+      running,
+      ended('SUCCEEDED'),
+      ended('FAILED'),
+    ];
+    expect((await rekey(api, [...args, '--yes', '--wait'])).exit).toBe(0);
+    expect((await rekey(api, [...args, '--yes', '--wait'])).exit).toBe(4);
+  });
+
+  it('only reads with --dry-run', async () => {
+    const { exit, stdout } = await rekey(api, [...args, '--dry-run', '--json']);
+    expect(exit).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      dryRun: true,
+      credentials: [{ name: 'orders-db' }],
+      unknown: [],
+    });
+    expect(api.seen.every(({ method }) => method === 'GET')).toBe(true);
+  });
+});
+
+describe('rekey audit', () => {
+  const chain = chainOf(credentialOf({ registeredAt: '2026-01-01T00:01:01.000Z' }), [
+    { action: 'registered', time: '2026-01-01T00:02:00.000Z' },
+    {
+      action: 'window-opened',
+      time: '2026-01-31T00:00:00.000Z',
+      correlationId: 'r-1',
+      oldFingerprint: 'sha256:1',
+    },
+    { action: 'retired', time: '2026-02-01T00:00:00.000Z', correlationId: 'r-1', deactivation: 'CONFIRMED' },
+  ]);
+  const span = { from: '2025-11-22', to: '2026-11-22' };
+  const pageOf = (month: string, next?: string): AuditAnswer =>
+    auditPage({
+      ...span,
+      records: chain.records.filter(({ time_dt: time }) => time.startsWith(month)),
+      ...(next === undefined ? { heads: [headOf(chain.head)] } : { next }),
+    });
+
+  it('joins the pages and keeps to the span of the first', async () => {
+    api.routes['GET /v1/audit'] = ({ query }) => ({
+      body: query['page'] === undefined ? pageOf('2026-01', '2026-02') : pageOf('2026-02'),
+    });
+    const { exit, stdout } = await rekey(api, ['audit']);
+    expect(exit).toBe(0);
+    expect(stdout).toMatch(/CONFIRMED 2026-02-01 00:00:00 UTC[\s\S]*The chain is whole: 3 of 3 records/);
+    expect(api.seen.map(({ query }) => query)).toEqual([{}, { ...span, page: '2026-02' }]);
+  });
+
+  it('ends with 3 where the chain has faults, and lists them', async () => {
+    api.routes['GET /v1/audit'] = {
+      body: auditPage({ ...span, records: chain.records.slice(1), heads: [headOf(chain.head)] }),
+    };
+    const { exit, stdout } = await rekey(api, ['audit']);
+    expect(exit).toBe(3);
+    expect(stdout).toContain(`gap at record 1 of ${ID}`);
+    const machine = await rekey(api, ['audit', '--json']);
+    expect(machine.exit).toBe(3);
+    expect(JSON.parse(machine.stdout)).toMatchObject({ chain: { faults: [{ seq: 1, fault: 'gap' }] } });
+  });
+
+  it('shows what is not confirmed as such', async () => {
+    api.routes['GET /v1/audit'] = {
+      body: auditPage({ ...span, records: chain.records.slice(0, 2), heads: [] }),
+    };
+    const { stdout } = await rekey(api, ['audit', '--credential', 'orders-db', '--from', '2026-01-01']);
+    expect(stdout).toContain('NOT CONFIRMED');
+    expect(api.seen[0]?.query).toEqual({ from: '2026-01-01', credential: 'orders-db' });
+  });
+});

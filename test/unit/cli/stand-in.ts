@@ -1,0 +1,132 @@
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import { run } from '../../../cli/program.ts';
+import type { Io } from '../../../cli/io.ts';
+
+/** A request that reached the stand-in. */
+export interface Seen {
+  readonly method: string;
+  readonly path: string;
+  readonly query: Record<string, string>;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: unknown;
+}
+
+export type Reply = { status?: number; body?: unknown; text?: string; type?: string } | 'cut' | 'never';
+type Route = Reply | readonly Reply[] | ((seen: Seen) => Reply);
+
+export interface StandIn {
+  readonly url: string;
+  readonly seen: Seen[];
+  routes: Record<string, Route>;
+  close(): Promise<void>;
+}
+
+/** A real server on a loopback port in place of the API (and of CloudFormation). An array answers call by call. */
+export async function startStandIn(): Promise<StandIn> {
+  const seen: Seen[] = [];
+  const counts = new Map<string, number>();
+  const stand: StandIn = { url: '', seen, routes: {}, close: async () => {} };
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const url = new URL(request.url ?? '/', 'http://localhost');
+      const text = Buffer.concat(chunks).toString();
+      const isForm = request.headers['content-type']?.includes('form') === true;
+      const one: Seen = {
+        method: request.method ?? '',
+        path: url.pathname,
+        query: Object.fromEntries(url.searchParams),
+        headers: request.headers,
+        body: text === '' || isForm ? text : JSON.parse(text),
+      };
+      seen.push(one);
+      const name = `${one.method} ${one.path}`;
+      const count = counts.get(name) ?? 0;
+      counts.set(name, count + 1);
+      const route = stand.routes[name] ?? { status: 404, body: { message: 'Not Found' } };
+      const reply = pick(route, one, count);
+      if (reply === 'never') return;
+      if (reply === 'cut') {
+        request.socket.destroy();
+        return;
+      }
+      response.writeHead(reply.status ?? 200, { 'content-type': reply.type ?? 'application/json' });
+      response.end(reply.text ?? JSON.stringify(reply.body ?? {}));
+    });
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return Object.assign(stand, {
+    url: `http://127.0.0.1:${address.port}`,
+    close: () =>
+      new Promise<void>((resolve) => {
+        server.closeAllConnections();
+        server.close(() => resolve());
+      }),
+  });
+}
+
+function pick(route: Route, seen: Seen, count: number): Reply {
+  if (typeof route === 'function') return route(seen);
+  if (typeof route === 'string' || !isList(route)) return route;
+  return route[Math.min(count, route.length - 1)] ?? 'cut';
+}
+
+function isList(route: Reply | readonly Reply[]): route is readonly Reply[] {
+  return Array.isArray(route);
+}
+
+export interface Ran {
+  readonly exit: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface World {
+  readonly env?: Record<string, string>;
+  readonly cwd?: string;
+  readonly tty?: boolean;
+  readonly answer?: string;
+}
+
+export const ENV = {
+  AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE',
+  AWS_SECRET_ACCESS_KEY: 'not-a-real-key',
+  AWS_REGION: 'eu-central-1',
+  AWS_CONFIG_FILE: '/dev/null',
+};
+
+/** Runs a command line in this process and gives what a shell would see. */
+export async function rekey(
+  stand: StandIn | undefined,
+  args: readonly string[],
+  world: World = {},
+): Promise<Ran> {
+  let stdout = '';
+  let stderr = '';
+  const tty = world.tty ?? false;
+  const io: Io = {
+    env: { ...ENV, ...(stand === undefined ? {} : { REKEY_API_URL: stand.url }), ...world.env },
+    cwd: world.cwd ?? process.cwd(),
+    stdoutIsTty: tty,
+    stderrIsTty: tty,
+    stdinIsTty: tty,
+    stdout: (text) => {
+      stdout += text;
+    },
+    stderr: (text) => {
+      stderr += text;
+    },
+    ask: async (question) => {
+      stderr += question;
+      return world.answer ?? '';
+    },
+    now: () => Date.parse('2026-11-22T12:00:00.000Z'),
+  };
+  const exit = await run(args, io, { pollMs: 5, pause: async () => {} });
+  return { exit, stdout, stderr };
+}
