@@ -3,7 +3,7 @@ import type {
   APIGatewayProxyEventV2 as ApiEvent,
   APIGatewayProxyStructuredResultV2 as ApiResponse,
 } from 'aws-lambda';
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   API_VERSION,
   auditQuery,

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { checkChain, GENESIS, type AuditAction, type AuditRecord } from '../domain/audit.ts';
 import { fromInstant } from '../domain/clock.ts';
 import type { Credential } from '../domain/credential.ts';

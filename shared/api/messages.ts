@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * Requests and answers of the control API, version 1. Requests are strict: an unknown key is an error. Answers may

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { isRekeyError, RekeyError, type ErrorCode } from '../domain/errors.ts';
 
 /** Media type of a refusal (RFC 9457). */

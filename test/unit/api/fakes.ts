@@ -1,5 +1,5 @@
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ControlServices } from '../../../lambdas/control-api/routes.ts';
 import { GENESIS, seal, type AuditDraft, type AuditRecord } from '../../../shared/domain/audit.ts';
 import { plusSeconds } from '../../../shared/domain/clock.ts';
