@@ -1,4 +1,4 @@
-// The corrections in local/ministack/patches.py, each seen as a machine or a function of Rekey would see it.
+// The corrections in local/ministack/patch*.py, each seen as a machine or a function of Rekey would see it.
 import { CreateSecretCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import {
   CreateStateMachineCommand,

@@ -1,0 +1,101 @@
+"""Corrections of MiniStack's Step Functions, see patches.py."""
+
+import os
+import threading
+import urllib.error
+import urllib.request
+
+import ministack.app as app
+import ministack.services.stepfunctions as machines
+from ministack.core.responses import get_region
+from rewriting import rewrite
+
+GATEWAY = os.environ["AWS_ENDPOINT_URL"]
+
+
+def send_service_integrations_through_the_gateway() -> None:
+    """Step Functions calls other services inside the process. Rotation would be missing there, and recorder and faults
+    wouldn't see the calls."""
+    import botocore.auth
+    import botocore.awsrequest
+    import botocore.credentials
+
+    keys = botocore.credentials.Credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
+
+    class Proxy:
+        """What _dispatch_aws_sdk_json sees as `app`."""
+
+        SERVICE_HANDLERS = app.SERVICE_HANDLERS
+
+        @staticmethod
+        def call_service_handler_sync(handler, method, path, headers, body, query_params):
+            signed_for = headers["authorization"].split("/")[3]
+            kept = {k: v for k, v in headers.items() if k in ("x-amz-target", "content-type")}
+            kept["user-agent"] = "rekey-local fn/states"
+            request = botocore.awsrequest.AWSRequest(method, GATEWAY + path, headers=kept, data=body)
+            botocore.auth.SigV4Auth(keys, signed_for, get_region()).add_auth(request)
+            prepared = request.prepare()
+            sent = urllib.request.Request(GATEWAY + path, body.encode(), dict(prepared.headers.items()), method=method)
+            try:
+                with urllib.request.urlopen(sent, timeout=120) as answer:
+                    return answer.status, {}, answer.read()
+            except urllib.error.HTTPError as error:
+                return error.code, {}, error.read()
+            except OSError as error:
+                raise machines._ExecutionError("States.TaskFailed", f"Connection lost: {error}") from error
+
+    # The function imports `app` from the package `ministack` each time it runs.
+    rewrite(machines, "_dispatch_aws_sdk_json", ("    from ministack import app\n", "    app = _rekey_app\n"))
+    machines._rekey_app = Proxy
+
+
+def evaluate_jsonata_timeouts() -> None:
+    """TimeoutSeconds may be a JSONata expression; MiniStack compares the text with a number."""
+    original = machines._execute_task
+
+    def execute_task(state_def, raw_input, execution, ctx):
+        if isinstance(state_def.get("TimeoutSeconds"), str):
+            seconds = machines._jsonata_state_field(state_def, "TimeoutSeconds", "number", raw_input, ctx)
+            state_def = {**state_def, "TimeoutSeconds": seconds}
+        return original(state_def, raw_input, execution, ctx)
+
+    machines._execute_task = execute_task
+
+
+def fail_callback_task_when_its_function_fails() -> None:
+    """On AWS a .waitForTaskToken task fails at once when the function that it invokes throws; MiniStack ignores that
+    and waits for the timeout."""
+    waiting = threading.local()
+    invoke = machines._invoke_with_callback
+    call = machines._call_lambda
+
+    def invoke_with_callback(resource, input_data, token, state_def):
+        waiting.token = token
+        try:
+            return invoke(resource, input_data, token, state_def)
+        finally:
+            waiting.token = None
+
+    def call_lambda(func_ref, event):
+        try:
+            return call(func_ref, event)
+        except machines._ExecutionError as error:
+            task = machines._task_tokens.get(getattr(waiting, "token", None))
+            if task is not None:
+                task["error"] = {"Error": error.error, "Cause": error.cause}
+                task["event"].set()
+            raise
+
+    machines._invoke_with_callback = invoke_with_callback
+    machines._call_lambda = call_lambda
+
+
+def idempotent_start_of_an_execution() -> None:
+    """StartExecution with name and input of a running execution answers with that execution on AWS."""
+    rewrite(machines, "_start_execution", (
+        "    if exec_arn in _executions:\n",
+        "    _known = _executions.get(exec_arn)\n"
+        "    if _known and _known['status'] == 'RUNNING' and _known['input'] == data.get('input', '{}'):\n"
+        "        return json_response({'executionArn': exec_arn, 'startDate': _known['startDate']})\n"
+        "    if exec_arn in _executions:\n",
+    ))

@@ -1,0 +1,72 @@
+"""Corrections of MiniStack's front door, Secrets Manager, EventBridge and S3, see patches.py."""
+
+import json
+import os
+
+import ministack.app as app
+import ministack.services.cloudformation.provisioners as provisioners
+import ministack.services.eventbridge as eventbridge
+import ministack.services.s3 as s3
+import ministack.services.secretsmanager as secrets
+from ministack.core.responses import json_response
+
+
+def bind_behind_the_gateway() -> None:
+    """Addresses that MiniStack hands out (queue URLs, API endpoints) carry GATEWAY_PORT: the gateway's port, so that
+    their users go through it as well. It binds another."""
+    app._resolve_port = lambda: os.environ["REKEY_BIND_PORT"]
+
+
+def leave_rotation_to_the_gateway() -> None:
+    """MiniStack's RotateSecret copies the value and calls no function. The gateway plays rotation; of MiniStack it
+    wants only the check that the caller may."""
+    original = secrets.handle_request
+
+    async def handle_request(method, path, headers, body, query_params):
+        if headers.get("x-amz-target", "").endswith(("RotateSecret", "CancelRotateSecret")):
+            return json_response({})
+        return await original(method, path, headers, body, query_params)
+
+    secrets.handle_request = handle_request
+
+
+def let_the_gateway_emit_service_events() -> None:
+    """As on AWS nobody may put events with a source `aws.…`, except the service itself, which the gateway plays. It
+    lets no caller's header of this name through."""
+    original = eventbridge.handle_request
+
+    async def handle_request(method, path, headers, body, query_params):
+        if "x-rekey-service-event" in headers:
+            eventbridge._ensure_default_bus()
+            return eventbridge._put_events(json.loads(body), allow_aws_source=True)
+        return await original(method, path, headers, body, query_params)
+
+    eventbridge.handle_request = handle_request
+
+
+def lock_objects_of_deployed_buckets() -> None:
+    """CloudFormation ignores ObjectLockEnabled and ObjectLockConfiguration of a bucket."""
+    handler = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]
+    create = handler["create"]
+    update = handler["update"]
+
+    def lock(name: str, props: dict) -> None:
+        if str(props.get("ObjectLockEnabled", "false")).lower() != "true":
+            return
+        default = ((props.get("ObjectLockConfiguration") or {}).get("Rule") or {}).get("DefaultRetention")
+        if default is not None:
+            default = {key: int(value) if key in ("Days", "Years") else value for key, value in default.items()}
+        s3._bucket_object_lock[name] = {"enabled": True, "default_retention": default}
+
+    def create_locked(logical_id, props, stack_name):
+        name, attributes = create(logical_id, props, stack_name)
+        lock(name, props)
+        return name, attributes
+
+    def update_locked(physical_id, old_props, new_props, *rest):
+        answer = update(physical_id, old_props, new_props, *rest)
+        lock(answer[0], new_props)
+        return answer
+
+    handler["create"] = create_locked
+    handler["update"] = update_locked
