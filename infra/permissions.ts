@@ -115,9 +115,15 @@ export function labelAgentSecrets(type: string): Grant[] {
   return [agentSecrets(type, ['UpdateSecretVersionStage'])];
 }
 
-/** Asks Secrets Manager to rotate; the service checks that the caller may invoke the rotation function. */
+/**
+ * Asks Secrets Manager to rotate, after taking a label off that an abandoned rotation has left. The service checks
+ * that the caller may invoke the rotation function.
+ */
 export function rotateAgentSecrets(type: string, rotatorArn: string): Grant[] {
-  return [agentSecrets(type, ['RotateSecret']), ...invoke(rotatorArn)];
+  return [
+    agentSecrets(type, ['DescribeSecret', 'RotateSecret', 'UpdateSecretVersionStage']),
+    ...invoke(rotatorArn),
+  ];
 }
 
 /** Creates a secret that carries Rekey's tag from its first moment; a secret of anybody else can't be tagged. */

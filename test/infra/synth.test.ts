@@ -21,7 +21,7 @@ async function cdk(args: string[]): Promise<{ code: number; text: string }> {
   }
 }
 
-describe('cdk synth', () => {
+describe('cdk synth', { timeout: 180_000 }, () => {
   it('is free of warnings and of cdk-nag errors, and knows no account', async () => {
     const out = mkdtempSync(join(tmpdir(), 'rekey-cdk-'));
     try {

@@ -20,6 +20,18 @@ import {
 
 const stacks = synthesise();
 
+/** Everything that settings can change, at once. */
+const varied = synthesise({
+  stage: 'local',
+  settings: {
+    timing: { minWindowSeconds: 5 },
+    network: { subnetIds: ['subnet-0a1b2c3d'], securityGroupIds: ['sg-0a1b2c3d'] },
+    archiveLock: { mode: 'compliance', days: 400 },
+    reservedConcurrency: { revoke: 40 },
+  },
+  allowComplianceLock: true,
+});
+
 describe('state that must not be lost', () => {
   it.each([
     ['state', 'Ledger', 'AWS::DynamoDB::Table'],
@@ -81,11 +93,7 @@ describe('the audit archive', () => {
   });
 
   it('takes the lock of the settings', () => {
-    const strict = synthesise({
-      settings: { archiveLock: { mode: 'compliance', days: 400 } },
-      allowComplianceLock: true,
-    });
-    expect(at(resource(strict, 'evidence', 'Archive').Properties, 'ObjectLockConfiguration')).toMatchObject({
+    expect(at(resource(varied, 'evidence', 'Archive').Properties, 'ObjectLockConfiguration')).toMatchObject({
       Rule: { DefaultRetention: { Mode: 'COMPLIANCE', Days: 400 } },
     });
   });
@@ -149,13 +157,11 @@ describe('functions', () => {
 
   it('shorten nothing on an AWS stage', () => {
     expect(JSON.stringify(functions)).not.toContain('REKEY_MIN_WINDOW_SECONDS');
-    const local = synthesise({ stage: 'local', settings: { timing: { minWindowSeconds: 5 } } });
-    expect(JSON.stringify(ofType(local, 'AWS::Lambda::Function'))).toContain('REKEY_MIN_WINDOW_SECONDS');
+    expect(JSON.stringify(ofType(varied, 'AWS::Lambda::Function'))).toContain('REKEY_MIN_WINDOW_SECONDS');
   });
 
   it('that log in to databases join the network of the settings, and no other does', () => {
-    const network = { subnetIds: ['subnet-0a1b2c3d'], securityGroupIds: ['sg-0a1b2c3d'] };
-    const joined = ofType(synthesise({ settings: { network } }), 'AWS::Lambda::Function').filter(
+    const joined = ofType(varied, 'AWS::Lambda::Function').filter(
       ({ Properties }) => at(Properties, 'VpcConfig') !== undefined,
     );
     expect(functionNames(joined)).toEqual([
