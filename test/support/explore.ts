@@ -1,0 +1,59 @@
+import { inParallel, type EngineCase, type EngineWorld } from './engine-world.ts';
+import type { Fault, FaultMode } from './faulty.ts';
+
+/** A story that is told once per possible fault. */
+export interface Scenario {
+  readonly policy?: object;
+  /** Before the faults; a fresh case is registered already. */
+  readonly prepare?: (one: EngineCase) => Promise<void>;
+  /** What is done, up to the point at which nothing more happens by itself. */
+  readonly act: (one: EngineCase) => Promise<void>;
+  /** What must hold then, beyond `EngineCase.faults`. Returns what doesn't. */
+  readonly also?: (one: EngineCase, fault: Fault | undefined) => Promise<string[]>;
+}
+
+export const MODES: readonly FaultMode[] = ['before', 'after', 'lost', 'throttled'];
+
+/** Tells the story without a fault; the names of its side effects. */
+export async function dryRun(world: EngineWorld, scenario: Scenario): Promise<readonly string[]> {
+  const { labels, wrong } = await once(world, scenario, undefined);
+  if (wrong.length > 0) throw new Error(`even without a fault: ${wrong.join('; ')}`);
+  return labels;
+}
+
+/**
+ * Tells the story once per side effect of the dry run, with that one going wrong in `mode`. Returns what was found
+ * wrong afterwards, each with the fault that shows it.
+ */
+export async function everyFault(world: EngineWorld, scenario: Scenario, mode: FaultMode): Promise<string[]> {
+  const labels = await dryRun(world, scenario);
+  const found: string[] = [];
+  await inParallel(
+    labels.map((label, index) => ({ label, at: index + 1 })),
+    async ({ label, at }) => {
+      const { wrong } = await once(world, scenario, { at, mode });
+      for (const what of wrong) found.push(`${mode} call ${at} (${label}): ${what}`);
+    },
+  );
+  return found;
+}
+
+async function once(
+  world: EngineWorld,
+  scenario: Scenario,
+  fault: Fault | undefined,
+): Promise<{ labels: readonly string[]; wrong: string[] }> {
+  const one = world.newCase(scenario.policy);
+  try {
+    await one.register();
+    await scenario.prepare?.(one);
+    one.calls.arm(fault);
+    await scenario.act(one);
+    one.calls.disarm();
+    const wrong = [...(await one.faults()), ...((await scenario.also?.(one, fault)) ?? [])];
+    if (fault !== undefined && !one.calls.struck) wrong.push('the fault never came');
+    return { labels: one.calls.labels, wrong };
+  } catch (error) {
+    return { labels: one.calls.labels, wrong: [String(error)] };
+  }
+}

@@ -1,0 +1,166 @@
+import { RekeyError } from '../../shared/domain/errors.ts';
+import type { EngineDeps } from '../../shared/engine/deps.ts';
+import type { EventPublisher } from '../../shared/ports/events.ts';
+import type { AnyProvider } from '../../shared/providers/provider.ts';
+
+/** The process died. Step Functions sees a function that ends so as `Sandbox.Timedout`. */
+export class Killed extends Error {
+  constructor(at: string) {
+    super(`killed at ${at}`);
+    this.name = 'Sandbox.Timedout';
+  }
+}
+
+/**
+ * `before`: the process dies before the call. `after`: the call is made, then the process dies. `lost`: the call is
+ * made, but its answer never comes and the client gives up. `throttled`: the call is refused `times` times.
+ */
+export type FaultMode = 'before' | 'after' | 'lost' | 'throttled';
+
+export interface Fault {
+  /** Number of the side-effecting call, from 1. */
+  readonly at: number;
+  readonly mode: FaultMode;
+}
+
+/** Side effects of each port; every one is numbered. */
+const EFFECTS: Readonly<Record<'ledger' | 'vault' | 'workflow' | 'events', readonly string[]>> = {
+  ledger: ['create', 'commit', 'attach', 'release'],
+  vault: ['put', 'promote', 'stripPending', 'create', 'discard', 'configureRotation', 'rotate'],
+  workflow: ['startLifecycle', 'startEmergency', 'answer'],
+  events: ['publish'],
+};
+const PROVIDER_EFFECTS = ['issue', 'activate', 'revoke'];
+
+const THROTTLED_TIMES = 2;
+
+/** Numbers the side-effecting calls of all processes of one case, and lets one of them go wrong. */
+export class Calls {
+  /** Names of the calls while counting, in order. */
+  readonly labels: string[] = [];
+  /** Runs before each counted or uncounted side effect: the agents' view in between. */
+  between: (label: string) => Promise<void> = async () => undefined;
+  #counting = false;
+  #fault: Fault | undefined;
+  #throttled = { label: '', left: 0 };
+
+  /** Whether the fault has happened. */
+  struck = false;
+
+  arm(fault?: Fault): void {
+    this.#counting = true;
+    this.#fault = fault;
+  }
+
+  disarm(): void {
+    this.#counting = false;
+  }
+
+  async around<T>(process: Process, label: string, work: () => Promise<T>): Promise<T> {
+    process.assertAlive(label);
+    await this.between(label);
+    process.assertAlive(label);
+    if (!this.#counting) return work();
+    this.labels.push(label);
+    if (this.#throttled.left > 0 && this.#throttled.label === label) {
+      this.#throttled.left--;
+      throw refusal(label);
+    }
+    if (this.#fault?.at !== this.labels.length) return work();
+    this.struck = true;
+    switch (this.#fault.mode) {
+      case 'before':
+        throw process.kill(`${label} (before)`);
+      case 'after':
+        await work();
+        throw process.kill(`${label} (after)`);
+      case 'lost':
+        await work();
+        throw refusal(label);
+      case 'throttled':
+        this.#throttled = { label, left: THROTTLED_TIMES - 1 };
+        throw refusal(label);
+    }
+  }
+}
+
+function refusal(label: string): RekeyError {
+  return new RekeyError('ERR_UNAVAILABLE', `injected: ${label}`);
+}
+
+/** One invocation of a function: once killed, nothing of it goes on. */
+export class Process {
+  #dead: Killed | undefined;
+  #die: (error: Killed) => void = () => undefined;
+  /** Rejects when the process is killed. */
+  readonly death: Promise<never>;
+
+  constructor() {
+    this.death = new Promise((_resolve, reject) => {
+      this.#die = reject;
+    });
+    this.death.catch(() => undefined);
+  }
+
+  kill(at: string): Killed {
+    this.#dead ??= new Killed(at);
+    this.#die(this.#dead);
+    return this.#dead;
+  }
+
+  assertAlive(at: string): void {
+    if (this.#dead !== undefined) throw new Killed(at);
+  }
+}
+
+/** What a process of the engine works with, including the publisher of the emergency's functions. */
+export type ProcessDeps = EngineDeps & { readonly events: EventPublisher };
+
+/** `deps` as seen by `process`: every side effect goes through `calls`, and nothing works once it is dead. */
+export function faulty<D extends ProcessDeps>(deps: D, calls: Calls, process: Process): D {
+  const port = <T extends object>(target: T, name: keyof typeof EFFECTS): T =>
+    guarded(target, name, EFFECTS[name], calls, process);
+  return {
+    ...deps,
+    ledger: port(deps.ledger, 'ledger'),
+    vault: port(deps.vault, 'vault'),
+    workflow: port(deps.workflow, 'workflow'),
+    events: port(deps.events, 'events'),
+    providerFor: (type: string, provider: string) =>
+      faultyProvider(deps.providerFor(type, provider), calls, process),
+  };
+}
+
+function faultyProvider(provider: AnyProvider, calls: Calls, process: Process): AnyProvider {
+  const { suspension } = provider;
+  const wrapped = guarded(provider, 'provider', PROVIDER_EFFECTS, calls, process);
+  if (suspension === undefined) return wrapped;
+  const both = guarded(suspension, 'provider', ['suspend', 'restore'], calls, process);
+  return new Proxy(wrapped, {
+    get: (target, key, receiver) => (key === 'suspension' ? both : Reflect.get(target, key, receiver)),
+  });
+}
+
+function guarded<T extends object>(
+  target: T,
+  name: string,
+  effects: readonly string[],
+  calls: Calls,
+  process: Process,
+): T {
+  return new Proxy(target, {
+    get(original, key) {
+      const value: unknown = Reflect.get(original, key);
+      if (typeof value !== 'function') return value;
+      const call = (...args: unknown[]): unknown => Reflect.apply(value, original, args);
+      if (!effects.includes(String(key))) {
+        return (...args: unknown[]) => {
+          process.assertAlive(`${name}.${String(key)}`);
+          return call(...args);
+        };
+      }
+      return (...args: unknown[]) =>
+        calls.around(process, `${name}.${String(key)}`, async () => await call(...args));
+    },
+  });
+}
