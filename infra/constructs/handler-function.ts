@@ -137,8 +137,9 @@ function environmentOf({
 
 /** The bundle as an asset. The folder may go once the function has been constructed, which copies it. */
 function stage(name: FunctionName): { asset: Code; dispose: () => void } {
+  const bundle = bundleHandler(name);
   const folder = mkdtempSync(join(tmpdir(), 'rekey-bundle-'));
-  writeFileSync(join(folder, 'index.js'), bundleHandler(name));
+  writeFileSync(join(folder, 'index.js'), bundle);
   return { asset: Code.fromAsset(folder), dispose: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
