@@ -11,7 +11,7 @@ import type {
 import type { AuditRecord } from '../../shared/domain/audit.ts';
 import { OUTPUT } from '../../shared/names.ts';
 import { chainFaults, settledArchive } from './archive.ts';
-import { asSuperuser, DATABASE, tryLogin } from './database.ts';
+import { tryLogin } from './database.ts';
 import { databaseCredential, TTL_SECONDS, writeDeclaration } from './declaration.ts';
 import { readLogin, startFleet } from './fleet.ts';
 import { rekeyJson } from './rekey.ts';
@@ -185,16 +185,6 @@ export async function audit(
 async function archived(world: World): Promise<AuditRecord[]> {
   const answer = await rekeyJson<AuditAnswer>(['audit'], world.env);
   return settledArchive(world.stack, world.output(OUTPUT.archive), answer.records);
-}
-
-/** A table that an administrator makes in mid-rotation, granted to the user of the day. */
-export async function grantNewTable(world: World, user: string): Promise<void> {
-  await asSuperuser(
-    world.server,
-    DATABASE,
-    `SET ROLE shop_tables; CREATE TABLE IF NOT EXISTS shop.late (id bigint GENERATED ALWAYS AS IDENTITY);
-     GRANT SELECT, INSERT ON shop.late TO ${user}`,
-  );
 }
 
 function seconds(ms: number): number {

@@ -26,7 +26,7 @@ const LOCAL_SETTINGS = {
   timing: { minWindowSeconds: 1, rotateTimeoutSeconds: 60, reconcileEverySeconds: 60, stuckAfterSeconds: 20 },
 };
 
-/** Starts everything and deploys the real CDK app. Cleans up after itself where a part fails. */
+/** Starts everything, roles enforced, and deploys the real CDK app. Cleans up after itself where a part fails. */
 export async function startWorld(progress: (line: string) => void): Promise<World> {
   const dir = await mkdtemp(join(tmpdir(), 'rekey-world-'));
   const cleanups: (() => Promise<void>)[] = [() => rm(dir, { recursive: true, force: true })];
@@ -35,7 +35,7 @@ export async function startWorld(progress: (line: string) => void): Promise<Worl
   };
   try {
     const [stack, server] = await settledTogether(
-      startLocalStack().then((started) => {
+      startLocalStack({ iam: true }).then((started) => {
         cleanups.push(() => started.stop());
         return started;
       }),

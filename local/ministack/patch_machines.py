@@ -1,11 +1,13 @@
 """Corrections of MiniStack's Step Functions, see patches.py."""
 
+import json
 import os
 import threading
 import urllib.error
 import urllib.request
 
 import ministack.app as app
+import ministack.core.iam_actions as iam_actions
 import ministack.services.stepfunctions as machines
 from ministack.core.responses import get_region
 from rewriting import rewrite
@@ -99,3 +101,30 @@ def idempotent_start_of_an_execution() -> None:
         "        return json_response({'executionArn': exec_arn, 'startDate': _known['startDate']})\n"
         "    if exec_arn in _executions:\n",
     ))
+
+
+def name_the_machine_behind_a_task_token() -> None:
+    """AWS checks SendTaskSuccess and its kin against the state machine that waits; MiniStack knows no resource there,
+    so a role that may answer one machine only would be refused."""
+    running = threading.local()
+    machine_of: dict[str, str] = {}
+    execute = machines._execute_task
+    invoke = machines._invoke_with_callback
+    resource_of = iam_actions.extract_resource_arn
+
+    def execute_task(state_def, raw_input, execution, ctx):
+        running.machine = execution.get("stateMachineArn", "*")
+        return execute(state_def, raw_input, execution, ctx)
+
+    def invoke_with_callback(resource, input_data, token, state_def):
+        machine_of[token] = running.machine  # kept: a late answer must find a timeout, not a refusal
+        return invoke(resource, input_data, token, state_def)
+
+    def extract_resource_arn(service, method, path, headers, body, *rest, **named):
+        if service == "states" and b'"taskToken"' in (body or b""):
+            return machine_of.get(json.loads(body).get("taskToken"), "*")
+        return resource_of(service, method, path, headers, body, *rest, **named)
+
+    machines._execute_task = execute_task
+    machines._invoke_with_callback = invoke_with_callback
+    iam_actions.extract_resource_arn = extract_resource_arn

@@ -20,6 +20,7 @@ def apply() -> None:
         patch_machines.idempotent_start_of_an_execution,
         patch_functions.retry_asynchronous_invocations,
         patch_machines.fail_callback_task_when_its_function_fails,
+        patch_machines.name_the_machine_behind_a_task_token,
         patch_functions.report_failed_stream_records,
         patch_services.lock_objects_of_deployed_buckets,
     ):

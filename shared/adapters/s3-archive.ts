@@ -3,7 +3,7 @@ import type { AuditRecord } from '../domain/audit.ts';
 import type { Credential } from '../domain/credential.ts';
 import type { Archive } from '../ports/archive.ts';
 import { isAwsError, type AwsCalls } from './aws-client.ts';
-import { snapshotKey } from './s3-snapshots.ts';
+import { objectPath, snapshotKey } from './s3-snapshots.ts';
 
 /** Prefix of a record's object; the partitions are those of the Glue table. */
 export function recordKey(record: AuditRecord, text: string): string {
@@ -67,7 +67,7 @@ export class S3Archive implements Archive {
   async #put(bucket: string, key: string, text: string, headers: Record<string, string>): Promise<void> {
     await this.#aws.request('s3', {
       method: 'PUT',
-      path: `/${bucket}/${key}`,
+      path: objectPath(bucket, key),
       // Object Lock wants a checksum with every put.
       headers: {
         ...headers,

@@ -7,6 +7,11 @@ export function snapshotKey(tenant: string, credentialId: string): string {
   return `snapshots/tenant=${tenant}/${credentialId}.json`;
 }
 
+/** Address of an object, encoded on the wire as it is in the signature's canonical form. */
+export function objectPath(bucket: string, key: string): string {
+  return `/${[bucket, ...key.split('/')].map(encodeURIComponent).join('/')}`;
+}
+
 /** Snapshots in a bucket; the archiver keeps them up to date from the table's stream. */
 export class S3Snapshots implements Snapshots {
   readonly #aws: AwsCalls;
@@ -23,7 +28,7 @@ export class S3Snapshots implements Snapshots {
     try {
       const answer = await this.#aws.request('s3', {
         method: 'GET',
-        path: `/${this.#bucket}/${snapshotKey(this.#tenant, credentialId)}`,
+        path: objectPath(this.#bucket, snapshotKey(this.#tenant, credentialId)),
       });
       return JSON.parse(answer.text) as Credential;
     } catch (error) {

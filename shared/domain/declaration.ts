@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { RekeyError } from './errors.ts';
 import type { Holder, Mode, PolicyInput } from './policy.ts';
 import { boundsOf } from './policy.ts';

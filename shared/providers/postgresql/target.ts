@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { RekeyError } from '../../domain/errors.ts';
 
 /** PostgreSQL cuts longer identifiers off silently (NAMEDATALEN − 1), so longer ones are refused here. */

@@ -1,0 +1,127 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { chainFaults, settledArchive } from '../../local/demo/archive.ts';
+import { asSuperuser, DATABASE, tryLogin } from '../../local/demo/database.ts';
+import { TTL_SECONDS } from '../../local/demo/declaration.ts';
+import { readLogin, startFleet, type Fleet } from '../../local/demo/fleet.ts';
+import { rekeyJson } from '../../local/demo/rekey.ts';
+import { follow, registerCredentials, revokeInEmergency } from '../../local/demo/scenario.ts';
+import { startWorld, type World } from '../../local/demo/world.ts';
+import type { AuditAnswer, RotateAnswer } from '../../shared/api/messages.ts';
+import { EVENT, OUTPUT } from '../../shared/names.ts';
+import { gatherTraces, tapBus, vaultPasswords } from './canary.ts';
+
+/** The bar: logins counted in PostgreSQL's own log, over at least three successive rotations. */
+const LOGINS = 10_000;
+const ROTATIONS = 3;
+
+describe('the main job on the deployed stack', { timeout: 600_000 }, () => {
+  let world: World;
+  let events: () => Promise<string[]>;
+  let vault: SecretsManagerClient;
+  let fleet: Fleet | undefined;
+
+  beforeAll(async () => {
+    world = await startWorld(() => undefined);
+    vault = new SecretsManagerClient(world.stack.clientConfig);
+    events = await tapBus(world);
+    await registerCredentials(world, () => undefined);
+  }, 180_000);
+
+  afterAll(async () => {
+    await fleet?.stop();
+    await world?.stop();
+  }, 60_000);
+
+  test(`${LOGINS} fresh logins over ${ROTATIONS} rotations meet no authentication failure and no missing privilege`, async () => {
+    const olds: { user: string; password: string }[] = [];
+    const orders = startFleet(world.server, world.stack, {
+      agents: 4,
+      secret: 'demo/orders',
+      ttlSeconds: TTL_SECONDS,
+      query: 'INSERT INTO shop.orders DEFAULT VALUES',
+    });
+    fleet = orders;
+    let late: Fleet | undefined;
+    for (let round = 1; round <= ROTATIONS; round++) {
+      olds.push(await readLogin(vault, 'demo/orders'));
+      const { rotation } = await rekeyJson<RotateAnswer>(['rotate', 'orders'], world.env);
+      const ended = await follow(world, 'orders', rotation.id, () => undefined);
+      expect(ended.phase).toBe('completed');
+      if (round === 1) {
+        // As an administrator would who looks into the secret for the user of the day.
+        const { user } = await readLogin(vault, 'demo/orders');
+        await asSuperuser(
+          world.server,
+          DATABASE,
+          `SET ROLE shop_tables; CREATE TABLE shop.late (id bigint GENERATED ALWAYS AS IDENTITY);
+           GRANT SELECT, INSERT ON shop.late TO ${user}`,
+        );
+        late = startFleet(world.server, world.stack, {
+          agents: 1,
+          secret: 'demo/orders',
+          ttlSeconds: TTL_SECONDS,
+          query: 'INSERT INTO shop.late DEFAULT VALUES',
+        });
+      }
+    }
+    while (orders.counts.queries < LOGINS) await sleep(200);
+    await orders.stop();
+    await late?.stop();
+    const refusals = await world.server.refusals();
+    expect(orders.counts).toMatchObject({ authFailures: 0, permissionFailures: 0 });
+    expect([...orders.counts.otherFailures]).toEqual([]);
+    expect(late?.counts).toMatchObject({ authFailures: 0, permissionFailures: 0 });
+    expect(late?.counts.queries).toBeGreaterThan(100);
+    expect(refusals).toMatchObject({ authentication: 0, notPermittedToLogIn: 0, permissionDenied: 0 });
+    // Only now, since each attempt leaves a refusal in the log.
+    for (const old of olds) expect(await tryLogin(world.server, old)).toBe('refused');
+    expect(await tryLogin(world.server, await readLogin(vault, 'demo/orders'))).toBe('accepted');
+  });
+
+  test('an emergency revokes first, replaces, and halts and resumes the agents', async () => {
+    const result = await revokeInEmergency(world, () => undefined);
+    expect(result).toMatchObject({
+      status: 'SUCCEEDED',
+      revokedBeforeIssued: true,
+      oldCredentialRejected: true,
+      replacementAccepted: true,
+    });
+    const types = (await events()).map(
+      (text) => (JSON.parse(text) as { 'detail-type': string })['detail-type'],
+    );
+    expect(types).toEqual(
+      expect.arrayContaining([
+        EVENT.announced,
+        EVENT.rotated,
+        EVENT.retired,
+        EVENT.revoked,
+        EVENT.halt,
+        EVENT.resume,
+        EVENT.emergency,
+      ]),
+    );
+  });
+
+  test('every record is archived, every chain is whole, every old credential is confirmed dead', async () => {
+    const answer = await rekeyJson<AuditAnswer>(['audit'], world.env);
+    const archived = await settledArchive(world.stack, world.output(OUTPUT.archive), answer.records);
+    expect(archived).toHaveLength(answer.records);
+    expect(answer.chain.faults).toEqual([]);
+    expect(chainFaults(archived)).toBe(0);
+    expect(answer.rotations).toHaveLength(ROTATIONS + 1);
+    expect(answer.rotations.map((one) => one.deactivation)).toEqual(Array(ROTATIONS + 1).fill('CONFIRMED'));
+  });
+
+  test('no log, event, table item, workflow or archived object holds a secret value', async () => {
+    const passwords = await vaultPasswords(world);
+    expect(passwords.length).toBeGreaterThanOrEqual(ROTATIONS + 4);
+    const traces = await gatherTraces(world, await events());
+    for (const [where, text] of Object.entries(traces)) {
+      expect(text.length, `${where} is empty, so this would prove nothing`).toBeGreaterThan(500);
+      const leaks = passwords.filter((password) => text.includes(password));
+      expect(leaks.length, `secret values in ${where}`).toBe(0);
+    }
+  });
+});
