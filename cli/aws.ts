@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { AwsV4Signer } from 'aws4fetch';
+import { OUTPUT, stackName } from '../shared/names.ts';
 import { EXIT, Failure, usage } from './failure.ts';
 
 /** Options and environment that decide where `rekey` goes and as whom, as the AWS CLI takes them. */
@@ -119,7 +120,7 @@ export class AwsContext {
 
   /** The API's address from the outputs of its stack. */
   async lookUpApiUrl(stage: string): Promise<string> {
-    const stack = `Rekey-${stage}-Api`;
+    const stack = stackName(stage, 'api');
     const region = await this.region();
     const suffix = region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
     const endpoint = (await this.endpoint()) ?? `https://cloudformation.${region}.${suffix}`;

@@ -39,7 +39,7 @@ Exit codes:
 
 Where it goes and as whom:
   The address of the API is --api-url, else REKEY_API_URL, else the output ApiUrl of the stack
-  Rekey-<stage>-Api. Requests are signed with your AWS credentials; the audit trail names their ARN.
+  rekey-<stage>-api. Requests are signed with your AWS credentials; the audit trail names their ARN.
   AWS_PROFILE, AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL and the shared configuration files
   count as for the AWS CLI. NO_COLOR turns colours off; REKEY_DEBUG=1 shows where an error came from.
 

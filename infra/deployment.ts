@@ -1,6 +1,6 @@
 import { Tags, Validations, type App } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { TAG } from '../shared/names.ts';
+import { stackName, TAG, type StackRole } from '../shared/names.ts';
 import type { Settings } from './config.ts';
 import { ApiStack } from './stacks/api.ts';
 import { EvidenceStack } from './stacks/evidence.ts';
@@ -21,8 +21,8 @@ export interface Deployment {
 
 /** Adds Rekey to `app`. Account and region are those of whoever deploys. */
 export function addRekey(app: App, settings: Settings): Deployment {
-  const named = (name: string, description: string) => ({
-    stackName: `rekey-${settings.stage}-${name}`,
+  const named = (name: StackRole, description: string) => ({
+    stackName: stackName(settings.stage, name),
     description: `Rekey ${settings.stage}: ${description}`,
     tags: { [TAG.stage]: settings.stage },
     settings,

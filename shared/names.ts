@@ -90,6 +90,14 @@ export const EVENT = {
 /** CloudWatch namespace of Rekey's metrics. */
 export const METRICS_NAMESPACE = 'Rekey';
 
+/** The stacks of a deployment. */
+export type StackRole = 'state' | 'evidence' | 'rotation' | 'incident' | 'api' | 'monitoring';
+
+/** Name of a stack of a stage, as CloudFormation knows it. */
+export function stackName(stage: string, role: StackRole): string {
+  return `rekey-${stage}-${role}`;
+}
+
 /** Names of stack outputs that the CLI and the local stack read. */
 export const OUTPUT = {
   apiUrl: 'ApiUrl',

@@ -38,7 +38,7 @@ describe('the address of the API', () => {
     stand.routes['GET /a&b/v1/credentials'] = { body: { credentials: [] } };
     const ran = await rekey(undefined, ['list', '--endpoint-url', stand.url, '--stage', 'prod']);
     expect(ran).toMatchObject({ exit: 0 });
-    expect(stand.seen[0]?.body).toContain('StackName=Rekey-prod-Api');
+    expect(stand.seen[0]?.body).toContain('StackName=rekey-prod-api');
     expect(stand.seen[0]?.headers.authorization).toContain('/eu-central-1/cloudformation/aws4_request');
   });
 
@@ -47,18 +47,18 @@ describe('the address of the API', () => {
     const ran = await rekey(undefined, ['list'], { env: { AWS_ENDPOINT_URL: stand.url } });
     expect(ran.exit).toBe(1);
     expect(ran.stderr).toContain('has no output ApiUrl');
-    expect(stand.seen[0]?.body).toContain('StackName=Rekey-dev-Api');
+    expect(stand.seen[0]?.body).toContain('StackName=rekey-dev-api');
   });
 
   it('is missing where there is no such stack, with what to do', async () => {
     stand.routes['POST /'] = {
       status: 400,
-      text: '<ErrorResponse><Error><Code>ValidationError</Code><Message>Stack with id Rekey-dev-Api does not exist</Message></Error></ErrorResponse>',
+      text: '<ErrorResponse><Error><Code>ValidationError</Code><Message>Stack with id rekey-dev-api does not exist</Message></Error></ErrorResponse>',
       type: 'text/xml',
     };
     const ran = await rekey(undefined, ['list', '--endpoint-url', stand.url]);
     expect(ran.exit).toBe(1);
-    expect(ran.stderr).toMatch(/no stack Rekey-dev-Api in eu-central-1[\s\S]*--stage/);
+    expect(ran.stderr).toMatch(/no stack rekey-dev-api in eu-central-1[\s\S]*--stage/);
   });
 
   it('is plain http on this machine only', () => {

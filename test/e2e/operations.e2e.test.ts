@@ -1,0 +1,205 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  RotateSecretCommand,
+  SecretsManagerClient,
+  DescribeSecretCommand,
+} from '@aws-sdk/client-secrets-manager';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { stringify } from 'yaml';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { settledArchive } from '../../local/demo/archive.ts';
+import { tryLogin } from '../../local/demo/database.ts';
+import { databaseCredential, TTL_SECONDS } from '../../local/demo/declaration.ts';
+import { readLogin, startFleet } from '../../local/demo/fleet.ts';
+import { rekey, rekeyJson } from '../../local/demo/rekey.ts';
+import { follow, registerCredentials } from '../../local/demo/scenario.ts';
+import { startWorld, type World } from '../../local/demo/world.ts';
+import type {
+  AuditAnswer,
+  EmergencyAnswer,
+  ListAnswer,
+  RotateAnswer,
+  ShowAnswer,
+} from '../../shared/api/messages.ts';
+import { OUTPUT } from '../../shared/names.ts';
+
+describe('what operators do, on the deployed stack', { timeout: 240_000 }, () => {
+  let world: World;
+  let vault: SecretsManagerClient;
+
+  const quiet = (): void => undefined;
+  const show = async (name: string): Promise<ShowAnswer> => rekeyJson(['show', name], world.env);
+  const rotate = async (name: string): Promise<string> =>
+    (await rekeyJson<RotateAnswer>(['rotate', name], world.env)).rotation.id;
+
+  async function reaches(name: string, rotationId: string, phase: string): Promise<void> {
+    for (const end = Date.now() + 60_000; Date.now() < end; await sleep(150)) {
+      const { rotations } = await show(name);
+      if (rotations.find((one) => one.id === rotationId)?.phase === phase) return;
+    }
+    throw new Error(`the rotation of ${name} never came to phase ${phase}`);
+  }
+
+  async function apply(credential: object): Promise<{ status: number; said: string }> {
+    const file = join(world.dir, 'one.yaml');
+    await writeFile(file, stringify({ version: 1, credentials: [credential] }));
+    const { status, stdout, stderr } = await rekey(['apply', '-f', file, '--json'], world.env);
+    return { status, said: stdout + stderr };
+  }
+
+  beforeAll(async () => {
+    world = await startWorld(quiet);
+    vault = new SecretsManagerClient(world.stack.clientConfig);
+    await registerCredentials(world, quiet);
+  }, 180_000);
+
+  afterAll(async () => {
+    await world?.stop();
+  }, 60_000);
+
+  test('registering twice changes nothing, and nothing rotates by registration', async () => {
+    const before = await readLogin(vault, 'demo/orders');
+    const { status, said } = await apply(
+      databaseCredential(world.server, 'orders', 'orders_app', 'order-agents'),
+    );
+    expect([status, said]).toEqual([0, expect.stringContaining('unchanged')]);
+    expect(await readLogin(vault, 'demo/orders')).toEqual(before);
+    expect((await show('orders')).rotations).toEqual([]);
+  });
+
+  test.for([
+    ['an unknown type', { type: 'floppy' }, ['ERR_DECLARATION', 'type']],
+    [
+      'a window shorter than a holder needs',
+      { holders: [{ kind: 'polling', name: 'a', ttl: '1h' }] },
+      ['ERR_WINDOW_TOO_SHORT', 'policy.window', '7200'],
+    ],
+    [
+      'a policy looser than the type allows',
+      { policy: { interval: '60d' } },
+      ['ERR_POLICY', 'policy.interval', '30 days'],
+    ],
+    [
+      'a target that cannot be reached',
+      { target: { host: '127.0.0.1', port: 1, database: 'shop', ownerRole: 'late_app' } },
+      ['ERR_UNAVAILABLE', 'target'],
+    ],
+    ['a secret that exists already', { secret: 'demo/database-admin' }, ['ERR_SECRET_EXISTS', 'secret']],
+    ['an administrative secret that does not exist', { admin: 'demo/nothing' }, ['admin']],
+  ] as const)(
+    '%s is refused with field and remedy, and nothing is left behind',
+    async ([, change, expected]) => {
+      const good = databaseCredential(world.server, 'late', 'late_app', 'late-agents');
+      const { status, said } = await apply({ ...good, ...change });
+      expect(status).toBe(1);
+      for (const part of [...expected, 'remedy']) expect(said).toContain(part);
+      const { credentials } = await rekeyJson<ListAnswer>(['list'], world.env);
+      expect(credentials.map((one) => one.name)).toEqual(['orders', 'reports']);
+      await expect(vault.send(new DescribeSecretCommand({ SecretId: 'demo/late' }))).rejects.toThrow();
+    },
+  );
+
+  test('a rollback in the window leads agents back without a failed login, and the new credential dies', async () => {
+    const old = await readLogin(vault, 'demo/orders');
+    const fleet = startFleet(world.server, world.stack, {
+      agents: 2,
+      secret: 'demo/orders',
+      ttlSeconds: TTL_SECONDS,
+      query: 'INSERT INTO shop.orders DEFAULT VALUES',
+      pauseMs: 20,
+    });
+    try {
+      const id = await rotate('orders');
+      await reaches('orders', id, 'window');
+      const failed = await readLogin(vault, 'demo/orders');
+      await sleep(2500);
+      await rekeyJson(['rollback', 'orders'], world.env);
+      const ended = await follow(world, 'orders', id, quiet);
+      expect(ended).toMatchObject({ phase: 'rolled-back', tombstoned: true });
+      await fleet.stop();
+      expect(fleet.counts).toMatchObject({ authFailures: 0, permissionFailures: 0 });
+      expect(await readLogin(vault, 'demo/orders')).toEqual(old);
+      expect(await tryLogin(world.server, old)).toBe('accepted');
+      expect(await tryLogin(world.server, failed)).toBe('refused');
+      const described = await vault.send(new DescribeSecretCommand({ SecretId: 'demo/orders' }));
+      expect(Object.values(described.VersionIdsToStages ?? {}).flat()).not.toContain('AWSPENDING');
+    } finally {
+      await fleet.stop();
+    }
+  });
+
+  test('RotateSecret by anybody gets the same lifecycle, and a second rotation meanwhile is refused with what is under way', async () => {
+    await vault.send(new RotateSecretCommand({ SecretId: 'demo/orders' }));
+    await sleep(500);
+    let id: string | undefined;
+    for (const end = Date.now() + 20_000; id === undefined && Date.now() < end; await sleep(150)) {
+      id = (await show('orders')).rotations.find((one) => !one.over)?.id;
+    }
+    const refused = await rekey(['rotate', 'orders', '--json'], world.env);
+    expect(refused.status).toBe(1);
+    expect(refused.stderr).toMatch(/ERR_(WINDOW_OPEN|ROTATION_UNDER_WAY)/);
+    expect(refused.stderr).toContain(id);
+    expect(refused.stderr).toContain('secretsmanager.amazonaws.com');
+    expect(await follow(world, 'orders', id ?? '', quiet)).toMatchObject({
+      phase: 'completed',
+      trigger: { kind: 'vault' },
+    });
+  });
+
+  test('an emergency in an open window preempts the rotation: only the replacement works', async () => {
+    const first = await readLogin(vault, 'demo/reports');
+    const id = await rotate('reports');
+    await reaches('reports', id, 'window');
+    const second = await readLogin(vault, 'demo/reports');
+    const ended = await rekeyJson<EmergencyAnswer>(
+      ['revoke', 'reports', '--incident', 'INC-7', '--reason', 'test', '--yes', '--wait'],
+      world.env,
+    );
+    expect(ended.status).toBe('SUCCEEDED');
+    const replacement = await readLogin(vault, 'demo/reports');
+    expect(await tryLogin(world.server, first)).toBe('refused');
+    expect(await tryLogin(world.server, second)).toBe('refused');
+    expect(await tryLogin(world.server, replacement)).toBe('accepted');
+    const { credential, rotations } = await show('reports');
+    expect(credential.status).toBe('active');
+    expect(rotations.find((one) => one.id === id)).toMatchObject({ phase: 'preempted', tombstoned: true });
+    expect(await follow(world, 'reports', await rotate('reports'), quiet)).toMatchObject({
+      phase: 'completed',
+    });
+  });
+
+  test('the auditor’s query answers over the archive as it does from the ledger', async () => {
+    const answer = await rekeyJson<AuditAnswer>(['audit'], world.env);
+    const records = await settledArchive(world.stack, world.output(OUTPUT.archive), answer.records);
+    const archive = join(world.dir, 'archive');
+    for (const record of records) {
+      const { cloud, metadata } = record;
+      const dt = record.time_dt.slice(0, 10);
+      const file = join(
+        archive,
+        `tenant=${metadata.tenant_uid}/account=${cloud.account.uid}/region=${cloud.region}/dt=${dt}`,
+        `${record.entity.uid}-${metadata.sequence}.json`,
+      );
+      await mkdir(dirname(file), { recursive: true });
+      await writeFile(file, JSON.stringify(record));
+    }
+    const sql = await readFile(
+      join(import.meta.dirname, '../../infra/queries/rotations-last-12-months.sql'),
+      'utf8',
+    );
+    const connection = await (await DuckDBInstance.create()).connect();
+    await connection.run(
+      `CREATE VIEW audit_records AS SELECT * FROM read_json('${archive}/**/*.json', hive_partitioning = true, hive_types = {'dt': VARCHAR, 'account': VARCHAR})`,
+    );
+    const rows = (await connection.runAndReadAll(sql)).getRowObjects();
+    expect(rows).toHaveLength(answer.rotations.length);
+    const key = (rotation: unknown, deactivation: unknown): string =>
+      `${String(rotation)} ${String(deactivation)}`;
+    expect(new Set(rows.map((row) => key(row['rotation'], row['deactivation'])))).toEqual(
+      new Set(answer.rotations.map((one) => key(one.rotation, one.deactivation))),
+    );
+    expect(answer.chain.faults).toEqual([]);
+  });
+});
