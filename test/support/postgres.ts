@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { Client } from 'pg';
+import { Client, type ClientConfig } from 'pg';
 import { startPostgres, type Postgres, type PostgresOptions } from '../../local/postgres/start.ts';
 import type { CredentialHandle } from '../../shared/domain/credential.ts';
 import type { Deactivation } from '../../shared/domain/evidence.ts';
@@ -104,12 +104,13 @@ export class TestServer {
     return this.as({ user: username, password }, text, target.database);
   }
 
-  async connect(login: Login, database: string): Promise<Client> {
+  async connect(login: Login, database: string, more: ClientConfig = {}): Promise<Client> {
     const { host, port, caPem } = this.server;
     const client = new Client({
       host,
       port,
       ...login,
+      ...more,
       database,
       ssl: this.encrypted && { ca: caPem },
       connectionTimeoutMillis: 5_000,

@@ -142,13 +142,18 @@ END $rekey$`;
 
 /**
  * Ends sessions until none has been there for two looks in a row: a login that was let in just before the commit
- * shows up a moment later. 60 looks, 20 ms apart, bound it.
+ * shows up a moment later. A client can stretch that moment (post_auth_delay): until then its backend shows only by
+ * the lock that it holds on its database while it starts. Those that were starting at the first look and still are
+ * half a second later are ended too, as far as the administrator may; 60 looks, 20 ms apart, bound it all.
  */
 const END_SESSIONS = `DO $rekey$
 DECLARE
   victim oid := (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_setting('rekey.slot'));
   quiet int := 0;
   pids int[];
+  starting int[];
+  suspects int[];
+  suspect int;
   seen int[] := '{}';
 BEGIN
   IF NOT current_setting('rekey.touched')::boolean THEN
@@ -156,15 +161,31 @@ BEGIN
   END IF;
   FOR look IN 1..60 LOOP
     PERFORM pg_stat_clear_snapshot();
+    SELECT coalesce(array_agg(DISTINCT l.pid), '{}') INTO starting FROM pg_locks l
+     WHERE l.locktype = 'object' AND l.classid = 'pg_database'::regclass AND l.mode = 'RowExclusiveLock'
+       AND l.pid <> pg_backend_pid()
+       AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.pid AND a.usesysid IS NOT NULL);
+    suspects := ARRAY(SELECT p FROM unnest(coalesce(suspects, starting)) p WHERE p = ANY(starting));
     SELECT coalesce(array_agg(a.pid), '{}') INTO pids FROM pg_stat_activity a
      WHERE a.usesysid = victim AND a.pid <> pg_backend_pid();
     IF cardinality(pids) = 0 THEN
       quiet := quiet + 1;
-      EXIT WHEN quiet = 2;
+      EXIT WHEN quiet >= 2 AND cardinality(suspects) = 0;
     ELSE
       quiet := 0;
       PERFORM pg_terminate_backend(p) FROM unnest(pids) p;
       SELECT array_agg(DISTINCT p) INTO seen FROM unnest(seen || pids) p;
+    END IF;
+    IF look % 25 = 0 THEN
+      FOREACH suspect IN ARRAY suspects LOOP
+        BEGIN
+          PERFORM pg_terminate_backend(suspect);
+          seen := array_append(array_remove(seen, suspect), suspect);
+        EXCEPTION WHEN insufficient_privilege THEN
+          -- Another user's login; the privilege is looked up by the role that the backend has taken on already.
+          suspects := array_remove(suspects, suspect);
+        END;
+      END LOOP;
     END IF;
     PERFORM pg_sleep(0.02);
   END LOOP;

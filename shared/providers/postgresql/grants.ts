@@ -119,7 +119,7 @@ async function moveGrants(session: Session, team: Team, concerns: (grant: Grant)
   const actor = (grant: Grant): string | undefined => (grant.reach === 'set' ? grant.grantor : undefined);
   await runAll(session, [
     ...missing.map((grant) => statement(grant, grantSql(grant, owner), actor(grant))),
-    // What a user gave to others falls with its grant option, so the owner role gives it first.
+    // What a user gave to others stands on its grant option, so the owner role gives it as well.
     ...grants
       .filter((grant) => grant.kind === 'passed-on')
       .map((grant) => statement(grant, grantSql(grant, grantee(grant)), team.owner.name)),

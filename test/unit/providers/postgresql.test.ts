@@ -11,6 +11,7 @@ import {
   parseAdmin,
   parseMaterial,
 } from '../../../shared/providers/postgresql/material.ts';
+import { postgresqlProvider } from '../../../shared/providers/postgresql/provider.ts';
 import { scramVerifier } from '../../../shared/providers/postgresql/scram.ts';
 import {
   assertToken,
@@ -226,22 +227,25 @@ describe('failures of the database', () => {
 });
 
 describe('the registry', () => {
-  it('finds a provider by type and name, and lists what there is otherwise', () => {
-    expect(providerFor('database', 'postgresql')).toMatchObject({ overlap: { kind: 'dual', maxLive: 2 } });
-    expect(failureOf(() => providerFor('database', 'oracle'))).toMatchObject({
+  it('finds a provider by type and name, and lists what there is otherwise', async () => {
+    expect(await providerFor('database', 'postgresql')).toMatchObject({
+      overlap: { kind: 'dual', maxLive: 2 },
+    });
+    await expect((async () => providerFor('database', 'oracle'))()).rejects.toMatchObject({
       code: 'ERR_DECLARATION',
       field: 'provider',
       remedy: 'use one of: database/postgresql',
     });
-    expect(failureOf(() => providerFor('fax', 'postgresql')).field).toBe('type');
+    await expect((async () => providerFor('fax', 'postgresql'))()).rejects.toMatchObject({ field: 'type' });
   });
+});
 
-  it('gives material for a slot that belongs to it', () => {
-    const provider = providerFor('database', 'postgresql');
+describe('a material', () => {
+  it('belongs to its slot only', () => {
     const handle = { id: 'agents_a', generation: 1 };
-    expect(() => provider.assertBelongs(target, handle, newMaterial(target, 'agents_a'))).not.toThrow();
-    expect(
-      failureOf(() => provider.assertBelongs(target, handle, newMaterial(target, 'agents_b'))).field,
-    ).toBe('username');
+    const belongs = (username: string) => () =>
+      postgresqlProvider.assertBelongs(target, handle, newMaterial(target, username));
+    expect(belongs('agents_a')).not.toThrow();
+    expect(failureOf(belongs('agents_b')).field).toBe('username');
   });
 });
