@@ -1,6 +1,8 @@
-import { AwsClient } from 'aws4fetch';
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { request as httpsRequest } from 'node:https';
 import { RekeyError } from '../domain/errors.ts';
 import { REKEY_VERSION } from '../version.ts';
+import { sign } from './signature.ts';
 
 /** An error that an AWS service answered, by its own name, e.g. `ResourceNotFoundException`. */
 export class AwsServiceError extends Error {
@@ -49,6 +51,23 @@ const JSON_SERVICES = {
 } as const;
 export type JsonService = keyof typeof JSON_SERVICES;
 
+/** A request as its caller gives it: the path percent-encoded and without a query, header names in lower case. */
+export interface AwsRequest {
+  readonly path: string;
+  readonly method: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+export interface AwsAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+}
+
+/** The connection broke or the time was up before the answer was whole. */
+class NoAnswer extends Error {}
+
 const THROTTLED = new Set([
   'ThrottlingException',
   'Throttling',
@@ -63,17 +82,15 @@ const THROTTLED = new Set([
 ]);
 
 /**
- * Calls AWS with hand-signed requests. It replaces the SDK in the functions: a rotator's bundle shrinks to a third and
- * the emergency's first call comes several times sooner (docs/adr/003). Every call here is idempotent by a token or a
- * condition, so that every failed attempt may be repeated.
+ * Calls AWS with hand-signed requests over Node's own HTTP client. It replaces the SDK in the functions: a rotator's
+ * bundle shrinks to a third and the emergency's first call comes several times sooner (docs/adr/003). Every call here
+ * is idempotent by a token or a condition, so that every failed attempt may be repeated.
  */
 export class AwsCalls {
-  readonly #signer: AwsClient;
   readonly #options: AwsClientOptions;
 
   constructor(options: AwsClientOptions) {
     this.#options = options;
-    this.#signer = new AwsClient({ ...options.credentials, region: options.region, retries: 0 });
   }
 
   /**
@@ -104,11 +121,7 @@ export class AwsCalls {
   }
 
   /** A signed request with retries. Answers of 4xx other than throttling throw at once. */
-  async request(
-    service: string,
-    request: { path: string; method: string; headers?: Record<string, string>; body?: string },
-    options: CallOptions = {},
-  ): Promise<{ status: number; headers: Headers; text: string }> {
+  async request(service: string, request: AwsRequest, options: CallOptions = {}): Promise<AwsAnswer> {
     const attempts = options.attempts ?? this.#options.attempts ?? 4;
     let last: unknown;
     for (let attempt = 1; attempt <= attempts; attempt++) {
@@ -126,23 +139,24 @@ export class AwsCalls {
     });
   }
 
-  async #attempt(
-    service: string,
-    request: { path: string; method: string; headers?: Record<string, string>; body?: string },
-    options: CallOptions,
-  ): Promise<{ status: number; headers: Headers; text: string }> {
-    const signed = await this.#signer.sign(`${this.#base(service)}${request.path}`, {
-      method: request.method,
-      headers: { ...request.headers, 'user-agent': `rekey/${REKEY_VERSION} fn/${this.#options.caller}` },
-      ...(request.body === undefined ? {} : { body: request.body }),
-      aws: { service },
-    });
-    const response = await fetch(signed, {
-      signal: AbortSignal.timeout(options.timeoutMs ?? this.#options.timeoutMs ?? 5000),
-    });
-    const text = await response.text();
-    if (response.ok) return { status: response.status, headers: response.headers, text };
-    throw serviceError(response.status, response.headers, text);
+  async #attempt(service: string, request: AwsRequest, options: CallOptions): Promise<AwsAnswer> {
+    const { method, path, body = '' } = request;
+    const { region, credentials, caller } = this.#options;
+    const base = new URL(this.#base(service));
+    const headers = sign(
+      {
+        method,
+        host: base.host,
+        path,
+        headers: { ...request.headers, 'user-agent': `rekey/${REKEY_VERSION} fn/${caller}` },
+        body,
+      },
+      { service, region, credentials, time: new Date() },
+    );
+    const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs ?? 5000;
+    const answer = await exchange(base, { method, path, headers, body }, timeoutMs);
+    if (answer.status >= 200 && answer.status < 300) return answer;
+    throw serviceError(answer);
   }
 
   #base(service: string): string {
@@ -170,13 +184,49 @@ export function awsCallsFromEnvironment(env: NodeJS.ProcessEnv, options: CallOpt
 
 function isTransient(error: unknown): boolean {
   if (error instanceof AwsServiceError) return error.status >= 500 || THROTTLED.has(error.name);
-  // fetch: TypeError for a broken connection, TimeoutError from the signal.
-  return error instanceof TypeError || (error instanceof Error && error.name === 'TimeoutError');
+  return error instanceof NoAnswer;
 }
 
-function serviceError(status: number, headers: Headers, text: string): AwsServiceError {
+/** One request and its whole answer. @throws NoAnswer */
+function exchange(
+  base: URL,
+  { method, path, headers, body = '' }: AwsRequest,
+  timeoutMs: number,
+): Promise<AwsAnswer> {
+  const request = base.protocol === 'http:' ? httpRequest : httpsRequest;
+  return new Promise((resolve, reject) => {
+    const fail = (cause: unknown): void => reject(new NoAnswer('no whole answer', { cause }));
+    const outgoing = request(
+      new URL(path, base),
+      {
+        method,
+        headers: { ...headers, 'content-length': Buffer.byteLength(body) },
+        signal: AbortSignal.timeout(timeoutMs),
+      },
+      (incoming) => {
+        const chunks: Buffer[] = [];
+        incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+        incoming.on('error', fail);
+        incoming.on('end', () =>
+          resolve({
+            status: incoming.statusCode ?? 0,
+            headers: incoming.headers,
+            text: Buffer.concat(chunks).toString('utf8'),
+          }),
+        );
+      },
+    );
+    outgoing.on('error', fail);
+    outgoing.end(body);
+  });
+}
+
+function serviceError({ status, headers, text }: AwsAnswer): AwsServiceError {
+  const header = headers['x-amzn-errortype'];
   const fallback =
-    headers.get('x-amzn-errortype') ?? /<Code>([^<]+)<\/Code>/.exec(text)?.[1] ?? `Http${status}`;
+    (Array.isArray(header) ? header[0] : header) ??
+    /<Code>([^<]+)<\/Code>/.exec(text)?.[1] ??
+    `Http${status}`;
   let body: {
     __type?: string;
     message?: string;

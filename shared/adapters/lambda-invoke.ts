@@ -17,7 +17,7 @@ export async function invoke<Output>(aws: AwsCalls, functionArn: string, input: 
     // One attempt: a call that timed out may still be running, and its repetition would only queue behind it.
     { timeoutMs: 26_000, attempts: 1 },
   );
-  if (answer.headers.get('x-amz-function-error') !== null) {
+  if (answer.headers['x-amz-function-error'] !== undefined) {
     throw new RekeyError('ERR_UNAVAILABLE', 'a function of Rekey failed', {
       remedy: 'its log group has the error; then try again',
     });

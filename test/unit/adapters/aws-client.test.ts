@@ -1,0 +1,110 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { afterEach, describe, expect, it } from 'vitest';
+import { AwsCalls } from '../../../shared/adapters/aws-client.ts';
+
+const servers: Server[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+type Answer = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** Calls against a server that gives these answers in turn, the last one from then on. */
+async function against(
+  ...answers: [Answer, ...Answer[]]
+): Promise<{ aws: AwsCalls; seen: IncomingMessage[] }> {
+  const seen: IncomingMessage[] = [];
+  const server = createServer((request, response) => {
+    seen.push(request);
+    request.resume();
+    const answer = answers[Math.min(seen.length, answers.length) - 1] ?? answers[0];
+    answer(request, response);
+  });
+  servers.push(server);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const aws = new AwsCalls({
+    region: 'eu-central-1',
+    credentials: { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'secret' },
+    endpoint: `http://127.0.0.1:${port}`,
+    caller: 'test',
+    timeoutMs: 200,
+  });
+  return { aws, seen };
+}
+
+const json =
+  (status: number, body: object): Answer =>
+  (_request, response) => {
+    response.writeHead(status, { 'content-type': 'application/x-amz-json-1.0' }).end(JSON.stringify(body));
+  };
+const read = (aws: AwsCalls) => aws.json('dynamodb', 'GetItem', { TableName: 't' });
+
+describe('calls to AWS', () => {
+  it('name operation, signature and caller', async () => {
+    const { aws, seen } = await against(json(200, { Item: { a: { S: 'ü' } } }));
+    expect(await read(aws)).toEqual({ Item: { a: { S: 'ü' } } });
+    expect(seen[0]?.headers).toMatchObject({
+      'x-amz-target': 'DynamoDB_20120810.GetItem',
+      'user-agent': expect.stringMatching(/ fn\/test$/) as unknown,
+      authorization: expect.stringMatching(/^AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE\//) as unknown,
+    });
+  });
+
+  it.each<[string, Answer]>([
+    ['is cut', (request) => request.destroy()],
+    [
+      'is cut in the middle',
+      (_request, response) => {
+        response.writeHead(200, { 'content-length': '10' });
+        response.write('{', () => response.destroy());
+      },
+    ],
+    ['does not come', () => undefined],
+    ['is a throttle', json(400, { __type: 'com.amazonaws#ThrottlingException' })],
+    ['is a failure of the service', json(500, { __type: 'InternalServerError' })],
+  ])('are repeated where the answer %s', async (_what, fault) => {
+    const { aws, seen } = await against(fault, json(200, { ok: true }));
+    expect(await read(aws)).toEqual({ ok: true });
+    expect(seen).toHaveLength(2);
+  });
+
+  it('end as unavailable once every attempt has failed', async () => {
+    const { aws, seen } = await against(json(503, {}));
+    await expect(read(aws)).rejects.toMatchObject({ code: 'ERR_UNAVAILABLE' });
+    expect(seen).toHaveLength(4);
+  });
+
+  it('throw what the service refuses, at once', async () => {
+    const { aws, seen } = await against(
+      json(400, {
+        __type: 'com.amazonaws.dynamodb#TransactionCanceledException',
+        message: 'no',
+        CancellationReasons: [{ Code: 'ConditionalCheckFailed' }, {}],
+      }),
+    );
+    await expect(read(aws)).rejects.toMatchObject({
+      name: 'TransactionCanceledException',
+      message: 'no',
+      status: 400,
+      cancellationReasons: ['ConditionalCheckFailed', 'None'],
+    });
+    expect(seen).toHaveLength(1);
+  });
+
+  it('understand the errors of S3', async () => {
+    const { aws } = await against((_request, response) => {
+      response.writeHead(404).end('<Error><Code>NoSuchKey</Code></Error>');
+    });
+    await expect(aws.request('s3', { method: 'GET', path: '/bucket/key' })).rejects.toMatchObject({
+      name: 'NoSuchKey',
+      status: 404,
+    });
+  });
+});
