@@ -41,7 +41,7 @@ async function clearAway(deps: EngineDeps, { credential, rotation }: Loaded): Pr
     throw new RekeyError('ERR_CONFLICT', `${credential.name} has no secret yet`);
   }
   await deps.vault.stripPending(credential.secretArn, rotation.id);
-  const { provider, target, ctx } = upstream(deps, credential);
+  const { provider, target, ctx } = await upstream(deps, credential);
   const { next } = rotation;
   const deactivation =
     next === undefined ? undefined : await provider.revoke(target, next.handle, { endSessions: true }, ctx);

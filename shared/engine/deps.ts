@@ -10,8 +10,8 @@ export interface EngineDeps {
   readonly ledger: Ledger;
   readonly vault: Vault;
   readonly workflow: Workflow;
-  /** The provider of a type; ERR_DECLARATION where there is none. */
-  readonly providerFor: (type: string, provider: string) => AnyProvider;
+  /** Loads the provider of a type; ERR_DECLARATION where there is none. */
+  readonly providerFor: (type: string, provider: string) => Promise<AnyProvider>;
   /** Reads an administrative secret. Functions without that right give a function that throws. */
   readonly readAdmin: (adminSecret: string) => Promise<Redacted<string>>;
   readonly clock: Clock;

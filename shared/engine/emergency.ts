@@ -32,7 +32,7 @@ export async function revokeNow(
 ): Promise<Revocation> {
   const { credential, source } = await locate(deps, emergency.credentialId);
   const intent = beside(intend(deps, emergency), LEDGER_PATIENCE_MS);
-  const { provider, target, ctx } = upstream(deps, credential);
+  const { provider, target, ctx } = await upstream(deps, credential);
   const upTo = generationOf(credential, emergency.incidentId);
   const known = credential.live.filter((handle) => handle.generation <= upTo);
 

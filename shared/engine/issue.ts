@@ -76,7 +76,7 @@ export async function store(
   { credential, rotation }: Loaded,
   secret: string,
 ): Promise<Key> {
-  const { provider, target, ctx } = upstream(deps, credential);
+  const { provider, target, ctx } = await upstream(deps, credential);
   const token = rotation.id;
   const issueContext = {
     ...ctx,

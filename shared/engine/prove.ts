@@ -13,7 +13,7 @@ export async function setSecret(deps: EngineDeps, state: Loaded, { secret }: Ste
   if (state.rotation.phase !== 'activating') return;
   const { next, old } = state.rotation;
   if (next === undefined) throw notCreated();
-  const { provider, target, ctx } = upstream(deps, state.credential);
+  const { provider, target, ctx } = await upstream(deps, state.credential);
   const material = await pending(deps, state, secret.arn, next);
   if (old !== undefined) await proveCurrent(deps, state, secret.arn, old);
   await provider.activate?.(target, next.versionId, { handle: next.handle, material }, ctx);
@@ -23,7 +23,7 @@ export async function setSecret(deps: EngineDeps, state: Loaded, { secret }: Ste
 export async function testSecret(deps: EngineDeps, state: Loaded, { secret }: StepInput): Promise<void> {
   const { next, old } = state.rotation;
   if (next === undefined) throw notCreated();
-  const { provider, target, ctx } = upstream(deps, state.credential);
+  const { provider, target, ctx } = await upstream(deps, state.credential);
   const material = await pending(deps, state, secret.arn, next);
   await provider.verify(target, material, ctx);
   if (old !== undefined) await provider.comparePermissions?.(target, old.handle, next.handle, ctx);
@@ -35,7 +35,7 @@ export async function testConfiguration(
   { credentialId, secret }: StepInput,
 ): Promise<void> {
   const credential = await loadCredential(deps, credentialId);
-  const { provider, target, ctx } = upstream(deps, credential);
+  const { provider, target, ctx } = await upstream(deps, credential);
   const text = await deps.vault.read(secret.arn, { stage: 'AWSCURRENT' });
   if (text === undefined) throw new RekeyError('ERR_NOT_FOUND', 'the secret has no current value');
   await provider.verify(target, provider.material(text), ctx);
@@ -48,7 +48,7 @@ async function pending(
   secret: string,
   next: Key,
 ): Promise<Redacted<unknown>> {
-  const { provider, target } = upstream(deps, credential);
+  const { provider, target } = await upstream(deps, credential);
   const text = await deps.vault.read(secret, { versionId: next.versionId, stage: 'AWSPENDING' });
   if (text === undefined) throw notCreated();
   const material = provider.material(text);
@@ -63,7 +63,7 @@ async function proveCurrent(
   secret: string,
   old: Key,
 ): Promise<void> {
-  const { provider, target, ctx } = upstream(deps, credential);
+  const { provider, target, ctx } = await upstream(deps, credential);
   const text = await deps.vault.read(secret, { versionId: old.versionId, stage: 'AWSCURRENT' });
   if (text === undefined) {
     throw new RekeyError(

@@ -53,7 +53,7 @@ export async function register(
   options: RegisterOptions,
   request: { declaration: CredentialEntry; actor: string; dryRun: boolean },
 ): Promise<RegisterAnswer> {
-  const draft = draftOf(deps, options, request.declaration);
+  const draft = await draftOf(deps, options, request.declaration);
   const trigger: Trigger = { kind: 'operator', actor: request.actor };
   const existingId = await deps.ledger.idByName(draft.name);
   if (existingId !== undefined) {
@@ -81,7 +81,7 @@ async function undo(
   trigger: Trigger,
   failure: RekeyError,
 ): Promise<void> {
-  const { provider, target, ctx } = upstream(deps, reserved);
+  const { provider, target, ctx } = await upstream(deps, reserved);
   const credential = await loadCredential(deps, reserved.id);
   for (const handle of (await provider.list?.(target, ctx)) ?? []) {
     if (handle.token === credential.id) await provider.revoke(target, handle, { endSessions: true }, ctx);
@@ -104,8 +104,12 @@ async function undo(
   );
 }
 
-function draftOf(deps: EngineDeps, options: RegisterOptions, declaration: CredentialEntry): Draft {
-  const provider = deps.providerFor(declaration.type, declaration.provider);
+async function draftOf(
+  deps: EngineDeps,
+  options: RegisterOptions,
+  declaration: CredentialEntry,
+): Promise<Draft> {
+  const provider = await deps.providerFor(declaration.type, declaration.provider);
   const holders = holdersOf(declaration);
   return {
     ...options.home,
@@ -143,7 +147,7 @@ async function assertFree(deps: EngineDeps, draft: Draft, ownId: string | undefi
 }
 
 async function preflight(deps: EngineDeps, draft: Draft): Promise<void> {
-  const provider = deps.providerFor(draft.type, draft.provider);
+  const provider = await deps.providerFor(draft.type, draft.provider);
   try {
     await provider.preflight(draft.target, {
       clock: deps.clock,
@@ -187,7 +191,7 @@ async function provision(
   credential: Credential,
   trigger: Trigger,
 ): Promise<Credential> {
-  const { provider, target, ctx } = upstream(deps, credential);
+  const { provider, target, ctx } = await upstream(deps, credential);
   // The credential's id is a UUID, hence a valid token, and the same at every repetition.
   const token = credential.id;
   const issued = await provider.issue(target, token, { ...ctx, generation: credential.generation });

@@ -27,7 +27,7 @@ export function generate(deps: EngineDeps, emergency: Emergency): Promise<void> 
     const state = await begin(deps, emergency);
     await clearPending(deps, secret, incident.replacement);
     const next = await store(deps, state, secret);
-    const { provider, target, ctx } = upstream(deps, state.credential);
+    const { provider, target, ctx } = await upstream(deps, state.credential);
     const material = await pending(deps, state.credential, next.versionId);
     await untilCommitted(() => recordHandle(deps, emergency, next.handle));
     await provider.activate?.(target, next.versionId, { handle: next.handle, material }, ctx);
@@ -43,7 +43,7 @@ export function generate(deps: EngineDeps, emergency: Emergency): Promise<void> 
 export async function validate(deps: EngineDeps, emergency: Emergency): Promise<void> {
   const { credential, rotation } = await replacement(deps, emergency);
   if (reached(own(credential, emergency), 'validated')) return;
-  const { provider, target, ctx } = upstream(deps, credential);
+  const { provider, target, ctx } = await upstream(deps, credential);
   await provider.verify(target, await pending(deps, credential, rotation.id), ctx);
   await enter(deps, emergency, 'validated', 'replacement-validated', {
     rotation: advance(rotation, 'promoting'),
@@ -68,7 +68,7 @@ export async function update(deps: EngineDeps, emergency: Emergency): Promise<vo
 }
 
 async function pending(deps: EngineDeps, credential: Credential, token: string): Promise<Redacted<unknown>> {
-  const { provider } = upstream(deps, credential);
+  const { provider } = await upstream(deps, credential);
   const text = await deps.vault.read(secretOf(credential.secretArn), {
     versionId: token,
     stage: 'AWSPENDING',
@@ -86,7 +86,7 @@ async function replacement(deps: EngineDeps, emergency: Emergency): Promise<Load
 async function sweep(deps: EngineDeps, emergency: Emergency): Promise<void> {
   const credential = await loadCredential(deps, emergency.credentialId);
   const { generation } = own(credential, emergency);
-  const { provider, target, ctx } = upstream(deps, credential);
+  const { provider, target, ctx } = await upstream(deps, credential);
   const listed = (await provider.list?.(target, ctx)) ?? [];
   for (const handle of listed.filter((one) => one.generation <= generation)) {
     await provider.revoke(target, { ...handle, generation }, { endSessions: true }, ctx);

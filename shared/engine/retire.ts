@@ -53,7 +53,7 @@ async function begin(deps: EngineDeps, state: Loaded): Promise<RetireAnswer> {
   });
   if (decision.kind !== 'retire') return { decision: 'soak', waitSeconds: 1 };
   const evidence = { proof: decision.proof, stragglers: stragglers(decision.stragglers, decision.proof) };
-  const { provider, target, ctx } = upstream(deps, credential);
+  const { provider, target, ctx } = await upstream(deps, credential);
   if (provider.suspension === undefined || credential.policy.soakSeconds === 0) {
     return revoke(deps, await intendRevocation(deps, state, evidence));
   }
@@ -68,7 +68,7 @@ async function begin(deps: EngineDeps, state: Loaded): Promise<RetireAnswer> {
 
 async function soakedOrRevoke(deps: EngineDeps, state: Loaded): Promise<RetireAnswer> {
   const { credential, rotation } = state;
-  const { provider, target, ctx } = upstream(deps, credential);
+  const { provider, target, ctx } = await upstream(deps, credential);
   const since = Date.parse(rotation.suspendedAt ?? rotation.updatedAt);
   const left = Math.ceil((since + credential.policy.soakSeconds * 1000 - deps.clock()) / 1000);
   // The process may have died between the intent and the suspension: twice equals once.
@@ -93,7 +93,7 @@ function intendRevocation(
 
 async function revoke(deps: EngineDeps, { credential, rotation }: Loaded): Promise<RetireAnswer> {
   const loser = required(rotation);
-  const { provider, target, ctx } = upstream(deps, credential);
+  const { provider, target, ctx } = await upstream(deps, credential);
   // Sessions that are still open past the deadline belong to stragglers, whom the policy gave up.
   const endSessions = pastDeadline(deps, rotation);
   const deactivation = await provider.revoke(target, loser.handle, { endSessions }, ctx);

@@ -91,7 +91,7 @@ async function bringBack(deps: EngineDeps, { credential, rotation }: Loaded): Pr
   if (old === undefined || next === undefined || secret === undefined) {
     throw new RekeyError('ERR_CONFLICT', 'a rollback needs an old and a new credential');
   }
-  const { provider, target, ctx } = upstream(deps, credential);
+  const { provider, target, ctx } = await upstream(deps, credential);
   if (rotation.suspendedAt !== undefined) await provider.suspension?.restore(target, old.handle, ctx);
   const text = await deps.vault.read(secret, { versionId: old.versionId });
   if (text === undefined) throw new RekeyError('ERR_REJECTED', 'the old version of the secret is gone');

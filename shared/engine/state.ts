@@ -101,11 +101,11 @@ export function without(live: readonly CredentialHandle[], gone: CredentialHandl
 }
 
 /** The provider of a credential, its checked target and its context. */
-export function upstream(
+export async function upstream(
   deps: EngineDeps,
   credential: Credential,
-): { provider: AnyProvider; target: unknown; ctx: ProviderContext } {
-  const provider = deps.providerFor(credential.type, credential.provider);
+): Promise<{ provider: AnyProvider; target: unknown; ctx: ProviderContext }> {
+  const provider = await deps.providerFor(credential.type, credential.provider);
   let admin: ReturnType<ProviderContext['admin']> | undefined;
   return {
     provider,

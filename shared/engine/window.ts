@@ -67,7 +67,7 @@ export function verifyWindow(deps: EngineDeps, ref: TaskRef): Promise<VerifyAnsw
 /** Use of the credential that this rotation ends, from its source; unknown where the source can't tell. */
 export async function usageOf(deps: EngineDeps, { credential, rotation }: Loaded): Promise<Usage> {
   const loser = loserOf(rotation);
-  const { provider, target, ctx } = upstream(deps, credential);
+  const { provider, target, ctx } = await upstream(deps, credential);
   if (loser === undefined || provider.usage === undefined) return 'unknown';
   return provider.usage(target, loser.handle, ctx);
 }

@@ -1,17 +1,23 @@
 import { RekeyError } from '../domain/errors.ts';
-import { postgresqlProvider } from './postgresql/provider.ts';
 import type { AnyProvider } from './provider.ts';
 
-const PROVIDERS: readonly AnyProvider[] = [postgresqlProvider];
+/**
+ * Providers by type and name. Each is loaded when it is first used: a function that never meets an upstream carries
+ * none, and the first call of an emergency goes out before a driver is loaded.
+ */
+const PROVIDERS: Readonly<Record<string, () => Promise<AnyProvider>>> = {
+  'database/postgresql': async () => (await import('./postgresql/provider.ts')).postgresqlProvider,
+};
 
 /** The provider for a credential. @throws RekeyError ERR_DECLARATION naming the ones that there are */
-export function providerFor(type: string, provider: string): AnyProvider {
-  const found = PROVIDERS.find((each) => each.type === type && each.provider === provider);
-  if (found !== undefined) return found;
-  const known = PROVIDERS.map((each) => `${each.type}/${each.provider}`).join(', ');
-  const typeKnown = PROVIDERS.some((each) => each.type === type);
+export async function providerFor(type: string, provider: string): Promise<AnyProvider> {
+  const key = `${type}/${provider}`;
+  const load = Object.hasOwn(PROVIDERS, key) ? PROVIDERS[key] : undefined;
+  if (load !== undefined) return load();
+  const known = Object.keys(PROVIDERS);
+  const typeKnown = known.some((each) => each.startsWith(`${type}/`));
   throw new RekeyError('ERR_DECLARATION', `there is no provider "${provider}" for the type "${type}"`, {
     field: typeKnown ? 'provider' : 'type',
-    remedy: `use one of: ${known}`,
+    remedy: `use one of: ${known.join(', ')}`,
   });
 }

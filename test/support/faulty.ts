@@ -126,8 +126,8 @@ export function faulty<D extends ProcessDeps>(deps: D, calls: Calls, process: Pr
     vault: port(deps.vault, 'vault'),
     workflow: port(deps.workflow, 'workflow'),
     events: port(deps.events, 'events'),
-    providerFor: (type: string, provider: string) =>
-      faultyProvider(deps.providerFor(type, provider), calls, process),
+    providerFor: async (type: string, provider: string) =>
+      faultyProvider(await deps.providerFor(type, provider), calls, process),
   };
 }
 
