@@ -1,34 +1,49 @@
-import { join } from 'node:path';
-import { buildSync } from 'esbuild';
+import { basename, join } from 'node:path';
+import { buildSync, transformSync } from 'esbuild';
 import type { FunctionName } from '../shared/names.ts';
 
 const root = join(import.meta.dirname, '..');
+const target = { platform: 'node', target: 'node24', minify: true } as const;
+
+/** The code of a function as it is deployed, by file name: `index.js`, and what it imports only when it needs it. */
+export function bundleHandler(name: FunctionName): ReadonlyMap<string, string> {
+  return bundleEntry(`lambdas/${name}/handler.ts`);
+}
 
 /**
- * The code of a function as it is deployed: one CommonJS file with everything that it uses and nothing else.
- * CommonJS because it loads in half the time of an ES module of the same content.
+ * Everything that an entry uses and nothing else. CommonJS, because it loads in half the time of an ES module of the
+ * same content; what is imported dynamically is in files of its own, because parsing is half of what loading costs.
+ * esbuild splits ES modules only, hence the two passes.
  */
-export function bundleHandler(name: FunctionName): Uint8Array {
+export function bundleEntry(entry: string): ReadonlyMap<string, string> {
   const result = buildSync({
+    ...target,
+    entryPoints: { index: entry },
     absWorkingDir: root,
-    entryPoints: [`lambdas/${name}/handler.ts`],
-    outfile: 'index.js',
+    outdir: root,
     write: false,
     bundle: true,
-    minify: true,
     treeShaking: true,
-    format: 'cjs',
-    platform: 'node',
-    target: 'node24',
+    splitting: true,
+    format: 'esm',
     mainFields: ['module', 'main'],
     // Optional native driver of `pg`; it asks for it in a try block.
     external: ['pg-native'],
     legalComments: 'none',
     logLevel: 'silent',
   });
-  const [file] = result.outputFiles;
-  if (result.warnings.length > 0 || file === undefined) {
-    throw new Error(`lambdas/${name}: ${result.warnings.map((warning) => warning.text).join('; ')}`);
+  if (result.warnings.length > 0) {
+    throw new Error(`${entry}: ${result.warnings.map((warning) => warning.text).join('; ')}`);
   }
-  return file.contents;
+  return new Map(result.outputFiles.map(({ path, text }) => [basename(path), commonJs(text)]));
+}
+
+function commonJs(module: string): string {
+  return transformSync(module, {
+    ...target,
+    format: 'cjs',
+    // `import()` of a file of this bundle becomes a `require` behind a promise.
+    supported: { 'dynamic-import': false },
+    logLevel: 'silent',
+  }).code;
 }

@@ -139,7 +139,7 @@ function environmentOf({
 function stage(name: FunctionName): { asset: Code; dispose: () => void } {
   const bundle = bundleHandler(name);
   const folder = mkdtempSync(join(tmpdir(), 'rekey-bundle-'));
-  writeFileSync(join(folder, 'index.js'), bundle);
+  for (const [file, code] of bundle) writeFileSync(join(folder, file), code);
   return { asset: Code.fromAsset(folder), dispose: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
