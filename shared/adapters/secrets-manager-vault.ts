@@ -68,22 +68,34 @@ export class SecretsManagerVault implements Vault {
 
   async promote(secret: string, { to, from }: { to: string; from: string | undefined }): Promise<void> {
     if (to === from) return;
-    await this.#call('UpdateSecretVersionStage', {
+    const done = async (): Promise<boolean> => this.#carries(secret, to, 'AWSCURRENT');
+    const move = {
       SecretId: secret,
       VersionStage: 'AWSCURRENT',
       MoveToVersionId: to,
       ...(from === undefined ? {} : { RemoveFromVersionId: from }),
-    });
+    };
+    await this.#move(move, done);
   }
 
   async stripPending(secret: string, versionId: string): Promise<void> {
-    const described = await this.describe(secret);
-    if (!(described?.versions[versionId] ?? []).includes('AWSPENDING')) return;
-    await this.#call('UpdateSecretVersionStage', {
-      SecretId: secret,
-      VersionStage: 'AWSPENDING',
-      RemoveFromVersionId: versionId,
-    });
+    const done = async (): Promise<boolean> => !(await this.#carries(secret, versionId, 'AWSPENDING'));
+    if (await done()) return;
+    await this.#move({ SecretId: secret, VersionStage: 'AWSPENDING', RemoveFromVersionId: versionId }, done);
+  }
+
+  /** Moves a label. The service refuses where it isn't at the version named; that is success if it is there already. */
+  async #move(input: object, done: () => Promise<boolean>): Promise<void> {
+    try {
+      await this.#call('UpdateSecretVersionStage', input);
+    } catch (error) {
+      if (!isAwsError(error, 'InvalidParameterException', 'InvalidRequestException') || !(await done()))
+        throw error;
+    }
+  }
+
+  async #carries(secret: string, versionId: string, stage: Stage): Promise<boolean> {
+    return ((await this.describe(secret))?.versions[versionId] ?? []).includes(stage);
   }
 
   async create(input: Parameters<Vault['create']>[0]): ReturnType<Vault['create']> {

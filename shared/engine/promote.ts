@@ -45,7 +45,8 @@ export async function promote(
   if (next === undefined || old === undefined) {
     throw new RekeyError('ERR_PROTOCOL', 'a window needs an old and a new credential');
   }
-  await deps.vault.promote(secret, { to: next.versionId, from: await holderOfCurrent(deps, secret) });
+  // From the old version only: where an emergency or a hand has moved the label meanwhile, the vault refuses.
+  await deps.vault.promote(secret, { to: next.versionId, from: old.versionId });
   const window = openWindow(credential.policy, toInstant(deps.clock()));
   const opened = await commit(deps, credential, {
     rotation: answered(

@@ -3,7 +3,7 @@ import { RekeyError } from '../domain/errors.ts';
 import { advance, canRollBack, isOver, type Rotation, type Trigger } from '../domain/rotation.ts';
 import { openWindow } from '../domain/window.ts';
 import type { EngineDeps } from './deps.ts';
-import { holderOfCurrent, reconcileAt } from './promote.ts';
+import { reconcileAt } from './promote.ts';
 import {
   answerCallback,
   answered,
@@ -96,7 +96,7 @@ async function bringBack(deps: EngineDeps, { credential, rotation }: Loaded): Pr
   const text = await deps.vault.read(secret, { versionId: old.versionId });
   if (text === undefined) throw new RekeyError('ERR_REJECTED', 'the old version of the secret is gone');
   await provider.verify(target, provider.material(text), ctx);
-  await deps.vault.promote(secret, { to: old.versionId, from: await holderOfCurrent(deps, secret) });
+  await deps.vault.promote(secret, { to: old.versionId, from: next.versionId });
   // Secrets Manager would "reattempt" a version that still carries AWSPENDING (hard decision 1).
   await deps.vault.stripPending(secret, next.versionId);
   const window = openWindow(credential.policy, toInstant(deps.clock()));

@@ -46,6 +46,8 @@ export async function rotationStep(deps: EngineDeps, call: RotationStep): Promis
   }
   const rotation = await deps.ledger.rotation(credentialId, token);
   if (rotation?.tombstoned === true) {
+    // A step that was under way may have put the label back; it would block the next rotation (hard decision 1).
+    if (!stages.includes('AWSCURRENT')) await deps.vault.stripPending(secret.arn, token);
     throw new RekeyError('ERR_TOMBSTONED', 'this token was rolled back or revoked and is refused for good', {
       field: 'ClientRequestToken',
       remedy: 'start a new rotation',
@@ -67,6 +69,8 @@ async function perform(deps: EngineDeps, step: string, input: StepInput): Promis
   try {
     await untilCommitted(() => dispatch(deps, step, input));
   } catch (error) {
+    // An emergency came while this step was under way: what it has stored since must not stay pending.
+    if (isRekeyError(error, 'ERR_PREEMPTED')) await deps.vault.stripPending(input.secret.arn, input.token);
     if (isRekeyError(error, ...FINAL)) {
       const rotation = await deps.ledger.rotation(input.credentialId, input.token);
       // A failed test of the configuration, or one before anything was begun, has nothing to abort.

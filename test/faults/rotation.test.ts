@@ -36,7 +36,7 @@ const abandoned: Scenario = {
 
 describe('a rotation', () => {
   test('has every side effect numbered', async () => {
-    const labels = await dryRun(world, rotation);
+    const { labels } = await dryRun(world, rotation);
     expect(new Set(labels)).toEqual(
       new Set([
         'ledger.commit',

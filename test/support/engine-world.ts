@@ -256,12 +256,13 @@ export class EngineCase {
   /** Starts the emergency machine. */
   async startEmergency(
     incidentId = `incident-${randomUUID()}`,
-    { replace: withReplacement = true, id = randomUUID() as string } = {},
+    { replace: withReplacement = true, id = '' } = {},
   ): Promise<Execution> {
     const credentialId = await this.id();
+    const execution = id === '' ? randomUUID() : id;
     await this.repeating(() =>
       this.process((deps) =>
-        deps.workflow.startEmergency(id, {
+        deps.workflow.startEmergency(execution, {
           incidentId,
           reason: 'leaked',
           actor: OPERATOR.actor,
@@ -271,7 +272,7 @@ export class EngineCase {
         }),
       ),
     );
-    const started = this.machines.executions.get(id);
+    const started = this.machines.executions.get(execution);
     if (started === undefined) throw new Error('the emergency was not started');
     return started;
   }
@@ -321,6 +322,15 @@ export class EngineCase {
     await this.still();
     await this.agents.probe('after the clock jumped');
     return true;
+  }
+
+  /** Waits for the end of one execution while other work may stand still; its own waits are jumped over. */
+  async finished(execution: Execution): Promise<void> {
+    for (let polls = 1; execution.status === 'RUNNING'; polls++) {
+      if (polls > 20_000) throw new Error(`${execution.name} doesn't end (${execution.trail.join(' ')})`);
+      await sleep(2);
+      if (polls % 200 === 0 && this.time.next !== undefined) this.time.jumpTo(this.time.next);
+    }
   }
 
   /** Lets time pass until nothing happens any more by itself. */
@@ -403,6 +413,23 @@ export class EngineCase {
   /** Stages by version. */
   async labels(): Promise<Readonly<Record<string, readonly string[]>>> {
     return (await this.deps.vault.describe(this.secret))?.versions ?? {};
+  }
+
+  /** Moves AWSPENDING to a version, as a repeated RotateSecret does; false where there is no such version. */
+  async labelPending(version: string): Promise<boolean> {
+    const pending = Object.entries(await this.labels()).find(([, stages]) => stages.includes('AWSPENDING'));
+    const from = pending === undefined ? {} : { RemoveFromVersionId: pending[0] };
+    return this.world.aws
+      .json('secretsmanager', 'UpdateSecretVersionStage', {
+        SecretId: this.secret,
+        VersionStage: 'AWSPENDING',
+        MoveToVersionId: version,
+        ...from,
+      })
+      .then(
+        () => true,
+        () => false,
+      );
   }
 
   /** The login in a version of the secret. */

@@ -1,5 +1,5 @@
 import { inParallel, type EngineCase, type EngineWorld } from './engine-world.ts';
-import type { Fault, FaultMode } from './faulty.ts';
+import type { Calls, Fault, FaultMode } from './faulty.ts';
 
 /** A story that is told once per possible fault. */
 export interface Scenario {
@@ -14,11 +14,14 @@ export interface Scenario {
 
 export const MODES: readonly FaultMode[] = ['before', 'after', 'lost', 'throttled'];
 
-/** Tells the story without a fault; the names of its side effects. */
-export async function dryRun(world: EngineWorld, scenario: Scenario): Promise<readonly string[]> {
-  const { labels, wrong } = await once(world, scenario, undefined);
+/** Tells the story without a fault; the names of its side effects, and of all moments at which it may stand still. */
+export async function dryRun(
+  world: EngineWorld,
+  scenario: Scenario,
+): Promise<Pick<Calls, 'labels' | 'moments'>> {
+  const { calls, wrong } = await once(world, scenario, undefined);
   if (wrong.length > 0) throw new Error(`even without a fault: ${wrong.join('; ')}`);
-  return labels;
+  return calls;
 }
 
 /**
@@ -26,7 +29,7 @@ export async function dryRun(world: EngineWorld, scenario: Scenario): Promise<re
  * wrong afterwards, each with the fault that shows it.
  */
 export async function everyFault(world: EngineWorld, scenario: Scenario, mode: FaultMode): Promise<string[]> {
-  const labels = await dryRun(world, scenario);
+  const { labels } = await dryRun(world, scenario);
   const found: string[] = [];
   await inParallel(
     labels.map((label, index) => ({ label, at: index + 1 })),
@@ -42,7 +45,7 @@ async function once(
   world: EngineWorld,
   scenario: Scenario,
   fault: Fault | undefined,
-): Promise<{ labels: readonly string[]; wrong: string[] }> {
+): Promise<{ calls: Calls; wrong: string[] }> {
   const one = world.newCase(scenario.policy);
   try {
     await one.register();
@@ -52,8 +55,8 @@ async function once(
     one.calls.disarm();
     const wrong = [...(await one.faults()), ...((await scenario.also?.(one, fault)) ?? [])];
     if (fault !== undefined && !one.calls.struck) wrong.push('the fault never came');
-    return { labels: one.calls.labels, wrong };
+    return { calls: one.calls, wrong };
   } catch (error) {
-    return { labels: one.calls.labels, wrong: [String(error)] };
+    return { calls: one.calls, wrong: [String(error)] };
   }
 }

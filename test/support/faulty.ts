@@ -31,6 +31,18 @@ const EFFECTS: Readonly<Record<'ledger' | 'vault' | 'workflow' | 'events', reado
   events: ['publish'],
 };
 const PROVIDER_EFFECTS = ['issue', 'activate', 'revoke'];
+/** What leaves the process without changing anything; an interlude may come before each. */
+const LOOKS = [
+  'credential',
+  'rotation',
+  'idByName',
+  'idBySecret',
+  'describe',
+  'read',
+  'verify',
+  'list',
+  'usage',
+];
 
 const THROTTLED_TIMES = 2;
 
@@ -38,8 +50,12 @@ const THROTTLED_TIMES = 2;
 export class Calls {
   /** Names of the calls while counting, in order. */
   readonly labels: string[] = [];
-  /** Runs before each counted or uncounted side effect: the agents' view in between. */
+  /** Names of side effects and reads alike. */
+  readonly moments: string[] = [];
+  /** Runs before each side effect, counted or not: what others see and do in between. */
   between: (label: string) => Promise<void> = async () => undefined;
+  /** Runs once, before the moment of this number: somebody else acts while a process stands still there. */
+  interlude: { readonly at: number; readonly act: () => Promise<void> } | undefined;
   #counting = false;
   #fault: Fault | undefined;
   #throttled = { label: '', left: 0 };
@@ -56,10 +72,21 @@ export class Calls {
     this.#counting = false;
   }
 
+  /** Counts a moment at which a process may stand still while somebody else acts. */
+  async moment(label: string): Promise<void> {
+    if (!this.#counting) return;
+    this.moments.push(label);
+    if (this.interlude?.at !== this.moments.length) return;
+    this.#counting = false;
+    await this.interlude.act();
+    this.struck = true;
+  }
+
   async around<T>(process: Process, label: string, work: () => Promise<T>): Promise<T> {
     process.assertAlive(label);
     await this.between(label);
     process.assertAlive(label);
+    await this.moment(label);
     if (!this.#counting) return work();
     this.labels.push(label);
     if (this.#throttled.left > 0 && this.#throttled.label === label) {
@@ -154,8 +181,16 @@ function guarded<T extends object>(
       if (typeof value !== 'function') return value;
       const call = (...args: unknown[]): unknown => Reflect.apply(value, original, args);
       if (!effects.includes(String(key))) {
+        const label = `${name}.${String(key)}`;
+        if (LOOKS.includes(String(key))) {
+          return async (...args: unknown[]) => {
+            process.assertAlive(label);
+            await calls.moment(label);
+            return await call(...args);
+          };
+        }
         return (...args: unknown[]) => {
-          process.assertAlive(`${name}.${String(key)}`);
+          process.assertAlive(label);
           return call(...args);
         };
       }
