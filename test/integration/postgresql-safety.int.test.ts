@@ -195,8 +195,11 @@ describe('what a password change alone would not do', () => {
     const slow = async (login: Login): Promise<unknown> => {
       const options = '-c post_auth_delay=2';
       const client = await server.connect(login, credential.target.database, { options });
-      const { rows } = await client.query('SELECT 1 AS n').finally(async () => client.end());
-      return rows;
+      try {
+        return (await client.query('SELECT 1 AS n')).rows;
+      } finally {
+        await client.end();
+      }
     };
     const hidden = slow({ user: username, password }).catch((error: unknown) => error);
     const other = slow(server.server.superuser);
