@@ -68,11 +68,14 @@ export async function asSuperuser(server: Postgres, database: string, sql: strin
   }
 }
 
-/** Whether the database lets this login in; `refused` only where the server itself said no. */
+/**
+ * Whether the database lets this login in: `refused` only where the server itself said no, `ended` where it let the
+ * login in and then ended the session.
+ */
 export async function tryLogin(
   server: Postgres,
   login: { user: string; password: string },
-): Promise<'accepted' | 'refused'> {
+): Promise<'accepted' | 'refused' | 'ended'> {
   const client = new pg.Client(connection(server, login));
   client.on('error', () => undefined);
   try {
@@ -81,6 +84,7 @@ export async function tryLogin(
     return 'accepted';
   } catch (error) {
     if (isRefusal(error)) return 'refused';
+    if (error instanceof pg.DatabaseError && error.code === '57P01') return 'ended';
     throw error;
   } finally {
     await client.end().catch(() => undefined);

@@ -105,9 +105,8 @@ export async function revokeInEmergency(world: World, tell: Tell): Promise<DemoR
     const leaked = await readLogin(vault, 'demo/reports');
     if ((await tryLogin(server, leaked)) === 'refused')
       throw new Error('"reports" does not work to begin with');
-    const watching = refusedAt(world, leaked);
     const startedAt = Date.now();
-    const started = await rekeyJson<EmergencyStarted & EmergencyAnswer>(
+    const revoking = rekeyJson<EmergencyStarted & EmergencyAnswer>(
       [
         'revoke',
         'reports',
@@ -120,7 +119,7 @@ export async function revokeInEmergency(world: World, tell: Tell): Promise<DemoR
       ],
       env,
     );
-    const deadAt = await watching;
+    const [started, deadAt] = await Promise.all([revoking, refusedAt(world, leaked)]);
     tell(`the leaked login was refused ${seconds(deadAt - startedAt)} s after the command was entered`);
     const replacement = await readLogin(vault, 'demo/reports');
     const accepted = await tryLogin(server, replacement);
