@@ -197,11 +197,12 @@ function exchange(
   return new Promise((resolve, reject) => {
     const fail = (cause: unknown): void => reject(new NoAnswer('no whole answer', { cause }));
     const outgoing = request(
-      new URL(path, base),
       {
+        hostname: base.hostname,
+        port: base.port,
+        path,
         method,
         headers: { ...headers, 'content-length': Buffer.byteLength(body) },
-        signal: AbortSignal.timeout(timeoutMs),
       },
       (incoming) => {
         const chunks: Buffer[] = [];
@@ -216,6 +217,9 @@ function exchange(
         );
       },
     );
+    // The client's own timeout is one of silence; this one is for the whole exchange.
+    const limit = setTimeout(() => outgoing.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
+    outgoing.on('close', () => clearTimeout(limit));
     outgoing.on('error', fail);
     outgoing.end(body);
   });
