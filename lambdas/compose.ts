@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { Logger } from '@aws-lambda-powertools/logger';
-import { awsCallsFromEnvironment, type AwsCalls } from '../shared/adapters/aws-client.ts';
+import { awsCallsFromEnvironment, isAwsError, type AwsCalls } from '../shared/adapters/aws-client.ts';
 import { DynamoDbLedger } from '../shared/adapters/dynamodb-ledger.ts';
 import { SecretsManagerVault } from '../shared/adapters/secrets-manager-vault.ts';
 import { StepFunctionsWorkflow } from '../shared/adapters/step-functions-workflow.ts';
+import type { Home } from '../shared/domain/credential.ts';
 import { RekeyError } from '../shared/domain/errors.ts';
 import type { EngineDeps } from '../shared/engine/deps.ts';
 import { ENV } from '../shared/names.ts';
@@ -21,15 +22,36 @@ export function setting(name: string): string {
   return value;
 }
 
+/** Where this deployment is at home. */
+export function home(): Home {
+  return { tenant: setting(ENV.tenant), account: setting(ENV.account), region: setting('AWS_REGION') };
+}
+
 /** The setting `name` where a function may do without it. */
 export function optionalSetting(name: string): string | undefined {
   const value = process.env[name];
   return value === undefined || value === '' ? undefined : value;
 }
 
-/** Structured log of one function: constant messages with fields, never an event, never material. */
-export function createLogger(): Logger {
-  return new Logger({ serviceName: optionalSetting('REKEY_FUNCTION') ?? 'rekey' });
+/** What a function writes to its log. */
+export type Log = Readonly<
+  Record<'info' | 'warn' | 'error' | 'critical', (message: string, fields: Record<string, unknown>) => void>
+>;
+
+/**
+ * Structured log of one function: constant messages with fields, never an event, never material. The logger is made
+ * for the first line, so that the first call of an emergency doesn't wait for it.
+ */
+export function createLogger(): Log {
+  let made: Logger | undefined;
+  const logger = (): Logger =>
+    (made ??= new Logger({ serviceName: optionalSetting('REKEY_FUNCTION') ?? 'rekey' }));
+  return {
+    info: (message, fields) => logger().info(message, fields),
+    warn: (message, fields) => logger().warn(message, fields),
+    error: (message, fields) => logger().error(message, fields),
+    critical: (message, fields) => logger().critical(message, fields),
+  };
 }
 
 /** An error as log fields: code and message are ours, upstream text stays out. */
@@ -52,7 +74,7 @@ export function composeEngine(aws: AwsCalls = awsCallsFromEnvironment(process.en
     }),
     providerFor,
     readAdmin: async (adminSecret) => {
-      const text = await vault.read(adminSecret, { stage: 'AWSCURRENT' });
+      const text = await readable(adminSecret, vault.read(adminSecret, { stage: 'AWSCURRENT' }));
       if (text !== undefined) return text;
       throw new RekeyError(
         'ERR_NOT_FOUND',
@@ -67,4 +89,20 @@ export function composeEngine(aws: AwsCalls = awsCallsFromEnvironment(process.en
     newId: randomUUID,
     timing: { stuckAfterSeconds: Number(optionalSetting(ENV.stuckAfter) ?? 900) },
   };
+}
+
+/** Roles may read a secret by its tag only, so one that is missing or untagged shows as a denial. */
+async function readable<T>(adminSecret: string, reading: Promise<T>): Promise<T> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (!isAwsError(error, 'AccessDeniedException')) throw error;
+    throw new RekeyError('ERR_ADMIN_DENIED', `Rekey may not read the administrative secret ${adminSecret}`, {
+      field: 'admin',
+      remedy:
+        'create it where it is missing, tag it rekey:admin with the credential type that it administers, and where a ' +
+        'key of your own encrypts it, name that key in the setting adminSecretKeyArns',
+      cause: error,
+    });
+  }
 }
