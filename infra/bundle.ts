@@ -1,5 +1,5 @@
 import { basename, join } from 'node:path';
-import { buildSync, transformSync } from 'esbuild';
+import { buildSync, transformSync, type Metafile } from 'esbuild';
 import type { FunctionName } from '../shared/names.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -22,6 +22,7 @@ export function bundleEntry(entry: string): ReadonlyMap<string, string> {
     absWorkingDir: root,
     outdir: root,
     write: false,
+    metafile: true,
     bundle: true,
     treeShaking: true,
     splitting: true,
@@ -35,7 +36,21 @@ export function bundleEntry(entry: string): ReadonlyMap<string, string> {
   if (result.warnings.length > 0) {
     throw new Error(`${entry}: ${result.warnings.map((warning) => warning.text).join('; ')}`);
   }
-  return new Map(result.outputFiles.map(({ path, text }) => [basename(path), commonJs(text)]));
+  const used = reachable(result.metafile.outputs, 'index.js');
+  return new Map(
+    result.outputFiles
+      .map(({ path, text }) => [basename(path), text] as const)
+      .filter(([file]) => used.has(file))
+      .map(([file, text]) => [file, commonJs(text)]),
+  );
+}
+
+/** `file` and what it imports: esbuild also writes files whose only importer was found to be unused. */
+function reachable(outputs: Metafile['outputs'], file: string, found = new Set<string>()): Set<string> {
+  if (outputs[file] === undefined || found.has(file)) return found;
+  found.add(file);
+  for (const { path } of outputs[file].imports) reachable(outputs, path, found);
+  return found;
 }
 
 function commonJs(module: string): string {
