@@ -21,7 +21,6 @@ export interface Credentials {
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** Name of the stack output with the API's address; the same as OUTPUT.apiUrl in shared/names.ts (a test says so). */
-export const API_URL_OUTPUT = 'ApiUrl';
 
 const LOOK_UP_LIMIT_MS = 10_000;
 
@@ -131,9 +130,9 @@ export class AwsContext {
       stack,
       region,
     );
-    const url = outputOf(text, API_URL_OUTPUT);
+    const url = outputOf(text, OUTPUT.apiUrl);
     if (url !== undefined) return url;
-    throw new Failure('ERR_NOT_FOUND', `the stack ${stack} has no output ${API_URL_OUTPUT}`, {
+    throw new Failure('ERR_NOT_FOUND', `the stack ${stack} has no output ${OUTPUT.apiUrl}`, {
       remedy: 'deploy it again, or pass --api-url',
     });
   }

@@ -15,7 +15,10 @@ export function bundleHandler(name: FunctionName): ReadonlyMap<string, string> {
  * same content; what is imported dynamically is in files of its own, because parsing is half of what loading costs.
  * esbuild splits ES modules only, hence the two passes.
  */
-export function bundleEntry(entry: string): ReadonlyMap<string, string> {
+export function bundleEntry(
+  entry: string,
+  options: { readonly splitting: boolean } = { splitting: true },
+): ReadonlyMap<string, string> {
   const result = buildSync({
     ...target,
     entryPoints: { index: entry },
@@ -25,7 +28,7 @@ export function bundleEntry(entry: string): ReadonlyMap<string, string> {
     metafile: true,
     bundle: true,
     treeShaking: true,
-    splitting: true,
+    splitting: options.splitting,
     format: 'esm',
     mainFields: ['module', 'main'],
     // Optional native driver of `pg`; it asks for it in a try block.

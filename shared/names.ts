@@ -19,7 +19,7 @@ export const ENV = {
   rotateDatabase: 'REKEY_ROTATE_DATABASE',
   /** ARN of the registering function's alias for databases. */
   registerDatabase: 'REKEY_REGISTER_DATABASE',
-  /** ARN of the rollback entry of the lifecycle machine. */
+  /** ARNs of the two state machines. */
   lifecycle: 'REKEY_LIFECYCLE',
   emergency: 'REKEY_EMERGENCY',
   /** Local stage only: smallest window in seconds. The settings of AWS stages refuse it. */
@@ -104,6 +104,8 @@ export const OUTPUT = {
   table: 'LedgerTable',
   bus: 'EventBus',
   archive: 'ArchiveBucket',
+  /** Key of agents' secrets: their roles need kms:Decrypt on it. */
+  secretsKey: 'AgentSecretsKey',
   lifecycle: 'LifecycleMachine',
   emergency: 'EmergencyMachine',
 } as const;

@@ -50,6 +50,7 @@ export class HandlerFunction extends Construct {
   readonly functionName: FunctionName;
   readonly timeout: Duration;
   readonly function: LambdaFunction;
+  readonly logGroup: LogGroup;
   /** What everybody invokes, so that a deployment in the middle of a rotation is one atomic switch (hard decision 6). */
   readonly live: IFunction;
 
@@ -58,7 +59,7 @@ export class HandlerFunction extends Construct {
     const { settings } = props;
     this.functionName = props.name;
     this.timeout = props.timeout;
-    const logGroup = new LogGroup(this, 'Log', {
+    this.logGroup = new LogGroup(this, 'Log', {
       retention: settings.logRetentionDays,
       encryptionKey: props.logKey,
       removalPolicy: RemovalPolicy.RETAIN,
@@ -67,7 +68,7 @@ export class HandlerFunction extends Construct {
       assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
       description: `Rekey ${settings.stage}: ${props.name}`,
     });
-    logGroup.grantWrite(role);
+    this.logGroup.grantWrite(role);
     const network = props.database === true ? settings.network : undefined;
     const grants = [...props.grants, ...(network === undefined ? [] : joinNetwork())];
     for (const grant of grants) role.addToPolicy(statement(grant));
@@ -83,7 +84,7 @@ export class HandlerFunction extends Construct {
       memorySize: props.memoryMiB ?? 512,
       timeout: props.timeout,
       role,
-      logGroup,
+      logGroup: this.logGroup,
       environment: environmentOf(props),
       // No tracing of its own: the machines are traced and show every call; each role would need a wildcard for it,
       // and calls that are signed by hand would not show.

@@ -12,6 +12,7 @@ export type RunbookEntry =
   | 'function-errors'
   | 'dead-letters'
   | 'archive-lag'
+  | 'audit-tampering'
   | 'publish-lag'
   | 'api-errors';
 

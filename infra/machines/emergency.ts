@@ -72,7 +72,8 @@ export function emergency(functions: Functions): Machine {
         Default: 'Done',
       },
       Done: { Type: 'Succeed' },
-      Incomplete: fail('EmergencyIncomplete', 'At least one credential is not revoked, recorded or replaced'),
+      // A failed execution has no output: what became of each credential stands in the cause.
+      Incomplete: fail('EmergencyIncomplete', expression('$string({"results": $states.input.results})')),
     },
   };
 }

@@ -1,4 +1,4 @@
-import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { Aws, CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { OUTPUT } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
@@ -61,7 +61,7 @@ export class IncidentStack extends Stack {
       name: 'record-emergency',
       description: 'Records the steps of an emergency, halts and resumes agents',
       timeout: Duration.seconds(30),
-      environment: { ...environment, bus: state.bus.eventBusName },
+      environment: { ...environment, account: Aws.ACCOUNT_ID, bus: state.bus.eventBusName },
       grants: [...may.writeLedger(ledger), ...may.publish(state.bus.eventBusArn), ...answers],
     });
     const replace = new HandlerFunction(this, 'ReplaceDatabase', {

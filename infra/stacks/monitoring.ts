@@ -1,10 +1,14 @@
 import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import { Dashboard, GraphWidget, Stats, TextWidget, type IMetric } from 'aws-cdk-lib/aws-cloudwatch';
+import { Rule, RuleTargetInput, EventField } from 'aws-cdk-lib/aws-events';
+import { SnsTopic } from 'aws-cdk-lib/aws-events-targets';
+import { FilterPattern, MetricFilter } from 'aws-cdk-lib/aws-logs';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
+import { EVENT, EVENT_SOURCE, METRICS_NAMESPACE } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
 import type { HandlerFunction } from '../constructs/handler-function.ts';
 import {
@@ -31,6 +35,9 @@ export interface MonitoringStackProps extends StackProps {
 
 type What = Omit<RunbookAlarmProps, 'topic' | 'runbook'>;
 
+/** What lambdas/archive-audit logs; a test holds the two equal. */
+export const TAMPERED = 'audit record tampered with';
+
 /** Stream consumers that stand still this long lose records after 24 hours. */
 const LAG = Duration.minutes(10);
 
@@ -55,6 +62,8 @@ export class MonitoringStack extends Stack {
     this.#deadLetters('Bus', state.busDeadLetters);
     this.#lag('ArchiveLag', 'archive-lag', 'The archive trails the ledger.', evidence.archiver);
     this.#lag('PublishLag', 'publish-lag', 'Events trail the ledger.', rotation.publisher);
+    this.#tampering(evidence.archiver);
+    this.#pages();
     this.#alarm('ApiErrors', {
       summary: 'The control API answers with server errors.',
       entry: 'api-errors',
@@ -109,6 +118,41 @@ export class MonitoringStack extends Stack {
 
   #lag(id: string, entry: RunbookEntry, summary: string, handler: HandlerFunction): void {
     this.#alarm(id, { summary, entry, metric: iteratorAge(handler), threshold: LAG.toMilliseconds() });
+  }
+
+  /** The archiver tells of it in its log; nobody and nothing changes an audit row in ordinary work. */
+  #tampering(archiver: HandlerFunction): void {
+    const filter = new MetricFilter(this, 'TamperingFilter', {
+      logGroup: archiver.logGroup,
+      filterPattern: FilterPattern.stringValue('$.message', '=', TAMPERED),
+      metricNamespace: METRICS_NAMESPACE,
+      metricName: 'AuditTampering',
+    });
+    this.#alarm('AuditTampering', {
+      summary: 'An audit record was changed or removed in the ledger.',
+      entry: 'audit-tampering',
+      metric: filter.metric({ period: PERIOD, statistic: Stats.SUM }),
+      threshold: 1,
+    });
+  }
+
+  /** What pages a person without ending an execution: an extended window, an abandoned rotation. */
+  #pages(): void {
+    const { settings, state } = this.#props;
+    const said = (field: string): string => EventField.fromPath(`$.detail.${field}`);
+    new Rule(this, 'Pages', {
+      eventBus: state.bus,
+      description: 'Tells the alarm topic of rotations that need a person',
+      eventPattern: { source: [EVENT_SOURCE], detailType: [EVENT.failed] },
+      targets: [
+        new SnsTopic(this.topic, {
+          message: RuleTargetInput.fromText(
+            `Rekey ${settings.stage}: ${said('action')} of ${said('credential')}, rotation ${said('rotationId')}. ` +
+              `Runbook: ${settings.runbook}#rotation-failed`,
+          ),
+        }),
+      ],
+    });
   }
 
   #dashboard(): void {

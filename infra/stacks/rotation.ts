@@ -191,7 +191,7 @@ export class RotationStack extends Stack {
       settings,
       logKey: state.key,
       timeout: Duration.seconds(60),
-      environment: { bus: state.bus.eventBusName },
+      environment: { tenant: settings.tenant, account: Aws.ACCOUNT_ID, bus: state.bus.eventBusName },
       grants: [...may.readStream(streamArn, state.key.keyArn), ...may.publish(state.bus.eventBusArn)],
     });
     new TableStream(this, 'PublishEventsStream', {

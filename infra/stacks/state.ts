@@ -63,6 +63,7 @@ export class StateStack extends Stack {
     this.snapshots = pinned('Snapshots', this.#snapshots());
 
     new CfnOutput(this, OUTPUT.table, { value: this.table.tableName });
+    new CfnOutput(this, OUTPUT.secretsKey, { value: this.secretsKey.keyArn });
     new CfnOutput(this, OUTPUT.bus, { value: this.bus.eventBusName });
   }
 
@@ -101,8 +102,11 @@ export class StateStack extends Stack {
     );
     this.key.addToResourcePolicy(
       new PolicyStatement({
-        // Alarms publish to an encrypted topic.
-        principals: [new ServicePrincipal('cloudwatch.amazonaws.com')],
+        // Alarms and the rule that pages publish to an encrypted topic.
+        principals: [
+          new ServicePrincipal('cloudwatch.amazonaws.com'),
+          new ServicePrincipal('events.amazonaws.com'),
+        ],
         actions: ['kms:Decrypt', 'kms:GenerateDataKey*'],
         resources: ['*'],
         conditions: { StringEquals: { 'aws:SourceAccount': Aws.ACCOUNT_ID } },

@@ -4,11 +4,15 @@ import { EventBridgePublisher } from '../../shared/adapters/eventbridge-publishe
 import type { AuditRecord } from '../../shared/domain/audit.ts';
 import { eventOf } from '../../shared/domain/events.ts';
 import { ENV } from '../../shared/names.ts';
-import { createLogger, errorFields, setting } from '../compose.ts';
+import { createLogger, errorFields, home, setting } from '../compose.ts';
 import { eachChange, type TableChange } from '../stream.ts';
 
 const logger = createLogger();
-const events = new EventBridgePublisher({ aws: awsCallsFromEnvironment(process.env), bus: setting(ENV.bus) });
+const events = new EventBridgePublisher({
+  aws: awsCallsFromEnvironment(process.env),
+  bus: setting(ENV.bus),
+  home: home(),
+});
 
 /** The other half of the outbox: what the ledger has committed goes to Rekey's bus, at least once. */
 export async function handler(event: DynamoDBStreamEvent): Promise<DynamoDBBatchResponse> {

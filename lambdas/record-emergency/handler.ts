@@ -3,7 +3,7 @@ import { EventBridgePublisher } from '../../shared/adapters/eventbridge-publishe
 import type { Revocation } from '../../shared/engine/emergency.ts';
 import * as incident from '../../shared/engine/incident.ts';
 import { ENV, EVENT } from '../../shared/names.ts';
-import { composeEngine, createLogger, setting } from '../compose.ts';
+import { composeEngine, createLogger, home, setting } from '../compose.ts';
 
 type Event =
   | (incident.Emergency & { action: 'record'; revocation: Revocation })
@@ -14,7 +14,10 @@ type Event =
 
 const logger = createLogger();
 const aws = awsCallsFromEnvironment(process.env);
-const engine = { ...composeEngine(aws), events: new EventBridgePublisher({ aws, bus: setting(ENV.bus) }) };
+const engine = {
+  ...composeEngine(aws),
+  events: new EventBridgePublisher({ aws, bus: setting(ENV.bus), home: home() }),
+};
 
 /** What an emergency tells: the ledger, the agents, the incident team. */
 export async function handler(event: Event): Promise<void> {

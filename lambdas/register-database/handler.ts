@@ -2,7 +2,7 @@ import { parseEntry, type CredentialEntry } from '../../shared/domain/declaratio
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { register, type RegisterAnswer } from '../../shared/engine/register.ts';
 import { ENV } from '../../shared/names.ts';
-import { composeEngine, createLogger, errorFields, optionalSetting, setting } from '../compose.ts';
+import { composeEngine, createLogger, errorFields, home, optionalSetting, setting } from '../compose.ts';
 
 interface Event {
   readonly declaration: CredentialEntry;
@@ -15,7 +15,7 @@ const engine = composeEngine();
 const minWindow = optionalSetting(ENV.minWindow);
 const secretsKey = optionalSetting(ENV.secretsKey);
 const options = {
-  home: { tenant: setting(ENV.tenant), account: setting(ENV.account), region: setting('AWS_REGION') },
+  home: home(),
   limits: minWindow === undefined ? {} : { minWindowSeconds: Number(minWindow) },
   rotationFunction: () => setting(ENV.rotateDatabase),
   ...(secretsKey === undefined ? {} : { secretsKey }),

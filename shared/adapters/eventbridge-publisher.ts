@@ -1,3 +1,4 @@
+import type { Home } from '../domain/credential.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { EVENT_SOURCE, EVENT_VERSION } from '../names.ts';
 import type { EventPublisher } from '../ports/events.ts';
@@ -7,10 +8,12 @@ import type { AwsCalls } from './aws-client.ts';
 export class EventBridgePublisher implements EventPublisher {
   readonly #aws: AwsCalls;
   readonly #bus: string;
+  readonly #home: Home;
 
-  constructor(options: { aws: AwsCalls; bus: string }) {
+  constructor(options: { aws: AwsCalls; bus: string; home: Home }) {
     this.#aws = options.aws;
     this.#bus = options.bus;
+    this.#home = options.home;
   }
 
   async publish(detailType: string, detail: object): Promise<void> {
@@ -20,7 +23,7 @@ export class EventBridgePublisher implements EventPublisher {
           EventBusName: this.#bus,
           Source: EVENT_SOURCE,
           DetailType: detailType,
-          Detail: JSON.stringify({ version: EVENT_VERSION, ...detail }),
+          Detail: JSON.stringify({ version: EVENT_VERSION, ...this.#home, ...detail }),
         },
       ],
     });

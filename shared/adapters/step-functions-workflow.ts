@@ -28,6 +28,7 @@ export class StepFunctionsWorkflow implements Workflow {
         startDate: number;
         stopDate?: number;
         output?: string;
+        cause?: string;
       }>('states', 'DescribeExecution', {
         executionArn: `${this.#emergencyArn.replace(':stateMachine:', ':execution:')}:${id}`,
       });
@@ -35,7 +36,7 @@ export class StepFunctionsWorkflow implements Workflow {
         status: found.status,
         startedAt: new Date(found.startDate * 1000).toISOString(),
         ...(found.stopDate === undefined ? {} : { endedAt: new Date(found.stopDate * 1000).toISOString() }),
-        ...(found.output === undefined ? {} : { results: JSON.parse(found.output) as unknown }),
+        ...resultsOf(found.output ?? found.cause),
       };
     } catch (error) {
       if (isAwsError(error, 'ExecutionDoesNotExist')) return undefined;
@@ -64,5 +65,18 @@ export class StepFunctionsWorkflow implements Workflow {
       if (isAwsError(error, 'ExecutionAlreadyExists')) return;
       throw error;
     }
+  }
+}
+
+/**
+ * What the machine found for each credential: in its output, or in the cause of its failure, since a failed execution
+ * has no output. A failure of another origin tells nothing here.
+ */
+function resultsOf(text: string | undefined): { results?: unknown } {
+  try {
+    const { results } = JSON.parse(text ?? '') as { results?: unknown };
+    return results === undefined ? {} : { results };
+  } catch {
+    return {};
   }
 }

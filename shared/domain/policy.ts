@@ -38,6 +38,13 @@ export interface Policy {
   readonly exception?: PolicyException;
 }
 
+/**
+ * Longest extension and longest soak. A window is looked at once per window length, of at least 15 minutes: over seven
+ * days that is 672 looks, so that the history of the lifecycle stays under 10,000 events (hard decision 5).
+ */
+const MAX_CAP_SECONDS = 7 * 86_400;
+const MAX_SOAK_SECONDS = 86_400;
+
 /** Bounds for one credential type, in seconds. */
 export interface TypeBounds {
   readonly maxIntervalSeconds: (access: Policy['access'], sensitivity: Policy['sensitivity']) => number;
@@ -185,6 +192,20 @@ function assertOrder(policy: Policy): void {
   };
   if (policy.deadlineSeconds < policy.windowSeconds) {
     fail('policy.deadline', 'the deadline comes before the end of the window', 'raise policy.deadline');
+  }
+  if (policy.capSeconds > MAX_CAP_SECONDS) {
+    fail(
+      'policy.cap',
+      `a cap of ${days(policy.capSeconds)} is longer than 7 days`,
+      'set policy.cap to at most 7d',
+    );
+  }
+  if (policy.soakSeconds > MAX_SOAK_SECONDS) {
+    fail(
+      'policy.soak',
+      `a soak of ${days(policy.soakSeconds)} is longer than a day`,
+      'set policy.soak to at most 1d',
+    );
   }
   if (policy.capSeconds < policy.deadlineSeconds) {
     fail('policy.cap', 'the cap of an extension comes before the deadline', 'raise policy.cap');

@@ -17,6 +17,8 @@ export interface Revocation {
   /** Where the targets were read: the ledger, or its copy. */
   readonly source: 'ledger' | 'snapshot';
   readonly intentRecorded: boolean;
+  /** Up to this generation everything in the handles' slots is dead. */
+  readonly generation: number;
   readonly handles: readonly { readonly handle: string; readonly deactivation: Deactivation }[];
 }
 
@@ -36,23 +38,34 @@ export async function revokeNow(
   const upTo = generationOf(credential, emergency.incidentId);
   const known = credential.live.filter((handle) => handle.generation <= upTo);
 
-  const kill = async (handle: CredentialHandle) => ({
+  const kill = async (handle: CredentialHandle, generation = upTo) => ({
     handle: describeHandle(handle),
     // The slot is stamped with the emergency's generation, so that a step under way can't bring it back to life.
-    deactivation: await provider.revoke(target, { ...handle, generation: upTo }, { endSessions: true }, ctx),
+    deactivation: await provider.revoke(target, { ...handle, generation }, { endSessions: true }, ctx),
   });
+  const isKnown = (handle: CredentialHandle): boolean =>
+    handle.generation <= upTo && known.some((one) => one.id === handle.id);
   const unknown = async () => {
     const listed = (await provider.list?.(target, ctx)) ?? [];
-    const missed = listed.filter(
-      (handle) => handle.generation <= upTo && !known.some((one) => one.id === handle.id),
-    );
-    return Promise.all(missed.map(kill));
+    const missed = listed.filter((handle) => handle.generation <= upTo && !isKnown(handle));
+    return Promise.all(missed.map((handle) => kill(handle)));
   };
-  const settled = await Promise.allSettled([...known.map(async (handle) => [await kill(handle)]), unknown()]);
+  // From the intent on nobody else gets any further; what was brought to life until then is in the ledger.
+  const late = async () => {
+    const taken = await intent;
+    const last = taken === undefined ? upTo : generationOf(taken, emergency.incidentId);
+    const missed = (taken?.live ?? []).filter((handle) => handle.generation <= last && !isKnown(handle));
+    return Promise.all(missed.map((handle) => kill(handle, last)));
+  };
+  const settled = await Promise.allSettled([
+    ...known.map(async (handle) => [await kill(handle)]),
+    unknown(),
+    late(),
+  ]);
   const failed = settled.find((result) => result.status === 'rejected');
   const handles = settled.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
   const alive = handles.find(({ deactivation }) => !deactivation.confirmed);
-  const intentRecorded = await intent;
+  const taken = await intent;
   if (failed !== undefined) throw failed.reason;
   if (alive !== undefined) {
     throw new RekeyError('ERR_UNAVAILABLE', `the revocation of ${alive.handle} is not confirmed`);
@@ -61,7 +74,8 @@ export async function revokeNow(
     credentialId: credential.id,
     revokedAt: toInstant(deps.clock()),
     source,
-    intentRecorded,
+    intentRecorded: taken !== undefined,
+    generation: taken === undefined ? upTo : generationOf(taken, emergency.incidentId),
     handles,
   };
 }
@@ -99,13 +113,7 @@ function after(ms: number): Promise<'late'> {
   });
 }
 
-/** Whether `work` was done within its time. Its failure is not ours: the next state records what is missing. */
-async function beside(work: Promise<unknown>, ms: number): Promise<boolean> {
-  return Promise.race([
-    work.then(
-      () => true,
-      () => false,
-    ),
-    after(ms).then(() => false),
-  ]);
+/** What `work` gives if it is done within its time. Its failure is not ours: the next state records what is missing. */
+async function beside<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
+  return Promise.race([work.catch(() => undefined), after(ms).then(() => undefined)]);
 }

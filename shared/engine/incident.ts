@@ -1,13 +1,19 @@
 import type { AuditAction } from '../domain/audit.ts';
 import { toInstant } from '../domain/clock.ts';
-import { INCIDENT_STAGES, type Credential, type Incident, type IncidentStage } from '../domain/credential.ts';
+import {
+  INCIDENT_STAGES,
+  type Credential,
+  type CredentialHandle,
+  type Incident,
+  type IncidentStage,
+} from '../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { advance, isOver, type Rotation, type Trigger } from '../domain/rotation.ts';
 import { EVENT } from '../names.ts';
 import type { EventPublisher } from '../ports/events.ts';
 import type { EngineDeps } from './deps.ts';
 import type { Revocation } from './emergency.ts';
-import { answerCallback, answered, loadCredential, untilCommitted } from './state.ts';
+import { answerCallback, answered, describeHandle, loadCredential, untilCommitted } from './state.ts';
 
 /** What every state of the emergency machine knows. */
 export interface Emergency {
@@ -73,12 +79,26 @@ export async function recordRevocation(
   emergency: Emergency,
   revocation: Revocation,
 ): Promise<void> {
-  await intend(deps, emergency);
+  const { name, live, incident } = await intend(deps, emergency);
+  const escaped = live.find((handle) => !covers(revocation, handle));
+  if (escaped !== undefined && incident !== undefined && !reached(incident, 'revoked')) {
+    throw new RekeyError('ERR_UNAVAILABLE', `${describeHandle(escaped)} came to life during the revocation`, {
+      remedy: `start the emergency again for the same incident: rekey revoke ${name}`,
+    });
+  }
   await enter(deps, emergency, 'revoked', 'emergency-revoked', {
     credential: { live: [] },
     evidence: { revocation },
     deactivation: 'CONFIRMED',
   });
+}
+
+/** Whether `revocation` has ended `handle`. */
+function covers(revocation: Revocation, handle: CredentialHandle): boolean {
+  return (
+    handle.generation <= revocation.generation &&
+    revocation.handles.some(({ handle: dead }) => dead.startsWith(`${handle.id}#`))
+  );
 }
 
 /** A revocation that failed for good is recorded and published; agents are told to halt all the same. */
@@ -190,17 +210,25 @@ function draft(
     correlationId: credential.incident?.replacement ?? emergency.incidentId,
     incidentId: emergency.incidentId,
     holders: credential.holders.map((holder) => holder.name),
-    ...(current === undefined ? {} : { oldFingerprint: current.fingerprint }),
+    ...(current === undefined
+      ? {}
+      : { oldFingerprint: current.fingerprint, oldHandle: describeHandle(current.handle) }),
     evidence,
   };
 }
 
 function tell(
-  deps: { readonly events: EventPublisher },
+  deps: EngineDeps & { readonly events: EventPublisher },
   detailType: string,
   { credentialId, incidentId, reason }: Emergency,
 ): Promise<void> {
-  return deps.events.publish(detailType, { credentialId, incidentId, reason });
+  return deps.events.publish(detailType, {
+    id: `${incidentId}-${credentialId}-${detailType === EVENT.halt ? 'halt' : 'resume'}`,
+    time: toInstant(deps.clock()),
+    credentialId,
+    incidentId,
+    reason,
+  });
 }
 
 /** A rotation under way commits too: the emergency reads again until it is first, whatever the others do. */

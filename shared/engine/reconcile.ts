@@ -4,6 +4,7 @@ import { isOver, type Rotation } from '../domain/rotation.ts';
 import { abort } from './abort.ts';
 import { MAX_REPAIRS, type EngineDeps } from './deps.ts';
 import { finishSecret, promote } from './promote.ts';
+import { drive } from './requests.ts';
 import { commit, load, secondsUntil, untilCommitted, type Loaded } from './state.ts';
 
 /** What became of a rotation, in the words of the lifecycle machine. */
@@ -17,11 +18,19 @@ interface Ref {
   readonly rotationId: string;
 }
 
+/** Longest time between two looks at a rotation that a person has been paged for. */
+const PAGED_AGAIN_SECONDS = 24 * 3600;
+
 /**
  * Rollback 3 (Z7, Z10): whoever drove this rotation is gone. Works out from the ledger, the labels and the upstream
- * how far it came, then finishes or undoes it. Bounded: after MAX_REPAIRS a person is paged.
+ * how far it came, then finishes or undoes it. After MAX_REPAIRS a person is paged; the schedule goes on looking once
+ * a day, since what failed may have been mended meanwhile.
  */
 export function reconcile(deps: EngineDeps, ref: Ref): Promise<ReconcileAnswer> {
+  return reconcileUpTo(deps, ref, MAX_REPAIRS);
+}
+
+function reconcileUpTo(deps: EngineDeps, ref: Ref, maxRepairs: number): Promise<ReconcileAnswer> {
   return untilCommitted(async () => {
     const state = await load(deps, ref.credentialId, ref.rotationId);
     const { credential, rotation } = state;
@@ -29,7 +38,7 @@ export function reconcile(deps: EngineDeps, ref: Ref): Promise<ReconcileAnswer> 
     if (isOver(rotation.phase))
       return { outcome: rotation.phase === 'aborted' ? 'aborted' : 'over', waitSeconds: 1 };
     // An emergency's replacement is the emergency machine's alone; one that is left over needs a person.
-    if (rotation.trigger.kind === 'emergency' || rotation.repairs >= MAX_REPAIRS) return page(deps, state);
+    if (rotation.trigger.kind === 'emergency' || rotation.repairs >= maxRepairs) return page(deps, state);
     const counted = await count(deps, state);
     try {
       return await repair(deps, counted);
@@ -52,10 +61,9 @@ export async function reconcileAll(
   const answers = [];
   for (const ref of due) {
     try {
-      const { outcome } = await reconcile(deps, ref);
+      const { outcome } = await reconcileUpTo(deps, ref, Number.POSITIVE_INFINITY);
       if (outcome === 'window' || outcome === 'rotate' || outcome === 'rolling-back') {
-        const { rotation } = await load(deps, ref.credentialId, ref.rotationId);
-        await deps.workflow.startLifecycle(ref, rotation.repairs);
+        await drive(deps, await load(deps, ref.credentialId, ref.rotationId));
       }
       answers.push({ rotationId: ref.rotationId, outcome });
     } catch (error) {
@@ -79,12 +87,13 @@ function repair(deps: EngineDeps, state: Loaded): Promise<ReconcileAnswer> {
     case 'rolling-back':
       return Promise.resolve({
         outcome: state.rotation.window === undefined ? 'rolling-back' : 'window',
-        waitSeconds: 1,
+        waitSeconds: secondsUntil(deps, state.rotation.checkAt),
       });
     case 'window':
     case 'suspending':
     case 'revoking':
-      return Promise.resolve({ outcome: 'window', waitSeconds: 1 });
+      // What failed is tried again after the same pause after which the schedule would look.
+      return Promise.resolve({ outcome: 'window', waitSeconds: secondsUntil(deps, state.rotation.checkAt) });
     case 'completed':
     case 'aborted':
     case 'rolled-back':
@@ -134,7 +143,7 @@ function opened(deps: EngineDeps, { rotation }: Loaded): ReconcileAnswer {
 
 /** Counts the repair before it is tried, so that one that kills the process is counted too. */
 async function count(deps: EngineDeps, { credential, rotation }: Loaded): Promise<Loaded> {
-  const backoff = deps.timing.stuckAfterSeconds * 2 ** rotation.repairs;
+  const backoff = Math.min(PAGED_AGAIN_SECONDS, deps.timing.stuckAfterSeconds * 2 ** rotation.repairs);
   const counted: Rotation = {
     ...rotation,
     repairs: rotation.repairs + 1,
@@ -144,9 +153,16 @@ async function count(deps: EngineDeps, { credential, rotation }: Loaded): Promis
 }
 
 async function page(deps: EngineDeps, { credential, rotation }: Loaded): Promise<ReconcileAnswer> {
-  if (rotation.stuck !== true) {
+  const paged: Rotation = {
+    ...rotation,
+    stuck: true,
+    checkAt: plusSeconds(toInstant(deps.clock()), PAGED_AGAIN_SECONDS),
+  };
+  if (rotation.stuck === true) {
+    await deps.ledger.attach(credential, paged);
+  } else {
     await commit(deps, credential, {
-      rotation: { ...rotation, stuck: true, checkAt: plusSeconds(toInstant(deps.clock()), 24 * 3600) },
+      rotation: paged,
       record: {
         action: 'stuck',
         evidence: { phase: rotation.phase, repairs: rotation.repairs, ...rotation.failure },

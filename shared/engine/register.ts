@@ -58,7 +58,8 @@ export async function register(
   const existingId = await deps.ledger.idByName(draft.name);
   if (existingId !== undefined) {
     const existing = await loadCredential(deps, existingId);
-    if (existing.status !== 'registering') return update(deps, existing, draft, trigger, request.dryRun);
+    if (existing.status !== 'registering')
+      return update(deps, options, existing, draft, trigger, request.dryRun);
   }
   await assertFree(deps, draft, existingId);
   await preflight(deps, draft);
@@ -257,12 +258,13 @@ async function provision(
  * The service's own schedule is the backstop: the policy's interval less a day (hard decision 11), so that it fires
  * only where nobody rotated before.
  */
-function backstopDays(credential: Credential): number {
+function backstopDays(credential: Pick<Credential, 'policy'>): number {
   return Math.max(1, Math.floor(credential.policy.intervalSeconds / 86_400) - 1);
 }
 
 async function update(
   deps: EngineDeps,
+  options: RegisterOptions,
   existing: Credential,
   draft: Draft,
   trigger: Trigger,
@@ -277,6 +279,7 @@ async function update(
     });
   }
   if (changes.length === 0) return { outcome: 'unchanged', changes, credential: existing };
+  if (draft.adminSecret !== existing.adminSecret) await preflight(deps, draft);
   if (dryRun) return { outcome: 'updated', changes, credential: existing };
   const credential = await untilCommitted(async () => {
     const before = await loadCredential(deps, existing.id);
@@ -300,6 +303,10 @@ async function update(
       ],
     });
   });
+  if (backstopDays(credential) !== backstopDays(existing) && credential.secretArn !== undefined) {
+    const rotator = options.rotationFunction(credential.type);
+    await deps.vault.configureRotation(credential.secretArn, rotator, backstopDays(credential));
+  }
   return { outcome: 'updated', changes, credential };
 }
 

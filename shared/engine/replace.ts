@@ -1,6 +1,6 @@
 import { plusSeconds, toInstant } from '../domain/clock.ts';
 import type { Credential, CredentialHandle } from '../domain/credential.ts';
-import { RekeyError } from '../domain/errors.ts';
+import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import type { Redacted } from '../domain/redacted.ts';
 import { advance } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
@@ -29,13 +29,22 @@ export function generate(deps: EngineDeps, emergency: Emergency): Promise<void> 
     const next = await store(deps, state, secret);
     const { provider, target, ctx } = await upstream(deps, state.credential);
     const material = await pending(deps, state.credential, next.versionId);
-    await untilCommitted(() => recordHandle(deps, emergency, next.handle));
-    await provider.activate?.(target, next.versionId, { handle: next.handle, material }, ctx);
-    await enter(deps, emergency, 'generated', 'replacement-generated', {
-      rotation: advance(state.rotation, 'activating', { next }),
-      newFingerprint: next.fingerprint,
-      newHandle: describeHandle(next.handle),
-    });
+    try {
+      await untilCommitted(() => recordHandle(deps, emergency, next.handle));
+      await provider.activate?.(target, next.versionId, { handle: next.handle, material }, ctx);
+      await enter(deps, emergency, 'generated', 'replacement-generated', {
+        rotation: advance(state.rotation, 'activating', { next }),
+        newFingerprint: next.fingerprint,
+        newHandle: describeHandle(next.handle),
+      });
+    } catch (error) {
+      // A later emergency has taken over and may not have seen this one: whoever brought it to life ends it.
+      if (isRekeyError(error, 'ERR_PREEMPTED')) {
+        await provider.revoke(target, next.handle, { endSessions: true }, ctx);
+        await deps.vault.stripPending(secret, next.versionId);
+      }
+      throw error;
+    }
   });
 }
 
@@ -52,12 +61,15 @@ export async function validate(deps: EngineDeps, emergency: Emergency): Promise<
 
 /** Vault: moves AWSCURRENT to the replacement (no RotateSecret: hard decision 3). Agents may read it now. */
 export async function update(deps: EngineDeps, emergency: Emergency): Promise<void> {
+  const before = await loadCredential(deps, emergency.credentialId);
+  const secret = secretOf(before.secretArn);
+  // The label before the ledger: where a later emergency moves it after this, the vault refuses our move.
+  const from = await holderOfCurrent(deps, secret);
   const { credential, rotation } = await replacement(deps, emergency);
   if (reached(own(credential, emergency), 'replaced')) return;
-  const secret = secretOf(credential.secretArn);
   const { next } = rotation;
   if (next === undefined) throw new RekeyError('ERR_CONFLICT', 'nothing has been generated');
-  await deps.vault.promote(secret, { to: next.versionId, from: await holderOfCurrent(deps, secret) });
+  await deps.vault.promote(secret, { to: next.versionId, from });
   await deps.vault.stripPending(secret, next.versionId);
   await enter(deps, emergency, 'replaced', 'replaced', {
     credential: { status: 'active', current: next },
@@ -69,10 +81,8 @@ export async function update(deps: EngineDeps, emergency: Emergency): Promise<vo
 
 async function pending(deps: EngineDeps, credential: Credential, token: string): Promise<Redacted<unknown>> {
   const { provider } = await upstream(deps, credential);
-  const text = await deps.vault.read(secretOf(credential.secretArn), {
-    versionId: token,
-    stage: 'AWSPENDING',
-  });
+  // By its version alone: another's write may have taken the label.
+  const text = await deps.vault.read(secretOf(credential.secretArn), { versionId: token });
   if (text === undefined) throw new RekeyError('ERR_CONFLICT', 'the replacement is not in the vault');
   return provider.material(text);
 }

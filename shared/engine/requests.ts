@@ -3,7 +3,7 @@ import type { Rotation, Trigger } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
 import { clearPending } from './pending.ts';
 import { announce, assertMayRotate } from './start.ts';
-import { load, loadCredential, untilCommitted } from './state.ts';
+import { load, loadCredential, untilCommitted, type Loaded } from './state.ts';
 
 /**
  * Starts a rotation on a token of the caller's. The same token again joins what it has started; another rotation
@@ -35,6 +35,17 @@ export function requestRotation(
     }
     return { rotation, joined };
   });
+}
+
+/**
+ * Gives a rotation another execution of the lifecycle, named by the ledger's version: every commit makes that a new
+ * name. Two executions at once do no harm, each step is fenced.
+ */
+export function drive(deps: EngineDeps, { credential, rotation }: Loaded): Promise<void> {
+  return deps.workflow.startLifecycle(
+    { credentialId: credential.id, rotationId: rotation.id },
+    credential.version,
+  );
 }
 
 /** What the lifecycle machine does next after the announcement. */

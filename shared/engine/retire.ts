@@ -75,8 +75,10 @@ async function soakedOrRevoke(deps: EngineDeps, state: Loaded): Promise<RetireAn
   await provider.suspension?.suspend(target, required(rotation).handle, ctx);
   if (left > 0) return { decision: 'soak', waitSeconds: left };
   const usage = await usageOf(deps, state);
-  if (hasSessions(usage) && !pastDeadline(deps, rotation))
-    return { decision: 'soak', waitSeconds: Math.max(1, credential.policy.soakSeconds) };
+  if (hasSessions(usage) && !pastDeadline(deps, rotation)) {
+    // Once per window length, however short the soak: the history of the machine is bounded (hard decision 5).
+    return { decision: 'soak', waitSeconds: credential.policy.windowSeconds };
+  }
   return revoke(deps, await intendRevocation(deps, state, { usage }));
 }
 

@@ -4,6 +4,7 @@ import { advance, canRollBack, isOver, type Rotation, type Trigger } from '../do
 import { openWindow } from '../domain/window.ts';
 import type { EngineDeps } from './deps.ts';
 import { reconcileAt } from './promote.ts';
+import { drive } from './requests.ts';
 import {
   answerCallback,
   answered,
@@ -36,14 +37,19 @@ export function requestRollback(
     const { window: _closed, ...rest } = rotation;
     const intended = await commit(deps, credential, {
       rotation: answered(
-        advance(rest, 'rolling-back', { tombstoned: true, loser: 'next', wakeUps: 0, stuck: false }),
+        advance(rest, 'rolling-back', {
+          tombstoned: true,
+          loser: 'next',
+          wakeUps: 0,
+          repairs: 0,
+          stuck: false,
+        }),
       ),
-      record: {
-        action: 'rollback-intended',
-        evidence: { askedBy: ref.trigger.actor, reason: ref.trigger.reason ?? '' },
-      },
+      record: { action: 'rollback-intended', trigger: ref.trigger },
     });
     await answerCallback(deps, rotation, 'rolling-back');
+    // Where a person had been paged, the lifecycle has ended: it gets a new execution.
+    if (rotation.stuck === true) await drive(deps, intended);
     return intended.rotation;
   });
 }

@@ -2,7 +2,7 @@ import type { AuditAction, AuditDraft } from '../domain/audit.ts';
 import { plusSeconds, toInstant } from '../domain/clock.ts';
 import type { Credential, CredentialHandle } from '../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
-import { withoutCallback, type Rotation } from '../domain/rotation.ts';
+import { withoutCallback, type Rotation, type Trigger } from '../domain/rotation.ts';
 import type { LifecycleOutcome } from '../ports/workflow.ts';
 import type { AnyProvider, ProviderContext } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
@@ -50,7 +50,11 @@ export function assertNotPreempted({ credential, rotation }: Loaded): void {
 export interface Change {
   readonly rotation: Rotation;
   readonly credential?: Partial<Credential>;
-  readonly record: Omit<AuditDraft, 'time' | 'trigger' | 'correlationId'> & { readonly action: AuditAction };
+  readonly record: Omit<AuditDraft, 'time' | 'trigger' | 'correlationId'> & {
+    readonly action: AuditAction;
+    /** Who asked for this, where it isn't who asked for the rotation (A1). */
+    readonly trigger?: Trigger;
+  };
 }
 
 /** Commits a change with its record and a fresh deadline for the reconciler. */

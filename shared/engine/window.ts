@@ -123,7 +123,8 @@ async function record(deps: EngineDeps, state: Loaded, decision: WindowDecision)
     }
     case 'hold':
       await commit(deps, credential, {
-        rotation: { ...rotation, stuck: true },
+        // The schedule looks again once a day, in case the holders have moved by then.
+        rotation: { ...rotation, stuck: true, checkAt: plusSeconds(toInstant(deps.clock()), 24 * 3600) },
         record: { action: 'window-held', evidence: { proof: decision.proof } },
       });
       return { decision: 'hold', waitSeconds: 1 };

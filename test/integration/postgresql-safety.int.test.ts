@@ -101,7 +101,7 @@ describe('the administrator', () => {
     });
     await expect(check('weak', 'wrong')).rejects.toMatchObject({
       code: 'ERR_ADMIN_DENIED',
-      field: 'adminSecret',
+      field: 'admin',
     });
     await server.sql(`CREATE ROLE ${target.ownerRole} NOLOGIN`);
     await expect(check(server.admin.user, server.admin.password)).rejects.toMatchObject({

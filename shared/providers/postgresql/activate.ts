@@ -132,7 +132,7 @@ export function assertAdmin({ admin, version }: Roles): void {
   }
   if (admin.superuser || admin.createRole) return;
   throw new RekeyError('ERR_ADMIN_DENIED', `the administrator "${admin.name}" may not create roles`, {
-    field: 'adminSecret',
+    field: 'admin',
     remedy: `ALTER ROLE ${quote(admin.name)} CREATEROLE`,
   });
 }

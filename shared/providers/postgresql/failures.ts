@@ -107,7 +107,7 @@ function loginRefused(
   }
   return party === 'admin'
     ? refused('ERR_ADMIN_DENIED', `${where} refused the login of the administrator${state}`, {
-        field: 'adminSecret',
+        field: 'admin',
         remedy: 'check user name, password and pg_hba.conf for the administrative secret',
       })
     : refused('ERR_REJECTED', `${where} refused the login of the credential${state}`, {

@@ -49,9 +49,9 @@ export function parseMaterial(text: Redacted<string>): Redacted<PostgresMaterial
   return text.map((json) => parseJson(schema, json, 'the secret'));
 }
 
-/** @throws RekeyError ERR_MATERIAL_MISMATCH with field `adminSecret` */
+/** @throws RekeyError ERR_MATERIAL_MISMATCH with field `admin` */
 export function parseAdmin(text: Redacted<string>): Redacted<AdminLogin> {
-  return text.map((json) => parseJson(adminSchema, json, 'the administrative secret', 'adminSecret'));
+  return text.map((json) => parseJson(adminSchema, json, 'the administrative secret', 'admin'));
 }
 
 /** Fixed order of keys, so that the same material always gives the same text. */

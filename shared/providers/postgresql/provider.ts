@@ -49,7 +49,7 @@ export const postgresqlProvider: CredentialProvider<PostgresTarget, PostgresMate
           'ERR_DECLARATION',
           'the administrator is one of the roles that it is to administer',
           {
-            field: 'adminSecret',
+            field: 'admin',
             remedy: 'use a login of its own with CREATEROLE',
           },
         );

