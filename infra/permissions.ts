@@ -80,60 +80,68 @@ export function readStream(streamArn: string, keyArn: string): Grant[] {
 
 // --- Secrets --------------------------------------------------------------------------------------------------------
 
+/** Which secrets: of a credential type, made by the deployment of a stage. */
+export interface SecretsOf {
+  readonly type: string;
+  readonly stage: string;
+}
+
 const ANY_SECRET = arn('secretsmanager', 'secret:*');
 const secretWildcard =
   'Secrets are registered at run time; the condition on the tag narrows the pattern to those of Rekey (ADR: roles by attributes).';
 
-/** Only secrets that carry Rekey's tag of that type (hard decision 15). */
-function agentSecrets(type: string, actions: readonly string[]): Grant {
+/** Only secrets that carry the tags of that type and of this deployment (hard decision 15). */
+function agentSecrets({ type, stage }: SecretsOf, actions: readonly string[]): Grant {
   return {
     actions: actions.map((action) => `secretsmanager:${action}`),
     resources: [ANY_SECRET],
-    conditions: { StringEquals: { [`aws:ResourceTag/${TAG.type}`]: type } },
+    conditions: {
+      StringEquals: { [`aws:ResourceTag/${TAG.type}`]: type, [`aws:ResourceTag/${TAG.stage}`]: stage },
+    },
     wildcard: secretWildcard,
   };
 }
 
 /** Reads a secret of agents: its value and its labels. */
-export function readAgentSecrets(type: string, secretsKeyArn: string): Grant[] {
+export function readAgentSecrets(of: SecretsOf, secretsKeyArn: string): Grant[] {
   return [
-    agentSecrets(type, ['DescribeSecret', 'GetSecretValue']),
+    agentSecrets(of, ['DescribeSecret', 'GetSecretValue']),
     viaService('secretsmanager', [secretsKeyArn], ['kms:Decrypt']),
   ];
 }
 
 /** Stores a version. */
-export function putAgentSecrets(type: string, secretsKeyArn: string): Grant[] {
+export function putAgentSecrets(of: SecretsOf, secretsKeyArn: string): Grant[] {
   return [
-    agentSecrets(type, ['PutSecretValue']),
+    agentSecrets(of, ['PutSecretValue']),
     viaService('secretsmanager', [secretsKeyArn], ['kms:GenerateDataKey', 'kms:Decrypt']),
   ];
 }
 
 /** Moves labels between versions. */
-export function labelAgentSecrets(type: string): Grant[] {
-  return [agentSecrets(type, ['UpdateSecretVersionStage'])];
+export function labelAgentSecrets(of: SecretsOf): Grant[] {
+  return [agentSecrets(of, ['UpdateSecretVersionStage'])];
 }
 
 /**
  * Asks Secrets Manager to rotate, after taking a label off that an abandoned rotation has left. The service checks
  * that the caller may invoke the rotation function.
  */
-export function rotateAgentSecrets(type: string, rotatorArn: string): Grant[] {
+export function rotateAgentSecrets(of: SecretsOf, rotatorArn: string): Grant[] {
   return [
-    agentSecrets(type, ['DescribeSecret', 'RotateSecret', 'UpdateSecretVersionStage']),
+    agentSecrets(of, ['DescribeSecret', 'RotateSecret', 'UpdateSecretVersionStage']),
     ...invoke(rotatorArn),
   ];
 }
 
 /** Creates a secret that carries Rekey's tag from its first moment; a secret of anybody else can't be tagged. */
-export function createAgentSecrets(type: string, secretsKeyArn: string): Grant[] {
+export function createAgentSecrets(of: SecretsOf, secretsKeyArn: string): Grant[] {
   return [
     {
       actions: ['secretsmanager:CreateSecret', 'secretsmanager:TagResource'],
       resources: [ANY_SECRET],
       conditions: {
-        StringEquals: { [`aws:RequestTag/${TAG.type}`]: type },
+        StringEquals: { [`aws:RequestTag/${TAG.type}`]: of.type, [`aws:RequestTag/${TAG.stage}`]: of.stage },
         'ForAllValues:StringLike': { 'aws:TagKeys': ['rekey:*'] },
       },
       wildcard: 'The secret does not exist yet; the condition demands the tag of Rekey in the request.',
@@ -144,7 +152,7 @@ export function createAgentSecrets(type: string, secretsKeyArn: string): Grant[]
       wildcard: 'Tells whether a name is taken by a secret of somebody else; describing shows no value.',
     },
     // Undoes a registration that failed for good.
-    agentSecrets(type, ['DeleteSecret']),
+    agentSecrets(of, ['DeleteSecret']),
     viaService('secretsmanager', [secretsKeyArn], ['kms:GenerateDataKey', 'kms:Decrypt']),
   ];
 }

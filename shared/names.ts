@@ -36,7 +36,7 @@ export const TAG = {
   credential: 'rekey:credential',
   /** On the secret with a target's administrative credential: the credential type that it administers. */
   admin: 'rekey:admin',
-  /** On every resource of a deployment. */
+  /** On every resource of a deployment, the secrets that it makes included. */
   stage: 'rekey:stage',
 } as const;
 

@@ -30,6 +30,7 @@ export class IncidentStack extends Stack {
     this.emergencyName = `${this.stackName}-emergency`;
     const { ledger } = state;
     const secretsKey = state.secretsKey.keyArn;
+    const secrets = { type: TYPE, stage: settings.stage };
     const admin = may.readAdminSecret(TYPE, settings.adminSecretKeyArns);
     const answers = may.answer(rotation.lifecycleArn);
     const common = { settings, logKey: state.key };
@@ -73,9 +74,9 @@ export class IncidentStack extends Stack {
       environment,
       grants: [
         ...may.writeLedger(ledger),
-        ...may.readAgentSecrets(TYPE, secretsKey),
-        ...may.putAgentSecrets(TYPE, secretsKey),
-        ...may.labelAgentSecrets(TYPE),
+        ...may.readAgentSecrets(secrets, secretsKey),
+        ...may.putAgentSecrets(secrets, secretsKey),
+        ...may.labelAgentSecrets(secrets),
         ...admin,
       ],
     });

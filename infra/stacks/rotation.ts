@@ -47,8 +47,9 @@ export class RotationStack extends Stack {
 
     const { ledger } = state;
     const secretsKey = state.secretsKey.keyArn;
+    const secrets = { type: TYPE, stage: settings.stage };
     const admin = may.readAdminSecret(TYPE, settings.adminSecretKeyArns);
-    const readSecrets = may.readAgentSecrets(TYPE, secretsKey);
+    const readSecrets = may.readAgentSecrets(secrets, secretsKey);
     const answers = may.answer(this.lifecycleArn);
     const starts = may.start(this.lifecycleArn);
 
@@ -61,8 +62,8 @@ export class RotationStack extends Stack {
       grants: [
         ...may.writeLedger(ledger),
         ...readSecrets,
-        ...may.putAgentSecrets(TYPE, secretsKey),
-        ...may.labelAgentSecrets(TYPE),
+        ...may.putAgentSecrets(secrets, secretsKey),
+        ...may.labelAgentSecrets(secrets),
         ...admin,
         ...starts,
         ...answers,
@@ -73,17 +74,23 @@ export class RotationStack extends Stack {
       sourceAccount: Aws.ACCOUNT_ID,
     });
     const rotatorArn = rotate.live.functionArn;
-    const mayRotate = may.rotateAgentSecrets(TYPE, rotatorArn);
+    const mayRotate = may.rotateAgentSecrets(secrets, rotatorArn);
 
     this.register = this.#function('register-database', {
       description: 'Registers a database credential or brings it in line with its declaration',
       timeout: Duration.seconds(120),
       database: true,
-      environment: { account: Aws.ACCOUNT_ID, secretsKey, rotateDatabase: rotatorArn, ...this.#minWindow() },
+      environment: {
+        stage: settings.stage,
+        account: Aws.ACCOUNT_ID,
+        secretsKey,
+        rotateDatabase: rotatorArn,
+        ...this.#minWindow(),
+      },
       grants: [
         ...may.writeLedger(ledger),
         ...may.releaseLedger(ledger),
-        ...may.createAgentSecrets(TYPE, secretsKey),
+        ...may.createAgentSecrets(secrets, secretsKey),
         ...readSecrets,
         ...mayRotate,
         ...admin,
@@ -114,7 +121,7 @@ export class RotationStack extends Stack {
       timeout: Duration.seconds(120),
       database: true,
       environment: {},
-      grants: [...may.writeLedger(ledger), ...readSecrets, ...may.labelAgentSecrets(TYPE), ...admin],
+      grants: [...may.writeLedger(ledger), ...readSecrets, ...may.labelAgentSecrets(secrets), ...admin],
     });
     const reconcile = this.#function('reconcile-database', {
       description: 'Finishes or undoes what a rotation has left behind',
@@ -126,7 +133,7 @@ export class RotationStack extends Stack {
         ...may.writeLedger(ledger),
         ...may.listLedger(ledger),
         ...readSecrets,
-        ...may.labelAgentSecrets(TYPE),
+        ...may.labelAgentSecrets(secrets),
         ...admin,
         ...starts,
         ...answers,

@@ -16,6 +16,7 @@ const minWindow = optionalSetting(ENV.minWindow);
 const secretsKey = optionalSetting(ENV.secretsKey);
 const options = {
   home: home(),
+  stage: setting(ENV.stage),
   limits: minWindow === undefined ? {} : { minWindowSeconds: Number(minWindow) },
   rotationFunction: () => setting(ENV.rotateDatabase),
   ...(secretsKey === undefined ? {} : { secretsKey }),

@@ -42,7 +42,11 @@ export const reasonRequest = z.strictObject({ reason: reason.optional() });
 /** `POST /v1/emergencies` */
 export const emergencyRequest = z.strictObject({
   /** Names or ids. With ids it starts even where the ledger doesn't answer. */
-  credentials: z.array(z.string().min(1).max(128)).min(1, 'name at least one credential').max(1000),
+  credentials: z
+    .array(z.string().min(1).max(128))
+    .min(1, 'name at least one credential')
+    // Some 46 events each in the history of one execution, which must stay under 10,000.
+    .max(200, 'name at most 200 in one request; several may share the incident'),
   incident: z
     .string()
     .regex(

@@ -118,7 +118,11 @@ export async function halt(
   emergency: Emergency,
 ): Promise<void> {
   await tell(deps, EVENT.halt, emergency);
-  await enter(deps, emergency, 'halted', 'agents-halted', {});
+  const { incident } = await loadCredential(deps, emergency.credentialId);
+  // Where the revocation could not be recorded, that is still to be done: the incident stays at its stage.
+  const unrecorded = incident?.id === emergency.incidentId && !reached(incident, 'revoked');
+  if (unrecorded) await note(deps, emergency, 'agents-halted', { recorded: false });
+  else await enter(deps, emergency, 'halted', 'agents-halted', {});
 }
 
 /** Resume: agents may work again, with the replacement. */

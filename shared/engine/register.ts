@@ -14,6 +14,8 @@ import { describeHandle, loadCredential, untilCommitted, upstream } from './stat
 /** What registration needs beside the engine's own parts. */
 export interface RegisterOptions {
   readonly home: Home;
+  /** Stage of the deployment; its functions may touch only secrets that carry it as a tag. */
+  readonly stage: string;
   readonly limits: PolicyLimits;
   /** Rotation function (alias ARN) of a credential type. */
   readonly rotationFunction: (type: string) => string;
@@ -201,7 +203,7 @@ async function provision(
     token,
     text: provider.serialize(issued.material),
     description: `${credential.provider} credential ${credential.name}, rotated by Rekey`,
-    tags: { [TAG.type]: credential.type, [TAG.credential]: credential.id },
+    tags: { [TAG.type]: credential.type, [TAG.stage]: options.stage, [TAG.credential]: credential.id },
     ...(options.secretsKey === undefined ? {} : { kmsKeyId: options.secretsKey }),
   });
   const text = await deps.vault.read(credential.secretName, { versionId: token });

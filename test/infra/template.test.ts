@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { COLUMNS } from '../../infra/stacks/evidence.ts';
 import { GENESIS, seal } from '../../shared/domain/audit.ts';
-import { FUNCTIONS } from '../../shared/names.ts';
+import { TAMPERED } from '../../infra/stacks/monitoring.ts';
+import { EVENT, FUNCTIONS } from '../../shared/names.ts';
 import {
   at,
   list,
@@ -210,9 +211,10 @@ describe('machines, API, streams and the schedule', () => {
     for (const integration of ofType(stacks, 'AWS::ApiGatewayV2::Integration')) {
       expect(isAlias(integration.Properties['IntegrationUri'])).toBe(true);
     }
-    const targets = ofType(stacks, 'AWS::Events::Rule').flatMap(({ Properties }) =>
-      list(Properties['Targets']),
+    const schedules = ofType(stacks, 'AWS::Events::Rule').filter(
+      ({ Properties }) => Properties['ScheduleExpression'] !== undefined,
     );
+    const targets = schedules.flatMap(({ Properties }) => list(Properties['Targets']));
     expect(targets.map((target) => isAlias(at(target, 'Arn')))).toEqual([true]);
   });
 
@@ -357,6 +359,21 @@ describe('alarms', () => {
       ({ Properties }) => Properties['MetricName'] === 'Errors' && Properties['Namespace'] === 'AWS/Lambda',
     );
     expect(errors).toHaveLength(FUNCTIONS.length);
+  });
+
+  it('tell the same topic of rotations that need a person, and of tampering by what the archiver logs', () => {
+    const pages = ofType(stacks, 'AWS::Events::Rule').filter(
+      ({ Properties }) => Properties['EventPattern'] !== undefined,
+    );
+    expect(pages.map(({ Properties }) => Properties['EventPattern'])).toEqual([
+      { source: ['rekey'], 'detail-type': [EVENT.failed] },
+    ]);
+    const filters = ofType(stacks, 'AWS::Logs::MetricFilter');
+    expect(filters.map(({ Properties }) => Properties['FilterPattern'])).toEqual([
+      `{ $.message = "${TAMPERED}" }`,
+    ]);
+    const archiver = readFileSync(join(root, 'lambdas', 'archive-audit', 'handler.ts'), 'utf8');
+    expect(archiver).toContain(`logger.critical('${TAMPERED}'`);
   });
 
   it('each link to an entry of the runbook that exists, and page', () => {

@@ -219,6 +219,7 @@ export class EngineCase {
   tryRegister(declaration: CredentialEntry = this.declaration, dryRun = false): Promise<RegisterAnswer> {
     const options = {
       home: { tenant: this.tenant, account: localAccountId, region: localRegion },
+      stage: 'local',
       limits: {},
       rotationFunction: () => this.functionArn,
     };
@@ -304,7 +305,7 @@ export class EngineCase {
     const deadline = Date.now() + limitMs;
     for (let quiet = 0; quiet < 2;) {
       if (Date.now() > deadline) throw new Error(`${this.name} doesn't come to rest`);
-      quiet = this.time.still && !this.driven() ? quiet + 1 : 0;
+      quiet = this.time.still && !this.jobs().some((job) => job.state === 'running') ? quiet + 1 : 0;
       await sleep(1);
     }
   }
@@ -364,8 +365,12 @@ export class EngineCase {
     return (Math.floor(due / every) + 1) * every;
   }
 
-  private driven(): boolean {
-    return this.jobs().some((job) => job.state === 'running');
+  /** Waits until the vault has driven this token to an end; returns at once where it never begins. */
+  async driven(token: string): Promise<void> {
+    const running = (): boolean =>
+      this.jobs().every((job) => job.token !== token) ||
+      this.jobs().some((job) => job.token === token && job.state === 'running');
+    for (let polls = 0; polls < 300 && running(); polls++) await sleep(10);
   }
 
   /** The vault's drives of this secret, oldest first. */
