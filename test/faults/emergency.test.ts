@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { RekeyError } from '../../shared/domain/errors.ts';
+import { revokeNow } from '../../shared/engine/emergency.ts';
 import { EngineWorld, inParallel, type EngineCase, type Login } from '../support/engine-world.ts';
 import { everyFault, dryRun, MODES, type Scenario } from '../support/explore.ts';
 import type { Execution } from '../support/machines.ts';
@@ -145,6 +148,269 @@ describe('hard decision 3: an emergency preempts a rotation', () => {
         for (const what of wrong) found.push(`before call ${at} (${label}): ${what}`);
       },
     );
+    expect(found).toEqual([]);
+  });
+});
+
+describe('an emergency without replacement', () => {
+  test('leaves nothing that works, wherever a rotation stood', async () => {
+    const { moments } = await dryRun(world, { act: async (one) => void (await one.rotate()) });
+    const found: string[] = [];
+    await inParallel(
+      moments
+        .map((label, index) => ({ label, at: index + 1 }))
+        .filter(({ label }) => !/^ledger.c?r/.test(label)),
+      async ({ label, at }) => {
+        const one = await world.registered();
+        const versions = [(await one.credential()).current?.versionId ?? ''];
+        const token = randomUUID();
+        const act = async (): Promise<void> =>
+          one.finished(await one.startEmergency(randomUUID(), { replace: false }));
+        one.calls.interlude = { at, act };
+        one.calls.arm();
+        await one.requestRotation(token).catch(() => undefined);
+        await one.settle();
+        const wrong = (await one.openSlots()).map((slot) => `${slot} may log in`);
+        const { status, live } = await one.credential();
+        if (status !== 'halted') wrong.push(`the credential is ${status}`);
+        if (live.length > 0) wrong.push(`the ledger still has ${live.length} live`);
+        wrong.push(...(await stillWorking(one, await former(one, [...versions, token]))));
+        // A replacement can follow at any time.
+        await emergency(one);
+        await one.settle();
+        wrong.push(...(await one.faults()));
+        for (const what of wrong) found.push(`before call ${at} (${label}): ${what}`);
+      },
+    );
+    expect(found).toEqual([]);
+  });
+});
+
+describe('a rotation in the middle of an emergency', () => {
+  test.each([[false], [true]])('leaves nothing of it (replace: %s)', async (withReplacement) => {
+    const { moments } = await dryRun(world, {
+      act: async (one) => one.finished(await one.startEmergency()),
+    });
+    const until = moments.indexOf('ledger.rotation') + 1;
+    const found: string[] = [];
+    await inParallel(
+      moments.map((label, index) => ({ label, at: index + 1 })).slice(0, Math.max(until, 12)),
+      async ({ label, at }) => {
+        const one = await world.registered();
+        const versions = [(await one.credential()).current?.versionId ?? ''];
+        const token = randomUUID();
+        one.calls.interlude = {
+          at,
+          act: async () => {
+            await one.requestRotation(token).catch(() => undefined);
+            await one.driven(token);
+          },
+        };
+        one.calls.arm();
+        const incidentId = randomUUID();
+        const first = await one.startEmergency(incidentId, { replace: withReplacement });
+        await one.finished(first);
+        const wrong: string[] = [];
+        if (!withReplacement) {
+          // What could not be revoked was not called revoked: an operator was paged, and starts it again.
+          const open = await one.openSlots();
+          const results = JSON.stringify(first.output ?? '');
+          if (open.length > 0 && first.status === 'SUCCEEDED')
+            wrong.push(`${open.join()} may log in, but the emergency says ${results}`);
+        }
+        await one.settle();
+        await emergency(one, incidentId);
+        await one.settle();
+        wrong.push(...(await one.faults()));
+        wrong.push(...(await stillWorking(one, await former(one, [...versions, token]))));
+        for (const what of wrong) found.push(`before call ${at} (${label}): ${what}`);
+      },
+    );
+    expect(found).toEqual([]);
+  });
+});
+
+describe('hard decision 3: a revocation waits for nothing', () => {
+  /** What the revoking function sees of a ledger that is down or slow. */
+  function broken(one: EngineCase, answer: () => Promise<void>): void {
+    one.change = (deps) => ({
+      ...deps,
+      ledger: new Proxy(deps.ledger, {
+        get(ledger, key) {
+          const value: unknown = Reflect.get(ledger, key);
+          if (typeof value !== 'function') return value;
+          return async (...args: unknown[]): Promise<unknown> => {
+            await answer();
+            return await Reflect.apply(value, ledger, args);
+          };
+        },
+      }),
+    });
+  }
+
+  /** Milliseconds until the first call to the upstream, and what the revocation told. */
+  async function revoked(one: EngineCase) {
+    const started = performance.now();
+    let reached = Number.POSITIVE_INFINITY;
+    one.calls.between = async (label) => {
+      if (label === 'provider.revoke') reached = Math.min(reached, performance.now() - started);
+    };
+    const credentialId = await one.id();
+    const revocation = await one.process((deps) =>
+      revokeNow(deps, { credentialId, incidentId: 'slow', reason: 'leaked', actor: 'responder' }),
+    );
+    return { revocation, reached, took: performance.now() - started };
+  }
+
+  test('with the ledger down the snapshot names what is to die', async () => {
+    const one = await world.registered();
+    const before = await one.login();
+    await one.id();
+    broken(one, () => Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'the ledger is down')));
+    const { revocation, reached } = await revoked(one);
+    expect(revocation).toMatchObject({ source: 'snapshot', intentRecorded: false });
+    expect(reached).toBeLessThan(500);
+    expect(await one.works(before)).toBe(false);
+
+    one.change = (deps) => deps;
+    await emergency(one, 'slow');
+    await one.settle();
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test('with a ledger that hangs the revocation begins after 500 ms', async () => {
+    const one = await world.registered();
+    const before = await one.login();
+    await one.id();
+    broken(one, () => sleep(5_000));
+    const { revocation, reached, took } = await revoked(one);
+    expect(revocation).toMatchObject({ source: 'snapshot', intentRecorded: false });
+    expect(reached).toBeLessThan(500 + 250);
+    expect(took).toBeLessThan(500 + 500 + 500);
+    expect(await one.works(before)).toBe(false);
+  });
+
+  test('an intent that is slow to write delays nothing', async () => {
+    const one = await world.registered();
+    await one.id();
+    one.change = (deps) => ({
+      ...deps,
+      ledger: new Proxy(deps.ledger, {
+        get(ledger, key) {
+          const value: unknown = Reflect.get(ledger, key);
+          if (typeof value !== 'function') return value;
+          return async (...args: unknown[]): Promise<unknown> => {
+            if (key === 'commit') await sleep(3_000);
+            return await Reflect.apply(value, ledger, args);
+          };
+        },
+      }),
+    });
+    const { revocation, reached, took } = await revoked(one);
+    expect(revocation).toMatchObject({ source: 'ledger', intentRecorded: false });
+    expect(reached).toBeLessThan(250);
+    expect(took).toBeLessThan(500 + 500);
+    one.change = (deps) => deps;
+    await sleep(3_000); // the late intent arrives, and is the same incident's
+    await emergency(one, 'slow');
+    await one.settle();
+    expect(await one.faults()).toEqual([]);
+    expect((await one.actions()).filter((action) => action === 'emergency-intended')).toHaveLength(1);
+  });
+
+  test('with the bus down the credential is revoked and recorded, and a later run finishes', async () => {
+    const one = await world.registered();
+    const before = await one.login();
+    const refuse = { publish: () => Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'the bus is down')) };
+    one.change = (deps) => ({ ...deps, events: refuse });
+    const execution = await one.startEmergency('bus');
+    await one.finished(execution);
+    expect(await one.works(before)).toBe(false);
+    expect(await one.actions()).toContain('emergency-revoked');
+    one.change = (deps) => deps;
+    await emergency(one, 'bus');
+    await one.settle();
+    expect(await one.faults()).toEqual([]);
+  });
+});
+
+describe('hard decision 2: a late revocation', () => {
+  test.each([
+    ['ledger', false],
+    ['snapshot', true],
+  ])('of the same incident never hits its replacement (%s)', async (_source, down) => {
+    const one = await world.registered();
+    await emergency(one, 'again');
+    await one.settle();
+    if (down)
+      one.change = (deps) => ({
+        ...deps,
+        ledger: new Proxy(deps.ledger, {
+          get: (ledger, key) =>
+            key === 'credential' || key === 'commit'
+              ? () => Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'down'))
+              : Reflect.get(ledger, key),
+        }),
+      });
+    const credentialId = await one.id();
+    await one.process((deps) =>
+      revokeNow(deps, { credentialId, incidentId: 'again', reason: 'leaked', actor: 'responder' }),
+    );
+    one.change = (deps) => deps;
+    expect(await one.faults()).toEqual([]);
+    // The whole machine once more: it finds everything done.
+    await emergency(one, 'again');
+    expect(await one.faults()).toEqual([]);
+  });
+});
+
+describe('two emergencies of one credential', () => {
+  test('the second at any moment of the first: one replacement works at the end', async () => {
+    const { moments } = await dryRun(world, oneEmergency);
+    const found: string[] = [];
+    await inParallel(
+      moments
+        .map((label, index) => ({ label, at: index + 1 }))
+        .filter(({ label, at }) => at % 2 === 0 || !label.startsWith('ledger.')),
+      async ({ label, at }) => {
+        const one = await world.registered();
+        const before = await one.login();
+        one.calls.interlude = { at, act: async () => void (await emergency(one, 'second')) };
+        one.calls.arm();
+        const first = await one.startEmergency('first');
+        await one.finished(first);
+        await one.settle();
+        // Whichever was last holds the credential; where it could not end, it was paged for and is started again.
+        const { incident, status } = await one.credential();
+        if (status === 'halted' && first.status === 'SUCCEEDED')
+          found.push(`before call ${at} (${label}): halted`);
+        await emergency(one, incident?.id);
+        await one.settle();
+        const wrong = [...(await one.faults()), ...(await stillWorking(one, [before]))];
+        for (const what of wrong) found.push(`before call ${at} (${label}): ${what}`);
+      },
+    );
+    expect(found).toEqual([]);
+  });
+
+  test.each([[true], [false]])('side by side (replace: %s)', async (withReplacement) => {
+    const found: string[] = [];
+    await inParallel([1, 2, 3, 4], async () => {
+      const one = await world.registered();
+      const before = await one.login();
+      const both = await Promise.all([
+        one.startEmergency('one', { replace: withReplacement }),
+        one.startEmergency('two', { replace: withReplacement }),
+      ]);
+      for (const execution of both) await one.finished(execution);
+      await one.settle();
+      found.push(...(await stillWorking(one, [before])));
+      if (!withReplacement) found.push(...(await one.openSlots()));
+      const { incident } = await one.credential();
+      await emergency(one, incident?.id);
+      await one.settle();
+      found.push(...(await one.faults()));
+    });
     expect(found).toEqual([]);
   });
 });
