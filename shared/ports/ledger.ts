@@ -2,12 +2,6 @@ import type { AuditDraft, AuditRecord } from '../domain/audit.ts';
 import type { Credential } from '../domain/credential.ts';
 import type { Rotation } from '../domain/rotation.ts';
 
-/** A credential with the rotation that is under way, read consistently. */
-export interface LedgerState {
-  readonly credential: Credential;
-  readonly rotation?: Rotation;
-}
-
 /** One change of state and its audit records, committed together or not at all (outbox). */
 export interface LedgerChange {
   /** The credential as it was read: its `version` and `epoch` are the fence. */

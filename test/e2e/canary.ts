@@ -34,8 +34,8 @@ export type Traces = Readonly<
 >;
 
 /** Every password that the vault holds or has held, the administrator's included. */
-export async function vaultPasswords({ stack }: World): Promise<string[]> {
-  const client = new SecretsManagerClient(stack.clientConfig);
+export async function vaultPasswords(world: World): Promise<string[]> {
+  const client = new SecretsManagerClient(world.stack.clientConfig);
   const passwords = new Set<string>();
   for (const { ARN } of (await client.send(new ListSecretsCommand({}))).SecretList ?? []) {
     const versions = await client.send(
@@ -52,14 +52,14 @@ export async function vaultPasswords({ stack }: World): Promise<string[]> {
 }
 
 /** Collects every event of a bus in a queue from now on. */
-export async function tapBus({ stack, output }: World): Promise<() => Promise<string[]>> {
-  const sqs = new SQSClient(stack.clientConfig);
-  const events = new EventBridgeClient(stack.clientConfig);
+export async function tapBus(world: World): Promise<() => Promise<string[]>> {
+  const sqs = new SQSClient(world.stack.clientConfig);
+  const events = new EventBridgeClient(world.stack.clientConfig);
   const { QueueUrl = '' } = await sqs.send(new CreateQueueCommand({ QueueName: 'tap' }));
   const { Attributes } = await sqs.send(
     new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ['QueueArn'] }),
   );
-  const rule = { Name: 'tap', EventBusName: output(OUTPUT.bus) };
+  const rule = { Name: 'tap', EventBusName: world.output(OUTPUT.bus) };
   await events.send(new PutRuleCommand({ ...rule, EventPattern: JSON.stringify({ source: ['rekey'] }) }));
   await events.send(
     new PutTargetsCommand({
@@ -92,8 +92,8 @@ export async function gatherTraces(world: World, events: readonly string[]): Pro
   return { logs, events: events.join('\n'), table, workflows, objects, postgres };
 }
 
-async function allLogs({ stack }: World): Promise<string> {
-  const client = new CloudWatchLogsClient(stack.clientConfig);
+async function allLogs(world: World): Promise<string> {
+  const client = new CloudWatchLogsClient(world.stack.clientConfig);
   const { logGroups = [] } = await client.send(new DescribeLogGroupsCommand({ limit: 50 }));
   const texts: string[] = [];
   for (const { logGroupName } of logGroups) {
@@ -110,14 +110,14 @@ async function allLogs({ stack }: World): Promise<string> {
   return texts.join('\n');
 }
 
-async function allItems({ stack, output }: World): Promise<string> {
-  const client = new DynamoDBClient(stack.clientConfig);
+async function allItems(world: World): Promise<string> {
+  const client = new DynamoDBClient(world.stack.clientConfig);
   const texts: string[] = [];
   let start: Record<string, never> | undefined;
   do {
     const page = await client.send(
       new ScanCommand({
-        TableName: output(OUTPUT.table),
+        TableName: world.output(OUTPUT.table),
         ...(start === undefined ? {} : { ExclusiveStartKey: start }),
       }),
     );
@@ -128,10 +128,10 @@ async function allItems({ stack, output }: World): Promise<string> {
   return texts.join('\n');
 }
 
-async function allExecutions({ stack, output }: World): Promise<string> {
-  const client = new SFNClient(stack.clientConfig);
+async function allExecutions(world: World): Promise<string> {
+  const client = new SFNClient(world.stack.clientConfig);
   const texts: string[] = [];
-  for (const machine of [output(OUTPUT.lifecycle), output(OUTPUT.emergency)]) {
+  for (const machine of [world.output(OUTPUT.lifecycle), world.output(OUTPUT.emergency)]) {
     const { executions = [] } = await client.send(new ListExecutionsCommand({ stateMachineArn: machine }));
     for (const { executionArn } of executions) {
       texts.push(JSON.stringify(await client.send(new DescribeExecutionCommand({ executionArn }))));
@@ -144,8 +144,8 @@ async function allExecutions({ stack, output }: World): Promise<string> {
   return texts.join('\n');
 }
 
-async function allObjects({ stack }: World): Promise<string> {
-  const client = new S3Client({ ...stack.clientConfig, forcePathStyle: true });
+async function allObjects(world: World): Promise<string> {
+  const client = new S3Client({ ...world.stack.clientConfig, forcePathStyle: true });
   const { Buckets = [] } = await client.send(new ListBucketsCommand({}));
   const texts: string[] = [];
   for (const { Name: Bucket } of Buckets.filter(({ Name }) => Name?.startsWith('rekey-') === true)) {

@@ -81,11 +81,6 @@ export function toRekeyError(error: unknown, party: Party, target: PostgresTarge
       });
 }
 
-/** The code that PostgreSQL or Node gives a failure; empty where there is none. */
-export function codeOf(error: unknown): string {
-  return anatomy(error).code;
-}
-
 /** An identifier as PostgreSQL reads it back. */
 export function quote(identifier: string): string {
   return `"${identifier.replaceAll('"', '""')}"`;
