@@ -207,12 +207,13 @@ export function hashOf(record: object): string {
 export interface ChainFault {
   readonly credentialId: string;
   readonly seq: number;
-  readonly fault: 'gap' | 'duplicate' | 'hash' | 'link';
+  readonly fault: 'gap' | 'duplicate' | 'hash' | 'link' | 'beyond-head';
 }
 
 /**
  * Checks the records of one credential: numbered without gap from 1, each hash right, each linked to the one before.
- * Order of input does not matter. The end of a chain can only be checked against the ledger's head: pass it.
+ * Order of input does not matter. The end of a chain can only be checked against the ledger's head: read it
+ * after the records, and pass it.
  */
 export function checkChain(
   records: readonly AuditRecord[],
@@ -241,6 +242,11 @@ export function checkChain(
   const credentialId = sorted[0]?.entity.uid ?? '';
   if (head !== undefined) {
     for (; expected <= head.seq; expected++) faults.push({ credentialId, seq: expected, fault: 'gap' });
+    for (const { metadata, entity } of sorted) {
+      if (metadata.sequence > head.seq) {
+        faults.push({ credentialId: entity.uid, seq: metadata.sequence, fault: 'beyond-head' });
+      }
+    }
     if (sorted.length > 0 && expected - 1 === head.seq && previous !== head.chain) {
       faults.push({ credentialId, seq: head.seq, fault: 'link' });
     }

@@ -130,7 +130,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     }
   });
 
-  test('RotateSecret by anybody gets the same lifecycle, and a second rotation meanwhile is refused with what is under way', async () => {
+  test('hard decision 4: RotateSecret by anybody gets the same lifecycle, and a second rotation meanwhile is refused with what is under way', async () => {
     await vault.send(new RotateSecretCommand({ SecretId: 'demo/orders' }));
     await sleep(500);
     let id: string | undefined;

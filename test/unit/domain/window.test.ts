@@ -1,0 +1,138 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { fromInstant, toInstant } from '../../../shared/domain/clock.ts';
+import type { Usage } from '../../../shared/domain/evidence.ts';
+import { resolvePolicy, type Holder, type Policy } from '../../../shared/domain/policy.ts';
+import { decideWindow, MAX_WAKE_UPS, openWindow, type WindowFacts } from '../../../shared/domain/window.ts';
+
+const START = Date.parse('2026-01-01T00:00:00.000Z');
+const HOLDER: Holder = { kind: 'polling', name: 'fleet', ttlSeconds: 900 };
+const POLICY: Policy = resolvePolicy(
+  'database',
+  { windowSeconds: 1800, deadlineSeconds: 3600 },
+  [HOLDER],
+  START,
+);
+const QUIET: Usage = { lastSeen: null, observedAt: toInstant(START), lagSeconds: 0, sessions: 0 };
+
+function facts(seconds: number, changes: Partial<WindowFacts> = {}): WindowFacts {
+  return {
+    now: START + seconds * 1000,
+    window: openWindow(POLICY, toInstant(START)),
+    policy: POLICY,
+    mode: 'enforce',
+    holders: [HOLDER],
+    usage: QUIET,
+    wakeUps: 0,
+    ...changes,
+  };
+}
+
+const usages = fc.oneof(
+  fc.constant<Usage>('unknown'),
+  fc.record({
+    lastSeen: fc.constantFrom(null, toInstant(START), toInstant(START + 1_000_000)),
+    observedAt: fc.constant(toInstant(START + 2_000_000)),
+    lagSeconds: fc.integer({ min: 0, max: 3600 }),
+    sessions: fc.integer({ min: 0, max: 3 }),
+  }),
+);
+const anyFacts = fc.record({
+  seconds: fc.integer({ min: 0, max: 9 * 86_400 }),
+  usage: usages,
+  holders: fc.constantFrom<readonly Holder[]>([], [HOLDER]),
+  mode: fc.constantFrom('observe' as const, 'overlap' as const, 'enforce' as const),
+  atDeadline: fc.constantFrom('extend' as const, 'revoke' as const),
+  wakeUps: fc.integer({ min: 0, max: 10 }),
+});
+
+describe('the acceptance window', () => {
+  it('never closes before twice the longest TTL has passed, whatever the evidence (Z2)', () => {
+    fc.assert(
+      fc.property(anyFacts, ({ seconds, atDeadline, ...rest }) => {
+        const { kind } = decideWindow(facts(seconds, { ...rest, policy: { ...POLICY, atDeadline } }));
+        if (seconds < POLICY.windowSeconds) expect(kind).toBe('wait');
+      }),
+    );
+  });
+
+  it('is closed by proof, or at the deadline only where the recorded policy says so (Z1, hard decision 10)', () => {
+    fc.assert(
+      fc.property(anyFacts, ({ seconds, atDeadline, ...rest }) => {
+        const given = facts(seconds, { ...rest, policy: { ...POLICY, atDeadline } });
+        const decision = decideWindow(given);
+        if (decision.kind !== 'retire') return;
+        expect(given.mode).toBe('enforce');
+        expect(given.holders).not.toEqual([]);
+        if (decision.stragglers) {
+          expect(atDeadline).toBe('revoke');
+          expect(given.now).toBeGreaterThanOrEqual(fromInstant(given.window.deadline));
+        } else {
+          expect(decision.proof).toMatchObject({ complete: true, missing: [] });
+        }
+      }),
+    );
+  });
+
+  it('always comes to an end or to a person: no wait is longer than the cap', () => {
+    fc.assert(
+      fc.property(anyFacts, ({ seconds, atDeadline, ...rest }) => {
+        const given = facts(seconds, { ...rest, policy: { ...POLICY, atDeadline } });
+        const decision = decideWindow(given);
+        if (decision.kind === 'wait' || decision.kind === 'extend') {
+          expect(fromInstant(decision.until)).toBeGreaterThan(given.now);
+          expect(decision.until <= given.window.cap).toBe(true);
+        }
+      }),
+    );
+  });
+
+  it('hard decision 8: unknown use is never "unused"', () => {
+    const decision = decideWindow(facts(2000, { usage: 'unknown' }));
+    expect(decision).toMatchObject({ kind: 'wait', proof: { complete: false } });
+    expect(decision.proof.missing.join()).toContain('unknown');
+  });
+
+  it('hard decision 8: unseen means quiet for longer than the lag of the source', () => {
+    const usage = (quietSeconds: number): Usage => ({
+      lastSeen: toInstant(START),
+      observedAt: toInstant(START + quietSeconds * 1000),
+      lagSeconds: 300,
+    });
+    expect(decideWindow(facts(2000, { usage: usage(300) })).kind).toBe('wait');
+    expect(decideWindow(facts(2000, { usage: usage(301) })).kind).toBe('retire');
+  });
+
+  it('an open session at the source keeps it open until the deadline, then extends', () => {
+    const usage: Usage = { ...QUIET, sessions: 1 };
+    expect(decideWindow(facts(2000, { usage })).kind).toBe('wait');
+    expect(decideWindow(facts(3600, { usage }))).toMatchObject({
+      kind: 'extend',
+      proof: { complete: false },
+    });
+    expect(decideWindow(facts(POLICY.capSeconds, { usage })).kind).toBe('hold');
+  });
+
+  it('an empty set of holders proves nothing: it is held for a person, also where the policy would revoke', () => {
+    const policy = { ...POLICY, atDeadline: 'revoke' as const };
+    expect(decideWindow(facts(2000, { holders: [], policy })).kind).toBe('wait');
+    expect(decideWindow(facts(POLICY.capSeconds, { holders: [], policy })).kind).toBe('hold');
+  });
+
+  it('hard decision 5: at most three timed wake-ups before the deadline', () => {
+    let seconds = POLICY.windowSeconds;
+    let wakeUps = 0;
+    while (seconds < POLICY.deadlineSeconds) {
+      const decision = decideWindow(facts(seconds, { usage: 'unknown', wakeUps }));
+      if (decision.kind !== 'wait') throw new Error('it should wait');
+      seconds = (fromInstant(decision.until) - START) / 1000;
+      wakeUps++;
+    }
+    expect(wakeUps).toBeLessThanOrEqual(MAX_WAKE_UPS);
+    expect(seconds).toBe(POLICY.deadlineSeconds);
+  });
+
+  it('in mode overlap the old credential is kept', () => {
+    expect(decideWindow(facts(2000, { mode: 'overlap' })).kind).toBe('keep');
+  });
+});
