@@ -53,26 +53,33 @@ async function begin(deps: EngineDeps, state: Loaded): Promise<RetireAnswer> {
   });
   if (decision.kind !== 'retire') return { decision: 'soak', waitSeconds: 1 };
   const evidence = { proof: decision.proof, stragglers: stragglers(decision.stragglers, decision.proof) };
-  const { provider, target, ctx } = await upstream(deps, credential);
+  const { provider } = await upstream(deps, credential);
   if (provider.suspension === undefined || credential.policy.soakSeconds === 0) {
     return revoke(deps, await intendRevocation(deps, state, evidence));
   }
-  const loser = required(rotation);
   const suspended = await commit(deps, credential, {
     rotation: advance(rotation, 'suspending', { suspendedAt: toInstant(deps.clock()) }),
     record: { action: 'suspension-intended', evidence },
   });
-  await provider.suspension.suspend(target, loser.handle, ctx);
+  await suspend(deps, suspended);
   return { decision: 'soak', waitSeconds: Math.max(1, suspended.credential.policy.soakSeconds) };
+}
+
+/** Suspends the loser. A rollback that has come meanwhile may have restored it already: then it is restored again. */
+async function suspend(deps: EngineDeps, { credential, rotation }: Loaded): Promise<void> {
+  const { provider, target, ctx } = await upstream(deps, credential);
+  const { handle } = required(rotation);
+  await provider.suspension?.suspend(target, handle, ctx);
+  const now = await deps.ledger.rotation(credential.id, rotation.id);
+  if (now?.loser !== rotation.loser) await provider.suspension?.restore(target, handle, ctx);
 }
 
 async function soakedOrRevoke(deps: EngineDeps, state: Loaded): Promise<RetireAnswer> {
   const { credential, rotation } = state;
-  const { provider, target, ctx } = await upstream(deps, credential);
   const since = Date.parse(rotation.suspendedAt ?? rotation.updatedAt);
   const left = Math.ceil((since + credential.policy.soakSeconds * 1000 - deps.clock()) / 1000);
   // The process may have died between the intent and the suspension: twice equals once.
-  await provider.suspension?.suspend(target, required(rotation).handle, ctx);
+  await suspend(deps, state);
   if (left > 0) return { decision: 'soak', waitSeconds: left };
   const usage = await usageOf(deps, state);
   if (hasSessions(usage) && !pastDeadline(deps, rotation)) {

@@ -88,11 +88,11 @@ export class EngineWorld {
     return new EngineCase(this, ++this.#cases, policy);
   }
 
-  /** Registered, with the fault armed from there on. */
+  /** Registered; a fault is armed from there on. */
   async registered(fault?: Fault, policy: object = {}): Promise<EngineCase> {
     const fresh = this.newCase(policy);
     await fresh.register();
-    fresh.calls.arm(fault);
+    if (fault !== undefined) fresh.calls.arm(fault);
     return fresh;
   }
 }

@@ -1,0 +1,151 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { rollback } from '../../shared/engine/rollback.ts';
+import { EngineWorld, inParallel, type EngineCase } from '../support/engine-world.ts';
+import { dryRun, everyFault, type Scenario } from '../support/explore.ts';
+
+let world: EngineWorld;
+beforeAll(async () => {
+  world = await EngineWorld.start();
+});
+afterAll(async () => {
+  await world.stop();
+});
+
+const tokens = new WeakMap<EngineCase, string>();
+
+/** A rollback that is asked for once a rotation has come to `phase`; agents work without pause. */
+function rollbackIn(phase: 'window' | 'suspending'): Scenario {
+  return {
+    async prepare(one) {
+      one.agents.start();
+      const token = await one.requestRotation();
+      await one.until((rotation) => rotation.phase === phase, token);
+      await one.still();
+      tokens.set(one, token);
+    },
+    async act(one) {
+      await one.requestRollback(tokens.get(one) ?? '');
+      await one.settle();
+      one.agents.stop();
+    },
+    async also(one) {
+      const token = tokens.get(one) ?? '';
+      const wrong: string[] = [];
+      const { phase: end, old } = await one.rotation(token);
+      if (end !== 'rolled-back') wrong.push(`the rotation is ${end}`);
+      const { current } = await one.credential();
+      if (current?.versionId !== old?.versionId) wrong.push('the old version is not current');
+      // Hard decision 1: the token stays refused, and the next rotation isn't blocked by it.
+      const refusal = await one.step('createSecret', token).then(
+        () => 'nothing',
+        (error: Error) => error.name,
+      );
+      if (refusal !== 'ERR_TOMBSTONED') wrong.push(`a step of the rolled back token answered ${refusal}`);
+      return wrong;
+    },
+  };
+}
+
+describe.each(['window', 'suspending'] as const)('a rollback while the rotation is in phase %s', (phase) => {
+  test.each(['before', 'after', 'lost', 'throttled'] as const)(
+    'brings the old credential back whatever fails: %s',
+    async (mode) => {
+      expect(await everyFault(world, rollbackIn(phase), mode)).toEqual([]);
+    },
+  );
+});
+
+describe('a rollback', () => {
+  test('of a suspended credential cuts nobody off, at whatever moment it comes', async () => {
+    // From the window on, every call of the lifecycle: the rollback is asked for while the process stands still there.
+    const story: Scenario = {
+      async prepare(one) {
+        const token = await one.requestRotation();
+        await one.until((rotation) => rotation.phase === 'window', token);
+        await one.still();
+        tokens.set(one, token);
+      },
+      act: (one) => one.settle(),
+    };
+    const { moments } = await dryRun(world, story);
+    const found: string[] = [];
+    await inParallel(
+      moments.map((label, index) => ({ label, at: index + 1 })),
+      async ({ label, at }) => {
+        const one = await world.registered();
+        await story.prepare?.(one);
+        const token = tokens.get(one) ?? '';
+        let refusal = '';
+        one.calls.interlude = {
+          at,
+          act: () =>
+            one.requestRollback(token).catch((error: Error) => {
+              refusal = error.name;
+            }),
+        };
+        one.agents.start();
+        one.calls.arm();
+        await one.settle();
+        const wrong = await one.faults();
+        if (!one.calls.struck) wrong.push('the rollback was never asked for');
+        const { phase } = await one.rotation(token);
+        const expected = refusal === '' ? 'rolled-back' : 'completed';
+        if (!['', 'ERR_POINT_OF_NO_RETURN'].includes(refusal)) wrong.push(`refused with ${refusal}`);
+        if (phase !== expected) wrong.push(`the rotation is ${phase}, not ${expected}`);
+        for (const what of wrong) found.push(`before call ${at} (${label}): ${what}`);
+      },
+    );
+    expect(found).toEqual([]);
+  });
+
+  test('is not undone by a suspension that was on its way', async () => {
+    const one = await world.registered();
+    one.agents.start();
+    const token = await one.requestRotation();
+    await one.until((rotation) => rotation.phase === 'window', token);
+    const credentialId = await one.id();
+    let came = false;
+    one.calls.between = async (label) => {
+      if (label !== 'provider.suspend' || came) return;
+      came = true;
+      // Another execution of the lifecycle takes the rollback up and ends it before this call goes out.
+      await one.requestRollback(token);
+      await one.process((deps) => rollback(deps, { credentialId, rotationId: token }));
+    };
+    await one.settle();
+    expect(came).toBe(true);
+    expect((await one.rotation(token)).phase).toBe('rolled-back');
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test('hard decision 1: another rotation follows it at once', async () => {
+    const one = await world.registered();
+    one.agents.start();
+    const first = await one.requestRotation();
+    await one.until((rotation) => rotation.phase === 'window', first);
+    await one.requestRollback(first);
+    await one.settle();
+    const second = await one.rotate();
+    expect((await one.rotation(first)).phase).toBe('rolled-back');
+    expect((await one.rotation(second)).phase).toBe('completed');
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test("trap: moving AWSCURRENT back is no rollback once the old credential's revocation is intended", async () => {
+    const one = await world.registered();
+    const token = await one.rotate();
+    await expect(one.requestRollback(token)).rejects.toMatchObject({ code: 'ERR_POINT_OF_NO_RETURN' });
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test('of a rotation that is not promoted yet is refused with what happens instead', async () => {
+    const one = await world.registered({ at: 5, mode: 'before' });
+    one.vaultGivesUp = true;
+    const token = await one.requestRotation(randomUUID());
+    await one.still();
+    await expect(one.requestRollback(token)).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
+    await one.settle();
+    expect(await one.faults()).toEqual([]);
+  });
+});
