@@ -44,6 +44,9 @@ const TAMPERING = 'tampering/';
 /** Prefix of the revocation snapshots in their bucket. */
 export const SNAPSHOTS = 'snapshots/';
 
+/** Prefix of the intents that the ledger could not take, beside the snapshots. */
+export const INTENTS = 'intents/';
+
 /** The audit archive and how auditors ask it. A stack of its own: nothing else's change ever touches it. */
 export class EvidenceStack extends Stack {
   readonly archive: Bucket;

@@ -6,7 +6,7 @@ import { HandlerFunction, type HandlerEnvironment } from '../constructs/handler-
 import { Workflow } from '../constructs/workflow.ts';
 import { emergency } from '../machines/emergency.ts';
 import * as may from '../permissions.ts';
-import { SNAPSHOTS } from './evidence.ts';
+import { INTENTS, SNAPSHOTS } from './evidence.ts';
 import type { RotationStack } from './rotation.ts';
 import type { StateStack } from './state.ts';
 
@@ -53,6 +53,7 @@ export class IncidentStack extends Stack {
       grants: [
         ...may.writeLedger(ledger),
         ...may.readObjects(state.snapshotsArn, SNAPSHOTS),
+        ...may.appendObjects(state.snapshotsArn, INTENTS),
         ...admin,
         ...answers,
       ],

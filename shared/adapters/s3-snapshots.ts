@@ -1,10 +1,15 @@
 import type { Credential } from '../domain/credential.ts';
-import type { Snapshots } from '../ports/snapshots.ts';
+import type { Snapshots, SpooledIntent } from '../ports/snapshots.ts';
 import { isAwsError, type AwsCalls } from './aws-client.ts';
 
 /** Key of a credential's snapshot. */
 export function snapshotKey(tenant: string, credentialId: string): string {
   return `snapshots/tenant=${tenant}/${credentialId}.json`;
+}
+
+/** Key of an intent that the ledger could not take. */
+function intentKey(tenant: string, { credentialId, incidentId }: SpooledIntent): string {
+  return `intents/tenant=${tenant}/${credentialId}/${incidentId}.json`;
 }
 
 /** Address of an object, encoded on the wire as it is in the signature's canonical form. */
@@ -35,5 +40,14 @@ export class S3Snapshots implements Snapshots {
       if (isAwsError(error, 'NoSuchKey')) return undefined;
       throw error;
     }
+  }
+
+  async spool(intent: SpooledIntent): Promise<void> {
+    await this.#aws.request('s3', {
+      method: 'PUT',
+      path: objectPath(this.#bucket, intentKey(this.#tenant, intent)),
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(intent),
+    });
   }
 }

@@ -16,7 +16,8 @@ export interface Revocation {
   readonly revokedAt: string;
   /** Where the targets were read: the ledger, or its copy. */
   readonly source: 'ledger' | 'snapshot';
-  readonly intentRecorded: boolean;
+  /** Where the intent was written in time. */
+  readonly intent: 'ledger' | 'spool' | 'nowhere';
   /** Up to this generation everything in the handles' slots is dead. */
   readonly generation: number;
   readonly handles: readonly { readonly handle: string; readonly deactivation: Deactivation }[];
@@ -48,7 +49,12 @@ export async function revokeNow(
   const unknown = async () => {
     const listed = (await provider.list?.(target, ctx)) ?? [];
     const missed = listed.filter((handle) => handle.generation <= upTo && !isKnown(handle));
-    return Promise.all(missed.map((handle) => kill(handle)));
+    // A snapshot may be older than the last rotation: what it can't know of dies too.
+    const newer = source === 'snapshot' ? listed.filter((handle) => handle.generation > upTo) : [];
+    return Promise.all([
+      ...missed.map((handle) => kill(handle)),
+      ...newer.map((handle) => kill(handle, handle.generation)),
+    ]);
   };
   // From the intent on nobody else gets any further; what was brought to life until then is in the ledger.
   const late = async () => {
@@ -66,6 +72,7 @@ export async function revokeNow(
   const handles = settled.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
   const alive = handles.find(({ deactivation }) => !deactivation.confirmed);
   const taken = await intent;
+  const spooled = taken === undefined && (await beside(spool(deps, emergency), LEDGER_PATIENCE_MS)) === true;
   if (failed !== undefined) throw failed.reason;
   if (alive !== undefined) {
     throw new RekeyError('ERR_UNAVAILABLE', `the revocation of ${alive.handle} is not confirmed`);
@@ -74,10 +81,18 @@ export async function revokeNow(
     credentialId: credential.id,
     revokedAt: toInstant(deps.clock()),
     source,
-    intentRecorded: taken !== undefined,
+    intent: taken !== undefined ? 'ledger' : spooled ? 'spool' : 'nowhere',
     generation: taken === undefined ? upTo : generationOf(taken, emergency.incidentId),
     handles,
   };
+}
+
+async function spool(
+  deps: EngineDeps & { readonly snapshots: Snapshots },
+  { credentialId, incidentId, reason, actor }: Emergency,
+): Promise<true> {
+  await deps.snapshots.spool({ credentialId, incidentId, reason, actor, time: toInstant(deps.clock()) });
+  return true;
 }
 
 /** Everything up to this generation is to die in this incident. */

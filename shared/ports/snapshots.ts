@@ -1,6 +1,21 @@
 import type { Credential } from '../domain/credential.ts';
 
-/** Copies of the credentials' heads outside the table, so that a revocation works with the table down. */
+/** What an emergency needs outside the table, so that a revocation works and leaves its intent with the table down. */
 export interface Snapshots {
+  /** Copy of a credential's head; it may be older than the head. */
   read(credentialId: string): Promise<Credential | undefined>;
+  /**
+   * Keeps the intent of an emergency that the ledger didn't take in time (hard decision 3). The machine's next state
+   * records it in the ledger; where that fails too, this is what tells of it.
+   */
+  spool(intent: SpooledIntent): Promise<void>;
+}
+
+export interface SpooledIntent {
+  readonly credentialId: string;
+  readonly incidentId: string;
+  readonly reason: string;
+  readonly actor: string;
+  /** RFC 3339. */
+  readonly time: string;
 }

@@ -268,7 +268,8 @@ describe('hard decision 3: a revocation waits for nothing', () => {
     await one.id();
     broken(one, () => Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'the ledger is down')));
     const { revocation, reached } = await revoked(one);
-    expect(revocation).toMatchObject({ source: 'snapshot', intentRecorded: false });
+    expect(revocation).toMatchObject({ source: 'snapshot', intent: 'spool' });
+    expect(one.spooled).toMatchObject([{ incidentId: 'slow', reason: 'leaked', actor: 'responder' }]);
     expect(reached).toBeLessThan(500);
     expect(await one.works(before)).toBe(false);
 
@@ -284,7 +285,7 @@ describe('hard decision 3: a revocation waits for nothing', () => {
     await one.id();
     broken(one, () => sleep(5_000));
     const { revocation, reached, took } = await revoked(one);
-    expect(revocation).toMatchObject({ source: 'snapshot', intentRecorded: false });
+    expect(revocation).toMatchObject({ source: 'snapshot', intent: 'spool' });
     expect(reached).toBeLessThan(500 + 250);
     expect(took).toBeLessThan(500 + 500 + 500);
     expect(await one.works(before)).toBe(false);
@@ -307,7 +308,7 @@ describe('hard decision 3: a revocation waits for nothing', () => {
       }),
     });
     const { revocation, reached, took } = await revoked(one);
-    expect(revocation).toMatchObject({ source: 'ledger', intentRecorded: false });
+    expect(revocation).toMatchObject({ source: 'ledger', intent: 'spool' });
     expect(reached).toBeLessThan(250);
     expect(took).toBeLessThan(500 + 500);
     one.change = (deps) => deps;

@@ -24,7 +24,7 @@ import { requestRollback, rollback } from '../../shared/engine/rollback.ts';
 import { rotationStep } from '../../shared/engine/rotation-step.ts';
 import { awaitWindow, verifyWindow } from '../../shared/engine/window.ts';
 import { TABLE } from '../../shared/names.ts';
-import type { Snapshots } from '../../shared/ports/snapshots.ts';
+import type { Snapshots, SpooledIntent } from '../../shared/ports/snapshots.ts';
 import type { EmergencyInput, LifecycleOutcome, Workflow } from '../../shared/ports/workflow.ts';
 import { providerFor } from '../../shared/providers/registry.ts';
 import { parseTarget, type PostgresTarget } from '../../shared/providers/postgresql/target.ts';
@@ -134,6 +134,8 @@ export class EngineCase {
   readonly machines: Machines;
   readonly agents: Agents;
   /** Events on Rekey's bus, of the emergency's functions. */
+  /** Intents that the ledger did not take in time. */
+  readonly spooled: SpooledIntent[] = [];
   readonly published: { detailType: string; detail: object }[] = [];
   /** The engine's parts without faults. */
   readonly deps: ProcessDeps & { readonly snapshots: Snapshots };
@@ -187,7 +189,10 @@ export class EngineCase {
         publish: async (detailType, detail) => void this.published.push({ detailType, detail }),
       },
       // The archiver's copy is up to date within seconds; here it is at once.
-      snapshots: { read: (id) => ledger.credential(id) },
+      snapshots: {
+        read: (id) => ledger.credential(id),
+        spool: async (intent) => void this.spooled.push(intent),
+      },
       providerFor,
       readAdmin: async (adminSecret) => {
         const text = await vault.read(adminSecret, { stage: 'AWSCURRENT' });
