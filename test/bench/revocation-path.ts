@@ -5,7 +5,7 @@ import { bundleEntry, bundleHandler } from '../../infra/bundle.ts';
 import { ratio, type Figures } from './figures.ts';
 import { interleaved, storeBundle, withFolder, type Task } from './processes.ts';
 
-const ROUNDS = 21;
+const ROUNDS = 31;
 const LIMIT_MS = 180_000;
 const EVENT = {
   credentialId: '8b3f1c9e-0000-4000-8000-000000000001',
