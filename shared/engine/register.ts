@@ -8,6 +8,7 @@ import { fingerprint } from '../domain/fingerprint.ts';
 import { resolvePolicy, type PolicyLimits } from '../domain/policy.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import { TAG } from '../names.ts';
+import type { Issued } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
 import { describeHandle, loadCredential, untilCommitted, upstream } from './state.ts';
 
@@ -69,8 +70,20 @@ export async function register(
   if (request.dryRun) return { outcome: 'registered', changes };
   const reserved =
     existingId === undefined ? await reserve(deps, draft, trigger) : await loadCredential(deps, existingId);
+  const registered = await provisionOrUndo(deps, options, reserved, trigger);
+  // An interrupted attempt was completed as it was declared then; what was corrected since is applied now.
+  const { credential } = await update(deps, options, registered, draft, trigger, false);
+  return { outcome: 'registered', changes, credential: credential ?? registered };
+}
+
+async function provisionOrUndo(
+  deps: EngineDeps,
+  options: RegisterOptions,
+  reserved: Credential,
+  trigger: Trigger,
+): Promise<Credential> {
   try {
-    return { outcome: 'registered', changes, credential: await provision(deps, options, reserved, trigger) };
+    return await provision(deps, options, reserved, trigger);
   } catch (error) {
     // What may pass is left for the next attempt to complete; what is final leaves nothing half-made.
     if (isRekeyError(error) && !error.retryable) await undo(deps, reserved, trigger, error);
@@ -197,7 +210,7 @@ async function provision(
   const { provider, target, ctx } = await upstream(deps, credential);
   // The credential's id is a UUID, hence a valid token, and the same at every repetition.
   const token = credential.id;
-  const issued = await provider.issue(target, token, { ...ctx, generation: credential.generation });
+  const issued = await issueFirst(deps, credential);
   const made = await deps.vault.create({
     name: credential.secretName,
     token,
@@ -254,6 +267,26 @@ async function provision(
       },
     ],
   });
+}
+
+/**
+ * The first credential. Where an earlier registration of the same users has left its generation at the upstream (undone,
+ * or taken out of Rekey), this one counts on from the time, which no number of rotations can have reached.
+ */
+async function issueFirst(deps: EngineDeps, credential: Credential): Promise<Issued<unknown>> {
+  const { provider, target, ctx } = await upstream(deps, credential);
+  const issue = (generation: number) => provider.issue(target, credential.id, { ...ctx, generation });
+  try {
+    return await issue(credential.generation);
+  } catch (error) {
+    if (!isRekeyError(error, 'ERR_TOMBSTONED', 'ERR_CONFLICT')) throw error;
+    const generation = Math.floor(deps.clock() / 1000);
+    await untilCommitted(async () => {
+      const before = await loadCredential(deps, credential.id);
+      return deps.ledger.attach({ ...before, generation });
+    });
+    return issue(generation);
+  }
 }
 
 /**

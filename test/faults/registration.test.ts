@@ -1,0 +1,219 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseEntry } from '../../shared/domain/declaration.ts';
+import { RekeyError } from '../../shared/domain/errors.ts';
+import { EngineWorld, inParallel, type EngineCase } from '../support/engine-world.ts';
+import { MODES } from '../support/explore.ts';
+import type { FaultMode } from '../support/faulty.ts';
+
+let world: EngineWorld;
+beforeAll(async () => {
+  world = await EngineWorld.start();
+});
+afterAll(async () => {
+  await world.stop();
+});
+
+async function sideEffects(): Promise<readonly string[]> {
+  const one = world.newCase();
+  one.calls.arm();
+  await one.register();
+  expect(await one.faults()).toEqual([]);
+  return one.calls.labels;
+}
+
+/** Everything that a registration could leave behind, under the names of this case. */
+async function remains(one: EngineCase): Promise<string[]> {
+  const found: string[] = [];
+  if ((await one.deps.ledger.idByName(one.name)) !== undefined) found.push('the name is taken');
+  if ((await one.deps.ledger.idBySecret(one.secret)) !== undefined) found.push('the secret is reserved');
+  if ((await one.deps.ledger.list()).items.length > 0) found.push('the ledger lists a credential');
+  if ((await one.deps.vault.describe(one.secret)) !== undefined) found.push('the secret exists');
+  for (const slot of await one.openSlots()) found.push(`${slot} may log in`);
+  return found;
+}
+
+describe('a registration', () => {
+  test.each(MODES)('is completed by its repetition, whatever fails: %s', async (mode: FaultMode) => {
+    const labels = await sideEffects();
+    const found: string[] = [];
+    await inParallel(
+      labels.map((label, index) => ({ label, at: index + 1 })),
+      async ({ label, at }) => {
+        const one = world.newCase();
+        one.calls.arm({ at, mode });
+        const failure = await one.register().then(
+          () => undefined,
+          (error: unknown) => String(error),
+        );
+        one.calls.disarm();
+        const wrong = failure === undefined ? await one.faults() : [failure];
+        if (!one.calls.struck) wrong.push('the fault never came');
+        const { current, generation } = await one.credential();
+        if (current?.handle.generation !== 1 || generation !== 1) wrong.push('not the first generation');
+        if ((await one.actions()).filter((action) => action === 'registered').length !== 1)
+          wrong.push('not registered exactly once');
+        // It can rotate.
+        await one.rotate();
+        wrong.push(...(await one.faults()));
+        for (const what of wrong) found.push(`${mode} call ${at} (${label}): ${what}`);
+      },
+    );
+    expect(found).toEqual([]);
+  });
+
+  test('does nothing the second time', async () => {
+    const one = await world.registered();
+    const records = await one.records();
+    expect((await one.tryRegister()).outcome).toBe('unchanged');
+    expect(await one.records()).toEqual(records);
+  });
+
+  test('asked for twice at once makes one credential', async () => {
+    const one = world.newCase();
+    const answers = await Promise.allSettled([one.tryRegister(), one.tryRegister(), one.tryRegister()]);
+    expect(answers.filter((answer) => answer.status === 'fulfilled').length).toBeGreaterThan(0);
+    await one.register();
+    await one.still();
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test('never rotates by itself: RotateImmediately=false runs only testSecret', async () => {
+    const one = await world.registered();
+    expect(one.jobs().map((job) => [job.kind, job.steps.map(({ step }) => step)])).toEqual([
+      ['test', ['testSecret']],
+    ]);
+    expect(Object.values(await one.labels())).toEqual([['AWSCURRENT']]);
+  });
+});
+
+describe('a registration that is refused', () => {
+  const change = (one: EngineCase, changes: object) => parseEntry({ ...one.declaration, ...changes });
+
+  test.each([
+    ['an unknown provider', { provider: 'oracle' }, 'ERR_DECLARATION', 'provider'],
+    [
+      "a window shorter than a holder's TTL needs",
+      { policy: { window: '30m' }, holders: [{ kind: 'polling', name: 'slow', ttl: '1h' }] },
+      'ERR_WINDOW_TOO_SHORT',
+      'policy.window',
+    ],
+    [
+      "a policy looser than its type's maximum",
+      { policy: { interval: '31d' } },
+      'ERR_POLICY',
+      'policy.interval',
+    ],
+    ['a target without a field', { target: { host: 'localhost' } }, 'ERR_DECLARATION', 'target'],
+  ])('for %s names the field and the remedy, and leaves nothing', async (_what, changes, code, field) => {
+    const one = world.newCase();
+    const refusal = await one.tryRegister(change(one, changes)).catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ code, remedy: expect.stringMatching(/\w/) });
+    expect((refusal as RekeyError).field).toContain(field);
+    expect(await remains(one)).toEqual([]);
+  });
+
+  test('for a target that can’t be reached names it, and leaves nothing', async () => {
+    const one = world.newCase();
+    const target = { ...one.declaration.target, port: 1 };
+    const refusal = await one.tryRegister(change(one, { target })).catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ code: 'ERR_UNAVAILABLE', field: 'target', remedy: expect.any(String) });
+    expect(await remains(one)).toEqual([]);
+  });
+
+  test('for a secret that exists already, which stays untouched', async () => {
+    const one = world.newCase();
+    const text = 'of somebody else';
+    await world.aws.json('secretsmanager', 'CreateSecret', { Name: one.secret, SecretString: text });
+    await expect(one.tryRegister()).rejects.toMatchObject({ code: 'ERR_SECRET_EXISTS', field: 'secret' });
+    expect((await one.deps.vault.read(one.secret, {}))?.reveal()).toBe(text);
+    expect(await one.deps.ledger.idByName(one.name)).toBeUndefined();
+    expect(await one.openSlots()).toEqual([]);
+  });
+
+  test('for a secret that somebody creates in between, which stays untouched', async () => {
+    const one = world.newCase();
+    one.calls.between = async (label) => {
+      if (label === 'vault.create')
+        await world.aws.json('secretsmanager', 'CreateSecret', { Name: one.secret, SecretString: 'theirs' });
+    };
+    await expect(one.tryRegister()).rejects.toMatchObject({ code: 'ERR_SECRET_EXISTS', field: 'secret' });
+    expect((await one.deps.vault.read(one.secret, {}))?.reveal()).toBe('theirs');
+    expect(await one.deps.ledger.idByName(one.name)).toBeUndefined();
+    expect(await one.openSlots()).toEqual([]);
+  });
+
+  test('by the database, for good, is undone; and the same names can be registered later', async () => {
+    const one = world.newCase();
+    for (let round = 1; round <= 3; round++) {
+      one.change = (deps) => ({
+        ...deps,
+        providerFor: async (type, name) => {
+          const provider = await deps.providerFor(type, name);
+          const verify = () => Promise.reject(new RekeyError('ERR_REJECTED', 'the database says no'));
+          return { ...provider, verify };
+        },
+      });
+      await expect(one.tryRegister()).rejects.toMatchObject({ code: 'ERR_REJECTED' });
+      expect(await remains(one)).toEqual([]);
+    }
+    one.change = (deps) => deps;
+    await one.register();
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test('is undone completely, even where the undoing is interrupted anywhere', async () => {
+    const refuse = (one: EngineCase): void => {
+      one.change = (deps) => ({
+        ...deps,
+        providerFor: async (type, name) => {
+          const provider = await deps.providerFor(type, name);
+          const verify = () => Promise.reject(new RekeyError('ERR_REJECTED', 'the database says no'));
+          return { ...provider, verify };
+        },
+      });
+    };
+    const dry = world.newCase();
+    refuse(dry);
+    dry.calls.arm();
+    await dry.tryRegister().catch(() => undefined);
+    const found: string[] = [];
+    await inParallel(
+      dry.calls.labels.map((label, index) => ({ label, at: index + 1 })),
+      async ({ label, at }) => {
+        for (const mode of ['before', 'after'] as const) {
+          const one = world.newCase();
+          refuse(one);
+          one.calls.arm({ at, mode });
+          await one.tryRegister().catch(() => undefined);
+          one.calls.disarm();
+          // The operator corrects the cause and applies again, until it is done.
+          one.change = (deps) => deps;
+          const failures: string[] = [];
+          for (let attempt = 1; attempt <= 3; attempt++) {
+            const failure = await one.register().then(
+              () => undefined,
+              (error: unknown) => String(error),
+            );
+            if (failure === undefined) break;
+            failures.push(failure);
+          }
+          const wrong = failures.length === 3 ? failures : await one.faults();
+          for (const what of wrong) found.push(`${mode} call ${at} (${label}): ${what}`);
+        }
+      },
+    );
+    expect(found).toEqual([]);
+  });
+});
+
+test('a repetition with a corrected declaration registers what it says now', async () => {
+  const one = world.newCase();
+  one.calls.arm({ at: 3, mode: 'after' });
+  await expect(one.tryRegister()).rejects.toThrow();
+  one.calls.disarm();
+  const corrected = parseEntry({ ...one.declaration, policy: { window: '1h' } });
+  await one.repeating(() => one.tryRegister(corrected));
+  await one.settle();
+  expect((await one.credential()).policy.windowSeconds).toBe(3600);
+  expect(await one.faults()).toEqual([]);
+});
