@@ -36,14 +36,23 @@ export class SecretsManagerVault implements Vault {
     secret: string,
     select: { versionId?: string; stage?: Stage },
   ): Promise<Redacted<string> | undefined> {
-    const found = await orAbsent(
-      this.#call<GetSecretValueCommandOutput>('GetSecretValue', {
-        SecretId: secret,
-        ...(select.versionId === undefined ? {} : { VersionId: select.versionId }),
-        ...(select.stage === undefined ? {} : { VersionStage: select.stage }),
-      }),
-    );
-    return found?.SecretString === undefined ? undefined : new Redacted(found.SecretString);
+    const { versionId, stage } = select;
+    try {
+      const found = await orAbsent(
+        this.#call<GetSecretValueCommandOutput>('GetSecretValue', {
+          SecretId: secret,
+          ...(versionId === undefined ? {} : { VersionId: versionId }),
+          ...(stage === undefined ? {} : { VersionStage: stage }),
+        }),
+      );
+      return found?.SecretString === undefined ? undefined : new Redacted(found.SecretString);
+    } catch (error) {
+      // The service refuses a version that is there without the stage; that is absent, as the stage is part of the name.
+      const mismatch =
+        versionId !== undefined && stage !== undefined && isAwsError(error, 'InvalidRequestException');
+      if (mismatch && !(await this.#carries(secret, versionId, stage))) return undefined;
+      throw error;
+    }
   }
 
   async put(

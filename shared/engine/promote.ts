@@ -22,6 +22,11 @@ import {
 export async function finishSecret(deps: EngineDeps, input: StepInput): Promise<void> {
   let state = await load(deps, input.credentialId, input.token);
   assertNotPreempted(state);
+  if (['announced', 'issuing'].includes(state.rotation.phase)) {
+    throw new RekeyError('ERR_PROTOCOL', 'createSecret has not stored a value for this token', {
+      field: 'ClientRequestToken',
+    });
+  }
   if (state.rotation.phase === 'activating') {
     await testSecret(deps, state, input);
     state = await commit(deps, state.credential, {

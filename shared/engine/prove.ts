@@ -10,9 +10,9 @@ import { assertNotPreempted, loadCredential, upstream, type Loaded } from './sta
  * prove itself, and the pending one must be for the same host and one of its own slots (traps: confused deputy).
  */
 export async function setSecret(deps: EngineDeps, state: Loaded, { secret }: StepInput): Promise<void> {
-  if (state.rotation.phase !== 'activating') return;
   const { next, old } = state.rotation;
   if (next === undefined) throw notCreated();
+  if (state.rotation.phase !== 'activating') return;
   const { provider, target, ctx } = await upstream(deps, state.credential);
   const material = await pending(deps, state, secret.arn, next);
   if (old !== undefined) await proveCurrent(deps, state, secret.arn, old);
