@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { Logger } from '@aws-lambda-powertools/logger';
 import { awsCallsFromEnvironment, isAwsError, type AwsCalls } from '../shared/adapters/aws-client.ts';
 import { DynamoDbLedger } from '../shared/adapters/dynamodb-ledger.ts';
 import { SecretsManagerVault } from '../shared/adapters/secrets-manager-vault.ts';
@@ -38,22 +39,18 @@ export type Log = Readonly<
 >;
 
 /**
- * Structured log of one function: constant messages with fields, never an event, never material. A line of JSON with
- * the fields of Powertools, without its code: that alone would be half of what an emergency loads before its first call.
+ * Structured log of one function: constant messages with fields, never an event, never material. The logger is made
+ * for the first line, so that the first call of an emergency doesn't wait for it.
  */
 export function createLogger(): Log {
-  const service = optionalSetting('REKEY_FUNCTION') ?? 'rekey';
-  const writer =
-    (level: string) =>
-    (message: string, fields: Record<string, unknown>): void => {
-      const line = { level, message, timestamp: new Date().toISOString(), service, ...fields };
-      process.stdout.write(`${JSON.stringify(line)}\n`);
-    };
+  let made: Logger | undefined;
+  const logger = (): Logger =>
+    (made ??= new Logger({ serviceName: optionalSetting('REKEY_FUNCTION') ?? 'rekey' }));
   return {
-    info: writer('INFO'),
-    warn: writer('WARN'),
-    error: writer('ERROR'),
-    critical: writer('CRITICAL'),
+    info: (message, fields) => logger().info(message, fields),
+    warn: (message, fields) => logger().warn(message, fields),
+    error: (message, fields) => logger().error(message, fields),
+    critical: (message, fields) => logger().critical(message, fields),
   };
 }
 
