@@ -49,8 +49,10 @@ export async function revokeNow(
   const unknown = async () => {
     const listed = (await provider.list?.(target, ctx)) ?? [];
     const missed = listed.filter((handle) => handle.generation <= upTo && !isKnown(handle));
-    // A snapshot may be older than the last rotation: what it can't know of dies too.
-    const newer = source === 'snapshot' ? listed.filter((handle) => handle.generation > upTo) : [];
+    // A snapshot may be older than the last rotation: what it can't know of dies too. One that knows this incident
+    // is not: what is newer there is the replacement.
+    const stale = source === 'snapshot' && credential.incident?.id !== emergency.incidentId;
+    const newer = stale ? listed.filter((handle) => handle.generation > upTo) : [];
     return Promise.all([
       ...missed.map((handle) => kill(handle)),
       ...newer.map((handle) => kill(handle, handle.generation)),

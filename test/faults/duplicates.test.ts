@@ -95,8 +95,9 @@ describe('the four steps', () => {
     const real = functions.get(one.functionArn) ?? (async () => undefined);
     functions.set(one.functionArn, async () => undefined);
     const token = await one.requestRotation();
-    await one.still();
+    await one.advance();
     functions.set(one.functionArn, real);
+    expect((await one.labels())[token]).toEqual(['AWSPENDING']);
     for (const step of ['setSecret', 'testSecret', 'finishSecret'])
       expect(await attempt(one, step, token), step).not.toBe('done');
     for (const step of STEPS) expect(await attempt(one, step, token), step).toBe('done');

@@ -279,6 +279,30 @@ describe('hard decision 3: a revocation waits for nothing', () => {
     expect(await one.faults()).toEqual([]);
   });
 
+  test('a snapshot from before the last rotations hides nothing that works', async () => {
+    const one = await world.registered();
+    const copy = await one.credential();
+    const token = await one.rotate();
+    await one.rotate();
+    const before = await one.login();
+    one.change = (deps) => ({
+      ...deps,
+      snapshots: { ...one.deps.snapshots, read: async () => copy },
+    });
+    const healthy = one.change;
+    broken(one, () => Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'the ledger is down')));
+    const down = one.change;
+    one.change = (deps) => healthy(down(deps));
+    const { revocation } = await revoked(one);
+    expect(revocation.source).toBe('snapshot');
+    expect(await one.openSlots()).toEqual([]);
+    expect(await stillWorking(one, [before, await one.login({ versionId: token })])).toEqual([]);
+    one.change = (deps) => deps;
+    await emergency(one, 'slow');
+    await one.settle();
+    expect(await one.faults()).toEqual([]);
+  });
+
   test('with a ledger that hangs the revocation begins after 500 ms', async () => {
     const one = await world.registered();
     const before = await one.login();
