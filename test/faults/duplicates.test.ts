@@ -82,7 +82,7 @@ describe('the four steps', () => {
     const one = await world.registered();
     const token = await rotateByHand(one);
     for (const step of ['setSecret', 'finishSecret'])
-      expect(await attempt(one, step, token), step).not.toBe('done');
+      expect([step, await attempt(one, step, token)]).not.toEqual([step, 'done']);
     expect(await attempt(one, 'createSecret', token)).toBe('done');
     for (const step of STEPS) await attempt(one, step, token);
     await one.settle();
@@ -99,8 +99,8 @@ describe('the four steps', () => {
     functions.set(one.functionArn, real);
     expect((await one.labels())[token]).toEqual(['AWSPENDING']);
     for (const step of ['setSecret', 'testSecret', 'finishSecret'])
-      expect(await attempt(one, step, token), step).not.toBe('done');
-    for (const step of STEPS) expect(await attempt(one, step, token), step).toBe('done');
+      expect([step, await attempt(one, step, token)]).not.toEqual([step, 'done']);
+    for (const step of STEPS) expect([step, await attempt(one, step, token)]).toEqual([step, 'done']);
     await one.settle();
     expect(await one.faults()).toEqual([]);
   });

@@ -1,0 +1,157 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseEntry } from '../../shared/domain/declaration.ts';
+import type { Client } from 'pg';
+import { EngineWorld, type EngineCase, type Login } from '../support/engine-world.ts';
+
+let world: EngineWorld;
+beforeAll(async () => {
+  world = await EngineWorld.start();
+});
+afterAll(async () => {
+  await world.stop();
+});
+
+/** A connection that an agent keeps open, whatever happens to its credential. */
+async function session(one: EngineCase, login: Login): Promise<Client> {
+  return world.server.connect(login, one.target.database);
+}
+
+/** A rotation in whose window somebody keeps a session of the old credential open. */
+async function withStraggler(policy: object): Promise<{ one: EngineCase; token: string; client: Client }> {
+  const one = world.newCase(policy);
+  await one.register();
+  one.agents.start();
+  const client = await session(one, await one.login());
+  const token = await one.requestRotation();
+  await one.until((rotation) => rotation.phase === 'window', token);
+  return { one, token, client };
+}
+
+/** Events that Step Functions keeps of these states: two of a choice or wait, five of a call, six of a callback. */
+function history(trail: readonly string[]): number {
+  const events = (state: string): number => {
+    if (['Phase', 'Outcome', 'Decision', 'Announced', 'Done'].includes(state)) return 2;
+    return ['Rotate', 'Window'].includes(state) ? 6 : 5;
+  };
+  return trail.reduce((sum, state) => sum + events(state), 0);
+}
+
+const SHORT = { window: '15m', deadline: '30m', cap: '2h' };
+
+describe('hard decision 10: at the deadline', () => {
+  test('a window with an open session is extended and pages once; when the session ends, it closes', async () => {
+    const { one, token, client } = await withStraggler(SHORT);
+    await one.until((rotation) => rotation.window?.overdue === true, token);
+    for (let looks = 0; looks < 2; looks++) await one.advance();
+    expect((await one.actions()).filter((action) => action === 'window-extended')).toHaveLength(1);
+    expect(await one.openSlots()).toHaveLength(2);
+    await client.end();
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('completed');
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test('a window that nobody leaves is held at its cap for a person, and nothing is revoked', async () => {
+    const { one, token, client } = await withStraggler(SHORT);
+    await one.settle();
+    const rotation = await one.rotation(token);
+    expect({ phase: rotation.phase, stuck: rotation.stuck }).toEqual({ phase: 'window', stuck: true });
+    expect(await one.actions()).toContain('window-held');
+    expect(one.machines.failed.map((execution) => execution.error)).toContain('RotationHeld');
+    await expect(client.query('SELECT 1')).resolves.toBeDefined();
+    expect(await one.openSlots()).toHaveLength(2);
+    await client.end();
+  });
+
+  test('a policy that says so revokes, ends the session and names what was missing', async () => {
+    const { one, token, client } = await withStraggler({ ...SHORT, atDeadline: 'revoke', soak: '0s' });
+    const ended = new Promise((resolve) => client.once('end', resolve));
+    await one.settle();
+    await ended;
+    expect((await one.rotation(token)).phase).toBe('completed');
+    const intent = (await one.records()).find((record) => record.message === 'revocation-intended');
+    expect(intent?.entity.data.evidence).toContain('1 sessions are still open');
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test('trap: retirement waits for sessions of the suspended user, until the deadline', async () => {
+    const one = world.newCase({ window: '15m', deadline: '2h', cap: '3h', soak: '1m' });
+    await one.register();
+    one.agents.start();
+    const old = await one.login();
+    const token = await one.requestRotation();
+    await one.until((rotation) => rotation.phase === 'window', token);
+    // Somebody comes in right between the proof and the suspension.
+    const late: Client[] = [];
+    one.calls.between = async (label) => {
+      if (label === 'provider.suspend' && late.length === 0) late.push(await session(one, old));
+    };
+    await one.until((rotation) => rotation.phase === 'suspending', token);
+    await one.advance();
+    await one.advance();
+    expect((await one.rotation(token)).phase).toBe('suspending');
+    await expect(late[0]?.query('SELECT 1')).resolves.toBeDefined();
+    await late[0]?.end();
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('completed');
+    expect(await one.faults()).toEqual([]);
+  });
+});
+
+describe('a window', () => {
+  test('of a credential without a known holder never ends in a revocation', async () => {
+    const one = world.newCase();
+    const declaration = parseEntry({
+      ...one.declaration,
+      holders: [],
+      policy: { ...SHORT, atDeadline: 'revoke' },
+    });
+    await one.repeating(() => one.tryRegister(declaration));
+    await one.still();
+    const token = await one.rotate();
+    expect((await one.rotation(token)).phase).toBe('window');
+    expect(await one.openSlots()).toHaveLength(2);
+    expect(await one.actions()).toContain('window-held');
+  });
+
+  test('in mode overlap keeps the old credential and says that it is not deactivated', async () => {
+    const one = world.newCase();
+    const declaration = parseEntry({ ...one.declaration, mode: 'overlap' });
+    await one.repeating(() => one.tryRegister(declaration));
+    await one.still();
+    const old = await one.login();
+    const token = await one.rotate();
+    expect((await one.rotation(token)).phase).toBe('completed');
+    expect(await one.works(old)).toBe(true);
+    const kept = (await one.records()).at(-1);
+    expect([kept?.message, kept?.entity.data.deactivation]).toEqual(['kept', 'NOT CONFIRMED']);
+    // Both users are taken now: the next rotation is aborted, not forced.
+    const next = await one.rotate();
+    expect((await one.rotation(next)).phase).toBe('aborted');
+    expect(await one.works(await one.login())).toBe(true);
+  });
+
+  test('in mode observe nothing rotates', async () => {
+    const one = world.newCase();
+    const declaration = parseEntry({ ...one.declaration, mode: 'observe' });
+    await one.repeating(() => one.tryRegister(declaration));
+    await one.still();
+    await expect(one.requestRotation()).rejects.toMatchObject({ code: 'ERR_MODE', field: 'mode' });
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test('hard decision 5: does not poll, and its lifecycle stays far under 10,000 events at the longest', async () => {
+    const planned = await world.registered();
+    await planned.rotate();
+    const [execution] = planned.machines.executions.values();
+    expect(execution?.trail.filter((state) => state === 'Verify').length).toBeLessThanOrEqual(3);
+
+    // The worst: a window of the shortest length, looked at until the cap; a day of it counts for the seven at most.
+    const { one, client } = await withStraggler({ window: '15m', deadline: '30m', cap: '24h' });
+    await one.settle();
+    await client.end();
+    const longest = Math.max(...[...one.machines.executions.values()].map(({ trail }) => history(trail)));
+    expect(longest).toBeGreaterThan(500);
+    expect(longest * 7).toBeLessThan(10_000);
+  });
+});
