@@ -1,0 +1,339 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { startLocalStack, type LocalStack } from '../../local/stack.ts';
+import { AwsCalls } from '../../shared/adapters/aws-client.ts';
+import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
+import {
+  checkChain,
+  GENESIS,
+  type AuditAction,
+  type AuditDraft,
+  type AuditRecord,
+} from '../../shared/domain/audit.ts';
+import { toInstant } from '../../shared/domain/clock.ts';
+import type { Credential } from '../../shared/domain/credential.ts';
+import { resolvePolicy } from '../../shared/domain/policy.ts';
+import { advance, type Rotation } from '../../shared/domain/rotation.ts';
+import { createTable } from '../support/engine-world.ts';
+
+const START = Date.parse('2026-11-22T10:00:00.000Z');
+
+let stack: LocalStack;
+let aws: AwsCalls;
+let ledger: DynamoDbLedger;
+let tenant: string;
+let now = START;
+
+beforeAll(async () => {
+  stack = await startLocalStack();
+  aws = new AwsCalls({
+    region: stack.region,
+    endpoint: stack.endpoint,
+    credentials: stack.clientConfig.credentials,
+    caller: 'ledger-test',
+  });
+  await createTable(aws);
+});
+afterAll(async () => {
+  await stack.stop();
+});
+beforeEach(() => {
+  stack.gateway.faults.clear();
+  now = START;
+  tenant = `tenant-${randomUUID()}`;
+  ledger = new DynamoDbLedger({ aws, table: 'ledger', tenant, clock: () => now });
+});
+
+const draft = (action: AuditAction, evidence?: object): AuditDraft => ({
+  action,
+  time: toInstant(now),
+  trigger: { kind: 'operator', actor: 'arn:operator' },
+  ...(evidence === undefined ? {} : { evidence }),
+});
+
+function fresh(changes: Partial<Credential> = {}): Credential {
+  const id = randomUUID();
+  return {
+    id,
+    tenant,
+    account: stack.accountId,
+    region: stack.region,
+    name: `name-${id}`,
+    type: 'database',
+    provider: 'postgresql',
+    secretName: `agents/${id}`,
+    target: {},
+    adminSecret: 'admin',
+    policy: resolvePolicy('database', {}, [], START),
+    mode: 'enforce',
+    holders: [],
+    status: 'registering',
+    live: [],
+    generation: 1,
+    epoch: 0,
+    version: 0,
+    seq: 0,
+    chain: GENESIS,
+    registeredAt: toInstant(START),
+    updatedAt: toInstant(START),
+    ...changes,
+  };
+}
+
+const created = (changes: Partial<Credential> = {}): Promise<Credential> =>
+  ledger.create(fresh(changes), draft('registration-intended'));
+
+const rotationOf = (credential: Credential, changes: Partial<Rotation> = {}): Rotation => ({
+  id: randomUUID(),
+  credentialId: credential.id,
+  phase: 'announced',
+  trigger: { kind: 'operator', actor: 'arn:operator' },
+  epoch: 0,
+  tombstoned: false,
+  wakeUps: 0,
+  loser: 'old',
+  repairs: 0,
+  checkAt: toInstant(now + 900_000),
+  startedAt: toInstant(now),
+  updatedAt: toInstant(now),
+  ...changes,
+});
+
+async function recordsOf(credential: Credential, from?: number): Promise<AuditRecord[]> {
+  const records: AuditRecord[] = [];
+  for await (const record of ledger.records(credential.id, from)) records.push(record);
+  return records;
+}
+
+/** Refuses the nth call of an operation, or loses its answer. */
+function fault(operation: string, kind: 'throttle' | 'lose-answer' | 'drop', times = 1): void {
+  stack.gateway.faults.add({ match: { service: 'dynamodb', operation }, times, action: { kind } });
+}
+
+describe('create', () => {
+  test('reserves name and secret and writes the first record', async () => {
+    const credential = await created();
+    expect(await ledger.credential(credential.id)).toEqual(credential);
+    expect(await ledger.idByName(credential.name)).toBe(credential.id);
+    expect(await ledger.idBySecret(credential.secretName)).toBe(credential.id);
+    const arn = `arn:aws:secretsmanager:eu-central-1:111122223333:secret:${credential.secretName}-AbC123`;
+    expect(await ledger.idBySecret(arn)).toBe(credential.id);
+    const records = await recordsOf(credential);
+    expect(records.map((record) => record.message)).toEqual(['registration-intended']);
+    expect(checkChain(records, credential)).toEqual([]);
+  });
+
+  test.each(['name', 'secretName'] as const)(
+    'refuses a second one of the same %s and leaves nothing',
+    async (field) => {
+      const first = await created();
+      const second = fresh({ [field]: first[field] });
+      await expect(ledger.create(second, draft('registration-intended'))).rejects.toMatchObject({
+        code: 'ERR_CONFLICT',
+      });
+      expect(await ledger.credential(second.id)).toBeUndefined();
+      expect(await recordsOf(second)).toEqual([]);
+    },
+  );
+
+  test('lets one of many at once through', async () => {
+    const name = 'contended';
+    const answers = await Promise.allSettled(Array.from({ length: 8 }, () => created({ name })));
+    expect(answers.filter((answer) => answer.status === 'fulfilled')).toHaveLength(1);
+    expect((await ledger.list()).items).toHaveLength(1);
+  });
+
+  test('is given back by release; the audit trail stays', async () => {
+    const credential = await created();
+    await ledger.release(credential);
+    expect(await ledger.credential(credential.id)).toBeUndefined();
+    expect(await ledger.idByName(credential.name)).toBeUndefined();
+    expect(await ledger.idBySecret(credential.secretName)).toBeUndefined();
+    expect(await recordsOf(credential)).toHaveLength(1);
+    await created({ name: credential.name });
+  });
+});
+
+describe('commit', () => {
+  test('changes state and writes its records in one transaction, numbered without gap', async () => {
+    const before = await created();
+    const rotation = rotationOf(before);
+    const after = await ledger.commit({
+      before,
+      after: { ...before, status: 'active', activeRotation: rotation.id },
+      rotation,
+      records: [draft('registered'), draft('rotation-announced')],
+    });
+    expect(after).toMatchObject({ seq: 3, version: before.version + 1 });
+    expect(await ledger.credential(before.id)).toEqual(after);
+    expect(await ledger.rotation(before.id, rotation.id)).toEqual(rotation);
+    const records = await recordsOf(before);
+    expect(records.map((record) => record.metadata.sequence)).toEqual([1, 2, 3]);
+    expect(checkChain(records, after)).toEqual([]);
+    expect(await recordsOf(before, 3)).toEqual(records.slice(2));
+  });
+
+  test('on what somebody else has changed is refused, and writes nothing', async () => {
+    const before = await created();
+    const change = { before, after: before, records: [draft('registered')] as const };
+    const after = await ledger.commit(change);
+    await expect(ledger.commit(change)).rejects.toMatchObject({ code: 'ERR_CONFLICT', retryable: true });
+    await expect(ledger.attach(before)).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
+    expect(await ledger.credential(before.id)).toEqual(after);
+    expect(await recordsOf(before)).toHaveLength(2);
+  });
+
+  test('hard decision 3: of an older epoch is refused as preempted', async () => {
+    const before = await created();
+    await ledger.commit({ before, after: { ...before, epoch: 1 }, records: [draft('emergency-intended')] });
+    await expect(
+      ledger.commit({ before, after: before, records: [draft('registered')] }),
+    ).rejects.toMatchObject({ code: 'ERR_PREEMPTED' });
+    await expect(ledger.attach(before)).rejects.toMatchObject({ code: 'ERR_PREEMPTED' });
+  });
+
+  test('hard decision 13: from many at once: each either commits or learns that it came second; no gap, no duplicate', async () => {
+    const { id } = await created();
+    let committed = 0;
+    let lost = 0;
+    const writer = async (): Promise<void> => {
+      while (committed < 20) {
+        const before = await ledger.credential(id);
+        if (before === undefined) throw new Error('gone');
+        try {
+          await ledger.commit({ before, after: before, records: [draft('registered', { n: committed })] });
+          committed++;
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'ERR_CONFLICT' });
+          lost++;
+        }
+      }
+    };
+    await Promise.all([writer(), writer(), writer(), writer()]);
+    expect(lost).toBeGreaterThan(0);
+    const head = await ledger.credential(id);
+    if (head === undefined) throw new Error('gone');
+    const records = await recordsOf(head);
+    expect(records).toHaveLength(committed + 1);
+    expect(checkChain(records, head)).toEqual([]);
+  });
+
+  test.each(['throttle', 'drop'] as const)('that is met by %s is tried again', async (kind) => {
+    const before = await created();
+    fault('TransactWriteItems', kind, 2);
+    const after = await ledger.commit({ before, after: before, records: [draft('registered')] });
+    expect(await ledger.credential(before.id)).toEqual(after);
+    expect(checkChain(await recordsOf(before), after)).toEqual([]);
+  });
+
+  test('whose answer is lost is made once and still answered', async () => {
+    const before = await created();
+    fault('TransactWriteItems', 'lose-answer');
+    const after = await ledger.commit({ before, after: before, records: [draft('registered')] });
+    expect(after.seq).toBe(2);
+    expect(checkChain(await recordsOf(before), after)).toEqual([]);
+  });
+
+  test('keeps a record byte for byte as it was hashed', async () => {
+    const before = await created();
+    const evidence = {
+      text: 'Grüße \u2028 "quoted" \\ \u0000 é',
+      number: 1e21,
+      nested: { b: 1, a: [null, 0.1] },
+    };
+    const after = await ledger.commit({ before, after: before, records: [draft('registered', evidence)] });
+    expect(checkChain(await recordsOf(before), after)).toEqual([]);
+    expect((await recordsOf(before)).at(-1)?.entity.data.evidence).toBe(JSON.stringify(evidence));
+  });
+});
+
+describe('attach', () => {
+  test('stores without a record, and is fenced all the same', async () => {
+    const before = await created();
+    const attached = await ledger.attach({ ...before, secretArn: 'arn:x' }, rotationOf(before));
+    expect(attached).toMatchObject({ secretArn: 'arn:x', seq: before.seq, version: before.version + 1 });
+    expect(await recordsOf(before)).toHaveLength(1);
+    const after = await ledger.commit({ before: attached, after: attached, records: [draft('registered')] });
+    expect(checkChain(await recordsOf(before), after)).toEqual([]);
+  });
+});
+
+describe('queries', () => {
+  test('list has every credential of the tenant, page by page, and nobody else’s', async () => {
+    const names: string[] = [];
+    for (let n = 0; n < 105; n++)
+      names.push((await created({ name: `n${String(n).padStart(3, '0')}` })).name);
+    const other = new DynamoDbLedger({ aws, table: 'ledger', tenant: 'other', clock: () => now });
+    await other.create({ ...fresh(), tenant: 'other' }, draft('registration-intended'));
+    const first = await ledger.list();
+    const second = await ledger.list(first.next);
+    expect([...first.items, ...second.items].map((credential) => credential.name)).toEqual(names);
+    expect(second.next).toBeUndefined();
+    await expect(ledger.list('not-a-page')).rejects.toMatchObject({ code: 'ERR_REQUEST', field: 'page' });
+  });
+
+  test('unfinished has what is due and not over, by the time at which it is to be looked at', async () => {
+    const commit = async (rotation: (credential: Credential) => Rotation): Promise<Rotation> => {
+      const before = await created();
+      const made = rotation(before);
+      await ledger.commit({ before, after: before, rotation: made, records: [draft('rotation-announced')] });
+      return made;
+    };
+    const late = await commit((credential) => rotationOf(credential, { checkAt: toInstant(now + 200) }));
+    const due = await commit((credential) => rotationOf(credential, { checkAt: toInstant(now + 100) }));
+    await commit((credential) => rotationOf(credential, { checkAt: toInstant(now + 10_000) }));
+    await commit((credential) => rotationOf(credential, { phase: 'completed', checkAt: toInstant(now) }));
+    const found = await ledger.unfinished(toInstant(now + 1000));
+    expect(found.map(({ rotationId }) => rotationId)).toEqual([due.id, late.id]);
+  });
+
+  test('rotations are newest first, the one under way before those that are over', async () => {
+    let credential = await created();
+    const ids: string[] = [];
+    for (let n = 0; n < 3; n++) {
+      now += 1000;
+      const rotation = rotationOf(credential, { phase: n === 2 ? 'announced' : 'completed' });
+      ids.unshift(rotation.id);
+      credential = await ledger.commit({
+        before: credential,
+        after: n === 2 ? { ...credential, activeRotation: rotation.id } : credential,
+        rotation,
+        records: [draft('rotation-announced')],
+      });
+    }
+    expect((await ledger.rotations(credential.id, 10)).map((rotation) => rotation.id)).toEqual(ids);
+    expect((await ledger.rotations(credential.id, 2)).map((rotation) => rotation.id)).toEqual(
+      ids.slice(0, 2),
+    );
+    const [active] = await ledger.rotations(credential.id, 1);
+    if (active === undefined) throw new Error('no rotation');
+    const { activeRotation: _over, ...rest } = credential;
+    await ledger.commit({
+      before: credential,
+      after: rest,
+      rotation: advance(active, 'preempted'),
+      records: [draft('emergency-intended')],
+    });
+    expect((await ledger.rotations(credential.id, 10)).map((rotation) => rotation.id)).toEqual(ids);
+    expect(await ledger.unfinished(toInstant(now + 10_000_000))).toEqual([]);
+  });
+
+  test('records of a month come by time over all credentials, across its borders', async () => {
+    now = Date.parse('2026-11-30T23:59:59.999Z');
+    const one = await created();
+    now = Date.parse('2026-12-01T00:00:00.000Z');
+    await created();
+    await ledger.commit({ before: one, after: one, records: [draft('registered')] });
+    const months: string[][] = [];
+    for (const month of ['2026-11', '2026-12', '2027-01']) {
+      const found: string[] = [];
+      for await (const record of ledger.recordsOfMonth(month)) found.push(record.message);
+      months.push(found);
+    }
+    expect(months.map((found) => found.toSorted())).toEqual([
+      ['registration-intended'],
+      ['registered', 'registration-intended'],
+      [],
+    ]);
+  });
+});
