@@ -35,6 +35,11 @@ const schema = z.strictObject({
         .min(1),
     })
     .optional(),
+  /** Beginning of the name of every secret that Rekey makes; its roles reach no secret of another name. */
+  secretPrefix: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9/_+=.@-]{0,63}\/$/, 'a name that ends in "/", such as agents/')
+    .default('agents/'),
   /** Customer keys with which the administrative secrets are encrypted, where they are not the account's default. */
   adminSecretKeyArns: z
     .array(z.string().regex(/^arn:[^:]+:kms:[^:]+:\d{12}:key\/.+$/, 'the ARN of a key'))

@@ -58,9 +58,17 @@ export function readRecords({ tableArn }: LedgerAccess): Grant[] {
   return [{ actions: ['dynamodb:Query'], resources: [tableArn] }];
 }
 
-/** Gives back the reservation of a registration that came to nothing; heads and locks only, never a record. */
+/** Gives back the reservation of a registration that came to nothing: locks only, never a head or a record. */
 export function releaseLedger({ tableArn }: LedgerAccess): Grant[] {
-  return [{ actions: ['dynamodb:DeleteItem'], resources: [tableArn] }];
+  return [
+    {
+      actions: ['dynamodb:DeleteItem'],
+      resources: [tableArn],
+      conditions: {
+        'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['*#NAME#*', '*#SECRET#*', '*#TARGET#*'] },
+      },
+    },
+  ];
 }
 
 export function readStream(streamArn: string, keyArn: string): Grant[] {
@@ -84,17 +92,20 @@ export function readStream(streamArn: string, keyArn: string): Grant[] {
 export interface SecretsOf {
   readonly type: string;
   readonly stage: string;
+  /** What their names begin with: a tag alone could be put on a secret of somebody else. */
+  readonly prefix: string;
 }
 
 const ANY_SECRET = arn('secretsmanager', 'secret:*');
+const secretsBelow = (prefix: string): string => arn('secretsmanager', `secret:${prefix}*`);
 const secretWildcard =
   'Secrets are registered at run time; the condition on the tag narrows the pattern to those of Rekey (ADR: roles by attributes).';
 
-/** Only secrets that carry the tags of that type and of this deployment (hard decision 15). */
-function agentSecrets({ type, stage }: SecretsOf, actions: readonly string[]): Grant {
+/** Only secrets below the prefix that carry the tags of that type and of this deployment (hard decision 15). */
+function agentSecrets({ type, stage, prefix }: SecretsOf, actions: readonly string[]): Grant {
   return {
     actions: actions.map((action) => `secretsmanager:${action}`),
-    resources: [ANY_SECRET],
+    resources: [secretsBelow(prefix)],
     conditions: {
       StringEquals: { [`aws:ResourceTag/${TAG.type}`]: type, [`aws:ResourceTag/${TAG.stage}`]: stage },
     },
@@ -139,16 +150,17 @@ export function createAgentSecrets(of: SecretsOf, secretsKeyArn: string): Grant[
   return [
     {
       actions: ['secretsmanager:CreateSecret', 'secretsmanager:TagResource'],
-      resources: [ANY_SECRET],
+      resources: [secretsBelow(of.prefix)],
       conditions: {
         StringEquals: { [`aws:RequestTag/${TAG.type}`]: of.type, [`aws:RequestTag/${TAG.stage}`]: of.stage },
-        'ForAllValues:StringLike': { 'aws:TagKeys': ['rekey:*'] },
+        // Never rekey:admin, which would make a secret readable as an administrative one.
+        'ForAllValues:StringEquals': { 'aws:TagKeys': [TAG.type, TAG.stage, TAG.credential] },
       },
       wildcard: 'The secret does not exist yet; the condition demands the tag of Rekey in the request.',
     },
     {
       actions: ['secretsmanager:DescribeSecret'],
-      resources: [ANY_SECRET],
+      resources: [secretsBelow(of.prefix)],
       wildcard: 'Tells whether a name is taken by a secret of somebody else; describing shows no value.',
     },
     // Undoes a registration that failed for good.

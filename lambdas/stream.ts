@@ -4,8 +4,8 @@ import type { DynamoDBBatchResponse, DynamoDBRecord, DynamoDBStreamEvent } from 
 export interface TableChange {
   readonly change: 'INSERT' | 'MODIFY' | 'REMOVE';
   readonly key: string;
-  /** `credential`, `rotation`, `audit` or `lock`. */
-  readonly kind: string;
+  /** By the key, which a writer of the table can't change: attributes of a row may have been tampered with. */
+  readonly kind: 'credential' | 'audit' | 'other';
   readonly before: string | undefined;
   readonly after: string | undefined;
 }
@@ -32,11 +32,12 @@ export async function eachChange(
 }
 
 function changeOf(record: DynamoDBRecord): TableChange {
-  const image = record.dynamodb?.NewImage ?? record.dynamodb?.OldImage ?? {};
+  const { pk, sk } = record.dynamodb?.Keys ?? {};
+  const name = sk?.S ?? '';
   return {
     change: record.eventName ?? 'INSERT',
-    key: `${image['pk']?.S ?? ''} ${image['sk']?.S ?? ''}`,
-    kind: image['kind']?.S ?? '',
+    key: `${pk?.S ?? ''} ${name}`,
+    kind: name === 'HEAD' ? 'credential' : name.startsWith('AUD#') ? 'audit' : 'other',
     before: record.dynamodb?.OldImage?.['doc']?.S,
     after: record.dynamodb?.NewImage?.['doc']?.S,
   };

@@ -15,6 +15,8 @@ export const ENV = {
   snapshots: 'REKEY_SNAPSHOTS',
   /** Key for the secrets that Rekey creates. */
   secretsKey: 'REKEY_SECRETS_KEY',
+  /** What the names of the secrets begin with that Rekey creates. */
+  secretPrefix: 'REKEY_SECRET_PREFIX',
   /** ARN of the rotation function's alias for databases. */
   rotateDatabase: 'REKEY_ROTATE_DATABASE',
   /** ARN of the registering function's alias for databases. */

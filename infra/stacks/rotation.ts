@@ -47,7 +47,7 @@ export class RotationStack extends Stack {
 
     const { ledger } = state;
     const secretsKey = state.secretsKey.keyArn;
-    const secrets = { type: TYPE, stage: settings.stage };
+    const secrets = { type: TYPE, stage: settings.stage, prefix: settings.secretPrefix };
     const admin = may.readAdminSecret(TYPE, settings.adminSecretKeyArns);
     const readSecrets = may.readAgentSecrets(secrets, secretsKey);
     const answers = may.answer(this.lifecycleArn);
@@ -82,6 +82,7 @@ export class RotationStack extends Stack {
       database: true,
       environment: {
         stage: settings.stage,
+        secretPrefix: settings.secretPrefix,
         account: Aws.ACCOUNT_ID,
         secretsKey,
         rotateDatabase: rotatorArn,

@@ -3,6 +3,7 @@ import { RekeyError } from '../../shared/domain/errors.ts';
 import { register, type RegisterAnswer } from '../../shared/engine/register.ts';
 import { ENV } from '../../shared/names.ts';
 import { composeEngine, createLogger, errorFields, home, optionalSetting, setting } from '../compose.ts';
+import { assertPrefix } from './prefix.ts';
 
 interface Event {
   readonly declaration: CredentialEntry;
@@ -14,6 +15,7 @@ const logger = createLogger();
 const engine = composeEngine();
 const minWindow = optionalSetting(ENV.minWindow);
 const secretsKey = optionalSetting(ENV.secretsKey);
+const secretPrefix = setting(ENV.secretPrefix);
 const options = {
   home: home(),
   stage: setting(ENV.stage),
@@ -26,11 +28,9 @@ const options = {
 export async function handler(event: Event): Promise<RegisterAnswer | { error: object }> {
   const { actor, dryRun } = event;
   try {
-    const answer = await register(engine, options, {
-      declaration: parseEntry(event.declaration),
-      actor,
-      dryRun,
-    });
+    const declaration = parseEntry(event.declaration);
+    assertPrefix(declaration, secretPrefix);
+    const answer = await register(engine, options, { declaration, actor, dryRun });
     logger.info('declaration applied', { name: event.declaration.name, outcome: answer.outcome, dryRun });
     return answer;
   } catch (error) {

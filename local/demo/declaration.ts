@@ -18,7 +18,7 @@ export function databaseCredential(
     name,
     type: 'database',
     provider: 'postgresql',
-    secret: `demo/${name}`,
+    secret: `agents/${name}`,
     admin: ADMIN_SECRET,
     target: {
       host: server.host,

@@ -36,14 +36,14 @@ export async function rotateUnderLoad(world: World, tell: Tell): Promise<DemoRep
   const vault = new SecretsManagerClient(stack.clientConfig);
   const fleet = startFleet(server, stack, {
     agents: 3,
-    secret: 'demo/orders',
+    secret: 'agents/orders',
     ttlSeconds: TTL_SECONDS,
     query: 'INSERT INTO shop.orders DEFAULT VALUES',
     pauseMs: 20,
   });
   try {
     await sleep(1000);
-    const old = await readLogin(vault, 'demo/orders');
+    const old = await readLogin(vault, 'agents/orders');
     tell(`3 agents query as ${old.user}, each query on a fresh login`);
     const { rotation } = await rekeyJson<RotateAnswer>(['rotate', 'orders', '--reason', 'demo'], env);
     const ended = await follow(world, 'orders', rotation.id, tell);
@@ -102,7 +102,7 @@ export async function revokeInEmergency(world: World, tell: Tell): Promise<DemoR
   const { stack, server, env } = world;
   const vault = new SecretsManagerClient(stack.clientConfig);
   try {
-    const leaked = await readLogin(vault, 'demo/reports');
+    const leaked = await readLogin(vault, 'agents/reports');
     if ((await tryLogin(server, leaked)) === 'refused')
       throw new Error('"reports" does not work to begin with');
     const startedAt = Date.now();
@@ -121,7 +121,7 @@ export async function revokeInEmergency(world: World, tell: Tell): Promise<DemoR
     );
     const [started, deadAt] = await Promise.all([revoking, refusedAt(world, leaked)]);
     tell(`the leaked login was refused ${seconds(deadAt - startedAt)} s after the command was entered`);
-    const replacement = await readLogin(vault, 'demo/reports');
+    const replacement = await readLogin(vault, 'agents/reports');
     const accepted = await tryLogin(server, replacement);
     tell(`the emergency ended (${started.status}); agents may go on as ${replacement.user}`);
     return {

@@ -41,7 +41,7 @@ describe('the main job on the deployed stack', { timeout: 600_000 }, () => {
     const olds: { user: string; password: string }[] = [];
     const orders = startFleet(world.server, world.stack, {
       agents: 4,
-      secret: 'demo/orders',
+      secret: 'agents/orders',
       ttlSeconds: TTL_SECONDS,
       query: 'INSERT INTO shop.orders DEFAULT VALUES',
     });
@@ -49,14 +49,14 @@ describe('the main job on the deployed stack', { timeout: 600_000 }, () => {
     let late: Fleet | undefined;
     // Rotations follow one another for as long as it takes: no login is made at rest.
     while (rotated < ROTATIONS || orders.counts.queries < LOGINS) {
-      olds.push(await readLogin(vault, 'demo/orders'));
+      olds.push(await readLogin(vault, 'agents/orders'));
       const { rotation } = await rekeyJson<RotateAnswer>(['rotate', 'orders'], world.env);
       const ended = await follow(world, 'orders', rotation.id, () => undefined);
       expect(ended.phase).toBe('completed');
       rotated++;
       if (rotated === 1) {
         // As an administrator would who looks into the secret for the user of the day.
-        const { user } = await readLogin(vault, 'demo/orders');
+        const { user } = await readLogin(vault, 'agents/orders');
         await asSuperuser(
           world.server,
           DATABASE,
@@ -65,7 +65,7 @@ describe('the main job on the deployed stack', { timeout: 600_000 }, () => {
         );
         late = startFleet(world.server, world.stack, {
           agents: 1,
-          secret: 'demo/orders',
+          secret: 'agents/orders',
           ttlSeconds: TTL_SECONDS,
           query: 'INSERT INTO shop.late DEFAULT VALUES',
         });
@@ -81,7 +81,7 @@ describe('the main job on the deployed stack', { timeout: 600_000 }, () => {
     expect(refusals).toMatchObject({ authentication: 0, notPermittedToLogIn: 0, permissionDenied: 0 });
     // Only now, since each attempt leaves a refusal in the log.
     for (const old of olds) expect(await tryLogin(world.server, old)).toBe('refused');
-    expect(await tryLogin(world.server, await readLogin(vault, 'demo/orders'))).toBe('accepted');
+    expect(await tryLogin(world.server, await readLogin(vault, 'agents/orders'))).toBe('accepted');
   });
 
   test('an emergency revokes first, replaces, and halts and resumes the agents', async () => {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  CreateSecretCommand,
   RotateSecretCommand,
   SecretsManagerClient,
   DescribeSecretCommand,
@@ -53,6 +54,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     world = await startWorld(quiet);
     vault = new SecretsManagerClient(world.stack.clientConfig);
     await registerCredentials(world, quiet);
+    await vault.send(new CreateSecretCommand({ Name: 'agents/taken', SecretString: 'of somebody else' }));
   }, 180_000);
 
   afterAll(async () => {
@@ -60,12 +62,12 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
   }, 60_000);
 
   test('registering twice changes nothing, and nothing rotates by registration', async () => {
-    const before = await readLogin(vault, 'demo/orders');
+    const before = await readLogin(vault, 'agents/orders');
     const { status, said } = await apply(
       databaseCredential(world.server, 'orders', 'orders_app', 'order-agents'),
     );
     expect([status, said]).toEqual([0, expect.stringContaining('unchanged')]);
-    expect(await readLogin(vault, 'demo/orders')).toEqual(before);
+    expect(await readLogin(vault, 'agents/orders')).toEqual(before);
     expect((await show('orders')).rotations).toEqual([]);
   });
 
@@ -86,7 +88,8 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
       { target: { host: '127.0.0.1', port: 1, database: 'shop', ownerRole: 'late_app' } },
       ['ERR_UNAVAILABLE', 'target'],
     ],
-    ['a secret that exists already', { secret: 'demo/database-admin' }, ['ERR_SECRET_EXISTS', 'secret']],
+    ['a secret that exists already', { secret: 'agents/taken' }, ['ERR_SECRET_EXISTS', 'secret']],
+    ['a secret outside the prefix', { secret: 'payroll/bank' }, ['ERR_DECLARATION', 'secret', 'agents/']],
     ['an administrative secret that does not exist', { admin: 'demo/nothing' }, ['admin']],
   ] as const)(
     '%s is refused with field and remedy, and nothing is left behind',
@@ -97,15 +100,15 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
       for (const part of [...expected, 'remedy']) expect(said).toContain(part);
       const { credentials } = await rekeyJson<ListAnswer>(['list'], world.env);
       expect(credentials.map((one) => one.name)).toEqual(['orders', 'reports']);
-      await expect(vault.send(new DescribeSecretCommand({ SecretId: 'demo/late' }))).rejects.toThrow();
+      await expect(vault.send(new DescribeSecretCommand({ SecretId: 'agents/late' }))).rejects.toThrow();
     },
   );
 
   test('a rollback in the window leads agents back without a failed login, and the new credential dies', async () => {
-    const old = await readLogin(vault, 'demo/orders');
+    const old = await readLogin(vault, 'agents/orders');
     const fleet = startFleet(world.server, world.stack, {
       agents: 2,
-      secret: 'demo/orders',
+      secret: 'agents/orders',
       ttlSeconds: TTL_SECONDS,
       query: 'INSERT INTO shop.orders DEFAULT VALUES',
       pauseMs: 20,
@@ -113,17 +116,17 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     try {
       const id = await rotate('orders');
       await reaches('orders', id, 'window');
-      const failed = await readLogin(vault, 'demo/orders');
+      const failed = await readLogin(vault, 'agents/orders');
       await sleep(2500);
       await rekeyJson(['rollback', 'orders'], world.env);
       const ended = await follow(world, 'orders', id, quiet);
       expect(ended).toMatchObject({ phase: 'rolled-back', tombstoned: true });
       await fleet.stop();
       expect(fleet.counts).toMatchObject({ authFailures: 0, permissionFailures: 0 });
-      expect(await readLogin(vault, 'demo/orders')).toEqual(old);
+      expect(await readLogin(vault, 'agents/orders')).toEqual(old);
       expect(await tryLogin(world.server, old)).toBe('accepted');
       expect(await tryLogin(world.server, failed)).toBe('refused');
-      const described = await vault.send(new DescribeSecretCommand({ SecretId: 'demo/orders' }));
+      const described = await vault.send(new DescribeSecretCommand({ SecretId: 'agents/orders' }));
       expect(Object.values(described.VersionIdsToStages ?? {}).flat()).not.toContain('AWSPENDING');
     } finally {
       await fleet.stop();
@@ -131,7 +134,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
   });
 
   test('hard decision 4: RotateSecret by anybody gets the same lifecycle, and a second rotation meanwhile is refused with what is under way', async () => {
-    await vault.send(new RotateSecretCommand({ SecretId: 'demo/orders' }));
+    await vault.send(new RotateSecretCommand({ SecretId: 'agents/orders' }));
     await sleep(500);
     let id: string | undefined;
     for (const end = Date.now() + 20_000; id === undefined && Date.now() < end; await sleep(150)) {
@@ -149,16 +152,16 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
   });
 
   test('an emergency in an open window preempts the rotation: only the replacement works', async () => {
-    const first = await readLogin(vault, 'demo/reports');
+    const first = await readLogin(vault, 'agents/reports');
     const id = await rotate('reports');
     await reaches('reports', id, 'window');
-    const second = await readLogin(vault, 'demo/reports');
+    const second = await readLogin(vault, 'agents/reports');
     const ended = await rekeyJson<EmergencyAnswer>(
       ['revoke', 'reports', '--incident', 'INC-7', '--reason', 'test', '--yes', '--wait'],
       world.env,
     );
     expect(ended.status).toBe('SUCCEEDED');
-    const replacement = await readLogin(vault, 'demo/reports');
+    const replacement = await readLogin(vault, 'agents/reports');
     expect(await tryLogin(world.server, first)).toBe('refused');
     expect(await tryLogin(world.server, second)).toBe('refused');
     expect(await tryLogin(world.server, replacement)).toBe('accepted');
