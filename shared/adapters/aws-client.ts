@@ -79,7 +79,15 @@ const THROTTLED = new Set([
   'InternalFailure',
   'ServiceUnavailable',
   'SlowDown',
+  'ThrottledException',
+  'RequestThrottled',
+  'RequestThrottledException',
+  'PriorRequestNotComplete',
+  'TransactionInProgressException',
 ]);
+
+/** Refusals that pass in one service and are a quota of another. */
+const PASSING_IN = new Map([['dynamodb', new Set(['LimitExceededException'])]]);
 
 /**
  * Calls AWS with hand-signed requests over Node's own HTTP client. It replaces the SDK in the functions: a rotator's
@@ -128,7 +136,7 @@ export class AwsCalls {
       try {
         return await this.#attempt(service, request, options);
       } catch (error) {
-        if (!isTransient(error)) throw error;
+        if (!isTransient(service, error)) throw error;
         last = error;
         if (attempt < attempts) await pause(Math.random() * 50 * 2 ** attempt);
       }
@@ -182,8 +190,11 @@ export function awsCallsFromEnvironment(env: NodeJS.ProcessEnv, options: CallOpt
   });
 }
 
-function isTransient(error: unknown): boolean {
-  if (error instanceof AwsServiceError) return error.status >= 500 || THROTTLED.has(error.name);
+function isTransient(service: string, error: unknown): boolean {
+  if (error instanceof AwsServiceError) {
+    const passing = THROTTLED.has(error.name) || PASSING_IN.get(service)?.has(error.name) === true;
+    return passing || error.status >= 500;
+  }
   return error instanceof NoAnswer;
 }
 

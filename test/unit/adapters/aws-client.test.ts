@@ -68,6 +68,12 @@ describe('calls to AWS', () => {
     ],
     ['does not come', () => undefined],
     ['is a throttle', json(400, { __type: 'com.amazonaws#ThrottlingException' })],
+    ['is a transaction under way', json(400, { __type: 'TransactionInProgressException' })],
+    ['is another throttle', json(400, { __type: 'ThrottledException' })],
+    ['is a throttled request', json(400, { __type: 'RequestThrottled' })],
+    ['is a throttled request by its other name', json(400, { __type: 'RequestThrottledException' })],
+    ['is that the one before is not over', json(400, { __type: 'PriorRequestNotComplete' })],
+    ['is a limit of DynamoDB', json(400, { __type: 'LimitExceededException' })],
     ['is a failure of the service', json(500, { __type: 'InternalServerError' })],
   ])('are repeated where the answer %s', async (_what, fault) => {
     const { aws, seen } = await against(fault, json(200, { ok: true }));
@@ -94,6 +100,14 @@ describe('calls to AWS', () => {
       message: 'no',
       status: 400,
       cancellationReasons: ['ConditionalCheckFailed', 'None'],
+    });
+    expect(seen).toHaveLength(1);
+  });
+
+  it('throw a quota of another service at once', async () => {
+    const { aws, seen } = await against(json(400, { __type: 'LimitExceededException' }));
+    await expect(aws.json('secretsmanager', 'CreateSecret', {})).rejects.toMatchObject({
+      name: 'LimitExceededException',
     });
     expect(seen).toHaveLength(1);
   });
