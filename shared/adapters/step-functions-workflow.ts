@@ -1,4 +1,5 @@
 import type { EmergencyInput, EmergencyStatus, LifecycleOutcome, Workflow } from '../ports/workflow.ts';
+import { RekeyError } from '../domain/errors.ts';
 import { isAwsError, type AwsCalls } from './aws-client.ts';
 
 /** Step Functions behind the Workflow port. Execution names make every start idempotent. */
@@ -13,25 +14,33 @@ export class StepFunctionsWorkflow implements Workflow {
     this.#emergencyArn = options.emergencyArn;
   }
 
-  startLifecycle(input: { credentialId: string; rotationId: string }, attempt: number): Promise<void> {
-    return this.#start(this.#lifecycleArn, `${input.rotationId}-${attempt}`, input);
+  async startLifecycle(input: { credentialId: string; rotationId: string }, attempt: number): Promise<void> {
+    await this.#start(this.#lifecycleArn, `${input.rotationId}-${attempt}`, input);
   }
 
   async startEmergency(id: string, input: EmergencyInput): Promise<void> {
-    await this.#start(this.#emergencyArn, id, input);
+    if (await this.#start(this.#emergencyArn, id, input)) return;
+    let running: string | undefined;
+    try {
+      running = (await this.#describe(id)).input;
+    } catch (error) {
+      if (!isAwsError(error, 'ExecutionDoesNotExist')) throw error;
+    }
+    // Without its input nobody can say that what was asked for is what runs.
+    if (running === undefined) {
+      throw new RekeyError('ERR_UNAVAILABLE', `emergency ${id} exists, but its input can't be read`);
+    }
+    if (essence(JSON.parse(running) as EmergencyInput) !== essence(input)) {
+      throw new RekeyError('ERR_CONFLICT', 'this idempotency key has started another emergency', {
+        field: 'Idempotency-Key',
+        remedy: 'send this emergency with a fresh key: nothing was revoked by this request',
+      });
+    }
   }
 
   async emergency(id: string): Promise<EmergencyStatus | undefined> {
     try {
-      const found = await this.#aws.json<{
-        status: string;
-        startDate: number;
-        stopDate?: number;
-        output?: string;
-        cause?: string;
-      }>('states', 'DescribeExecution', {
-        executionArn: `${this.#emergencyArn.replace(':stateMachine:', ':execution:')}:${id}`,
-      });
+      const found = await this.#describe(id);
       return {
         status: found.status,
         startedAt: new Date(found.startDate * 1000).toISOString(),
@@ -54,18 +63,39 @@ export class StepFunctionsWorkflow implements Workflow {
     }
   }
 
-  async #start(machine: string, name: string, input: object): Promise<void> {
+  #describe(id: string): Promise<{
+    status: string;
+    startDate: number;
+    stopDate?: number;
+    input?: string;
+    output?: string;
+    cause?: string;
+  }> {
+    return this.#aws.json('states', 'DescribeExecution', {
+      executionArn: `${this.#emergencyArn.replace(':stateMachine:', ':execution:')}:${id}`,
+    });
+  }
+
+  /** Whether this call has started it; false where an execution has that name already. */
+  async #start(machine: string, name: string, input: object): Promise<boolean> {
     try {
       await this.#aws.json('states', 'StartExecution', {
         stateMachineArn: machine,
         name,
         input: JSON.stringify(input),
       });
+      return true;
     } catch (error) {
-      if (isAwsError(error, 'ExecutionAlreadyExists')) return;
+      if (isAwsError(error, 'ExecutionAlreadyExists')) return false;
       throw error;
     }
   }
+}
+
+/** What an emergency is about, whoever asked for it and when. */
+function essence({ credentials, incidentId, replace }: EmergencyInput): string {
+  const ids = [...new Set(credentials.map(({ credentialId }) => credentialId))].sort();
+  return JSON.stringify([incidentId, replace, ids]);
 }
 
 /**

@@ -4,7 +4,10 @@ export interface Workflow {
   startLifecycle(input: { credentialId: string; rotationId: string }, attempt: number): Promise<void>;
   /** Answers a waiting state. A token that nobody waits on any more is success. */
   answer(taskToken: string, output: LifecycleOutcome): Promise<void>;
-  /** Starts the emergency machine under `id`; a second start under the same id is success. */
+  /**
+   * Starts the emergency machine under `id`. A second start of the same emergency under it is success.
+   * @throws RekeyError ERR_CONFLICT where another emergency was started under this id.
+   */
   startEmergency(id: string, input: EmergencyInput): Promise<void>;
   emergency(id: string): Promise<EmergencyStatus | undefined>;
 }
