@@ -48,7 +48,10 @@ export async function revoke(
   );
   if (started.unresolved.length > 0) {
     out.line(
-      out.style('red', `NOT revoked, because the ledger does not answer: ${started.unresolved.join(', ')}`),
+      out.style(
+        'red',
+        `NOT revoked, because they were not looked up in time: ${started.unresolved.join(', ')}`,
+      ),
     );
     out.line('Name these by their ids: ids work without the ledger.');
   }

@@ -1,16 +1,18 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { looksLikeId } from '../../shared/api/messages.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 
-/** How long an emergency waits for the ledger: revocation never waits for anything else (hard decision 3). */
+/** How long the ledger may be silent: an emergency waits for nothing else (hard decision 3). */
 export const LEDGER_LIMIT_MS = 500;
+/** How long the look-ups may take in all, however well the ledger answers. */
+const OVERALL_LIMIT_MS = 5000;
+const LOOKUPS_AT_ONCE = 20;
 
 const NOBODY_ANSWERED = Symbol('no answer');
 
 /**
- * The ids behind what an emergency names. Every unknown name is listed in one error. Where the ledger doesn't answer
- * in time, ids are taken at their word and names are handed back as `unresolved`.
+ * The ids behind what an emergency names. Every unknown name is listed in one error. Where the ledger falls silent, ids
+ * are taken at their word and names that were not looked up in time are handed back as `unresolved`.
  * @throws RekeyError ERR_NOT_FOUND, or ERR_UNAVAILABLE where the ledger doesn't answer and no id was given.
  */
 export async function resolveForEmergency(
@@ -18,15 +20,7 @@ export async function resolveForEmergency(
   given: readonly string[],
   limitMs: number = LEDGER_LIMIT_MS,
 ): Promise<{ ids: string[]; unresolved: string[] }> {
-  const giveUp = new AbortController();
-  const deadline = sleep(limitMs, NOBODY_ANSWERED, { signal: giveUp.signal }).catch(() => NOBODY_ANSWERED);
-  const found = await Promise.all(
-    [...new Set(given)].map(async (text) => ({
-      text,
-      id: await Promise.race([idOf(ledger, text).catch(() => NOBODY_ANSWERED), deadline]),
-    })),
-  );
-  giveUp.abort();
+  const found = await lookUp(ledger, [...new Set(given)], limitMs);
 
   const unknown = found.filter(({ id }) => id === undefined).map(({ text }) => text);
   if (unknown.length > 0) {
@@ -41,7 +35,7 @@ export async function resolveForEmergency(
     ...unread.filter((text) => looksLikeId(text)),
   ];
   if (ids.length === 0) {
-    throw new RekeyError('ERR_UNAVAILABLE', 'the ledger does not answer, so names cannot be looked up', {
+    throw new RekeyError('ERR_UNAVAILABLE', 'the ledger does not answer: no name was looked up in time', {
       field: 'credentials',
       remedy: 'name the credentials by their ids: those are revoked without the ledger',
     });
@@ -49,7 +43,48 @@ export async function resolveForEmergency(
   return { ids: [...new Set(ids)], unresolved: unread.filter((text) => !looksLikeId(text)) };
 }
 
+/** Looks all of them up, a few at once, until the ledger falls silent. */
+async function lookUp(ledger: Ledger, texts: readonly string[], limitMs: number) {
+  const answers = new Map<string, string | undefined>();
+  // Names first: an id needs no answer.
+  const queue = texts.toSorted((a, b) => Number(looksLikeId(a)) - Number(looksLikeId(b)));
+  const started = performance.now();
+  let silence: NodeJS.Timeout | undefined;
+  let giveUp = (): void => undefined;
+  let over = false;
+  const silent = new Promise<void>((resolve) => {
+    giveUp = () => {
+      over = true;
+      resolve();
+    };
+  });
+  const answered = (): void => {
+    clearTimeout(silence);
+    const left = OVERALL_LIMIT_MS - (performance.now() - started);
+    silence = setTimeout(giveUp, Math.min(limitMs, left));
+  };
+  const worker = async (): Promise<void> => {
+    for (let text = queue.shift(); text !== undefined && !over; text = queue.shift()) {
+      try {
+        const id = await idOf(ledger, text);
+        if (over) return;
+        answers.set(text, id);
+        answered();
+      } catch {
+        // Not looked up: it counts as unanswered.
+      }
+    }
+  };
+  answered();
+  await Promise.race([Promise.all(Array.from({ length: LOOKUPS_AT_ONCE }, worker)), silent]);
+  clearTimeout(silence);
+  over = true;
+  return texts.map((text) => ({ text, id: answers.has(text) ? answers.get(text) : NOBODY_ANSWERED }));
+}
+
+/** One read for a name or an id that is known. */
 async function idOf(ledger: Ledger, text: string): Promise<string | undefined> {
-  const [byId, byName] = await Promise.all([ledger.credential(text), ledger.idByName(text)]);
-  return byId?.id ?? byName;
+  const byId = async () => (await ledger.credential(text))?.id;
+  const byName = () => ledger.idByName(text);
+  return looksLikeId(text) ? ((await byId()) ?? byName()) : ((await byName()) ?? byId());
 }

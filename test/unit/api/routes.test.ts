@@ -375,6 +375,30 @@ describe('an emergency', () => {
     });
   });
 
+  it('takes as long as the ledger goes on answering', async () => {
+    const names = Array.from({ length: 200 }, (_, index) => `db-${index}`);
+    const ledger = new FakeLedger();
+    let atOnce = 0;
+    let most = 0;
+    let reads = 0;
+    ledger.idByName = async (name) => {
+      reads++;
+      most = Math.max(most, ++atOnce);
+      await new Promise((resolve) => setTimeout(resolve, 15));
+      atOnce--;
+      return `id-of-${name}`;
+    };
+    ledger.credential = async () => {
+      reads++;
+      return undefined;
+    };
+    const { ids, unresolved } = await resolveForEmergency(ledger, names, 60);
+    expect(unresolved).toEqual([]);
+    expect(ids).toEqual(names.map((name) => `id-of-${name}`));
+    expect(reads).toBe(200);
+    expect(most).toBeLessThanOrEqual(20);
+  });
+
   it.each([
     ['credentials', { ...body, credentials: [] }],
     ['credentials', { ...body, credentials: Array.from({ length: 201 }, () => ID) }],

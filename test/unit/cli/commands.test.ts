@@ -400,7 +400,7 @@ describe('rekey revoke', () => {
     };
     const { exit, stdout } = await rekey(api, [...args, '--yes']);
     expect(exit).toBe(1);
-    expect(stdout).toContain('NOT revoked');
+    expect(stdout).toContain('NOT revoked, because they were not looked up in time: orders-db');
   });
 
   it('waits for the end with --wait, with 4 where it did not succeed', async () => {
