@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { Client, type ClientConfig } from 'pg';
+import { RekeyError } from '../../domain/errors.ts';
 import type { Redacted } from '../../domain/redacted.ts';
 import type { ProviderContext } from '../provider.ts';
 import { toRekeyError, type Party } from './failures.ts';
@@ -83,6 +84,7 @@ async function connected<T>(
   const client = new Client(settings(target, login, socket));
   // A connection that dies between two queries would otherwise end the process; the next query reports it.
   client.on('error', () => undefined);
+  if (login.party === 'admin') refuseWeakLogin(client, target);
   try {
     try {
       await client.connect();
@@ -93,6 +95,29 @@ async function connected<T>(
   } finally {
     await close(client, socket);
   }
+}
+
+/**
+ * The server chooses how it wants the password. The administrator's leaves only as a SCRAM proof, never in clear or as
+ * an MD5 hash; both go through one function of the driver, which is taken away here.
+ */
+function refuseWeakLogin(client: Client, target: PostgresTarget): void {
+  const { connection } = client;
+  const password = (): void => {
+    connection.emit(
+      'error',
+      new RekeyError(
+        'ERR_ADMIN_DENIED',
+        `PostgreSQL at ${target.host}:${target.port} asked for the administrator's password in clear or as MD5; nothing was sent`,
+        {
+          field: 'admin',
+          remedy: 'use scram-sha-256 in pg_hba.conf and password_encryption, then set the password again',
+        },
+      ),
+    );
+  };
+  // Not in the driver's types.
+  Object.assign(connection, { password });
 }
 
 /** Every setting is given: the driver would fill what is missing from PG… variables. */

@@ -8,7 +8,7 @@ const identifier = z
   .string()
   .min(1, 'must not be empty')
   .refine((name) => Buffer.byteLength(name) <= MAX_IDENTIFIER_BYTES, 'must not be longer than 63 bytes')
-  .refine((name) => !/\p{Cc}/u.test(name), 'must not contain control characters');
+  .refine((name) => !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(name), 'must not contain control characters');
 
 const roleName = identifier.refine(
   (name) => !/^pg_/i.test(name) && !['public', 'none'].includes(name.toLowerCase()),
@@ -36,6 +36,7 @@ const schema = z.strictObject({
   database: identifier,
   ownerRole: roleName,
   users: z.tuple([roleName, roleName]).optional(),
+  connectionLimit: z.int().min(1).max(10_000).optional(),
   tls: tls.default({ mode: 'verify-full' }),
 });
 
@@ -48,6 +49,12 @@ export interface PostgresTarget {
   readonly ownerRole: string;
   /** The two login roles that take turns. */
   readonly users: readonly [string, string];
+  /**
+   * Sessions that each user may have (CONNECTION LIMIT). Without it, a user that has no limit of its own gets one that
+   * leaves the administrator some connections: a stolen login that takes them all would keep an emergency out. The
+   * limit is carried from user to user like every other.
+   */
+  readonly connectionLimit?: number;
   readonly tls:
     | { readonly mode: 'verify-full'; readonly ca?: string }
     /** Plaintext, only ever because the declaration says so and why. */
@@ -68,7 +75,7 @@ export function parseTarget(input: unknown): PostgresTarget {
     const field = ['target', ...(issue?.path ?? []).map(String)].join('.');
     throw declaration(field, issue?.message ?? 'is not valid', 'correct it in the declaration');
   }
-  const { host, port, database, ownerRole, tls: declaredTls } = parsed.data;
+  const { host, port, database, ownerRole, connectionLimit, tls: declaredTls } = parsed.data;
   if (RDS_PROXY.test(host)) {
     throw declaration(
       'target.host',
@@ -84,7 +91,15 @@ export function parseTarget(input: unknown): PostgresTarget {
       'rename one of them',
     );
   }
-  return { host, port, database, ownerRole, users, tls: withoutUndefined(declaredTls) };
+  return {
+    host,
+    port,
+    database,
+    ownerRole,
+    users,
+    ...(connectionLimit === undefined ? {} : { connectionLimit }),
+    tls: withoutUndefined(declaredTls),
+  };
 }
 
 function derivedUsers(ownerRole: string): [string, string] {

@@ -1,4 +1,6 @@
 import { createHash, createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { RekeyError } from '../../../shared/domain/errors.ts';
@@ -59,6 +61,8 @@ describe('a PostgreSQL target', () => {
     ['target.users', { users: ['same', 'same'] }],
     ['target.users', { users: ['agents', 'other'] }],
     ['target.users.1', { users: ['one', 'two\n'] }],
+    ['target.ownerRole', { ownerRole: 'age\u2028nts' }],
+    ['target.connectionLimit', { connectionLimit: 0 }],
     ['target.tls.reason', { tls: { mode: 'disable', reason: ' ' } }],
     ['target.tls.mode', { tls: { mode: 'prefer' } }],
     ['target.tls.ca', { tls: { mode: 'verify-full', ca: '/etc/ca.pem' } }],
@@ -247,5 +251,44 @@ describe('a material', () => {
       postgresqlProvider.assertBelongs(target, handle, newMaterial(target, username));
     expect(belongs('agents_a')).not.toThrow();
     expect(failureOf(belongs('agents_b')).field).toBe('username');
+  });
+});
+
+describe('the administrator’s password', () => {
+  // AuthenticationCleartextPassword and AuthenticationMD5Password; the last asks for SASL first.
+  const clear = [0x52, 0, 0, 0, 8, 0, 0, 0, 3];
+  const md5 = [0x52, 0, 0, 0, 12, 0, 0, 0, 5, 1, 2, 3, 4];
+  const sasl = [0x52, 0, 0, 0, 23, 0, 0, 0, 10, ...Buffer.from('SCRAM-SHA-256\0\0')];
+
+  it.each([
+    ['in clear', clear],
+    ['as MD5', md5],
+    ['in clear after SCRAM', [...sasl, ...clear]],
+  ])('is not sent to a server that asks for it %s', async (_, question) => {
+    let received = '';
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () => socket.write(Buffer.from(question)));
+      socket.on('data', (bytes) => (received += bytes.toString('latin1')));
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    const tls = { mode: 'disable', reason: 'test' };
+    const admin = async (): Promise<Redacted<string>> =>
+      new Redacted('{"username":"boss","password":"canary"}');
+    try {
+      await expect(
+        postgresqlProvider.preflight(parseTarget({ ...input, host: '127.0.0.1', port, tls }), {
+          clock: Date.now,
+          admin,
+        }),
+      ).rejects.toMatchObject({ code: 'ERR_ADMIN_DENIED', remedy: expect.stringContaining('scram-sha-256') });
+    } finally {
+      server.close();
+    }
+    expect(received).toContain('boss');
+    expect(received).not.toMatch(/canary|md5/);
   });
 });
