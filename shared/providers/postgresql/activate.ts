@@ -6,7 +6,7 @@ import { quote } from './failures.ts';
 import { syncGrants } from './grants.ts';
 import { assertMaterialBelongs, type PostgresMaterial } from './material.ts';
 import { scramVerifier } from './scram.ts';
-import { settingsToCarry } from './settings.ts';
+import { settingsToCarry, type SettingsFrom } from './settings.ts';
 import {
   assertOwnSlot,
   assertToken,
@@ -52,10 +52,17 @@ export async function activate(
            COMMENT ON ROLE ${quote(id)} IS ${literal(mark)}`,
         );
         await syncGrants(session, target, ctx);
-        await runAll(session, await settingsToCarry(session, target, id));
+        await runAll(session, await settingsToCarry(session, target, id, settingsFrom(before, id, token)));
       }),
     { purpose: `rekey-activate ${generation}` },
   );
+}
+
+/** From the other user only while it is trusted, hence live: after an emergency there is none. */
+function settingsFrom(before: Roles, slot: string, token: string): SettingsFrom {
+  const live = before.slots.filter((role) => role?.canLogin === true && role.mark?.state === 'live');
+  if (live.some((role) => role?.name !== slot)) return 'other-user';
+  return live.some((role) => role?.mark?.token === token) ? 'unchanged' : 'owner-role';
 }
 
 const password = (material: Redacted<PostgresMaterial>): string => material.reveal().password;

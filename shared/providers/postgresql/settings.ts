@@ -26,6 +26,7 @@ interface RoleRow {
   readonly [column: string]: unknown;
   readonly name: string;
   readonly conn_limit: number;
+  readonly default_limit: number;
   readonly valid_until: string;
 }
 
@@ -37,6 +38,14 @@ interface SettingRow {
   readonly value: string;
 }
 
+/** Where the settings of a slot come from: users may set their own, so those of a revoked one are the thief's word. */
+export type SettingsFrom = 'other-user' | 'owner-role' | 'unchanged';
+
+/** What leaves some connections to the administrator, who need not be a superuser. */
+const DEFAULT_LIMIT = `greatest(1, current_setting('max_connections')::int
+  - current_setting('superuser_reserved_connections')::int
+  - coalesce(current_setting('reserved_connections', true)::int, 0) - 5)`;
+
 /**
  * Statements that give `slot` what is attached to the other user itself and isn't inherited: attributes, CONNECTION
  * LIMIT, VALID UNTIL and settings (ALTER ROLE … SET). Only differences, since some need more privileges than others.
@@ -45,10 +54,12 @@ export async function settingsToCarry(
   session: Session,
   target: PostgresTarget,
   slot: string,
+  settingsFrom: SettingsFrom,
 ): Promise<Statement[]> {
   const source = target.users[0] === slot ? target.users[1] : target.users[0];
   const roles = await session.query<RoleRow>(
     `SELECT rolname AS name, ${ATTRIBUTES.map(([column]) => column).join(', ')}, rolconnlimit AS conn_limit,
+            ${DEFAULT_LIMIT} AS default_limit,
             CASE WHEN isfinite(rolvaliduntil)
               THEN to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'
               ELSE coalesce(rolvaliduntil::text, 'infinity') END AS valid_until
@@ -57,21 +68,29 @@ export async function settingsToCarry(
   );
   const from = roles.find((role) => role.name === source);
   const to = roles.find((role) => role.name === slot);
-  if (from === undefined || to === undefined) return [];
-  const changes = [
-    ...ATTRIBUTES.filter(([column]) => from[column] !== to[column]).map(
-      ([column, word]) => `${from[column] === true ? '' : 'NO'}${word}`,
-    ),
-    ...(from.conn_limit === to.conn_limit ? [] : [`CONNECTION LIMIT ${from.conn_limit}`]),
-    ...(from.valid_until === to.valid_until ? [] : [`VALID UNTIL ${literal(from.valid_until)}`]),
-  ];
+  if (to === undefined) return [];
+  const present = from?.conn_limit ?? to.conn_limit;
+  const limit = target.connectionLimit ?? (present === -1 ? to.default_limit : present);
+  const limitChanges = limit === to.conn_limit ? [] : [`CONNECTION LIMIT ${limit}`];
+  const changes =
+    from === undefined
+      ? limitChanges
+      : [
+          ...ATTRIBUTES.filter(([column]) => from[column] !== to[column]).map(
+            ([column, word]) => `${from[column] === true ? '' : 'NO'}${word}`,
+          ),
+          ...limitChanges,
+          ...(from.valid_until === to.valid_until ? [] : [`VALID UNTIL ${literal(from.valid_until)}`]),
+        ];
   return [
     ...changes.map((change) => ({
       sql: `ALTER ROLE ${quote(slot)} ${change}`,
       what: `${change} of the user "${source}"`,
       remedy: `ALTER ROLE ${quote(slot)} ${change}, run by a superuser`,
     })),
-    ...(await settingChanges(session, source, slot)),
+    ...(settingsFrom === 'unchanged'
+      ? []
+      : await settingChanges(session, settingsFrom === 'other-user' ? source : target.ownerRole, slot)),
   ];
 }
 
