@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { CredentialHandle } from '../../shared/domain/credential.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import type { Redacted } from '../../shared/domain/redacted.ts';
@@ -259,14 +259,15 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
       expect(await works(life, first)).toBe(false);
     });
 
-    it('leaves open sessions alone when it retires a credential as planned', async () => {
+    it('leaves open sessions alone when it retires as planned, and confirms only when they are over', async () => {
       const life = await begin();
       const first = await life.rotate();
       const session = await harness.open(life.target, first.material);
       await life.rotate(first.handle);
-      await life.retire(first);
-      expect(await session.works()).toBe(true);
+      const done = await provider.revoke(life.target, first.handle, { endSessions: false }, life.ctx);
+      expect([done.confirmed, await session.works()]).toEqual([false, true]);
       await session.close();
+      await vi.waitFor(async () => life.retire(first), 5_000);
     });
 
     it('takes the revocation of what is gone, or never was, for success', async () => {

@@ -36,6 +36,7 @@ export const postgresqlProvider: CredentialProvider<PostgresTarget, PostgresMate
   overlap: { kind: 'dual', maxLive: 2 },
   revocation: 'api',
   target: parseTarget,
+  identity: ({ host, port, ownerRole }) => `${host.toLowerCase()}:${port}/${ownerRole}`,
   material: parseMaterial,
   serialize: serializeMaterial,
   secretPart: (material) => material.map(({ password }) => password),
@@ -191,7 +192,7 @@ function deactivation(
   const acted = changed.outcome === 'done' || (changed.outcome === 'unmarked' && endSessions);
   // Where a later generation is in the role this one can't log in: a role has one password.
   const gone = changed.outcome === 'absent' || changed.outcome === 'superseded';
-  const confirmed = gone || (acted && !changed.canLogin && (!endSessions || changed.sessionsLeft === 0));
+  const confirmed = gone || (acted && !changed.canLogin && changed.sessionsLeft === 0);
   const detail = [
     `${handle.id} generation ${handle.generation}: ${WORDS[changed.outcome]}`,
     ...(acted
