@@ -19,6 +19,8 @@ type Functions = Readonly<Record<Called, Callee>>;
 const AT_ONCE = 40;
 
 const incident = {
+  // What is done already is recognised by the execution: a second emergency may name the same incident.
+  emergencyId: expression('$states.context.Execution.Name'),
   incidentId: executionInput('incidentId'),
   reason: executionInput('reason'),
   actor: executionInput('actor'),
@@ -26,6 +28,7 @@ const incident = {
 };
 
 const credentialId = expression('$states.input.credentialId');
+const revocation = expression('$states.input.revocation');
 const cause = expression('$states.errorOutput.Error');
 
 /** What an item hands on: which credential, nothing else. */
@@ -65,7 +68,7 @@ export function emergency(functions: Functions): Machine {
         Type: 'Choice',
         Choices: [
           when(
-            "$count($states.input.results[status != ($states.context.Execution.Input.replace ? 'replaced' : 'halted')]) > 0",
+            "$count($states.input.results[status != 'superseded' and status != ($states.context.Execution.Input.replace ? 'replaced' : 'halted')]) > 0",
             'Incomplete',
           ),
         ],
@@ -86,17 +89,19 @@ function itemStates(functions: Functions): Record<string, State> {
     next: string,
     onError: object,
     output: unknown = carried,
+    before: readonly object[] = [],
   ): State =>
     task({
       function: name,
       payload: { ...payload, credentialId, ...incident },
       timeoutSeconds: callSeconds(functions[name]),
-      catch: [onError],
+      catch: [...before, onError],
       output,
       next,
     });
+  const overtaken = [caught('Superseded', carried, ['ERR_PREEMPTED'])];
   const record = (action: string, next: string, onError: object, more: object = {}): State =>
-    step('record-emergency', { action, ...more }, next, onError);
+    step('record-emergency', { action, ...more }, next, onError, carried, overtaken);
   const ends = (status: string): object => caught('Ended', { credentialId, status });
   const replacing = (stepName: string, next: string): State =>
     step(
@@ -104,6 +109,8 @@ function itemStates(functions: Functions): Record<string, State> {
       { step: stepName },
       next,
       caught('ReplacementFailed', { credentialId, step: stepName, cause }),
+      carried,
+      overtaken,
     );
   return {
     Revoke: {
@@ -113,8 +120,8 @@ function itemStates(functions: Functions): Record<string, State> {
       }),
       Retry: URGENT,
     },
-    Record: record('record', 'Halt', caught('HaltUnrecorded', carried), {
-      revocation: expression('$states.input.revocation'),
+    Record: record('record', 'Halt', caught('HaltUnrecorded', { credentialId, revocation }), {
+      revocation,
     }),
     Halt: record('halt', 'Replace', ends('halt-failed')),
     Replace: {
@@ -127,11 +134,20 @@ function itemStates(functions: Functions): Record<string, State> {
     Vault: replacing('vault', 'Resume'),
     Resume: record('resume', 'Replaced', ends('resume-failed')),
 
-    RevocationFailed: record('revocation-failed', 'NotRevoked', ends('revocation-failed'), {
-      cause: expression('$states.input.cause'),
-    }),
+    // Never taken for superseded: what could not be revoked may still work.
+    RevocationFailed: step(
+      'record-emergency',
+      { action: 'revocation-failed', cause: expression('$states.input.cause') },
+      'NotRevoked',
+      ends('revocation-failed'),
+    ),
     // The credential is dead and nobody could write that down: the agents are halted all the same, nothing is issued.
-    HaltUnrecorded: record('halt', 'Unrecorded', ends('record-failed')),
+    HaltUnrecorded: record('halt', 'Unrecorded', ends('record-failed'), { revocation }),
+    // A later emergency has taken the credential over: it kills, halts and replaces; what became of it counts.
+    Superseded: step('record-emergency', { action: 'superseded' }, 'Ended', ends('halted'), {
+      credentialId,
+      status: expression('$states.result.Payload.status'),
+    }),
     ReplacementFailed: record('replacement-failed', 'Halted', ends('halted'), {
       step: expression('$states.input.step'),
       cause: expression('$states.input.cause'),

@@ -7,7 +7,8 @@ import { composeEngine, createLogger, home, setting } from '../compose.ts';
 
 type Event =
   | (incident.Emergency & { action: 'record'; revocation: Revocation })
-  | (incident.Emergency & { action: 'halt' | 'resume' })
+  | (incident.Emergency & { action: 'halt'; revocation?: Revocation })
+  | (incident.Emergency & { action: 'resume' | 'superseded' })
   | (incident.Emergency & { action: 'revocation-failed'; cause: string })
   | (incident.Emergency & { action: 'replacement-failed'; step: string; cause: string })
   | { action: 'notify'; incidentId: string; reason: string; actor: string; results: unknown };
@@ -20,15 +21,17 @@ const engine = {
 };
 
 /** What an emergency tells: the ledger, the agents, the incident team. */
-export async function handler(event: Event): Promise<void> {
+export async function handler(event: Event): Promise<{ status: string } | void> {
   logger.info('emergency goes on', { action: event.action, incidentId: event.incidentId });
   switch (event.action) {
     case 'record':
       return incident.recordRevocation(engine, event, event.revocation);
     case 'halt':
-      return incident.halt(engine, event);
+      return incident.halt(engine, event, event.revocation);
     case 'resume':
       return incident.resume(engine, event);
+    case 'superseded':
+      return incident.superseded(engine, event);
     case 'revocation-failed':
       return incident.recordFailedRevocation(engine, event, event.cause);
     case 'replacement-failed':

@@ -49,7 +49,12 @@ export type IncidentStage = (typeof INCIDENT_STAGES)[number];
 
 /** The newest emergency of a credential. It stays after its end, so that a late repetition is recognised. */
 export interface Incident {
+  /** As the operators call it; several emergencies may share it. */
   readonly id: string;
+  /** The emergency itself, by its execution: one incident may be fought twice. Absent in what older versions wrote. */
+  readonly execution?: string;
+  /** When the ledger took it. Absent in what older versions wrote. */
+  readonly began?: Instant;
   readonly stage: IncidentStage;
   /** Everything up to this generation is dead; the replacement's is higher. */
   readonly generation: number;

@@ -4,11 +4,8 @@ import type { Deactivation } from '../domain/evidence.ts';
 import { RekeyError } from '../domain/errors.ts';
 import type { Snapshots } from '../ports/snapshots.ts';
 import type { EngineDeps } from './deps.ts';
-import { intend, type Emergency } from './incident.ts';
+import { after, holds, inTime, intend, LEDGER_PATIENCE_MS, type Emergency } from './incident.ts';
 import { describeHandle, upstream } from './state.ts';
-
-/** How long the ledger may take before the snapshot is asked too, and how long the intent may take (ms). */
-export const LEDGER_PATIENCE_MS = 500;
 
 /** What a revocation found and did; goes into the audit. */
 export interface Revocation {
@@ -34,9 +31,13 @@ export async function revokeNow(
   emergency: Emergency,
 ): Promise<Revocation> {
   const { credential, source } = await locate(deps, emergency.credentialId);
-  const intent = beside(intend(deps, emergency), LEDGER_PATIENCE_MS);
+  // An intent that comes too late is the next state's: it must not begin anew over another emergency meanwhile.
+  let awaited = true;
+  const intent = inTime(intend(deps, emergency, { isWanted: () => awaited }), LEDGER_PATIENCE_MS).finally(
+    () => (awaited = false),
+  );
   const { provider, target, ctx } = await upstream(deps, credential);
-  const upTo = generationOf(credential, emergency.incidentId);
+  const upTo = generationOf(credential, emergency);
   const known = credential.live.filter((handle) => handle.generation <= upTo);
 
   const kill = async (handle: CredentialHandle, generation = upTo) => ({
@@ -49,9 +50,9 @@ export async function revokeNow(
   const unknown = async () => {
     const listed = (await provider.list?.(target, ctx)) ?? [];
     const missed = listed.filter((handle) => handle.generation <= upTo && !isKnown(handle));
-    // A snapshot may be older than the last rotation: what it can't know of dies too. One that knows this incident
-    // is not: what is newer there is the replacement.
-    const stale = source === 'snapshot' && credential.incident?.id !== emergency.incidentId;
+    // A snapshot may be older than the last rotation: what it can't know of dies too. One that knows this
+    // emergency is not: what is newer there is the replacement.
+    const stale = source === 'snapshot' && !holds(emergency, credential);
     const newer = stale ? listed.filter((handle) => handle.generation > upTo) : [];
     return Promise.all([
       ...missed.map((handle) => kill(handle)),
@@ -61,7 +62,7 @@ export async function revokeNow(
   // From the intent on nobody else gets any further; what was brought to life until then is in the ledger.
   const late = async () => {
     const taken = await intent;
-    const last = taken === undefined ? upTo : generationOf(taken, emergency.incidentId);
+    const last = taken === undefined ? upTo : generationOf(taken, emergency);
     const missed = (taken?.live ?? []).filter((handle) => handle.generation <= last && !isKnown(handle));
     return Promise.all(missed.map((handle) => kill(handle, last)));
   };
@@ -74,7 +75,7 @@ export async function revokeNow(
   const handles = settled.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
   const alive = handles.find(({ deactivation }) => !deactivation.confirmed);
   const taken = await intent;
-  const spooled = taken === undefined && (await beside(spool(deps, emergency), LEDGER_PATIENCE_MS)) === true;
+  const spooled = taken === undefined && (await inTime(spool(deps, emergency), LEDGER_PATIENCE_MS)) === true;
   if (failed !== undefined) throw failed.reason;
   if (alive !== undefined) {
     throw new RekeyError('ERR_UNAVAILABLE', `the revocation of ${alive.handle} is not confirmed`);
@@ -84,7 +85,7 @@ export async function revokeNow(
     revokedAt: toInstant(deps.clock()),
     source,
     intent: taken !== undefined ? 'ledger' : spooled ? 'spool' : 'nowhere',
-    generation: taken === undefined ? upTo : generationOf(taken, emergency.incidentId),
+    generation: taken === undefined ? upTo : generationOf(taken, emergency),
     handles,
   };
 }
@@ -97,9 +98,10 @@ async function spool(
   return true;
 }
 
-/** Everything up to this generation is to die in this incident. */
-export function generationOf(credential: Credential, incidentId: string): number {
-  return credential.incident?.id === incidentId ? credential.incident.generation : credential.generation + 1;
+/** Everything up to this generation is to die in this emergency. */
+function generationOf(credential: Credential, emergency: Emergency): number {
+  const { incident, generation } = credential;
+  return incident !== undefined && holds(emergency, credential) ? incident.generation : generation + 1;
 }
 
 /** The credential from the ledger, or from its snapshot where the ledger is slow or down. */
@@ -122,15 +124,4 @@ function unknownCredential(credentialId: string): RekeyError {
   return new RekeyError('ERR_NOT_FOUND', `no credential ${credentialId} in the ledger`, {
     field: 'credentialId',
   });
-}
-
-function after(ms: number): Promise<'late'> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms, 'late').unref();
-  });
-}
-
-/** What `work` gives if it is done within its time. Its failure is not ours: the next state records what is missing. */
-async function beside<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
-  return Promise.race([work.catch(() => undefined), after(ms).then(() => undefined)]);
 }

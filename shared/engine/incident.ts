@@ -18,9 +18,36 @@ import { answerCallback, answered, describeHandle, loadCredential, untilCommitte
 /** What every state of the emergency machine knows. */
 export interface Emergency {
   readonly credentialId: string;
+  /** What operators call it: for records and events. */
   readonly incidentId: string;
+  /** The machine's execution, by which its own work is recognised. Machines of older versions don't name it. */
+  readonly emergencyId?: string;
   readonly reason: string;
   readonly actor: string;
+}
+
+/** How long an emergency waits for the ledger where something else must not wait for it (ms). */
+export const LEDGER_PATIENCE_MS = 500;
+
+function keyOf({ emergencyId, incidentId }: Emergency): string {
+  return emergencyId ?? incidentId;
+}
+
+/** Whether this emergency holds the credential, which it does from its intent until another's. */
+export function holds(emergency: Emergency, { incident }: Pick<Credential, 'incident'>): boolean {
+  return incident !== undefined && (incident.execution ?? incident.id) === keyOf(emergency);
+}
+
+/**
+ * Whether the incident that holds the credential began after `revocation` had read it: what this emergency was to kill
+ * is then the other's to kill, and what lives now is the other's replacement.
+ */
+function isLater(emergency: Emergency, { incident }: Credential, revocation: Revocation): boolean {
+  if (incident === undefined || emergency.emergencyId === undefined) return false;
+  if (revocation.intent === 'ledger') return true;
+  if (revocation.source === 'ledger') return incident.generation >= revocation.generation;
+  // A snapshot's generation may be an old one.
+  return incident.began !== undefined && incident.began > revocation.revokedAt;
 }
 
 /** Whether the incident has reached `stage` already. */
@@ -34,13 +61,20 @@ export function emergencyTrigger({ actor, reason }: Emergency): Trigger {
 
 /**
  * Records the intent and takes the credential over: the epoch rises, so that every write of a rotation under way fails
- * its fence; that rotation is tombstoned and preempted. Idempotent by the incident.
+ * its fence; that rotation is tombstoned and preempted. Idempotent by the execution. With `revocation`, a later
+ * incident is left alone; `isWanted` ends the attempts of one that nobody waits for any more.
  */
-export async function intend(deps: EngineDeps, emergency: Emergency): Promise<Credential> {
+export async function intend(
+  deps: EngineDeps,
+  emergency: Emergency,
+  { revocation, isWanted }: { revocation?: Revocation; isWanted?: () => boolean } = {},
+): Promise<Credential> {
   let preempted: Rotation | undefined;
   const credential = await retrying(async () => {
     const before = await loadCredential(deps, emergency.credentialId);
-    if (before.incident?.id === emergency.incidentId) return before;
+    preempted = undefined;
+    if (holds(emergency, before)) return before;
+    if (revocation !== undefined && isLater(emergency, before, revocation)) return before;
     const active =
       before.activeRotation === undefined
         ? undefined
@@ -56,7 +90,14 @@ export async function intend(deps: EngineDeps, emergency: Emergency): Promise<Cr
         status: 'halted',
         epoch: before.epoch + 1,
         generation,
-        incident: { id: emergency.incidentId, stage: 'intended', generation, replacement },
+        incident: {
+          id: emergency.incidentId,
+          execution: keyOf(emergency),
+          began: toInstant(deps.clock()),
+          stage: 'intended',
+          generation,
+          replacement,
+        },
       },
       ...(preempted === undefined
         ? {}
@@ -68,7 +109,7 @@ export async function intend(deps: EngineDeps, emergency: Emergency): Promise<Cr
         },
       ],
     });
-  });
+  }, isWanted);
   if (preempted !== undefined) await answerCallback(deps, preempted, 'preempted');
   return credential;
 }
@@ -79,7 +120,12 @@ export async function recordRevocation(
   emergency: Emergency,
   revocation: Revocation,
 ): Promise<void> {
-  const { name, live, incident } = await intend(deps, emergency);
+  const taken = await intend(deps, emergency, { revocation });
+  const { name, live, incident } = taken;
+  if (!holds(emergency, taken)) {
+    await note(deps, emergency, 'emergency-revoked', { revocation, supersededBy: incident?.execution });
+    throw supersededError(emergency, name);
+  }
   const escaped = live.find((handle) => !covers(revocation, handle));
   if (escaped !== undefined && incident !== undefined && !reached(incident, 'revoked')) {
     throw new RekeyError('ERR_UNAVAILABLE', `${describeHandle(escaped)} came to life during the revocation`, {
@@ -88,8 +134,9 @@ export async function recordRevocation(
   }
   await enter(deps, emergency, 'revoked', 'emergency-revoked', {
     credential: { live: [] },
-    evidence: { revocation },
-    deactivation: 'CONFIRMED',
+    ...(revocation.handles.length === 0
+      ? { evidence: { revocation, found: 'nothing was live' } }
+      : { evidence: { revocation }, deactivation: 'CONFIRMED' }),
   });
 }
 
@@ -112,16 +159,28 @@ export async function recordFailedRevocation(
   await note(deps, emergency, 'emergency-revocation-failed', { cause });
 }
 
-/** Halt: tells the agents first, since the bus may be up where the ledger isn't. */
+/**
+ * Halt: tells the agents before the ledger, since the bus may be up where the ledger isn't. Only where the ledger says
+ * at once that a later emergency holds the credential are they left alone. `unrecorded` is what Record could not write.
+ */
 export async function halt(
   deps: EngineDeps & { readonly events: EventPublisher },
   emergency: Emergency,
+  unrecorded?: Revocation,
 ): Promise<void> {
+  const seen = await inTime(loadCredential(deps, emergency.credentialId), LEDGER_PATIENCE_MS);
+  if (seen !== undefined && emergency.emergencyId !== undefined && !holds(emergency, seen)) {
+    if (unrecorded === undefined || isLater(emergency, seen, unrecorded)) {
+      throw supersededError(emergency, seen.name);
+    }
+  }
   await tell(deps, EVENT.halt, emergency);
-  const { incident } = await loadCredential(deps, emergency.credentialId);
+  const credential = await loadCredential(deps, emergency.credentialId);
+  const { incident } = credential;
   // Where the revocation could not be recorded, that is still to be done: the incident stays at its stage.
-  const unrecorded = incident?.id === emergency.incidentId && !reached(incident, 'revoked');
-  if (unrecorded) await note(deps, emergency, 'agents-halted', { recorded: false });
+  const begun = holds(emergency, credential);
+  if (incident !== undefined && begun ? !reached(incident, 'revoked') : unrecorded !== undefined)
+    await note(deps, emergency, 'agents-halted', { recorded: false });
   else await enter(deps, emergency, 'halted', 'agents-halted', {});
 }
 
@@ -132,6 +191,24 @@ export async function resume(
 ): Promise<void> {
   await enter(deps, emergency, 'resumed', 'agents-resumed', {});
   await tell(deps, EVENT.resume, emergency);
+}
+
+/**
+ * How a credential stands for an emergency that a later one has superseded: `superseded` once the later one has replaced
+ * it, `halted` until then, which is as far as this emergency has come itself.
+ */
+export async function superseded(
+  deps: EngineDeps,
+  emergency: Emergency,
+): Promise<{ status: 'superseded' | 'halted' }> {
+  const credential = await loadCredential(deps, emergency.credentialId);
+  const { incident } = credential;
+  const replaced = incident !== undefined && !holds(emergency, credential) && reached(incident, 'replaced');
+  return { status: replaced ? 'superseded' : 'halted' };
+}
+
+function supersededError({ incidentId }: Emergency, name: string): RekeyError {
+  return new RekeyError('ERR_PREEMPTED', `a later emergency than that of ${incidentId} holds ${name}`);
 }
 
 /** A replacement that failed leaves the agents halted; the machine fails, which pages. */
@@ -175,11 +252,11 @@ export function enter(
 }
 
 /** The credential's incident, if it is this one; ERR_PREEMPTED where a later one has taken over. */
-export function own(credential: Credential, { incidentId }: Emergency): Incident {
-  if (credential.incident?.id === incidentId) return credential.incident;
+export function own(credential: Credential, emergency: Emergency): Incident {
+  if (credential.incident !== undefined && holds(emergency, credential)) return credential.incident;
   throw new RekeyError(
     'ERR_PREEMPTED',
-    `incident ${incidentId} is not the one that holds ${credential.name}`,
+    `the emergency of ${emergency.incidentId} is not the one that holds ${credential.name}`,
   );
 }
 
@@ -189,7 +266,7 @@ async function note(
   action: AuditAction,
   evidence: object,
 ): Promise<void> {
-  await untilCommitted(async () => {
+  await retrying(async () => {
     const before = await loadCredential(deps, emergency.credentialId);
     await deps.ledger.commit({
       before,
@@ -211,7 +288,8 @@ function draft(
     action,
     time: toInstant(deps.clock()),
     trigger: emergencyTrigger(emergency),
-    correlationId: credential.incident?.replacement ?? emergency.incidentId,
+    correlationId:
+      (holds(emergency, credential) ? credential.incident?.replacement : undefined) ?? keyOf(emergency),
     incidentId: emergency.incidentId,
     holders: credential.holders.map((holder) => holder.name),
     ...(current === undefined
@@ -224,10 +302,11 @@ function draft(
 function tell(
   deps: EngineDeps & { readonly events: EventPublisher },
   detailType: string,
-  { credentialId, incidentId, reason }: Emergency,
+  emergency: Emergency,
 ): Promise<void> {
+  const { credentialId, incidentId, reason } = emergency;
   return deps.events.publish(detailType, {
-    id: `${incidentId}-${credentialId}-${detailType === EVENT.halt ? 'halt' : 'resume'}`,
+    id: `${keyOf(emergency)}-${credentialId}-${detailType === EVENT.halt ? 'halt' : 'resume'}`,
     time: toInstant(deps.clock()),
     credentialId,
     incidentId,
@@ -236,12 +315,23 @@ function tell(
 }
 
 /** A rotation under way commits too: the emergency reads again until it is first, whatever the others do. */
-async function retrying<T>(run: () => Promise<T>): Promise<T> {
+async function retrying<T>(run: () => Promise<T>, isWanted = (): boolean => true): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await run();
     } catch (error) {
-      if (attempt >= 20 || !isRekeyError(error, 'ERR_CONFLICT', 'ERR_PREEMPTED')) throw error;
+      if (attempt >= 20 || !isWanted() || !isRekeyError(error, 'ERR_CONFLICT', 'ERR_PREEMPTED')) throw error;
     }
   }
+}
+
+/** What `work` gives if it is done within its time. Its failure is not ours: the next state records what is missing. */
+export async function inTime<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
+  return Promise.race([work.catch(() => undefined), after(ms).then(() => undefined)]);
+}
+
+export function after(ms: number): Promise<'late'> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms, 'late').unref();
+  });
 }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { revokeNow } from '../../shared/engine/emergency.ts';
+import { halt, recordRevocation, superseded } from '../../shared/engine/incident.ts';
 import { EngineWorld, inParallel, type EngineCase, type Login } from '../support/engine-world.ts';
 import { everyFault, dryRun, MODES, type Scenario } from '../support/explore.ts';
 import type { Execution } from '../support/machines.ts';
@@ -202,8 +203,8 @@ describe('a rotation in the middle of an emergency', () => {
         one.calls.interlude = {
           at,
           act: async () => {
-            await one.requestRotation(token).catch(() => undefined);
-            await one.driven(token);
+            const begun = await one.requestRotation(token).catch(() => undefined);
+            if (begun !== undefined) await one.driven(token);
           },
         };
         one.calls.arm();
@@ -336,8 +337,8 @@ describe('hard decision 3: a revocation waits for nothing', () => {
     expect(reached).toBeLessThan(250);
     expect(took).toBeLessThan(500 + 500);
     one.change = (deps) => deps;
-    await sleep(3_000); // the late intent arrives, and is the same incident's
-    await emergency(one, 'slow');
+    await sleep(3_000); // the late intent arrives, and is the same emergency's
+    await one.finished(await one.startEmergency('slow', { id: 'slow' }));
     await one.settle();
     expect(await one.faults()).toEqual([]);
     expect((await one.actions()).filter((action) => action === 'emergency-intended')).toHaveLength(1);
@@ -363,9 +364,9 @@ describe('hard decision 2: a late revocation', () => {
   test.each([
     ['ledger', false],
     ['snapshot', true],
-  ])('of the same incident never hits its replacement (%s)', async (_source, down) => {
+  ])('of the same emergency never hits its replacement (%s)', async (_source, down) => {
     const one = await world.registered();
-    await emergency(one, 'again');
+    const { name: emergencyId } = await emergency(one, 'again');
     await one.settle();
     if (down)
       one.change = (deps) => ({
@@ -379,13 +380,67 @@ describe('hard decision 2: a late revocation', () => {
       });
     const credentialId = await one.id();
     await one.process((deps) =>
-      revokeNow(deps, { credentialId, incidentId: 'again', reason: 'leaked', actor: 'responder' }),
+      revokeNow(deps, {
+        credentialId,
+        emergencyId,
+        incidentId: 'again',
+        reason: 'leaked',
+        actor: 'responder',
+      }),
     );
     one.change = (deps) => deps;
     expect(await one.faults()).toEqual([]);
-    // The whole machine once more: it finds everything done.
-    await emergency(one, 'again');
+  });
+
+  test('of a machine that does not name its execution goes by the incident', async () => {
+    const one = await world.registered();
+    const before = await one.login();
+    const old = {
+      credentialId: await one.id(),
+      incidentId: 'old',
+      reason: 'leaked',
+      actor: 'responder',
+    };
+    const revocation = await one.process((deps) => revokeNow(deps, old));
+    await one.process((deps) => recordRevocation(deps, old, revocation));
+    const halted = await one.credential();
+    expect(halted.incident).toMatchObject({ id: 'old', stage: 'revoked' });
+    expect(await one.works(before)).toBe(false);
+    const again = await one.process((deps) => revokeNow(deps, old));
+    expect(again.generation).toBe(revocation.generation);
+    expect((await one.credential()).incident).toEqual(halted.incident);
+  });
+});
+
+describe('an emergency for an incident that was over', () => {
+  test('revokes what has been issued since', async () => {
+    const one = await world.registered();
+    await emergency(one, 'INC-1');
+    await one.settle();
+    await one.rotate();
+    await one.settle();
+    const leaked = await one.login();
+    const again = await emergency(one, 'INC-1');
+    await one.settle();
+    expect(again.status).toBe('SUCCEEDED');
+    expect(await one.works(leaked)).toBe(false);
+    expect((await one.credential()).incident).toMatchObject({ id: 'INC-1', execution: again.name });
+    expect((await one.actions()).filter((action) => action === 'emergency-revoked')).toHaveLength(2);
     expect(await one.faults()).toEqual([]);
+  });
+
+  test('confirms nothing where nothing was live', async () => {
+    const one = await world.registered();
+    const first = { credentialId: await one.id(), incidentId: 'none', reason: 'leaked', actor: 'responder' };
+    const revocation = await one.process((deps) => revokeNow(deps, first));
+    await one.process((deps) => recordRevocation(deps, first, revocation));
+    const second = { ...first, emergencyId: randomUUID() };
+    await one.process((deps) =>
+      recordRevocation(deps, second, { ...revocation, intent: 'spool', generation: 99, handles: [] }),
+    );
+    const records = (await one.records()).filter(({ message }) => message === 'emergency-revoked');
+    expect(records.map(({ entity }) => entity.data.deactivation)).toEqual(['CONFIRMED', '']);
+    expect(records[1]?.entity.data.evidence).toContain('nothing was live');
   });
 });
 
@@ -416,6 +471,71 @@ describe('two emergencies of one credential', () => {
       },
     );
     expect(found).toEqual([]);
+  });
+
+  test.each([
+    ['its intent was written', true],
+    ['its intent was not', false],
+  ])('a late first one leaves a finished second one alone: %s', async (_which, intended) => {
+    const one = await world.registered();
+    const first = {
+      credentialId: await one.id(),
+      emergencyId: randomUUID(),
+      incidentId: 'INC-1',
+      reason: 'leaked',
+      actor: 'responder',
+    };
+    if (!intended)
+      one.change = (deps) => ({
+        ...deps,
+        ledger: new Proxy(deps.ledger, {
+          get: (ledger, key) =>
+            key === 'commit' ? () => Promise.reject(new Error('down')) : Reflect.get(ledger, key),
+        }),
+      });
+    const revocation = await one.process((deps) => revokeNow(deps, first));
+    expect(revocation.intent).toBe(intended ? 'ledger' : 'spool');
+    one.change = (deps) => deps;
+    const second = await emergency(one, 'INC-2');
+    await one.settle();
+    const told: string[] = [];
+    one.change = (deps) => ({ ...deps, events: { publish: async (type) => void told.push(type) } });
+    const preempted = { code: 'ERR_PREEMPTED' };
+    await expect(one.process((deps) => recordRevocation(deps, first, revocation))).rejects.toMatchObject(
+      preempted,
+    );
+    await expect(one.process((deps) => halt(deps, first, revocation))).rejects.toMatchObject(preempted);
+    await expect(one.process((deps) => halt(deps, first))).rejects.toMatchObject(preempted);
+    expect(told).toEqual([]);
+    expect(await one.process((deps) => superseded(deps, first))).toEqual({ status: 'superseded' });
+    const { status, incident } = await one.credential();
+    expect([status, incident?.execution]).toEqual(['active', second.name]);
+    one.change = (deps) => deps;
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test('a finished earlier one hides nothing of a later one', async () => {
+    const one = await world.registered();
+    await emergency(one, 'INC-0');
+    await one.settle();
+    const later = {
+      credentialId: await one.id(),
+      emergencyId: randomUUID(),
+      incidentId: 'INC-1',
+      reason: 'leaked',
+      actor: 'responder',
+    };
+    one.change = (deps) => ({
+      ...deps,
+      ledger: new Proxy(deps.ledger, {
+        get: (ledger, key) =>
+          key === 'commit' ? () => Promise.reject(new Error('down')) : Reflect.get(ledger, key),
+      }),
+    });
+    const revocation = await one.process((deps) => revokeNow(deps, later));
+    one.change = (deps) => deps;
+    await one.process((deps) => recordRevocation(deps, later, revocation));
+    expect((await one.credential()).incident).toMatchObject({ id: 'INC-1', stage: 'revoked' });
   });
 
   test.each([[true], [false]])('side by side (replace: %s)', async (withReplacement) => {

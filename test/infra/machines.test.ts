@@ -98,6 +98,16 @@ describe('lifecycle', () => {
     });
   });
 
+  it('a rotation that could not be started waits before it is tried again', () => {
+    const choices = rotation.States['Outcome']?.['Choices'] as State[];
+    const retry = choices.find(({ Condition }) => String(Condition).includes("'rotate'"));
+    expect(rotation.States[String(retry?.['Next'])]).toEqual({
+      Type: 'Wait',
+      Seconds: '{% $max([0, $ceil($states.input.waitSeconds)]) %}',
+      Next: 'Rotate',
+    });
+  });
+
   it('the timeout of a call is longer than the function may run', () => {
     expect(rotation.States['Retire']?.['TimeoutSeconds']).toBe(35);
   });
@@ -136,8 +146,23 @@ describe('emergency', () => {
     ]);
   });
 
+  it('every state knows its execution, and a later emergency ends this one quietly', () => {
+    for (const [name, state] of tasks(item)) {
+      const { Payload } = state['Arguments'] as { Payload: Record<string, unknown> };
+      expect(Payload['emergencyId'], name).toBe('{% $states.context.Execution.Name %}');
+    }
+    for (const name of ['Record', 'Halt', 'HaltUnrecorded', 'Generate', 'Validate', 'Vault', 'Resume']) {
+      expect(catches(item, name)[0], name).toMatchObject({
+        ErrorEquals: ['ERR_PREEMPTED'],
+        Next: 'Superseded',
+      });
+    }
+    // What could not be revoked is never taken for superseded.
+    expect(catches(item, 'RevocationFailed').map(({ Next }) => Next)).toEqual(['Ended']);
+  });
+
   it('a failed validation leaves the agents halted', () => {
-    expect(catches(item, 'Validate')[0]?.['Next']).toBe('ReplacementFailed');
+    expect(catches(item, 'Validate').at(-1)?.['Next']).toBe('ReplacementFailed');
     expect(item.States['ReplacementFailed']?.['Next']).toBe('Halted');
   });
 });

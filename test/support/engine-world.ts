@@ -631,9 +631,11 @@ function call(deps: ProcessDeps & { snapshots: Snapshots }, name: string, given:
     case 'record-emergency record':
       return incident.recordRevocation(deps, payload, payload.revocation);
     case 'record-emergency halt':
-      return incident.halt(deps, payload);
+      return incident.halt(deps, payload, payload.revocation);
     case 'record-emergency resume':
       return incident.resume(deps, payload);
+    case 'record-emergency superseded':
+      return incident.superseded(deps, payload);
     case 'record-emergency revocation-failed':
       return incident.recordFailedRevocation(deps, payload, payload.cause);
     case 'record-emergency replacement-failed':

@@ -242,12 +242,14 @@ function valueOf(expression: string, scope: Scope): unknown {
   const atLeast = /^\$max\(\[(\d+), \$ceil\((\$states\.[\w.]+)\)\]\)$/.exec(expression);
   if (atLeast?.[2] !== undefined) return Math.max(Number(atLeast[1]), Math.ceil(Number(path(atLeast[2]))));
   const others =
-    /^\$count\((\$states\.[\w.]+)\[status != \((\$states\.[\w.]+) \? '(\w+)' : '(\w+)'\)\]\) > 0$/.exec(
+    /^\$count\((\$states\.[\w.]+)\[status != 'superseded' and status != \((\$states\.[\w.]+) \? '(\w+)' : '(\w+)'\)\]\) > 0$/.exec(
       expression,
     );
   if (others?.[1] !== undefined && others[2] !== undefined) {
     const wanted = path(others[2]) === true ? others[3] : others[4];
-    return (path(others[1]) as readonly { status: string }[]).some(({ status }) => status !== wanted);
+    return (path(others[1]) as readonly { status: string }[]).some(
+      ({ status }) => status !== 'superseded' && status !== wanted,
+    );
   }
   throw new StateFailed(`an expression that the tests don't know: ${expression}`);
 }
