@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeCertificates } from '../../local/postgres/certificates.ts';
 import { freePort } from '../../local/ports.ts';
 import { postgresqlProvider } from '../../shared/providers/postgresql/provider.ts';
-import { slotLockSql } from '../../shared/providers/postgresql/slots.ts';
+import { lockKeys, slotLockSql } from '../../shared/providers/postgresql/slots.ts';
 import type { PostgresTarget } from '../../shared/providers/postgresql/target.ts';
-import { TestServer, type LiveCredential, type Login } from '../support/postgres.ts';
+import { TestCredential, TestServer, type LiveCredential, type Login } from '../support/postgres.ts';
 
 const server = new TestServer();
 beforeAll(async () => server.start(), 60_000);
@@ -320,4 +320,89 @@ describe('at the same time', () => {
     }
     return 0;
   }
+});
+
+describe('a stolen login', () => {
+  const steal = async (credential: { target: PostgresTarget }, live: LiveCredential) => {
+    const { username, password } = live.material.reveal();
+    return server.connect({ user: username, password }, credential.target.database);
+  };
+
+  it.each([
+    ['the lock of its slot', (id: string) => `SELECT pg_advisory_lock(${lockKeys(`slot ${id}`).join(', ')})`],
+    ['its own role', () => `BEGIN; ALTER ROLE CURRENT_USER PASSWORD 'x'`],
+  ])('can’t keep an emergency out by holding %s, however often it comes back', async (_, hold) => {
+    const credential = await server.freshCredential();
+    const first = await credential.rotate();
+    const held = await steal(credential, first);
+    await held.query(hold(first.handle.id));
+    let over = false;
+    const again = async (): Promise<void> => {
+      while (!over) {
+        const client = await steal(credential, first).catch(() => undefined);
+        await client?.query(hold(first.handle.id)).catch(() => undefined);
+      }
+    };
+    const thieves = [again(), again()];
+    const started = performance.now();
+    const done = await credential.revoke(first.handle, true);
+    over = true;
+    expect(done).toMatchObject({ confirmed: true });
+    expect(performance.now() - started).toBeLessThan(4_000);
+    await Promise.all(thieves);
+    expect(await loginWorks(credential.target, first)).toBe(false);
+    await held.end().catch(() => undefined);
+  });
+
+  it('can’t take every connection, unless a limit of its own allows it', async () => {
+    const small = new TestServer();
+    await small.start({ maxConnections: 20 });
+    try {
+      const limitOf = async (user: string) =>
+        (await small.sql(`SELECT rolconnlimit AS n FROM pg_roles WHERE rolname = '${user}'`))[0]?.['n'];
+      const credential = await small.freshCredential();
+      const first = await credential.rotate();
+      const limit = await limitOf(first.handle.id);
+      const { username, password } = first.material.reveal();
+      const login = { user: username, password };
+      const held = [];
+      for (let count = 0; count < 20; count++) {
+        const client = await small.connect(login, credential.target.database).catch(() => undefined);
+        if (client !== undefined) held.push(client);
+      }
+      expect(held).toHaveLength(Number(limit));
+      expect(await credential.revoke(first.handle, true)).toMatchObject({ confirmed: true });
+      await Promise.all(held.map(async (client) => client.end().catch(() => undefined)));
+      const declared = await small.freshTarget({ connectionLimit: 3 });
+      const other = new TestCredential(declared, small.context());
+      expect(await limitOf((await other.rotate()).handle.id)).toBe(3);
+    } finally {
+      await small.stop();
+    }
+  });
+
+  it('leaves none of its settings to the replacement; those of the owner role come along', async () => {
+    const credential = await server.freshCredential();
+    const first = await credential.rotate();
+    await server.sql(`ALTER ROLE ${credential.target.ownerRole} SET work_mem = '7MB'`);
+    const thief = await steal(credential, first);
+    await thief.query('ALTER ROLE CURRENT_USER SET search_path TO evil');
+    await thief.end();
+    await credential.revoke(first.handle, true);
+    const sql = `SELECT concat_ws('|', current_setting('search_path'), current_setting('work_mem')) AS all`;
+    for (let twice = 0; twice < 2; twice++) {
+      const next = await credential.rotate();
+      const rows = await server.asAgent(credential.target, next.material, sql);
+      expect(rows).toEqual([{ all: '"$user", public|7MB' }]);
+      await credential.revoke(next.handle, true);
+    }
+  });
+
+  it('is not activated by what is still on its way to a role that does not exist', async () => {
+    const credential = await server.freshCredential();
+    const late = await credential.issue();
+    expect(await credential.revoke(late.handle, true)).toMatchObject({ confirmed: true });
+    await expect(credential.activate(late)).rejects.toMatchObject({ code: 'ERR_TOMBSTONED' });
+    expect(await loginWorks(credential.target, late)).toBe(false);
+  });
 });

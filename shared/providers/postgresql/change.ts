@@ -62,6 +62,7 @@ export async function changeSlot(
     emergency: String(change.emergency),
     outcome: 'absent',
     touched: 'false',
+    seen: '{}',
     ended: '0',
     denied: 'false',
     pattern: MARK_PATTERN,
@@ -70,7 +71,7 @@ export async function changeSlot(
   const [row] = await session.batch<StateRow>(
     [
       `BEGIN; SELECT ${assign.join(', ')}`,
-      ...(change.emergency ? [endActivation(handle)] : []),
+      ...(change.emergency ? [clearTheWay(handle)] : []),
       slotLockSql(handle.id),
       COMPARE_AND_CHANGE,
       'COMMIT',
@@ -87,14 +88,37 @@ export async function changeSlot(
   };
 }
 
-/** An activation that holds the slot's lock is rolled back: an emergency waits for nothing (hard decision 3). */
-function endActivation({ id, generation }: CredentialHandle): string {
+/**
+ * Takes the slot's lock where others hold it or wait for it: an emergency waits for nothing (hard decision 3). Advisory
+ * locks are open to every login, the stolen one included, so holders that aren't the administrator's are ended, again
+ * and again where they come back; of the administrator's own only activations of this generation or an earlier one.
+ * Where the lock is free, this is one attempt. What may not be ended is waited for afterwards.
+ */
+function clearTheWay({ id, generation }: CredentialHandle): string {
   const [space, key] = lockKeys(`slot ${id}`);
-  return `SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-           WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
-             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-             AND l.classid::bigint = ${space} AND l.objid::bigint = ${key >>> 0}
-             AND substring(a.application_name FROM '^rekey-activate ([0-9]+)$')::bigint <= ${generation} AND a.usename = current_user`;
+  return `DO $rekey$
+DECLARE
+  holder int;
+BEGIN
+  FOR look IN 1..100 LOOP
+    EXIT WHEN pg_try_advisory_xact_lock(${space}, ${key});
+    PERFORM pg_stat_clear_snapshot();
+    FOR holder IN SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+       WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.pid <> pg_backend_pid()
+         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+         AND l.classid::bigint = ${space} AND l.objid::bigint = ${key >>> 0}
+         AND (a.usename IS DISTINCT FROM current_user
+              OR substring(a.application_name FROM '^rekey-activate ([0-9]{1,15})$')::bigint <= ${generation})
+    LOOP
+      BEGIN
+        PERFORM pg_terminate_backend(holder);
+      EXCEPTION WHEN insufficient_privilege THEN
+        NULL;
+      END;
+    END LOOP;
+    PERFORM pg_sleep(0.02);
+  END LOOP;
+END $rekey$`;
 }
 
 /** Values come as settings of the session, so that this text is constant and quotes nothing. */
@@ -103,18 +127,35 @@ DECLARE
   slot text := current_setting('rekey.slot');
   wanted bigint := current_setting('rekey.generation')::bigint;
   goal text := current_setting('rekey.to');
+  emergency boolean := current_setting('rekey.emergency')::boolean;
   login boolean;
   mark text[];
   outcome text := 'done';
   touched boolean := true;
+  tries int := 0;
+  seen int[] := '{}';
 BEGIN
   SELECT r.rolcanlogin, regexp_match(shobj_description(r.oid, 'pg_authid'), current_setting('rekey.pattern'))
     INTO login, mark FROM pg_roles r WHERE r.rolname = slot;
   IF NOT FOUND THEN
+    IF emergency AND goal = 'retired' THEN
+      -- An activation may still be on its way: it finds this mark and is refused.
+      BEGIN
+        EXECUTE format('CREATE ROLE %I NOLOGIN', slot);
+        IF NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+          EXECUTE format('GRANT %I TO CURRENT_USER', slot) || CASE
+            WHEN current_setting('server_version_num')::int >= 160000 THEN ' WITH INHERIT TRUE, SET TRUE' ELSE '' END;
+        END IF;
+        EXECUTE format('COMMENT ON ROLE %I IS %L', slot, format('rekey:1 gen=%s state=retired token=%s credential=%s',
+          wanted, current_setting('rekey.token'), current_setting('rekey.credential')));
+      EXCEPTION WHEN insufficient_privilege THEN
+        NULL;
+      END;
+    END IF;
     RETURN;
   ELSIF mark IS NULL THEN
     outcome := 'unmarked';
-    touched := goal = 'retired' AND current_setting('rekey.emergency')::boolean;
+    touched := goal = 'retired' AND emergency;
     mark := ARRAY[wanted::text, 'live', current_setting('rekey.token'), current_setting('rekey.credential')];
   ELSIF mark[4] <> current_setting('rekey.credential') THEN
     outcome := 'foreign';
@@ -131,12 +172,33 @@ BEGIN
     outcome := 'retired';
     touched := false;
   END IF;
-  IF touched THEN
-    EXECUTE format('ALTER ROLE %I %s', slot, CASE goal
-      WHEN 'retired' THEN 'NOLOGIN PASSWORD NULL' WHEN 'suspended' THEN 'NOLOGIN' ELSE 'LOGIN' END);
-    EXECUTE format('COMMENT ON ROLE %I IS %L', slot, format('rekey:1 gen=%s state=%s token=%s credential=%s',
-      wanted, goal, mark[3], mark[4]));
-  END IF;
+  WHILE touched LOOP
+    BEGIN
+      IF emergency THEN
+        PERFORM set_config('lock_timeout', '100ms', true);
+      END IF;
+      EXECUTE format('ALTER ROLE %I %s', slot, CASE goal
+        WHEN 'retired' THEN 'NOLOGIN PASSWORD NULL' WHEN 'suspended' THEN 'NOLOGIN' ELSE 'LOGIN' END);
+      EXECUTE format('COMMENT ON ROLE %I IS %L', slot, format('rekey:1 gen=%s state=%s token=%s credential=%s',
+        wanted, goal, mark[3], mark[4]));
+      EXIT;
+    EXCEPTION WHEN lock_not_available OR internal_error THEN
+      -- The user may change its own password: an open transaction that does keeps everybody else from its role.
+      tries := tries + 1;
+      IF NOT emergency OR tries > 20 THEN
+        RAISE;
+      END IF;
+      PERFORM pg_stat_clear_snapshot();
+      SELECT seen || coalesce(array_agg(a.pid), '{}') INTO seen FROM pg_stat_activity a
+       WHERE a.usename = slot AND a.pid <> pg_backend_pid() AND a.pid <> ALL(seen);
+      BEGIN
+        PERFORM pg_terminate_backend(a.pid) FROM pg_stat_activity a WHERE a.usename = slot AND a.pid <> pg_backend_pid();
+      EXCEPTION WHEN insufficient_privilege THEN
+        PERFORM set_config('rekey.denied', 'true', false);
+      END;
+    END;
+  END LOOP;
+  PERFORM set_config('rekey.seen', seen::text, false);
   PERFORM set_config('rekey.outcome', outcome, false), set_config('rekey.touched', touched::text, false);
 END $rekey$`;
 
@@ -154,7 +216,7 @@ DECLARE
   starting int[];
   suspects int[];
   suspect int;
-  seen int[] := '{}';
+  seen int[] := current_setting('rekey.seen')::int[];
 BEGIN
   IF NOT current_setting('rekey.touched')::boolean THEN
     RETURN;
