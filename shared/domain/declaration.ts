@@ -1,3 +1,4 @@
+import { BlockList, isIP } from 'node:net';
 import * as z from 'zod';
 import { RekeyError } from './errors.ts';
 import type { Holder, Mode, PolicyInput } from './policy.ts';
@@ -7,6 +8,8 @@ import { boundsOf } from './policy.ts';
 export const DECLARATION_VERSION = 1;
 
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
+
+const UUID = /^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/i;
 
 /** A duration such as `90s`, `15m`, `4h` or `30d`, in seconds. */
 export const duration = z
@@ -50,6 +53,7 @@ const entry = z.strictObject({
   name: z
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'use lower-case letters, digits and hyphens, at most 63 characters')
+    .refine((name) => !UUID.test(name), 'a name must not look like an id (a UUID)')
     .describe('Name of the credential, unique in the tenant'),
   type: z.string().describe('Credential type, e.g. database'),
   provider: z.string().describe('Upstream, e.g. postgresql'),
@@ -65,7 +69,24 @@ const entry = z.strictObject({
   target: z.record(z.string(), z.unknown()).describe('Where the credential lives; depends on the provider'),
   mode: z.enum(['observe', 'overlap', 'enforce']).optional().describe('Default: enforce'),
   policy: policy.optional(),
-  holders: z.array(holder).max(1000).optional().describe('Who uses it; without one it is never retired'),
+  holders: z
+    .array(holder)
+    .max(1000)
+    .superRefine((holders, context) => {
+      const seen = new Set<string>();
+      holders.forEach(({ name }, index) => {
+        if (seen.has(name)) {
+          context.addIssue({
+            code: 'custom',
+            path: [index, 'name'],
+            message: `two holders are called "${name}"`,
+          });
+        }
+        seen.add(name);
+      });
+    })
+    .optional()
+    .describe('Who uses it; without one it is never retired'),
 });
 
 const file = z.strictObject({
@@ -142,6 +163,40 @@ export function holdersOf(declared: CredentialEntry): Holder[] {
     name,
     ttlSeconds: durationSeconds(ttl),
   }));
+}
+
+/** Addresses that lead back into Rekey's own machine, or to the metadata of the cloud. */
+const OWN_ADDRESSES = new BlockList();
+OWN_ADDRESSES.addSubnet('0.0.0.0', 8, 'ipv4');
+OWN_ADDRESSES.addSubnet('127.0.0.0', 8, 'ipv4');
+OWN_ADDRESSES.addSubnet('169.254.0.0', 16, 'ipv4');
+// With `::` and `::1` every address that only wraps one of version 4.
+OWN_ADDRESSES.addSubnet('::', 96, 'ipv6');
+OWN_ADDRESSES.addSubnet('::ffff:0:0:0', 96, 'ipv6');
+OWN_ADDRESSES.addSubnet('64:ff9b::', 96, 'ipv6');
+OWN_ADDRESSES.addSubnet('fe80::', 10, 'ipv6');
+OWN_ADDRESSES.addAddress('fd00:ec2::254', 'ipv6');
+
+/**
+ * Refuses a target that no database is at, but something of Rekey's own surroundings: the administrative login would be
+ * sent there. Names pass; what they resolve to is for the network's rules.
+ * @throws RekeyError ERR_DECLARATION for target.host
+ */
+export function assertForeignHost(target: unknown): void {
+  const host = (target as { host?: unknown } | undefined)?.host;
+  if (typeof host !== 'string') return;
+  const bare = host.replace(/\.$/, '').toLowerCase();
+  const version = isIP(bare);
+  const refused =
+    version === 0
+      ? // A last part in digits makes it an address, in one of the forms that only resolvers know.
+        /(^|\.)(\d+|0x[0-9a-f]*)$/.test(bare) || /[:%]/.test(bare) || /(^|\.)localhost$/.test(bare)
+      : bare.includes('%') || OWN_ADDRESSES.check(bare, version === 4 ? 'ipv4' : 'ipv6');
+  if (!refused) return;
+  throw new RekeyError('ERR_DECLARATION', `target.host: ${host} can't be the address of a database`, {
+    field: 'target.host',
+    remedy: 'declare the name of the database, or its address in the usual form',
+  });
 }
 
 /** Mode of an entry. */

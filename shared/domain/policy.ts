@@ -45,6 +45,9 @@ export interface Policy {
 const MAX_CAP_SECONDS = 7 * 86_400;
 const MAX_SOAK_SECONDS = 86_400;
 
+/** Longest interval, whatever exception there is: Secrets Manager's own schedule takes 1,000 days at most. */
+export const MAX_INTERVAL_DAYS = 1000;
+
 /** Bounds for one credential type, in seconds. */
 export interface TypeBounds {
   readonly maxIntervalSeconds: (access: Policy['access'], sensitivity: Policy['sensitivity']) => number;
@@ -148,6 +151,16 @@ export function resolvePolicy(
 
 function assertInterval(policy: Policy, maxInterval: number, now: number): void {
   if (policy.intervalSeconds <= maxInterval) return;
+  if (policy.intervalSeconds > MAX_INTERVAL_DAYS * DAY) {
+    throw new RekeyError(
+      'ERR_POLICY',
+      `an interval of ${days(policy.intervalSeconds)} is longer than Secrets Manager can keep (${MAX_INTERVAL_DAYS} days)`,
+      {
+        field: 'policy.interval',
+        remedy: `set an interval of at most ${days(maxInterval)}; with policy.exception, of at most ${MAX_INTERVAL_DAYS} days`,
+      },
+    );
+  }
   const valid =
     policy.exception !== undefined && Date.parse(`${policy.exception.expires}T23:59:59.999Z`) >= now;
   if (valid) return;

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  assertForeignHost,
   declarationJsonSchema,
   durationSeconds,
   holdersOf,
@@ -51,6 +52,16 @@ describe('a declaration file', () => {
       'credentials[1].type',
     ],
     ['a name with capitals', { ...ENTRY, name: 'Orders' }, 'credentials[1].name'],
+    [
+      'a name that looks like an id',
+      { ...ENTRY, name: '3f2a9c1e-0b4d-4c8e-9f00-1234567890ab' },
+      'credentials[1].name',
+    ],
+    [
+      'two holders of one name',
+      { ...ENTRY, holders: [...ENTRY.holders, ...ENTRY.holders] },
+      'credentials[1].holders[1].name',
+    ],
     ['no name', { ...ENTRY, name: undefined }, 'credentials[1].name'],
     ['a secret with a blank', { ...ENTRY, secret: 'a b' }, 'credentials[1].secret'],
     ['a duration without a unit', { ...ENTRY, policy: { window: '30' } }, 'credentials[1].policy.window'],
@@ -145,5 +156,47 @@ describe('a declaration file', () => {
       cause,
     });
     expect(prefixField(cause, 'x')).toBe(cause);
+  });
+});
+
+describe('the host of a target', () => {
+  it.each([
+    '169.254.169.254',
+    '127.0.0.1',
+    '127.1',
+    '0.0.0.0',
+    '0',
+    '2130706433',
+    '0x7f000001',
+    '0177.0.0.1',
+    '127.0.0.1.',
+    '::',
+    '::1',
+    '0:0:0:0:0:0:0:1',
+    'fe80::1',
+    'febf::1',
+    '::ffff:169.254.169.254',
+    '::127.0.0.1',
+    'fd00:ec2::254',
+    'localhost',
+    'LOCALHOST.',
+  ])('may not be %s', (host) => {
+    expect(refusal(() => assertForeignHost({ host }))).toMatchObject({
+      code: 'ERR_DECLARATION',
+      field: 'target.host',
+      remedy: expect.any(String),
+    });
+  });
+
+  it.each(['db.internal', 'db-1', '10.0.0.5', '192.168.1.1', '2001:db8::5', 'fd12::5', '1.db.example'])(
+    'may be %s',
+    (host) => {
+      expect(() => assertForeignHost({ host })).not.toThrow();
+    },
+  );
+
+  it('is of no concern where a target has none', () => {
+    expect(() => assertForeignHost({})).not.toThrow();
+    expect(() => assertForeignHost(undefined)).not.toThrow();
   });
 });

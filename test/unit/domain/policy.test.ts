@@ -38,6 +38,16 @@ describe('a policy', () => {
     ).toMatchObject({ code: 'ERR_POLICY', field: 'policy.exception.expires' });
   });
 
+  it("never has an interval that Secrets Manager's schedule can't keep, whatever the exception", () => {
+    const exception = { reason: 'vendor outage', expires: '2026-01-01' };
+    expect(resolve({ intervalSeconds: 1000 * DAY, exception }).intervalSeconds).toBe(1000 * DAY);
+    expect(refusal(() => resolve({ intervalSeconds: 1000 * DAY + 1, exception }))).toMatchObject({
+      code: 'ERR_POLICY',
+      field: 'policy.interval',
+      remedy: expect.stringContaining('1000 days'),
+    });
+  });
+
   it.for([
     [15 * 60, 30 * 60],
     [3600, 2 * 3600],
