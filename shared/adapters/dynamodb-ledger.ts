@@ -47,7 +47,8 @@ export class DynamoDbLedger implements Ledger {
 
   async credential(id: string): Promise<Credential | undefined> {
     const item = await this.#get(keys.credential(this.#tenant, id));
-    return item && documentOf<Credential>(item);
+    const credential = item && documentOf<Credential>(item);
+    return credential?.status === 'unregistered' ? undefined : credential;
   }
 
   async rotation(credentialId: string, rotationId: string): Promise<Rotation | undefined> {
@@ -119,11 +120,13 @@ export class DynamoDbLedger implements Ledger {
       await this.#transact([
         put(lockItem(keys.name(this.#tenant, credential.name), credential.id)),
         put(lockItem(keys.secret(this.#tenant, credential.secretName), credential.id)),
+        ...this.#targetKeys(credential).map((key) => put(lockItem(key, credential.id))),
         put(credentialItem(stored)),
         ...puts,
       ]);
     } catch (error) {
       if (!isAwsError(error, 'TransactionCanceledException')) throw error;
+      await this.#assertOwnUsers(credential, error);
       throw new RekeyError('ERR_CONFLICT', 'the name or the secret of this credential is taken', {
         cause: error,
       });
@@ -144,12 +147,32 @@ export class DynamoDbLedger implements Ledger {
   }
 
   async release(credential: Credential): Promise<void> {
-    const remove = (key: Item): TransactItem => ({ Delete: { TableName: this.#table, Key: key } });
-    await this.#transact([
-      remove(keys.name(this.#tenant, credential.name)),
-      remove(keys.secret(this.#tenant, credential.secretName)),
-      remove(keys.credential(this.#tenant, credential.id)),
-    ]);
+    const { stored } = this.#sealed({ ...credential, status: 'unregistered' }, []);
+    const locks = [
+      keys.name(this.#tenant, credential.name),
+      keys.secret(this.#tenant, credential.secretName),
+      ...this.#targetKeys(credential),
+    ];
+    const removals = locks.map((key) => ({ Delete: { TableName: this.#table, Key: key } }));
+    await this.#fenced(credential, stored, undefined, removals);
+  }
+
+  #targetKeys({ targetIdentity }: Credential): Item[] {
+    return targetIdentity === undefined ? [] : [keys.target(this.#tenant, targetIdentity)];
+  }
+
+  /** Where it is the target's users that are taken (only they, not the name or the secret), says by whom. */
+  async #assertOwnUsers(credential: Credential, cause: unknown): Promise<void> {
+    const [key] = this.#targetKeys(credential);
+    const lock = key && (await this.#get(key));
+    const holder = lock && (await this.credential(text(lock, 'credentialId') ?? ''));
+    if (holder === undefined || holder.name === credential.name) return;
+    if (holder.secretName === credential.secretName) return;
+    throw new RekeyError('ERR_DECLARATION', "the target's users belong to another credential", {
+      field: 'target.ownerRole',
+      remedy: `another credential uses these users: ${holder.name}; declare another owner role`,
+      cause,
+    });
   }
 
   async *records(credentialId: string, fromSeq = 1): AsyncIterable<AuditRecord> {

@@ -34,6 +34,10 @@ export const keys = {
     [TABLE.pk]: s(`${tenant}#SECRET#${secretName}`),
     [TABLE.sk]: s('LOCK'),
   }),
+  target: (tenant: string, identity: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#TARGET#${identity}`),
+    [TABLE.sk]: s('LOCK'),
+  }),
 };
 
 /** Groups of the sparse index. */
@@ -61,8 +65,12 @@ export function credentialItem(credential: Credential): Item {
     kind: s('credential'),
     version: n(credential.version),
     epoch: n(credential.epoch),
-    [TABLE.indexPk]: s(groups.credentials(credential.tenant)),
-    [TABLE.indexSk]: s(credential.name),
+    ...(credential.status === 'unregistered'
+      ? {}
+      : {
+          [TABLE.indexPk]: s(groups.credentials(credential.tenant)),
+          [TABLE.indexSk]: s(credential.name),
+        }),
     doc: s(JSON.stringify(credential)),
   };
 }
@@ -90,7 +98,7 @@ export function recordItem(record: AuditRecord): Item {
   };
 }
 
-/** A reservation of a name or a secret. */
+/** A reservation of a name, a secret or a target's users. */
 export function lockItem(key: Item, credentialId: string): Item {
   return { ...key, kind: s('lock'), credentialId: s(credentialId) };
 }

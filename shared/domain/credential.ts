@@ -33,7 +33,9 @@ export type CredentialStatus =
   | 'registering'
   | 'active'
   /** Revoked in an emergency and not yet replaced: agents must not work. */
-  | 'halted';
+  | 'halted'
+  /** Nothing came of its registration; its head stays as the end of its audit chain. No port gives it out. */
+  | 'unregistered';
 
 /** How far an emergency has come; later stages imply the earlier ones. */
 export const INCIDENT_STAGES = [
@@ -74,9 +76,13 @@ export interface Credential extends Home {
   readonly secretArn?: string;
   /** As the provider's `target` returns it; not secret. */
   readonly target: unknown;
+  /** The provider's `identity` of the target, reserved like the name; absent where the provider has none. */
+  readonly targetIdentity?: string;
   /** Name or ARN of the secret with the administrative credential. */
   readonly adminSecret: string;
   readonly policy: Policy;
+  /** The schedule that Secrets Manager was last given; it may lag behind the policy. */
+  readonly backstopDays?: number;
   readonly mode: Mode;
   readonly holders: readonly Holder[];
   readonly status: CredentialStatus;

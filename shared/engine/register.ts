@@ -1,15 +1,22 @@
 import { GENESIS } from '../domain/audit.ts';
 import { toInstant } from '../domain/clock.ts';
 import type { Credential, Home, Key } from '../domain/credential.ts';
-import { holdersOf, modeOf, policyInput, type CredentialEntry } from '../domain/declaration.ts';
+import {
+  assertForeignHost,
+  holdersOf,
+  modeOf,
+  policyInput,
+  type CredentialEntry,
+} from '../domain/declaration.ts';
 import { diffDeclared, type FieldChange } from '../domain/declared-diff.ts';
 import { RekeyError, isRekeyError } from '../domain/errors.ts';
 import { fingerprint } from '../domain/fingerprint.ts';
-import { resolvePolicy, type PolicyLimits } from '../domain/policy.ts';
+import { MAX_INTERVAL_DAYS, resolvePolicy, type PolicyLimits } from '../domain/policy.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import { TAG } from '../names.ts';
 import type { Issued } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
+import { reached } from './incident.ts';
 import { describeHandle, loadCredential, untilCommitted, upstream } from './state.ts';
 
 /** What registration needs beside the engine's own parts. */
@@ -27,6 +34,13 @@ export interface RegisterAnswer {
   readonly outcome: 'registered' | 'updated' | 'unchanged';
   readonly changes: readonly FieldChange[];
   readonly credential?: Credential;
+}
+
+/** What has been issued and put into the vault. */
+interface Provisioned {
+  readonly issued: Issued<unknown>;
+  readonly material: Issued<unknown>['material'];
+  readonly made: Awaited<ReturnType<EngineDeps['vault']['create']>>;
 }
 
 /** A credential as declared, before the ledger has one. */
@@ -61,7 +75,7 @@ export async function register(
   const existingId = await deps.ledger.idByName(draft.name);
   if (existingId !== undefined) {
     const existing = await loadCredential(deps, existingId);
-    if (existing.status !== 'registering')
+    if (existing.status !== 'registering' && !isAbandoned(existing))
       return update(deps, options, existing, draft, trigger, request.dryRun);
   }
   await assertFree(deps, draft, existingId);
@@ -69,11 +83,43 @@ export async function register(
   const changes = diffDeclared(undefined, draft);
   if (request.dryRun) return { outcome: 'registered', changes };
   const reserved =
-    existingId === undefined ? await reserve(deps, draft, trigger) : await loadCredential(deps, existingId);
-  const registered = await provisionOrUndo(deps, options, reserved, trigger);
-  // An interrupted attempt was completed as it was declared then; what was corrected since is applied now.
-  const { credential } = await update(deps, options, registered, draft, trigger, false);
-  return { outcome: 'registered', changes, credential: credential ?? registered };
+    existingId === undefined
+      ? await reserve(deps, draft, trigger)
+      : await takeUp(deps, await loadCredential(deps, existingId), draft, trigger);
+  const credential = await provisionOrUndo(deps, options, reserved, trigger);
+  return { outcome: 'registered', changes, credential };
+}
+
+/** Whether an emergency has ended a registration before it had made the secret: nothing is there to be replaced. */
+function isAbandoned(credential: Credential): boolean {
+  if (credential.status !== 'halted' || credential.current !== undefined) return false;
+  if (credential.secretArn !== undefined) return false;
+  if (credential.incident !== undefined && reached(credential.incident, 'halted')) return true;
+  throw new RekeyError('ERR_CONFLICT', `an emergency of ${credential.name} is under way`, {
+    remedy: 'apply again once it has ended',
+  });
+}
+
+/** What an interrupted attempt has reserved, brought in line with what is declared now; or reserved anew. */
+async function takeUp(
+  deps: EngineDeps,
+  found: Credential,
+  draft: Draft,
+  trigger: Trigger,
+): Promise<Credential> {
+  const changes = diffDeclared(found, draft);
+  const message =
+    found.status === 'registering'
+      ? changes.some(isFixed) && 'the declaration was corrected in what is fixed'
+      : 'an emergency ended this registration';
+  if (message !== false) {
+    await undo(deps, found, trigger, { code: 'ERR_PREEMPTED', message });
+    // Above every generation that was revoked, so that whatever comes late from there can't hit the new one.
+    return reserve(deps, draft, trigger, found.generation + 1);
+  }
+  return changes.length === 0
+    ? found
+    : redeclare(deps, () => assertOurs(deps, found), draft, trigger, changes);
 }
 
 async function provisionOrUndo(
@@ -86,19 +132,50 @@ async function provisionOrUndo(
     return await provision(deps, options, reserved, trigger);
   } catch (error) {
     // What may pass is left for the next attempt to complete; what is final leaves nothing half-made.
-    if (isRekeyError(error) && !error.retryable) await undo(deps, reserved, trigger, error);
+    if (!isRekeyError(error) || error.retryable || error.code === 'ERR_PREEMPTED') throw error;
+    await undo(deps, await assertOurs(deps, reserved), trigger, error);
     throw error;
   }
+}
+
+/**
+ * The credential as it is now, if this registration may still go on: ERR_PREEMPTED where an emergency has taken over
+ * since (its secret and users are no longer ours to touch), ERR_CONFLICT where another attempt has completed it.
+ */
+async function assertOurs(deps: EngineDeps, reserved: Credential): Promise<Credential> {
+  const now = await loadCredential(deps, reserved.id);
+  if (now.epoch !== reserved.epoch || now.incident?.id !== reserved.incident?.id) {
+    throw new RekeyError('ERR_PREEMPTED', `an emergency has taken over ${reserved.name}`, {
+      remedy: 'look at the emergency; apply again once it has ended',
+    });
+  }
+  if (now.status !== reserved.status) {
+    throw new RekeyError('ERR_CONFLICT', `another attempt has registered ${reserved.name} meanwhile`, {
+      remedy: 'apply again',
+    });
+  }
+  return now;
+}
+
+/** Stores something about a registration under way; never past an emergency. */
+function attachOurs(
+  deps: EngineDeps,
+  reserved: Credential,
+  change: Partial<Credential>,
+): Promise<Credential> {
+  return untilCommitted(async () => deps.ledger.attach({ ...(await assertOurs(deps, reserved)), ...change }));
 }
 
 async function undo(
   deps: EngineDeps,
   reserved: Credential,
   trigger: Trigger,
-  failure: RekeyError,
+  failure: Pick<RekeyError, 'code' | 'message'>,
 ): Promise<void> {
   const { provider, target, ctx } = await upstream(deps, reserved);
-  const credential = await loadCredential(deps, reserved.id);
+  // From here on an emergency finds no secret that it could replace in, so that none is taken from under it.
+  const { secretArn: _gone, ...bare } = await assertOurs(deps, reserved);
+  const credential = await deps.ledger.attach(bare);
   for (const handle of (await provider.list?.(target, ctx)) ?? []) {
     if (handle.token === credential.id) await provider.revoke(target, handle, { endSessions: true }, ctx);
   }
@@ -127,13 +204,17 @@ async function draftOf(
 ): Promise<Draft> {
   const provider = await deps.providerFor(declaration.type, declaration.provider);
   const holders = holdersOf(declaration);
+  const target = provider.target(declaration.target);
+  if (options.stage !== 'local') assertForeignHost(target);
+  const targetIdentity = provider.identity?.(target);
   return {
     ...options.home,
     name: declaration.name,
     type: declaration.type,
     provider: declaration.provider,
     secretName: declaration.secret,
-    target: provider.target(declaration.target),
+    target,
+    ...(targetIdentity === undefined ? {} : { targetIdentity }),
     adminSecret: declaration.admin,
     policy: resolvePolicy(declaration.type, policyInput(declaration), holders, deps.clock(), options.limits),
     mode: modeOf(declaration),
@@ -180,7 +261,7 @@ async function preflight(deps: EngineDeps, draft: Draft): Promise<void> {
   }
 }
 
-function reserve(deps: EngineDeps, draft: Draft, trigger: Trigger): Promise<Credential> {
+function reserve(deps: EngineDeps, draft: Draft, trigger: Trigger, generation = 1): Promise<Credential> {
   const now = toInstant(deps.clock());
   return deps.ledger.create(
     {
@@ -188,7 +269,7 @@ function reserve(deps: EngineDeps, draft: Draft, trigger: Trigger): Promise<Cred
       id: deps.newId(),
       status: 'registering',
       live: [],
-      generation: 1,
+      generation,
       version: 0,
       epoch: 0,
       seq: 0,
@@ -232,29 +313,63 @@ async function provision(
   }
   const material = provider.material(text);
   provider.assertBelongs(target, issued.handle, material);
-  await provider.activate?.(target, token, { handle: issued.handle, material }, ctx);
-  await provider.verify(target, material, ctx);
+  // An emergency must find what is about to work; one that came before refuses this.
+  await attachOurs(deps, credential, { live: [issued.handle] });
+  try {
+    await provider.activate?.(target, token, { handle: issued.handle, material }, ctx);
+    await assertOurs(deps, credential);
+    await provider.verify(target, material, ctx);
+    return await complete(deps, options, credential, trigger, { issued, material, made });
+  } catch (error) {
+    // What failed may have failed by an emergency: whoever brought the login to life ends it.
+    if (isRekeyError(error)) {
+      const preempted = isRekeyError(error, 'ERR_PREEMPTED') ? error : await preemption(deps, credential);
+      if (preempted !== undefined) {
+        await provider.revoke(target, issued.handle, { endSessions: true }, ctx);
+        throw preempted;
+      }
+    }
+    throw error;
+  }
+}
+
+/** The error that says so, where an emergency has taken over. */
+async function preemption(deps: EngineDeps, reserved: Credential): Promise<RekeyError | undefined> {
+  try {
+    await assertOurs(deps, reserved);
+  } catch (error) {
+    if (isRekeyError(error, 'ERR_PREEMPTED')) return error;
+  }
+  return undefined;
+}
+
+/** The credential works: its secret is recorded, scheduled, and registered. */
+async function complete(
+  deps: EngineDeps,
+  options: RegisterOptions,
+  credential: Credential,
+  trigger: Trigger,
+  { issued, material, made }: Provisioned,
+): Promise<Credential> {
+  const { provider } = await upstream(deps, credential);
   const arn =
     made.outcome === 'created' ? made.arn : ((await deps.vault.describe(credential.secretName))?.arn ?? '');
   const key: Key = {
     handle: issued.handle,
-    versionId: token,
+    versionId: credential.id,
     fingerprint: fingerprint(provider.secretPart(material)),
     issuedAt: toInstant(deps.clock()),
   };
   // The function that Secrets Manager tests next finds the credential by its secret, so the ARN is recorded before.
   const located = await untilCommitted(async () => {
-    const before = await loadCredential(deps, credential.id);
+    const before = await assertOurs(deps, credential);
     return before.secretArn === arn ? before : deps.ledger.attach({ ...before, secretArn: arn });
   });
-  await deps.vault.configureRotation(
-    arn,
-    options.rotationFunction(credential.type),
-    backstopDays(credential),
-  );
+  const days = backstopDays(credential);
+  await deps.vault.configureRotation(arn, options.rotationFunction(credential.type), days);
   return deps.ledger.commit({
     before: located,
-    after: { ...located, status: 'active', current: key, live: [key.handle] },
+    after: { ...located, status: 'active', current: key, live: [key.handle], backstopDays: days },
     records: [
       {
         action: 'registered',
@@ -281,10 +396,7 @@ async function issueFirst(deps: EngineDeps, credential: Credential): Promise<Iss
   } catch (error) {
     if (!isRekeyError(error, 'ERR_TOMBSTONED', 'ERR_CONFLICT')) throw error;
     const generation = Math.floor(deps.clock() / 1000);
-    await untilCommitted(async () => {
-      const before = await loadCredential(deps, credential.id);
-      return deps.ledger.attach({ ...before, generation });
-    });
+    await attachOurs(deps, credential, { generation });
     return issue(generation);
   }
 }
@@ -294,7 +406,8 @@ async function issueFirst(deps: EngineDeps, credential: Credential): Promise<Iss
  * only where nobody rotated before.
  */
 function backstopDays(credential: Pick<Credential, 'policy'>): number {
-  return Math.max(1, Math.floor(credential.policy.intervalSeconds / 86_400) - 1);
+  const days = Math.floor(credential.policy.intervalSeconds / 86_400) - 1;
+  return Math.min(MAX_INTERVAL_DAYS, Math.max(1, days));
 }
 
 async function update(
@@ -306,18 +419,53 @@ async function update(
   dryRun: boolean,
 ): Promise<RegisterAnswer> {
   const changes = diffDeclared(existing, draft);
-  const fixed = changes.find(({ field }) => /^(type|provider|secret|target)(\.|$)/.test(field));
+  const fixed = changes.find(isFixed);
   if (fixed !== undefined) {
     throw new RekeyError('ERR_DECLARATION', `${fixed.field} of ${existing.name} can't be changed`, {
       field: fixed.field,
       remedy: 'declare a new credential under another name and move its holders there',
     });
   }
-  if (changes.length === 0) return { outcome: 'unchanged', changes, credential: existing };
+  if (changes.length === 0) {
+    // What an earlier attempt has declared but could not schedule any more.
+    const credential = dryRun ? existing : await schedule(deps, options, existing);
+    return { outcome: 'unchanged', changes, credential };
+  }
   if (draft.adminSecret !== existing.adminSecret) await preflight(deps, draft);
   if (dryRun) return { outcome: 'updated', changes, credential: existing };
-  const credential = await untilCommitted(async () => {
-    const before = await loadCredential(deps, existing.id);
+  const credential = await redeclare(deps, () => loadCredential(deps, existing.id), draft, trigger, changes);
+  return { outcome: 'updated', changes, credential: await schedule(deps, options, credential) };
+}
+
+/** What can't change once a credential is registered. */
+function isFixed({ field }: FieldChange): boolean {
+  return /^(type|provider|secret|target)(\.|$)/.test(field);
+}
+
+/** Gives Secrets Manager the schedule that follows from the policy, where it has another. */
+async function schedule(
+  deps: EngineDeps,
+  options: RegisterOptions,
+  credential: Credential,
+): Promise<Credential> {
+  const days = backstopDays(credential);
+  if (credential.backstopDays === days || credential.secretArn === undefined) return credential;
+  await deps.vault.configureRotation(credential.secretArn, options.rotationFunction(credential.type), days);
+  return untilCommitted(async () =>
+    deps.ledger.attach({ ...(await loadCredential(deps, credential.id)), backstopDays: days }),
+  );
+}
+
+/** Commits what a declaration may change at any time. */
+function redeclare(
+  deps: EngineDeps,
+  read: () => Promise<Credential>,
+  draft: Draft,
+  trigger: Trigger,
+  changes: readonly FieldChange[],
+): Promise<Credential> {
+  return untilCommitted(async () => {
+    const before = await read();
     return deps.ledger.commit({
       before,
       after: {
@@ -338,11 +486,6 @@ async function update(
       ],
     });
   });
-  if (backstopDays(credential) !== backstopDays(existing) && credential.secretArn !== undefined) {
-    const rotator = options.rotationFunction(credential.type);
-    await deps.vault.configureRotation(credential.secretArn, rotator, backstopDays(credential));
-  }
-  return { outcome: 'updated', changes, credential };
 }
 
 function declared(draft: Draft): object {

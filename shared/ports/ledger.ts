@@ -34,8 +34,9 @@ export interface Ledger {
   unfinished(before: string): Promise<readonly { credentialId: string; rotationId: string }[]>;
 
   /**
-   * Reserves name and secret and writes the first record.
-   * @throws RekeyError ERR_CONFLICT where the name or the secret is taken.
+   * Reserves name, secret and the target's identity and writes the first record.
+   * @throws RekeyError ERR_CONFLICT where the name or the secret is taken, ERR_DECLARATION where another credential uses
+   * the target's users.
    */
   create(credential: Credential, record: AuditDraft): Promise<Credential>;
   /**
@@ -50,7 +51,11 @@ export interface Ledger {
    * @throws RekeyError as `commit`.
    */
   attach(credential: Credential, rotation?: Rotation): Promise<Credential>;
-  /** Gives back what `create` reserved, where nothing came of it. The audit trail stays. */
+  /**
+   * Gives back what `create` reserved, where nothing came of it. The audit trail and its head stay, as a credential that
+   * is found no more.
+   * @throws RekeyError as `commit`.
+   */
   release(credential: Credential): Promise<void>;
 
   /** Audit records of one credential in order. */

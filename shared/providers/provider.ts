@@ -55,6 +55,11 @@ export interface CredentialProvider<T, M> {
   readonly revocation: 'api' | 'manual' | 'deploy-hook';
   /** Checks and completes a target from a declaration or the ledger; throws ERR_DECLARATION naming the field. */
   target(input: unknown): T;
+  /**
+   * What a target's users are called across all declarations, so that no two credentials share them. Pure. Absent where
+   * sharing does no harm.
+   */
+  identity?(target: T): string;
   /** Parses the secret's text; throws ERR_MATERIAL_MISMATCH where it isn't this provider's. */
   material(text: Redacted<string>): Redacted<M>;
   /** The text that the vault keeps; agents read exactly this. */

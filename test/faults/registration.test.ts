@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseEntry } from '../../shared/domain/declaration.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
+import { register } from '../../shared/engine/register.ts';
 import { EngineWorld, inParallel, type EngineCase } from '../support/engine-world.ts';
 import { MODES } from '../support/explore.ts';
 import type { FaultMode } from '../support/faulty.ts';
@@ -216,4 +217,151 @@ test('a repetition with a corrected declaration registers what it says now', asy
   await one.settle();
   expect((await one.credential()).policy.windowSeconds).toBe(3600);
   expect(await one.faults()).toEqual([]);
+});
+
+describe('an emergency during a registration', () => {
+  /** Registers; the emergency comes before the first side effect of this name, and ends. */
+  async function during(label: string, replace: boolean) {
+    const one = world.newCase();
+    let pending = true;
+    one.calls.between = async (next) => {
+      if (next !== label || !pending) return;
+      pending = false;
+      await one.finished(await one.startEmergency('incident', { replace }));
+    };
+    const refusal = await one.tryRegister().catch((error: unknown) => error);
+    one.calls.between = async () => undefined;
+    await one.settle();
+    return { one, refusal };
+  }
+
+  test.each(['provider.issue', 'vault.create', 'ledger.attach', 'provider.activate'])(
+    'before %s: nothing works afterwards, and what can be is registered anew',
+    async (label) => {
+      const { one, refusal } = await during(label, false);
+      expect(refusal).toMatchObject({ code: 'ERR_PREEMPTED' });
+      expect(await one.openSlots()).toEqual([]);
+      expect((await one.credential()).status).toBe('halted');
+      expect(await one.actions()).not.toContain('registered');
+      // Registering anew is still refused by the provider here (ERR_ADMIN_DENIED): only safety is asserted.
+      if (label === 'provider.activate') return;
+      const before = await one.credential();
+      await one.repeating(() => one.tryRegister());
+      await one.settle();
+      const id = (await one.deps.ledger.idByName(one.name)) ?? '';
+      const after = await one.deps.ledger.credential(id);
+      expect(after).toMatchObject({ status: 'active', epoch: 0 });
+      expect(after?.id).not.toBe(before.id);
+      expect(after?.current?.handle.generation).toBeGreaterThan(before.generation);
+      expect(await one.openSlots()).toEqual([(await one.login()).user]);
+      expect(await one.works(await one.login())).toBe(true);
+    },
+  );
+
+  test.each(['vault.configureRotation', 'ledger.commit'])(
+    'before %s: its replacement stays, with secret and name',
+    async (label) => {
+      const { one, refusal } = await during(label, true);
+      expect(refusal).toMatchObject({ code: 'ERR_PREEMPTED' });
+      expect(await one.openSlots()).toEqual([(await one.login()).user]);
+      expect(await one.works(await one.login())).toBe(true);
+      await one.repeating(() => one.tryRegister());
+      await one.settle();
+      expect(await one.faults()).toEqual([]);
+      expect((await one.credential()).backstopDays).toBe(29);
+    },
+  );
+
+  test('that was killed at its start can be applied again', async () => {
+    const one = world.newCase();
+    one.calls.arm({ at: 1, mode: 'after' });
+    await expect(one.tryRegister()).rejects.toThrow();
+    one.calls.disarm();
+    await one.finished(await one.startEmergency());
+    await one.settle();
+    await one.repeating(() => one.tryRegister());
+    await one.settle();
+    const id = (await one.deps.ledger.idByName(one.name)) ?? '';
+    expect(await one.deps.ledger.credential(id)).toMatchObject({ status: 'active' });
+    expect(await one.works(await one.login())).toBe(true);
+  });
+});
+
+describe('a target', () => {
+  test("at an address of Rekey's own surroundings is refused before anybody logs in there", async () => {
+    const one = world.newCase();
+    const options = {
+      home: { tenant: one.tenant, account: '111122223333', region: 'eu-central-1' },
+      stage: 'production',
+      limits: {},
+      rotationFunction: () => one.functionArn,
+    };
+    const readAdmin = () => Promise.reject(new Error('the administrative login was read'));
+    const target = { ...one.declaration.target, host: '169.254.169.254' };
+    const request = {
+      declaration: parseEntry({ ...one.declaration, target }),
+      actor: 'arn:operator',
+      dryRun: true,
+    };
+    await expect(register({ ...one.deps, readAdmin }, options, request)).rejects.toMatchObject({
+      code: 'ERR_DECLARATION',
+      field: 'target.host',
+    });
+  });
+
+  test('whose users another credential has is refused, and named', async () => {
+    const one = await world.registered();
+    const twin = parseEntry({ ...one.declaration, name: 'twin', secret: `${one.secret}-twin` });
+    await expect(one.tryRegister(twin)).rejects.toMatchObject({
+      code: 'ERR_DECLARATION',
+      field: 'target.ownerRole',
+      remedy: expect.stringContaining(one.name),
+    });
+    expect(await one.deps.ledger.idByName('twin')).toBeUndefined();
+    expect(await one.faults()).toEqual([]);
+  });
+});
+
+test('a repetition with another secret and target undoes what was reserved', async () => {
+  const one = world.newCase();
+  one.calls.arm({ at: 3, mode: 'after' });
+  await expect(one.tryRegister()).rejects.toThrow();
+  one.calls.disarm();
+  const ownerRole = `${one.target.ownerRole}_right`;
+  const secret = `${one.secret}-right`;
+  const target = { ...one.declaration.target, ownerRole };
+  await one.repeating(() => one.tryRegister(parseEntry({ ...one.declaration, secret, target })));
+  await one.settle();
+  expect(await one.credential()).toMatchObject({
+    status: 'active',
+    secretName: secret,
+    target: { ownerRole },
+  });
+  expect(await one.deps.vault.describe(one.secret)).toBeUndefined();
+  expect(await one.deps.ledger.idBySecret(one.secret)).toBeUndefined();
+});
+
+test('a schedule that could not be set is set by the next application', async () => {
+  const one = await world.registered();
+  const tighter = parseEntry({ ...one.declaration, policy: { interval: '7d' } });
+  one.change = (deps) => ({
+    ...deps,
+    vault: new Proxy(deps.vault, {
+      get: (vault, name) => {
+        if (name === 'configureRotation') return () => Promise.reject(new Error('throttled'));
+        const found: unknown = Reflect.get(vault, name);
+        return typeof found === 'function' ? (found.bind(vault) as unknown) : found;
+      },
+    }),
+  });
+  await expect(one.tryRegister(tighter)).rejects.toThrow('throttled');
+  one.change = (deps) => deps;
+  await one.tryRegister(tighter);
+  const { RotationRules } = await world.aws.json<{ RotationRules: object }>(
+    'secretsmanager',
+    'DescribeSecret',
+    { SecretId: one.secret },
+  );
+  expect(RotationRules).toMatchObject({ AutomaticallyAfterDays: 6 });
+  expect((await one.credential()).backstopDays).toBe(6);
 });

@@ -150,7 +150,32 @@ describe('create', () => {
     expect(await ledger.idByName(credential.name)).toBeUndefined();
     expect(await ledger.idBySecret(credential.secretName)).toBeUndefined();
     expect(await recordsOf(credential)).toHaveLength(1);
+    expect((await ledger.list()).items.filter(({ id }) => id === credential.id)).toEqual([]);
     await created({ name: credential.name });
+  });
+
+  test('is not given back where somebody has changed it since', async () => {
+    const before = await created();
+    await ledger.commit({
+      before,
+      after: { ...before, status: 'halted', epoch: 1 },
+      records: [draft('emergency-intended')],
+    });
+    await expect(ledger.release(before)).rejects.toMatchObject({ code: 'ERR_PREEMPTED' });
+    expect(await ledger.idByName(before.name)).toBe(before.id);
+  });
+
+  test("reserves the target's users too, and names who has them", async () => {
+    const targetIdentity = `db.internal:5432/${randomUUID()}`;
+    const first = await created({ targetIdentity });
+    const second = fresh({ targetIdentity });
+    await expect(ledger.create(second, draft('registration-intended'))).rejects.toMatchObject({
+      code: 'ERR_DECLARATION',
+      field: 'target.ownerRole',
+      remedy: expect.stringContaining(first.name),
+    });
+    await ledger.release(first);
+    await ledger.create(second, draft('registration-intended'));
   });
 });
 
