@@ -95,7 +95,7 @@ describe('the four steps', () => {
     const real = functions.get(one.functionArn) ?? (async () => undefined);
     functions.set(one.functionArn, async () => undefined);
     const token = await one.requestRotation();
-    await one.advance();
+    await one.still();
     functions.set(one.functionArn, real);
     expect((await one.labels())[token]).toEqual(['AWSPENDING']);
     for (const step of ['setSecret', 'testSecret', 'finishSecret'])

@@ -37,6 +37,7 @@ export class VirtualTime {
 
   /** Waits, from within work, for `signal` or for `ms` of virtual time; `late` where time was first. */
   async park<T>(ms: number, signal: Promise<T>): Promise<T | 'late'> {
+    if (ms <= 0) return 'late';
     let timer: Timer | undefined;
     const rung = new Promise<'late'>((resolve) => {
       timer = { at: this.now() + ms, ring: () => resolve('late') };
