@@ -61,7 +61,10 @@ describe('signature', () => {
   it('is the library’s for any path, header and body', async () => {
     const name = fc.constantFrom('x-amz-target', 'content-type', 'if-none-match', 'x-amz-checksum-sha256');
     const value = fc.stringMatching(/^[!-~]{1,20}( {1,3}[!-~]{1,20})?$/);
-    const segment = fc.string({ minLength: 1, unit: 'grapheme' }).filter((text) => !/^\.{1,2}$/.test(text));
+    // A slash in a key is sent as a slash: S3 takes an encoded one for it, and the two sides would sign differently.
+    const segment = fc
+      .string({ minLength: 1, unit: 'grapheme' })
+      .filter((text) => !/^\.{1,2}$|\//.test(text));
     await fc.assert(
       fc.asyncProperty(
         fc.array(segment, { maxLength: 4 }),
