@@ -1,13 +1,24 @@
-import { toInstant } from '../domain/clock.ts';
-import type { CredentialHandle, Key } from '../domain/credential.ts';
+import { toInstant, type Instant } from '../domain/clock.ts';
+import type { Credential, CredentialHandle, Key } from '../domain/credential.ts';
+import type { Usage } from '../domain/evidence.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { fingerprint } from '../domain/fingerprint.ts';
 import type { Redacted } from '../domain/redacted.ts';
 import { advance } from '../domain/rotation.ts';
+import { decideWindow, openWindow, type Proof, type WindowDecision } from '../domain/window.ts';
+import { assertConfirmed } from './retire.ts';
 import { announce, assertMayRotate } from './start.ts';
 import type { EngineDeps } from './deps.ts';
 import type { StepInput } from './rotation-step.ts';
-import { assertNotPreempted, commit, loadCredential, upstream, type Loaded } from './state.ts';
+import {
+  assertNotPreempted,
+  commit,
+  describeHandle,
+  loadCredential,
+  upstream,
+  without,
+  type Loaded,
+} from './state.ts';
 
 /**
  * createSecret: makes the new credential and stores it as AWSPENDING. An unplanned call (an operator's, the schedule
@@ -18,6 +29,7 @@ export async function createSecret(deps: EngineDeps, input: StepInput): Promise<
   assertNotPreempted(state);
   if (state.rotation.phase === 'announced') state = await reserve(deps, state);
   if (state.rotation.phase !== 'issuing') return;
+  state = await makeRoom(deps, state);
   const key = await store(deps, state, input.secret.arn);
   await commit(deps, state.credential, {
     rotation: advance(state.rotation, 'activating', { next: key }),
@@ -64,6 +76,67 @@ function reserve(deps: EngineDeps, { credential, rotation }: Loaded): Promise<Lo
     rotation: advance(rotation, 'issuing'),
     credential: { generation: credential.generation + 1 },
     record: { action: 'issue-intended', evidence: { generation: credential.generation + 1 } },
+  });
+}
+
+/**
+ * Retires what mode overlap has kept: in mode enforce, on the same proof as a window needs, counted from when the
+ * current credential became current. It is not this rotation's loser, so its records join those of the rotation that
+ * kept it.
+ * @throws RekeyError ERR_CAPACITY where it has to stay and there is no room beside it.
+ */
+async function makeRoom(deps: EngineDeps, state: Loaded): Promise<Loaded> {
+  const { current } = state.credential;
+  if (current === undefined) return state;
+  const { provider, target, ctx } = await upstream(deps, state.credential);
+  const last = await deps.ledger.rotation(state.credential.id, current.versionId);
+  for (const handle of without(state.credential.live, current.handle)) {
+    const { credential, rotation } = state;
+    const decision = decided(
+      deps,
+      credential,
+      last?.window?.opensAt ?? current.issuedAt,
+      (await provider.usage?.(target, handle, ctx)) ?? 'unknown',
+    );
+    const { proof } = decision;
+    if (credential.mode !== 'enforce' || decision.kind !== 'retire' || decision.stragglers) {
+      if (provider.overlap.kind === 'dual' && credential.live.length < provider.overlap.maxLive) continue;
+      throw noRoom(credential, describeHandle(handle), proof);
+    }
+    const about = {
+      oldHandle: describeHandle(handle),
+      oldFingerprint: last?.old?.handle.generation === handle.generation ? last.old.fingerprint : '',
+      ...(last === undefined ? {} : { correlationId: last.id }),
+    };
+    const intended = await commit(deps, credential, {
+      rotation,
+      record: { action: 'revocation-intended', ...about, evidence: { kept: true, proof } },
+    });
+    const deactivation = await provider.revoke(target, handle, { endSessions: false }, ctx);
+    assertConfirmed(deactivation);
+    state = await commit(deps, intended.credential, {
+      rotation: intended.rotation,
+      credential: { live: without(credential.live, handle) },
+      record: { action: 'retired', ...about, deactivation: 'CONFIRMED', evidence: { deactivation } },
+    });
+  }
+  return state;
+}
+
+function decided(deps: EngineDeps, credential: Credential, since: Instant, usage: Usage): WindowDecision {
+  const { policy, holders } = credential;
+  const facts = { now: deps.clock(), window: openWindow(policy, since), policy, holders, usage, wakeUps: 0 };
+  return decideWindow({ ...facts, mode: 'enforce' });
+}
+
+function noRoom({ name, mode }: Credential, kept: string, proof: Proof): RekeyError {
+  const why = mode === 'enforce' ? `still needed: ${proof.missing.join('; ')}` : `kept by mode ${mode}`;
+  return new RekeyError('ERR_CAPACITY', `${name} has no room for another credential: ${kept} is ${why}`, {
+    field: 'mode',
+    remedy:
+      mode === 'enforce'
+        ? 'move who still uses it, then rotate again'
+        : 'set mode enforce and apply: the next rotation then retires what was kept',
   });
 }
 

@@ -121,7 +121,8 @@ async function revoke(deps: EngineDeps, { credential, rotation }: Loaded): Promi
   return { decision: 'completed', waitSeconds: 1 };
 }
 
-function assertConfirmed(deactivation: Deactivation): void {
+/** A revocation that can't be confirmed is tried again. */
+export function assertConfirmed(deactivation: Deactivation): void {
   if (deactivation.confirmed) return;
   throw new RekeyError('ERR_UNAVAILABLE', `the revocation is not confirmed: ${deactivation.detail}`, {
     remedy: 'it is tried again; look at the upstream if this goes on',

@@ -54,6 +54,8 @@ export interface Change {
     readonly action: AuditAction;
     /** Who asked for this, where it isn't who asked for the rotation (A1). */
     readonly trigger?: Trigger;
+    /** The rotation that this is about, where it isn't the one that does it. */
+    readonly correlationId?: string;
   };
 }
 

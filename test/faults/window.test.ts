@@ -128,7 +128,33 @@ describe('a window', () => {
     // Both users are taken now: the next rotation is aborted, not forced.
     const next = await one.rotate();
     expect((await one.rotation(next)).phase).toBe('aborted');
+    expect((await one.rotation(next)).failure).toMatchObject({ code: 'ERR_CAPACITY' });
     expect(await one.works(await one.login())).toBe(true);
+
+    // In mode enforce, the next rotation first retires what was kept, unless somebody still uses it.
+    const enforced = parseEntry({ ...one.declaration, mode: 'enforce' });
+    await one.repeating(() => one.tryRegister(enforced));
+    const client = await session(one, old);
+    const refused = await one.rotate();
+    expect((await one.rotation(refused)).failure?.message).toContain('1 sessions are still open');
+    expect(await one.works(old)).toBe(true);
+    await client.end();
+    const before = (await one.records()).length;
+    const last = await one.rotate();
+    expect((await one.rotation(last)).phase).toBe('completed');
+    expect(await one.works(old)).toBe(false);
+    const records = (await one.records()).slice(before);
+    const retired = records.find((record) => record.message === 'retired');
+    expect(retired?.metadata.correlation_uid).toBe(token);
+    expect(retired?.entity.data).toMatchObject({
+      deactivation: 'CONFIRMED',
+      old_handle: kept?.entity.data.old_handle,
+      old_fingerprint: kept?.entity.data.old_fingerprint,
+    });
+    const order = records.map((record) => record.message);
+    expect(order.indexOf('revocation-intended')).toBeLessThan(order.indexOf('retired'));
+    expect(order.indexOf('retired')).toBeLessThan(order.indexOf('activation-intended'));
+    expect(await one.faults()).toEqual([]);
   });
 
   test('in mode observe nothing rotates', async () => {
