@@ -70,7 +70,8 @@ export function lifecycle(
         Choices: [
           when("$states.input.outcome = 'window'", 'Window'),
           when("$states.input.outcome = 'verify'", 'Verify'),
-          when("$states.input.outcome = 'rotate'", 'Rotate'),
+          // Not at once: what was refused a moment ago would only be refused again.
+          when("$states.input.outcome = 'rotate'", 'Announced'),
           when("$states.input.outcome = 'rolling-back'", 'Rollback'),
           when("$states.input.outcome in ['preempted', 'over']", 'Done'),
           when("$states.input.outcome = 'aborted'", 'Aborted'),

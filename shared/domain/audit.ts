@@ -28,6 +28,7 @@ export type AuditAction =
   | 'kept'
   | 'rollback-intended'
   | 'rollback-window-opened'
+  | 'rollback-refused'
   | 'rolled-back'
   | 'abort-intended'
   | 'aborted'

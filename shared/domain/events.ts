@@ -8,6 +8,7 @@ const EVENT_OF: Partial<Record<AuditAction, string>> = {
   replaced: EVENT.rotated,
   retired: EVENT.retired,
   'rollback-window-opened': EVENT.rolledBack,
+  'rollback-refused': EVENT.failed,
   aborted: EVENT.failed,
   stuck: EVENT.failed,
   'window-extended': EVENT.failed,

@@ -37,7 +37,8 @@ const NEXT: Readonly<Record<Phase, readonly Phase[]>> = {
   window: ['suspending', 'revoking', 'rolling-back', 'completed', 'preempted'],
   suspending: ['revoking', 'rolling-back', 'preempted'],
   revoking: ['completed', 'rolled-back', 'preempted'],
-  'rolling-back': ['suspending', 'revoking', 'preempted'],
+  // Back to the window where the old credential turns out not to work: the request is refused.
+  'rolling-back': ['window', 'suspending', 'revoking', 'preempted'],
   aborting: ['aborted', 'preempted'],
   completed: [],
   aborted: [],
@@ -90,6 +91,8 @@ export interface Rotation {
   /** A tombstoned token is refused by every step, even as AWSCURRENT (hard decision 1). */
   readonly tombstoned: boolean;
   readonly window?: Window;
+  /** The window that a rollback closed, until the label has moved back: a refused rollback reopens it. */
+  readonly formerWindow?: Window;
   /** Timed wake-ups used in this window (hard decision 5). */
   readonly wakeUps: number;
   /** Which key dies at the end: the old one, or after a rollback the new one. */
@@ -133,10 +136,21 @@ export function loserOf(rotation: Rotation): Key | undefined {
   return rotation.loser === 'old' ? rotation.old : rotation.next;
 }
 
-/** Whether the old credential may still be brought back (Z9): not once its revocation was intended. */
+/**
+ * Whether a request to roll back is taken (Z9): agents have moved and the old credential's revocation isn't intended,
+ * or the rotation got stuck before they could move.
+ */
 export function canRollBack(rotation: Rotation): boolean {
   return (
-    ['issuing', 'activating', 'promoting', 'window', 'suspending'].includes(rotation.phase) &&
-    rotation.loser === 'old'
+    canGiveUp(rotation) || (['window', 'suspending'].includes(rotation.phase) && rotation.loser === 'old')
+  );
+}
+
+/** Whether this is stuck before its promotion, so that an operator may abort it; an emergency's never. */
+export function canGiveUp(rotation: Rotation): boolean {
+  return (
+    rotation.stuck === true &&
+    rotation.trigger.kind !== 'emergency' &&
+    ['announced', 'issuing', 'activating'].includes(rotation.phase)
   );
 }

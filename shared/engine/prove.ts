@@ -3,7 +3,7 @@ import { RekeyError, isRekeyError } from '../domain/errors.ts';
 import type { Redacted } from '../domain/redacted.ts';
 import type { EngineDeps } from './deps.ts';
 import type { StepInput } from './rotation-step.ts';
-import { assertNotPreempted, loadCredential, upstream, type Loaded } from './state.ts';
+import { assertNotPreempted, load, loadCredential, upstream, type Loaded } from './state.ts';
 
 /**
  * setSecret: makes the pending credential work. Before an administrative login is used, the current credential must
@@ -17,11 +17,21 @@ export async function setSecret(deps: EngineDeps, state: Loaded, { secret }: Ste
   const material = await pending(deps, state, secret.arn, next);
   if (old !== undefined) await proveCurrent(deps, state, secret.arn, old);
   await provider.activate?.(target, next.versionId, { handle: next.handle, material }, ctx);
-  // An emergency that came meanwhile has not seen it (hard decision 3): whoever brought it to life ends it.
-  const { epoch } = await loadCredential(deps, state.credential.id);
-  if (epoch === state.credential.epoch) return;
+  // An emergency or an abort that came meanwhile has not seen it (hard decision 3): whoever brought it to life ends it.
+  const now = await load(deps, state.credential.id, state.rotation.id);
+  const preempted = now.credential.epoch !== state.credential.epoch;
+  // Not while a rollback is on its way: agents still use it then, and the way back ends it.
+  if (!preempted && !['aborting', 'aborted', 'rolled-back', 'preempted'].includes(now.rotation.phase)) return;
   await provider.revoke(target, next.handle, { endSessions: true }, ctx);
-  assertNotPreempted({ ...state, credential: { ...state.credential, epoch } });
+  assertNotPreempted(now);
+  throw new RekeyError(
+    'ERR_TOMBSTONED',
+    'this rotation was undone while its credential was being activated',
+    {
+      field: 'ClientRequestToken',
+      remedy: 'start a new rotation',
+    },
+  );
 }
 
 /** testSecret: uses the pending credential as an agent would, and compares what it may do (Z8, Z9, Z3). */

@@ -77,7 +77,8 @@ export async function reconcileAll(
 function repair(deps: EngineDeps, state: Loaded): Promise<ReconcileAnswer> {
   switch (state.rotation.phase) {
     case 'announced':
-      return Promise.resolve({ outcome: 'rotate', waitSeconds: 1 });
+      // What refused to rotate is left alone for a while: it may be mended by then.
+      return Promise.resolve({ outcome: 'rotate', waitSeconds: secondsUntil(deps, state.rotation.checkAt) });
     case 'issuing':
     case 'activating':
     case 'promoting':

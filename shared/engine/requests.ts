@@ -1,3 +1,4 @@
+import { plusSeconds, toInstant } from '../domain/clock.ts';
 import { RekeyError, isRekeyError } from '../domain/errors.ts';
 import type { Rotation, Trigger } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
@@ -103,10 +104,14 @@ export function startRotation(
       deps.workflow.answer(ref.taskToken, { outcome, waitSeconds: 1 });
     if (rotation.epoch !== credential.epoch || rotation.phase === 'preempted') return answer('preempted');
     if (rotation.phase === 'aborted') return answer('aborted');
+    // The reconciler, to which this leads, finishes what was given up.
+    if (rotation.phase === 'aborting')
+      throw new RekeyError('ERR_TOMBSTONED', 'this rotation is being aborted');
     if (rotation.window !== undefined || rotation.phase === 'rolling-back') return answer('window');
     await deps.ledger.attach(credential, {
       ...rotation,
       callback: { awaiting: 'rotate', taskToken: ref.taskToken },
+      checkAt: plusSeconds(toInstant(deps.clock()), deps.timing.stuckAfterSeconds),
     });
     if (rotation.trigger.kind === 'vault' && rotation.phase !== 'announced') return;
     if (credential.secretArn === undefined)

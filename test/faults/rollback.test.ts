@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { abort } from '../../shared/engine/abort.ts';
 import { rollback } from '../../shared/engine/rollback.ts';
 import { EngineWorld, inParallel, type EngineCase } from '../support/engine-world.ts';
 import { dryRun, everyFault, type Scenario } from '../support/explore.ts';
@@ -153,4 +154,105 @@ describe('a rollback', () => {
     await one.settle();
     expect(await one.faults()).toEqual([]);
   });
+
+  test('whose lifecycle was not woken is woken by the repetition, not by the end of the window', async () => {
+    const one = await world.registered();
+    one.agents.start();
+    const token = await one.requestRotation();
+    await one.until((rotation) => rotation.phase === 'window', token);
+    one.change = (deps) => ({
+      ...deps,
+      workflow: { ...deps.workflow, answer: () => Promise.reject(new Error('the service is down')) },
+    });
+    await expect(one.requestRollback(token)).rejects.toThrow('the service is down');
+    one.change = (deps) => deps;
+    const asked = one.time.now();
+    const { phase, checkAt } = await one.rotation(token);
+    expect(phase).toBe('rolling-back');
+    expect(Date.parse(checkAt) - asked).toBeLessThanOrEqual(one.deps.timing.stuckAfterSeconds * 1000);
+    await one.requestRollback(token);
+    await one.still();
+    expect((await one.rotation(token)).window).toBeDefined();
+    expect(one.time.now() - asked).toBeLessThan(60_000);
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('rolled-back');
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test.each(['window', 'suspending'] as const)(
+    'to a credential that no longer works is refused, and the rotation goes on (%s)',
+    async (phase) => {
+      const one = await world.registered();
+      const token = await one.requestRotation();
+      await one.until((rotation) => rotation.phase === phase, token);
+      await one.still();
+      const before = await one.rotation(token);
+      await world.server.sql(`ALTER ROLE "${before.old?.handle.id}" PASSWORD 'by-hand'`);
+      await one.requestRollback(token);
+      await one.still();
+      const { window, loser, tombstoned, ...after } = await one.rotation(token);
+      expect({ phase: after.phase, window, loser, tombstoned }).toEqual({
+        phase: 'window',
+        window: before.window,
+        loser: 'old',
+        tombstoned: false,
+      });
+      const refused = (await one.records()).at(-1);
+      expect([refused?.message, refused?.entity.data.evidence]).toEqual([
+        'rollback-refused',
+        expect.stringContaining('ERR_REJECTED'),
+      ]);
+      await one.settle();
+      expect((await one.rotation(token)).phase).toBe('completed');
+      expect(await one.faults()).toEqual([]);
+    },
+  );
+
+  test('of a rotation that never began and is stuck gives it up; a refusal to rotate is tried with pauses', async () => {
+    const one = await world.registered();
+    one.change = (deps) => ({
+      ...deps,
+      vault: new Proxy(deps.vault, {
+        get: (vault, name, self) =>
+          name === 'rotate'
+            ? () => Promise.reject(new Error('InvalidRequestException'))
+            : method(vault, Reflect.get(vault, name, self)),
+      }),
+    });
+    const asked = one.time.now();
+    const token = await one.requestRotation();
+    await one.settle();
+    expect(await one.rotation(token)).toMatchObject({ phase: 'announced', stuck: true });
+    expect(one.time.now() - asked).toBeGreaterThan(4 * one.deps.timing.stuckAfterSeconds * 1000);
+    await one.requestRollback(token);
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('aborted');
+    one.change = (deps) => deps;
+    expect((await one.rotation(await one.rotate())).phase).toBe('completed');
+    expect(await one.faults()).toEqual([]);
+  });
 });
+
+describe('an abort', () => {
+  test('beside an activation that has not reached the upstream leaves nothing alive', async () => {
+    const one = await world.registered();
+    const token = randomUUID();
+    let came = false;
+    one.calls.between = async (label) => {
+      if (label !== 'provider.activate' || came) return;
+      came = true;
+      await abort(one.deps, await one.id(), token, { code: 'ERR_TIMEOUT', message: 'abandoned' });
+    };
+    await one.requestRotation(token);
+    await one.settle();
+    expect(came).toBe(true);
+    expect((await one.rotation(token)).phase).toBe('aborted');
+    expect(await one.faults()).toEqual([]);
+    expect((await one.rotation(await one.rotate())).phase).toBe('completed');
+  });
+});
+
+/** What a proxy hands out: methods bound to the part itself, which has private fields. */
+function method(part: object, value: unknown): unknown {
+  return typeof value === 'function' ? value.bind(part) : value;
+}

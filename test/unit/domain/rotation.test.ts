@@ -118,6 +118,9 @@ describe('a rotation', () => {
           if (phase === undefined) return;
           // Only the way back passes through suspension and revocation a second time, for the other key.
           if (phase === 'suspending' || phase === 'revoking') seen.delete(phase);
+          // A rollback that is refused, since the old credential doesn't work, may be asked for again.
+          if (phase === 'window' && rotation.phase === 'rolling-back')
+            for (const again of ['window', 'rolling-back'] as const) seen.delete(again);
           expect(seen.has(phase)).toBe(false);
           seen.add(phase);
           rotation = advance(rotation, phase);
@@ -131,6 +134,16 @@ describe('a rotation', () => {
     expect(canRollBack(inPhase('suspending'))).toBe(true);
     expect(canRollBack(inPhase('suspending', { loser: 'next' }))).toBe(false);
     expect(canRollBack(inPhase('rolling-back', { loser: 'next' }))).toBe(false);
+  });
+
+  it('can be given up before its promotion only where it is stuck, and never an emergency', () => {
+    for (const phase of ['announced', 'issuing', 'activating'] as const) {
+      expect(canRollBack(inPhase(phase))).toBe(false);
+      expect(canRollBack(inPhase(phase, { stuck: true }))).toBe(true);
+      const trigger = { kind: 'emergency', actor: 'incident' } as const;
+      expect(canRollBack(inPhase(phase, { stuck: true, trigger }))).toBe(false);
+    }
+    expect(canRollBack(inPhase('promoting', { stuck: true }))).toBe(false);
   });
 
   it('ends the old key, or after a rollback the new one', () => {
