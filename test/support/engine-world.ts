@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { emergency as emergencyMachine } from '../../infra/machines/emergency.ts';
 import { lifecycle as lifecycleMachine } from '../../infra/machines/lifecycle.ts';
@@ -668,6 +668,3 @@ export async function inParallel<T>(
     }),
   );
 }
-
-/** Random text that never occurs elsewhere, for canaries. */
-export const canary = (): string => `canary-${randomBytes(12).toString('hex')}`;
