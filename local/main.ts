@@ -1,56 +1,63 @@
-// `npm run local`: keeps a local stack up with the app deployed into it and prints the environment to use, until Ctrl-C.
-import { dirname } from 'node:path';
+// `npm run local`: keeps AWS, a database and Rekey up for trying things out, and prints how to use them, until Ctrl-C.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { deploy } from './deploy.ts';
+import { databaseCredential, writeDeclaration } from './demo/declaration.ts';
+import { startWorld } from './demo/world.ts';
 import { startLocalStack } from './stack.ts';
 import { onTermination } from './termination.ts';
 
 const { values } = parseArgs({
   options: {
-    iam: { type: 'boolean', default: true },
     empty: { type: 'boolean', default: false },
-    context: { type: 'string', multiple: true, default: ['stage=local'] },
     help: { type: 'boolean', short: 'h', default: false },
   },
-  allowNegative: true,
 });
 
 if (values.help) {
   console.log(`npm run local [-- options]
-  --empty               start the stack and deploy nothing
-  --no-iam              don't enforce IAM policies
-  --context name=value  CDK context, once or more (default: stage=local)`);
+  --empty   start the AWS emulator only: no database, nothing deployed`);
+} else if (values.empty) {
+  const stack = await startLocalStack({ iam: true });
+  await untilEnded(() => stack.stop(), stack.env, []);
 } else {
-  await keepUp();
+  const world = await startWorld((line) => console.log(`  ${line}`));
+  const { server, dir } = world;
+  const caFile = join(dir, 'database-ca.pem');
+  await writeFile(caFile, server.caPem);
+  const file = await writeDeclaration(dir, [
+    databaseCredential(server, 'orders', 'orders_app', 'order-agents'),
+    databaseCredential(server, 'reports', 'reports_app', 'report-agents'),
+  ]);
+  await untilEnded(() => world.stop(), world.env, [
+    `A PostgreSQL with tables and an administrator for Rekey listens on ${server.host}:${server.port} (database shop, CA ${caFile}).`,
+    'Windows may be short here. Try:',
+    '',
+    `  npx rekey apply -f ${file}`,
+    '  npx rekey rotate orders --wait',
+    '  npx rekey revoke reports --incident INC-1 --reason "seen in a log" --wait',
+    '  npx rekey audit',
+  ]);
 }
 
-async function keepUp(): Promise<void> {
-  const stack = await startLocalStack({ iam: values.iam });
+/** Prints what to use, waits for the end, cleans up. */
+async function untilEnded(
+  stop: () => Promise<void>,
+  env: Readonly<Record<string, string>>,
+  more: readonly string[],
+): Promise<void> {
   const ended = new Promise<void>((resolve) => {
     onTermination(async () => resolve());
   });
+  const exports = Object.entries(env).map(([name, value]) => `export ${name}=${value}`);
+  console.log(
+    ['', 'It is up. In another shell:', '', ...exports, '', ...more, '', 'Ctrl-C ends it.'].join('\n'),
+  );
+  const alive = setInterval(() => undefined, 60_000);
   try {
-    if (!values.empty) await deployApp(stack);
-    const lines = Object.entries(stack.env).map(([name, value]) => `export ${name}=${value}`);
-    console.log(`\nThe local stack is up. In another shell:\n\n${lines.join('\n')}\n\nCtrl-C ends it.`);
-    const alive = setInterval(() => undefined, 60_000);
     await ended;
-    clearInterval(alive);
   } finally {
-    await stack.stop();
-  }
-}
-
-async function deployApp(stack: Awaited<ReturnType<typeof startLocalStack>>): Promise<void> {
-  const { outputs, seconds } = await deploy(stack, {
-    appDir: dirname(import.meta.dirname),
-    context: Object.fromEntries(values.context.map((each) => each.split(/=(.*)/s).slice(0, 2))),
-    progress: (line) => console.log(`  ${line}`),
-  });
-  console.log(`Deployed in ${seconds.toFixed(1)} s`);
-  for (const [name, own] of Object.entries(outputs)) {
-    for (const [output, value] of Object.entries(own)) {
-      if (!output.startsWith('ExportsOutput')) console.log(`  ${name}.${output} = ${value}`);
-    }
+    clearInterval(alive);
+    await stop();
   }
 }

@@ -5,6 +5,7 @@ import { OUTPUT } from '../../shared/names.ts';
 import { deploy, type Deployment } from '../deploy.ts';
 import { startPostgres, type Postgres } from '../postgres/start.ts';
 import { startLocalStack, type LocalStack } from '../stack.ts';
+import { onTermination } from '../termination.ts';
 import { seed } from './database.ts';
 
 /** Everything that the demo and the end-to-end tests run on: AWS, a database, Rekey deployed. */
@@ -29,7 +30,14 @@ const LOCAL_SETTINGS = {
 /** Starts everything, roles enforced, and deploys the real CDK app. Cleans up after itself where a part fails. */
 export async function startWorld(progress: (line: string) => void): Promise<World> {
   const dir = await mkdtemp(join(tmpdir(), 'rekey-world-'));
-  const cleanups: (() => Promise<void>)[] = [() => rm(dir, { recursive: true, force: true })];
+  const remove = (): Promise<void> => rm(dir, { recursive: true, force: true });
+  const forget = onTermination(remove);
+  const cleanups: (() => Promise<void>)[] = [
+    async () => {
+      forget();
+      await remove();
+    },
+  ];
   const stop = async (): Promise<void> => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
   };
