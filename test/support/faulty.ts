@@ -18,8 +18,8 @@ export class Killed extends Error {
 export type FaultMode = 'before' | 'after' | 'lost' | 'throttled';
 
 export interface Fault {
-  /** Number of the side-effecting call, from 1. */
-  readonly at: number;
+  /** Number of the side-effecting call, from 1, or a label: then the first call of it, whatever runs beside it. */
+  readonly at: number | string;
   readonly mode: FaultMode;
 }
 
@@ -82,6 +82,10 @@ export class Calls {
     this.struck = true;
   }
 
+  #hits(at: number | string, label: string): boolean {
+    return typeof at === 'number' ? at === this.labels.length : at === label && !this.struck;
+  }
+
   async around<T>(process: Process, label: string, work: () => Promise<T>): Promise<T> {
     process.assertAlive(label);
     await this.between(label);
@@ -93,7 +97,7 @@ export class Calls {
       this.#throttled.left--;
       throw refusal(label);
     }
-    if (this.#fault?.at !== this.labels.length) return work();
+    if (this.#fault === undefined || !this.#hits(this.#fault.at, label)) return work();
     this.struck = true;
     switch (this.#fault.mode) {
       case 'before':
