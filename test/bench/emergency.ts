@@ -17,7 +17,7 @@ const DELAY_MS = 250;
 const ASIDE_MS = 750;
 const LIMIT_MS = 60_000;
 const NAME = 'leaked';
-const SECRET = `demo/${NAME}`;
+const SECRET = `agents/${NAME}`;
 
 /**
  * Each of these must come after the one before it: the request, the ledger's look-up of the name, the start of the

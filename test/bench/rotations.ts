@@ -43,7 +43,7 @@ export async function rotationUnderLoad(stage: Stage, tell: Tell): Promise<Figur
   const seen = () => ({ logins: 0, refused: 0, denied: 0, other: 0 });
   const ours: Contender = {
     name: 'Rekey',
-    secret: `demo/${NAME}`,
+    secret: `agents/${NAME}`,
     rotate: () => rotate(world),
     seen: seen(),
   };
