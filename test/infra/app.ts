@@ -96,6 +96,7 @@ export function statementsByFunction(stacks: Stacks): Readonly<Record<string, re
       return [
         text(name),
         own.flatMap(
+          // A template is read as JSON; a statement's form is CloudFormation's, checked by cfn-lint.
           (policy) => list(at(policy.Properties, 'PolicyDocument', 'Statement')) as unknown as Statement[],
         ),
       ];

@@ -22,6 +22,7 @@ function existing(input: object | undefined): StepFunctionsWorkflow {
     },
   };
   return new StepFunctionsWorkflow({
+    // The class has private fields, which a stand-in can't have; the adapter uses `json` alone.
     aws: aws as unknown as AwsCalls,
     lifecycleArn: 'arn:aws:states:eu-central-1:111122223333:stateMachine:lifecycle',
     emergencyArn: 'arn:aws:states:eu-central-1:111122223333:stateMachine:emergency',
