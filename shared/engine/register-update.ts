@@ -1,0 +1,98 @@
+import { toInstant } from '../domain/clock.ts';
+import type { Credential } from '../domain/credential.ts';
+import { diffDeclared, type FieldChange } from '../domain/declared-diff.ts';
+import { RekeyError } from '../domain/errors.ts';
+import { MAX_INTERVAL_DAYS } from '../domain/policy.ts';
+import type { Trigger } from '../domain/rotation.ts';
+import type { EngineDeps } from './deps.ts';
+import { preflight, type Draft, type RegisterOptions } from './register-draft.ts';
+import type { RegisterAnswer } from './register.ts';
+import { loadCredential, untilCommitted } from './state.ts';
+
+/** Brings a registered credential in line with its declaration. */
+export async function update(
+  deps: EngineDeps,
+  options: RegisterOptions,
+  existing: Credential,
+  draft: Draft,
+  trigger: Trigger,
+  dryRun: boolean,
+): Promise<RegisterAnswer> {
+  const changes = diffDeclared(existing, draft);
+  const fixed = changes.find(isFixed);
+  if (fixed !== undefined) {
+    throw new RekeyError('ERR_DECLARATION', `${fixed.field} of ${existing.name} can't be changed`, {
+      field: fixed.field,
+      remedy: 'declare a new credential under another name and move its holders there',
+    });
+  }
+  if (changes.length === 0) {
+    // What an earlier attempt has declared but could not schedule any more.
+    const credential = dryRun ? existing : await schedule(deps, options, existing);
+    return { outcome: 'unchanged', changes, credential };
+  }
+  if (draft.adminSecret !== existing.adminSecret) await preflight(deps, draft);
+  if (dryRun) return { outcome: 'updated', changes, credential: existing };
+  const credential = await redeclare(deps, () => loadCredential(deps, existing.id), draft, trigger, changes);
+  return { outcome: 'updated', changes, credential: await schedule(deps, options, credential) };
+}
+
+/** What can't change once a credential is registered. */
+export function isFixed({ field }: FieldChange): boolean {
+  return /^(type|provider|secret|target)(\.|$)/.test(field);
+}
+
+/** Gives Secrets Manager the schedule that follows from the policy, where it has another. */
+async function schedule(
+  deps: EngineDeps,
+  options: RegisterOptions,
+  credential: Credential,
+): Promise<Credential> {
+  const days = backstopDays(credential);
+  if (credential.backstopDays === days || credential.secretArn === undefined) return credential;
+  await deps.vault.configureRotation(credential.secretArn, options.rotationFunction(credential.type), days);
+  return untilCommitted(async () =>
+    deps.ledger.attach({ ...(await loadCredential(deps, credential.id)), backstopDays: days }),
+  );
+}
+
+/**
+ * The service's own schedule is the backstop: the policy's interval less a day (hard decision 11), so that it fires
+ * only where nobody rotated before.
+ */
+export function backstopDays(credential: Pick<Credential, 'policy'>): number {
+  const days = Math.floor(credential.policy.intervalSeconds / 86_400) - 1;
+  return Math.min(MAX_INTERVAL_DAYS, Math.max(1, days));
+}
+
+/** Commits what a declaration may change at any time. */
+export function redeclare(
+  deps: EngineDeps,
+  read: () => Promise<Credential>,
+  draft: Draft,
+  trigger: Trigger,
+  changes: readonly FieldChange[],
+): Promise<Credential> {
+  return untilCommitted(async () => {
+    const before = await read();
+    return deps.ledger.commit({
+      before,
+      after: {
+        ...before,
+        policy: draft.policy,
+        mode: draft.mode,
+        holders: draft.holders,
+        adminSecret: draft.adminSecret,
+      },
+      records: [
+        {
+          action: 'declaration-changed',
+          time: toInstant(deps.clock()),
+          trigger,
+          holders: draft.holders.map((holder) => holder.name),
+          evidence: { changes },
+        },
+      ],
+    });
+  });
+}
