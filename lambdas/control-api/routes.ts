@@ -1,16 +1,12 @@
-import { randomUUID } from 'node:crypto';
 import type {
   APIGatewayProxyEventV2 as ApiEvent,
   APIGatewayProxyStructuredResultV2 as ApiResponse,
 } from 'aws-lambda';
-import * as z from 'zod';
 import {
   API_VERSION,
   auditQuery,
   emergencyRequest,
-  IDEMPOTENCY_HEADER,
   listQuery,
-  MAX_BODY_BYTES,
   reasonRequest,
   registerRequest,
   type AuditAnswer,
@@ -23,7 +19,6 @@ import {
   type RotationAnswer,
   type ShowAnswer,
 } from '../../shared/api/messages.ts';
-import { PROBLEM_TYPE, problemOf, requestError } from '../../shared/api/problems.ts';
 import { credentialView, rotationView } from '../../shared/api/views.ts';
 import type { Clock } from '../../shared/domain/clock.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
@@ -33,6 +28,8 @@ import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import { readAudit } from './audit.ts';
 import { resolveForEmergency } from './emergency.ts';
+import { actorOf, BodyTooLarge, callOf, parse, pathOf, type Call } from './request.ts';
+import { json, notAllowed, problem } from './response.ts';
 
 /** What the API acts through. Each method throws RekeyErrors; anything else becomes a 500 without a word. */
 export interface ControlServices {
@@ -79,15 +76,6 @@ export interface Handled {
   readonly unexpected?: unknown;
 }
 
-interface Call {
-  readonly actor: string;
-  readonly params: readonly string[];
-  readonly query: Readonly<Record<string, string | undefined>>;
-  /** The idempotency key, or a fresh one. */
-  readonly token: string;
-  readonly body: () => unknown;
-}
-
 interface Done<T> {
   readonly status: 200 | 201 | 202;
   readonly body: T;
@@ -95,10 +83,7 @@ interface Done<T> {
 
 type Route = (call: Call, services: ControlServices) => Promise<Done<unknown>>;
 
-const authorized = z.object({ authorizer: z.object({ iam: z.object({ userArn: z.string().min(1) }) }) });
-
 const ROTATIONS_SHOWN = 20;
-const KEY = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const PARAM = /^[A-Za-z0-9._:@-]{1,256}$/;
 
 /** Path patterns with what each method does; `*` is a parameter. */
@@ -268,19 +253,6 @@ function triggerOf(actor: string, reason: string | undefined): Trigger {
   return { kind: 'operator', actor, ...(reason === undefined ? {} : { reason }) };
 }
 
-// --- the request
-
-/** The ARN that API Gateway authenticated; a session of an assumed role stays as it is. */
-function actorOf({ requestContext }: ApiEvent): string | undefined {
-  const caller = authorized.safeParse(requestContext);
-  return caller.success ? caller.data.authorizer.iam.userArn : undefined;
-}
-
-/** The path below the API's stage. */
-function pathOf({ rawPath, requestContext: { stage } }: ApiEvent): string {
-  return stage !== '$default' && rawPath.startsWith(`/${stage}/`) ? rawPath.slice(stage.length + 1) : rawPath;
-}
-
 function match(path: string): { methods: Readonly<Record<string, Route>>; params: string[] } | undefined {
   const [empty, version, ...parts] = path.split('/');
   if (empty !== '' || version !== API_VERSION) return undefined;
@@ -300,71 +272,4 @@ function decoded(part: string): string {
   } catch {
     return '';
   }
-}
-
-function callOf(event: ApiEvent, actor: string, params: readonly string[]): Call {
-  const key = Object.entries(event.headers).find(([name]) => name.toLowerCase() === IDEMPOTENCY_HEADER)?.[1];
-  if (key !== undefined && !KEY.test(key)) {
-    throw new RekeyError('ERR_REQUEST', 'the idempotency key is not a UUID', {
-      field: 'Idempotency-Key',
-      remedy: 'send a fresh lower-case UUID, and the same one with every repetition of this request',
-    });
-  }
-  return {
-    actor,
-    params,
-    query: event.queryStringParameters ?? {},
-    token: key ?? randomUUID(),
-    body: () => bodyOf(event),
-  };
-}
-
-class BodyTooLarge extends RekeyError {}
-
-function bodyOf({ body, isBase64Encoded }: ApiEvent): unknown {
-  if (body === undefined || body === '') return {};
-  const bytes = Buffer.from(body, isBase64Encoded ? 'base64' : 'utf8');
-  if (bytes.length > MAX_BODY_BYTES) {
-    throw new BodyTooLarge('ERR_REQUEST', `the body is larger than ${MAX_BODY_BYTES} bytes`, {
-      remedy: 'send one declaration entry at a time',
-    });
-  }
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch {
-    // The parser's own message quotes the body.
-    throw new RekeyError('ERR_REQUEST', 'the body is not JSON', { remedy: 'send a JSON object' });
-  }
-}
-
-function parse<T extends z.ZodType>(schema: T, input: unknown): z.infer<T> {
-  const parsed = schema.safeParse(input);
-  if (!parsed.success) throw requestError(parsed.error);
-  return parsed.data;
-}
-
-// --- the response
-
-function json(status: number, body: unknown): ApiResponse {
-  return {
-    statusCode: status,
-    headers: { 'content-type': 'application/json', 'cache-control': 'no-store' },
-    body: JSON.stringify(body),
-  };
-}
-
-function problem(error: unknown, status?: number): ApiResponse {
-  const document = problemOf(error, status);
-  return {
-    statusCode: document.status,
-    headers: { 'content-type': PROBLEM_TYPE, 'cache-control': 'no-store' },
-    body: JSON.stringify(document),
-  };
-}
-
-function notAllowed(method: string, methods: object): ApiResponse {
-  const allow = Object.keys(methods).join(', ');
-  const error = new RekeyError('ERR_REQUEST', `${method} is not possible here`, { remedy: `use ${allow}` });
-  const response = problem(error, 405);
-  return { ...response, headers: { ...response.headers, allow } };
 }
