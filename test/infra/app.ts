@@ -77,10 +77,19 @@ export function list(value: Json | undefined): Json[] {
 
 /** A statement of a policy. */
 export interface Statement {
+  readonly Sid?: string;
   readonly Effect: 'Allow' | 'Deny';
+  /** Only in a policy of a resource. */
+  readonly Principal?: Json;
   readonly Action: string | string[];
   readonly Resource: Json;
   readonly Condition?: Record<string, Record<string, string | string[]>>;
+}
+
+/** Statements of a policy. */
+export function statementsOf(policy: Resource | undefined): Statement[] {
+  // A template is read as JSON; a statement's form is CloudFormation's, checked by cfn-lint.
+  return list(at(policy?.Properties, 'PolicyDocument', 'Statement')) as unknown as Statement[];
 }
 
 /** Statements of the role of each function, by the function's name. */
@@ -93,13 +102,7 @@ export function statementsByFunction(stacks: Stacks): Readonly<Record<string, re
       const own = policies.filter(
         (policy) => JSON.stringify(at(policy.Properties, 'Roles', '0', 'Ref')) === role,
       );
-      return [
-        text(name),
-        own.flatMap(
-          // A template is read as JSON; a statement's form is CloudFormation's, checked by cfn-lint.
-          (policy) => list(at(policy.Properties, 'PolicyDocument', 'Statement')) as unknown as Statement[],
-        ),
-      ];
+      return [text(name), own.flatMap(statementsOf)];
     }),
   );
 }

@@ -1,22 +1,17 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { COLUMNS } from '../../infra/stacks/evidence.ts';
 import { GENESIS, seal } from '../../shared/domain/audit.ts';
-import { TAMPERED } from '../../infra/stacks/monitoring.ts';
-import { EVENT, FUNCTIONS } from '../../shared/names.ts';
+import { FUNCTIONS } from '../../shared/names.ts';
 import {
   at,
+  functionNames,
   list,
   ofType,
   resource,
-  root,
-  statementsByFunction,
-  functionNames,
+  statementsOf,
   synthesise,
   text,
   type Json,
-  type Statement,
 } from './app.ts';
 
 const stacks = synthesise();
@@ -73,16 +68,12 @@ describe('state that must not be lost', () => {
 });
 
 describe('the audit archive', () => {
-  const policy = list(
-    at(
-      stacks['evidence']?.resources.find(
-        ({ Type, Properties }) =>
-          Type === 'AWS::S3::BucketPolicy' && at(Properties, 'Bucket', 'Ref') === 'Archive',
-      )?.Properties,
-      'PolicyDocument',
-      'Statement',
+  const policy = statementsOf(
+    stacks['evidence']?.resources.find(
+      ({ Type, Properties }) =>
+        Type === 'AWS::S3::BucketPolicy' && at(Properties, 'Bucket', 'Ref') === 'Archive',
     ),
-  ) as unknown as (Statement & { Sid?: string; Principal: Json })[];
+  );
 
   it('is locked, by default for a day in governance mode', () => {
     expect(resource(stacks, 'evidence', 'Archive').Properties).toMatchObject({
@@ -244,162 +235,6 @@ describe('machines, API, streams and the schedule', () => {
     const routes = ofType(stacks, 'AWS::ApiGatewayV2::Route');
     expect(routes.length).toBeGreaterThanOrEqual(9);
     for (const { Properties } of routes) expect(Properties['AuthorizationType']).toBe('AWS_IAM');
-  });
-});
-
-describe('roles', () => {
-  const roles = statementsByFunction(stacks);
-  const allows = (name: string, action: string): Statement[] =>
-    (roles[name] ?? []).filter(({ Effect, Action }) => Effect === 'Allow' && list(Action).includes(action));
-  const tagged = ({ Condition }: Statement, tag: string): boolean =>
-    Condition?.['StringEquals']?.[`aws:ResourceTag/${tag}`] === 'database';
-  const who = (action: string, tag: string): string[] =>
-    FUNCTIONS.filter((name) => allows(name, action).some((each) => tagged(each, tag))).toSorted();
-
-  it('read values of agents only where a step needs them; retirement and revocation never do', () => {
-    expect(who('secretsmanager:GetSecretValue', 'rekey:type')).toEqual([
-      'reconcile-database',
-      'register-database',
-      'replace-database',
-      'rollback-database',
-      'rotate-database',
-    ]);
-  });
-
-  it('read administrative secrets only where the function logs in to the database', () => {
-    expect(who('secretsmanager:GetSecretValue', 'rekey:admin')).toEqual([
-      'reconcile-database',
-      'register-database',
-      'replace-database',
-      'retire-database',
-      'revoke-database',
-      'rollback-database',
-      'rotate-database',
-      'verify-window',
-    ]);
-  });
-
-  it('touch no secret that lacks the tag of Rekey', () => {
-    for (const name of FUNCTIONS) {
-      for (const statement of roles[name] ?? []) {
-        const actions = list(statement.Action)
-          .map(text)
-          .filter((each) => each.startsWith('secretsmanager:'));
-        if (actions.length === 0) continue;
-        const guarded = JSON.stringify(statement.Condition ?? {}).includes('/rekey:');
-        const describesAny =
-          name === 'register-database' && actions.join() === 'secretsmanager:DescribeSecret';
-        expect([name, actions, guarded || describesAny]).toEqual([name, actions, true]);
-      }
-    }
-  });
-
-  it('only registration creates and tags secrets, and must tag them as Rekey does', () => {
-    for (const action of ['secretsmanager:CreateSecret', 'secretsmanager:TagResource']) {
-      expect(FUNCTIONS.filter((name) => allows(name, action).length > 0)).toEqual(['register-database']);
-      expect(allows('register-database', action)[0]?.Condition).toMatchObject({
-        StringEquals: { 'aws:RequestTag/rekey:type': 'database' },
-      });
-    }
-  });
-
-  it('only registration deletes from the ledger, and nobody updates an item in place', () => {
-    expect(FUNCTIONS.filter((name) => allows(name, 'dynamodb:DeleteItem').length > 0)).toEqual([
-      'register-database',
-    ]);
-    expect(FUNCTIONS.filter((name) => allows(name, 'dynamodb:UpdateItem').length > 0)).toEqual([]);
-  });
-
-  it('the archiver adds to the archive and can neither read nor delete; nobody else writes there', () => {
-    expect(FUNCTIONS.filter((name) => allows(name, 's3:PutObject').length > 0)).toEqual([
-      'revoke-database',
-      'archive-audit',
-    ]);
-    // The revoker spools an intent beside the snapshots, which is another bucket.
-    expect(JSON.stringify(allows('revoke-database', 's3:PutObject'))).toMatch(/Snapshots[^]*\/intents\/\*/);
-    expect(JSON.stringify(allows('revoke-database', 's3:PutObject'))).not.toContain('Archive');
-    expect(JSON.stringify(roles['archive-audit'])).not.toMatch(/s3:(Get|Delete)/);
-  });
-
-  it('the control API holds no right to any secret', () => {
-    expect(JSON.stringify(roles['control-api'])).not.toMatch(/secretsmanager|kms:GenerateDataKey/);
-  });
-
-  it('use keys only through a service', () => {
-    for (const statements of Object.values(roles)) {
-      for (const { Action, Condition } of statements) {
-        if (!list(Action).some((each) => text(each).startsWith('kms:'))) continue;
-        expect(Condition?.['StringEquals']).toHaveProperty('kms:ViaService');
-      }
-    }
-  });
-
-  it('grant no action by a pattern', () => {
-    for (const statements of Object.values(roles)) {
-      for (const { Action } of statements) expect(JSON.stringify(Action)).not.toContain('*');
-    }
-  });
-});
-
-describe('alarms', () => {
-  const alarms = ofType(stacks, 'AWS::CloudWatch::Alarm');
-  const headings = readFileSync(join(root, 'docs', 'runbook.md'), 'utf8')
-    .split('\n')
-    .filter((line) => line.startsWith('## '))
-    .map((line) => line.slice(3).toLowerCase().replaceAll(' ', '-'));
-
-  it('watch machines, dead letters, lag and every function', () => {
-    const ids = alarms.map(({ logicalId }) => logicalId).join(' ');
-    for (const start of [
-      'RotationFailed',
-      'RotationTimedOut',
-      'EmergencyFailed',
-      'ArchiveLag',
-      'PublishLag',
-      'ApiErrors',
-    ]) {
-      expect(ids).toContain(start);
-    }
-    expect(alarms.filter(({ logicalId }) => logicalId.includes('DeadLetters'))).toHaveLength(3);
-    const errors = alarms.filter(
-      ({ Properties }) => Properties['MetricName'] === 'Errors' && Properties['Namespace'] === 'AWS/Lambda',
-    );
-    expect(errors).toHaveLength(FUNCTIONS.length);
-  });
-
-  it('tell the same topic of rotations that need a person, and of tampering by what the archiver logs', () => {
-    const pages = ofType(stacks, 'AWS::Events::Rule').filter(
-      ({ Properties }) => Properties['EventPattern'] !== undefined,
-    );
-    expect(pages.map(({ Properties }) => Properties['EventPattern'])).toEqual([
-      { source: ['rekey'], 'detail-type': [EVENT.failed] },
-    ]);
-    const filters = ofType(stacks, 'AWS::Logs::MetricFilter');
-    expect(filters.map(({ Properties }) => Properties['FilterPattern'])).toEqual([
-      `{ $.message = "${TAMPERED}" }`,
-    ]);
-    const archiver = readFileSync(join(root, 'lambdas', 'archive-audit', 'handler.ts'), 'utf8');
-    expect(archiver).toContain(`logger.critical('${TAMPERED}'`);
-  });
-
-  it('each link to an entry of the runbook that exists, and page', () => {
-    for (const { Properties } of alarms) {
-      const anchor = /docs\/runbook\.md#([a-z-]+)$/.exec(text(Properties['AlarmDescription']))?.[1];
-      expect(headings).toContain(anchor);
-      expect(list(Properties['AlarmActions'])).toHaveLength(1);
-    }
-  });
-
-  it('each entry says what it means, how to look and what to do', () => {
-    const runbook = readFileSync(join(root, 'docs', 'runbook.md'), 'utf8');
-    for (const entry of runbook.split('\n## ').slice(1)) {
-      for (const part of ['**What it means**', '**Investigate**', '**Resolve**'])
-        expect(entry).toContain(part);
-    }
-  });
-
-  it('use no metric math', () => {
-    expect(alarms.filter(({ Properties }) => Properties['Metrics'] !== undefined)).toEqual([]);
   });
 });
 

@@ -1,0 +1,70 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { TAMPERED } from '../../infra/stacks/monitoring.ts';
+import { EVENT, FUNCTIONS } from '../../shared/names.ts';
+import { list, ofType, root, synthesise, text } from './app.ts';
+
+const stacks = synthesise();
+
+describe('alarms', () => {
+  const alarms = ofType(stacks, 'AWS::CloudWatch::Alarm');
+  const headings = readFileSync(join(root, 'docs', 'runbook.md'), 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('## '))
+    .map((line) => line.slice(3).toLowerCase().replaceAll(' ', '-'));
+
+  it('watch machines, dead letters, lag and every function', () => {
+    const ids = alarms.map(({ logicalId }) => logicalId).join(' ');
+    for (const start of [
+      'RotationFailed',
+      'RotationTimedOut',
+      'EmergencyFailed',
+      'ArchiveLag',
+      'PublishLag',
+      'ApiErrors',
+    ]) {
+      expect(ids).toContain(start);
+    }
+    expect(alarms.filter(({ logicalId }) => logicalId.includes('DeadLetters'))).toHaveLength(3);
+    const errors = alarms.filter(
+      ({ Properties }) => Properties['MetricName'] === 'Errors' && Properties['Namespace'] === 'AWS/Lambda',
+    );
+    expect(errors).toHaveLength(FUNCTIONS.length);
+  });
+
+  it('tell the same topic of rotations that need a person, and of tampering by what the archiver logs', () => {
+    const pages = ofType(stacks, 'AWS::Events::Rule').filter(
+      ({ Properties }) => Properties['EventPattern'] !== undefined,
+    );
+    expect(pages.map(({ Properties }) => Properties['EventPattern'])).toEqual([
+      { source: ['rekey'], 'detail-type': [EVENT.failed] },
+    ]);
+    const filters = ofType(stacks, 'AWS::Logs::MetricFilter');
+    expect(filters.map(({ Properties }) => Properties['FilterPattern'])).toEqual([
+      `{ $.message = "${TAMPERED}" }`,
+    ]);
+    const archiver = readFileSync(join(root, 'lambdas', 'archive-audit', 'handler.ts'), 'utf8');
+    expect(archiver).toContain(`logger.critical('${TAMPERED}'`);
+  });
+
+  it('each link to an entry of the runbook that exists, and page', () => {
+    for (const { Properties } of alarms) {
+      const anchor = /docs\/runbook\.md#([a-z-]+)$/.exec(text(Properties['AlarmDescription']))?.[1];
+      expect(headings).toContain(anchor);
+      expect(list(Properties['AlarmActions'])).toHaveLength(1);
+    }
+  });
+
+  it('each entry says what it means, how to look and what to do', () => {
+    const runbook = readFileSync(join(root, 'docs', 'runbook.md'), 'utf8');
+    for (const entry of runbook.split('\n## ').slice(1)) {
+      for (const part of ['**What it means**', '**Investigate**', '**Resolve**'])
+        expect(entry).toContain(part);
+    }
+  });
+
+  it('use no metric math', () => {
+    expect(alarms.filter(({ Properties }) => Properties['Metrics'] !== undefined)).toEqual([]);
+  });
+});

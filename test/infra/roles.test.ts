@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest';
+import { FUNCTIONS } from '../../shared/names.ts';
+import { list, statementsByFunction, synthesise, text, type Statement } from './app.ts';
+
+const stacks = synthesise();
+
+describe('roles', () => {
+  const roles = statementsByFunction(stacks);
+  const allows = (name: string, action: string): Statement[] =>
+    (roles[name] ?? []).filter(({ Effect, Action }) => Effect === 'Allow' && list(Action).includes(action));
+  const tagged = ({ Condition }: Statement, tag: string): boolean =>
+    Condition?.['StringEquals']?.[`aws:ResourceTag/${tag}`] === 'database';
+  const who = (action: string, tag: string): string[] =>
+    FUNCTIONS.filter((name) => allows(name, action).some((each) => tagged(each, tag))).toSorted();
+
+  it('read values of agents only where a step needs them; retirement and revocation never do', () => {
+    expect(who('secretsmanager:GetSecretValue', 'rekey:type')).toEqual([
+      'reconcile-database',
+      'register-database',
+      'replace-database',
+      'rollback-database',
+      'rotate-database',
+    ]);
+  });
+
+  it('read administrative secrets only where the function logs in to the database', () => {
+    expect(who('secretsmanager:GetSecretValue', 'rekey:admin')).toEqual([
+      'reconcile-database',
+      'register-database',
+      'replace-database',
+      'retire-database',
+      'revoke-database',
+      'rollback-database',
+      'rotate-database',
+      'verify-window',
+    ]);
+  });
+
+  it('touch no secret that lacks the tag of Rekey', () => {
+    for (const name of FUNCTIONS) {
+      for (const statement of roles[name] ?? []) {
+        const actions = list(statement.Action)
+          .map(text)
+          .filter((each) => each.startsWith('secretsmanager:'));
+        if (actions.length === 0) continue;
+        const guarded = JSON.stringify(statement.Condition ?? {}).includes('/rekey:');
+        const describesAny =
+          name === 'register-database' && actions.join() === 'secretsmanager:DescribeSecret';
+        expect([name, actions, guarded || describesAny]).toEqual([name, actions, true]);
+      }
+    }
+  });
+
+  it('only registration creates and tags secrets, and must tag them as Rekey does', () => {
+    for (const action of ['secretsmanager:CreateSecret', 'secretsmanager:TagResource']) {
+      expect(FUNCTIONS.filter((name) => allows(name, action).length > 0)).toEqual(['register-database']);
+      expect(allows('register-database', action)[0]?.Condition).toMatchObject({
+        StringEquals: { 'aws:RequestTag/rekey:type': 'database' },
+      });
+    }
+  });
+
+  it('only registration deletes from the ledger, and nobody updates an item in place', () => {
+    expect(FUNCTIONS.filter((name) => allows(name, 'dynamodb:DeleteItem').length > 0)).toEqual([
+      'register-database',
+    ]);
+    expect(FUNCTIONS.filter((name) => allows(name, 'dynamodb:UpdateItem').length > 0)).toEqual([]);
+  });
+
+  it('the archiver adds to the archive and can neither read nor delete; nobody else writes there', () => {
+    expect(FUNCTIONS.filter((name) => allows(name, 's3:PutObject').length > 0)).toEqual([
+      'revoke-database',
+      'archive-audit',
+    ]);
+    // The revoker spools an intent beside the snapshots, which is another bucket.
+    expect(JSON.stringify(allows('revoke-database', 's3:PutObject'))).toMatch(/Snapshots[^]*\/intents\/\*/);
+    expect(JSON.stringify(allows('revoke-database', 's3:PutObject'))).not.toContain('Archive');
+    expect(JSON.stringify(roles['archive-audit'])).not.toMatch(/s3:(Get|Delete)/);
+  });
+
+  it('the control API holds no right to any secret', () => {
+    expect(JSON.stringify(roles['control-api'])).not.toMatch(/secretsmanager|kms:GenerateDataKey/);
+  });
+
+  it('use keys only through a service', () => {
+    for (const statements of Object.values(roles)) {
+      for (const { Action, Condition } of statements) {
+        if (!list(Action).some((each) => text(each).startsWith('kms:'))) continue;
+        expect(Condition?.['StringEquals']).toHaveProperty('kms:ViaService');
+      }
+    }
+  });
+
+  it('grant no action by a pattern', () => {
+    for (const statements of Object.values(roles)) {
+      for (const { Action } of statements) expect(JSON.stringify(Action)).not.toContain('*');
+    }
+  });
+});
