@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { relative, resolve } from 'node:path';
+import { isAbsolute, relative, resolve } from 'node:path';
 import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
 import {
   holdersOf,
@@ -29,7 +29,7 @@ export interface DeclarationFile {
  * @throws Failures
  */
 export async function readDeclaration(path: string, cwd: string, now: number): Promise<DeclarationFile> {
-  const shown = relative(cwd, resolve(cwd, path)) || path;
+  const shown = shownPath(cwd, path);
   const text = await readText(resolve(cwd, path), shown);
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
@@ -55,6 +55,12 @@ export async function readDeclaration(path: string, cwd: string, now: number): P
   const { credentials, errors } = check(content, now);
   if (errors.length > 0) throw refused(errors.map((error) => located(failureOf(error))));
   return { path: shown, credentials, located };
+}
+
+/** Short where the file lies below the working directory, else as it was given: never a way up that nobody typed. */
+function shownPath(cwd: string, path: string): string {
+  const below = relative(cwd, resolve(cwd, path));
+  return below === '' || below.startsWith('..') || isAbsolute(below) ? path : below;
 }
 
 function refused(failures: readonly Failure[]): Failures {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { PROJECTS } from '../vitest.config.ts';
 
 /**
  * Everything that must hold before a change is merged, in the order of what it costs. `npm test -- unit` runs only the
@@ -43,6 +44,15 @@ const TESTS: Check = {
   ],
   show: true,
 };
+
+const unknown = only.filter((name) => !Object.hasOwn(PROJECTS, name));
+if (unknown.length > 0) {
+  console.error(
+    `there is no test project ${unknown.map((name) => `"${name}"`).join(', ')}. ` +
+      `Name one or more of: ${Object.keys(PROJECTS).join(', ')}; or none, for everything`,
+  );
+  process.exit(2);
+}
 
 await mkdir(join(root, '.cache'), { recursive: true });
 await rm(report, { force: true });

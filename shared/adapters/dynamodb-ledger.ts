@@ -20,6 +20,7 @@ import {
   text,
   type Item,
 } from './ledger-items.ts';
+import { decodePage, encodePage } from './page-token.ts';
 
 interface QueryAnswer {
   Items?: Item[];
@@ -88,7 +89,7 @@ export class DynamoDbLedger implements Ledger {
       KeyConditionExpression: `${TABLE.indexPk} = :g`,
       ExpressionAttributeValues: { ':g': { S: groups.credentials(this.#tenant) } },
       Limit: 100,
-      ...(page === undefined ? {} : { ExclusiveStartKey: decodePage(page) }),
+      ...(page === undefined ? {} : { ExclusiveStartKey: decodePage(page, this.#tenant) }),
     });
     return {
       items: (answer.Items ?? []).map((item) => documentOf<Credential>(item)),
@@ -286,17 +287,5 @@ export class DynamoDbLedger implements Ledger {
       TransactItems: items,
       ClientRequestToken: randomUUID(),
     });
-  }
-}
-
-function encodePage(key: Item): string {
-  return Buffer.from(JSON.stringify(key)).toString('base64url');
-}
-
-function decodePage(page: string): Item {
-  try {
-    return JSON.parse(Buffer.from(page, 'base64url').toString()) as Item;
-  } catch (error) {
-    throw new RekeyError('ERR_REQUEST', 'the page token is not one of ours', { field: 'page', cause: error });
   }
 }

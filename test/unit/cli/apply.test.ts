@@ -47,6 +47,20 @@ function answer(outcome: string, changes: unknown[] = [], dryRun = false): Reply
   return { status: outcome === 'registered' ? 201 : 200, body: { outcome, dryRun, changes } };
 }
 
+describe('the path of a declaration file', () => {
+  it('is shown as seen from where the user is, and never as a way up that nobody typed', async () => {
+    const file = join(folder, 'rekey.yaml');
+    await writeFile(file, 'version: 1\ncredentials: 7\n');
+    const from = async (cwd: string, given: string): Promise<string> =>
+      (await rekey(api, ['apply', '-f', given], { cwd })).stderr;
+    expect(await from(folder, file)).toMatch(/error rekey\.yaml:2:1/);
+    expect(await from('/', file)).toContain(`error ${file.slice(1)}:2:1`);
+    const elsewhere = join(folder, 'a', 'b');
+    expect(await from(elsewhere, file)).toContain(`error ${file}:2:1`);
+    expect(await from(elsewhere, '../../rekey.yaml')).toContain('error ../../rekey.yaml:2:1');
+  });
+});
+
 describe('rekey apply', () => {
   it('sends every entry and says what each outcome means', async () => {
     api.routes['POST /v1/credentials'] = [answer('registered'), answer('unchanged')];
