@@ -1,5 +1,5 @@
 import { joinAudit } from '../../shared/api/audit-answer.ts';
-import { auditAnswer, type AuditAnswer } from '../../shared/api/messages.ts';
+import { auditAnswer, type AuditAnswer, type AuditedRotation } from '../../shared/api/messages.ts';
 import { LONG_TIMEOUT_MS } from '../client.ts';
 import type { Context } from '../context.ts';
 import { EXIT } from '../failure.ts';
@@ -48,7 +48,7 @@ function render(out: Output, { from, to, records, rotations, chain }: AuditAnswe
         rotation.actor,
         shortPrint(rotation.oldFingerprint),
         shortPrint(rotation.newFingerprint),
-        rotation.outcome,
+        outcomeText(rotation, to),
         rotation.deactivation === 'CONFIRMED'
           ? `${out.style('green', 'CONFIRMED')} ${when(rotation.deactivatedAt)}`
           : out.style('yellow', rotation.deactivation),
@@ -70,4 +70,9 @@ function render(out: Output, { from, to, records, rotations, chain }: AuditAnswe
   );
   for (const { credentialId, seq, fault } of chain.faults)
     out.line(`  ${fault} at record ${seq} of ${credentialId}`);
+}
+
+/** How it ended; what ended after the span says so, since the records of the span don't show it. */
+function outcomeText({ outcome, endedAt }: AuditedRotation, to: string): string {
+  return endedAt !== undefined && endedAt.slice(0, 10) > to ? `${outcome}, after the span` : outcome;
 }

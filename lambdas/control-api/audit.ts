@@ -1,5 +1,15 @@
 import type { z } from 'zod';
-import { auditPage, headOf, joinAudit, spanOf } from '../../shared/api/audit-answer.ts';
+import { auditPage, joinAudit } from '../../shared/api/audit-answer.ts';
+import {
+  excerpt,
+  headOf,
+  isWithin,
+  SKEW_MS,
+  spanOf,
+  type ChainEnd,
+  type Excerpt,
+  type Span,
+} from '../../shared/api/audit-span.ts';
 import type { AuditAnswer, auditQuery } from '../../shared/api/messages.ts';
 import type { AuditRecord } from '../../shared/domain/audit.ts';
 import { fromInstant } from '../../shared/domain/clock.ts';
@@ -32,33 +42,33 @@ export async function readAudit(
   const first = query.page === undefined ? 0 : months.indexOf(query.page);
   if (first < 0)
     throw badQuery('page', 'the page lies outside the span', 'pass from, to and page of one answer');
-  const inSpan = within(from, to);
+  const span = spanOf(from, to);
   const heads = await allHeads(ledger);
-  let records: AuditRecord[] = [];
+  const records: AuditRecord[] = [];
   let next = first;
   while (next < months.length && (next === first || records.length < RECORDS_PER_PAGE)) {
     for await (const record of ledger.recordsOfMonth(months[next] ?? ''))
-      if (inSpan(record)) records.push(record);
+      if (isWithin(span, record)) records.push(record);
     next++;
   }
-  const last = next >= months.length;
-  if (last) {
-    const here = new Set(months.slice(first, next));
-    records = await refreshed(
-      ledger,
-      records,
-      heads,
-      now,
-      (record) => inSpan(record) && here.has(monthOf(record)),
-    );
-  }
-  const page = auditPage({
+  const page = { isFirst: first === 0, isLast: next >= months.length, months: months.slice(first, next) };
+  const chosen = new Set([
+    ...(page.isLast ? justChanged(records, heads, now) : []),
+    ...atTheEdges(records, heads, span, page),
+    ...(span.end <= now ? unfinished({ from, to, records }) : []),
+  ]);
+  const read = await byNumber(ledger, chosen, heads, span);
+  const answer = auditPage({
     from,
     to,
-    records,
-    ...(last ? { heads: heads.map(headOf) } : { next: months[next] ?? '' }),
+    records: [
+      ...records.filter(({ entity }) => !chosen.has(entity.uid)),
+      ...read.flatMap((each) => each.records).filter((record) => belongs(record, span, page)),
+    ],
+    after: read.flatMap(({ after }) => after),
+    ...(page.isLast ? { heads: ends(heads, read) } : { next: months[next] ?? '' }),
   });
-  return first === 0 && last ? joinAudit([page]) : page;
+  return page.isFirst && page.isLast ? joinAudit([answer]) : answer;
 }
 
 async function ofCredential(
@@ -76,8 +86,8 @@ async function ofCredential(
       remedy: '`rekey list` names them all',
     });
   }
-  const heads = credential === undefined ? [] : [headOf(credential)];
-  return joinAudit([auditPage({ from, to, records: all.filter(within(from, to)), heads })]);
+  const { records, after, end } = excerpt(all, spanOf(from, to), credential && headOf(credential));
+  return joinAudit([auditPage({ from, to, records, after, heads: end === undefined ? [] : [end] })]);
 }
 
 async function allHeads(ledger: Ledger): Promise<Credential[]> {
@@ -91,42 +101,80 @@ async function allHeads(ledger: Ledger): Promise<Credential[]> {
   return heads;
 }
 
-/** The records with those of every credential that has just changed replaced by what the table itself holds. */
-async function refreshed(
-  ledger: Ledger,
-  records: readonly AuditRecord[],
-  heads: readonly Credential[],
-  now: number,
-  belongs: (record: AuditRecord) => boolean,
-): Promise<AuditRecord[]> {
-  const recent = new Set([
+/** Which part of a span a page holds. */
+interface PagePart {
+  readonly isFirst: boolean;
+  readonly isLast: boolean;
+  readonly months: readonly string[];
+}
+
+/** Credentials that have just changed: the month index may not have it all. */
+function justChanged(records: readonly AuditRecord[], heads: readonly Credential[], now: number): string[] {
+  return [
     ...heads.filter(({ updatedAt }) => now - fromInstant(updatedAt) < INDEX_LAG_MS).map(({ id }) => id),
     ...records.filter(({ time }) => now - time < INDEX_LAG_MS).map(({ entity }) => entity.uid),
-  ]);
-  const fresh: AuditRecord[] = [];
-  const waiting = [...recent];
+  ];
+}
+
+/** Credentials whose chain crosses an edge of the span, as far as clocks can be trusted. */
+function atTheEdges(
+  records: readonly AuditRecord[],
+  heads: readonly Credential[],
+  { start, end }: Span,
+  { isFirst, isLast }: PagePart,
+): string[] {
+  const near = (time: number): boolean =>
+    (isFirst && Math.abs(time - start) < SKEW_MS) || (isLast && Math.abs(time - end) < SKEW_MS);
+  return [
+    ...heads.filter(({ updatedAt }) => near(fromInstant(updatedAt))).map(({ id }) => id),
+    ...records.filter(({ time }) => near(time)).map(({ entity }) => entity.uid),
+  ];
+}
+
+/** Credentials with a rotation of which these records don't tell the end: later ones may. */
+function unfinished(input: Parameters<typeof auditPage>[0]): string[] {
+  return joinAudit([auditPage(input)])
+    .rotations.filter(({ outcome, deactivation }) => outcome === 'open' || deactivation !== 'CONFIRMED')
+    .map(({ credentialId }) => credentialId);
+}
+
+/** What the chains of these credentials say about the span, from the table itself. */
+async function byNumber(
+  ledger: Ledger,
+  ids: ReadonlySet<string>,
+  heads: readonly Credential[],
+  span: Span,
+): Promise<Excerpt[]> {
+  const headById = new Map(heads.map((head) => [head.id, headOf(head)]));
+  const found: Excerpt[] = [];
+  const waiting = [...ids];
   const read = async (): Promise<void> => {
     for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
-      fresh.push(...(await collect(ledger.records(id))).filter(belongs));
+      found.push(excerpt(await collect(ledger.records(id)), span, headById.get(id)));
     }
   };
   await Promise.all(Array.from({ length: READS_AT_ONCE }, read));
-  return [...records.filter(({ entity }) => !recent.has(entity.uid)), ...fresh];
+  return found;
+}
+
+/** Whether a record of the span stands on this page: by its month, and beyond the edges on the outermost ones. */
+function belongs(record: AuditRecord, span: Span, { isFirst, isLast, months }: PagePart): boolean {
+  if (isWithin(span, record)) return months.includes(record.time_dt.slice(0, 7));
+  return record.time < span.start ? isFirst : isLast;
+}
+
+/** Where each chain must end, as the record after says or else the head. */
+function ends(heads: readonly Credential[], read: readonly Excerpt[]): ChainEnd[] {
+  const told = new Map(
+    read.flatMap(({ end }) => (end === undefined ? [] : [[end.credentialId, end] as const])),
+  );
+  return heads.map((head) => told.get(head.id) ?? headOf(head));
 }
 
 async function collect(records: AsyncIterable<AuditRecord>): Promise<AuditRecord[]> {
   const all: AuditRecord[] = [];
   for await (const record of records) all.push(record);
   return all;
-}
-
-function within(from: string, to: string): (record: AuditRecord) => boolean {
-  const { start, end } = spanOf(from, to);
-  return ({ time }) => time >= start && time < end;
-}
-
-function monthOf({ time_dt: time }: AuditRecord): string {
-  return time.slice(0, 7);
 }
 
 /** The same day a year earlier; 29 February becomes 1 March. */

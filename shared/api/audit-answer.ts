@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { checkChain, GENESIS, type AuditAction, type AuditRecord } from '../domain/audit.ts';
 import { fromInstant } from '../domain/clock.ts';
-import type { Credential } from '../domain/credential.ts';
+import { spanOf, type ChainEnd, type Span } from './audit-span.ts';
 import type { AuditAnswer, AuditedRotation, AuditRest } from './messages.ts';
 
 /**
@@ -12,12 +12,7 @@ import type { AuditAnswer, AuditedRotation, AuditRest } from './messages.ts';
 
 type Run = AuditRest['runs'][number];
 type Ending = AuditRest['endings'][number];
-type Head = NonNullable<AuditRest['heads']>[number];
 type Fault = AuditAnswer['chain']['faults'][number];
-
-const DAY_MS = 86_400_000;
-/** A record's time is taken a moment before the ledger's own; no chain is called broken over that. */
-const SLACK_MS = 60_000;
 
 /** Records that say that a new credential became current. */
 const ROTATED: ReadonlySet<AuditAction> = new Set(['window-opened', 'replaced']);
@@ -42,25 +37,19 @@ const emergencyEvidence = z.object({
     .optional(),
 });
 
-/** The end of a credential's chain, as the ledger knows it. */
-export function headOf({ id, seq, chain, registeredAt, updatedAt }: Credential): Head {
-  return { credentialId: id, seq, chain, registeredAt, updatedAt };
-}
-
-/** First and last+1 instant of a span of days, in epoch milliseconds. */
-export function spanOf(from: string, to: string): { start: number; end: number } {
-  return { start: fromInstant(`${from}T00:00:00.000Z`), end: fromInstant(`${to}T00:00:00.000Z`) + DAY_MS };
-}
-
-/** What the records of one page say. `heads` belong to the last page only, read before its records. */
+/**
+ * What the records of one page say. `after` are later records than the span's: they are not part of it, and only tell
+ * how its rotations ended. `heads` belong to the last page only, read before its records.
+ */
 export function auditPage(input: {
   from: string;
   to: string;
   records: readonly AuditRecord[];
-  heads?: readonly Head[];
+  after?: readonly AuditRecord[];
+  heads?: readonly ChainEnd[];
   next?: string;
 }): AuditAnswer {
-  const { from, to, records, heads, next } = input;
+  const { from, to, records, after = [], heads, next } = input;
   const chains = [...Map.groupBy(records, (record) => record.entity.uid).values()].map((chain) =>
     [...chain].sort((a, b) => a.metadata.sequence - b.metadata.sequence),
   );
@@ -74,7 +63,7 @@ export function auditPage(input: {
     chain: { checked: records.length, faults, complete: 0 },
     rest: {
       runs: chains.flatMap(runsOf),
-      endings: chains.flatMap((chain) => chain.filter(isEnding).map(endingOf)),
+      endings: [...chains.flat(), ...after].filter(isEnding).map(endingOf),
       ...(heads === undefined ? {} : { heads: [...heads] }),
     },
     ...(next === undefined ? {} : { next }),
@@ -85,7 +74,7 @@ export function auditPage(input: {
 export function joinAudit(pages: readonly AuditAnswer[]): AuditAnswer {
   const [first] = pages;
   if (first === undefined) throw new TypeError('no page to join');
-  const { start, end } = spanOf(first.from, first.to);
+  const span = spanOf(first.from, first.to);
   const endings = pages.flatMap(({ rest }) => rest?.endings ?? []);
   const heads = new Map(
     pages.flatMap(({ rest }) => rest?.heads ?? []).map((head) => [head.credentialId, head]),
@@ -97,7 +86,7 @@ export function joinAudit(pages: readonly AuditAnswer[]): AuditAnswer {
   const faults = pages.flatMap(({ chain }) => chain.faults);
   let complete = 0;
   for (const credentialId of new Set([...runs.keys(), ...heads.keys()])) {
-    const chain = checkRuns(credentialId, runs.get(credentialId) ?? [], heads.get(credentialId), start, end);
+    const chain = checkRuns(credentialId, runs.get(credentialId) ?? [], heads.get(credentialId), span);
     faults.push(...chain.faults);
     if (chain.complete) complete++;
   }
@@ -127,7 +116,9 @@ function rotationOf(record: AuditRecord): AuditedRotation {
     oldFingerprint: data.old_fingerprint,
     newFingerprint: data.new_fingerprint,
     oldHandle: data.old_handle,
-    outcome: record.message === 'replaced' ? 'completed' : 'open',
+    ...(record.message === 'replaced'
+      ? { outcome: 'completed', endedAt: record.time_dt }
+      : { outcome: 'open' }),
     deactivation: 'NOT CONFIRMED',
   };
 }
@@ -165,15 +156,17 @@ function evidenceOf(text: string): z.infer<typeof emergencyEvidence> {
 /** Confirmed only where the newest record about this very credential says so. */
 function withEnding(rotation: AuditedRotation, endings: readonly Ending[]): AuditedRotation {
   const own = endings.filter((ending) => ending.rotation !== '' && ending.rotation === rotation.rotation);
-  const outcome = newest(own.filter((ending) => ending.outcome !== ''))?.outcome ?? rotation.outcome;
+  const end = newest(own.filter((ending) => ending.outcome !== ''));
+  const outcome = end?.outcome ?? rotation.outcome;
+  const ended = { ...rotation, outcome, ...(end === undefined ? {} : { endedAt: end.at }) };
   // After a rollback the old one lives on: another rotation's record about it says nothing about this one.
   const rolledBack = outcome === 'rolled-back';
   const relevant = endings.filter(
     (ending) => own.includes(ending) || (!rolledBack && isAbout(ending, rotation)),
   );
   const said = newest(relevant.filter((ending) => ending.deactivation !== ''));
-  if (said?.deactivation !== 'CONFIRMED') return { ...rotation, outcome };
-  return { ...rotation, outcome, deactivatedAt: said.at, deactivation: 'CONFIRMED' };
+  if (said?.deactivation !== 'CONFIRMED') return ended;
+  return { ...ended, deactivatedAt: said.at, deactivation: 'CONFIRMED' };
 }
 
 function isAbout(ending: Ending, { oldFingerprint, oldHandle }: AuditedRotation): boolean {
@@ -208,17 +201,21 @@ function runsOf(chain: readonly AuditRecord[]): Run[] {
 function checkRuns(
   credentialId: string,
   runs: readonly Run[],
-  head: Head | undefined,
-  start: number,
-  end: number,
+  head: ChainEnd | undefined,
+  { start, end }: Span,
 ): { faults: Fault[]; complete: boolean } {
   const faults: Fault[] = [];
   const fault = (seq: number, kind: string): unknown => faults.push({ credentialId, seq, fault: kind });
   const sorted = [...runs].sort((a, b) => a.first - b.first);
-  const fromBirth = head !== undefined && fromInstant(head.registeredAt) >= start + SLACK_MS;
+  // The first record has the time of the registration, exactly.
+  const born = head === undefined ? Number.NEGATIVE_INFINITY : fromInstant(head.registeredAt);
+  const fromBirth = born >= start;
   const toHead = head !== undefined && fromInstant(head.updatedAt) < end;
-  // Nothing was recorded in the span, and nothing says that something should have been.
-  if (!fromBirth && sorted.length === 0) return { faults, complete: false };
+  if (sorted.length === 0 && (born < start || born >= end)) {
+    // Nothing was recorded in the span, and nothing says that something should have been.
+    return { faults, complete: false };
+  }
+  if (sorted.length === 0 && !toHead) fault(1, 'gap');
 
   let expected = fromBirth ? 1 : (sorted[0]?.first ?? 1);
   let hash = expected === 1 ? GENESIS : undefined;

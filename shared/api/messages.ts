@@ -228,6 +228,8 @@ const auditedRotation = z.object({
   oldHandle: z.string(),
   /** `completed`, `kept`, `rolled-back`, `preempted`, or `open` while no record says how it ended. */
   outcome: z.string(),
+  /** When it ended so, which may be after the span. */
+  endedAt: instant.optional(),
   /** The credential that this rotation ends: the old one, or after a rollback the new one. */
   deactivatedAt: instant.optional(),
   deactivation: z.string(),

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { answer } from '../../../lambdas/control-api/routes.ts';
-import { auditPage, headOf, joinAudit } from '../../../shared/api/audit-answer.ts';
+import { auditPage, joinAudit } from '../../../shared/api/audit-answer.ts';
+import { headOf } from '../../../shared/api/audit-span.ts';
 import { auditAnswer, type AuditAnswer } from '../../../shared/api/messages.ts';
 import type { AuditDraft, AuditRecord } from '../../../shared/domain/audit.ts';
 import { bodyOf, CALLER, chainOf, credentialOf, eventOf, FakeLedger, fakeServices, ID } from './fakes.ts';
@@ -58,6 +59,7 @@ describe('the auditor’s answer', () => {
           newFingerprint: 'fp-2',
           oldHandle: '',
           outcome: 'completed',
+          endedAt: '2026-02-01T00:30:00.000Z',
           deactivatedAt: '2026-02-01T00:30:00.000Z',
           deactivation: 'CONFIRMED',
         },

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AuditAnswer, RotationView } from '../../../shared/api/messages.ts';
 import { problemOf } from '../../../shared/api/problems.ts';
-import { auditPage, headOf } from '../../../shared/api/audit-answer.ts';
+import { auditPage, joinAudit } from '../../../shared/api/audit-answer.ts';
+import { headOf } from '../../../shared/api/audit-span.ts';
 import { credentialView, rotationView } from '../../../shared/api/views.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { Rotation } from '../../../shared/domain/rotation.ts';
@@ -467,6 +468,17 @@ describe('rekey audit', () => {
     const machine = await rekey(api, ['audit', '--json']);
     expect(machine.exit).toBe(3);
     expect(JSON.parse(machine.stdout)).toMatchObject({ chain: { faults: [{ seq: 1, fault: 'gap' }] } });
+  });
+
+  it('says of a rotation that it ended after the span', async () => {
+    const [began, ended] = [chain.records.slice(0, 2), chain.records.slice(2)];
+    const january = { from: '2026-01-01', to: '2026-01-31' };
+    api.routes['GET /v1/audit'] = {
+      body: joinAudit([auditPage({ ...january, records: began, after: ended, heads: [] })]),
+    };
+    const { exit, stdout } = await rekey(api, ['audit', '--from', january.from, '--to', january.to]);
+    expect(exit).toBe(0);
+    expect(stdout).toMatch(/completed, after the span +CONFIRMED 2026-02-01 00:00:00 UTC/);
   });
 
   it('shows what is not confirmed as such', async () => {
