@@ -1,4 +1,4 @@
-import type { CredentialView, KeyView, RotationView } from '../shared/api/messages.ts';
+import type { CredentialView, HolderView, KeyView, RotationView } from '../shared/api/messages.ts';
 import type { Output } from './io.ts';
 
 /** What each phase means to somebody who looks on. */
@@ -80,6 +80,16 @@ function fields(out: Output, rows: readonly (readonly [string, string | undefine
   for (const [name, value] of shown) out.line(`${out.style('dim', name.padEnd(width))}  ${value}`);
 }
 
+function holderText({ name, kind, ttl, watched, agents }: HolderView): string {
+  const about = [
+    kind,
+    watched,
+    ttl === 'none' ? undefined : `ttl ${ttl}`,
+    agents === undefined ? undefined : `${agents} agents`,
+  ];
+  return `${name} (${about.filter((part) => part !== undefined).join(', ')})`;
+}
+
 export function renderCredential(out: Output, credential: CredentialView, now: number): void {
   const { policy, current, dueAt } = credential;
   out.line(out.style('bold', credential.name));
@@ -105,7 +115,7 @@ export function renderCredential(out: Output, credential: CredentialView, now: n
       'holders',
       credential.holders.length === 0
         ? out.style('yellow', 'none known: an old credential is never retired')
-        : credential.holders.map(({ name, kind, ttl }) => `${name} (${kind}, ttl ${ttl})`).join(', '),
+        : credential.holders.map(holderText).join(', '),
     ],
     ['registered', when(credential.registeredAt)],
   ]);

@@ -135,6 +135,18 @@ export const policyView = z.object({
   exception: z.object({ reason: z.string(), expires: z.string() }).optional(),
 });
 
+export const holderView = z.object({
+  kind: z.string(),
+  name: z.string(),
+  /** `none` where the kind has none: a reader of the first version expects a text. */
+  ttl: z.string(),
+  /** What is looked at for its proof: a service or a function. */
+  watched: z.string().optional(),
+  agents: z.number().optional(),
+  principal: z.string().optional(),
+});
+export type HolderView = z.infer<typeof holderView>;
+
 export const credentialView = z.object({
   id: z.string(),
   name: z.string(),
@@ -151,7 +163,7 @@ export const credentialView = z.object({
   policy: policyView,
   /** When the policy wants the next rotation to have happened. */
   dueAt: instant.optional(),
-  holders: z.array(z.object({ kind: z.string(), name: z.string(), ttl: z.string() })),
+  holders: z.array(holderView),
   /** The one that is not yet over. */
   rotation: rotationView.optional(),
   tenant: z.string(),

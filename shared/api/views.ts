@@ -1,7 +1,8 @@
 import { plusSeconds } from '../domain/clock.ts';
 import type { Credential, Key } from '../domain/credential.ts';
+import type { Holder } from '../domain/holders.ts';
 import { canRollBack, isOver, type Rotation } from '../domain/rotation.ts';
-import type { CredentialView, KeyView, RotationView } from './messages.ts';
+import type { CredentialView, HolderView, KeyView, RotationView } from './messages.ts';
 
 const UNITS = [
   ['d', 86_400],
@@ -46,11 +47,7 @@ export function credentialView(credential: Credential, active?: Rotation): Crede
       ...(policy.exception === undefined ? {} : { exception: policy.exception }),
     },
     ...(current === undefined ? {} : { dueAt: plusSeconds(current.issuedAt, policy.intervalSeconds) }),
-    holders: credential.holders.map(({ kind, name, ttlSeconds }) => ({
-      kind,
-      name,
-      ttl: durationText(ttlSeconds),
-    })),
+    holders: credential.holders.map(holderView),
     ...(active === undefined ? {} : { rotation: rotationView(active) }),
     tenant: credential.tenant,
     account: credential.account,
@@ -80,6 +77,20 @@ export function rotationView(rotation: Rotation): RotationView {
     ...(incidentId === undefined ? {} : { incidentId }),
     startedAt: rotation.startedAt,
     updatedAt: rotation.updatedAt,
+  };
+}
+
+function holderView(holder: Holder): HolderView {
+  const { kind, name, agents, principal } = holder;
+  const ttl = 'ttlSeconds' in holder ? holder.ttlSeconds : undefined;
+  return {
+    kind,
+    name,
+    ttl: ttl === undefined ? 'none' : durationText(ttl),
+    ...(kind === 'ecs-restart' ? { watched: `${holder.cluster}/${holder.service}` } : {}),
+    ...(kind === 'lambda' ? { watched: holder.function } : {}),
+    ...(agents === undefined ? {} : { agents }),
+    ...(principal === undefined ? {} : { principal }),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Instant } from './clock.ts';
-import type { Holder, Mode, Policy } from './policy.ts';
+import type { Holder } from './holders.ts';
+import type { Mode, Policy } from './policy.ts';
 
 /**
  * Names a credential at its upstream without being secret. Slots are reused (alternating users, two-slot keys), so

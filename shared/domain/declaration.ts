@@ -1,7 +1,8 @@
 import { BlockList, isIP } from 'node:net';
 import * as z from 'zod';
 import { RekeyError } from './errors.ts';
-import type { Holder, Mode, PolicyInput } from './policy.ts';
+import type { Holder } from './holders.ts';
+import type { Mode, PolicyInput } from './policy.ts';
 import { boundsOf } from './policy.ts';
 
 /** Version of the declaration file's format. */
@@ -24,11 +25,49 @@ export function durationSeconds(text: string): number {
 
 const zeroOrDuration = z.union([z.literal('0s'), duration]);
 
-const holder = z.strictObject({
-  kind: z.literal('polling').describe('Reads the secret again and again; moves within its TTL'),
+const holderFields = {
   name: z.string().min(1).max(128).describe('Name of the agent or fleet, as it shall stand in the audit'),
-  ttl: duration.describe('Longest time that it keeps a value after it has changed'),
-});
+  agents: z.int().min(1).max(1_000_000).optional().describe('How many instances share the credential'),
+  principal: z
+    .string()
+    .regex(/^arn:[a-z-]+:iam::\d{12}:(role|user)\/.{1,512}$/, 'write the ARN of an IAM role or user')
+    .optional()
+    .describe('Role or user that it reads the secret as; reads by others are shown as proposed holders'),
+};
+const ecsName = z.string().regex(/^[A-Za-z0-9_-]{1,255}$/, 'use the name, not the ARN');
+
+const holder = z.discriminatedUnion(
+  'kind',
+  [
+    z.strictObject({
+      kind: z.literal('polling').describe('Reads the secret again and again; moves within its TTL'),
+      ...holderFields,
+      ttl: duration.describe('Longest time that it keeps a value after it has changed'),
+    }),
+    z.strictObject({
+      kind: z.literal('ecs-restart').describe('An ECS service that gets the value when its tasks start'),
+      ...holderFields,
+      cluster: ecsName.describe('Name of the cluster, in the account and region of the deployment'),
+      service: ecsName.describe('Name of the service, tagged rekey:stage; Rekey redeploys it in the window'),
+    }),
+    z.strictObject({
+      kind: z.literal('lambda').describe('A Lambda function'),
+      ...holderFields,
+      function: z
+        .string()
+        .regex(/^[A-Za-z0-9_-]{1,64}(:(?!\d+$)[A-Za-z0-9_-]{1,128})?$/, 'use name or name:alias')
+        .describe('Name as its callers use it, with the alias where they use one, e.g. orders:live'),
+      ttl: duration
+        .optional()
+        .describe('It checks the age of its value at each invocation; without it, it reads once per sandbox'),
+    }),
+    z.strictObject({
+      kind: z.literal('manual').describe('Moves by hand; somebody confirms it with `rekey confirm`'),
+      ...holderFields,
+    }),
+  ],
+  { error: 'use one of the kinds polling, ecs-restart, lambda, manual' },
+);
 
 const policy = z.strictObject({
   interval: duration.optional().describe("Time between rotations; default: the type's maximum"),
@@ -158,11 +197,25 @@ export function policyInput(declared: CredentialEntry): PolicyInput {
 
 /** Holders of an entry with TTLs in seconds. */
 export function holdersOf(declared: CredentialEntry): Holder[] {
-  return (declared.holders ?? []).map(({ kind, name, ttl }) => ({
-    kind,
-    name,
-    ttlSeconds: durationSeconds(ttl),
-  }));
+  return (declared.holders ?? []).map(({ agents, principal, ...given }) => {
+    const about = {
+      name: given.name,
+      ...(agents === undefined ? {} : { agents }),
+      ...(principal === undefined ? {} : { principal }),
+    };
+    switch (given.kind) {
+      case 'polling':
+        return { kind: given.kind, ...about, ttlSeconds: durationSeconds(given.ttl) };
+      case 'lambda': {
+        const ttl = given.ttl === undefined ? {} : { ttlSeconds: durationSeconds(given.ttl) };
+        return { kind: given.kind, ...about, function: given.function, ...ttl };
+      }
+      case 'ecs-restart':
+        return { kind: given.kind, ...about, cluster: given.cluster, service: given.service };
+      case 'manual':
+        return { kind: given.kind, ...about };
+    }
+  });
 }
 
 /** Addresses that lead back into Rekey's own machine, or to the metadata of the cloud. */

@@ -43,7 +43,6 @@ function flatten(declared: Declared): Map<string, string> {
   add('target', target);
   add('policy', policy);
   // By name, not by place: reordering holders is no change.
-  for (const holder of holders)
-    add(`holders.${holder.name}`, { kind: holder.kind, ttlSeconds: holder.ttlSeconds });
+  for (const holder of holders) add(`holders.${holder.name}`, { ...holder, name: undefined });
   return fields;
 }

@@ -1,15 +1,8 @@
 import { RekeyError } from './errors.ts';
+import { requiredWindowSeconds, type Holder } from './holders.ts';
 
 /** Whether Rekey may rotate at all, and whether it ends the old credential (design: users' seats). */
 export type Mode = 'observe' | 'overlap' | 'enforce';
-
-/** Somebody who uses the credential, and by what kind of proof Rekey knows that they have moved. */
-export interface Holder {
-  readonly kind: 'polling';
-  readonly name: string;
-  /** Longest time, in seconds, that the holder may keep a value after it has changed. */
-  readonly ttlSeconds: number;
-}
 
 /** What happens when the deadline of a window passes and somebody still uses the old credential. */
 export type AtDeadline = 'extend' | 'revoke';
@@ -100,14 +93,6 @@ export interface PolicyInput {
   readonly access?: Policy['access'] | undefined;
   readonly sensitivity?: Policy['sensitivity'] | undefined;
   readonly exception?: PolicyException | undefined;
-}
-
-/**
- * The smallest window that covers every holder: twice the longest TTL (Z2: a 15-minute TTL takes 30 minutes, a
- * 1-hour TTL two hours).
- */
-export function requiredWindowSeconds(holders: readonly Holder[]): number {
-  return 2 * Math.max(0, ...holders.map((holder) => holder.ttlSeconds));
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Instant } from './clock.ts';
 import type { Key } from './credential.ts';
 import { RekeyError } from './errors.ts';
+import type { HolderEvidence } from './holders.ts';
 
 /**
  * The life of one rotation (design: "A rotation"). Every arrow that is taken is an audit record; the phases that
@@ -93,6 +94,8 @@ export interface Rotation {
   readonly window?: Window;
   /** The window that a rollback closed, until the label has moved back: a refused rollback reopens it. */
   readonly formerWindow?: Window;
+  /** What was seen of the holders in this window; absent where nothing had to be looked at. */
+  readonly holderEvidence?: readonly HolderEvidence[];
   /** Timed wake-ups used in this window (hard decision 5). */
   readonly wakeUps: number;
   /** Which key dies at the end: the old one, or after a rollback the new one. */

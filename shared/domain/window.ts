@@ -1,6 +1,7 @@
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
 import type { Usage } from './evidence.ts';
-import type { Holder, Mode, Policy } from './policy.ts';
+import { whyNotMoved, type Holder, type HolderEvidence } from './holders.ts';
+import type { Mode, Policy } from './policy.ts';
 import type { Window } from './rotation.ts';
 
 /** Timed wake-ups that a window may use before its deadline (hard decision 5: windows don't poll). */
@@ -22,6 +23,8 @@ export interface WindowFacts {
   readonly policy: Policy;
   readonly mode: Mode;
   readonly holders: readonly Holder[];
+  /** What was seen of them; absent in what older versions wrote, and where time alone proves them. */
+  readonly holderEvidence?: readonly HolderEvidence[] | undefined;
   /** Use of the loser, read at its source. */
   readonly usage: Usage;
   readonly wakeUps: number;
@@ -65,13 +68,12 @@ export function decideWindow(facts: WindowFacts): WindowDecision {
   return { kind: 'hold', proof };
 }
 
-function proveMoved({ now, window, holders, usage }: WindowFacts): Proof {
+function proveMoved({ now, window, holders, holderEvidence, usage }: WindowFacts): Proof {
   const missing: string[] = [];
   if (holders.length === 0) missing.push('no holder is known: an empty set proves nothing');
   for (const holder of holders) {
-    if (now < fromInstant(window.opensAt) + holder.ttlSeconds * 1000) {
-      missing.push(`${holder.name} may still keep the old value (ttl ${holder.ttlSeconds} s)`);
-    }
+    const why = whyNotMoved(holder, window.opensAt, holderEvidence, now);
+    if (why !== undefined) missing.push(why);
   }
   missing.push(...stillUsed(usage));
   return { complete: missing.length === 0, usage, missing };

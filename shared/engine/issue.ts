@@ -4,7 +4,7 @@ import type { Usage } from '../domain/evidence.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { fingerprint } from '../domain/fingerprint.ts';
 import type { Redacted } from '../domain/redacted.ts';
-import { advance } from '../domain/rotation.ts';
+import { advance, type Rotation } from '../domain/rotation.ts';
 import { decideWindow, openWindow, type Proof, type WindowDecision } from '../domain/window.ts';
 import { assertConfirmed } from './retire.ts';
 import { announce, assertMayRotate } from './start.ts';
@@ -96,6 +96,7 @@ async function makeRoom(deps: EngineDeps, state: Loaded): Promise<Loaded> {
       deps,
       credential,
       last?.window?.opensAt ?? current.issuedAt,
+      last?.holderEvidence,
       (await provider.usage?.(target, handle, ctx)) ?? 'unknown',
     );
     const { proof } = decision;
@@ -123,10 +124,15 @@ async function makeRoom(deps: EngineDeps, state: Loaded): Promise<Loaded> {
   return state;
 }
 
-function decided(deps: EngineDeps, credential: Credential, since: Instant, usage: Usage): WindowDecision {
-  const { policy, holders } = credential;
+function decided(
+  deps: EngineDeps,
+  { policy, holders }: Credential,
+  since: Instant,
+  holderEvidence: Rotation['holderEvidence'],
+  usage: Usage,
+): WindowDecision {
   const facts = { now: deps.clock(), window: openWindow(policy, since), policy, holders, usage, wakeUps: 0 };
-  return decideWindow({ ...facts, mode: 'enforce' });
+  return decideWindow({ ...facts, holderEvidence, mode: 'enforce' });
 }
 
 function noRoom({ name, mode }: Credential, kept: string, proof: Proof): RekeyError {

@@ -48,6 +48,7 @@ async function begin(deps: EngineDeps, state: Loaded): Promise<RetireAnswer> {
     policy: credential.policy,
     mode: rotation.phase === 'rolling-back' ? 'enforce' : credential.mode,
     holders: credential.holders,
+    holderEvidence: rotation.holderEvidence,
     usage,
     wakeUps: rotation.wakeUps,
   });

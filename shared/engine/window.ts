@@ -57,6 +57,7 @@ export function verifyWindow(deps: EngineDeps, ref: TaskRef): Promise<VerifyAnsw
       // The way back always ends with the loser's revocation, whatever the mode: it misbehaved.
       mode: rotation.phase === 'rolling-back' ? 'enforce' : credential.mode,
       holders: credential.holders,
+      holderEvidence: rotation.holderEvidence,
       usage: await usageOf(deps, state),
       wakeUps: rotation.wakeUps,
     });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { boundsOf, resolvePolicy, type Holder, type PolicyInput } from '../../../shared/domain/policy.ts';
+import type { Holder } from '../../../shared/domain/holders.ts';
+import { boundsOf, resolvePolicy, type PolicyInput } from '../../../shared/domain/policy.ts';
 
 const NOW = Date.parse('2026-01-01T00:00:00.000Z');
 const DAY = 86_400;

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fromInstant, toInstant } from '../../../shared/domain/clock.ts';
 import type { Usage } from '../../../shared/domain/evidence.ts';
-import { resolvePolicy, type Holder, type Policy } from '../../../shared/domain/policy.ts';
+import type { Holder } from '../../../shared/domain/holders.ts';
+import { resolvePolicy, type Policy } from '../../../shared/domain/policy.ts';
 import { decideWindow, MAX_WAKE_UPS, openWindow, type WindowFacts } from '../../../shared/domain/window.ts';
 
 const START = Date.parse('2026-01-01T00:00:00.000Z');
