@@ -28,6 +28,8 @@ export async function apply(context: Context, options: { file: string; dryRun: b
       const answer = await out.waiting(options.dryRun ? `checking ${name}` : `applying ${name}`, work);
       applied.push({ name, answer });
       render(out, declaration, answer);
+      for (const { message, remedy } of answer.notices)
+        out.line(`    ${out.style('yellow', `! ${message}: ${remedy}`)}`);
     } catch (error) {
       const failure = inFile(failureOf(error), index);
       applied.push({ name, failure: file.located(failure) });

@@ -14,6 +14,7 @@ import {
   type EmergencyAnswer,
   type EmergencyStarted,
   type ListAnswer,
+  type Notice,
   type RegisterAnswer,
   type RotateAnswer,
   type RotationAnswer,
@@ -53,6 +54,7 @@ export interface ControlServices {
   register(input: { declaration: CredentialEntry; actor: string; dryRun: boolean }): Promise<{
     outcome: 'registered' | 'updated' | 'unchanged';
     changes: readonly Change[];
+    notices?: readonly Notice[];
     credential?: Credential;
   }>;
   /** `token` is the caller's idempotency key or a fresh one: a second start with the same one is the first. */
@@ -160,7 +162,12 @@ async function showRotation(
 async function register(call: Call, services: ControlServices): Promise<Done<RegisterAnswer>> {
   const { declaration, dryRun } = parse(registerRequest, call.body());
   const entry = parseEntry(declaration);
-  const { outcome, changes, credential } = await services.register({
+  const {
+    outcome,
+    changes,
+    notices = [],
+    credential,
+  } = await services.register({
     declaration: entry,
     actor: call.actor,
     dryRun,
@@ -171,6 +178,7 @@ async function register(call: Call, services: ControlServices): Promise<Done<Reg
       outcome,
       dryRun,
       changes: [...changes],
+      notices: [...notices],
       ...(credential === undefined ? {} : { credential: credentialView(credential) }),
     },
   };

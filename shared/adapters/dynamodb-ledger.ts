@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { seal, type AuditDraft, type AuditRecord } from '../domain/audit.ts';
 import { toInstant, type Clock } from '../domain/clock.ts';
-import type { Credential } from '../domain/credential.ts';
+import { usersTaken, type Credential } from '../domain/credential.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { isOver, type Rotation } from '../domain/rotation.ts';
 import { TABLE } from '../names.ts';
@@ -64,6 +64,11 @@ export class DynamoDbLedger implements Ledger {
 
   async idBySecret(secret: string): Promise<string | undefined> {
     const item = await this.#get(keys.secret(this.#tenant, secretNameOf(secret)));
+    return item && text(item, 'credentialId');
+  }
+
+  async idByTarget(identity: string): Promise<string | undefined> {
+    const item = await this.#get(keys.target(this.#tenant, identity));
     return item && text(item, 'credentialId');
   }
 
@@ -164,16 +169,12 @@ export class DynamoDbLedger implements Ledger {
 
   /** Where it is the target's users that are taken (only they, not the name or the secret), says by whom. */
   async #assertOwnUsers(credential: Credential, cause: unknown): Promise<void> {
-    const [key] = this.#targetKeys(credential);
-    const lock = key && (await this.#get(key));
-    const holder = lock && (await this.credential(text(lock, 'credentialId') ?? ''));
+    const { targetIdentity } = credential;
+    const id = targetIdentity === undefined ? undefined : await this.idByTarget(targetIdentity);
+    const holder = id === undefined ? undefined : await this.credential(id);
     if (holder === undefined || holder.name === credential.name) return;
     if (holder.secretName === credential.secretName) return;
-    throw new RekeyError('ERR_DECLARATION', "the target's users belong to another credential", {
-      field: 'target.ownerRole',
-      remedy: `another credential uses these users: ${holder.name}; declare another owner role`,
-      cause,
-    });
+    throw usersTaken(holder, cause);
   }
 
   async *records(credentialId: string, fromSeq = 1): AsyncIterable<AuditRecord> {

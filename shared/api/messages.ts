@@ -187,10 +187,15 @@ export type ShowAnswer = z.infer<typeof showAnswer>;
 const change = z.object({ field: z.string(), from: z.unknown(), to: z.unknown() });
 export type Change = z.infer<typeof change>;
 
+const notice = z.object({ field: z.string(), message: z.string(), remedy: z.string() });
+export type Notice = z.infer<typeof notice>;
+
 export const registerAnswer = z.object({
   outcome: z.string(),
   dryRun: z.boolean(),
   changes: z.array(change),
+  /** What is not refused but may be a mistake. */
+  notices: z.array(notice).default([]),
   credential: credentialView.optional(),
 });
 export type RegisterAnswer = z.infer<typeof registerAnswer>;

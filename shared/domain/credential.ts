@@ -1,4 +1,5 @@
 import type { Instant } from './clock.ts';
+import { RekeyError } from './errors.ts';
 import type { Holder } from './holders.ts';
 import type { Mode, Policy } from './policy.ts';
 
@@ -108,4 +109,13 @@ export interface Credential extends Home {
   readonly chain: string;
   readonly registeredAt: Instant;
   readonly updatedAt: Instant;
+}
+
+/** The refusal of a credential whose users at the target are another one's. */
+export function usersTaken(holder: Pick<Credential, 'name'>, cause?: unknown): RekeyError {
+  return new RekeyError('ERR_DECLARATION', "the target's users belong to another credential", {
+    field: 'target.ownerRole',
+    remedy: `another credential uses these users: ${holder.name}; declare another owner role`,
+    ...(cause === undefined ? {} : { cause }),
+  });
 }

@@ -1,4 +1,4 @@
-import type { Credential, Home } from '../domain/credential.ts';
+import { usersTaken, type Credential, type Home } from '../domain/credential.ts';
 import {
   assertForeignHost,
   holdersOf,
@@ -6,9 +6,11 @@ import {
   policyInput,
   type CredentialEntry,
 } from '../domain/declaration.ts';
+import { diffDeclared, type FieldChange } from '../domain/declared-diff.ts';
 import { RekeyError, isRekeyError } from '../domain/errors.ts';
 import { resolvePolicy, type PolicyLimits } from '../domain/policy.ts';
 import { TAG } from '../names.ts';
+import type { Notice } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
 
 /** What registration needs beside the engine's own parts. */
@@ -63,8 +65,19 @@ export async function draftOf(
   };
 }
 
-/** Refuses a secret that exists already, unless an interrupted registration of ours has made it. */
+/** What a draft changes about a credential, whose target another version may have stored (hard decision 6). */
+export async function changesTo(
+  deps: EngineDeps,
+  existing: Credential,
+  draft: Draft,
+): Promise<FieldChange[]> {
+  const provider = await deps.providerFor(existing.type, existing.provider);
+  return diffDeclared({ ...existing, target: provider.storedTarget(existing.target) }, draft);
+}
+
+/** Refuses users and a secret that exist already, unless an interrupted registration of ours has made them. */
 export async function assertFree(deps: EngineDeps, draft: Draft, ownId: string | undefined): Promise<void> {
+  await assertOwnUsers(deps, draft, ownId);
   const holder = await deps.ledger.idBySecret(draft.secretName);
   if (holder !== undefined && holder !== ownId) {
     throw new RekeyError(
@@ -84,13 +97,28 @@ export async function assertFree(deps: EngineDeps, draft: Draft, ownId: string |
   });
 }
 
+/** The ledger refuses them as well when they are reserved; a dry run learns it here, and nobody logs in for nothing. */
+async function assertOwnUsers(
+  deps: EngineDeps,
+  { targetIdentity }: Draft,
+  ownId: string | undefined,
+): Promise<void> {
+  if (targetIdentity === undefined) return;
+  const id = await deps.ledger.idByTarget(targetIdentity);
+  if (id === undefined || id === ownId) return;
+  const holder = await deps.ledger.credential(id);
+  if (holder !== undefined) throw usersTaken(holder);
+}
+
 /** Refuses a target that can't be reached or administered, with a remedy where the provider has none. */
-export async function preflight(deps: EngineDeps, draft: Draft): Promise<void> {
+export async function preflight(deps: EngineDeps, draft: Draft): Promise<readonly Notice[]> {
   const provider = await deps.providerFor(draft.type, draft.provider);
+  // Read once: what is checked of it is what logs in.
+  let admin: ReturnType<EngineDeps['readAdmin']> | undefined;
   try {
-    await provider.preflight(draft.target, {
+    return await provider.preflight(draft.target, {
       clock: deps.clock,
-      admin: () => deps.readAdmin(draft.adminSecret),
+      admin: () => (admin ??= deps.readAdmin(draft.adminSecret)),
     });
   } catch (error) {
     if (!isRekeyError(error)) throw error;

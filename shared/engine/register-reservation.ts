@@ -1,12 +1,11 @@
 import { GENESIS } from '../domain/audit.ts';
 import { toInstant } from '../domain/clock.ts';
 import type { Credential } from '../domain/credential.ts';
-import { diffDeclared } from '../domain/declared-diff.ts';
 import { RekeyError } from '../domain/errors.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import { TAG } from '../names.ts';
 import type { EngineDeps } from './deps.ts';
-import type { Draft } from './register-draft.ts';
+import { changesTo, type Draft } from './register-draft.ts';
 import { isFixed, redeclare } from './register-update.ts';
 import { loadCredential, untilCommitted, upstream } from './state.ts';
 
@@ -48,7 +47,7 @@ export async function takeUp(
   draft: Draft,
   trigger: Trigger,
 ): Promise<Credential> {
-  const changes = diffDeclared(found, draft);
+  const changes = await changesTo(deps, found, draft);
   const message =
     found.status === 'registering'
       ? changes.some(isFixed) && 'the declaration was corrected in what is fixed'

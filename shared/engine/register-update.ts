@@ -1,11 +1,11 @@
 import { toInstant } from '../domain/clock.ts';
 import type { Credential } from '../domain/credential.ts';
-import { diffDeclared, type FieldChange } from '../domain/declared-diff.ts';
+import type { FieldChange } from '../domain/declared-diff.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { MAX_INTERVAL_DAYS } from '../domain/policy.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
-import { preflight, type Draft, type RegisterOptions } from './register-draft.ts';
+import { changesTo, preflight, type Draft, type RegisterOptions } from './register-draft.ts';
 import type { RegisterAnswer } from './register.ts';
 import { loadCredential, untilCommitted } from './state.ts';
 
@@ -18,7 +18,7 @@ export async function update(
   trigger: Trigger,
   dryRun: boolean,
 ): Promise<RegisterAnswer> {
-  const changes = diffDeclared(existing, draft);
+  const changes = await changesTo(deps, existing, draft);
   const fixed = changes.find(isFixed);
   if (fixed !== undefined) {
     throw new RekeyError('ERR_DECLARATION', `${fixed.field} of ${existing.name} can't be changed`, {
@@ -31,10 +31,10 @@ export async function update(
     const credential = dryRun ? existing : await schedule(deps, options, existing);
     return { outcome: 'unchanged', changes, credential };
   }
-  if (draft.adminSecret !== existing.adminSecret) await preflight(deps, draft);
-  if (dryRun) return { outcome: 'updated', changes, credential: existing };
+  const notices = draft.adminSecret === existing.adminSecret ? [] : await preflight(deps, draft);
+  if (dryRun) return { outcome: 'updated', changes, notices, credential: existing };
   const credential = await redeclare(deps, () => loadCredential(deps, existing.id), draft, trigger, changes);
-  return { outcome: 'updated', changes, credential: await schedule(deps, options, credential) };
+  return { outcome: 'updated', changes, notices, credential: await schedule(deps, options, credential) };
 }
 
 /** What can't change once a credential is registered. */

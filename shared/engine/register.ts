@@ -3,6 +3,7 @@ import type { CredentialEntry } from '../domain/declaration.ts';
 import { diffDeclared, type FieldChange } from '../domain/declared-diff.ts';
 import { RekeyError } from '../domain/errors.ts';
 import type { Trigger } from '../domain/rotation.ts';
+import type { Notice } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
 import { reached } from './incident.ts';
 import { assertFree, draftOf, preflight, type RegisterOptions } from './register-draft.ts';
@@ -14,6 +15,8 @@ import { loadCredential } from './state.ts';
 export interface RegisterAnswer {
   readonly outcome: 'registered' | 'updated' | 'unchanged';
   readonly changes: readonly FieldChange[];
+  /** What may be a mistake, as the provider found it. Absent in what older versions answer. */
+  readonly notices?: readonly Notice[];
   readonly credential?: Credential;
 }
 
@@ -38,15 +41,15 @@ export async function register(
       return update(deps, options, existing, draft, trigger, request.dryRun);
   }
   await assertFree(deps, draft, existingId);
-  await preflight(deps, draft);
+  const notices = await preflight(deps, draft);
   const changes = diffDeclared(undefined, draft);
-  if (request.dryRun) return { outcome: 'registered', changes };
+  if (request.dryRun) return { outcome: 'registered', changes, notices };
   const reserved =
     existingId === undefined
       ? await reserve(deps, draft, trigger)
       : await takeUp(deps, await loadCredential(deps, existingId), draft, trigger);
   const credential = await provisionOrUndo(deps, options, reserved, trigger);
-  return { outcome: 'registered', changes, credential };
+  return { outcome: 'registered', changes, notices, credential };
 }
 
 /** Whether an emergency has ended a registration before it had made the secret: nothing is there to be replaced. */

@@ -106,7 +106,7 @@ export function without(live: readonly CredentialHandle[], gone: CredentialHandl
   return live.filter((handle) => handle.id !== gone.id || handle.generation !== gone.generation);
 }
 
-/** The provider of a credential, its checked target and its context. */
+/** The provider of a credential, its target as this version understands it, and its context. */
 export async function upstream(
   deps: EngineDeps,
   credential: Credential,
@@ -115,7 +115,7 @@ export async function upstream(
   let admin: ReturnType<ProviderContext['admin']> | undefined;
   return {
     provider,
-    target: provider.target(credential.target),
+    target: provider.storedTarget(credential.target),
     ctx: { clock: deps.clock, admin: () => (admin ??= deps.readAdmin(credential.adminSecret)) },
   };
 }

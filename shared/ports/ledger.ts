@@ -26,6 +26,8 @@ export interface Ledger {
   idByName(name: string): Promise<string | undefined>;
   /** The credential's id by the ARN or name of its secret. */
   idBySecret(secret: string): Promise<string | undefined>;
+  /** The credential's id by its target's identity, which no two share. */
+  idByTarget(identity: string): Promise<string | undefined>;
   rotation(credentialId: string, rotationId: string): Promise<Rotation | undefined>;
   /** Every rotation of a credential, newest first. */
   rotations(credentialId: string, limit: number): Promise<readonly Rotation[]>;

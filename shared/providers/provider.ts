@@ -18,6 +18,13 @@ export type Overlap =
   /** The new one cuts the old one off, at the step named. */
   | { readonly kind: 'none'; readonly cutsAt: 'issue' | 'activate' };
 
+/** What a person should see although nothing is refused: it may be a mistake, and only they can tell. */
+export interface Notice {
+  readonly field: string;
+  readonly message: string;
+  readonly remedy: string;
+}
+
 /** What a provider may use while it performs one step. */
 export interface ProviderContext {
   readonly clock: Clock;
@@ -53,8 +60,13 @@ export interface CredentialProvider<T, M> {
   readonly provider: string;
   readonly overlap: Overlap;
   readonly revocation: 'api' | 'manual' | 'deploy-hook';
-  /** Checks and completes a target from a declaration or the ledger; throws ERR_DECLARATION naming the field. */
+  /** Checks and completes a target from a declaration; throws ERR_DECLARATION naming the field. */
   target(input: unknown): T;
+  /**
+   * A target from the ledger, where another version may have put it: fields that this version doesn't know are ignored
+   * (hard decision 6), and what was accepted once is accepted.
+   */
+  storedTarget(input: unknown): T;
   /**
    * What a target's users are called across all declarations, so that no two credentials share them. Pure. Absent where
    * sharing does no harm.
@@ -67,8 +79,11 @@ export interface CredentialProvider<T, M> {
   /** The part of the material that is fingerprinted in the audit (C1). */
   secretPart(material: Redacted<M>): Redacted<string>;
 
-  /** Proves that the target can be reached and administered. Nothing is changed. */
-  preflight(target: T, ctx: ProviderContext): Promise<void>;
+  /**
+   * Proves that the target can be reached and administered, and that the administrative secret is meant for it, before
+   * it is used. Nothing is changed. Answers with what may be a mistake.
+   */
+  preflight(target: T, ctx: ProviderContext): Promise<readonly Notice[]>;
   /**
    * Makes a new credential beside the current one. `token` is stored with it upstream, so that a lost answer can be
    * found again. Refuses with ERR_CAPACITY while the slot's previous generation isn't retired (hard decision 2).

@@ -134,9 +134,18 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
 
     it('passes the preflight before anything exists and while a credential is live', async () => {
       const life = await begin();
-      await expect(provider.preflight(life.target, life.ctx)).resolves.toBeUndefined();
+      const isNotice = { field: expect.any(String), message: expect.any(String), remedy: expect.any(String) };
+      for (const notice of await provider.preflight(life.target, life.ctx)) expect(notice).toEqual(isNotice);
       await life.rotate();
-      await expect(provider.preflight(life.target, life.ctx)).resolves.toBeUndefined();
+      await expect(provider.preflight(life.target, life.ctx)).resolves.toEqual([]);
+    });
+
+    it('reads a stored target without the fields of a newer version, and as it wrote it', async () => {
+      const { target } = await begin();
+      const stored: object = JSON.parse(JSON.stringify(target));
+      expect(provider.storedTarget(stored)).toEqual(target);
+      expect(provider.storedTarget({ ...stored, ofANewerVersion: { deeply: [1] } })).toEqual(target);
+      expect(() => provider.target({ ...stored, ofANewerVersion: 1 })).toThrow(RekeyError);
     });
 
     it('rotates in full, and the old credential works until it is revoked', async () => {

@@ -286,6 +286,73 @@ describe('an emergency during a registration', () => {
 });
 
 describe('a target', () => {
+  const refusalOf = (work: Promise<unknown>) =>
+    work.then(
+      () => 'accepted',
+      (error: unknown) => error,
+    );
+
+  test.each([true, false])(
+    'elsewhere than its administrative secret says is refused, and leaves nothing (dry run: %s)',
+    async (dryRun) => {
+      const one = world.newCase();
+      one.change = (deps) => ({
+        ...deps,
+        readAdmin: async (name) =>
+          (await deps.readAdmin(name)).map((text) =>
+            JSON.stringify({ ...(JSON.parse(text) as object), host: 'primary.internal' }),
+          ),
+      });
+      expect(await refusalOf(one.tryRegister(one.declaration, dryRun))).toMatchObject({
+        code: 'ERR_DECLARATION',
+        field: 'target.host',
+        remedy: expect.stringContaining('allowedHosts'),
+      });
+      expect(await remains(one)).toEqual([]);
+    },
+  );
+
+  test('elsewhere than a new administrative secret says is refused, and the old secret stays declared', async () => {
+    const one = await world.registered();
+    const name = `${one.name}/other-admin`;
+    const SecretString = JSON.stringify({ username: 'boss', password: 'x', allowedHosts: ['*.internal'] });
+    await world.aws.json('secretsmanager', 'CreateSecret', { Name: name, SecretString });
+    const changed = parseEntry({ ...one.declaration, admin: name });
+    expect(await refusalOf(one.tryRegister(changed))).toMatchObject({ field: 'target.host' });
+    expect((await one.credential()).adminSecret).toBe(one.declaration.admin);
+  });
+
+  test('whose owner role does not exist is registered with a notice that names it', async () => {
+    const one = world.newCase();
+    const notices = [
+      {
+        field: 'target.ownerRole',
+        message: expect.stringContaining(`"${one.target.ownerRole}"`),
+        remedy: expect.any(String),
+      },
+    ];
+    expect(await one.tryRegister(one.declaration, true)).toMatchObject({ outcome: 'registered', notices });
+    expect(await remains(one)).toEqual([]);
+    expect(await one.tryRegister()).toMatchObject({ outcome: 'registered', notices });
+  });
+
+  test('that a newer version has stored with a field of its own rotates, is replaced and updated by this one', async () => {
+    const one = await world.registered();
+    const head = await one.credential();
+    await one.deps.ledger.attach({ ...head, target: { ...one.target, ofANewerVersion: { deeply: [1] } } });
+    expect((await one.tryRegister()).outcome).toBe('unchanged');
+    const changed = parseEntry({ ...one.declaration, policy: { window: '1h' } });
+    expect((await one.tryRegister(changed)).outcome).toBe('updated');
+    await one.rotate();
+    await one.finished(await one.startEmergency());
+    await one.settle();
+    expect(await one.faults()).toEqual([]);
+    expect(await one.works(await one.login())).toBe(true);
+    const after = await one.credential();
+    expect(after.status).toBe('active');
+    expect(after.target).toHaveProperty('ofANewerVersion');
+  });
+
   test("at an address of Rekey's own surroundings is refused before anybody logs in there", async () => {
     const one = world.newCase();
     const options = {
@@ -307,17 +374,20 @@ describe('a target', () => {
     });
   });
 
-  test('whose users another credential has is refused, and named', async () => {
-    const one = await world.registered();
-    const twin = parseEntry({ ...one.declaration, name: 'twin', secret: `${one.secret}-twin` });
-    await expect(one.tryRegister(twin)).rejects.toMatchObject({
-      code: 'ERR_DECLARATION',
-      field: 'target.ownerRole',
-      remedy: expect.stringContaining(one.name),
-    });
-    expect(await one.deps.ledger.idByName('twin')).toBeUndefined();
-    expect(await one.faults()).toEqual([]);
-  });
+  test.each([true, false])(
+    'whose users another credential has is refused, and named (dry run: %s)',
+    async (dryRun) => {
+      const one = await world.registered();
+      const twin = parseEntry({ ...one.declaration, name: 'twin', secret: `${one.secret}-twin` });
+      await expect(one.tryRegister(twin, dryRun)).rejects.toMatchObject({
+        code: 'ERR_DECLARATION',
+        field: 'target.ownerRole',
+        remedy: expect.stringContaining(one.name),
+      });
+      expect(await one.deps.ledger.idByName('twin')).toBeUndefined();
+      expect(await one.faults()).toEqual([]);
+    },
+  );
 });
 
 test('a repetition with another secret and target undoes what was reserved', async () => {

@@ -93,7 +93,7 @@ describe('the administrator', () => {
   it('is told what it lacks', async () => {
     const target = await server.freshTarget();
     await server.sql(`CREATE ROLE weak LOGIN PASSWORD 'weak-password'`);
-    const check = async (user: string, password: string): Promise<void> =>
+    const check = async (user: string, password: string): Promise<unknown> =>
       postgresqlProvider.preflight(target, server.context({ user, password }));
     await expect(check('weak', 'weak-password')).rejects.toMatchObject({
       code: 'ERR_ADMIN_DENIED',
@@ -109,6 +109,21 @@ describe('the administrator', () => {
       field: 'target.ownerRole',
       remedy: `GRANT "${target.ownerRole}" TO "rekey_admin" WITH ADMIN OPTION`,
     });
+  });
+
+  it('is told that the owner role would be a new and empty one, until it is there', async () => {
+    const { target, ctx } = await server.freshCredential();
+    expect(await postgresqlProvider.preflight(target, ctx)).toEqual([
+      {
+        field: 'target.ownerRole',
+        message: expect.stringContaining(`"${target.ownerRole}" does not exist`),
+        remedy: expect.stringMatching(/spelling/),
+      },
+    ]);
+    await server.sql(
+      `CREATE ROLE ${target.ownerRole} NOLOGIN; GRANT ${target.ownerRole} TO rekey_admin WITH ADMIN OPTION`,
+    );
+    expect(await postgresqlProvider.preflight(target, ctx)).toEqual([]);
   });
 
   it.each(['LOGIN', 'SUPERUSER'])('may not be given an owner role with %s', async (attribute) => {

@@ -37,6 +37,7 @@ const LOOKS = [
   'rotation',
   'idByName',
   'idBySecret',
+  'idByTarget',
   'describe',
   'read',
   'verify',

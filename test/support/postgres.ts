@@ -74,7 +74,8 @@ export class TestServer {
 
   context(login: Login = this.admin): ProviderContext {
     // The host in the administrative secret is a trap: only the target's may be connected to.
-    const secret = { host: '192.0.2.1', username: login.user, password: login.password };
+    const allowedHosts = ['localhost', '127.0.0.1', '127.1'];
+    const secret = { host: '192.0.2.1', allowedHosts, username: login.user, password: login.password };
     return { clock: Date.now, admin: async () => new Redacted(JSON.stringify(secret)) };
   }
 

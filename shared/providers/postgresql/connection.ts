@@ -5,7 +5,7 @@ import { RekeyError } from '../../domain/errors.ts';
 import type { Redacted } from '../../domain/redacted.ts';
 import type { ProviderContext } from '../provider.ts';
 import { toRekeyError, type Party } from './failures.ts';
-import { parseAdmin, type AdminLogin } from './material.ts';
+import { parseAdmin, type AdminLogin } from './admin.ts';
 import type { PostgresTarget } from './target.ts';
 
 const CONNECT_MS = 5_000;

@@ -18,11 +18,6 @@ const schema = z.strictObject({
 
 export type PostgresMaterial = Readonly<z.infer<typeof schema>>;
 
-/** The administrative secret has the same shape; its host, if any, is never connected to. */
-const adminSchema = z.object({ username: z.string().min(1), password: z.string().min(1) });
-
-export type AdminLogin = Readonly<z.infer<typeof adminSchema>>;
-
 /** Letters and digits only: safe in every connection string, needs no SASLprep; 62^40 is 238 bits. */
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 const PASSWORD_LENGTH = 40;
@@ -47,11 +42,6 @@ export function newMaterial(target: PostgresTarget, username: string): Redacted<
 /** @throws RekeyError ERR_MATERIAL_MISMATCH naming the field, never quoting it */
 export function parseMaterial(text: Redacted<string>): Redacted<PostgresMaterial> {
   return text.map((json) => parseJson(schema, json, 'the secret'));
-}
-
-/** @throws RekeyError ERR_MATERIAL_MISMATCH with field `admin` */
-export function parseAdmin(text: Redacted<string>): Redacted<AdminLogin> {
-  return text.map((json) => parseJson(adminSchema, json, 'the administrative secret', 'admin'));
 }
 
 /** Fixed order of keys, so that the same material always gives the same text. */
@@ -104,7 +94,8 @@ export function assertSlot(target: PostgresTarget, handle: CredentialHandle): vo
   });
 }
 
-function parseJson<T>(shape: z.ZodType<T>, json: string, what: string, field?: string): T {
+/** The JSON of a secret in the form of `shape`; a refusal never quotes it. */
+export function parseJson<T>(shape: z.ZodType<T>, json: string, what: string, field?: string): T {
   let value: unknown;
   try {
     value = JSON.parse(json);

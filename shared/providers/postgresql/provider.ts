@@ -2,7 +2,7 @@ import { toInstant } from '../../domain/clock.ts';
 import type { CredentialHandle } from '../../domain/credential.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import type { Deactivation, Usage } from '../../domain/evidence.ts';
-import type { CredentialProvider, ProviderContext } from '../provider.ts';
+import type { CredentialProvider, Notice, ProviderContext } from '../provider.ts';
 import {
   activate,
   assertAdmin,
@@ -11,6 +11,7 @@ import {
   assertOwner,
   chooseSlot,
 } from './activate.ts';
+import { assertPlace } from './admin.ts';
 import { changeSlot, type Changed } from './change.ts';
 import { asAdmin, asAgent, type Row } from './connection.ts';
 import { syncNow } from './grants.ts';
@@ -24,7 +25,7 @@ import {
 } from './material.ts';
 import { comparePermissions } from './permissions.ts';
 import { assertOwnSlot, assertToken, readRoles, type Role } from './slots.ts';
-import { parseTarget, type PostgresTarget } from './target.ts';
+import { parseTarget, readTarget, type PostgresTarget } from './target.ts';
 
 /**
  * PostgreSQL 14 and later, self-run, RDS or Aurora: two users take turns under a role that can't log in and holds
@@ -36,13 +37,15 @@ export const postgresqlProvider: CredentialProvider<PostgresTarget, PostgresMate
   overlap: { kind: 'dual', maxLive: 2 },
   revocation: 'api',
   target: parseTarget,
+  storedTarget: readTarget,
   identity: ({ host, port, ownerRole }) => `${host.toLowerCase()}:${port}/${ownerRole}`,
   material: parseMaterial,
   serialize: serializeMaterial,
   secretPart: (material) => material.map(({ password }) => password),
 
   async preflight(target, ctx) {
-    await asAdmin(target, ctx, async (session) => {
+    assertPlace(await ctx.admin(), target);
+    return asAdmin(target, ctx, async (session) => {
       const roles = await readRoles(session, target);
       assertAdmin(roles);
       if ([target.ownerRole, ...target.users].includes(roles.admin.name)) {
@@ -71,6 +74,7 @@ export const postgresqlProvider: CredentialProvider<PostgresTarget, PostgresMate
           },
         );
       }
+      return roles.owner === undefined ? [newOwner(target)] : [];
     });
   },
 
@@ -155,6 +159,15 @@ export const postgresqlProvider: CredentialProvider<PostgresTarget, PostgresMate
     },
   },
 };
+
+/** A misspelt owner role would be an empty one: agents could log in and do nothing. */
+function newOwner({ ownerRole }: PostgresTarget): Notice {
+  return {
+    field: 'target.ownerRole',
+    message: `the owner role "${ownerRole}" does not exist; it is created without any privilege`,
+    remedy: 'check its spelling; where it is meant to be new, grant to it what agents need',
+  };
+}
 
 async function move(
   target: PostgresTarget,

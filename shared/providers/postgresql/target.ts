@@ -15,18 +15,19 @@ const roleName = identifier.refine(
   'is a name that PostgreSQL reserves',
 );
 
-const tls = z.discriminatedUnion('mode', [
-  z.strictObject({
-    mode: z.literal('verify-full'),
-    ca: z
-      .string()
-      .includes('-----BEGIN CERTIFICATE-----', { message: 'must be a certificate in PEM form' })
-      .optional(),
-  }),
-  z.strictObject({ mode: z.literal('disable'), reason: z.string().trim().min(1, 'must say why') }),
-]);
+const verified = {
+  mode: z.literal('verify-full'),
+  ca: z
+    .string()
+    .includes('-----BEGIN CERTIFICATE-----', { message: 'must be a certificate in PEM form' })
+    .optional(),
+};
+const plaintext = {
+  mode: z.literal('disable'),
+  reason: z.string().trim().min(1, 'must say why'),
+};
 
-const schema = z.strictObject({
+const fields = {
   host: z
     .string()
     .min(1, 'must not be empty')
@@ -37,7 +38,22 @@ const schema = z.strictObject({
   ownerRole: roleName,
   users: z.tuple([roleName, roleName]).optional(),
   connectionLimit: z.int().min(1).max(10_000).optional(),
-  tls: tls.default({ mode: 'verify-full' }),
+};
+
+/** As declared: an unknown field is a mistake. */
+const declaredSchema = z.strictObject({
+  ...fields,
+  tls: z
+    .discriminatedUnion('mode', [z.strictObject(verified), z.strictObject(plaintext)])
+    .default({ mode: 'verify-full' }),
+});
+
+/** As the ledger has it: an unknown field is of a newer version, and no reason to refuse an emergency. */
+const storedSchema = z.object({
+  ...fields,
+  tls: z
+    .discriminatedUnion('mode', [z.object(verified), z.object(plaintext)])
+    .default({ mode: 'verify-full' }),
 });
 
 /** Where a PostgreSQL credential lives. Not secret: it goes into the ledger. */
@@ -69,13 +85,8 @@ const RDS_PROXY = /\.proxy-[a-z0-9]+\.[a-z0-9-]+\.rds\.amazonaws\.com(\.cn)?$/i;
 
 /** Checks and completes a declared target. @throws RekeyError ERR_DECLARATION naming the field */
 export function parseTarget(input: unknown): PostgresTarget {
-  const parsed = schema.safeParse(input);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    const field = ['target', ...(issue?.path ?? []).map(String)].join('.');
-    throw declaration(field, issue?.message ?? 'is not valid', 'correct it in the declaration');
-  }
-  const { host, port, database, ownerRole, connectionLimit, tls: declaredTls } = parsed.data;
+  const target = completed(declaredSchema, input);
+  const { host, ownerRole, users } = target;
   if (RDS_PROXY.test(host)) {
     throw declaration(
       'target.host',
@@ -83,7 +94,6 @@ export function parseTarget(input: unknown): PostgresTarget {
       "name the endpoint of the cluster or instance; through a proxy, alternating users can't be proven or ended",
     );
   }
-  const users = parsed.data.users ?? derivedUsers(ownerRole);
   if (users[0] === users[1] || users.includes(ownerRole)) {
     throw declaration(
       'target.users',
@@ -91,14 +101,34 @@ export function parseTarget(input: unknown): PostgresTarget {
       'rename one of them',
     );
   }
+  return target;
+}
+
+/**
+ * A target that was checked when it was declared, perhaps by another version (hard decision 6): what this version
+ * doesn't know is left out, and rules that came later don't apply.
+ * @throws RekeyError ERR_DECLARATION where what this version needs is missing
+ */
+export function readTarget(input: unknown): PostgresTarget {
+  return completed(storedSchema, input);
+}
+
+function completed(schema: z.ZodType<z.infer<typeof declaredSchema>>, input: unknown): PostgresTarget {
+  const parsed = schema.safeParse(input);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    const field = ['target', ...(issue?.path ?? []).map(String)].join('.');
+    throw declaration(field, issue?.message ?? 'is not valid', 'correct it in the declaration');
+  }
+  const { host, port, database, ownerRole, users, connectionLimit, tls } = parsed.data;
   return {
     host,
     port,
     database,
     ownerRole,
-    users,
+    users: users ?? derivedUsers(ownerRole),
     ...(connectionLimit === undefined ? {} : { connectionLimit }),
-    tls: withoutUndefined(declaredTls),
+    tls: withoutUndefined(tls),
   };
 }
 
@@ -113,7 +143,7 @@ function derivedUsers(ownerRole: string): [string, string] {
   return [`${ownerRole}_a`, `${ownerRole}_b`];
 }
 
-function withoutUndefined(declared: z.infer<typeof tls>): PostgresTarget['tls'] {
+function withoutUndefined(declared: z.infer<typeof declaredSchema>['tls']): PostgresTarget['tls'] {
   if (declared.mode === 'disable') return declared;
   return declared.ca === undefined ? { mode: 'verify-full' } : { mode: 'verify-full', ca: declared.ca };
 }

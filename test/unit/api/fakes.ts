@@ -154,6 +154,9 @@ export class FakeLedger implements Ledger {
   async idBySecret(): Promise<undefined> {
     await this.#turn();
   }
+  async idByTarget(): Promise<undefined> {
+    await this.#turn();
+  }
   async rotation(credentialId: string, rotationId: string): Promise<Rotation | undefined> {
     await this.#turn();
     const rotation = this.rotationsById.get(rotationId);

@@ -142,6 +142,17 @@ describe('registering', () => {
     expect(bodyOf(response)).toMatchObject({ outcome: 'registered', dryRun: false, changes: [] });
   });
 
+  it('passes on what may be a mistake, and nothing where an older function says nothing of it', async () => {
+    const notices = [{ field: 'target.ownerRole', message: 'no such role', remedy: 'check its spelling' }];
+    const told = async (answers: object): Promise<unknown> => {
+      const request = eventOf('POST', '/v1/credentials', { body: { declaration } });
+      const { response } = await answer(request, fakeServices(undefined, { register: answers }));
+      return bodyOf(response)['notices'];
+    };
+    expect(await told({ notices })).toEqual(notices);
+    expect(await told({})).toEqual([]);
+  });
+
   it('answers 200 for a dry run', async () => {
     const services = fakeServices(undefined, {
       register: { outcome: 'updated', changes: [{ field: 'mode', from: 'observe', to: 'enforce' }] },

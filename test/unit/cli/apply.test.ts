@@ -98,6 +98,21 @@ describe('rekey apply', () => {
     expect(stdout).toContain('Nothing was changed');
   });
 
+  it.each(['--dry-run', '--json'])('tells what may be a mistake with its remedy (%s)', async (option) => {
+    const notice = {
+      field: 'target.ownerRole',
+      message: 'no role "orders_ap"',
+      remedy: 'check its spelling',
+    };
+    const body = { outcome: 'registered', dryRun: option === '--dry-run', changes: [], notices: [notice] };
+    api.routes['POST /v1/credentials'] = [{ status: 200, body }, answer('registered')];
+    const { exit, stdout } = await applied(`version: 1\ncredentials:${ENTRY}${SECOND}`, option);
+    expect(exit).toBe(0);
+    if (option === '--json')
+      expect(JSON.parse(stdout)).toMatchObject({ credentials: [{ notices: [notice] }, {}] });
+    else expect(stdout).toMatch(/orders-db[^]*! no role "orders_ap": check its spelling[^]*billing-db/);
+  });
+
   it('lists all that the API refused at the end with file and line, and applies the rest', async () => {
     const refused = problemOf(
       new RekeyError('ERR_UNAVAILABLE', 'the target does not answer', {
@@ -131,7 +146,7 @@ describe('rekey apply', () => {
     const { stdout, stderr } = await applied(`version: 1\ncredentials:${ENTRY}`, '--json');
     expect(JSON.parse(stdout)).toEqual({
       dryRun: false,
-      credentials: [{ name: 'orders-db', outcome: 'registered', dryRun: false, changes: [] }],
+      credentials: [{ name: 'orders-db', outcome: 'registered', dryRun: false, changes: [], notices: [] }],
     });
     expect(stderr).toBe('');
   });

@@ -5,14 +5,10 @@ import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
+import { assertPlace, parseAdmin } from '../../../shared/providers/postgresql/admin.ts';
 import { assertFree, chooseSlot } from '../../../shared/providers/postgresql/activate.ts';
 import { quote, toRekeyError } from '../../../shared/providers/postgresql/failures.ts';
-import {
-  newMaterial,
-  newPassword,
-  parseAdmin,
-  parseMaterial,
-} from '../../../shared/providers/postgresql/material.ts';
+import { newMaterial, newPassword, parseMaterial } from '../../../shared/providers/postgresql/material.ts';
 import { postgresqlProvider } from '../../../shared/providers/postgresql/provider.ts';
 import { scramVerifier } from '../../../shared/providers/postgresql/scram.ts';
 import {
@@ -23,7 +19,7 @@ import {
   type Role,
   type Roles,
 } from '../../../shared/providers/postgresql/slots.ts';
-import { parseTarget } from '../../../shared/providers/postgresql/target.ts';
+import { parseTarget, readTarget } from '../../../shared/providers/postgresql/target.ts';
 import { providerFor } from '../../../shared/providers/registry.ts';
 
 const input = { host: 'db.internal', database: 'app', ownerRole: 'agents' };
@@ -79,6 +75,106 @@ describe('a PostgreSQL target', () => {
       users: ['one', 'two'],
       tls,
     });
+  });
+});
+
+describe('a PostgreSQL target from the ledger', () => {
+  const newer = {
+    ...target,
+    connectionLimit: 7,
+    failover: { host: 'db-2.internal' },
+    tls: { mode: 'verify-full', ca: '-----BEGIN CERTIFICATE-----', pins: ['sha256:1'] },
+  };
+
+  it('is read without the fields of a newer version, which a declaration may not have', () => {
+    expect(readTarget(newer)).toEqual({
+      ...target,
+      connectionLimit: 7,
+      tls: { mode: 'verify-full', ca: '-----BEGIN CERTIFICATE-----' },
+    });
+    expect(failureOf(() => parseTarget(newer)).code).toBe('ERR_DECLARATION');
+  });
+
+  it('is completed where an older version knew fewer fields', () => {
+    expect(readTarget(input)).toEqual(target);
+  });
+
+  it('stays good where it was declared before a rule came', () => {
+    const host = 'agents.proxy-abc123.eu-central-1.rds.amazonaws.com';
+    expect(readTarget({ ...input, host }).host).toBe(host);
+  });
+
+  it.each([
+    ['target.host', { host: undefined }],
+    ['target.tls.mode', { tls: { mode: 'newer than this' } }],
+  ])('is refused where %s is not what this version can work with', (field, change) => {
+    expect(failureOf(() => readTarget({ ...input, ...change }))).toMatchObject({ field });
+  });
+});
+
+describe('the place of the administrative secret', () => {
+  const login = { username: 'boss', password: 'canary' };
+  const place = (secret: object) => () =>
+    assertPlace(new Redacted(JSON.stringify({ ...login, ...secret })), target);
+
+  it.each<[string, object]>([
+    ['names no host', {}],
+    ['names the host of the target', { host: 'db.internal', port: 5432 }],
+    ['names it in another spelling', { host: 'DB.internal.', port: '5432' }],
+    ['allows the host', { allowedHosts: ['other.internal', 'db.internal'] }],
+    ['allows all hosts of the domain', { allowedHosts: ['*.internal'] }],
+    [
+      'allows the host, whatever it names',
+      { host: 'primary.internal', port: 6432, allowedHosts: ['db.internal'] },
+    ],
+  ])('is the target where the secret %s', (_what, secret) => {
+    expect(place(secret)).not.toThrow();
+  });
+
+  it.each<[string, string, object]>([
+    ['names another host', 'target.host', { host: 'db.internal.example' }],
+    ['names another port', 'target.port', { host: 'db.internal', port: 6432 }],
+    ['names another port as text', 'target.port', { port: '6432' }],
+    ['allows other hosts only', 'target.host', { host: 'db.internal', allowedHosts: ['other.internal'] }],
+    ['allows another domain', 'target.host', { allowedHosts: ['*.b.internal', '*.db.internal'] }],
+    ['allows a domain whose name only ends so', 'target.host', { allowedHosts: ['*.nal'] }],
+    ['allows none', 'target.host', { allowedHosts: [] }],
+  ])('is not the target where the secret %s, and nothing of it is told', (_what, field, secret) => {
+    const error = failureOf(place(secret));
+    expect(error).toMatchObject({ code: 'ERR_DECLARATION', field, remedy: expect.stringMatching(/declare/) });
+    expect(inspect(error, { depth: 9 }) + JSON.stringify(error)).not.toMatch(/canary|example|other|6432/);
+  });
+
+  it.each([{ allowedHosts: 'db.internal' }, { allowedHosts: ['*'] }, { host: '' }, { port: 'all' }])(
+    'is never guessed: %j',
+    (secret) => {
+      expect(failureOf(place(secret))).toMatchObject({ code: 'ERR_MATERIAL_MISMATCH', field: 'admin' });
+    },
+  );
+
+  it('is checked before anything is sent', async () => {
+    let connections = 0;
+    const server = createServer((socket) => {
+      connections++;
+      socket.destroy();
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    const preflight = async (secret: object): Promise<unknown> =>
+      postgresqlProvider.preflight(parseTarget({ ...input, host: '127.0.0.1', port }), {
+        clock: Date.now,
+        admin: async () => new Redacted(JSON.stringify({ ...login, ...secret })),
+      });
+    try {
+      await expect(preflight({ host: 'db.internal' })).rejects.toMatchObject({ field: 'target.host' });
+      expect(connections).toBe(0);
+      await expect(preflight({})).rejects.toMatchObject({ code: 'ERR_UNAVAILABLE' });
+      expect(connections).toBe(1);
+    } finally {
+      server.close();
+    }
   });
 });
 
