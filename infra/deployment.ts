@@ -2,6 +2,7 @@ import { Tags, Validations, type App } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { stackName, TAG, type StackRole } from '../shared/names.ts';
 import type { Settings } from './config.ts';
+import { AccessStack } from './stacks/access.ts';
 import { ApiStack } from './stacks/api.ts';
 import { EvidenceStack } from './stacks/evidence.ts';
 import { IncidentStack } from './stacks/incident.ts';
@@ -16,6 +17,7 @@ export interface Deployment {
   readonly rotation: RotationStack;
   readonly incident: IncidentStack;
   readonly api: ApiStack;
+  readonly access: AccessStack;
   readonly monitoring: MonitoringStack;
 }
 
@@ -44,6 +46,7 @@ export function addRekey(app: App, settings: Settings): Deployment {
     rotation,
   });
   const api = new ApiStack(app, 'Api', { ...named('api', 'control API'), state, rotation, incident });
+  const access = new AccessStack(app, 'Access', { ...named('access', 'roles of people'), evidence, api });
   const monitoring = new MonitoringStack(app, 'Monitoring', {
     ...named('monitoring', 'alarms and dashboard'),
     state,
@@ -54,5 +57,5 @@ export function addRekey(app: App, settings: Settings): Deployment {
   });
   Tags.of(app).add(TAG.stage, settings.stage);
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
-  return { state, evidence, rotation, incident, api, monitoring };
+  return { state, evidence, rotation, incident, api, access, monitoring };
 }

@@ -22,7 +22,7 @@ import { ENV, type FunctionName } from '../../shared/names.ts';
 import { bundleHandler } from '../bundle.ts';
 import { LOCAL, type Settings } from '../config.ts';
 import { acknowledgeGrants } from '../nag.ts';
-import { joinNetwork, type Grant } from '../permissions.ts';
+import { joinNetwork, statement, type Grant } from '../permissions.ts';
 
 /** Environment by the names of `ENV`; the account is added to every function. */
 export type HandlerEnvironment = Partial<Record<keyof typeof ENV, string>>;
@@ -142,12 +142,4 @@ function stage(name: FunctionName): { asset: Code; dispose: () => void } {
   const folder = mkdtempSync(join(tmpdir(), 'rekey-bundle-'));
   for (const [file, code] of bundle) writeFileSync(join(folder, file), code);
   return { asset: Code.fromAsset(folder), dispose: () => rmSync(folder, { recursive: true, force: true }) };
-}
-
-function statement({ actions, resources, conditions }: Grant): PolicyStatement {
-  return new PolicyStatement({
-    actions: [...actions],
-    resources: [...resources],
-    ...(conditions === undefined ? {} : { conditions }),
-  });
 }

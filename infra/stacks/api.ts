@@ -5,6 +5,7 @@ import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
+import { API_ROUTES } from '../../shared/domain/access.ts';
 import { OUTPUT } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
 import { HandlerFunction } from '../constructs/handler-function.ts';
@@ -19,19 +20,6 @@ export interface ApiStackProps extends StackProps {
   readonly rotation: RotationStack;
   readonly incident: IncidentStack;
 }
-
-/** Every route by itself, so that a caller's policy can name the ones that it may use. */
-const ROUTES: readonly (readonly [HttpMethod, string])[] = [
-  [HttpMethod.POST, '/v1/credentials'],
-  [HttpMethod.GET, '/v1/credentials'],
-  [HttpMethod.GET, '/v1/credentials/{name}'],
-  [HttpMethod.POST, '/v1/credentials/{name}/rotations'],
-  [HttpMethod.GET, '/v1/credentials/{name}/rotations/{id}'],
-  [HttpMethod.POST, '/v1/credentials/{name}/rotations/{id}/rollback'],
-  [HttpMethod.POST, '/v1/emergencies'],
-  [HttpMethod.GET, '/v1/emergencies/{id}'],
-  [HttpMethod.GET, '/v1/audit'],
-];
 
 /** What operators and the CLI talk to. Callers are known by IAM; the function holds no right to any secret. */
 export class ApiStack extends Stack {
@@ -73,8 +61,16 @@ export class ApiStack extends Stack {
       },
     });
     const integration = new HttpLambdaIntegration('Control', this.handler.live);
-    for (const [method, path] of ROUTES) this.api.addRoutes({ path, methods: [method], integration });
+    // Every route by itself, so that a caller's policy can name the ones that it may use.
+    for (const { method, path } of API_ROUTES) {
+      this.api.addRoutes({ path, methods: [HttpMethod[method]], integration });
+    }
     new CfnOutput(this, OUTPUT.apiUrl, { value: stage.url });
+  }
+
+  /** Exported here: where a grant is explained to cdk-nag, its ARN must be final. */
+  get apiId(): string {
+    return this.exportValue(this.api.apiId);
   }
 
   #handler({ settings, state, rotation, incident }: ApiStackProps): HandlerFunction {

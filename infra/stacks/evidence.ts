@@ -36,10 +36,13 @@ export interface EvidenceStackProps extends StackProps {
 }
 
 /** Prefix of the audit records in the archive. */
-const RECORDS = 'records/';
+export const RECORDS = 'records/';
 
 /** Prefix of what the archiver found changed in the ledger. */
-const TAMPERING = 'tampering/';
+export const TAMPERING = 'tampering/';
+
+/** Prefix of Athena's answers in their bucket. */
+export const RESULTS = 'results/';
 
 /** Prefix of the revocation snapshots in their bucket. */
 export const SNAPSHOTS = 'snapshots/';
@@ -50,6 +53,10 @@ export const INTENTS = 'intents/';
 /** The audit archive and how auditors ask it. A stack of its own: nothing else's change ever touches it. */
 export class EvidenceStack extends Stack {
   readonly archive: Bucket;
+  readonly workgroupName: string;
+  /** Of the Glue catalog. */
+  readonly databaseName: string;
+  readonly #queryResults: Bucket;
   readonly archiver: HandlerFunction;
   readonly deadLetters: Queue;
 
@@ -63,6 +70,9 @@ export class EvidenceStack extends Stack {
     });
     acknowledge(this.deadLetters, 'AwsSolutions-SQS3', 'This queue is the dead-letter queue.');
     this.archiver = this.#archiver(props);
+    this.workgroupName = `rekey-${props.settings.stage}`;
+    this.databaseName = `rekey_${props.settings.stage.replaceAll('-', '_')}`;
+    this.#queryResults = this.#resultsBucket(props);
     this.#queries(props);
     new CfnOutput(this, OUTPUT.archive, { value: this.archive.bucketName });
   }
@@ -137,8 +147,18 @@ export class EvidenceStack extends Stack {
     return archiver;
   }
 
-  #queries({ settings, state }: EvidenceStackProps): void {
-    const results = new Bucket(this, 'QueryResults', {
+  /** Exported here: where a grant is explained to cdk-nag, its ARN must be final. */
+  get archiveArn(): string {
+    return this.exportValue(this.archive.bucketArn);
+  }
+
+  /** Of the bucket where Athena leaves its answers. */
+  get queryResultsArn(): string {
+    return this.exportValue(this.#queryResults.bucketArn);
+  }
+
+  #resultsBucket({ state }: EvidenceStackProps): Bucket {
+    return new Bucket(this, 'QueryResults', {
       encryption: BucketEncryption.S3_MANAGED,
       blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
       objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,
@@ -148,20 +168,23 @@ export class EvidenceStack extends Stack {
       serverAccessLogsPrefix: 'query-results/',
       removalPolicy: RemovalPolicy.RETAIN,
     });
+  }
+
+  #queries({ settings }: EvidenceStackProps): void {
     const workgroup = new CfnWorkGroup(this, 'Workgroup', {
-      name: `rekey-${settings.stage}`,
+      name: this.workgroupName,
       description: 'Questions of auditors to the archive',
       workGroupConfiguration: {
         enforceWorkGroupConfiguration: true,
         publishCloudWatchMetricsEnabled: true,
         engineVersion: { selectedEngineVersion: 'Athena engine version 3' },
         resultConfiguration: {
-          outputLocation: `s3://${results.bucketName}/results/`,
+          outputLocation: `s3://${this.#queryResults.bucketName}/${RESULTS}`,
           encryptionConfiguration: { encryptionOption: 'SSE_S3' },
         },
       },
     });
-    const name = `rekey_${settings.stage.replaceAll('-', '_')}`;
+    const name = this.databaseName;
     const database = new CfnDatabase(this, 'Database', {
       catalogId: Aws.ACCOUNT_ID,
       databaseInput: { name, description: 'Audit records of Rekey' },

@@ -1,0 +1,41 @@
+/**
+ * Who may do what: the roles of people, and the routes of the control API that each may call. Infra makes the routes
+ * and the policies of the roles from this one table (design: users' seats; hard decision 15).
+ */
+
+/**
+ * `operator` rotates and changes what is declared, `responder` revokes in an emergency and stops what does harm,
+ * `auditor` reads, the archive included. Whoever is more than one of them carries more than one policy.
+ */
+export const ROLES = ['operator', 'responder', 'auditor'] as const;
+export type Role = (typeof ROLES)[number];
+
+export interface ApiRoute {
+  readonly method: 'GET' | 'POST';
+  /** As API Gateway writes it: parameters in braces. */
+  readonly path: string;
+  readonly roles: readonly Role[];
+}
+
+const everyone = ROLES;
+
+export const API_ROUTES: readonly ApiRoute[] = [
+  { method: 'POST', path: '/v1/credentials', roles: ['operator'] },
+  { method: 'GET', path: '/v1/credentials', roles: everyone },
+  { method: 'GET', path: '/v1/credentials/{name}', roles: everyone },
+  { method: 'POST', path: '/v1/credentials/{name}/rotations', roles: ['operator'] },
+  { method: 'GET', path: '/v1/credentials/{name}/rotations/{id}', roles: everyone },
+  {
+    method: 'POST',
+    path: '/v1/credentials/{name}/rotations/{id}/rollback',
+    roles: ['operator', 'responder'],
+  },
+  { method: 'POST', path: '/v1/emergencies', roles: ['responder'] },
+  { method: 'GET', path: '/v1/emergencies/{id}', roles: everyone },
+  { method: 'GET', path: '/v1/audit', roles: everyone },
+];
+
+/** Tag on a person's principal that names their roles of a stage, e.g. `rekey:prod` = `operator+responder`. */
+export function roleTag(stage: string): string {
+  return `rekey:${stage}`;
+}
