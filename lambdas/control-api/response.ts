@@ -22,8 +22,8 @@ export function problem(error: unknown, status?: number): ApiResponse {
 }
 
 /** 405 with the methods that are possible (RFC 9110, section 15.5.6). */
-export function notAllowed(method: string, methods: object): ApiResponse {
-  const allow = Object.keys(methods).join(', ');
+export function notAllowed(method: string, methods: readonly string[]): ApiResponse {
+  const allow = methods.join(', ');
   const error = new RekeyError('ERR_REQUEST', `${method} is not possible here`, { remedy: `use ${allow}` });
   const response = problem(error, 405);
   return { ...response, headers: { ...response.headers, allow } };

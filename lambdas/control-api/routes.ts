@@ -3,7 +3,6 @@ import type {
   APIGatewayProxyStructuredResultV2 as ApiResponse,
 } from 'aws-lambda';
 import {
-  API_VERSION,
   auditQuery,
   emergencyRequest,
   listQuery,
@@ -23,10 +22,12 @@ import {
 import { credentialView, rotationView } from '../../shared/api/views.ts';
 import type { Clock } from '../../shared/domain/clock.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
+import type { RouteKey } from '../../shared/domain/access.ts';
 import { parseEntry, type CredentialEntry } from '../../shared/domain/declaration.ts';
 import { isRekeyError, RekeyError } from '../../shared/domain/errors.ts';
 import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
+import { matchRoute } from './match.ts';
 import { readAudit } from './audit.ts';
 import { resolveForEmergency } from './emergency.ts';
 import { actorOf, BodyTooLarge, callOf, parse, pathOf, type Call } from './request.ts';
@@ -86,35 +87,35 @@ interface Done<T> {
 type Route = (call: Call, services: ControlServices) => Promise<Done<unknown>>;
 
 const ROTATIONS_SHOWN = 20;
-const PARAM = /^[A-Za-z0-9._:@-]{1,256}$/;
 
-/** Path patterns with what each method does; `*` is a parameter. */
-const ROUTES: readonly (readonly [path: string, methods: Readonly<Record<string, Route>>])[] = [
-  ['credentials', { GET: list, POST: register }],
-  ['credentials/*', { GET: show }],
-  ['credentials/*/rotations', { POST: rotate }],
-  ['credentials/*/rotations/*', { GET: showRotation }],
-  ['credentials/*/rotations/*/rollback', { POST: rollBack }],
-  ['emergencies', { POST: startEmergency }],
-  ['emergencies/*', { GET: showEmergency }],
-  ['audit', { GET: audit }],
-];
+/** What each route of the API does. */
+const ROUTES: Readonly<Record<RouteKey, Route>> = {
+  'POST /v1/credentials': register,
+  'GET /v1/credentials': list,
+  'GET /v1/credentials/{name}': show,
+  'POST /v1/credentials/{name}/rotations': rotate,
+  'GET /v1/credentials/{name}/rotations/{id}': showRotation,
+  'POST /v1/credentials/{name}/rotations/{id}/rollback': rollBack,
+  'POST /v1/emergencies': startEmergency,
+  'GET /v1/emergencies/{id}': showEmergency,
+  'GET /v1/audit': audit,
+};
 
 /** Answers one request. Never throws: every error becomes a problem document. */
 export async function answer(event: ApiEvent, services: ControlServices): Promise<Handled> {
   const actor = actorOf(event);
   try {
-    const found = match(pathOf(event));
-    if (found === undefined) throw new RekeyError('ERR_NOT_FOUND', 'there is no such route');
     const { method } = event.requestContext.http;
-    const route = found.methods[method];
-    if (route === undefined) return { actor: actor ?? '', response: notAllowed(method, found.methods) };
+    const found = matchRoute(method, pathOf(event));
+    if (found === undefined) throw new RekeyError('ERR_NOT_FOUND', 'there is no such route');
+    const { route, methods, params } = found;
+    if (route === undefined) return { actor: actor ?? '', response: notAllowed(method, methods) };
     if (actor === undefined) {
       throw new RekeyError('ERR_FORBIDDEN', 'the request carries no caller', {
         remedy: 'sign the request with AWS Signature Version 4 (service execute-api)',
       });
     }
-    const { status, body } = await route(callOf(event, actor, found.params), services);
+    const { status, body } = await ROUTES[route](callOf(event, actor, params), services);
     return { actor, response: json(status, body) };
   } catch (error) {
     const tooLarge = error instanceof BodyTooLarge;
@@ -259,25 +260,4 @@ async function active(ledger: Ledger, { id, activeRotation }: Credential): Promi
 
 function triggerOf(actor: string, reason: string | undefined): Trigger {
   return { kind: 'operator', actor, ...(reason === undefined ? {} : { reason }) };
-}
-
-function match(path: string): { methods: Readonly<Record<string, Route>>; params: string[] } | undefined {
-  const [empty, version, ...parts] = path.split('/');
-  if (empty !== '' || version !== API_VERSION) return undefined;
-  for (const [pattern, methods] of ROUTES) {
-    const wanted = pattern.split('/');
-    if (wanted.length !== parts.length) continue;
-    const params = parts.filter((_part, index) => wanted[index] === '*').map(decoded);
-    const fits = wanted.every((part, index) => part === '*' || part === parts[index]);
-    if (fits && params.every((param) => PARAM.test(param))) return { methods, params };
-  }
-  return undefined;
-}
-
-function decoded(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return '';
-  }
 }

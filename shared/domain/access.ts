@@ -19,9 +19,9 @@ export interface ApiRoute {
 
 const everyone = ROLES;
 
-export const API_ROUTES: readonly ApiRoute[] = [
-  { method: 'POST', path: '/v1/credentials', roles: ['operator'] },
+const TABLE = [
   { method: 'GET', path: '/v1/credentials', roles: everyone },
+  { method: 'POST', path: '/v1/credentials', roles: ['operator'] },
   { method: 'GET', path: '/v1/credentials/{name}', roles: everyone },
   { method: 'POST', path: '/v1/credentials/{name}/rotations', roles: ['operator'] },
   { method: 'GET', path: '/v1/credentials/{name}/rotations/{id}', roles: everyone },
@@ -33,7 +33,19 @@ export const API_ROUTES: readonly ApiRoute[] = [
   { method: 'POST', path: '/v1/emergencies', roles: ['responder'] },
   { method: 'GET', path: '/v1/emergencies/{id}', roles: everyone },
   { method: 'GET', path: '/v1/audit', roles: everyone },
-];
+] as const satisfies readonly ApiRoute[];
+
+type KeyOf<R> = R extends ApiRoute ? `${R['method']} ${R['path']}` : never;
+
+/** A route by method and path, e.g. `GET /v1/audit`. */
+export type RouteKey = KeyOf<(typeof TABLE)[number]>;
+
+/** Every route of the control API. */
+export const API_ROUTES: readonly (ApiRoute & { readonly key: RouteKey })[] = TABLE.map((route) => ({
+  ...route,
+  // TypeScript joins every method with every path here; these two are of one row.
+  key: `${route.method} ${route.path}` as RouteKey,
+}));
 
 /** Tag on a person's principal that names their roles of a stage, e.g. `rekey:prod` = `operator+responder`. */
 export function roleTag(stage: string): string {
