@@ -23,6 +23,9 @@ export interface AccessStackProps extends StackProps {
 export class AccessStack extends Stack {
   constructor(scope: Construct, id: string, props: AccessStackProps) {
     super(scope, id, props);
+    // Their exports are taken by value, which tells CDK of no order.
+    this.addStackDependency(props.api);
+    this.addStackDependency(props.evidence);
     for (const person of ROLES) this.#role(person, props);
   }
 
