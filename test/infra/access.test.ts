@@ -1,7 +1,7 @@
 import { runSimulation } from '@cloud-copilot/iam-simulate';
 import { describe, expect, test } from 'vitest';
 import { API_ROUTES, ROLES, type Role } from '../../shared/domain/access.ts';
-import { ofType, synthesise, type Json, type Resource } from './app.ts';
+import { ofType, synthesise, text, type Json, type Resource } from './app.ts';
 
 const ACCOUNT = '111122223333';
 const REGION = 'eu-central-1';
@@ -21,13 +21,13 @@ function resolve(value: Json): Json {
     return pseudo ?? String(args);
   }
   if (name === 'Fn::ImportValue') {
-    const exported = String(args);
+    const exported = text(args);
     if (exported.includes('Api')) return arns.api;
     return exported.includes('QueryResults') ? arns.results : arns.archive;
   }
   if (name === 'Fn::Join') {
     const [separator, parts] = args as [string, Json[]];
-    return parts.map(resolve).join(separator);
+    return parts.map((part) => text(resolve(part))).join(separator);
   }
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, resolve(each)]));
 }
