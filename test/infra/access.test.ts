@@ -15,10 +15,8 @@ function resolve(value: Json): Json {
   if (value === null || typeof value !== 'object') return value;
   const [name, args] = Object.entries(value)[0] ?? [];
   if (name === 'Ref') {
-    const pseudo = { 'AWS::Partition': 'aws', 'AWS::Region': REGION, 'AWS::AccountId': ACCOUNT }[
-      String(args)
-    ];
-    return pseudo ?? String(args);
+    const pseudo = { 'AWS::Partition': 'aws', 'AWS::Region': REGION, 'AWS::AccountId': ACCOUNT }[text(args)];
+    return pseudo ?? text(args);
   }
   if (name === 'Fn::ImportValue') {
     const exported = text(args);
