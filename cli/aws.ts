@@ -20,8 +20,6 @@ export interface Credentials {
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** Name of the stack output with the API's address; the same as OUTPUT.apiUrl in shared/names.ts (a test says so). */
-
 const LOOK_UP_LIMIT_MS = 10_000;
 
 /** The chain remarks on stderr that --profile wins over keys in the environment, which is how the AWS CLI has it. */
@@ -99,6 +97,15 @@ export class AwsContext {
     ));
   }
 
+  /** As whom and where it calls, in words for an error; without a secret, and without asking anybody. */
+  async identity(): Promise<string> {
+    const { profile } = this.#options;
+    const fromKeys = profile === undefined && set(this.#env['AWS_ACCESS_KEY_ID']) !== undefined;
+    const name = profile ?? set(this.#env['AWS_PROFILE']) ?? 'default';
+    const region = await this.region().catch(() => 'no known region');
+    return `${fromKeys ? 'the keys in the environment' : `profile ${name}`} in ${region}`;
+  }
+
   /** A signed request; the caller sends it. */
   async sign(
     service: string,
@@ -156,7 +163,7 @@ export class AwsContext {
     } catch (error) {
       throw new Failure('ERR_UNAVAILABLE', `CloudFormation at ${url.host} did not answer`, {
         exit: EXIT.unreachable,
-        remedy: 'check the network, --region and --endpoint-url, or pass --api-url',
+        remedy: `it was asked for the address of the API (stack ${stack}), as ${await this.identity()}. Check the network, --profile, --region and --endpoint-url, or pass --api-url`,
         cause: error,
       });
     }

@@ -54,10 +54,12 @@ export class ApiClient {
     path: readonly string[],
     options: RequestOptions,
   ): Promise<z.infer<S>> {
+    let mayHaveBegun = false;
     for (let attempt = 1; ; attempt++) {
       const last = attempt === ATTEMPTS;
-      const sent = await this.#send(method, path, options);
-      if (sent instanceof Failure) {
+      const sent = await this.#send(method, path, options, mayHaveBegun);
+      if (sent instanceof NoAnswer) {
+        mayHaveBegun ||= sent.mayHaveBegun;
         // A connection that was never made, or broke: what it may have begun is joined by the key.
         const repeatable =
           method === 'GET' || (options.idempotencyKey !== undefined && sent.code === 'ERR_CONNECTION');
@@ -76,7 +78,8 @@ export class ApiClient {
     method: string,
     path: readonly string[],
     { body, query = {}, idempotencyKey, timeoutMs = TIMEOUT_MS }: RequestOptions,
-  ): Promise<{ status: number; text: string } | Failure> {
+    mayHaveBegun: boolean,
+  ): Promise<{ status: number; text: string } | NoAnswer> {
     const target = new URL(`${this.#url}/${[API_VERSION, ...path.map(encodeURIComponent)].join('/')}`);
     for (const [name, value] of Object.entries(query))
       if (value !== undefined) target.searchParams.set(name, value);
@@ -101,28 +104,65 @@ export class ApiClient {
       });
       return { status: response.status, text: await response.text() };
     } catch (error) {
-      return noAnswer(error, target.host, timeoutMs, method);
+      const as = await this.#aws.identity();
+      return noAnswer(error, {
+        url: this.#url,
+        timeoutMs,
+        as,
+        mayBegin: method !== 'GET' && !isDryRun(body),
+        mayHaveBegun,
+      });
     }
   }
 }
 
-function noAnswer(error: unknown, host: string, timeoutMs: number, method: string): Failure {
-  const begun =
-    method === 'GET'
-      ? ''
-      : '; what you asked for may have begun: look with `rekey show` before you repeat it';
+/** Failures before a request has left. */
+const NEVER_SENT =
+  /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|CERT_.*|ERR_TLS_.*|DEPTH_ZERO_.*|SELF_SIGNED_.*|UNABLE_TO_.*)$/;
+
+function isDryRun(body: object | undefined): boolean {
+  return body !== undefined && 'dryRun' in body && body.dryRun === true;
+}
+
+/** Nobody answered; `mayHaveBegun` where what was asked for may have reached the API, in this attempt or before. */
+class NoAnswer extends Failure {
+  readonly mayHaveBegun: boolean;
+
+  constructor(
+    code: string,
+    message: string,
+    details: { remedy: string; cause: unknown; mayHaveBegun: boolean },
+  ) {
+    const warning = '; what you asked for may have begun: look with `rekey show` before you repeat it';
+    super(code, details.mayHaveBegun ? message + warning : message, { ...details, exit: EXIT.unreachable });
+    this.mayHaveBegun = details.mayHaveBegun;
+  }
+}
+
+function noAnswer(
+  error: unknown,
+  request: { url: string; timeoutMs: number; as: string; mayBegin: boolean; mayHaveBegun: boolean },
+): NoAnswer {
+  const { url, timeoutMs, as, mayBegin, mayHaveBegun } = request;
+  const remedy =
+    `it was called as ${as}. Check the network (VPN, proxy), that the deployment is up, and the address: ` +
+    '--api-url or REKEY_API_URL, else --stage, --region and --profile find it';
   if (error instanceof Error && error.name === 'TimeoutError') {
-    return new Failure('ERR_TIMEOUT', `${host} did not answer within ${timeoutMs / 1000} s${begun}`, {
-      exit: EXIT.unreachable,
+    const message = `the control API at ${url} did not answer within ${timeoutMs / 1000} s`;
+    return new NoAnswer('ERR_TIMEOUT', message, {
+      remedy,
       cause: error,
+      mayHaveBegun: mayHaveBegun || mayBegin,
     });
   }
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   const detail = cause instanceof Error ? ('code' in cause ? String(cause.code) : cause.message) : 'unknown';
-  return new Failure('ERR_CONNECTION', `${host} can't be reached (${detail})${begun}`, {
-    exit: EXIT.unreachable,
-    remedy: 'check the network and the address (--api-url, --stage, --region)',
+  const unsent = NEVER_SENT.test(detail);
+  const message = `the control API at ${url} can't be reached (${detail})`;
+  return new NoAnswer('ERR_CONNECTION', unsent && !mayHaveBegun ? `${message}; nothing was sent` : message, {
+    remedy,
     cause: error,
+    mayHaveBegun: mayHaveBegun || (mayBegin && !unsent),
   });
 }
 

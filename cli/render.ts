@@ -74,7 +74,8 @@ export function rotationState(out: Output, { phase, stuck }: RotationView): stri
     : out.style('cyan', phase);
 }
 
-function fields(out: Output, rows: readonly (readonly [string, string | undefined])[]): void {
+/** Names and values, one a line; what has no value is left out. */
+export function fields(out: Output, rows: readonly (readonly [string, string | undefined])[]): void {
   const shown = rows.filter((row): row is readonly [string, string] => row[1] !== undefined);
   const width = Math.max(...shown.map(([name]) => name.length));
   for (const [name, value] of shown) out.line(`${out.style('dim', name.padEnd(width))}  ${value}`);
@@ -139,11 +140,17 @@ export function renderRotation(out: Output, rotation: RotationView, now: number)
     ['deadline', window && `${when(window.deadline)}${window.overdue === true ? ' – passed, extended' : ''}`],
     ['cap', window && when(window.cap)],
     ['suspended', rotation.suspendedAt && when(rotation.suspendedAt)],
+    ['rollback by', rotation.rollback && askedBy(rotation.rollback)],
     ['failure', failure && out.style('red', `${failure.code}: ${failure.message}`)],
     ['rollback', rotation.over ? undefined : rotation.canRollBack ? 'possible' : 'no longer possible'],
     ['started', when(rotation.startedAt)],
     ['last change', when(rotation.updatedAt)],
   ]);
+}
+
+/** Who asked for a rollback, when and why. */
+export function askedBy({ actor, at, reason }: NonNullable<RotationView['rollback']>): string {
+  return `${actor} at ${when(at)}${reason === undefined ? '' : `: ${reason}`}`;
 }
 
 /** One line about where a rotation stands. */

@@ -8,7 +8,7 @@ import {
 import type { Context } from '../context.ts';
 import { EXIT, Failure } from '../failure.ts';
 import type { Output } from '../io.ts';
-import { rotationLine, when } from '../render.ts';
+import { askedBy, rotationLine, when } from '../render.ts';
 import { watchRotation } from '../watch.ts';
 import { latest, readCredential, readRotation } from './show.ts';
 
@@ -53,7 +53,10 @@ function preview(out: Output, credential: CredentialView): number {
       : status !== 'active'
         ? new Failure('ERR_MODE', `${name} is ${status}`, {
             field: 'status',
-            remedy: `\`rekey show ${name}\` has more`,
+            remedy:
+              status === 'halted'
+                ? `\`rekey show ${name}\` has its emergency, and what brings it back`
+                : 'apply the declaration again, so that its registration is completed',
           })
         : rotation === undefined
           ? undefined
@@ -94,21 +97,24 @@ export async function rollback(
   const { out } = context;
   const client = await context.client();
   const found = await out.waiting('reading', find(context, name, rotationId));
-  if (options.dryRun) return previewRollback(out, name, found);
+  const already = found.loser === 'next' && found.phase !== 'preempted';
+  if (options.dryRun) return already ? underWay(out, name, found) : previewRollback(out, name, found);
   const { rotation } = await out.waiting(
     `asking for the rollback of ${name}`,
     client.post(rotationAnswer, ['credentials', name, 'rotations', found.id, 'rollback'], {
       body: options.reason === undefined ? {} : { reason: options.reason },
     }),
   );
-  out.line(`${out.style('green', 'rolling back')} rotation ${rotation.id} of ${name}`);
+  if (already) out.line(alreadyAsked(rotation, name));
+  else out.line(`${out.style('green', 'rolling back')} rotation ${rotation.id} of ${name}`);
   if (options.wait) {
     await watchRotation(out, client, name, rotation, context.pollMs);
     return (await readRotation(client, name, rotation.id)).rotation.phase === 'rolled-back'
       ? EXIT.ok
       : EXIT.unhappy;
   }
-  out.data({ rotation });
+  out.data({ rotation, ...(already ? { already } : {}) });
+  if (rotation.over) return EXIT.ok;
   out.line('The old credential becomes current again; the new one is revoked once everybody has moved back.');
   out.line(`Follow it: rekey show ${name} ${rotation.id} --watch`);
   return EXIT.ok;
@@ -126,6 +132,18 @@ async function find(context: Context, name: string, id: string | undefined): Pro
       : `no rotation of "${name}" is under way; the last one (${rotation.phase}) ended ${when(rotation.updatedAt)}`,
     { remedy: `what is over can't be undone; \`rekey rotate ${name}\` replaces the credential` },
   );
+}
+
+function alreadyAsked({ id, over, rollback: request }: RotationView, name: string): string {
+  const by = request === undefined ? '' : ` by ${askedBy(request)}`;
+  return `the rollback of rotation ${id} of ${name} was asked for already${by}; it ${over ? 'is done' : 'goes on'}`;
+}
+
+function underWay(out: Output, name: string, rotation: RotationView): number {
+  out.data({ dryRun: true, rotation, allowed: true, already: true });
+  out.line(alreadyAsked(rotation, name));
+  out.line(`It is ${rotationLine(out, rotation, out.io.now())}. Nothing was changed.`);
+  return EXIT.ok;
 }
 
 function previewRollback(out: Output, name: string, rotation: RotationView): number {

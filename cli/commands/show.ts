@@ -1,14 +1,17 @@
 import {
+  emergencyAnswer,
   listAnswer,
   rotationAnswer,
   showAnswer,
   type CredentialView,
+  type EmergencyAnswer,
   type RotationView,
   type ShowAnswer,
 } from '../../shared/api/messages.ts';
 import type { ApiClient } from '../client.ts';
 import type { Context } from '../context.ts';
 import { EXIT, Failure } from '../failure.ts';
+import { renderEmergency } from '../render-emergency.ts';
 import {
   day,
   distance,
@@ -78,8 +81,10 @@ export async function show(
     return EXIT.ok;
   }
   const answer = await out.waiting('reading', readCredential(client, name));
-  out.data(answer);
+  const emergency = await out.waiting('reading the emergency', readEmergency(client, answer.credential));
+  out.data({ ...answer, ...(emergency === undefined ? {} : { emergency }) });
   renderCredential(out, answer.credential, out.io.now());
+  renderEmergency(out, answer.credential, emergency);
   if (answer.credential.rotation !== undefined) {
     out.line(`\n${out.style('bold', 'under way')}`);
     renderRotation(out, answer.credential.rotation, out.io.now());
@@ -125,6 +130,15 @@ async function watch(
 
 export function readCredential(client: ApiClient, name: string): Promise<ShowAnswer> {
   return client.get(showAnswer, ['credentials', name]);
+}
+
+/** How the emergency that has halted it stands; nothing where it can't be read, which is no reason to show less. */
+async function readEmergency(
+  client: ApiClient,
+  { emergency }: CredentialView,
+): Promise<EmergencyAnswer | undefined> {
+  if (emergency?.id === undefined) return undefined;
+  return client.get(emergencyAnswer, ['emergencies', emergency.id]).catch(() => undefined);
 }
 
 export function readRotation(

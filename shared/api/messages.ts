@@ -116,6 +116,8 @@ export const rotationView = z.object({
   suspendedAt: instant.optional(),
   failure: z.object({ code: z.string(), message: z.string() }).optional(),
   incidentId: z.string().optional(),
+  /** Who asked for its rollback. */
+  rollback: z.object({ actor: z.string(), reason: z.string().optional(), at: instant }).optional(),
   startedAt: instant,
   updatedAt: instant,
 });
@@ -166,6 +168,19 @@ export const credentialView = z.object({
   holders: z.array(holderView),
   /** The one that is not yet over. */
   rotation: rotationView.optional(),
+  /** The newest emergency, as long as its agents are halted. */
+  emergency: z
+    .object({
+      incident: z.string(),
+      /** For `GET /v1/emergencies/{id}`. */
+      id: z.string().optional(),
+      began: instant.optional(),
+      actor: z.string().optional(),
+      reason: z.string().optional(),
+      /** How far it has come: `intended`, `revoked`, `halted`, `generated`, `validated`, `replaced`. */
+      stage: z.string(),
+    })
+    .optional(),
   tenant: z.string(),
   account: z.string(),
   region: z.string(),

@@ -49,6 +49,7 @@ export function credentialView(credential: Credential, active?: Rotation): Crede
     ...(current === undefined ? {} : { dueAt: plusSeconds(current.issuedAt, policy.intervalSeconds) }),
     holders: credential.holders.map(holderView),
     ...(active === undefined ? {} : { rotation: rotationView(active) }),
+    ...emergencyOf(credential),
     tenant: credential.tenant,
     account: credential.account,
     region: credential.region,
@@ -57,9 +58,25 @@ export function credentialView(credential: Credential, active?: Rotation): Crede
   };
 }
 
+/** The emergency that has halted the agents of a credential, until they may go on. */
+function emergencyOf({ incident }: Credential): Pick<CredentialView, 'emergency'> {
+  if (incident === undefined || incident.stage === 'resumed') return {};
+  const { id, execution, began, actor, reason, stage } = incident;
+  return {
+    emergency: {
+      incident: id,
+      ...(execution === undefined ? {} : { id: execution }),
+      ...(began === undefined ? {} : { began }),
+      ...(actor === undefined ? {} : { actor }),
+      ...(reason === undefined ? {} : { reason }),
+      stage,
+    },
+  };
+}
+
 /** A rotation as operators see it. Task tokens and other machinery stay behind. */
 export function rotationView(rotation: Rotation): RotationView {
-  const { old, next, window, suspendedAt, failure, incidentId } = rotation;
+  const { old, next, window, suspendedAt, failure, incidentId, rollback } = rotation;
   return {
     id: rotation.id,
     phase: rotation.phase,
@@ -75,6 +92,7 @@ export function rotationView(rotation: Rotation): RotationView {
     ...(suspendedAt === undefined ? {} : { suspendedAt }),
     ...(failure === undefined ? {} : { failure: { code: failure.code, message: failure.message } }),
     ...(incidentId === undefined ? {} : { incidentId }),
+    ...(rollback === undefined ? {} : { rollback: rollbackView(rollback) }),
     startedAt: rotation.startedAt,
     updatedAt: rotation.updatedAt,
   };
@@ -92,6 +110,10 @@ function holderView(holder: Holder): HolderView {
     ...(agents === undefined ? {} : { agents }),
     ...(principal === undefined ? {} : { principal }),
   };
+}
+
+function rollbackView({ actor, reason, at }: NonNullable<Rotation['rollback']>) {
+  return { actor, at, ...(reason === undefined ? {} : { reason }) };
 }
 
 function keyView(key: Key): KeyView {

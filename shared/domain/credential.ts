@@ -59,6 +59,9 @@ export interface Incident {
   readonly execution?: string;
   /** When the ledger took it. Absent in what older versions wrote. */
   readonly began?: Instant;
+  /** Who started it, and why. Absent in what older versions wrote. */
+  readonly actor?: string;
+  readonly reason?: string;
   readonly stage: IncidentStage;
   /** Everything up to this generation is dead; the replacement's is higher. */
   readonly generation: number;

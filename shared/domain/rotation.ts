@@ -111,6 +111,8 @@ export interface Rotation {
   /** When the reconciler looks at it if nothing has happened by then. */
   readonly checkAt: Instant;
   readonly incidentId?: string;
+  /** Who asked for its rollback, and when; absent where nobody did, and where it was refused. */
+  readonly rollback?: Trigger & { readonly at: Instant };
   readonly startedAt: Instant;
   readonly updatedAt: Instant;
 }

@@ -94,6 +94,8 @@ export async function intend(
           id: emergency.incidentId,
           execution: keyOf(emergency),
           began: toInstant(deps.clock()),
+          actor: emergency.actor,
+          reason: emergency.reason,
           stage: 'intended',
           generation,
           replacement,

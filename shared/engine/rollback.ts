@@ -35,7 +35,7 @@ export function requestRollback(
   return untilCommitted(async () => {
     const state = await load(deps, ref.credentialId, ref.rotationId);
     const { credential, rotation } = state;
-    if (rotation.phase === 'rolled-back') return rotation;
+    if (rotation.phase === 'rolled-back' || isOnItsWayBack(rotation)) return rotation;
     if (rotation.phase === 'rolling-back') {
       // Whoever asked first may have died before it woke anybody: whether the lifecycle sleeps or is gone, it goes on.
       if (rotation.window === undefined) await wake(deps, state, true);
@@ -52,6 +52,7 @@ export function requestRollback(
       // The callback stays until the label has moved: only a repetition that still has it can answer it again.
       rotation: advance(rest, 'rolling-back', {
         formerWindow,
+        rollback: { ...ref.trigger, at: toInstant(deps.clock()) },
         tombstoned: true,
         loser: 'next',
         wakeUps: 0,
@@ -65,6 +66,11 @@ export function requestRollback(
     await wake(deps, intended, rotation.stuck === true);
     return intended.rotation;
   });
+}
+
+/** Rolled back, with the new credential still to be retired. */
+function isOnItsWayBack({ phase, loser }: Rotation): boolean {
+  return loser === 'next' && (phase === 'suspending' || phase === 'revoking');
 }
 
 async function wake(deps: EngineDeps, state: Loaded, anew: boolean): Promise<void> {
@@ -188,7 +194,7 @@ async function refuse(
   { credential, rotation }: Loaded,
   { code, message }: RekeyError,
 ): Promise<Rotation> {
-  const { suspendedAt: _restored, formerWindow, ...rest } = answered(rotation);
+  const { suspendedAt: _restored, formerWindow, rollback: _refused, ...rest } = answered(rotation);
   const window = formerWindow ?? openWindow(credential.policy, toInstant(deps.clock()));
   const refused = await commit(deps, credential, {
     rotation: advance(rest, 'window', {

@@ -22,7 +22,7 @@ export function assertMayRotate(credential: Credential, active: Rotation | undef
       field: 'status',
       remedy:
         credential.status === 'halted'
-          ? 'finish the emergency first: rekey show has its state'
+          ? haltedRemedy(credential)
           : 'apply the declaration again, so that the registration is completed',
     });
   }
@@ -34,6 +34,15 @@ export function assertMayRotate(credential: Credential, active: Rotation | undef
       ? `wait until its window closes (deadline ${active.window.deadline}), or roll it back`
       : 'wait for it, or look at it with rekey show',
   });
+}
+
+/** What brings a halted credential back: its emergency, run to its end. */
+function haltedRemedy({ name, incident }: Credential): string {
+  const id = incident?.id ?? '<incident>';
+  return (
+    `an emergency revoked it: \`rekey show ${name}\` has its state. Where that has ended without a replacement, run it again ` +
+    `(rekey revoke ${name} --incident ${id} --reason …), or see "Emergency failed" in the runbook`
+  );
 }
 
 /** Writes the rotation into the ledger as announced, which reserves the credential for it. */

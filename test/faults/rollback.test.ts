@@ -145,6 +145,25 @@ describe('a rollback', () => {
     expect(await one.faults()).toEqual([]);
   });
 
+  test('that is asked for again while the new credential is being retired joins the first, which names who asked', async () => {
+    const one = await world.registered();
+    const token = await one.requestRotation();
+    await one.until((rotation) => rotation.phase === 'window', token);
+    await one.requestRollback(token);
+    await one.until((rotation) => rotation.phase === 'suspending', token);
+    await one.requestRollback(token);
+    const { phase, loser, rollback: request } = await one.rotation(token);
+    expect({ phase, loser, kind: request?.kind }).toEqual({
+      phase: 'suspending',
+      loser: 'next',
+      kind: 'operator',
+    });
+    expect((await one.actions()).filter((action) => action === 'rollback-intended')).toHaveLength(1);
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('rolled-back');
+    expect(await one.faults()).toEqual([]);
+  });
+
   test('of a rotation that is not promoted yet is refused with what happens instead', async () => {
     const one = await world.registered({ at: 5, mode: 'before' });
     one.vaultGivesUp = true;
