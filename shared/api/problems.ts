@@ -21,6 +21,7 @@ const PROBLEMS: Readonly<Record<ErrorCode | typeof INTERNAL_CODE, { status: numb
   ERR_DECLARATION: { status: 422, title: 'The declaration is not valid' },
   ERR_POLICY: { status: 422, title: 'The policy is not allowed' },
   ERR_WINDOW_TOO_SHORT: { status: 422, title: 'The window is too short' },
+  ERR_ADOPTION: { status: 422, title: 'What exists cannot be taken over as it is' },
   ERR_REQUEST: { status: 400, title: 'The request is not valid' },
   ERR_FORBIDDEN: { status: 403, title: 'Not allowed' },
   ERR_NOT_FOUND: { status: 404, title: 'Not found' },

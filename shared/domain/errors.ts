@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'ERR_WINDOW_TOO_SHORT'
   | 'ERR_NOT_FOUND'
   | 'ERR_SECRET_EXISTS'
+  | 'ERR_ADOPTION'
   | 'ERR_REQUEST'
   | 'ERR_FORBIDDEN'
   // State.

@@ -40,6 +40,21 @@ export interface IssueContext extends ProviderContext {
   readonly current?: CredentialHandle;
 }
 
+/** Something at the upstream that a credential which is adopted depends on, or that depends on it. */
+export interface Dependency {
+  /** The object or setting, e.g. `policy own_rows on app.orders`. */
+  readonly what: string;
+  readonly severity:
+    /** A rotation would break or lose it: adoption is refused. */
+    | 'blocks'
+    /** It is carried from credential to credential. */
+    | 'kept'
+    /** It is for a person to know. */
+    | 'note';
+  readonly detail: string;
+  readonly remedy?: string;
+}
+
 /** How hard a revocation is. */
 export interface RevokeOptions {
   /** True in an emergency: open sessions are ended at once (traps: open connections survive a password change). */
@@ -74,8 +89,11 @@ export interface CredentialProvider<T, M> {
   identity?(target: T): string;
   /** Parses the secret's text; throws ERR_MATERIAL_MISMATCH where it isn't this provider's. */
   material(text: Redacted<string>): Redacted<M>;
-  /** The text that the vault keeps; agents read exactly this. */
-  serialize(material: Redacted<M>): Redacted<string>;
+  /**
+   * The text that the vault keeps; agents read exactly this. With `like`, the text so far, only what a rotation changes
+   * differs from it: an adopted secret keeps its shape.
+   */
+  serialize(material: Redacted<M>, like?: Redacted<string>): Redacted<string>;
   /** The part of the material that is fingerprinted in the audit (C1). */
   secretPart(material: Redacted<M>): Redacted<string>;
 
@@ -126,6 +144,25 @@ export interface CredentialProvider<T, M> {
     suspend(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<void>;
     restore(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<void>;
   };
+  /** Taking over what exists. Absent where an upstream can't tell which of its credentials a value is. */
+  readonly adoption?: Adoption<T, M>;
+  /** What a person does at the upstream to revoke a credential while Rekey is down; no secret in it. Pure. */
+  manualRevocation?(target: T, handle: CredentialHandle): string;
+}
+
+/** How a credential that Rekey didn't make becomes one of its own, without a change of value or of what it may do. */
+export interface Adoption<T, M> {
+  /** The upstream's id of a value. @throws RekeyError ERR_ADOPTION, ERR_MATERIAL_MISMATCH where it is unknown (hard decision 9) */
+  identify(target: T, material: Redacted<M>, ctx: ProviderContext): Promise<string>;
+  /** What has to be known before; nothing is changed. Its `blocks` are what a rotation could not keep. */
+  dependencies(target: T, ctx: ProviderContext): Promise<readonly Dependency[]>;
+  /**
+   * Marks the credential as this one's, under `token` and with the generation of the handle.
+   * @throws RekeyError ERR_CONFLICT where an earlier life of the credential has that generation or a later one: count on
+   */
+  adopt(target: T, token: string, found: Issued<M>, ctx: ProviderContext): Promise<void>;
+  /** Undoes `adopt`: what was there before is there again. Of another use of the credential nothing is touched. */
+  release(target: T, token: string, handle: CredentialHandle, ctx: ProviderContext): Promise<void>;
 }
 
 /** A provider whose target and material are of no concern to the caller: engine and registry pass them through. */

@@ -31,6 +31,8 @@ export interface ProviderHarness<T, M> {
   withOtherUser(material: Redacted<M>): Redacted<M>;
   /** Makes a credential at the upstream that isn't Rekey's, near the target's own. */
   addForeignCredential(target: T): Promise<void>;
+  /** Makes a working credential that isn't Rekey's, but which the target declares; for providers that can adopt. */
+  addExistingCredential?(target: T): Promise<Redacted<M>>;
 }
 
 interface Live<M> extends Issued<M> {
@@ -72,6 +74,17 @@ class Life<T, M> {
     await this.activate(next);
     await this.provider.verify(this.target, next.material, this.ctx);
     return next;
+  }
+
+  /** What exists becomes this credential's own, the way a take-over does it. */
+  async adopt(material: Redacted<M>): Promise<Live<M>> {
+    const { adoption } = this.provider;
+    if (adoption === undefined) throw new Error('this provider adopts nothing');
+    const token = newToken();
+    const id = await adoption.identify(this.target, material, this.ctx);
+    const live = { handle: { id, generation: this.nextGeneration(), token }, material, token };
+    await adoption.adopt(this.target, token, live, this.ctx);
+    return live;
   }
 
   async retire({ handle }: Issued<M>): Promise<void> {
@@ -350,6 +363,102 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
         // `unknown` is an answer too, and never counts as unused.
         expect(used === 'unknown' || used?.lastSeen === used?.observedAt).toBe(true);
         await session.close();
+      },
+    );
+
+    const adoption = provider.adoption;
+    const existing = harness.addExistingCredential;
+    describe.runIf(adoption !== undefined && existing !== undefined)('and adopts what exists', () => {
+      async function found(): Promise<{ life: Life<T, M>; material: Redacted<M> }> {
+        const life = await begin();
+        const material = await existing?.(life.target);
+        if (material === undefined) throw new Error('the harness makes no credential');
+        return { life, material };
+      }
+
+      it('without a change of value: it works before, after and twice, and is listed under its token', async () => {
+        const { life, material } = await found();
+        expect(await life.list()).toEqual([]);
+        const adopted = await life.adopt(material);
+        await adoption?.adopt(life.target, adopted.token, adopted, life.ctx);
+        expect(await works(life, adopted)).toBe(true);
+        expect(await provider.list?.(life.target, life.ctx)).toEqual([adopted.handle]);
+        await expect(provider.preflight(life.target, life.ctx)).resolves.toEqual([]);
+      });
+
+      it('and keeps it as the old one of its first rotation', async () => {
+        const { life, material } = await found();
+        const adopted = await life.adopt(material);
+        const second = await life.rotate(adopted.handle);
+        await provider.comparePermissions?.(life.target, adopted.handle, second.handle, life.ctx);
+        expect([await works(life, adopted), await works(life, second)]).toEqual([dual, true]);
+        await life.retire(adopted);
+        const third = await life.rotate(second.handle);
+        expect([await works(life, adopted), await works(life, third)]).toEqual([false, true]);
+      });
+
+      it('and leaves it as it was when it is released, as often as asked', async () => {
+        const { life, material } = await found();
+        const adopted = await life.adopt(material);
+        for (let twice = 0; twice < 2; twice++) {
+          await adoption?.release(life.target, adopted.token, adopted.handle, life.ctx);
+        }
+        expect([await works(life, adopted), await life.list()]).toEqual([true, []]);
+        await life.adopt(material);
+      });
+
+      it('and revokes it in an emergency, after which a late adoption is refused', async () => {
+        const { life, material } = await found();
+        const adopted = await life.adopt(material);
+        const done = await provider.revoke(life.target, adopted.handle, { endSessions: true }, life.ctx);
+        expect([done.confirmed, await works(life, adopted)]).toEqual([true, false]);
+        await failureOf(async () => adoption?.adopt(life.target, adopted.token, adopted, life.ctx));
+        await adoption?.release(life.target, adopted.token, adopted.handle, life.ctx);
+        expect([await works(life, adopted), await life.list()]).toEqual([false, []]);
+        expect(await works(life, await life.rotate())).toBe(true);
+      });
+
+      it('but nobody else’s value, and reports what depends on it without touching it', async () => {
+        const { life, material } = await found();
+        const other = harness.withOtherUser(material);
+        await failureOf(async () => adoption?.identify(life.target, other, life.ctx));
+        const report = (await adoption?.dependencies(life.target, life.ctx)) ?? [];
+        expect(report.filter(({ severity }) => severity === 'blocks')).toEqual([]);
+        expect(JSON.stringify(report)).not.toContain(provider.secretPart(material).reveal());
+        expect(await life.list()).toEqual([]);
+      });
+
+      it('and keeps the shape of its secret, whatever else is in there', async () => {
+        const { life, material } = await found();
+        const like = provider.serialize(material).map((json) => {
+          const { [Object.keys(JSON.parse(json) as object)[0] ?? '']: _first, ...rest } = JSON.parse(
+            json,
+          ) as Record<string, unknown>;
+          return JSON.stringify({ 'team:note': 'ours', ...rest, nested: { a: [1] } });
+        });
+        const adopted = await life.adopt(provider.material(like));
+        const next = await life.issue(adopted.handle);
+        const text = provider.serialize(next.material, like);
+        const [before, after] = [like, text].map(
+          (each) => JSON.parse(each.reveal()) as Record<string, unknown>,
+        );
+        expect(Object.keys(after ?? {})).toEqual(Object.keys(before ?? {}));
+        expect(after).toMatchObject({ 'team:note': 'ours', nested: { a: [1] } });
+        provider.assertBelongs(life.target, next.handle, provider.material(text));
+        expect(provider.secretPart(provider.material(text)).reveal()).toBe(
+          provider.secretPart(next.material).reveal(),
+        );
+      });
+    });
+
+    it.runIf(provider.manualRevocation !== undefined)(
+      'tells what revokes by hand, by the handle alone and without a secret',
+      async () => {
+        const life = await begin();
+        const first = await life.rotate();
+        const text = provider.manualRevocation?.(life.target, first.handle) ?? '';
+        expect(text).toContain(first.handle.id);
+        expect(text).not.toContain(provider.secretPart(first.material).reveal());
       },
     );
 

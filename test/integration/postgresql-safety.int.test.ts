@@ -40,7 +40,7 @@ describe('TLS is checked in full, and never given up silently', () => {
     const wrong = {
       ...target,
       users: [live.handle.id, target.users[1]] as const,
-      database: live.material.reveal().dbname,
+      database: live.material.reveal().dbname ?? '',
     };
     await expect(postgresqlProvider.verify(wrong, live.material, server.context())).rejects.toMatchObject({
       code: 'ERR_REJECTED',

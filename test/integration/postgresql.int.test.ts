@@ -1,4 +1,5 @@
 import { Redacted } from '../../shared/domain/redacted.ts';
+import { newMaterial } from '../../shared/providers/postgresql/material.ts';
 import { postgresqlProvider } from '../../shared/providers/postgresql/provider.ts';
 import { describeProvider } from '../contract/describe-provider.ts';
 import { TestServer } from '../support/postgres.ts';
@@ -15,6 +16,13 @@ describeProvider('PostgreSQL', {
   open: async (target, material) => server.open(target, material),
   withWrongSecret: (material) => new Redacted({ ...material.reveal(), password: 'wrong' }),
   withOtherUser: (material) => new Redacted({ ...material.reveal(), username: 'app_owner' }),
+  async addExistingCredential(target) {
+    const [login] = target.users;
+    await server.sql(
+      `CREATE ROLE ${login} LOGIN PASSWORD 'a-password-of-before'; GRANT ${login} TO rekey_admin WITH ADMIN OPTION`,
+    );
+    return newMaterial(target, login).map((material) => ({ ...material, password: 'a-password-of-before' }));
+  },
   async addForeignCredential(target) {
     await server.sql(
       `CREATE ROLE ${target.ownerRole}_c LOGIN PASSWORD 'x'; CREATE ROLE ${target.ownerRole} NOLOGIN;

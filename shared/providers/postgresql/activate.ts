@@ -35,25 +35,31 @@ export async function activate(
   assertMaterialBelongs(target, issued.handle, issued.material);
   const verifier = await scramVerifier(password(issued.material));
   const { id, generation } = issued.handle;
-  const mark = markText({ generation, state: 'live', token, credential: target.ownerRole });
   await asAdmin(
     target,
     ctx,
-    async (session) =>
-      session.transaction(async () => {
+    async (session) => {
+      await gatherAdopted(session, target);
+      await session.transaction(async () => {
         await session.batch(`${slotLockSql(id)}; ${sharedLockSql(target)}`);
         const before = await readRoles(session, target);
         assertAdmin(before);
         assertOwner(before);
         assertFree(target, before, id, generation, token);
         await ensureRoles(session, target, before, id);
+        const note = before.slots.find((role) => role?.name === id)?.mark?.note;
+        const mark = markText({
+          ...{ generation, state: 'live', token, credential: target.ownerRole },
+          ...(note === undefined ? {} : { note }),
+        });
         await session.batch(
           `ALTER ROLE ${quote(id)} LOGIN INHERIT PASSWORD ${literal(verifier)};
            COMMENT ON ROLE ${quote(id)} IS ${literal(mark)}`,
         );
         await syncGrants(session, target, ctx);
         await runAll(session, await settingsToCarry(session, target, id, settingsFrom(before, id, token)));
-      }),
+      });
+    },
     { purpose: `rekey-activate ${generation}` },
   );
 }
@@ -169,6 +175,29 @@ export function assertAdministered({ admin, version }: Roles, role: Role, field:
       remedy: `GRANT ${quote(role.name)} TO ${quote(admin.name)} WITH ADMIN OPTION`,
     },
   );
+}
+
+/**
+ * Makes an adopted login a member of the owner role before anything of it is moved there. In a transaction of its own:
+ * what is moved in other databases of the cluster is committed before the activation is.
+ */
+async function gatherAdopted(session: Session, target: PostgresTarget): Promise<void> {
+  const outside = ({ slots }: Roles): Role[] =>
+    slots
+      .filter((role) => role !== undefined)
+      .filter((role) => role.mark !== undefined && !role.inheritsOwner);
+  if (outside(await readRoles(session, target)).length === 0) return;
+  await session.transaction(async () => {
+    await session.batch(sharedLockSql(target));
+    const before = await readRoles(session, target);
+    assertAdmin(before);
+    assertOwner(before);
+    for (const role of outside(before)) {
+      assertOwnSlot(target, role);
+      assertAdministered(before, role, 'target.users');
+      await ensureRoles(session, target, await readRoles(session, target), role.name);
+    }
+  });
 }
 
 async function ensureRoles(

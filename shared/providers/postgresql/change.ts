@@ -130,13 +130,15 @@ DECLARE
   emergency boolean := current_setting('rekey.emergency')::boolean;
   login boolean;
   mark text[];
+  note text;
   outcome text := 'done';
   touched boolean := true;
   tries int := 0;
   seen int[] := '{}';
 BEGIN
-  SELECT r.rolcanlogin, regexp_match(shobj_description(r.oid, 'pg_authid'), current_setting('rekey.pattern'))
-    INTO login, mark FROM pg_roles r WHERE r.rolname = slot;
+  SELECT r.rolcanlogin, regexp_match(shobj_description(r.oid, 'pg_authid'), current_setting('rekey.pattern')),
+         shobj_description(r.oid, 'pg_authid')
+    INTO login, mark, note FROM pg_roles r WHERE r.rolname = slot;
   IF NOT FOUND THEN
     IF emergency AND goal = 'retired' THEN
       -- An activation may still be on its way: it finds this mark and is refused.
@@ -156,7 +158,7 @@ BEGIN
   ELSIF mark IS NULL THEN
     outcome := 'unmarked';
     touched := goal = 'retired' AND emergency;
-    mark := ARRAY[wanted::text, 'live', current_setting('rekey.token'), current_setting('rekey.credential')];
+    mark := ARRAY[wanted::text, 'live', current_setting('rekey.token'), current_setting('rekey.credential'), note];
   ELSIF mark[4] <> current_setting('rekey.credential') THEN
     outcome := 'foreign';
     touched := false;
@@ -179,8 +181,8 @@ BEGIN
       END IF;
       EXECUTE format('ALTER ROLE %I %s', slot, CASE goal
         WHEN 'retired' THEN 'NOLOGIN PASSWORD NULL' WHEN 'suspended' THEN 'NOLOGIN' ELSE 'LOGIN' END);
-      EXECUTE format('COMMENT ON ROLE %I IS %L', slot, format('rekey:1 gen=%s state=%s token=%s credential=%s',
-        wanted, goal, mark[3], mark[4]));
+      EXECUTE format('COMMENT ON ROLE %I IS %L', slot, format('rekey:1 gen=%s state=%s token=%s credential=%s%s',
+        wanted, goal, mark[3], mark[4], E'\\n' || mark[5]));
       EXIT;
     EXCEPTION WHEN lock_not_available OR internal_error THEN
       -- The user may change its own password: an open transaction that does keeps everybody else from its role.

@@ -32,7 +32,7 @@ export async function syncGrants(
 ): Promise<void> {
   const team = await readTeam(session, target);
   if (team === undefined) return;
-  for (const database of await otherDatabases(session, team)) {
+  for (const database of await otherDatabases(session, team.slots)) {
     await asAdmin(
       target,
       ctx,
@@ -70,7 +70,8 @@ async function readTeam(session: Session, target: PostgresTarget): Promise<Team 
   return { version: roles.version, slots, owner: roles.owner };
 }
 
-async function otherDatabases(session: Session, { slots }: Team): Promise<string[]> {
+/** Databases of the cluster, but for the one connected to, in which `slots` own something or have rights. */
+export async function otherDatabases(session: Session, slots: readonly Role[]): Promise<string[]> {
   const rows = await session.query<Row & { name: string }>(
     `SELECT DISTINCT d.datname AS name FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid
       WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = ANY($1::oid[]) AND d.datname <> current_database()
@@ -139,7 +140,8 @@ function unreachable(grant: Grant, owner: Role, admin: string): Statement {
   };
 }
 
-function inDatabase(database: string, error: unknown, admin: string): unknown {
+/** `error`, met in another database than the target's. */
+export function inDatabase(database: string, error: unknown, admin: string): unknown {
   if (!isRekeyError(error)) return error;
   return new RekeyError(
     error.code,

@@ -5,15 +5,30 @@ import { RekeyError } from '../../domain/errors.ts';
 import { Redacted } from '../../domain/redacted.ts';
 import type { PostgresTarget } from './target.ts';
 
-/** What agents read: the shape that Secrets Manager uses for RDS, so that existing drivers and templates take it. */
-const schema = z.strictObject({
-  engine: z.literal('postgres'),
-  host: z.string().min(1),
-  port: z.int().min(1).max(65535),
-  dbname: z.string().min(1),
+const portNumber = z.int().min(1).max(65535);
+
+/**
+ * What agents read: the shape that Secrets Manager uses for RDS, so that existing drivers and templates take it
+ * (docs.aws.amazon.com/secretsmanager/latest/userguide/reference_secret_json_structure.html). A secret that was adopted
+ * may lack what the target says anyway, write the port as text, and have keys of its own, which Rekey leaves alone.
+ */
+const schema = z.object({
+  engine: z.enum(['postgres', 'postgresql', 'aurora-postgresql']).optional(),
+  host: z.string().min(1).optional(),
+  port: z
+    .union([
+      portNumber,
+      z
+        .string()
+        .regex(/^\d{1,5}$/)
+        .transform(Number)
+        .pipe(portNumber),
+    ])
+    .optional(),
+  dbname: z.string().min(1).optional(),
   username: z.string().min(1),
   password: z.string().min(1),
-  sslmode: z.enum(['verify-full', 'disable']).optional(),
+  sslmode: z.enum(['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full']).optional(),
 });
 
 export type PostgresMaterial = Readonly<z.infer<typeof schema>>;
@@ -41,11 +56,43 @@ export function newMaterial(target: PostgresTarget, username: string): Redacted<
 
 /** @throws RekeyError ERR_MATERIAL_MISMATCH naming the field, never quoting it */
 export function parseMaterial(text: Redacted<string>): Redacted<PostgresMaterial> {
-  return text.map((json) => parseJson(schema, json, 'the secret'));
+  return text.map((json) => {
+    const material = parseJson(schema, json, 'the secret');
+    assertSaidOnce(JSON.parse(json) as object, material.password);
+    return material;
+  });
 }
 
-/** Fixed order of keys, so that the same material always gives the same text. */
-export function serializeMaterial(material: Redacted<PostgresMaterial>): Redacted<string> {
+/** A connection string beside the password would keep the old one when the secret is rotated. */
+function assertSaidOnce(keys: object, password: string): void {
+  if (password.length < 8) return; // also a word that anything may hold
+  const again = Object.entries(keys).find(([key, value]) => {
+    const text = JSON.stringify(value);
+    return !(key in schema.shape) && (text.includes(password) || text.includes(encodeURIComponent(password)));
+  });
+  if (again === undefined) return;
+  throw new RekeyError('ERR_MATERIAL_MISMATCH', `the secret holds the password again, in "${again[0]}"`, {
+    field: again[0],
+    remedy: 'let agents read username and password, and take this key out of the secret',
+  });
+}
+
+/**
+ * The text that agents read. Like `like`, the secret's text so far, in every key but the user's name and password; else
+ * with a fixed order of keys, so that the same material always gives the same text.
+ */
+export function serializeMaterial(
+  material: Redacted<PostgresMaterial>,
+  like?: Redacted<string>,
+): Redacted<string> {
+  if (like !== undefined) {
+    // Checked first, so that what isn't a login at all is refused rather than carried on.
+    parseMaterial(like);
+    return like.map((json) => {
+      const { username, password } = material.reveal();
+      return JSON.stringify({ ...(JSON.parse(json) as object), username, password });
+    });
+  }
   return material.map(({ engine, host, port, dbname, username, password, sslmode }) =>
     JSON.stringify({
       engine,
@@ -68,11 +115,13 @@ export function assertMaterialBelongs(
   const found = material.reveal();
   const problem = (
     [
-      ['host', found.host, target.host],
-      ['port', found.port, target.port],
-      ['dbname', found.dbname, target.database],
+      // Names of hosts don't depend on case; what a secret doesn't say, the target does.
+      ['host', (found.host ?? target.host).toLowerCase(), target.host.toLowerCase()],
+      ['port', found.port ?? target.port, target.port],
+      ['dbname', found.dbname ?? target.database, target.database],
       ['username', found.username, handle.id],
-      ['sslmode', found.sslmode ?? target.tls.mode, target.tls.mode],
+      // How strictly agents check the server is theirs to say; plaintext only where the target says so as well.
+      ['sslmode', (found.sslmode ?? target.tls.mode) === 'disable', target.tls.mode === 'disable'],
     ] as const
   ).find(([, actual, expected]) => actual !== expected);
   if (problem !== undefined) {

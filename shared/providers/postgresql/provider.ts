@@ -2,18 +2,12 @@ import { toInstant } from '../../domain/clock.ts';
 import type { CredentialHandle } from '../../domain/credential.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import type { Deactivation, Usage } from '../../domain/evidence.ts';
-import type { CredentialProvider, Notice, ProviderContext } from '../provider.ts';
-import {
-  activate,
-  assertAdmin,
-  assertAdministered,
-  assertFree,
-  assertOwner,
-  chooseSlot,
-} from './activate.ts';
-import { assertPlace } from './admin.ts';
+import type { CredentialProvider, ProviderContext } from '../provider.ts';
+import { activate, assertFree, chooseSlot } from './activate.ts';
+import { adopt, identify, manualRevocation, release } from './adopt.ts';
 import { changeSlot, type Changed } from './change.ts';
 import { asAdmin, asAgent, type Row } from './connection.ts';
+import { dependencies } from './dependencies.ts';
 import { syncNow } from './grants.ts';
 import {
   assertMaterialBelongs,
@@ -24,7 +18,8 @@ import {
   type PostgresMaterial,
 } from './material.ts';
 import { comparePermissions } from './permissions.ts';
-import { assertOwnSlot, assertToken, readRoles, type Role } from './slots.ts';
+import { preflight } from './preflight.ts';
+import { assertToken, readRoles, type Role } from './slots.ts';
 import { parseTarget, readTarget, type PostgresTarget } from './target.ts';
 
 /**
@@ -43,40 +38,7 @@ export const postgresqlProvider: CredentialProvider<PostgresTarget, PostgresMate
   serialize: serializeMaterial,
   secretPart: (material) => material.map(({ password }) => password),
 
-  async preflight(target, ctx) {
-    assertPlace(await ctx.admin(), target);
-    return asAdmin(target, ctx, async (session) => {
-      const roles = await readRoles(session, target);
-      assertAdmin(roles);
-      if ([target.ownerRole, ...target.users].includes(roles.admin.name)) {
-        throw new RekeyError(
-          'ERR_DECLARATION',
-          'the administrator is one of the roles that it is to administer',
-          {
-            field: 'admin',
-            remedy: 'use a login of its own with CREATEROLE',
-          },
-        );
-      }
-      assertOwner(roles);
-      for (const slot of roles.slots.filter((role) => role !== undefined)) {
-        assertOwnSlot(target, slot);
-        assertAdministered(roles, slot, 'target.users');
-      }
-      const [server] = await session.query('SELECT pg_is_in_recovery() AS standby');
-      if (server?.['standby'] === true) {
-        throw new RekeyError(
-          'ERR_DECLARATION',
-          `${target.host} is a standby, on which no role can be changed`,
-          {
-            field: 'target.host',
-            remedy: 'name the primary, or the endpoint for writing',
-          },
-        );
-      }
-      return roles.owner === undefined ? [newOwner(target)] : [];
-    });
-  },
+  preflight,
 
   /** Changes nothing upstream, so that a crash right after leaves nothing behind; `activate` has the effect. */
   async issue(target, token, ctx) {
@@ -158,16 +120,15 @@ export const postgresqlProvider: CredentialProvider<PostgresTarget, PostgresMate
       );
     },
   },
-};
 
-/** A misspelt owner role would be an empty one: agents could log in and do nothing. */
-function newOwner({ ownerRole }: PostgresTarget): Notice {
-  return {
-    field: 'target.ownerRole',
-    message: `the owner role "${ownerRole}" does not exist; it is created without any privilege`,
-    remedy: 'check its spelling; where it is meant to be new, grant to it what agents need',
-  };
-}
+  adoption: {
+    identify: async (target, material) => Promise.resolve(identify(target, material)),
+    dependencies,
+    adopt,
+    release,
+  },
+  manualRevocation,
+};
 
 async function move(
   target: PostgresTarget,

@@ -5,7 +5,7 @@ import type { Statement } from './statements.ts';
 import type { PostgresTarget } from './target.ts';
 
 /** Attributes that membership doesn't pass on, and how ALTER ROLE spells them. */
-const ATTRIBUTES = [
+export const ATTRIBUTES = [
   ['rolcreatedb', 'CREATEDB'],
   ['rolcreaterole', 'CREATEROLE'],
   ['rolbypassrls', 'BYPASSRLS'],
@@ -42,7 +42,7 @@ interface SettingRow {
 export type SettingsFrom = 'other-user' | 'owner-role' | 'unchanged';
 
 /** What leaves some connections to the administrator, who need not be a superuser. */
-const DEFAULT_LIMIT = `greatest(1, current_setting('max_connections')::int
+export const DEFAULT_LIMIT = `greatest(1, current_setting('max_connections')::int
   - current_setting('superuser_reserved_connections')::int
   - coalesce(current_setting('reserved_connections', true)::int, 0) - 5)`;
 

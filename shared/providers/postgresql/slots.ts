@@ -14,26 +14,30 @@ export interface Mark {
   readonly token: string;
   /** Owner role of the credential that uses the slot. */
   readonly credential: string;
+  /** What a person had written as the comment of the role before it was adopted; it stands below the mark. */
+  readonly note?: string;
 }
 
 /** The same for JavaScript and for PostgreSQL, which also reads the mark (change.ts). */
 export const MARK_PATTERN =
-  '^rekey:1 gen=([0-9]{1,15}) state=(live|suspended|retired) token=([^ ]+) credential=(.+)$';
-const MARK = new RegExp(MARK_PATTERN);
+  '^rekey:1 gen=([0-9]{1,15}) state=(live|suspended|retired) token=([^ ]+) credential=([^\\n]+)(?:\\n(.*))?$';
+const MARK = new RegExp(MARK_PATTERN, 's');
 
 export function markText(mark: Mark): string {
-  return `rekey:1 gen=${mark.generation} state=${mark.state} token=${mark.token} credential=${mark.credential}`;
+  const note = mark.note === undefined ? '' : `\n${mark.note}`;
+  return `rekey:1 gen=${mark.generation} state=${mark.state} token=${mark.token} credential=${mark.credential}${note}`;
 }
 
 /** The mark in a role's comment; undefined where there is none, hence the role isn't Rekey's. */
 export function parseMark(comment: string | null | undefined): Mark | undefined {
-  const [, generation, state, token, credential] = MARK.exec(comment ?? '') ?? [];
+  const [, generation, state, token, credential, note] = MARK.exec(comment ?? '') ?? [];
   if (generation === undefined || token === undefined || credential === undefined) return undefined;
   return {
     generation: Number(generation),
     state: state === 'live' || state === 'suspended' ? state : 'retired',
     token,
     credential,
+    ...(note === undefined ? {} : { note }),
   };
 }
 
@@ -54,10 +58,14 @@ export interface Role {
   readonly superuser: boolean;
   readonly createRole: boolean;
   readonly mark?: Mark;
+  /** The role's comment as it stands, mark or not. */
+  readonly comment?: string;
   /** Whether the administrator may grant this role to others (from version 16 on: ADMIN OPTION). */
   readonly administered: boolean;
   /** Whether the administrator may act as this role. */
   readonly assumed: boolean;
+  /** Whether it has, without more ado, what the owner role has. */
+  readonly inheritsOwner: boolean;
 }
 
 /** Everything about roles that a step decides on, read at one instant. */
@@ -82,6 +90,7 @@ interface RoleRow {
   readonly comment: string | null;
   readonly administered: boolean;
   readonly assumed: boolean;
+  readonly inherits_owner: boolean;
 }
 
 export async function readRoles(session: Session, target: PostgresTarget): Promise<Roles> {
@@ -91,9 +100,10 @@ export async function readRoles(session: Session, target: PostgresTarget): Promi
             r.rolcreaterole AS create_role, shobj_description(r.oid, 'pg_authid') AS comment,
             pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION') AS administered,
             pg_has_role(r.oid, 'USAGE') AND pg_has_role(r.oid, CASE
-              WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END) AS assumed
+              WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END) AS assumed,
+            coalesce((SELECT pg_has_role(r.oid, o.oid, 'USAGE') FROM pg_roles o WHERE o.rolname = $2), false) AS inherits_owner
        FROM pg_roles r WHERE r.rolname = ANY($1) OR r.rolname = current_user`,
-    [[target.ownerRole, ...target.users]],
+    [[target.ownerRole, ...target.users], target.ownerRole],
   );
   const roles = rows.map(toRole);
   const named = (name: string): Role | undefined => roles.find((role) => role.name === name);
@@ -119,6 +129,8 @@ function toRole(row: RoleRow): Role {
     createRole: row.create_role,
     administered: row.administered,
     assumed: row.assumed,
+    inheritsOwner: row.inherits_owner,
+    ...(row.comment === null ? {} : { comment: row.comment }),
     ...(mark === undefined ? {} : { mark }),
   };
 }

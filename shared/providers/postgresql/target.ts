@@ -35,9 +35,10 @@ const fields = {
     .regex(/^[A-Za-z0-9._:-]+$/, 'must be a host name or an IP address'),
   port: z.int().min(1).max(65535).default(5432),
   database: identifier,
-  ownerRole: roleName,
+  ownerRole: roleName.optional(),
   users: z.tuple([roleName, roleName]).optional(),
   connectionLimit: z.int().min(1).max(10_000).optional(),
+  acceptNameUse: z.string().trim().min(1, 'must say why').optional(),
 };
 
 /** As declared: an unknown field is a mistake. */
@@ -63,7 +64,7 @@ export interface PostgresTarget {
   readonly database: string;
   /** NOLOGIN role that holds every privilege; also what the credential is called at the database. */
   readonly ownerRole: string;
-  /** The two login roles that take turns. */
+  /** The two login roles that take turns. Of an adopted credential one is the login that was there before. */
   readonly users: readonly [string, string];
   /**
    * Sessions that each user may have (CONNECTION LIMIT). Without it, a user that has no limit of its own gets one that
@@ -71,6 +72,11 @@ export interface PostgresTarget {
    * limit is carried from user to user like every other.
    */
   readonly connectionLimit?: number;
+  /**
+   * Why adoption may go on although something in the database goes by the login's name: who declares it has looked at
+   * what the preflight found (dependencies.ts) and answers for it.
+   */
+  readonly acceptNameUse?: string;
   readonly tls:
     | { readonly mode: 'verify-full'; readonly ca?: string }
     /** Plaintext, only ever because the declaration says so and why. */
@@ -81,7 +87,7 @@ export interface PostgresTarget {
  * RDS Proxy logs in with secrets of its own list of users, and hides who is behind a session: alternating users
  * don't work through it, and sessions seen at the database prove nothing (traps: Databases).
  */
-const RDS_PROXY = /\.proxy-[a-z0-9]+\.[a-z0-9-]+\.rds\.amazonaws\.com(\.cn)?$/i;
+export const RDS_PROXY = /\.proxy-[a-z0-9]+\.[a-z0-9-]+\.rds\.amazonaws\.com(\.cn)?$/i;
 
 /** Checks and completes a declared target. @throws RekeyError ERR_DECLARATION naming the field */
 export function parseTarget(input: unknown): PostgresTarget {
@@ -120,16 +126,38 @@ function completed(schema: z.ZodType<z.infer<typeof declaredSchema>>, input: unk
     const field = ['target', ...(issue?.path ?? []).map(String)].join('.');
     throw declaration(field, issue?.message ?? 'is not valid', 'correct it in the declaration');
   }
-  const { host, port, database, ownerRole, users, connectionLimit, tls } = parsed.data;
+  const { host, port, database, connectionLimit, acceptNameUse, tls } = parsed.data;
   return {
     host,
     port,
     database,
-    ownerRole,
-    users: users ?? derivedUsers(ownerRole),
+    ...rolesOf(parsed.data),
     ...(connectionLimit === undefined ? {} : { connectionLimit }),
+    ...(acceptNameUse === undefined ? {} : { acceptNameUse }),
     tls: withoutUndefined(tls),
   };
+}
+
+/** Either is derived from the other: a login that exists names its pair, hence the owner role that it gets. */
+function rolesOf({
+  ownerRole,
+  users,
+}: z.infer<typeof declaredSchema>): Pick<PostgresTarget, 'ownerRole' | 'users'> {
+  if (ownerRole !== undefined) return { ownerRole, users: users ?? derivedUsers(ownerRole) };
+  if (users === undefined) {
+    throw declaration(
+      'target.ownerRole',
+      'must be given where target.users is not',
+      'name the role that both users shall inherit from; Rekey creates it where there is none',
+    );
+  }
+  const derived = `${users[0]}_owner`;
+  if (Buffer.byteLength(derived) <= MAX_IDENTIFIER_BYTES) return { ownerRole: derived, users };
+  throw declaration(
+    'target.ownerRole',
+    'must be given, since the name derived from target.users is longer than 63 bytes',
+    'name a role of at most 63 bytes; Rekey creates it where there is none',
+  );
 }
 
 function derivedUsers(ownerRole: string): [string, string] {

@@ -249,6 +249,7 @@ describe('the choice of a slot', () => {
     createRole: false,
     administered: true,
     assumed: true,
+    inheritsOwner: true,
     mark: { generation, state, token: `t${generation}`, credential: 'agents' },
   });
   const roles = (a?: Role, b?: Role): Roles => ({
