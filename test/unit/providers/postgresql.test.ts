@@ -9,6 +9,7 @@ import { assertPlace, parseAdmin } from '../../../shared/providers/postgresql/ad
 import { assertFree, chooseSlot } from '../../../shared/providers/postgresql/activate.ts';
 import { quote, toRekeyError } from '../../../shared/providers/postgresql/failures.ts';
 import { newMaterial, newPassword, parseMaterial } from '../../../shared/providers/postgresql/material.ts';
+import { nameUse } from '../../../shared/providers/postgresql/name-use.ts';
 import { postgresqlProvider } from '../../../shared/providers/postgresql/provider.ts';
 import { scramVerifier } from '../../../shared/providers/postgresql/scram.ts';
 import {
@@ -387,5 +388,98 @@ describe('the administrator’s password', () => {
     }
     expect(received).toContain('boss');
     expect(received).not.toMatch(/canary|md5/);
+  });
+});
+
+describe('what an adopted credential brings along', () => {
+  it.each([
+    ['policy', 'owner = CURRENT_USER', 'decides'],
+    ['policy', "pg_has_role(CURRENT_USER, 'shop_owner'::name, 'USAGE'::text)", 'none'],
+    ['policy', "tenant = current_setting('app.tenant'::text)", 'none'],
+    ['policy', "pg_has_role(SESSION_USER, 'x'::name, 'USAGE'::text) AND USER = owner", 'decides'],
+    ['view', 'SELECT 1 FROM t WHERE (t.owner = (CURRENT_USER)::text)', 'decides'],
+    ['view', "SELECT 1 FROM t WHERE ((SESSION_USER)::text ~~ 'a%'::text)", 'decides'],
+    ['view', 'SELECT CURRENT_USER AS who', 'mentions'],
+    ['view', 'SELECT "user" FROM t', 'none'],
+    ['default', 'CURRENT_USER', 'mentions'],
+    ['function', "select current_user = 'x'", 'mentions'],
+    ['function', "select 'shop'", 'mentions'],
+    ['function', 'select 1', 'none'],
+  ] as const)('uses the name in a %s (%s): %s', (kind, text, use) => {
+    expect(nameUse(kind, text, 'shop')).toBe(use);
+  });
+
+  it.each([
+    // As the console of Secrets Manager and AWS's templates for one and for two users write it.
+    {
+      engine: 'postgres',
+      host: 'db.example.com',
+      port: 5432,
+      username: 'agents_a',
+      password: 'of-before',
+      dbname: 'shop',
+    },
+    {
+      username: 'agents_a',
+      password: 'of-before',
+      engine: 'postgres',
+      host: 'DB.example.com',
+      port: '5432',
+      dbname: 'shop',
+      dbInstanceIdentifier: 'shop-1',
+      masterarn: 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:master-AbCdEf',
+    },
+    { username: 'agents_a', password: 'of-before' },
+  ])('keeps the keys of its secret, their order and their types: %j', (secret) => {
+    const shop = parseTarget({ ...input, host: 'db.example.com', database: 'shop' });
+    const like = new Redacted(JSON.stringify(secret));
+    postgresqlProvider.assertBelongs(
+      shop,
+      { id: 'agents_a', generation: 1 },
+      postgresqlProvider.material(like),
+    );
+    const next = newMaterial(shop, 'agents_b');
+    const text = postgresqlProvider.serialize(next, like).reveal();
+    const { password } = next.reveal();
+    expect(text).toBe(JSON.stringify({ ...secret, username: 'agents_b', password }));
+    postgresqlProvider.assertBelongs(
+      shop,
+      { id: 'agents_b', generation: 2 },
+      postgresqlProvider.material(new Redacted(text)),
+    );
+  });
+
+  it('is never a host of another place, nor plaintext that the target does not allow', () => {
+    const shop = parseTarget({ ...input, host: 'db.example.com', database: 'shop' });
+    const refused = (secret: object): string | undefined =>
+      failureOf(() => {
+        const text = new Redacted(JSON.stringify({ username: 'agents_a', password: 'p', ...secret }));
+        postgresqlProvider.assertBelongs(
+          shop,
+          { id: 'agents_a', generation: 1 },
+          postgresqlProvider.material(text),
+        );
+      }).field;
+    expect(refused({ host: 'other.example.com' })).toBe('host');
+    expect(refused({ port: '5433' })).toBe('port');
+    expect(refused({ dbname: 'other' })).toBe('dbname');
+    expect(refused({ sslmode: 'disable' })).toBe('sslmode');
+    expect(refused({ engine: 'mysql' })).toBe('engine');
+  });
+
+  it('gets an owner role by the name of its login, unless one is declared', () => {
+    const { ownerRole: _none, ...bare } = input;
+    expect(parseTarget({ ...bare, users: ['shop', 'shop_b'] }).ownerRole).toBe('shop_owner');
+    expect(failureOf(() => parseTarget(bare)).field).toBe('target.ownerRole');
+    expect(failureOf(() => parseTarget({ ...bare, users: ['x'.repeat(60), 'y'] })).field).toBe(
+      'target.ownerRole',
+    );
+    expect(failureOf(() => parseTarget({ ...input, acceptNameUse: ' ' })).field).toBe('target.acceptNameUse');
+  });
+
+  it('has a mark that keeps what a person wrote, line by line', () => {
+    const mark = { generation: 1, state: 'live', token: 't', credential: 'shop', note: 'one\ntwo' } as const;
+    expect(parseMark(markText(mark))).toEqual(mark);
+    expect(parseMark(markText({ ...mark, note: '' }))).toEqual({ ...mark, note: '' });
   });
 });
