@@ -367,11 +367,10 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
     );
 
     const adoption = provider.adoption;
-    const existing = harness.addExistingCredential;
-    describe.runIf(adoption !== undefined && existing !== undefined)('and adopts what exists', () => {
+    describe.runIf(adoption !== undefined)('and adopts what exists', () => {
       async function found(): Promise<{ life: Life<T, M>; material: Redacted<M> }> {
         const life = await begin();
-        const material = await existing?.(life.target);
+        const material = await harness.addExistingCredential?.(life.target);
         if (material === undefined) throw new Error('the harness makes no credential');
         return { life, material };
       }

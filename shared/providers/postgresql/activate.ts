@@ -49,7 +49,10 @@ export async function activate(
         await ensureRoles(session, target, before, id);
         const note = before.slots.find((role) => role?.name === id)?.mark?.note;
         const mark = markText({
-          ...{ generation, state: 'live', token, credential: target.ownerRole },
+          generation,
+          state: 'live',
+          token,
+          credential: target.ownerRole,
           ...(note === undefined ? {} : { note }),
         });
         await session.batch(

@@ -80,7 +80,10 @@ export async function adopt(
       session,
       handle.id,
       markText({
-        ...{ generation: handle.generation, state: 'live', token, credential: target.ownerRole },
+        generation: handle.generation,
+        state: 'live',
+        token,
+        credential: target.ownerRole,
         ...(note === undefined ? {} : { note }),
       }),
     );
