@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { API_VERSION, IDEMPOTENCY_HEADER } from '../shared/api/messages.ts';
 import { problem } from '../shared/api/problems.ts';
 import type { AwsContext } from './aws.ts';
-import { EXIT, Failure } from './failure.ts';
+import { EXIT, Failure, Failures } from './failure.ts';
 
 export interface RequestOptions {
   readonly body?: object;
@@ -181,8 +181,11 @@ function parse<S extends z.ZodType>(
   }
   const told = problem.safeParse(body);
   if (told.success) {
-    const { code, detail, field, remedy } = told.data;
-    throw new Failure(code, detail, { field, remedy });
+    const { code, detail, field, remedy, also = [] } = told.data;
+    const first = new Failure(code, detail, { field, remedy });
+    if (also.length === 0) throw first;
+    const others = also.map((each) => new Failure(each.code, each.message, each));
+    throw new Failures([first, ...others], `${others.length + 1} errors`);
   }
   const message = plainMessage(body);
   if (status === 401 || status === 403) {

@@ -1,17 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { isAbsolute, relative, resolve } from 'node:path';
 import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
-import {
-  holdersOf,
-  parseDeclaration,
-  parseEntry,
-  policyInput,
-  prefixField,
-  type CredentialEntry,
-} from '../shared/domain/declaration.ts';
-import { RekeyError } from '../shared/domain/errors.ts';
-import { resolvePolicy } from '../shared/domain/policy.ts';
-import { Failure, failureOf, Failures, usage } from './failure.ts';
+import { parseDeclaration, type CredentialEntry } from '../shared/domain/declaration.ts';
+import { allOf, Failure, Failures, usage } from './failure.ts';
 
 const MAX_BYTES = 10 * 1024 * 1024;
 
@@ -52,9 +43,12 @@ export async function readDeclaration(path: string, cwd: string, now: number): P
     // More aliases than a declaration has use for.
     throw usage(`${shown}: ${error instanceof Error ? error.message : 'not readable as YAML'}`);
   }
-  const { credentials, errors } = check(content, now);
-  if (errors.length > 0) throw refused(errors.map((error) => located(failureOf(error))));
-  return { path: shown, credentials, located };
+  try {
+    const { credentials } = parseDeclaration(content, { now, limits: { minWindowSeconds: 1 } });
+    return { path: shown, credentials, located };
+  } catch (error) {
+    throw refused(allOf(error).map(located));
+  }
 }
 
 /** Short where the file lies below the working directory, else as it was given: never a way up that nobody typed. */
@@ -80,42 +74,6 @@ async function readText(path: string, shown: string): Promise<string> {
     );
   }
   throw usage(`${shown} is larger than ${MAX_BYTES / 1024 / 1024} MB`);
-}
-
-function check(content: unknown, now: number): { credentials: CredentialEntry[]; errors: RekeyError[] } {
-  const errors: RekeyError[] = [];
-  const collect = <T>(prefix: string, work: () => T): T | undefined => {
-    try {
-      return work();
-    } catch (error) {
-      const named = prefix === '' ? error : prefixField(error, prefix);
-      if (!(named instanceof RekeyError)) throw named;
-      errors.push(named);
-      return undefined;
-    }
-  };
-  for (const [index, entry] of entriesOf(content).entries()) {
-    const prefix = `credentials[${index}]`;
-    const parsed = collect(prefix, () => parseEntry(entry));
-    if (parsed === undefined) continue;
-    collect(prefix, () =>
-      resolvePolicy(parsed.type, policyInput(parsed), holdersOf(parsed), now, { minWindowSeconds: 1 }),
-    );
-  }
-  const known = new Set(errors.map(({ field }) => field));
-  let credentials: CredentialEntry[] = [];
-  try {
-    ({ credentials } = parseDeclaration(content));
-  } catch (error) {
-    if (!(error instanceof RekeyError)) throw error;
-    if (!known.has(error.field)) errors.unshift(error);
-  }
-  return { credentials, errors };
-}
-
-function entriesOf(content: unknown): unknown[] {
-  if (typeof content !== 'object' || content === null || !('credentials' in content)) return [];
-  return Array.isArray(content.credentials) ? content.credentials : [];
 }
 
 /** Where the field stands, or as much of its path as the file has. */

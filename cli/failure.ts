@@ -59,6 +59,13 @@ export function usage(message: string, remedy?: string): Failure {
   return new Failure('ERR_USAGE', message, { exit: EXIT.usage, remedy });
 }
 
+/** Every failure that an error stands for, each with its own field and remedy. */
+export function allOf(error: unknown): readonly Failure[] {
+  if (error instanceof Failures) return error.all;
+  if (error instanceof RekeyError) return [failureOf(error), ...error.also.map(failureOf)];
+  return [failureOf(error)];
+}
+
 /** Any error as a failure; one of the domain keeps code, field and remedy. */
 export function failureOf(error: unknown): Failure {
   if (error instanceof Failure) return error;

@@ -3,13 +3,13 @@ import type { CredentialEntry } from '../../shared/domain/declaration.ts';
 import { LONG_TIMEOUT_MS } from '../client.ts';
 import type { Context } from '../context.ts';
 import { readDeclaration } from '../declaration-file.ts';
-import { EXIT, Failure, failureOf, Failures } from '../failure.ts';
+import { allOf, EXIT, Failure, Failures } from '../failure.ts';
 import type { Output } from '../io.ts';
 
 interface Applied {
   readonly name: string;
   readonly answer?: RegisterAnswer;
-  readonly failure?: Failure;
+  readonly failures?: readonly Failure[];
 }
 
 /** `rekey apply`: registers or updates what a declaration file says, entry by entry. */
@@ -31,11 +31,11 @@ export async function apply(context: Context, options: { file: string; dryRun: b
       for (const { message, remedy } of answer.notices)
         out.line(`    ${out.style('yellow', `! ${message}: ${remedy}`)}`);
     } catch (error) {
-      const failure = inFile(failureOf(error), index);
-      applied.push({ name, failure: file.located(failure) });
+      const failures = allOf(error).map((failure) => file.located(inFile(failure, index)));
+      applied.push({ name, failures });
       out.line(`${out.style('red', '!')} ${name}: refused, see below`);
       // The next entry would only meet the same silence.
-      if (failure.exit === EXIT.unreachable || failure.code === 'ERR_FORBIDDEN') break;
+      if (failures.some(({ exit, code }) => exit === EXIT.unreachable || code === 'ERR_FORBIDDEN')) break;
     }
   }
   return conclude(out, applied, file.credentials.length, options.dryRun);
@@ -44,13 +44,16 @@ export async function apply(context: Context, options: { file: string; dryRun: b
 function conclude(out: Output, applied: readonly Applied[], total: number, dryRun: boolean): number {
   out.data({
     dryRun,
-    credentials: applied.map(({ name, answer, failure }) =>
-      failure === undefined ? { name, ...answer } : { name, outcome: 'failed', error: failure.toJSON() },
-    ),
+    credentials: applied.map(({ name, answer, failures = [] }) => {
+      const [error, ...also] = failures.map((failure) => failure.toJSON());
+      if (error === undefined) return { name, ...answer };
+      return { name, outcome: 'failed', error, ...(also.length === 0 ? {} : { errors: [error, ...also] }) };
+    }),
   });
   const count = (outcome: string): number =>
     applied.filter(({ answer }) => answer?.outcome === outcome).length;
-  const failures = applied.flatMap(({ failure }) => failure ?? []);
+  const failed = applied.filter(({ failures }) => failures !== undefined);
+  const failures = failed.flatMap((one) => one.failures ?? []);
   const [made, changed, same] = dryRun
     ? ['to register', 'to update', 'unchanged']
     : ['registered', 'updated', 'unchanged'];
@@ -58,7 +61,7 @@ function conclude(out: Output, applied: readonly Applied[], total: number, dryRu
     `${count('registered')} ${made}`,
     `${count('updated')} ${changed}`,
     `${count('unchanged')} ${same}`,
-    ...(failures.length === 0 ? [] : [`${failures.length} failed`]),
+    ...(failed.length === 0 ? [] : [`${failed.length} failed`]),
     ...(applied.length === total ? [] : [`${total - applied.length} not tried`]),
   ];
   out.line(summary.join(', '));

@@ -4,9 +4,9 @@ import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
 import { invoke } from '../../shared/adapters/lambda-invoke.ts';
 import { SecretsManagerVault } from '../../shared/adapters/secrets-manager-vault.ts';
 import { StepFunctionsWorkflow } from '../../shared/adapters/step-functions-workflow.ts';
-import { isErrorCode } from '../../shared/api/problems.ts';
+import { errorOf } from '../../shared/api/problems.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
-import { RekeyError } from '../../shared/domain/errors.ts';
+import { RekeyError, type ErrorJson } from '../../shared/domain/errors.ts';
 import type { EngineDeps } from '../../shared/engine/deps.ts';
 import type { RegisterAnswer } from '../../shared/engine/register.ts';
 import { idOf, requestRotation } from '../../shared/engine/requests.ts';
@@ -66,12 +66,11 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
 
 /** Calls register-database, whose refusals are answers: they are raised here again with field and remedy. */
 async function invokeRegister(aws: AwsCalls, request: object): Promise<RegisterAnswer> {
-  const answer = await invoke<RegisterAnswer | { error: ReturnType<RekeyError['toJSON']> }>(
+  const answer = await invoke<RegisterAnswer | { error: ErrorJson }>(
     aws,
     setting(ENV.registerDatabase),
     request,
   );
   if (!('error' in answer)) return answer;
-  const { code, message, ...details } = answer.error;
-  throw new RekeyError(isErrorCode(code) ? code : 'ERR_UNAVAILABLE', message, details);
+  throw errorOf(answer.error);
 }

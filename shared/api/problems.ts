@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { isRekeyError, RekeyError, type ErrorCode } from '../domain/errors.ts';
+import { isRekeyError, RekeyError, type ErrorCode, type ErrorJson } from '../domain/errors.ts';
 
 /** Media type of a refusal (RFC 9457). */
 export const PROBLEM_TYPE = 'application/problem+json';
@@ -48,11 +48,29 @@ export const problem = z.object({
   code: z.string(),
   field: z.string().optional(),
   remedy: z.string().optional(),
+  /** Further mistakes of the same request. */
+  also: z
+    .array(
+      z.object({
+        code: z.string(),
+        message: z.string(),
+        field: z.string().optional(),
+        remedy: z.string().optional(),
+      }),
+    )
+    .optional(),
 });
 export type Problem = z.infer<typeof problem>;
 
-/** Whether `text` is a code that Rekey raises on purpose. */
-export function isErrorCode(text: string): text is ErrorCode {
+/** A refusal as another function has written it, perhaps of a newer version with codes of its own. */
+export function errorOf({ code, message, also = [], ...details }: ErrorJson): RekeyError {
+  return new RekeyError(isErrorCode(code) ? code : 'ERR_UNAVAILABLE', message, {
+    ...details,
+    also: also.map(errorOf),
+  });
+}
+
+function isErrorCode(text: string): text is ErrorCode {
   return Object.hasOwn(PROBLEMS, text) && text !== INTERNAL_CODE;
 }
 
@@ -71,10 +89,11 @@ export function problemOf(error: unknown, status?: number): Problem {
     code: known.code,
     ...(known.field === undefined ? {} : { field: known.field }),
     ...(known.remedy === undefined ? {} : { remedy: known.remedy }),
+    ...(known.also === undefined ? {} : { also: known.also.map((each) => ({ ...each })) }),
   };
 }
 
-function internalError(): { code: typeof INTERNAL_CODE; message: string; field?: string; remedy: string } {
+function internalError(): Omit<ErrorJson, 'code'> & { code: typeof INTERNAL_CODE } {
   return {
     code: INTERNAL_CODE,
     message: 'the request failed for a reason that is in the log of control-api',

@@ -1,21 +1,9 @@
 import { plusSeconds } from '../domain/clock.ts';
 import type { Credential, Key } from '../domain/credential.ts';
+import { durationText } from '../domain/duration.ts';
 import type { Holder } from '../domain/holders.ts';
 import { canRollBack, isOver, type Rotation } from '../domain/rotation.ts';
 import type { CredentialView, HolderView, KeyView, RotationView } from './messages.ts';
-
-const UNITS = [
-  ['d', 86_400],
-  ['h', 3600],
-  ['m', 60],
-] as const;
-
-/** Seconds as a declaration writes them, in the largest unit that divides them: 1800 is `30m`, 90 is `90s`. */
-export function durationText(seconds: number): string {
-  for (const [unit, size] of UNITS)
-    if (seconds > 0 && seconds % size === 0) return `${seconds / size}${unit}`;
-  return `${seconds}s`;
-}
 
 /** A credential as operators see it: everything of use, nothing secret. */
 export function credentialView(credential: Credential, active?: Rotation): CredentialView {

@@ -1,14 +1,12 @@
-import { BlockList, isIP } from 'node:net';
 import * as z from 'zod';
-import { RekeyError } from './errors.ts';
+import { durationSeconds } from './duration.ts';
+import { RekeyError, throwAll, errorsOf } from './errors.ts';
 import type { Holder } from './holders.ts';
-import type { Mode, PolicyInput } from './policy.ts';
-import { boundsOf } from './policy.ts';
+import { declarationErrors, prefixField } from './mistakes.ts';
+import { boundsOf, resolvePolicy, type Mode, type PolicyInput, type PolicyLimits } from './policy.ts';
 
 /** Version of the declaration file's format. */
 export const DECLARATION_VERSION = 1;
-
-const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
 const UUID = /^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/i;
 
@@ -17,11 +15,6 @@ export const duration = z
   .string()
   .regex(/^[1-9]\d{0,6}[smhd]$/, 'write a duration as a whole number with s, m, h or d, e.g. 30m')
   .describe('A duration: a whole number with s, m, h or d, e.g. 30m');
-
-/** Seconds of a checked duration. */
-export function durationSeconds(text: string): number {
-  return Number(text.slice(0, -1)) * (UNITS[text.slice(-1)] ?? Number.NaN);
-}
 
 const zeroOrDuration = z.union([z.literal('0s'), duration]);
 
@@ -133,6 +126,12 @@ const file = z.strictObject({
   credentials: z.array(entry).min(1).max(1000),
 });
 
+/** What surrounds the entries; each of them is checked by itself, so that one mistake hides no other. */
+const frame = z.strictObject({ ...file.shape, credentials: z.array(z.unknown()).min(1).max(1000) });
+
+/** As much of an entry as its policy follows from. */
+const policyPart = z.object(entry.shape).pick({ type: true, policy: true, holders: true });
+
 /** One entry of a declaration file, checked in form. */
 export type CredentialEntry = z.infer<typeof entry>;
 
@@ -145,39 +144,54 @@ export function declarationJsonSchema(): object {
   };
 }
 
-/**
- * Checks the form of a declaration file.
- * @throws RekeyError ERR_DECLARATION naming the field, e.g. `credentials[0].policy.window`.
- */
-export function parseDeclaration(input: unknown): { credentials: CredentialEntry[] } {
-  const parsed = file.safeParse(input);
-  if (!parsed.success) throw declarationError(parsed.error, '');
-  const { credentials } = parsed.data;
-  assertUnique(credentials, 'name');
-  assertUnique(credentials, 'secret');
-  credentials.forEach((credential, index) => {
-    try {
-      boundsOf(credential.type);
-    } catch (error) {
-      throw prefixField(error, `credentials[${index}]`);
-    }
-  });
-  return parsed.data;
+/** The day and the limits that policies are checked against, where they are. */
+export interface PolicyCheck {
+  readonly now: number;
+  readonly limits: PolicyLimits;
 }
 
 /**
- * Checks the form of one entry, as the API receives it.
- * @throws RekeyError ERR_DECLARATION naming the field.
+ * Checks a declaration file: its form, and its policies where `check` says against what.
+ * @throws RekeyError naming the field, e.g. `credentials[0].policy.window`; its `also` has every further mistake.
  */
-export function parseEntry(input: unknown): CredentialEntry {
+export function parseDeclaration(input: unknown, check?: PolicyCheck): { credentials: CredentialEntry[] } {
+  const parsed = frame.safeParse(input);
+  const found = parsed.success ? [] : declarationErrors(parsed.error);
+  const credentials: CredentialEntry[] = [];
+  const duplicates = [firstUse('name'), firstUse('secret')];
+  entriesOf(input).forEach((raw, index) => {
+    const mistakes = errorsOf(
+      () => credentials.push(parseEntry(raw, check)),
+      ...duplicates.map((assertFirst) => () => assertFirst(raw, index)),
+    );
+    found.push(...mistakes.map((mistake) => prefixField(mistake, `credentials[${index}]`)));
+  });
+  throwAll(found);
+  return { credentials };
+}
+
+/**
+ * Checks one entry, as the API receives it: its form, and its policy where `check` says against what.
+ * @throws RekeyError naming the field; its `also` has every further mistake.
+ */
+export function parseEntry(input: unknown, check?: PolicyCheck): CredentialEntry {
   const parsed = entry.safeParse(input);
-  if (!parsed.success) throw declarationError(parsed.error, '');
-  boundsOf(parsed.data.type);
-  return parsed.data;
+  const { data: part } = policyPart.safeParse(input);
+  const { data: typed } = z.object({ type: entry.shape.type }).safeParse(input);
+  const unknownType = typed === undefined ? [] : errorsOf(() => boundsOf(typed.type));
+  const { now, limits } = check ?? {};
+  throwAll([
+    ...(parsed.success ? [] : declarationErrors(parsed.error)),
+    ...unknownType,
+    ...(part === undefined || unknownType.length > 0 || now === undefined
+      ? []
+      : errorsOf(() => resolvePolicy(part.type, policyInput(part), holdersOf(part), now, limits))),
+  ]);
+  return entry.parse(input);
 }
 
 /** The policy of an entry with durations in seconds. */
-export function policyInput(declared: CredentialEntry): PolicyInput {
+export function policyInput(declared: Pick<CredentialEntry, 'policy'>): PolicyInput {
   const seconds = (text: string | undefined): number | undefined =>
     text === undefined ? undefined : durationSeconds(text);
   const { policy: given = {} } = declared;
@@ -196,7 +210,7 @@ export function policyInput(declared: CredentialEntry): PolicyInput {
 }
 
 /** Holders of an entry with TTLs in seconds. */
-export function holdersOf(declared: CredentialEntry): Holder[] {
+export function holdersOf(declared: Pick<CredentialEntry, 'holders'>): Holder[] {
   return (declared.holders ?? []).map(({ agents, principal, ...given }) => {
     const about = {
       name: given.name,
@@ -218,92 +232,31 @@ export function holdersOf(declared: CredentialEntry): Holder[] {
   });
 }
 
-/** Addresses that lead back into Rekey's own machine, or to the metadata of the cloud. */
-const OWN_ADDRESSES = new BlockList();
-OWN_ADDRESSES.addSubnet('0.0.0.0', 8, 'ipv4');
-OWN_ADDRESSES.addSubnet('127.0.0.0', 8, 'ipv4');
-OWN_ADDRESSES.addSubnet('169.254.0.0', 16, 'ipv4');
-// With `::` and `::1` every address that only wraps one of version 4.
-OWN_ADDRESSES.addSubnet('::', 96, 'ipv6');
-OWN_ADDRESSES.addSubnet('::ffff:0:0:0', 96, 'ipv6');
-OWN_ADDRESSES.addSubnet('64:ff9b::', 96, 'ipv6');
-OWN_ADDRESSES.addSubnet('fe80::', 10, 'ipv6');
-OWN_ADDRESSES.addAddress('fd00:ec2::254', 'ipv6');
-
-/**
- * Refuses a target that no database is at, but something of Rekey's own surroundings: the administrative login would be
- * sent there. Names pass; what they resolve to is for the network's rules.
- * @throws RekeyError ERR_DECLARATION for target.host
- */
-export function assertForeignHost(target: unknown): void {
-  const host = (target as { host?: unknown } | undefined)?.host;
-  if (typeof host !== 'string') return;
-  const bare = host.replace(/\.$/, '').toLowerCase();
-  const version = isIP(bare);
-  const refused =
-    version === 0
-      ? // A last part in digits makes it an address, in one of the forms that only resolvers know.
-        /(^|\.)(\d+|0x[0-9a-f]*)$/.test(bare) || /[:%]/.test(bare) || /(^|\.)localhost$/.test(bare)
-      : bare.includes('%') || OWN_ADDRESSES.check(bare, version === 4 ? 'ipv4' : 'ipv6');
-  if (!refused) return;
-  throw new RekeyError('ERR_DECLARATION', `target.host: ${host} can't be the address of a database`, {
-    field: 'target.host',
-    remedy: 'declare the name of the database, or its address in the usual form',
-  });
-}
-
 /** Mode of an entry. */
 export function modeOf(declared: CredentialEntry): Mode {
   return declared.mode ?? 'enforce';
 }
 
-/** A zod error as ERR_DECLARATION; `prefix` is the path of the value that was checked. */
-export function declarationError(error: z.ZodError, prefix: string): RekeyError {
-  const [issue] = error.issues;
-  const path = issue === undefined ? '' : fieldPath(issue.path);
-  const unknownKeys = issue?.code === 'unrecognized_keys' ? issue.keys.join(', ') : undefined;
-  const field = [prefix, path].filter((part) => part !== '').join('.');
-  return new RekeyError(
-    'ERR_DECLARATION',
-    `${field === '' ? 'the declaration' : field}: ${issue?.message ?? 'invalid'}`,
-    {
-      field: unknownKeys === undefined ? field : [field, unknownKeys].filter((part) => part !== '').join('.'),
-      remedy:
-        unknownKeys === undefined
-          ? 'correct this field; docs/rekey.schema.json has every field with its meaning'
-          : 'remove the unknown key or correct its spelling; docs/rekey.schema.json has every field',
-    },
-  );
+function entriesOf(input: unknown): unknown[] {
+  if (typeof input !== 'object' || input === null || !('credentials' in input)) return [];
+  return Array.isArray(input.credentials) ? input.credentials : [];
 }
 
-/** The same error with its field below `prefix`. */
-export function prefixField(error: unknown, prefix: string): unknown {
-  if (!(error instanceof RekeyError)) return error;
-  const field = error.field === undefined ? prefix : `${prefix}.${error.field}`;
-  return new RekeyError(error.code, error.message, {
-    field,
-    ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
-    ...(error.cause === undefined ? {} : { cause: error.cause }),
-  });
-}
-
-function fieldPath(path: readonly PropertyKey[]): string {
-  return path.reduce<string>((text, part) => {
-    if (typeof part === 'number') return `${text}[${part}]`;
-    return text === '' ? String(part) : `${text}.${String(part)}`;
-  }, '');
-}
-
-function assertUnique(credentials: readonly CredentialEntry[], key: 'name' | 'secret'): void {
+/** Refuses the second entry with the same value under `key`. */
+function firstUse(key: 'name' | 'secret'): (raw: unknown, index: number) => void {
   const seen = new Map<string, number>();
-  credentials.forEach((credential, index) => {
-    const first = seen.get(credential[key]);
-    if (first !== undefined) {
-      throw new RekeyError('ERR_DECLARATION', `two entries have the ${key} "${credential[key]}"`, {
-        field: `credentials[${index}].${key}`,
-        remedy: `give each entry its own ${key}; the other one is credentials[${first}]`,
-      });
+  return (raw, index) => {
+    const { data } = z.record(z.string(), z.unknown()).safeParse(raw);
+    const value = data?.[key];
+    if (typeof value !== 'string') return;
+    const first = seen.get(value);
+    if (first === undefined) {
+      seen.set(value, index);
+      return;
     }
-    seen.set(credential[key], index);
-  });
+    throw new RekeyError('ERR_DECLARATION', `two entries have the ${key} "${value}"`, {
+      field: key,
+      remedy: `give each entry its own ${key}; the other one is credentials[${first}]`,
+    });
+  };
 }

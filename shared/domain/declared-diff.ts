@@ -1,4 +1,5 @@
 import type { Credential } from './credential.ts';
+import { durationText } from './duration.ts';
 
 /** One field that a declaration changes; `from` is null for what is new. */
 export interface FieldChange {
@@ -13,7 +14,7 @@ export type Declared = Pick<
   'name' | 'type' | 'provider' | 'secretName' | 'target' | 'adminSecret' | 'policy' | 'mode' | 'holders'
 >;
 
-/** The fields in which `after` differs from `before`, in the order of the declaration. */
+/** The fields in which `after` differs from `before`, in the order of the declaration and as it writes them. */
 export function diffDeclared(before: Declared | undefined, after: Declared): FieldChange[] {
   const from = before === undefined ? new Map<string, string>() : flatten(before);
   const to = flatten(after);
@@ -30,6 +31,10 @@ function flatten(declared: Declared): Map<string, string> {
     if (value === undefined) return;
     if (value !== null && typeof value === 'object') {
       for (const [key, inner] of Object.entries(value)) add(`${path}.${key}`, inner);
+      return;
+    }
+    if (typeof value === 'number' && path.endsWith('Seconds')) {
+      fields.set(path.slice(0, -'Seconds'.length), durationText(value));
       return;
     }
     fields.set(path, typeof value === 'string' ? value : JSON.stringify(value));

@@ -45,6 +45,17 @@ export interface ErrorDetails {
   /** What the reader can do about it. */
   readonly remedy?: string;
   readonly cause?: unknown;
+  /** Further mistakes of the same input. */
+  readonly also?: readonly RekeyError[];
+}
+
+/** An error in plain form. */
+export interface ErrorJson {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly field?: string;
+  readonly remedy?: string;
+  readonly also?: readonly ErrorJson[];
 }
 
 /** The one error class. Messages never contain secret material. */
@@ -52,6 +63,7 @@ export class RekeyError extends Error {
   readonly code: ErrorCode;
   readonly field: string | undefined;
   readonly remedy: string | undefined;
+  readonly also: readonly RekeyError[];
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -60,6 +72,7 @@ export class RekeyError extends Error {
     this.code = code;
     this.field = details.field;
     this.remedy = details.remedy;
+    this.also = details.also ?? [];
   }
 
   /** True where the same call may succeed later without anybody's help. */
@@ -68,12 +81,13 @@ export class RekeyError extends Error {
   }
 
   /** Plain form for logs, API answers and audit records. The cause stays out: upstream text may quote input. */
-  toJSON(): { code: ErrorCode; message: string; field?: string; remedy?: string } {
+  toJSON(): ErrorJson {
     return {
       code: this.code,
       message: this.message,
       ...(this.field === undefined ? {} : { field: this.field }),
       ...(this.remedy === undefined ? {} : { remedy: this.remedy }),
+      ...(this.also.length === 0 ? {} : { also: this.also.map((error) => error.toJSON()) }),
     };
   }
 }
@@ -81,4 +95,33 @@ export class RekeyError extends Error {
 /** Whether `error` is a RekeyError with one of `codes` (any code where none is given). */
 export function isRekeyError(error: unknown, ...codes: ErrorCode[]): error is RekeyError {
   return error instanceof RekeyError && (codes.length === 0 || codes.includes(error.code));
+}
+
+/** The errors of all of `checks`, one for each mistake. What isn't a RekeyError is thrown. */
+export function errorsOf(...checks: readonly (() => unknown)[]): RekeyError[] {
+  return checks.flatMap((check) => {
+    try {
+      check();
+      return [];
+    } catch (error) {
+      if (!isRekeyError(error)) throw error;
+      return [withAlso(error, []), ...error.also];
+    }
+  });
+}
+
+/** Throws all that was found as one error, the first, which carries the others; nothing where nothing was found. */
+export function throwAll(found: readonly RekeyError[]): void {
+  const [first, ...also] = found;
+  if (first !== undefined) throw withAlso(first, also);
+}
+
+function withAlso(error: RekeyError, also: readonly RekeyError[]): RekeyError {
+  const { code, message, field, remedy, cause } = error;
+  return new RekeyError(code, message, {
+    ...(field === undefined ? {} : { field }),
+    ...(remedy === undefined ? {} : { remedy }),
+    ...(cause === undefined ? {} : { cause }),
+    also,
+  });
 }

@@ -1,4 +1,4 @@
-import { RekeyError } from './errors.ts';
+import { errorsOf, RekeyError, throwAll } from './errors.ts';
 import { requiredWindowSeconds, type Holder } from './holders.ts';
 
 /** Whether Rekey may rotate at all, and whether it ends the old credential (design: users' seats). */
@@ -98,7 +98,7 @@ export interface PolicyInput {
 /**
  * Completes and checks a policy.
  * @throws RekeyError ERR_POLICY (looser than the type's maximum without a valid exception, or times that contradict
- * each other) or ERR_WINDOW_TOO_SHORT (Z2), with the field at fault.
+ * each other) or ERR_WINDOW_TOO_SHORT (Z2), with the field at fault; its `also` has every further contradiction.
  */
 export function resolvePolicy(
   type: string,
@@ -128,9 +128,13 @@ export function resolvePolicy(
     sensitivity,
     ...(input.exception === undefined ? {} : { exception: input.exception }),
   };
-  assertInterval(policy, maxInterval, now);
-  assertWindow(policy, required, minWindow, bounds.window.max);
-  assertOrder(policy);
+  throwAll(
+    errorsOf(
+      () => assertInterval(policy, maxInterval, now),
+      () => assertWindow(policy, required, minWindow, bounds.window.max),
+      () => assertOrder(policy),
+    ),
+  );
   return policy;
 }
 
@@ -185,8 +189,9 @@ function assertWindow(policy: Policy, required: number, min: number, max: number
 }
 
 function assertOrder(policy: Policy): void {
-  const fail = (field: string, message: string, remedy: string): never => {
-    throw new RekeyError('ERR_POLICY', message, { field, remedy });
+  const found: RekeyError[] = [];
+  const fail = (field: string, message: string, remedy: string): void => {
+    found.push(new RekeyError('ERR_POLICY', message, { field, remedy }));
   };
   if (policy.deadlineSeconds < policy.windowSeconds) {
     fail('policy.deadline', 'the deadline comes before the end of the window', 'raise policy.deadline');
@@ -217,6 +222,7 @@ function assertOrder(policy: Policy): void {
       'lengthen policy.interval or shorten policy.cap',
     );
   }
+  throwAll(found);
 }
 
 function days(seconds: number): string {

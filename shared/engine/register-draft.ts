@@ -1,13 +1,8 @@
 import { usersTaken, type Credential, type Home } from '../domain/credential.ts';
-import {
-  assertForeignHost,
-  holdersOf,
-  modeOf,
-  policyInput,
-  type CredentialEntry,
-} from '../domain/declaration.ts';
+import { holdersOf, modeOf, policyInput, type CredentialEntry } from '../domain/declaration.ts';
+import { assertForeignHost } from '../domain/foreign-host.ts';
 import { diffDeclared, type FieldChange } from '../domain/declared-diff.ts';
-import { RekeyError, isRekeyError } from '../domain/errors.ts';
+import { errorsOf, isRekeyError, RekeyError, throwAll } from '../domain/errors.ts';
 import { resolvePolicy, type PolicyLimits } from '../domain/policy.ts';
 import { TAG } from '../names.ts';
 import type { Notice } from '../providers/provider.ts';
@@ -47,6 +42,9 @@ export async function draftOf(
 ): Promise<Draft> {
   const provider = await deps.providerFor(declaration.type, declaration.provider);
   const holders = holdersOf(declaration);
+  const policyOf = () =>
+    resolvePolicy(declaration.type, policyInput(declaration), holders, deps.clock(), options.limits);
+  throwAll(errorsOf(() => provider.target(declaration.target), policyOf));
   const target = provider.target(declaration.target);
   if (options.stage !== 'local') assertForeignHost(target);
   const targetIdentity = provider.identity?.(target);
@@ -59,7 +57,7 @@ export async function draftOf(
     target,
     ...(targetIdentity === undefined ? {} : { targetIdentity }),
     adminSecret: declaration.admin,
-    policy: resolvePolicy(declaration.type, policyInput(declaration), holders, deps.clock(), options.limits),
+    policy: policyOf(),
     mode: modeOf(declaration),
     holders,
   };

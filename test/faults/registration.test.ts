@@ -113,6 +113,19 @@ describe('a registration that is refused', () => {
     expect(await remains(one)).toEqual([]);
   });
 
+  test('for mistakes in target and policy names them all, and leaves nothing', async () => {
+    const one = world.newCase();
+    const target = { ...one.declaration.target, port: 0, sslmode: 'require' };
+    const refusal = await one
+      .tryRegister(change(one, { target, policy: { interval: '31d' } }))
+      .catch((error: unknown) => error);
+    expect(refusal).toMatchObject({
+      field: 'target.sslmode',
+      also: [{ field: 'target.port' }, { code: 'ERR_POLICY', field: 'policy.interval' }],
+    });
+    expect(await remains(one)).toEqual([]);
+  });
+
   test('for a target that can’t be reached names it, and leaves nothing', async () => {
     const one = world.newCase();
     const target = { ...one.declaration.target, port: 1 };

@@ -1,5 +1,8 @@
 import * as z from 'zod';
-import { RekeyError } from '../../domain/errors.ts';
+import { RekeyError, throwAll } from '../../domain/errors.ts';
+import { declarationErrors } from '../../domain/mistakes.ts';
+
+const FORM = 'docs/cli.md has every field of a target';
 
 /** PostgreSQL cuts longer identifiers off silently (NAMEDATALEN − 1), so longer ones are refused here. */
 const MAX_IDENTIFIER_BYTES = 63;
@@ -121,17 +124,14 @@ export function readTarget(input: unknown): PostgresTarget {
 
 function completed(schema: z.ZodType<z.infer<typeof declaredSchema>>, input: unknown): PostgresTarget {
   const parsed = schema.safeParse(input);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    const field = ['target', ...(issue?.path ?? []).map(String)].join('.');
-    throw declaration(field, issue?.message ?? 'is not valid', 'correct it in the declaration');
-  }
-  const { host, port, database, connectionLimit, acceptNameUse, tls } = parsed.data;
+  if (!parsed.success) throwAll(declarationErrors(parsed.error, 'target', FORM));
+  const data = schema.parse(input);
+  const { host, port, database, connectionLimit, acceptNameUse, tls } = data;
   return {
     host,
     port,
     database,
-    ...rolesOf(parsed.data),
+    ...rolesOf(data),
     ...(connectionLimit === undefined ? {} : { connectionLimit }),
     ...(acceptNameUse === undefined ? {} : { acceptNameUse }),
     tls: withoutUndefined(tls),

@@ -184,6 +184,19 @@ describe('registering', () => {
   });
 });
 
+it('a declaration with several mistakes is refused with all of them', async () => {
+  const body = { declaration: { ...declaration, windw: '30m', mode: 'maybe', secret: 'a b' } };
+  const { response } = await answer(eventOf('POST', '/v1/credentials', { body }), fakeServices());
+  expect(response.statusCode).toBe(422);
+  expect(bodyOf(response)).toMatchObject({
+    field: 'windw',
+    also: [
+      { code: 'ERR_DECLARATION', field: 'secret', remedy: expect.any(String) },
+      { code: 'ERR_DECLARATION', field: 'mode', remedy: expect.any(String) },
+    ],
+  });
+});
+
 describe('bad requests', () => {
   it.each([
     ['a body that is not JSON', { raw: '{"declaration": s3cr3t' }, 400],

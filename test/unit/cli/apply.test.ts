@@ -83,7 +83,7 @@ describe('rekey apply', () => {
       answer(
         'updated',
         [
-          { field: 'policy.windowSeconds', from: '1800', to: '3600' },
+          { field: 'policy.window', from: '30m', to: '1h' },
           { field: 'holders.old.kind', from: 'polling', to: null },
         ],
         true,
@@ -93,7 +93,7 @@ describe('rekey apply', () => {
     expect(exit).toBe(0);
     expect(api.seen.every(({ body }) => JSON.stringify(body).includes('"dryRun":true'))).toBe(true);
     expect(stdout).toContain('+ mode: enforce');
-    expect(stdout).toContain('~ policy.windowSeconds: 1800 → 3600');
+    expect(stdout).toContain('~ policy.window: 30m → 1h');
     expect(stdout).toContain('~ holders.old.kind: polling → (removed)');
     expect(stdout).toContain('Nothing was changed');
   });
@@ -131,6 +131,29 @@ describe('rekey apply', () => {
     expect(stderr).toMatch(
       /rekey\.yaml:8:15: the target does not answer[\s\S]*credentials\[0\]\.target\.host[\s\S]*check it/,
     );
+  });
+
+  it('lists every mistake that the API found in an entry, each with its line', async () => {
+    const also = [new RekeyError('ERR_POLICY', 'too long', { field: 'secret', remedy: 'shorten' })];
+    const body = problemOf(
+      new RekeyError('ERR_DECLARATION', 'no such key', { field: 'target.hots', remedy: 'drop', also }),
+    );
+    api.routes['POST /v1/credentials'] = { status: 422, body, type: 'application/problem+json' };
+    const text = `version: 1\ncredentials:${ENTRY}`;
+    const { stdout, stderr } = await applied(text);
+    expect(stdout).toContain('1 failed');
+    expect(stderr).toMatch(
+      /yaml:8:5: no such key[^]*\[0\]\.target\.hots[^]*yaml:6:5: too long[^]*\[0\]\.secret[^]*shorten/,
+    );
+    const machine = await applied(text, '--json');
+    expect(JSON.parse(machine.stdout)).toMatchObject({
+      credentials: [
+        {
+          outcome: 'failed',
+          errors: [{ field: 'credentials[0].target.hots' }, { field: 'credentials[0].secret' }],
+        },
+      ],
+    });
   });
 
   it('stops where the API is gone', async () => {
@@ -202,6 +225,15 @@ describe('a bad declaration file is refused before anything is sent', () => {
       error: { field: 'credentials[0].type' },
       errors: [{ field: 'credentials[0].type' }, { field: 'credentials[1].provider' }],
     });
+  });
+
+  it('with every error of one entry, its policy and its unknown keys among them', async () => {
+    const bad = `version: 1\ncredentials:${ENTRY}    polcy: {}\n    mode: maybe\n    policy: { interval: 90d }\n${SECOND}`;
+    const { stderr } = await applied(bad);
+    expect(stderr).toMatch(
+      /:9:5: [^]*polcy[^]*:10:5: [^]*mode[^]*:11:15: [^]*90 days[^]*3 errors in the file; nothing was sent/,
+    );
+    expect(api.seen).toEqual([]);
   });
 
   it('and so is one that is not there, as wrong usage', async () => {

@@ -1,17 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  assertForeignHost,
   declarationJsonSchema,
-  durationSeconds,
   holdersOf,
   modeOf,
   parseDeclaration,
   parseEntry,
   policyInput,
-  prefixField,
 } from '../../../shared/domain/declaration.ts';
+import { durationSeconds, durationText } from '../../../shared/domain/duration.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
+import { assertForeignHost } from '../../../shared/domain/foreign-host.ts';
+import { prefixField } from '../../../shared/domain/mistakes.ts';
 
 const ENTRY = {
   name: 'orders',
@@ -100,6 +100,51 @@ describe('a declaration file', () => {
     expect(refusal(() => parseDeclaration(input)).code).toBe('ERR_DECLARATION');
   });
 
+  it('tells of every mistake at once, unknown keys first, each with field and remedy', () => {
+    const first = {
+      ...ENTRY,
+      polcy: {},
+      hodlers: [],
+      mode: 'maybe',
+      policy: { windw: '1h', soak: 'long', interval: '90d' },
+    };
+    const second = { ...ENTRY, type: 'mainframe', secret: 'a b' };
+    const error = refusal(() =>
+      parseDeclaration({ version: 1, credentials: [first, second], extra: 1 }, { now: 0, limits: {} }),
+    );
+    const all = [error, ...error.also];
+    expect(all.map(({ field }) => field)).toEqual([
+      'extra',
+      'credentials[0].policy.windw',
+      'credentials[0].polcy',
+      'credentials[0].hodlers',
+      'credentials[0].mode',
+      'credentials[0].policy.soak',
+      'credentials[1].secret',
+      'credentials[1].type',
+      'credentials[1].name',
+    ]);
+    for (const { remedy, also } of all.slice(1)) {
+      expect(remedy).toMatch(/\w{3}/);
+      expect(also).toEqual([]);
+    }
+    expect(all.find(({ field }) => field === 'credentials[0].policy.soak')?.message).toContain('30m');
+  });
+
+  it('is held against the bounds of its policy even where something else is wrong', () => {
+    const entry = { ...ENTRY, polcy: {}, policy: { interval: '90d', window: '5h', cap: '8d', soak: '2d' } };
+    const check = { now: 0, limits: {} };
+    const error = refusal(() => parseEntry(entry, check));
+    expect([error, ...error.also].map(({ field }) => field)).toEqual([
+      'polcy',
+      'policy.interval',
+      'policy.window',
+      'policy.cap',
+      'policy.soak',
+    ]);
+    expect(refusal(() => parseEntry(entry)).also).toEqual([]);
+  });
+
   it('never makes anything but an error of ours out of any input', () => {
     fc.assert(
       fc.property(
@@ -119,7 +164,9 @@ describe('a declaration file', () => {
   });
 
   it('knows every unit', () => {
-    expect(['90s', '15m', '4h', '30d'].map(durationSeconds)).toEqual([90, 900, 14_400, 2_592_000]);
+    const texts = ['90s', '15m', '4h', '30d'];
+    expect(texts.map(durationSeconds)).toEqual([90, 900, 14_400, 2_592_000]);
+    expect(texts.map(durationSeconds).map(durationText)).toEqual(texts);
   });
 
   it('has a JSON Schema that names every field of an entry', () => {
@@ -142,7 +189,7 @@ describe('a declaration file', () => {
     expect(modeOf(entry)).toBe('overlap');
   });
 
-  it('errors keep remedy and cause below a prefix; others pass as they are', () => {
+  it('errors keep remedy, cause and further mistakes below a prefix', () => {
     const cause = new Error('cause');
     const inner = new RekeyError('ERR_POLICY', 'too long', {
       field: 'policy.interval',
@@ -155,7 +202,8 @@ describe('a declaration file', () => {
       remedy: 'shorten',
       cause,
     });
-    expect(prefixField(cause, 'x')).toBe(cause);
+    const two = new RekeyError('ERR_POLICY', 'first', { field: 'a', also: [inner] });
+    expect(prefixField(two, 'x').also).toMatchObject([{ field: 'x.policy.interval', remedy: 'shorten' }]);
   });
 });
 

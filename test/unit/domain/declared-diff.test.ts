@@ -39,6 +39,14 @@ describe('the difference between two declarations', () => {
     ]);
   });
 
+  it('writes durations as declarations do', () => {
+    const policy = resolvePolicy('database', { intervalSeconds: 7 * 86_400, soakSeconds: 90 }, HOLDERS, 0);
+    expect(diffDeclared(declared(), declared({ policy }))).toEqual([
+      { field: 'policy.interval', from: '30d', to: '7d' },
+      { field: 'policy.soak', from: '5m', to: '90s' },
+    ]);
+  });
+
   it('shows what is new and what is gone', () => {
     const [first] = HOLDERS;
     const after = declared({
@@ -46,9 +54,9 @@ describe('the difference between two declarations', () => {
     });
     expect(diffDeclared(declared(), after)).toEqual([
       { field: 'holders.b.kind', from: 'polling', to: null },
-      { field: 'holders.b.ttlSeconds', from: '120', to: null },
+      { field: 'holders.b.ttl', from: '2m', to: null },
       { field: 'holders.c.kind', from: null, to: 'polling' },
-      { field: 'holders.c.ttlSeconds', from: null, to: '5' },
+      { field: 'holders.c.ttl', from: null, to: '5s' },
     ]);
   });
 
@@ -56,7 +64,7 @@ describe('the difference between two declarations', () => {
     const changes = diffDeclared(undefined, declared());
     expect(changes.every(({ from, to }) => from === null && to !== null)).toBe(true);
     expect(changes.map(({ field }) => field)).toEqual(
-      expect.arrayContaining(['type', 'secret', 'admin', 'mode', 'target.host', 'policy.windowSeconds']),
+      expect.arrayContaining(['type', 'secret', 'admin', 'mode', 'target.host', 'policy.window']),
     );
   });
 });

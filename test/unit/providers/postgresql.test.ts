@@ -57,17 +57,27 @@ describe('a PostgreSQL target', () => {
     ['target.users', { ownerRole: 'x'.repeat(62) }],
     ['target.users', { users: ['same', 'same'] }],
     ['target.users', { users: ['agents', 'other'] }],
-    ['target.users.1', { users: ['one', 'two\n'] }],
+    ['target.users[1]', { users: ['one', 'two\n'] }],
     ['target.ownerRole', { ownerRole: 'age\u2028nts' }],
     ['target.connectionLimit', { connectionLimit: 0 }],
     ['target.tls.reason', { tls: { mode: 'disable', reason: ' ' } }],
     ['target.tls.mode', { tls: { mode: 'prefer' } }],
     ['target.tls.ca', { tls: { mode: 'verify-full', ca: '/etc/ca.pem' } }],
-    ['target', { sslmode: 'require' }],
+    ['target.sslmode', { sslmode: 'require' }],
   ])('is refused with the field %s: %j', (field, change) => {
     const error = failureOf(() => parseTarget({ ...input, ...change }));
     expect({ code: error.code, field: error.field }).toEqual({ code: 'ERR_DECLARATION', field });
     expect(error.remedy).not.toBe('');
+  });
+
+  it('is refused with all of its mistakes, each with its field', () => {
+    const error = failureOf(() => parseTarget({ ...input, sslmode: 'require', port: 0, database: '' }));
+    expect([error, ...error.also].map(({ field }) => field)).toEqual([
+      'target.sslmode',
+      'target.port',
+      'target.database',
+    ]);
+    for (const { remedy } of [error, ...error.also]) expect(remedy).toContain('docs/cli.md');
   });
 
   it('may name its users, an authority of its own, or plaintext with a reason', () => {
