@@ -69,6 +69,29 @@ export interface Incident {
   readonly replacement: string;
 }
 
+/** What the planner has met on its way to the next rotation (P5). It counts for one version of the secret only. */
+export interface PlanState {
+  /** The current version that it is about; once another is current, none of this counts any more. */
+  readonly of: string;
+  /** Planned rotations that were aborted. */
+  readonly attempts: number;
+  /** The next attempt comes no sooner. */
+  readonly notBefore?: Instant;
+  /** A person was told that attempts fail. */
+  readonly escalated?: boolean;
+  /** A person was told that the deadline has passed. */
+  readonly overdue?: boolean;
+  /** A rollback brought this version back: only a person starts the next rotation. */
+  readonly rolledBack?: boolean;
+}
+
+/** A person's decision that nothing rotates or retires for a while. Emergencies ignore it. */
+export interface Pause {
+  readonly since: Instant;
+  readonly actor: string;
+  readonly reason: string;
+}
+
 /** The head of a credential in the ledger: state, not intent. */
 export interface Credential extends Home {
   /** Opaque and never reused. */
@@ -102,6 +125,10 @@ export interface Credential extends Home {
   readonly generation: number;
   /** The one rotation that is not yet over. */
   readonly activeRotation?: string;
+  readonly plan?: PlanState;
+  /** The findings of the policy that the audit trail has, by their keys. */
+  readonly flagged?: readonly string[];
+  readonly paused?: Pause;
   /** Raised by an emergency; a write of an older epoch is refused (hard decision 3). */
   readonly epoch: number;
   readonly incident?: Incident;

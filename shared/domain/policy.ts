@@ -61,6 +61,37 @@ const BOUNDS: Readonly<Record<string, TypeBounds>> = {
 };
 
 /**
+ * How the number of agents that share a credential shortens the interval that is computed for it (ADR 015): the blast
+ * radius of a leak grows with it, so the time in which a leak may go unnoticed shrinks.
+ */
+const SHARING = [
+  { upTo: 5, divisor: 1 },
+  { upTo: 20, divisor: 2 },
+  { upTo: Number.POSITIVE_INFINITY, divisor: 4 },
+] as const;
+
+/** More agents than this on one credential are flagged (requirements: isolation). */
+export const SHARING_LIMIT: Readonly<Record<Policy['sensitivity'], number>> = { normal: 20, sensitive: 5 };
+
+/** How many agents share a credential: its blast radius. */
+export function agentsOf(holders: readonly Pick<Holder, 'agents'>[]): number {
+  return holders.reduce((sum, { agents }) => sum + (agents ?? 1), 0);
+}
+
+/** What the interval follows from, beside what is declared. */
+export type Exposure = Pick<Policy, 'access' | 'sensitivity'> & { readonly agents: number };
+
+/**
+ * The interval that the policy engine computes: the type's maximum for that access and sensitivity, shorter where many
+ * share it; whole days, at least one.
+ */
+export function computedIntervalSeconds(type: string, exposure: Exposure): number {
+  const max = boundsOf(type).maxIntervalSeconds(exposure.access, exposure.sensitivity);
+  const divisor = SHARING.find(({ upTo }) => exposure.agents <= upTo)?.divisor ?? 1;
+  return divisor === 1 ? max : Math.max(DAY, Math.floor(max / divisor / DAY) * DAY);
+}
+
+/**
  * Only the local stage sets this: it divides the lower bounds of windows, so that a demo ends in minutes. The
  * settings of AWS stages refuse it; no decision depends on it otherwise.
  */
@@ -117,7 +148,9 @@ export function resolvePolicy(
     input.windowSeconds ?? Math.min(bounds.window.max, Math.max(bounds.window.default, required));
   const deadlineSeconds = input.deadlineSeconds ?? Math.max(2 * windowSeconds, windowSeconds + 5 * MINUTE);
   const policy: Policy = {
-    intervalSeconds: input.intervalSeconds ?? maxInterval,
+    intervalSeconds:
+      input.intervalSeconds ??
+      computedIntervalSeconds(type, { access, sensitivity, agents: agentsOf(holders) }),
     windowSeconds,
     deadlineSeconds,
     capSeconds: input.capSeconds ?? Math.max(deadlineSeconds, 4 * HOUR),
@@ -138,6 +171,13 @@ export function resolvePolicy(
   return policy;
 }
 
+/** When an exception no longer counts, in epoch milliseconds: at the end of its last day (UTC). */
+export function exceptionEnds({ expires }: PolicyException): number {
+  const last = Date.parse(`${expires}T00:00:00.000Z`);
+  // A date that doesn't exist excepts nothing.
+  return Number.isFinite(last) ? last + DAY * 1000 : 0;
+}
+
 function assertInterval(policy: Policy, maxInterval: number, now: number): void {
   if (policy.intervalSeconds <= maxInterval) return;
   if (policy.intervalSeconds > MAX_INTERVAL_DAYS * DAY) {
@@ -150,9 +190,7 @@ function assertInterval(policy: Policy, maxInterval: number, now: number): void 
       },
     );
   }
-  const valid =
-    policy.exception !== undefined && Date.parse(`${policy.exception.expires}T23:59:59.999Z`) >= now;
-  if (valid) return;
+  if (policy.exception !== undefined && exceptionEnds(policy.exception) > now) return;
   throw new RekeyError(
     'ERR_POLICY',
     policy.exception === undefined

@@ -1,3 +1,4 @@
+import { backstopDays } from '../domain/calendar.ts';
 import { toInstant } from '../domain/clock.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import { RekeyError, isRekeyError } from '../domain/errors.ts';
@@ -8,7 +9,6 @@ import type { Issued } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
 import type { RegisterOptions } from './register-draft.ts';
 import { assertOurs, attachOurs, undo } from './register-reservation.ts';
-import { backstopDays } from './register-update.ts';
 import { describeHandle, untilCommitted, upstream } from './state.ts';
 
 /** What has been issued and put into the vault. */

@@ -1,8 +1,8 @@
+import { backstopDays } from '../domain/calendar.ts';
 import { toInstant } from '../domain/clock.ts';
 import type { Credential } from '../domain/credential.ts';
 import type { FieldChange } from '../domain/declared-diff.ts';
 import { RekeyError } from '../domain/errors.ts';
-import { MAX_INTERVAL_DAYS } from '../domain/policy.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
 import { changesTo, preflight, type Draft, type RegisterOptions } from './register-draft.ts';
@@ -54,15 +54,6 @@ async function schedule(
   return untilCommitted(async () =>
     deps.ledger.attach({ ...(await loadCredential(deps, credential.id)), backstopDays: days }),
   );
-}
-
-/**
- * The service's own schedule is the backstop: the policy's interval less a day (hard decision 11), so that it fires
- * only where nobody rotated before.
- */
-export function backstopDays(credential: Pick<Credential, 'policy'>): number {
-  const days = Math.floor(credential.policy.intervalSeconds / 86_400) - 1;
-  return Math.min(MAX_INTERVAL_DAYS, Math.max(1, days));
 }
 
 /** Commits what a declaration may change at any time. */

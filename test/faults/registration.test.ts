@@ -443,6 +443,6 @@ test('a schedule that could not be set is set by the next application', async ()
     'DescribeSecret',
     { SecretId: one.secret },
   );
-  expect(RotationRules).toMatchObject({ AutomaticallyAfterDays: 6 });
-  expect((await one.credential()).backstopDays).toBe(6);
+  expect(RotationRules).toMatchObject({ AutomaticallyAfterDays: 7 });
+  expect((await one.credential()).backstopDays).toBe(7);
 });
