@@ -8,6 +8,8 @@ import { TABLE } from '../names.ts';
 import type { Ledger, LedgerChange, Page } from '../ports/ledger.ts';
 import { isAwsError, type AwsCalls } from './aws-client.ts';
 import {
+  CALENDAR_SHARDS,
+  calendarItem,
   credentialItem,
   documentOf,
   groups,
@@ -118,6 +120,30 @@ export class DynamoDbLedger implements Ledger {
     return found;
   }
 
+  async due(before: string, limit: number): Promise<readonly string[]> {
+    const shards = await Promise.all(
+      Array.from({ length: CALENDAR_SHARDS }, (_each, shard) =>
+        this.#query({
+          IndexName: TABLE.index,
+          KeyConditionExpression: `${TABLE.indexPk} = :g AND ${TABLE.indexSk} <= :t`,
+          ExpressionAttributeValues: { ':g': { S: groups.due(this.#tenant, shard) }, ':t': { S: before } },
+          Limit: limit,
+        }),
+      ),
+    );
+    return shards
+      .flatMap((answer) => answer.Items ?? [])
+      .map((item) => ({ id: text(item, 'credentialId') ?? '', at: text(item, TABLE.indexSk) ?? '' }))
+      .toSorted((a, b) => (a.at < b.at ? -1 : 1))
+      .slice(0, limit)
+      .map(({ id }) => id);
+  }
+
+  async lookAt(credentialId: string): Promise<string | undefined> {
+    const item = await this.#get(keys.calendar(this.#tenant, credentialId));
+    return item && text(item, TABLE.indexSk);
+  }
+
   async create(credential: Credential, draft: AuditDraft): Promise<Credential> {
     const { stored, puts } = this.#sealed(credential, [draft]);
     const absent = { ConditionExpression: `attribute_not_exists(${TABLE.pk})` };
@@ -128,6 +154,7 @@ export class DynamoDbLedger implements Ledger {
         put(lockItem(keys.secret(this.#tenant, credential.secretName), credential.id)),
         ...this.#targetKeys(credential).map((key) => put(lockItem(key, credential.id))),
         put(credentialItem(stored)),
+        this.#calendar(stored),
         ...puts,
       ]);
     } catch (error) {
@@ -219,7 +246,7 @@ export class DynamoDbLedger implements Ledger {
         ? []
         : [{ Put: { TableName: this.#table, Item: rotationItem(this.#tenant, rotation) } }];
     try {
-      await this.#transact([head, ...rotated, ...puts]);
+      await this.#transact([head, this.#calendar(stored), ...rotated, ...puts]);
     } catch (error) {
       if (!isAwsError(error, 'TransactionCanceledException', 'TransactionConflictException')) throw error;
       const now = await this.credential(before.id);
@@ -233,6 +260,11 @@ export class DynamoDbLedger implements Ledger {
         cause: error,
       });
     }
+  }
+
+  /** Always written with the head: whoever writes may not know what the head was. */
+  #calendar(stored: Credential): TransactItem {
+    return { Put: { TableName: this.#table, Item: calendarItem(stored) } };
   }
 
   /** The credential one version on, its new records sealed into the chain, and the puts of those records. */

@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto';
 import type { AuditRecord } from '../domain/audit.ts';
+import { nextLook } from '../domain/calendar.ts';
 import type { Credential } from '../domain/credential.ts';
 import { isOver, type Rotation } from '../domain/rotation.ts';
 import { TABLE } from '../names.ts';
@@ -26,6 +28,10 @@ export const keys = {
     [TABLE.pk]: s(`${tenant}#C#${credentialId}`),
     [TABLE.sk]: s(recordSk(seq)),
   }),
+  calendar: (tenant: string, id: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#C#${id}`),
+    [TABLE.sk]: s('DUE'),
+  }),
   name: (tenant: string, name: string): Item => ({
     [TABLE.pk]: s(`${tenant}#NAME#${name}`),
     [TABLE.sk]: s('LOCK'),
@@ -43,10 +49,18 @@ export const keys = {
 /** Groups of the sparse index. */
 export const groups = {
   credentials: (tenant: string): string => `${tenant}#CREDENTIALS`,
+  due: (tenant: string, shard: number): string => `${tenant}#DUE#${shard}`,
   unfinished: (tenant: string): string => `${tenant}#UNFINISHED`,
   rotations: (tenant: string, credentialId: string): string => `${tenant}#C#${credentialId}#ROTATIONS`,
   month: (tenant: string, month: string): string => `${tenant}#AUDIT#${month}`,
 };
+
+/** Groups over which the calendar is spread, so that no one partition of the index takes all of its writes. */
+export const CALENDAR_SHARDS = 16;
+
+function shardOf(credentialId: string): number {
+  return (createHash('sha256').update(credentialId).digest()[0] ?? 0) % CALENDAR_SHARDS;
+}
 
 /** Sort key of an audit record; fixed width, so that text order is number order. */
 export function recordSk(seq: number): string {
@@ -72,6 +86,25 @@ export function credentialItem(credential: Credential): Item {
           [TABLE.indexSk]: s(credential.name),
         }),
     doc: s(JSON.stringify(credential)),
+  };
+}
+
+/**
+ * A credential's place in the calendar: in the index by the instant at which the planner looks at it, and not in the index
+ * where nothing is to come. Written with every head, which it follows from.
+ */
+export function calendarItem(credential: Credential): Item {
+  const at = nextLook(credential);
+  return {
+    ...keys.calendar(credential.tenant, credential.id),
+    kind: s('calendar'),
+    credentialId: s(credential.id),
+    ...(at === undefined
+      ? {}
+      : {
+          [TABLE.indexPk]: s(groups.due(credential.tenant, shardOf(credential.id))),
+          [TABLE.indexSk]: s(at),
+        }),
   };
 }
 

@@ -36,6 +36,14 @@ export interface Ledger {
   unfinished(before: string): Promise<readonly { credentialId: string; rotationId: string }[]>;
 
   /**
+   * Credentials that the planner has to look at by then, the earliest first; by the calendar's index, never by a scan. The
+   * index lags, so the head decides.
+   */
+  due(by: string, limit: number): Promise<readonly string[]>;
+  /** Where the calendar has a credential (`nextLook` of its head); undefined where it has none. */
+  lookAt(credentialId: string): Promise<string | undefined>;
+
+  /**
    * Reserves name, secret and the target's identity and writes the first record.
    * @throws RekeyError ERR_CONFLICT where the name or the secret is taken, ERR_DECLARATION where another credential uses
    * the target's users.

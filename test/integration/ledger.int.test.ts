@@ -283,6 +283,76 @@ describe('attach', () => {
   });
 });
 
+describe('the calendar', () => {
+  const DAY_MS = 86_400_000;
+  /** Active since then, so that it is due 28 days later. */
+  const active = async (issuedAt: number): Promise<Credential> => {
+    const before = await created();
+    const key = { handle: { id: 'a', generation: 1 }, versionId: 'v', fingerprint: 'sha256:1' };
+    return ledger.commit({
+      before,
+      after: { ...before, status: 'active', current: { ...key, issuedAt: toInstant(issuedAt) } },
+      records: [draft('registered')],
+    });
+  };
+  const dueAt = (time: number, limit = 100): Promise<readonly string[]> => ledger.due(toInstant(time), limit);
+
+  test('has a credential from the transaction on that makes it active, and gives it out once it is due', async () => {
+    const credential = await active(START);
+    const start = START + 28 * DAY_MS;
+    expect(await ledger.lookAt(credential.id)).toBe(toInstant(start));
+    expect([await dueAt(start - 1), await dueAt(start)]).toEqual([[], [credential.id]]);
+  });
+
+  test('gives the earliest first over all of its shards, as many as are asked for, and nobody else’s', async () => {
+    const ids: string[] = [];
+    for (let n = 0; n < 40; n++) ids.push((await active(START + ((n * 7) % 40) * 1000)).id);
+    const byAge = ids.toSorted((a, b) => ((ids.indexOf(a) * 7) % 40) - ((ids.indexOf(b) * 7) % 40));
+    const later = START + 29 * DAY_MS;
+    expect(await dueAt(later)).toEqual(byAge);
+    expect(await dueAt(later, 5)).toEqual(byAge.slice(0, 5));
+    const other = new DynamoDbLedger({ aws, table: 'ledger', tenant: 'another', clock: () => now });
+    expect(await other.due(toInstant(later), 100)).toEqual([]);
+    const shards = new Set<string>();
+    for (const id of ids) {
+      const { Item } = await aws.json<{ Item: Record<string, { S: string }> }>('dynamodb', 'GetItem', {
+        TableName: 'ledger',
+        Key: { pk: { S: `${tenant}#C#${id}` }, sk: { S: 'DUE' } },
+      });
+      shards.add(Item['gpk']?.S ?? '');
+    }
+    expect(shards.size).toBeGreaterThan(5);
+  });
+
+  test('follows every change of the head: attached, paused, rotating, current again, given back', async () => {
+    let credential = await active(START);
+    const late = START + 1000 * DAY_MS;
+    credential = await ledger.attach({ ...credential, activeRotation: 'r' });
+    expect(await ledger.lookAt(credential.id)).toBe(toInstant(START + 30 * DAY_MS));
+    const { activeRotation: _over, current, ...rest } = credential;
+    if (current === undefined) throw new Error('it has a current version');
+    const fresh = { ...current, versionId: 'w', issuedAt: toInstant(START + DAY_MS) };
+    credential = await ledger.attach({ ...rest, current: fresh });
+    expect(await ledger.lookAt(credential.id)).toBe(toInstant(START + 29 * DAY_MS));
+    credential = await ledger.attach({ ...credential, mode: 'observe' });
+    expect(await ledger.lookAt(credential.id)).toBeUndefined();
+    expect(await dueAt(late)).toEqual([]);
+    credential = await ledger.attach({ ...credential, mode: 'enforce' });
+    expect(await dueAt(late)).toEqual([credential.id]);
+    await ledger.release(credential);
+    expect(await dueAt(late)).toEqual([]);
+  });
+
+  test('is not moved by a change that is refused', async () => {
+    const before = await active(START);
+    await ledger.attach(before);
+    await expect(ledger.attach({ ...before, mode: 'observe' })).rejects.toMatchObject({
+      code: 'ERR_CONFLICT',
+    });
+    expect(await ledger.lookAt(before.id)).toBe(toInstant(START + 28 * DAY_MS));
+  });
+});
+
 describe('queries', () => {
   test('list has every credential of the tenant, page by page, and nobody else’s', async () => {
     const names: string[] = [];

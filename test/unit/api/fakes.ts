@@ -176,6 +176,12 @@ export class FakeLedger implements Ledger {
   unfinished(): Promise<never> {
     throw new Error('not used here');
   }
+  due(): Promise<never> {
+    throw new Error('not used here');
+  }
+  lookAt(): Promise<never> {
+    throw new Error('not used here');
+  }
   create(): Promise<never> {
     throw new Error('the API must not write');
   }
