@@ -59,6 +59,9 @@ const schema = z.strictObject({
       reconcileEverySeconds: seconds(60, 3600)
         .refine((value) => value % 60 === 0, 'use whole minutes')
         .optional(),
+      planEverySeconds: seconds(60, 3600)
+        .refine((value) => value % 60 === 0, 'use whole minutes')
+        .optional(),
       stuckAfterSeconds: seconds(1, 86_400).optional(),
     })
     .prefault({}),
@@ -74,6 +77,8 @@ export interface Settings extends Omit<Parsed, 'timing'> {
     /** How long the lifecycle waits for the four steps of Secrets Manager. */
     readonly rotateTimeoutSeconds: number;
     readonly reconcileEverySeconds: number;
+    /** How often the planner looks for what is due. */
+    readonly planEverySeconds: number;
     readonly stuckAfterSeconds: number;
   };
 }
@@ -82,7 +87,12 @@ export interface Settings extends Omit<Parsed, 'timing'> {
 export const LOCAL = 'local';
 
 /** What AWS stages run with. */
-const TIMING = { rotateTimeoutSeconds: 3600, reconcileEverySeconds: 300, stuckAfterSeconds: 900 } as const;
+const TIMING = {
+  rotateTimeoutSeconds: 3600,
+  reconcileEverySeconds: 300,
+  planEverySeconds: 300,
+  stuckAfterSeconds: 900,
+} as const;
 
 /** What was given: context values of the CDK app (`-c name=value` or cdk.json). */
 export interface SettingsInput {
@@ -128,6 +138,7 @@ function timingOf({ timing }: Parsed): Settings['timing'] {
     ...(timing.minWindowSeconds === undefined ? {} : { minWindowSeconds: timing.minWindowSeconds }),
     rotateTimeoutSeconds: timing.rotateTimeoutSeconds ?? TIMING.rotateTimeoutSeconds,
     reconcileEverySeconds: timing.reconcileEverySeconds ?? TIMING.reconcileEverySeconds,
+    planEverySeconds: timing.planEverySeconds ?? TIMING.planEverySeconds,
     stuckAfterSeconds: timing.stuckAfterSeconds ?? TIMING.stuckAfterSeconds,
   };
 }

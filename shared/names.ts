@@ -46,7 +46,7 @@ export const TAG = {
 export const TABLE = {
   pk: 'pk',
   sk: 'sk',
-  /** Sparse index: credentials by tenant, unfinished rotations by time, audit records by month. */
+  /** Sparse index: credentials by tenant, unfinished rotations by time, the calendar by time, audit records by month. */
   index: 'byGroup',
   indexPk: 'gpk',
   indexSk: 'gsk',
@@ -57,6 +57,7 @@ export const FUNCTIONS = [
   'rotate-database',
   'register-database',
   'begin-rotation',
+  'plan-rotations',
   'verify-window',
   'retire-database',
   'rollback-database',
@@ -83,6 +84,7 @@ export const EVENT = {
   retired: 'Credential Retired',
   rolledBack: 'Credential Rotation Rolled Back',
   failed: 'Credential Rotation Failed',
+  expiring: 'Credential Expiring',
   revoked: 'Credential Revoked',
   halt: 'Agents Halt',
   resume: 'Agents Resume',

@@ -7,6 +7,8 @@ import { Construct } from 'constructs';
 /** Entries of docs/runbook.md that alarms link to; a test holds them against its headings. */
 export type RunbookEntry =
   | 'rotation-failed'
+  | 'rotation-overdue'
+  | 'planner-failed'
   | 'emergency-failed'
   | 'revocation-errors'
   | 'function-errors'
@@ -25,6 +27,8 @@ export interface RunbookAlarmProps {
   readonly metric: IMetric;
   readonly threshold: number;
   readonly evaluationPeriods?: number;
+  /** Alarms where the metric stays below the threshold or tells nothing, instead of reaching it. */
+  readonly below?: boolean;
   readonly topic: ITopic;
 }
 
@@ -39,8 +43,15 @@ export class RunbookAlarm extends Construct {
       metric: props.metric,
       threshold: props.threshold,
       evaluationPeriods: props.evaluationPeriods ?? 1,
-      comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-      treatMissingData: TreatMissingData.NOT_BREACHING,
+      ...(props.below === true
+        ? {
+            comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
+            treatMissingData: TreatMissingData.BREACHING,
+          }
+        : {
+            comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            treatMissingData: TreatMissingData.NOT_BREACHING,
+          }),
     });
     this.alarm.addAlarmAction(new SnsAction(props.topic));
   }

@@ -8,7 +8,7 @@ import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
-import { EVENT, EVENT_SOURCE, METRICS_NAMESPACE } from '../../shared/names.ts';
+import { EVENT, EVENT_SOURCE, METRICS_NAMESPACE, type FunctionName } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
 import type { HandlerFunction } from '../constructs/handler-function.ts';
 import {
@@ -38,6 +38,13 @@ type What = Omit<RunbookAlarmProps, 'topic' | 'runbook'>;
 /** What lambdas/archive-audit logs; a test holds the two equal. */
 export const TAMPERED = 'audit record tampered with';
 
+/** Functions of which a single error pages, with the entry that says what to do. */
+const ENTRY_OF: Partial<Record<FunctionName, RunbookEntry>> = {
+  'revoke-database': 'revocation-errors',
+  'plan-rotations': 'planner-failed',
+  'reconcile-database': 'function-errors',
+};
+
 /** Stream consumers that stand still this long lose records after 24 hours. */
 const LAG = Duration.minutes(10);
 
@@ -63,7 +70,19 @@ export class MonitoringStack extends Stack {
     this.#lag('ArchiveLag', 'archive-lag', 'The archive trails the ledger.', evidence.archiver);
     this.#lag('PublishLag', 'publish-lag', 'Events trail the ledger.', rotation.publisher);
     this.#tampering(evidence.archiver);
-    this.#pages();
+    this.#pages(
+      'Pages',
+      EVENT.failed,
+      'rotation-failed',
+      'Tells the alarm topic of rotations that need a person',
+    );
+    this.#pages(
+      'Expiring',
+      EVENT.expiring,
+      'rotation-overdue',
+      'Tells the alarm topic of credentials past their policy',
+    );
+    this.#silence(rotation.planner);
     this.#alarm('ApiErrors', {
       summary: 'The control API answers with server errors.',
       entry: 'api-errors',
@@ -97,13 +116,26 @@ export class MonitoringStack extends Stack {
   }
 
   #errors(handler: HandlerFunction): void {
-    const urgent = handler.functionName === 'revoke-database';
+    const entry = ENTRY_OF[handler.functionName];
     this.#alarm(`${idOf(handler.functionName)}Errors`, {
       summary: `The function ${handler.functionName} fails.`,
-      entry: urgent ? 'revocation-errors' : 'function-errors',
+      entry: entry ?? 'function-errors',
       metric: handler.function.metricErrors({ period: PERIOD, statistic: Stats.SUM }),
-      // Errors that are tried again are part of ordinary work; a revocation has none.
-      threshold: urgent ? 1 : 5,
+      // Errors that are tried again are part of ordinary work; a revocation has none, and what runs by schedule does
+      // what it can before it fails.
+      threshold: entry === undefined ? 5 : 1,
+    });
+  }
+
+  /** A planner that isn't called at all has no errors either. */
+  #silence(planner: HandlerFunction): void {
+    this.#alarm('PlannerSilent', {
+      summary: 'The planner has not run for 15 minutes: nothing that is due begins.',
+      entry: 'planner-failed',
+      metric: planner.function.metricInvocations({ period: PERIOD, statistic: Stats.SUM }),
+      threshold: 1,
+      evaluationPeriods: 3,
+      below: true,
     });
   }
 
@@ -137,18 +169,18 @@ export class MonitoringStack extends Stack {
   }
 
   /** What pages a person without ending an execution: an extended window, an abandoned rotation. */
-  #pages(): void {
+  #pages(id: string, detailType: string, entry: RunbookEntry, description: string): void {
     const { settings, state } = this.#props;
     const said = (field: string): string => EventField.fromPath(`$.detail.${field}`);
-    new Rule(this, 'Pages', {
+    new Rule(this, id, {
       eventBus: state.bus,
-      description: 'Tells the alarm topic of rotations that need a person',
-      eventPattern: { source: [EVENT_SOURCE], detailType: [EVENT.failed] },
+      description,
+      eventPattern: { source: [EVENT_SOURCE], detailType: [detailType] },
       targets: [
         new SnsTopic(this.topic, {
           message: RuleTargetInput.fromText(
             `Rekey ${settings.stage}: ${said('action')} of ${said('credential')}, rotation ${said('rotationId')}. ` +
-              `Runbook: ${settings.runbook}#rotation-failed`,
+              `Runbook: ${settings.runbook}#${entry}`,
           ),
         }),
       ],

@@ -27,11 +27,15 @@ type Call = Pick<HandlerFunctionProps, 'description' | 'timeout' | 'grants'> & P
 
 const TYPE = 'database';
 
+/** A head of a version without a calendar is found within so long after an upgrade. */
+const REALIGN_EVERY = Duration.hours(6);
+
 /** Ordinary rotation: the functions of the four steps and of the window, and the machine that leads through them. */
 export class RotationStack extends Stack {
   readonly functions: readonly HandlerFunction[];
   readonly register: HandlerFunction;
   readonly publisher: HandlerFunction;
+  readonly planner: HandlerFunction;
   readonly lifecycle: Workflow;
   readonly lifecycleArn: string;
   readonly deadLetters: Queue;
@@ -140,9 +144,41 @@ export class RotationStack extends Stack {
         ...answers,
       ],
     });
-    this.#schedule(reconcile);
+    const { reconcileEverySeconds, planEverySeconds } = settings.timing;
+    this.#schedule('ReconcileSchedule', reconcile, {
+      description: 'Looks at rotations that have stood still',
+      every: Duration.seconds(reconcileEverySeconds),
+      event: {},
+    });
+    this.planner = this.#function('plan-rotations', {
+      description: 'Starts the rotations that are due',
+      timeout: Duration.seconds(300),
+      deadLetters: this.deadLetters,
+      environment: { lifecycle: this.lifecycleArn },
+      grants: [...may.writeLedger(ledger), ...may.listLedger(ledger), ...starts],
+    });
+    this.#schedule('PlanSchedule', this.planner, {
+      description: 'Starts what is due in the calendar',
+      every: Duration.seconds(planEverySeconds),
+      event: {},
+    });
+    this.#schedule('RealignSchedule', this.planner, {
+      description: 'Holds the calendar against every credential',
+      every: REALIGN_EVERY,
+      event: { action: 'realign' },
+    });
     this.publisher = this.#publisher();
-    this.functions = [rotate, this.register, begin, verify, retire, rollback, reconcile, this.publisher];
+    this.functions = [
+      rotate,
+      this.register,
+      begin,
+      verify,
+      retire,
+      rollback,
+      reconcile,
+      this.planner,
+      this.publisher,
+    ];
     this.lifecycle = this.#lifecycle(machineName, { begin, verify, retire, rollback, reconcile });
     new CfnOutput(this, OUTPUT.lifecycle, { value: this.lifecycle.machine.stateMachineArn });
   }
@@ -211,14 +247,17 @@ export class RotationStack extends Stack {
     return publisher;
   }
 
-  #schedule(reconcile: HandlerFunction): void {
-    const every = Duration.seconds(this.#props.settings.timing.reconcileEverySeconds);
-    new Rule(this, 'ReconcileSchedule', {
-      description: 'Looks at rotations that have stood still',
+  #schedule(
+    id: string,
+    target: HandlerFunction,
+    { description, every, event }: { description: string; every: Duration; event: object },
+  ): void {
+    new Rule(this, id, {
+      description,
       schedule: Schedule.rate(every),
       targets: [
-        new LambdaTarget(reconcile.live, {
-          event: RuleTargetInput.fromObject({}),
+        new LambdaTarget(target.live, {
+          event: RuleTargetInput.fromObject(event),
           deadLetterQueue: this.deadLetters,
           maxEventAge: every,
         }),

@@ -24,7 +24,13 @@ export interface World {
 
 /** Waits that the local stage shortens; the settings of AWS stages refuse them. */
 const LOCAL_SETTINGS = {
-  timing: { minWindowSeconds: 1, rotateTimeoutSeconds: 60, reconcileEverySeconds: 60, stuckAfterSeconds: 20 },
+  timing: {
+    minWindowSeconds: 1,
+    rotateTimeoutSeconds: 60,
+    reconcileEverySeconds: 60,
+    planEverySeconds: 60,
+    stuckAfterSeconds: 20,
+  },
 };
 
 /** Starts everything, roles enforced, and deploys the real CDK app. Cleans up after itself where a part fails. */

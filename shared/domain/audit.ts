@@ -14,6 +14,9 @@ export type AuditAction =
   | 'registered'
   | 'registration-undone'
   | 'declaration-changed'
+  | 'policy-findings'
+  | 'rotation-escalated'
+  | 'rotation-overdue'
   | 'rotation-announced'
   | 'issue-intended'
   | 'activation-intended'
@@ -61,6 +64,9 @@ const ACTIVITY: Partial<Record<AuditAction, number>> = {
 
 const SEVERITY: Partial<Record<AuditAction, number>> = {
   stuck: 4,
+  'policy-findings': 3,
+  'rotation-escalated': 4,
+  'rotation-overdue': 4,
   'window-extended': 3,
   'window-held': 4,
   aborted: 3,

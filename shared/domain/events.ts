@@ -15,6 +15,8 @@ const EVENT_OF: Partial<Record<AuditAction, string>> = {
   'window-held': EVENT.failed,
   'replacement-failed': EVENT.failed,
   'emergency-revocation-failed': EVENT.failed,
+  'rotation-escalated': EVENT.expiring,
+  'rotation-overdue': EVENT.expiring,
   'emergency-revoked': EVENT.revoked,
 };
 

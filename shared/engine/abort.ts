@@ -1,3 +1,5 @@
+import { afterAbort } from '../domain/calendar.ts';
+import { toInstant } from '../domain/clock.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { advance, isOver } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
@@ -48,7 +50,10 @@ async function clearAway(deps: EngineDeps, { credential, rotation }: Loaded): Pr
   const { activeRotation: _over, ...rest } = credential;
   const change: Change = {
     rotation: answered(advance(rotation, 'aborted')),
-    credential: next === undefined ? {} : { live: without(credential.live, next.handle) },
+    credential: {
+      ...(next === undefined ? {} : { live: without(credential.live, next.handle) }),
+      ...afterAbort(credential, rotation, toInstant(deps.clock())),
+    },
     record: {
       action: 'aborted',
       evidence: { ...rotation.failure, deactivation },

@@ -1,3 +1,4 @@
+import { afterRollback } from '../domain/calendar.ts';
 import { toInstant } from '../domain/clock.ts';
 import type { Deactivation, Usage } from '../domain/evidence.ts';
 import { RekeyError } from '../domain/errors.ts';
@@ -112,7 +113,10 @@ async function revoke(deps: EngineDeps, { credential, rotation }: Loaded): Promi
   const back = rotation.loser === 'next';
   await commit(deps, rest, {
     rotation: advance(rotation, back ? 'rolled-back' : 'completed'),
-    credential: { live: without(credential.live, loser.handle) },
+    credential: {
+      live: without(credential.live, loser.handle),
+      ...(back ? afterRollback(credential) : {}),
+    },
     record: {
       action: back ? 'rolled-back' : 'retired',
       deactivation: 'CONFIRMED',

@@ -23,6 +23,7 @@ describe('alarms', () => {
       'ArchiveLag',
       'PublishLag',
       'ApiErrors',
+      'PlannerSilent',
     ]) {
       expect(ids).toContain(start);
     }
@@ -39,6 +40,7 @@ describe('alarms', () => {
     );
     expect(pages.map(({ Properties }) => Properties['EventPattern'])).toEqual([
       { source: ['rekey'], 'detail-type': [EVENT.failed] },
+      { source: ['rekey'], 'detail-type': [EVENT.expiring] },
     ]);
     const filters = ofType(stacks, 'AWS::Logs::MetricFilter');
     expect(filters.map(({ Properties }) => Properties['FilterPattern'])).toEqual([
@@ -46,6 +48,21 @@ describe('alarms', () => {
     ]);
     const archiver = readFileSync(join(root, 'lambdas', 'archive-audit', 'handler.ts'), 'utf8');
     expect(archiver).toContain(`logger.critical('${TAMPERED}'`);
+  });
+
+  it('P5: what runs by schedule pages at its first error, and a planner that does not run at all within 15 minutes', () => {
+    const of = (start: string) => alarms.find(({ logicalId }) => logicalId.startsWith(start))?.Properties;
+    for (const name of ['PlanRotationsErrors', 'ReconcileDatabaseErrors', 'RevokeDatabaseErrors'])
+      expect(of(name)).toMatchObject({ Threshold: 1, Period: 300, EvaluationPeriods: 1 });
+    expect(of('PlannerSilent')).toMatchObject({
+      MetricName: 'Invocations',
+      ComparisonOperator: 'LessThanThreshold',
+      Threshold: 1,
+      Period: 300,
+      EvaluationPeriods: 3,
+      TreatMissingData: 'breaching',
+    });
+    expect(of('VerifyWindowErrors')).toMatchObject({ Threshold: 5, TreatMissingData: 'notBreaching' });
   });
 
   it('each link to an entry of the runbook that exists, and page', () => {

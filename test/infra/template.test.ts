@@ -206,7 +206,7 @@ describe('machines, API, streams and the schedule', () => {
       ({ Properties }) => Properties['ScheduleExpression'] !== undefined,
     );
     const targets = schedules.flatMap(({ Properties }) => list(Properties['Targets']));
-    expect(targets.map((target) => isAlias(at(target, 'Arn')))).toEqual([true]);
+    expect(targets.map((target) => isAlias(at(target, 'Arn')))).toEqual([true, true, true]);
   });
 
   it('machines log errors without data', () => {

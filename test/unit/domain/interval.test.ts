@@ -8,11 +8,11 @@ import {
   spanText,
   type Governed,
 } from '../../../shared/domain/interval.ts';
+import type { Holder } from '../../../shared/domain/holders.ts';
 import {
   agentsOf,
   computedIntervalSeconds,
   resolvePolicy,
-  type Holder,
   type PolicyInput,
 } from '../../../shared/domain/policy.ts';
 

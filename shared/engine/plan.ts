@@ -1,0 +1,196 @@
+import type { AuditDraft } from '../domain/audit.ts';
+import {
+  dueOf,
+  dutiesOf,
+  nextLook,
+  notPlanned,
+  plannedToken,
+  PLANNER,
+  planOf,
+  reasonOf,
+  type Duties,
+} from '../domain/calendar.ts';
+import { toInstant } from '../domain/clock.ts';
+import type { Credential } from '../domain/credential.ts';
+import { isRekeyError } from '../domain/errors.ts';
+import type { Trigger } from '../domain/rotation.ts';
+import type { EngineDeps } from './deps.ts';
+import { announce } from './start.ts';
+import { untilCommitted } from './state.ts';
+
+/** Most credentials that one run looks at: those that fail must not keep the others from their turn. */
+const MAX_LOOKS = 500;
+
+/** Credentials that are compared with the calendar at once. */
+const REALIGN_AT_ONCE = 8;
+
+/** What a run may take; the rest is for the next one. */
+export interface PlanBudget {
+  readonly maxStarts: number;
+  /** Pause after each start, so that many due at once don't meet the quotas of AWS and the targets at once. */
+  readonly paceMs: number;
+  readonly pause: (ms: number) => Promise<unknown>;
+  /** Epoch milliseconds at which the run ends. */
+  readonly until: number;
+}
+
+/** What a run did. */
+export interface PlanAnswer {
+  readonly started: readonly string[];
+  /** Something was recorded about them: overdue, escalated, findings. */
+  readonly recorded: readonly string[];
+  /** Ids with the code of what went wrong. */
+  readonly failed: readonly { readonly credentialId: string; readonly code: string }[];
+  /** Due ones that this run didn't come to. */
+  readonly left: number;
+}
+
+/**
+ * One run of the planner (P1): whatever the calendar has for now, the earliest first. Each credential is decided on its
+ * head and committed under its version, so that two planners at once, or one that died at any line and comes again, begin
+ * one rotation for one due date. What fails is told at the end and comes again with the next run.
+ */
+export async function planDue(deps: EngineDeps, budget: PlanBudget): Promise<PlanAnswer> {
+  const due = await deps.ledger.due(toInstant(deps.clock()), MAX_LOOKS);
+  const started: string[] = [];
+  const recorded: string[] = [];
+  const failed: { credentialId: string; code: string }[] = [];
+  let looks = 0;
+  for (const credentialId of due) {
+    if (started.length >= budget.maxStarts || deps.clock() >= budget.until) break;
+    looks++;
+    try {
+      const done = await planOne(deps, credentialId);
+      if (done.recorded) recorded.push(credentialId);
+      if (done.started) {
+        started.push(credentialId);
+        await budget.pause(budget.paceMs);
+      }
+    } catch (error) {
+      failed.push({ credentialId, code: isRekeyError(error) ? error.code : 'ERR_INTERNAL' });
+    }
+  }
+  return { started, recorded, failed, left: due.length - looks };
+}
+
+function planOne(deps: EngineDeps, credentialId: string): Promise<{ recorded: boolean; started: boolean }> {
+  return untilCommitted(async () => {
+    const found = await deps.ledger.credential(credentialId);
+    if (found === undefined) return { recorded: false, started: false };
+    const duties = dutiesOf(found, deps.clock());
+    const credential = await record(deps, found, duties);
+    const recorded = credential !== found;
+    if (duties.start) await start(deps, credential);
+    else if (!recorded) await realign(deps, credential);
+    return { recorded, started: duties.start };
+  });
+}
+
+async function start(deps: EngineDeps, credential: Credential): Promise<void> {
+  let attempt = planOf(credential).attempts;
+  // One that a version before aborted didn't count itself: its token is spent.
+  while ((await deps.ledger.rotation(credential.id, plannedToken(credential, attempt))) !== undefined)
+    attempt++;
+  const { rotation } = await announce(deps, credential, plannedToken(credential, attempt), {
+    ...trigger,
+    reason: reasonOf(credential, deps.clock()),
+  });
+  // Where the process dies here, the reconciler finds the announced rotation and drives it.
+  await deps.workflow.startLifecycle({ credentialId: credential.id, rotationId: rotation.id }, 0);
+}
+
+const trigger: Trigger = { kind: 'planner', actor: PLANNER };
+
+/** Commits what is to be told of a credential; the very credential where that is nothing. */
+async function record(deps: EngineDeps, credential: Credential, duties: Duties): Promise<Credential> {
+  const plan = planOf(credential);
+  const { findings } = duties;
+  const about = { deadline: dueOf(credential)?.deadline, attempts: plan.attempts };
+  const drafts = [
+    ...(findings === undefined
+      ? []
+      : [draftOf(deps, credential, 'policy-findings', { findings, before: credential.flagged ?? [] })]),
+    ...(duties.escalate ? [draftOf(deps, credential, 'rotation-escalated', about)] : []),
+    ...(duties.overdue
+      ? [draftOf(deps, credential, 'rotation-overdue', { ...about, notPlanned: notPlanned(credential) })]
+      : []),
+  ];
+  const [first, ...others] = drafts;
+  if (first === undefined) return credential;
+  return deps.ledger.commit({
+    before: credential,
+    after: {
+      ...credential,
+      ...(findings === undefined ? {} : { flagged: findings.map(({ key }) => key) }),
+      ...(duties.escalate || duties.overdue
+        ? {
+            plan: {
+              ...plan,
+              ...(duties.escalate ? { escalated: true } : {}),
+              ...(duties.overdue ? { overdue: true } : {}),
+            },
+          }
+        : {}),
+    },
+    records: [first, ...others],
+  });
+}
+
+function draftOf(
+  deps: EngineDeps,
+  credential: Credential,
+  action: 'policy-findings' | 'rotation-escalated' | 'rotation-overdue',
+  evidence: object,
+): AuditDraft {
+  return {
+    action,
+    time: toInstant(deps.clock()),
+    trigger,
+    // The rotation that should have happened: the one under way, else the next.
+    correlationId: credential.activeRotation ?? plannedToken(credential, planOf(credential).attempts),
+    holders: credential.holders.map((holder) => holder.name),
+    ...(credential.current === undefined ? {} : { oldFingerprint: credential.current.fingerprint }),
+    evidence,
+  };
+}
+
+/** Puts a credential where its head says, where the calendar has it elsewhere; says whether that was needed. */
+async function realign(deps: EngineDeps, credential: Credential): Promise<boolean> {
+  if ((await deps.ledger.lookAt(credential.id)) === nextLook(credential)) return false;
+  await deps.ledger.attach(credential);
+  return true;
+}
+
+/**
+ * Holds every credential against the calendar: heads that a version without one has written have no item (hard decision
+ * 6). Walks the group of credentials page by page, never the table.
+ */
+export async function realignAll(
+  deps: EngineDeps,
+  until: number,
+): Promise<{ looked: number; moved: number; complete: boolean }> {
+  let looked = 0;
+  let moved = 0;
+  let page: string | undefined;
+  do {
+    const { items, next } = await deps.ledger.list(page);
+    for (let at = 0; at < items.length; at += REALIGN_AT_ONCE) {
+      if (deps.clock() >= until) return { looked, moved, complete: false };
+      const some = items.slice(at, at + REALIGN_AT_ONCE);
+      const answers = await Promise.all(some.map((listed) => realignOne(deps, listed)));
+      looked += some.length;
+      moved += answers.filter(Boolean).length;
+    }
+    page = next;
+  } while (page !== undefined);
+  return { looked, moved, complete: true };
+}
+
+async function realignOne(deps: EngineDeps, listed: Credential): Promise<boolean> {
+  if ((await deps.ledger.lookAt(listed.id)) === nextLook(listed)) return false;
+  // The list comes from the index, which lags.
+  return untilCommitted(async () => {
+    const credential = await deps.ledger.credential(listed.id);
+    return credential !== undefined && realign(deps, credential);
+  });
+}
