@@ -244,7 +244,10 @@ describe('what fails', () => {
     expect(record.entity.data.evidence).toContain('freeze');
     expect(eventOf(record)).toMatchObject({
       detailType: EVENT.expiring,
-      detail: { rotationId: plannedToken(await one.credential(), 0), oldFingerprint: expect.stringMatching(/^sha256:/) },
+      detail: {
+        rotationId: plannedToken(await one.credential(), 0),
+        oldFingerprint: expect.stringMatching(/^sha256:/),
+      },
     });
     const { paused: _over, ...running } = await one.credential();
     await ledger.attach(running);

@@ -39,6 +39,8 @@ describe('the event of a record', () => {
     ['aborted', EVENT.failed],
     ['stuck', EVENT.failed],
     ['window-held', EVENT.failed],
+    ['rotation-overdue', EVENT.expiring],
+    ['rotation-escalated', EVENT.expiring],
     ['emergency-revoked', EVENT.revoked],
   ])('%s is published as %s', (action, detailType) => {
     expect(eventOf(record(action))).toMatchObject({
@@ -47,12 +49,15 @@ describe('the event of a record', () => {
     });
   });
 
-  it.each<AuditAction>(['issue-intended', 'activation-intended', 'promotion-intended', 'window-waiting'])(
-    '%s is no news for anybody',
-    (action) => {
-      expect(eventOf(record(action))).toBeUndefined();
-    },
-  );
+  it.each<AuditAction>([
+    'issue-intended',
+    'activation-intended',
+    'promotion-intended',
+    'window-waiting',
+    'policy-findings',
+  ])('%s is no news for anybody', (action) => {
+    expect(eventOf(record(action))).toBeUndefined();
+  });
 
   it('holds no evidence', () => {
     expect(JSON.stringify(eventOf(record('window-opened')))).not.toContain('canary');

@@ -1,0 +1,164 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startLocalStack, type LocalStack } from '../../local/stack.ts';
+import { AwsCalls } from '../../shared/adapters/aws-client.ts';
+import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
+import { SecretsManagerVault } from '../../shared/adapters/secrets-manager-vault.ts';
+import { GENESIS } from '../../shared/domain/audit.ts';
+import { toInstant } from '../../shared/domain/clock.ts';
+import { resolvePolicy } from '../../shared/domain/policy.ts';
+import type { EngineDeps } from '../../shared/engine/deps.ts';
+import { planDue, realignAll } from '../../shared/engine/plan.ts';
+import { createTable } from '../support/engine-world.ts';
+
+const START = Date.parse('2026-01-01T00:00:00.000Z');
+const DAY_MS = 86_400_000;
+
+let stack: LocalStack;
+let aws: AwsCalls;
+beforeAll(async () => {
+  stack = await startLocalStack();
+  aws = new AwsCalls({
+    region: stack.region,
+    endpoint: stack.endpoint,
+    credentials: stack.clientConfig.credentials,
+    caller: 'planner-test',
+  });
+  await createTable(aws);
+});
+afterAll(async () => {
+  await stack.stop();
+});
+
+/** A tenant with credentials that are all due, an hour after each other, and a machine that starts nothing for some. */
+async function fleet(size: number): Promise<{
+  ids: string[];
+  started: string[];
+  refused: Set<string>;
+  deps: EngineDeps;
+  clock: { now: number };
+}> {
+  const tenant = `tenant-${randomUUID()}`;
+  const clock = { now: START };
+  const ledger = new DynamoDbLedger({ aws, table: 'ledger', tenant, clock: () => clock.now });
+  const ids: string[] = [];
+  const started: string[] = [];
+  const refused = new Set<string>();
+  for (let n = 0; n < size; n++) {
+    const id = randomUUID();
+    const issuedAt = toInstant(START + n * 3_600_000);
+    await ledger.create(
+      {
+        id,
+        tenant,
+        account: stack.accountId,
+        region: stack.region,
+        name: `name-${id}`,
+        type: 'database',
+        provider: 'postgresql',
+        secretName: `agents/${id}`,
+        target: {},
+        adminSecret: 'admin',
+        policy: resolvePolicy('database', {}, [], START),
+        mode: 'enforce',
+        holders: [],
+        status: 'active',
+        current: { handle: { id: 'a', generation: 1 }, versionId: id, fingerprint: 'sha256:1', issuedAt },
+        live: [],
+        generation: 1,
+        epoch: 0,
+        version: 0,
+        seq: 0,
+        chain: GENESIS,
+        registeredAt: toInstant(START),
+        updatedAt: toInstant(START),
+      },
+      { action: 'registered', time: toInstant(START), trigger: { kind: 'operator', actor: 'arn:o' } },
+    );
+    ids.push(id);
+  }
+  clock.now = START + 29 * DAY_MS;
+  const never = (): never => {
+    throw new Error('the planner has no part in this');
+  };
+  return {
+    ids,
+    started,
+    refused,
+    clock,
+    deps: {
+      ledger,
+      vault: new SecretsManagerVault(aws),
+      workflow: {
+        startLifecycle: async ({ credentialId }) => {
+          if (refused.has(credentialId)) throw new Error('throttled for good');
+          started.push(credentialId);
+        },
+        answer: never,
+        startEmergency: never,
+        emergency: never,
+      },
+      providerFor: never,
+      readAdmin: never,
+      clock: () => clock.now,
+      newId: randomUUID,
+      timing: { stuckAfterSeconds: 900 },
+    },
+  };
+}
+
+describe('a run of the planner over many', () => {
+  test('takes as many as it may, the earliest first and paced; the next runs take the rest, each one once', async () => {
+    const { ids, started, deps } = await fleet(7);
+    const pauses: number[] = [];
+    const budget = {
+      maxStarts: 3,
+      paceMs: 250,
+      pause: async (ms: number) => void pauses.push(ms),
+      until: Number.POSITIVE_INFINITY,
+    };
+    const lefts: number[] = [];
+    for (let run = 0; run < 4; run++) lefts.push((await planDue(deps, budget)).left);
+    expect(lefts).toEqual([4, 1, 0, 0]);
+    expect(started).toEqual(ids);
+    expect(pauses).toEqual(ids.map(() => 250));
+  });
+
+  test('ends in time and leaves the rest', async () => {
+    const { ids, started, deps, clock } = await fleet(3);
+    const pause = async (): Promise<void> => {
+      clock.now += 1000;
+    };
+    const until = clock.now + 1500;
+    expect(await planDue(deps, { maxStarts: 9, paceMs: 0, pause, until })).toMatchObject({ left: 1 });
+    expect(started).toEqual(ids.slice(0, 2));
+  });
+
+  test('one that fails keeps no other from its turn, and is told with its code', async () => {
+    const { ids, started, refused, deps } = await fleet(4);
+    refused.add(ids[0] ?? '').add(ids[2] ?? '');
+    const budget = { maxStarts: 2, paceMs: 0, pause: async () => undefined, until: Number.POSITIVE_INFINITY };
+    const answer = await planDue(deps, budget);
+    expect(started).toEqual([ids[1], ids[3]]);
+    expect(answer).toMatchObject({ started, left: 0 });
+    expect(answer.failed).toEqual(
+      [ids[0], ids[2]].map((credentialId) => ({ credentialId, code: 'ERR_INTERNAL' })),
+    );
+  });
+
+  test('the walk goes through every page, and says so where its time is over', async () => {
+    const { deps } = await fleet(105);
+    expect(await realignAll(deps, Number.POSITIVE_INFINITY)).toEqual({
+      looked: 105,
+      moved: 0,
+      complete: true,
+    });
+    expect(await realignAll(deps, 0)).toEqual({ looked: 0, moved: 0, complete: false });
+  });
+
+  test('never scans the table', () => {
+    const operations = new Set(stack.gateway.recorder.calls().map(({ operation }) => operation));
+    expect(operations).toContain('Query');
+    expect(operations).not.toContain('Scan');
+  });
+});
