@@ -106,7 +106,7 @@ export function planOf({ plan, current }: Pick<Planned, 'plan' | 'current'>): Pl
 export function nextStart(credential: Planned): Instant | undefined {
   const due = dueOf(credential);
   if (due === undefined || notPlanned(credential) !== undefined) return undefined;
-  return latest(due.startsAt, planOf(credential).notBefore);
+  return later(due.startsAt, planOf(credential).notBefore);
 }
 
 /** What the planner has to do about a credential at a time. */
@@ -231,6 +231,6 @@ export function backstopDays({ policy }: Pick<Credential, 'policy'>): number {
   return Math.min(MAX_INTERVAL_DAYS, days);
 }
 
-function latest(one: Instant, other: Instant | undefined): Instant {
+function later(one: Instant, other: Instant | undefined): Instant {
   return other === undefined || other < one ? one : other;
 }

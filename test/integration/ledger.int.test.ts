@@ -331,8 +331,8 @@ describe('the calendar', () => {
     expect(await ledger.lookAt(credential.id)).toBe(toInstant(START + 30 * DAY_MS));
     const { activeRotation: _over, current, ...rest } = credential;
     if (current === undefined) throw new Error('it has a current version');
-    const fresh = { ...current, versionId: 'w', issuedAt: toInstant(START + DAY_MS) };
-    credential = await ledger.attach({ ...rest, current: fresh });
+    const renewed = { ...current, versionId: 'w', issuedAt: toInstant(START + DAY_MS) };
+    credential = await ledger.attach({ ...rest, current: renewed });
     expect(await ledger.lookAt(credential.id)).toBe(toInstant(START + 29 * DAY_MS));
     credential = await ledger.attach({ ...credential, mode: 'observe' });
     expect(await ledger.lookAt(credential.id)).toBeUndefined();
