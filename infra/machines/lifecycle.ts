@@ -72,7 +72,7 @@ export function lifecycle(
           when("$states.input.outcome = 'verify'", 'Verify'),
           // Not at once: what was refused a moment ago would only be refused again.
           when("$states.input.outcome = 'rotate'", 'Announced'),
-          when("$states.input.outcome = 'rolling-back'", 'Rollback'),
+          when("$states.input.outcome = 'rolling-back'", 'RollingBack'),
           when("$states.input.outcome in ['preempted', 'over']", 'Done'),
           when("$states.input.outcome = 'aborted'", 'Aborted'),
           when("$states.input.outcome = 'stuck'", 'Stuck'),
@@ -99,6 +99,8 @@ export function lifecycle(
         ],
         Default: 'Unexpected',
       },
+      // As above: the reconciler says how long to wait before it is tried again.
+      RollingBack: { Type: 'Wait', Seconds: waitSeconds(0), Next: 'Rollback' },
       Rollback: call('rollback-database', {}, 'Outcome'),
       Reconcile: call('reconcile-database', { cause: expression('$states.input.cause') }, 'Outcome'),
       Done: { Type: 'Succeed' },

@@ -71,6 +71,7 @@ const SEVERITY: Partial<Record<AuditAction, number>> = {
   'window-held': 4,
   aborted: 3,
   'rolled-back': 3,
+  'rollback-refused': 3,
   'emergency-intended': 4,
   'emergency-revoked': 4,
   'emergency-revocation-failed': 5,

@@ -1,4 +1,5 @@
 import type { Instant } from './clock.ts';
+import { RekeyError } from './errors.ts';
 
 /** Evidence of use of a credential at its source (hard decision 8). `unknown` never equals "unused". */
 export type Usage =
@@ -22,4 +23,15 @@ export interface Deactivation {
   readonly detail: string;
   /** Sessions that were terminated, where the source has such a notion. */
   readonly sessionsEnded?: number;
+}
+
+/**
+ * Refuses to go on with a deactivation that isn't confirmed: nothing is called ended on it, it is tried again (A2).
+ * @throws RekeyError ERR_UNAVAILABLE.
+ */
+export function assertConfirmed(deactivation: Deactivation): void {
+  if (deactivation.confirmed) return;
+  throw new RekeyError('ERR_UNAVAILABLE', `the deactivation is not confirmed: ${deactivation.detail}`, {
+    remedy: 'it is tried again; look at the upstream if this goes on',
+  });
 }

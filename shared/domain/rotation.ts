@@ -130,6 +130,18 @@ export function advance(rotation: Rotation, phase: Phase, changes: Partial<Rotat
   return { ...rotation, ...changes, phase };
 }
 
+/**
+ * What has taken a rotation out of the hands of whoever closes its window: its end or an emergency (`over`), or a
+ * rollback whose label hasn't moved back yet; that one opens a window of its own. Undefined where nothing has.
+ */
+export function overtakenBy(
+  rotation: Rotation,
+  credential: { readonly epoch: number },
+): 'over' | 'rolling-back' | undefined {
+  if (isOver(rotation.phase) || rotation.epoch !== credential.epoch) return 'over';
+  return rotation.phase === 'rolling-back' && rotation.window === undefined ? 'rolling-back' : undefined;
+}
+
 /** Drops the callback: it has been answered or is void. */
 export function withoutCallback(rotation: Rotation): Rotation {
   const { callback: _answered, ...rest } = rotation;

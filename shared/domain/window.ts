@@ -57,13 +57,34 @@ export function decideWindow(facts: WindowFacts): WindowDecision {
   const { now, window } = facts;
   if (now < fromInstant(window.earliestClose)) return { kind: 'wait', until: window.earliestClose, proof };
   if (facts.mode !== 'enforce') return { kind: 'keep', proof };
+  return decideEnd(facts, proof);
+}
+
+/**
+ * Decides what follows the soak of a suspended credential. Whoever came in between the proof and the suspension works
+ * on in a session, so the source is asked again; nobody can have come since, so TTLs no longer count. The deadline
+ * means what it means for the window (hard decision 10).
+ */
+export function decideSoaked(facts: WindowFacts): Exclude<WindowDecision, { kind: 'keep' }> {
+  const missing = stillUsed(facts.usage);
+  return decideEnd(facts, { complete: missing.length === 0, usage: facts.usage, missing });
+}
+
+/** Whether the policy has given up on those who haven't moved: only then their sessions may be ended. */
+export function givesUpStragglers({
+  now,
+  window,
+  policy,
+  holders,
+}: Pick<WindowFacts, 'now' | 'window' | 'policy' | 'holders'>): boolean {
+  return now >= fromInstant(window.deadline) && policy.atDeadline === 'revoke' && holders.length > 0;
+}
+
+function decideEnd(facts: WindowFacts, proof: Proof): Exclude<WindowDecision, { kind: 'keep' }> {
+  const { now, window } = facts;
   if (proof.complete) return { kind: 'retire', proof, stragglers: false };
-  if (now < fromInstant(window.deadline)) {
-    return { kind: 'wait', until: nextWakeUp(facts), proof };
-  }
-  if (facts.policy.atDeadline === 'revoke' && facts.holders.length > 0) {
-    return { kind: 'retire', proof, stragglers: true };
-  }
+  if (now < fromInstant(window.deadline)) return { kind: 'wait', until: nextWakeUp(facts), proof };
+  if (givesUpStragglers(facts)) return { kind: 'retire', proof, stragglers: true };
   if (now < fromInstant(window.cap)) return { kind: 'extend', until: window.cap, proof };
   return { kind: 'hold', proof };
 }

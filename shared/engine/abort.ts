@@ -1,5 +1,6 @@
 import { afterAbort } from '../domain/calendar.ts';
 import { toInstant } from '../domain/clock.ts';
+import { assertConfirmed, type Deactivation } from '../domain/evidence.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { advance, isOver } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
@@ -7,6 +8,7 @@ import {
   answerCallback,
   answered,
   commit,
+  describeHandle,
   load,
   untilCommitted,
   upstream,
@@ -18,6 +20,8 @@ import {
 /**
  * Rollback 1 (Z8): the new credential never became current. Agents stay on the old one. The token is tombstoned first,
  * so that no step of Secrets Manager takes it up again (hard decision 1); then the label goes, then the credential.
+ * Until its end is confirmed the rotation stays `aborting`: the reconciler tries again and pages.
+ * @throws RekeyError ERR_UNAVAILABLE where the end of the credential isn't confirmed, or what the provider raised.
  */
 export function abort(
   deps: EngineDeps,
@@ -43,11 +47,9 @@ async function clearAway(deps: EngineDeps, { credential, rotation }: Loaded): Pr
     throw new RekeyError('ERR_CONFLICT', `${credential.name} has no secret yet`);
   }
   await deps.vault.stripPending(credential.secretArn, rotation.id);
-  const { provider, target, ctx } = await upstream(deps, credential);
-  const { next } = rotation;
-  const deactivation =
-    next === undefined ? undefined : await provider.revoke(target, next.handle, { endSessions: true }, ctx);
+  const ended = await endIssued(deps, { credential, rotation });
   const { activeRotation: _over, ...rest } = credential;
+  const { next } = rotation;
   const change: Change = {
     rotation: answered(advance(rotation, 'aborted')),
     credential: {
@@ -56,12 +58,34 @@ async function clearAway(deps: EngineDeps, { credential, rotation }: Loaded): Pr
     },
     record: {
       action: 'aborted',
-      evidence: { ...rotation.failure, deactivation },
-      ...(deactivation === undefined
-        ? {}
-        : { deactivation: deactivation.confirmed ? 'CONFIRMED' : 'NOT CONFIRMED' }),
+      evidence: { ...rotation.failure, ended },
+      ...(ended.length === 0 ? {} : { deactivation: 'CONFIRMED' }),
     },
   };
   await commit(deps, rest, change);
   await answerCallback(deps, rotation, 'aborted');
+}
+
+/**
+ * Ends what this rotation has brought to life: what the ledger knows, and what the upstream lists under the token. The
+ * step that issued it may have died before it told the ledger.
+ */
+async function endIssued(
+  deps: EngineDeps,
+  { credential, rotation }: Loaded,
+): Promise<{ handle: string; deactivation: Deactivation }[]> {
+  const { provider, target, ctx } = await upstream(deps, credential);
+  const known = rotation.next === undefined ? [] : [rotation.next.handle];
+  const listed = provider.createsAt === 'activate' ? [] : ((await provider.list?.(target, ctx)) ?? []);
+  const untold = known.reduce(
+    without,
+    listed.filter(({ token }) => token === rotation.id),
+  );
+  const ended = [];
+  for (const handle of [...known, ...untold]) {
+    const deactivation = await provider.revoke(target, handle, { endSessions: true }, ctx);
+    assertConfirmed(deactivation);
+    ended.push({ handle: describeHandle(handle), deactivation });
+  }
+  return ended;
 }

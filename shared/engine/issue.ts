@@ -1,12 +1,11 @@
 import { toInstant, type Instant } from '../domain/clock.ts';
 import type { Credential, CredentialHandle, Key } from '../domain/credential.ts';
-import type { Usage } from '../domain/evidence.ts';
-import { RekeyError } from '../domain/errors.ts';
+import { assertConfirmed, type Usage } from '../domain/evidence.ts';
+import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { fingerprint } from '../domain/fingerprint.ts';
 import type { Redacted } from '../domain/redacted.ts';
 import { advance, type Rotation } from '../domain/rotation.ts';
 import { decideWindow, openWindow, type Proof, type WindowDecision } from '../domain/window.ts';
-import { assertConfirmed } from './retire.ts';
 import { announce, assertMayRotate } from './start.ts';
 import type { EngineDeps } from './deps.ts';
 import type { StepInput } from './rotation-step.ts';
@@ -14,6 +13,7 @@ import {
   assertNotPreempted,
   commit,
   describeHandle,
+  load,
   loadCredential,
   upstream,
   without,
@@ -31,10 +31,33 @@ export async function createSecret(deps: EngineDeps, input: StepInput): Promise<
   if (state.rotation.phase !== 'issuing') return;
   state = await makeRoom(deps, state);
   const key = await store(deps, state, input.secret.arn);
-  await commit(deps, state.credential, {
-    rotation: advance(state.rotation, 'activating', { next: key }),
-    credential: { live: [...state.credential.live, key.handle] },
-    record: { action: 'activation-intended' },
+  try {
+    await commit(deps, state.credential, {
+      rotation: advance(state.rotation, 'activating', { next: key }),
+      credential: { live: [...state.credential.live, key.handle] },
+      record: { action: 'activation-intended' },
+    });
+  } catch (error) {
+    if (isRekeyError(error, 'ERR_CONFLICT', 'ERR_PREEMPTED')) await endIfUndone(deps, state, key, input);
+    throw error;
+  }
+}
+
+/**
+ * An abort or an emergency that came while the credential was being issued has not seen it: whoever brought it to life
+ * ends it.
+ */
+async function endIfUndone(deps: EngineDeps, state: Loaded, key: Key, { secret }: StepInput): Promise<void> {
+  const { provider, target, ctx } = await upstream(deps, state.credential);
+  if (provider.createsAt === 'activate') return;
+  const now = await load(deps, state.credential.id, state.rotation.id);
+  if (!now.rotation.tombstoned && now.credential.epoch === state.credential.epoch) return;
+  await deps.vault.stripPending(secret.arn, key.versionId);
+  assertConfirmed(await provider.revoke(target, key.handle, { endSessions: true }, ctx));
+  assertNotPreempted(now);
+  throw new RekeyError('ERR_TOMBSTONED', 'this rotation was undone while its credential was being issued', {
+    field: 'ClientRequestToken',
+    remedy: 'start a new rotation',
   });
 }
 

@@ -1,6 +1,6 @@
 import { plusSeconds, toInstant } from '../domain/clock.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
-import { isOver, type Rotation } from '../domain/rotation.ts';
+import { isOver, overtakenBy, type Rotation } from '../domain/rotation.ts';
 import { abort } from './abort.ts';
 import { MAX_REPAIRS, type EngineDeps } from './deps.ts';
 import { finishSecret, promote } from './promote.ts';
@@ -43,9 +43,9 @@ function reconcileUpTo(deps: EngineDeps, ref: Ref, maxRepairs: number): Promise<
     try {
       return await repair(deps, counted);
     } catch (error) {
-      if (isRekeyError(error) && !error.retryable)
-        return page(deps, await load(deps, ref.credentialId, ref.rotationId));
-      throw error;
+      if (!isRekeyError(error)) throw error;
+      if (error.retryable && counted.rotation.repairs < MAX_REPAIRS) throw error;
+      return page(deps, await load(deps, ref.credentialId, ref.rotationId), error);
     }
   });
 }
@@ -85,16 +85,15 @@ function repair(deps: EngineDeps, state: Loaded): Promise<ReconcileAnswer> {
       return finishOrAbort(deps, state);
     case 'aborting':
       return aborted(deps, state, state.rotation.failure);
-    case 'rolling-back':
-      return Promise.resolve({
-        outcome: state.rotation.window === undefined ? 'rolling-back' : 'window',
-        waitSeconds: secondsUntil(deps, state.rotation.checkAt),
-      });
     case 'window':
     case 'suspending':
     case 'revoking':
+    case 'rolling-back':
       // What failed is tried again after the same pause after which the schedule would look.
-      return Promise.resolve({ outcome: 'window', waitSeconds: secondsUntil(deps, state.rotation.checkAt) });
+      return Promise.resolve({
+        outcome: overtakenBy(state.rotation, state.credential) === 'rolling-back' ? 'rolling-back' : 'window',
+        waitSeconds: secondsUntil(deps, state.rotation.checkAt),
+      });
     case 'completed':
     case 'aborted':
     case 'rolled-back':
@@ -153,7 +152,11 @@ async function count(deps: EngineDeps, { credential, rotation }: Loaded): Promis
   return { credential: await deps.ledger.attach(credential, counted), rotation: counted };
 }
 
-async function page(deps: EngineDeps, { credential, rotation }: Loaded): Promise<ReconcileAnswer> {
+async function page(
+  deps: EngineDeps,
+  { credential, rotation }: Loaded,
+  cause?: RekeyError,
+): Promise<ReconcileAnswer> {
   const paged: Rotation = {
     ...rotation,
     stuck: true,
@@ -166,7 +169,12 @@ async function page(deps: EngineDeps, { credential, rotation }: Loaded): Promise
       rotation: paged,
       record: {
         action: 'stuck',
-        evidence: { phase: rotation.phase, repairs: rotation.repairs, ...rotation.failure },
+        evidence: {
+          phase: rotation.phase,
+          repairs: rotation.repairs,
+          ...rotation.failure,
+          ...(cause === undefined ? {} : { cause: { code: cause.code, message: cause.message } }),
+        },
       },
     });
   }

@@ -1,7 +1,15 @@
 import { plusSeconds, toInstant, type Instant } from '../domain/clock.ts';
 import type { Key } from '../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
-import { advance, canGiveUp, canRollBack, isOver, type Rotation, type Trigger } from '../domain/rotation.ts';
+import {
+  advance,
+  canGiveUp,
+  canRollBack,
+  isOver,
+  overtakenBy,
+  type Rotation,
+  type Trigger,
+} from '../domain/rotation.ts';
 import { openWindow } from '../domain/window.ts';
 import type { EngineDeps } from './deps.ts';
 import { holderOfCurrent, reconcileAt } from './promote.ts';
@@ -42,8 +50,10 @@ export function requestRollback(
       return rotation;
     }
     if (rotation.phase === 'aborting') {
-      await drive(deps, state);
-      return rotation;
+      // It is tried again even where a person was paged, since that person may have mended what was in the way.
+      const retried = { ...rotation, repairs: 0, stuck: false, checkAt: stuckAt(deps) };
+      await drive(deps, { credential: await deps.ledger.attach(credential, retried), rotation: retried });
+      return retried;
     }
     if (canGiveUp(rotation)) return giveUp(deps, state, ref.trigger);
     if (!canRollBack(rotation) || rotation.window === undefined) throw refusal(rotation);
@@ -74,7 +84,7 @@ function isOnItsWayBack({ phase, loser }: Rotation): boolean {
 }
 
 async function wake(deps: EngineDeps, state: Loaded, anew: boolean): Promise<void> {
-  await answerCallback(deps, state.rotation, 'rolling-back');
+  await answerCallback(deps, state.rotation, 'rolling-back', 0);
   if (anew) await drive(deps, state);
 }
 
@@ -127,8 +137,7 @@ export function rollback(
   return untilCommitted(async () => {
     const state = await load(deps, ref.credentialId, ref.rotationId);
     const { credential, rotation } = state;
-    if (isOver(rotation.phase) || rotation.epoch !== credential.epoch)
-      return { outcome: 'over', waitSeconds: 1 };
+    if (overtakenBy(rotation, credential) === 'over') return { outcome: 'over', waitSeconds: 1 };
     // Refused a moment ago, by this call's former attempt or by another execution.
     if (['window', 'suspending', 'revoking'].includes(rotation.phase)) {
       return { outcome: 'window', waitSeconds: secondsUntil(deps, rotation.window?.earliestClose ?? '') };

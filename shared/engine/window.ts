@@ -1,7 +1,8 @@
 import { plusSeconds, toInstant } from '../domain/clock.ts';
 import type { Usage } from '../domain/evidence.ts';
-import { advance, isOver, loserOf, type Rotation } from '../domain/rotation.ts';
-import { decideWindow, type WindowDecision } from '../domain/window.ts';
+import { RekeyError } from '../domain/errors.ts';
+import { advance, loserOf, overtakenBy, type Rotation } from '../domain/rotation.ts';
+import { decideWindow, type WindowDecision, type WindowFacts } from '../domain/window.ts';
 import type { EngineDeps } from './deps.ts';
 import { reconcileAt } from './promote.ts';
 import { commit, load, secondsUntil, untilCommitted, upstream, type Loaded } from './state.ts';
@@ -25,10 +26,10 @@ export function awaitWindow(deps: EngineDeps, ref: TaskRef & { taskToken: string
   return untilCommitted(async () => {
     const { credential, rotation } = await load(deps, ref.credentialId, ref.rotationId);
     const answer = (outcome: 'preempted' | 'rolling-back') =>
-      deps.workflow.answer(ref.taskToken, { outcome, waitSeconds: 1 });
-    if (isOver(rotation.phase) || rotation.epoch !== credential.epoch) return answer('preempted');
-    // A rollback that was asked for while nobody waited; its own window is open once the label has moved back.
-    if (rotation.phase === 'rolling-back' && rotation.window === undefined) return answer('rolling-back');
+      deps.workflow.answer(ref.taskToken, { outcome, waitSeconds: 0 });
+    // The rollback may have been asked for while nobody waited.
+    const overtaken = overtakenBy(rotation, credential);
+    if (overtaken !== undefined) return answer(overtaken === 'over' ? 'preempted' : overtaken);
     await deps.ledger.attach(credential, {
       ...rotation,
       callback: { awaiting: 'window', taskToken: ref.taskToken },
@@ -41,32 +42,30 @@ export function verifyWindow(deps: EngineDeps, ref: TaskRef): Promise<VerifyAnsw
   return untilCommitted(async () => {
     const state = await load(deps, ref.credentialId, ref.rotationId);
     const { credential, rotation } = state;
-    if (isOver(rotation.phase) || rotation.epoch !== credential.epoch)
-      return { decision: 'over', waitSeconds: 1 };
-    if (rotation.phase === 'rolling-back' && rotation.window === undefined) {
-      return { decision: 'rolling-back', waitSeconds: 1 };
-    }
+    const overtaken = overtakenBy(rotation, credential);
+    if (overtaken !== undefined) return { decision: overtaken, waitSeconds: 1 };
     if (rotation.phase === 'suspending') return soaking(deps, state);
     if (rotation.phase === 'revoking') return { decision: 'retire', waitSeconds: 1 };
-    const { window } = rotation;
-    if (window === undefined) return { decision: 'wait', waitSeconds: deps.timing.stuckAfterSeconds };
-    const decision = decideWindow({
-      now: deps.clock(),
-      window,
-      policy: credential.policy,
-      // The way back always ends with the loser's revocation, whatever the mode: it misbehaved.
-      mode: rotation.phase === 'rolling-back' ? 'enforce' : credential.mode,
-      holders: credential.holders,
-      holderEvidence: rotation.holderEvidence,
-      usage: await usageOf(deps, state),
-      wakeUps: rotation.wakeUps,
-    });
-    return record(deps, state, decision);
+    if (rotation.window === undefined)
+      return { decision: 'wait', waitSeconds: deps.timing.stuckAfterSeconds };
+    return record(deps, state, decideWindow(await factsOf(deps, state)));
   });
 }
 
+/** What the end of a window is decided on, with the evidence read at its source now. */
+export async function factsOf(deps: EngineDeps, state: Loaded): Promise<WindowFacts> {
+  const { credential, rotation } = state;
+  const { window, phase, wakeUps, holderEvidence } = rotation;
+  if (window === undefined) throw new RekeyError('ERR_CONFLICT', 'there is no window to close');
+  const { policy, holders } = credential;
+  const usage = await usageOf(deps, state);
+  // The way back always ends with the loser's revocation, whatever the mode: it misbehaved.
+  const mode = phase === 'rolling-back' ? 'enforce' : credential.mode;
+  return { now: deps.clock(), window, policy, mode, holders, holderEvidence, usage, wakeUps };
+}
+
 /** Use of the credential that this rotation ends, from its source; unknown where the source can't tell. */
-export async function usageOf(deps: EngineDeps, { credential, rotation }: Loaded): Promise<Usage> {
+async function usageOf(deps: EngineDeps, { credential, rotation }: Loaded): Promise<Usage> {
   const loser = loserOf(rotation);
   const { provider, target, ctx } = await upstream(deps, credential);
   if (loser === undefined || provider.usage === undefined) return 'unknown';
@@ -80,7 +79,12 @@ function soaking(deps: EngineDeps, { credential, rotation }: Loaded): VerifyAnsw
     : { decision: 'retire', waitSeconds: 1 };
 }
 
-async function record(deps: EngineDeps, state: Loaded, decision: WindowDecision): Promise<VerifyAnswer> {
+/** Records a decision where it is news, and says what the lifecycle does next. */
+export async function record(
+  deps: EngineDeps,
+  state: Loaded,
+  decision: WindowDecision,
+): Promise<VerifyAnswer> {
   const { credential, rotation } = state;
   const woken = (until: string): Rotation => ({
     ...rotation,
@@ -99,17 +103,20 @@ async function record(deps: EngineDeps, state: Loaded, decision: WindowDecision)
         });
       }
       return { decision: 'wait', waitSeconds: secondsUntil(deps, decision.until) };
-    case 'extend':
-      if (rotation.window?.overdue !== true) {
+    case 'extend': {
+      const waitSeconds = extension(deps, credential.policy.windowSeconds, decision.until);
+      // By the next look, not by the cap: a lifecycle that dies in the extension is missed then.
+      const next = woken(plusSeconds(toInstant(deps.clock()), waitSeconds));
+      if (rotation.window?.overdue === true) {
+        await deps.ledger.attach(credential, next);
+      } else {
         await commit(deps, credential, {
-          rotation: { ...woken(decision.until), ...overdue(rotation) },
+          rotation: { ...next, ...overdue(rotation) },
           record: { action: 'window-extended', evidence: { proof: decision.proof, until: decision.until } },
         });
       }
-      return {
-        decision: 'extend',
-        waitSeconds: extension(deps, credential.policy.windowSeconds, decision.until),
-      };
+      return { decision: 'extend', waitSeconds };
+    }
     case 'keep': {
       const { activeRotation: _over, ...rest } = credential;
       await commit(deps, rest, {

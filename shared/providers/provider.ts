@@ -75,6 +75,11 @@ export interface CredentialProvider<T, M> {
   readonly provider: string;
   readonly overlap: Overlap;
   readonly revocation: 'api' | 'manual' | 'deploy-hook';
+  /**
+   * The step at which something comes to exist at the upstream; `issue` unless said otherwise. From there on an abort
+   * looks for what was issued under its token, whether or not the ledger has heard of it.
+   */
+  readonly createsAt?: 'issue' | 'activate';
   /** Checks and completes a target from a declaration; throws ERR_DECLARATION naming the field. */
   target(input: unknown): T;
   /**

@@ -2,8 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { abort } from '../../shared/engine/abort.ts';
 import { rollback } from '../../shared/engine/rollback.ts';
+import { RekeyError } from '../../shared/domain/errors.ts';
+import { creatingAtIssue } from '../support/creating-at-issue.ts';
 import { EngineWorld, inParallel, type EngineCase } from '../support/engine-world.ts';
 import { dryRun, everyFault, type Scenario } from '../support/explore.ts';
+import type { ProcessDeps } from '../support/faulty.ts';
 
 let world: EngineWorld;
 beforeAll(async () => {
@@ -227,6 +230,30 @@ describe('a rollback', () => {
     },
   );
 
+  test('that fails for the moment is tried again with pauses', async () => {
+    const one = await world.registered();
+    const token = await one.requestRotation();
+    await one.until((rotation) => rotation.phase === 'window', token);
+    one.change = (deps) => ({
+      ...deps,
+      providerFor: async (type, name) => ({
+        ...(await deps.providerFor(type, name)),
+        verify: () => Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'the database is down')),
+      }),
+    });
+    const asked = one.time.now();
+    await one.requestRollback(token);
+    await one.settle();
+    expect(await one.rotation(token)).toMatchObject({ phase: 'rolling-back', stuck: true });
+    expect(one.time.now() - asked).toBeGreaterThan(4 * one.deps.timing.stuckAfterSeconds * 1000);
+
+    one.change = (deps) => deps;
+    await one.requestRollback(token);
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('rolled-back');
+    expect(await one.faults()).toEqual([]);
+  });
+
   test('of a rotation that never began and is stuck gives it up; a refusal to rotate is tried with pauses', async () => {
     const one = await world.registered();
     one.change = (deps) => ({
@@ -253,6 +280,80 @@ describe('a rollback', () => {
 });
 
 describe('an abort', () => {
+  test('whose deactivation is not confirmed claims nothing: it is tried again, pages, and ends once it is confirmed', async () => {
+    const one = await world.registered();
+    one.change = (deps) => ({
+      ...deps,
+      providerFor: async (type, name) => {
+        const provider = await deps.providerFor(type, name);
+        return {
+          ...provider,
+          comparePermissions: () => Promise.reject(new RekeyError('ERR_REJECTED', 'they differ')),
+          revoke: async (...args) => ({
+            ...(await provider.revoke(...args)),
+            confirmed: false,
+            detail: 'a session is open',
+          }),
+        };
+      },
+    });
+    const token = await one.requestRotation();
+    await one.settle();
+    expect(await one.rotation(token)).toMatchObject({ phase: 'aborting', stuck: true });
+    const records = await one.records();
+    expect(records.map((record) => record.message)).not.toContain('aborted');
+    expect(records.map((record) => record.entity.data.deactivation)).not.toContain('CONFIRMED');
+    const stuck = records.filter((record) => record.message === 'stuck');
+    expect(stuck.map((record) => record.entity.data.evidence)).toEqual([
+      expect.stringContaining('not confirmed'),
+    ]);
+    expect(one.machines.failed.map((execution) => execution.error)).toContain('RotationStuck');
+
+    // Whoever was paged has mended it, and asks again.
+    one.change = (deps) => deps;
+    await one.requestRollback(token);
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('aborted');
+    const last = (await one.records()).at(-1);
+    expect([last?.message, last?.entity.data.deactivation]).toEqual(['aborted', 'CONFIRMED']);
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test('of an upstream that creates at issue ends what was issued under the token and never told', async () => {
+    const one = await world.registered();
+    one.change = createsAtIssue;
+    one.vaultGivesUp = true;
+    one.calls.arm({ at: 'provider.issue', mode: 'after' });
+    const token = await one.requestRotation();
+    await one.still();
+    expect(await one.openSlots()).toHaveLength(2);
+    expect(await one.rotation(token)).not.toHaveProperty('next');
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('aborted');
+    const last = (await one.records()).at(-1);
+    expect([last?.message, last?.entity.data.deactivation]).toEqual(['aborted', 'CONFIRMED']);
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test('beside an issue that has not reached such an upstream leaves nothing alive', async () => {
+    const one = await world.registered();
+    one.change = createsAtIssue;
+    const token = randomUUID();
+    let came = false;
+    one.calls.between = async (label) => {
+      if (label !== 'provider.issue' || came) return;
+      came = true;
+      await abort(one.deps, await one.id(), token, { code: 'ERR_TIMEOUT', message: 'abandoned' });
+    };
+    await one.requestRotation(token);
+    await one.settle();
+    expect(came).toBe(true);
+    expect((await one.rotation(token)).phase).toBe('aborted');
+    expect(await one.faults()).toEqual([]);
+    one.change = (deps) => deps;
+    expect((await one.rotation(await one.rotate())).phase).toBe('completed');
+  });
+
   test('beside an activation that has not reached the upstream leaves nothing alive', async () => {
     const one = await world.registered();
     const token = randomUUID();
@@ -270,6 +371,13 @@ describe('an abort', () => {
     expect((await one.rotation(await one.rotate())).phase).toBe('completed');
   });
 });
+
+function createsAtIssue<D extends ProcessDeps>(deps: D): D {
+  return {
+    ...deps,
+    providerFor: async (type: string, name: string) => creatingAtIssue(await deps.providerFor(type, name)),
+  };
+}
 
 /** What a proxy hands out: methods bound to the part itself, which has private fields. */
 function method(part: object, value: unknown): unknown {

@@ -30,7 +30,7 @@ async function withStraggler(policy: object): Promise<{ one: EngineCase; token: 
 /** Events that Step Functions keeps of these states: two of a choice or wait, five of a call, six of a callback. */
 function history(trail: readonly string[]): number {
   const events = (state: string): number => {
-    if (['Phase', 'Outcome', 'Decision', 'Announced', 'Done'].includes(state)) return 2;
+    if (['Phase', 'Outcome', 'Decision', 'Announced', 'RollingBack', 'Done'].includes(state)) return 2;
     return ['Rotate', 'Window'].includes(state) ? 6 : 5;
   };
   return trail.reduce((sum, state) => sum + events(state), 0);
@@ -71,6 +71,55 @@ describe('hard decision 10: at the deadline', () => {
     expect((await one.rotation(token)).phase).toBe('completed');
     const intent = (await one.records()).find((record) => record.message === 'revocation-intended');
     expect(intent?.entity.data.evidence).toContain('1 sessions are still open');
+    expect(await one.faults()).toEqual([]);
+  });
+
+  /** A rotation in whose soak somebody has a session who came in between the proof and the suspension. */
+  async function withLatecomer(policy: object): Promise<{ one: EngineCase; token: string; client: Client }> {
+    const one = world.newCase({ ...SHORT, soak: '1m', ...policy });
+    await one.register();
+    const old = await one.login();
+    const token = await one.requestRotation();
+    await one.until((rotation) => rotation.phase === 'window', token);
+    let client: Client | undefined;
+    one.calls.between = async (label) => {
+      if (label === 'provider.suspend') client ??= await session(one, old);
+    };
+    await one.until((rotation) => rotation.phase === 'suspending', token);
+    if (client === undefined) throw new Error('nobody came in');
+    return { one, token, client };
+  }
+
+  test('a session that came in before the suspension is not ended under extend: extended, then held for a person', async () => {
+    const { one, token, client } = await withLatecomer({ atDeadline: 'extend' });
+    await one.settle();
+    expect(await one.rotation(token)).toMatchObject({ phase: 'suspending', stuck: true });
+    const actions = await one.actions();
+    expect(actions.filter((action) => action === 'window-extended')).toHaveLength(1);
+    expect(actions).toContain('window-held');
+    expect(actions).not.toContain('revocation-intended');
+    expect(one.machines.failed.map((execution) => execution.error)).toContain('RotationHeld');
+    await expect(client.query('SELECT 1')).resolves.toBeDefined();
+
+    // Once the session has ended, the daily look finds so and the old credential goes.
+    await client.end();
+    one.time.jumpTo(one.time.now() + 25 * 3600 * 1000);
+    await one.reconcileBySchedule();
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('completed');
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test('a session that came in before the suspension is ended under revoke, and named as a straggler', async () => {
+    const { one, token, client } = await withLatecomer({ atDeadline: 'revoke' });
+    const ended = new Promise((resolve) => client.once('end', resolve));
+    await one.settle();
+    await ended;
+    expect((await one.rotation(token)).phase).toBe('completed');
+    const intent = (await one.records()).find((record) => record.message === 'revocation-intended');
+    expect(JSON.parse(intent?.entity.data.evidence ?? '{}')).toMatchObject({
+      stragglers: ['1 sessions are still open at the source'],
+    });
     expect(await one.faults()).toEqual([]);
   });
 

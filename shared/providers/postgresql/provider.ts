@@ -31,6 +31,7 @@ export const postgresqlProvider: CredentialProvider<PostgresTarget, PostgresMate
   provider: 'postgresql',
   overlap: { kind: 'dual', maxLive: 2 },
   revocation: 'api',
+  createsAt: 'activate',
   target: parseTarget,
   storedTarget: readTarget,
   identity: ({ host, port, ownerRole }) => `${host.toLowerCase()}:${port}/${ownerRole}`,

@@ -127,6 +127,20 @@ describe('the audit chain', () => {
     );
   });
 
+  it.each([
+    ['window-opened', 1],
+    ['rollback-refused', 3],
+    ['rolled-back', 3],
+    ['stuck', 4],
+    ['emergency-revocation-failed', 5],
+  ] as const)('says how severe %s is: %i', (action, severity) => {
+    const sealed = seal(
+      { ...HOME, id: 'c1', name: 'orders', seq: 0, chain: GENESIS },
+      { ...draft(1), action },
+    );
+    expect(sealed.severity_id).toBe(severity);
+  });
+
   it('hard decision 12: each record names tenant, account and home region, and Rekey’s version', () => {
     const [record] = chain(1).records;
     expect(record).toMatchObject({

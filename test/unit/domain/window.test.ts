@@ -4,7 +4,13 @@ import { fromInstant, toInstant } from '../../../shared/domain/clock.ts';
 import type { Usage } from '../../../shared/domain/evidence.ts';
 import type { Holder } from '../../../shared/domain/holders.ts';
 import { resolvePolicy, type Policy } from '../../../shared/domain/policy.ts';
-import { decideWindow, MAX_WAKE_UPS, openWindow, type WindowFacts } from '../../../shared/domain/window.ts';
+import {
+  decideSoaked,
+  decideWindow,
+  MAX_WAKE_UPS,
+  openWindow,
+  type WindowFacts,
+} from '../../../shared/domain/window.ts';
 
 const START = Date.parse('2026-01-01T00:00:00.000Z');
 const HOLDER: Holder = { kind: 'polling', name: 'fleet', ttlSeconds: 900 };
@@ -135,5 +141,31 @@ describe('the acceptance window', () => {
 
   it('in mode overlap the old credential is kept', () => {
     expect(decideWindow(facts(2000, { mode: 'overlap' })).kind).toBe('keep');
+  });
+});
+
+describe('the end of a soak', () => {
+  const session: Usage = { ...QUIET, sessions: 1 };
+
+  it('under extend ends no session, whenever it is asked: it waits, extends, then holds (hard decision 10)', () => {
+    expect(decideSoaked(facts(2000, { usage: session })).kind).toBe('wait');
+    expect(decideSoaked(facts(3600, { usage: session })).kind).toBe('extend');
+    expect(decideSoaked(facts(POLICY.capSeconds, { usage: session })).kind).toBe('hold');
+    expect(decideSoaked(facts(POLICY.capSeconds, { usage: 'unknown' })).kind).toBe('hold');
+  });
+
+  it('under revoke gives up those who are left at the deadline, not before', () => {
+    const policy = { ...POLICY, atDeadline: 'revoke' as const };
+    expect(decideSoaked(facts(2000, { usage: session, policy })).kind).toBe('wait');
+    expect(decideSoaked(facts(3600, { usage: session, policy }))).toMatchObject({
+      kind: 'retire',
+      stragglers: true,
+      proof: { missing: ['1 sessions are still open at the source'] },
+    });
+    expect(decideSoaked(facts(POLICY.capSeconds, { usage: session, policy, holders: [] })).kind).toBe('hold');
+  });
+
+  it('retires what nobody uses, whatever the mode says by then', () => {
+    expect(decideSoaked(facts(0, { mode: 'overlap' }))).toMatchObject({ kind: 'retire', stragglers: false });
   });
 });
