@@ -3,7 +3,7 @@ import type { AuditRecord } from '../domain/audit.ts';
 import type { Credential } from '../domain/credential.ts';
 import type { Archive } from '../ports/archive.ts';
 import { isAwsError, type AwsCalls } from './aws-client.ts';
-import { objectPath, snapshotKey } from './s3-snapshots.ts';
+import { objectPath, snapshotKey, THERE_ALREADY } from './s3-snapshots.ts';
 
 /** Prefix of a record's object; the partitions are those of the Glue table. */
 export function recordKey(record: AuditRecord, text: string): string {
@@ -58,9 +58,7 @@ export class S3Archive implements Archive {
     try {
       await this.#put(this.#archive, key, text, { 'if-none-match': '*' });
     } catch (error) {
-      // 412: it is there. 409: it is being written by somebody else right now, with the same content.
-      if (!isAwsError(error, 'PreconditionFailed', 'ConditionalRequestConflict', 'Http412', 'Http409'))
-        throw error;
+      if (!isAwsError(error, ...THERE_ALREADY)) throw error;
     }
   }
 

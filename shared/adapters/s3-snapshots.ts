@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Credential } from '../domain/credential.ts';
 import type { Snapshots, SpooledIntent } from '../ports/snapshots.ts';
 import { isAwsError, type AwsCalls } from './aws-client.ts';
@@ -7,15 +8,30 @@ export function snapshotKey(tenant: string, credentialId: string): string {
   return `snapshots/tenant=${tenant}/${credentialId}.json`;
 }
 
-/** Key of an intent that the ledger could not take. */
-function intentKey(tenant: string, { credentialId, incidentId }: SpooledIntent): string {
-  return `intents/tenant=${tenant}/${credentialId}/${incidentId}.json`;
+/**
+ * Key of an intent that the ledger could not take. It holds a digest of all that tells one emergency from another, but
+ * not of the time, so that attempts of the same emergency share one object and two emergencies never do.
+ */
+function intentKey(tenant: string, intent: SpooledIntent): string {
+  const { credentialId, incidentId, emergencyId, reason, actor } = intent;
+  const digest = createHash('sha256')
+    .update(JSON.stringify([emergencyId ?? null, reason, actor]))
+    .digest('hex');
+  return `intents/tenant=${tenant}/${credentialId}/${incidentId}/${digest}.json`;
 }
 
 /** Address of an object, encoded on the wire as it is in the signature's canonical form. */
 export function objectPath(bucket: string, key: string): string {
   return `/${[bucket, ...key.split('/')].map(encodeURIComponent).join('/')}`;
 }
+
+/** Answers to a conditional write: it is there (412), or is being written by somebody else right now (409). */
+export const THERE_ALREADY = [
+  'PreconditionFailed',
+  'ConditionalRequestConflict',
+  'Http412',
+  'Http409',
+] as const;
 
 /** Snapshots in a bucket; the archiver keeps them up to date from the table's stream. */
 export class S3Snapshots implements Snapshots {
@@ -43,11 +59,15 @@ export class S3Snapshots implements Snapshots {
   }
 
   async spool(intent: SpooledIntent): Promise<void> {
-    await this.#aws.request('s3', {
-      method: 'PUT',
-      path: objectPath(this.#bucket, intentKey(this.#tenant, intent)),
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(intent),
-    });
+    try {
+      await this.#aws.request('s3', {
+        method: 'PUT',
+        path: objectPath(this.#bucket, intentKey(this.#tenant, intent)),
+        headers: { 'content-type': 'application/json', 'if-none-match': '*' },
+        body: JSON.stringify(intent),
+      });
+    } catch (error) {
+      if (!isAwsError(error, ...THERE_ALREADY)) throw error;
+    }
   }
 }

@@ -92,9 +92,17 @@ export async function revokeNow(
 
 async function spool(
   deps: EngineDeps & { readonly snapshots: Snapshots },
-  { credentialId, incidentId, reason, actor }: Emergency,
+  { credentialId, incidentId, emergencyId, reason, actor }: Emergency,
 ): Promise<true> {
-  await deps.snapshots.spool({ credentialId, incidentId, reason, actor, time: toInstant(deps.clock()) });
+  const time = toInstant(deps.clock());
+  await deps.snapshots.spool({
+    credentialId,
+    incidentId,
+    ...(emergencyId === undefined ? {} : { emergencyId }),
+    reason,
+    actor,
+    time,
+  });
   return true;
 }
 

@@ -1,5 +1,5 @@
 import type { AuditAction } from '../domain/audit.ts';
-import { toInstant } from '../domain/clock.ts';
+import { toInstant, type Instant } from '../domain/clock.ts';
 import {
   INCIDENT_STAGES,
   type Credential,
@@ -24,6 +24,8 @@ export interface Emergency {
   readonly emergencyId?: string;
   readonly reason: string;
   readonly actor: string;
+  /** When it was asked for. Machines of older versions don't say it everywhere. */
+  readonly startedAt?: Instant;
 }
 
 /** How long an emergency waits for the ledger where something else must not wait for it (ms). */
@@ -40,10 +42,17 @@ export function holds(emergency: Emergency, { incident }: Pick<Credential, 'inci
 
 /**
  * Whether the incident that holds the credential began after `revocation` had read it: what this emergency was to kill
- * is then the other's to kill, and what lives now is the other's replacement.
+ * is then the other's to kill, and what lives now is the other's replacement. An emergency whose revocation failed has
+ * none to go by: there it is whether the other began after this one was asked for.
  */
-function isLater(emergency: Emergency, { incident }: Credential, revocation: Revocation): boolean {
+function isLater(emergency: Emergency, credential: Credential, revocation: Revocation | 'failed'): boolean {
+  const { incident } = credential;
   if (incident === undefined || emergency.emergencyId === undefined) return false;
+  if (revocation === 'failed') {
+    const { startedAt } = emergency;
+    const known = startedAt !== undefined && incident.began !== undefined;
+    return known && !holds(emergency, credential) && incident.began > startedAt;
+  }
   if (revocation.intent === 'ledger') return true;
   if (revocation.source === 'ledger') return incident.generation >= revocation.generation;
   // A snapshot's generation may be an old one.
@@ -67,7 +76,7 @@ export function emergencyTrigger({ actor, reason }: Emergency): Trigger {
 export async function intend(
   deps: EngineDeps,
   emergency: Emergency,
-  { revocation, isWanted }: { revocation?: Revocation; isWanted?: () => boolean } = {},
+  { revocation, isWanted }: { revocation?: Revocation | 'failed'; isWanted?: () => boolean } = {},
 ): Promise<Credential> {
   let preempted: Rotation | undefined;
   const credential = await retrying(async () => {
@@ -150,15 +159,21 @@ function covers(revocation: Revocation, handle: CredentialHandle): boolean {
   );
 }
 
-/** A revocation that failed for good is recorded and published; agents are told to halt all the same. */
+/**
+ * A revocation that failed for good is recorded and published; agents are told to halt all the same, before the ledger,
+ * as in `halt`. Where a later emergency holds the credential, everything that lived is that one's to kill, and what it
+ * has replaced is not halted again: the failure only joins the record, late (hard decision 3).
+ */
 export async function recordFailedRevocation(
   deps: EngineDeps & { readonly events: EventPublisher },
   emergency: Emergency,
   cause: string,
 ): Promise<void> {
-  await tell(deps, EVENT.halt, emergency);
-  await intend(deps, emergency);
-  await note(deps, emergency, 'emergency-revocation-failed', { cause });
+  const seen = await inTime(loadCredential(deps, emergency.credentialId), LEDGER_PATIENCE_MS);
+  if (seen === undefined || !isLater(emergency, seen, 'failed')) await tell(deps, EVENT.halt, emergency);
+  const taken = await intend(deps, emergency, { revocation: 'failed' });
+  const supersededBy = holds(emergency, taken) ? undefined : taken.incident?.execution;
+  await note(deps, emergency, 'emergency-revocation-failed', { cause, supersededBy });
 }
 
 /**

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Credential } from '../../shared/domain/credential.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { revokeNow } from '../../shared/engine/emergency.ts';
 import { halt, recordRevocation, superseded } from '../../shared/engine/incident.ts';
@@ -511,6 +512,54 @@ describe('two emergencies of one credential', () => {
     const { status, incident } = await one.credential();
     expect([status, incident?.execution]).toEqual(['active', second.name]);
     one.change = (deps) => deps;
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test('a failed first one that is told late leaves a finished second one alone, and joins the record', async () => {
+    const one = await world.registered();
+    let attempts = 0;
+    let failing = true;
+    let second: Execution | undefined;
+    let before: Credential | undefined;
+    one.change = (deps) => ({
+      ...deps,
+      providerFor: async (type, name) => {
+        const provider = await deps.providerFor(type, name);
+        return {
+          ...provider,
+          revoke: async (...args) => {
+            if (!failing) return provider.revoke(...args);
+            attempts++;
+            // The last attempt of the machine hangs until the second emergency is over.
+            if (attempts === 6) {
+              failing = false;
+              second = await emergency(one, 'INC-2');
+              before = await one.credential();
+              one.published.length = 0;
+            }
+            throw new RekeyError('ERR_ADMIN_DENIED', 'it may not');
+          },
+        };
+      },
+    });
+    const first = await one.startEmergency('INC-1');
+    await one.finished(first);
+    await one.settle();
+    expect([first.status, second?.status]).toEqual(['FAILED', 'SUCCEEDED']);
+    const { status, incident, epoch, live } = await one.credential();
+    expect({ status, incident, epoch, live }).toEqual({
+      status: 'active',
+      incident: before?.incident,
+      epoch: before?.epoch,
+      live: before?.live,
+    });
+    expect(one.published.map(({ detailType }) => detailType)).not.toContain('Agents Halt');
+    const late = (await one.records()).at(-1);
+    expect(late?.message).toBe('emergency-revocation-failed');
+    expect(late?.entity.data).toMatchObject({
+      incident: 'INC-1',
+      evidence: expect.stringContaining(`"supersededBy":"${second?.name}"`) as unknown,
+    });
     expect(await one.faults()).toEqual([]);
   });
 
