@@ -5,13 +5,13 @@ import type { AnyProvider } from '../../shared/providers/provider.ts';
  * a lost answer is found by its token. The upstream itself stays the real one.
  */
 export function creatingAtIssue(provider: AnyProvider): AnyProvider {
-  const { activate, ...rest } = provider;
+  const { activate: _withIssue, ...rest } = provider;
   return {
     ...rest,
     createsAt: 'issue',
     async issue(target, token, ctx) {
       const issued = await provider.issue(target, token, ctx);
-      await activate?.(target, token, issued, ctx);
+      await provider.activate?.(target, token, issued, ctx);
       return issued;
     },
   };
