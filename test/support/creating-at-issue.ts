@@ -5,9 +5,8 @@ import type { AnyProvider } from '../../shared/providers/provider.ts';
  * a lost answer is found by its token. The upstream itself stays the real one.
  */
 export function creatingAtIssue(provider: AnyProvider): AnyProvider {
-  const { activate: _withIssue, ...rest } = provider;
   return {
-    ...rest,
+    ...provider,
     createsAt: 'issue',
     async issue(target, token, ctx) {
       const issued = await provider.issue(target, token, ctx);
