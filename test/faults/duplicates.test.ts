@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { localAccountId } from '../../local/settings.ts';
 import { reconcile } from '../../shared/engine/reconcile.ts';
-import { EngineWorld, inParallel, type EngineCase } from '../support/engine-world.ts';
+import { EngineWorld, inParallel } from '../support/engine-world.ts';
+import { attempt, rotateByHand, STEPS } from '../support/steps.ts';
 
 let world: EngineWorld;
 beforeAll(async () => {
@@ -12,29 +13,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await world.stop();
 });
-
-const STEPS = ['createSecret', 'setSecret', 'testSecret', 'finishSecret'] as const;
-
-/** RotateSecret makes the version empty; then its function is called, which here does nothing. */
-async function rotateByHand(one: EngineCase): Promise<string> {
-  const { functions } = world.stack.gateway;
-  const real = functions.get(one.functionArn);
-  functions.set(one.functionArn, async () => undefined);
-  const token = randomUUID();
-  await world.aws.json('secretsmanager', 'RotateSecret', { SecretId: one.secret, ClientRequestToken: token });
-  await one.still();
-  if (real !== undefined) functions.set(one.functionArn, real);
-  return token;
-}
-
-/** Calls a step; its failure is an answer like any other. */
-const attempt = (one: EngineCase, step: string, token: string): Promise<string> =>
-  one.time.work(() =>
-    one.step(step, token).then(
-      () => 'done',
-      (error: Error) => error.name,
-    ),
-  );
 
 function permutations<T>(items: readonly T[]): T[][] {
   if (items.length <= 1) return [[...items]];

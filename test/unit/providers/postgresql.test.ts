@@ -80,6 +80,13 @@ describe('a PostgreSQL target', () => {
     for (const { remedy } of [error, ...error.also]) expect(remedy).toContain('docs/cli.md');
   });
 
+  it('trap: at an RDS Proxy is refused at registration, with what clashes', () => {
+    const host = 'agents.proxy-abc123.eu-central-1.rds.amazonaws.com';
+    const error = failureOf(() => parseTarget({ ...input, host }));
+    expect(error).toMatchObject({ code: 'ERR_DECLARATION', field: 'target.host' });
+    expect(`${error.message} ${error.remedy}`).toMatch(/RDS Proxy/);
+  });
+
   it('may name its users, an authority of its own, or plaintext with a reason', () => {
     const tls = { mode: 'disable', reason: 'inside one host' } as const;
     expect(parseTarget({ ...input, users: ['one', 'two'], tls })).toMatchObject({
