@@ -1,0 +1,110 @@
+import { emergency as emergencyMachine } from '../../infra/machines/emergency.ts';
+import { lifecycle as lifecycleMachine } from '../../infra/machines/lifecycle.ts';
+import { revokeNow, type Revocation } from '../../shared/engine/emergency.ts';
+import * as incident from '../../shared/engine/incident.ts';
+import { reconcile } from '../../shared/engine/reconcile.ts';
+import * as replace from '../../shared/engine/replace.ts';
+import { enterLifecycle, startRotation } from '../../shared/engine/requests.ts';
+import { retire } from '../../shared/engine/retire.ts';
+import { rollback } from '../../shared/engine/rollback.ts';
+import { awaitWindow, verifyWindow } from '../../shared/engine/window.ts';
+import type { Snapshots } from '../../shared/ports/snapshots.ts';
+import type { EmergencyInput, LifecycleOutcome, Workflow } from '../../shared/ports/workflow.ts';
+import type { ProcessDeps } from './faulty.ts';
+import type { Machines } from './machines.ts';
+
+/** As deployed on AWS (infra/config.ts). */
+export const TIMING = { rotateTimeoutSeconds: 3600, reconcileEverySeconds: 300, stuckAfterSeconds: 900 };
+
+/** The machines, as what a process may ask of them. */
+export function workflowOf(machines: Machines): Workflow {
+  const patience = { timeout: { toSeconds: () => 60 } };
+  const everyFunction = new Proxy({}, { get: () => patience }) as Parameters<typeof emergencyMachine>[0] &
+    Parameters<typeof lifecycleMachine>[0];
+  const lifecycle = lifecycleMachine(everyFunction, TIMING);
+  const emergency = emergencyMachine(everyFunction);
+  return {
+    async startLifecycle(input, attempt) {
+      machines.start(lifecycle, `${input.rotationId}-${attempt}`, input);
+    },
+    async answer(taskToken: string, output: LifecycleOutcome) {
+      machines.answer(taskToken, output);
+    },
+    async startEmergency(id: string, input: EmergencyInput) {
+      machines.start(emergency, id, input);
+    },
+    async emergency(id) {
+      const found = machines.executions.get(id);
+      if (found === undefined) return undefined;
+      return {
+        status: found.status,
+        startedAt: new Date(found.startedAt).toISOString(),
+        results: found.output,
+      };
+    },
+  };
+}
+
+type Payload = {
+  credentialId: string;
+  rotationId: string;
+  taskToken: string;
+  action: string;
+} & incident.Emergency & {
+    step: 'generate' | 'validate' | 'vault';
+    cause: string;
+    revocation: Revocation;
+    results: unknown;
+  };
+
+/** The functions as lambdas/ composes them. */
+export function call(
+  deps: ProcessDeps & { snapshots: Snapshots },
+  name: string,
+  given: object,
+): Promise<unknown> {
+  const payload = given as Payload;
+  switch (`${name} ${payload.action ?? payload.step ?? ''}`.trim()) {
+    case 'begin-rotation announce':
+      return enterLifecycle(deps, payload);
+    case 'begin-rotation rotate':
+      return startRotation(deps, payload);
+    case 'verify-window await':
+      return awaitWindow(deps, payload);
+    case 'verify-window verify':
+      return verifyWindow(deps, payload);
+    case 'retire-database':
+      return retire(deps, payload);
+    case 'rollback-database':
+      return rollback(deps, payload);
+    case 'reconcile-database':
+      return reconcile(deps, payload);
+    case 'revoke-database':
+      return revokeNow(deps, payload);
+    case 'record-emergency record':
+      return incident.recordRevocation(deps, payload, payload.revocation);
+    case 'record-emergency halt':
+      return incident.halt(deps, payload, payload.revocation);
+    case 'record-emergency resume':
+      return incident.resume(deps, payload);
+    case 'record-emergency superseded':
+      return incident.superseded(deps, payload);
+    case 'record-emergency revocation-failed':
+      return incident.recordFailedRevocation(deps, payload, payload.cause);
+    case 'record-emergency replacement-failed':
+      return incident.recordFailedReplacement(deps, payload, payload);
+    case 'record-emergency notify':
+      return deps.events.publish('Emergency Ended', {
+        incidentId: payload.incidentId,
+        results: payload.results,
+      });
+    case 'replace-database generate':
+      return replace.generate(deps, payload);
+    case 'replace-database validate':
+      return replace.validate(deps, payload);
+    case 'replace-database vault':
+      return replace.update(deps, payload);
+    default:
+      throw new Error(`no function ${name} (${payload.action})`);
+  }
+}
