@@ -6,6 +6,7 @@ import { AwsContext, checkedUrl } from './aws.ts';
 import { ApiClient } from './client.ts';
 import { apply } from './commands/apply.ts';
 import { audit } from './commands/audit.ts';
+import { plan } from './commands/plan.ts';
 import { revoke, type RevokeOptions } from './commands/revoke.ts';
 import { rollback, rotate } from './commands/rotate.ts';
 import { list, show } from './commands/show.ts';
@@ -154,6 +155,19 @@ function build(
     .addHelpText('after', examples('rekey list', 'rekey list --json | jq -r ".credentials[].name"'))
     .action(async (_given: object, command: Command) => {
       done(await list(context(command)));
+    });
+
+  program
+    .command('plan')
+    .summary('what rotates when, and why')
+    .description(
+      'Lists the credentials by the start of their next rotation, with the deadline of the policy, what set the ' +
+        'interval, and what stands out: exceptions, sharing, missed deadlines. What is not planned says why.',
+    )
+    .option('--within <duration>', 'only what starts, or is due unplanned, within it, e.g. 30d')
+    .addHelpText('after', examples('rekey plan', 'rekey plan --within 7d'))
+    .action(async (given: { within?: string }, command: Command) => {
+      done(await plan(context(command), given));
     });
 
   program

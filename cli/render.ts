@@ -113,6 +113,12 @@ export function renderCredential(out: Output, credential: CredentialView, now: n
     ['sensitivity', `${policy.access}, ${policy.sensitivity}`],
     ['exception', policy.exception && `until ${policy.exception.expires}: ${policy.exception.reason}`],
     [
+      'findings',
+      credential.findings === undefined || credential.findings.length === 0
+        ? undefined
+        : out.style('yellow', credential.findings.map(({ text }) => text).join('; ')),
+    ],
+    [
       'holders',
       credential.holders.length === 0
         ? out.style('yellow', 'none known: an old credential is never retired')

@@ -55,6 +55,9 @@ export async function list(context: Context): Promise<number> {
       credential.rotation === undefined ? '–' : rotationState(out, credential.rotation),
     ]),
   );
+  for (const { name, findings = [] } of credentials) {
+    for (const { text } of findings) out.line(`${out.style('yellow', name)}: ${text}`);
+  }
   return EXIT.ok;
 }
 

@@ -14,12 +14,13 @@ import {
   type EmergencyStarted,
   type ListAnswer,
   type Notice,
+  type PlanAnswer,
   type RegisterAnswer,
   type RotateAnswer,
   type RotationAnswer,
   type ShowAnswer,
 } from '../../shared/api/messages.ts';
-import { credentialView, rotationView } from '../../shared/api/views.ts';
+import { credentialView, planView, rotationView } from '../../shared/api/views.ts';
 import type { Clock } from '../../shared/domain/clock.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
 import type { RouteKey } from '../../shared/domain/access.ts';
@@ -98,6 +99,7 @@ const ROUTES: Readonly<Record<RouteKey, Route>> = {
   'POST /v1/credentials/{name}/rotations/{id}/rollback': rollBack,
   'POST /v1/emergencies': startEmergency,
   'GET /v1/emergencies/{id}': showEmergency,
+  'GET /v1/plan': plan,
   'GET /v1/audit': audit,
 };
 
@@ -126,23 +128,36 @@ export async function answer(event: ApiEvent, services: ControlServices): Promis
 
 // --- routes
 
-async function list({ query }: Call, { ledger }: ControlServices): Promise<Done<ListAnswer>> {
+async function list({ query }: Call, { ledger, clock }: ControlServices): Promise<Done<ListAnswer>> {
   const { page } = parse(listQuery, query);
   const { items, next } = await ledger.list(page);
   const credentials = await Promise.all(
-    items.map(async (credential) => credentialView(credential, await active(ledger, credential))),
+    items.map(async (credential) => credentialView(credential, await active(ledger, credential), clock())),
   );
   return { status: 200, body: { credentials, ...(next === undefined ? {} : { next }) } };
 }
 
-async function show({ params: [name = ''] }: Call, { ledger }: ControlServices): Promise<Done<ShowAnswer>> {
+async function plan({ query }: Call, { ledger, clock }: ControlServices): Promise<Done<PlanAnswer>> {
+  const { page } = parse(listQuery, query);
+  const { items, next } = await ledger.list(page);
+  const entries = items.map((credential) => planView(credential, clock()));
+  return { status: 200, body: { plan: entries, ...(next === undefined ? {} : { next }) } };
+}
+
+async function show(
+  { params: [name = ''] }: Call,
+  { ledger, clock }: ControlServices,
+): Promise<Done<ShowAnswer>> {
   const credential = await credentialOf(ledger, name);
   const rotations = await ledger.rotations(credential.id, ROTATIONS_SHOWN);
   const current =
     rotations.find(({ id }) => id === credential.activeRotation) ?? (await active(ledger, credential));
   return {
     status: 200,
-    body: { credential: credentialView(credential, current), rotations: rotations.map(rotationView) },
+    body: {
+      credential: credentialView(credential, current, clock()),
+      rotations: rotations.map(rotationView),
+    },
   };
 }
 

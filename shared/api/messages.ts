@@ -71,7 +71,7 @@ export const auditQuery = z.strictObject({
     .optional(),
 });
 
-/** The query of `GET /v1/credentials` */
+/** The query of `GET /v1/credentials` and of `GET /v1/plan` */
 export const listQuery = z.strictObject({ page: z.string().max(4096).optional() });
 
 // --- answers
@@ -149,6 +149,13 @@ export const holderView = z.object({
 });
 export type HolderView = z.infer<typeof holderView>;
 
+/** Something about a policy that somebody should look at. */
+const finding = z.object({
+  /** The same for the same finding. */
+  key: z.string(),
+  text: z.string(),
+});
+
 export const credentialView = z.object({
   id: z.string(),
   name: z.string(),
@@ -165,6 +172,8 @@ export const credentialView = z.object({
   policy: policyView,
   /** When the policy wants the next rotation to have happened. */
   dueAt: instant.optional(),
+  /** What stands out about the policy. Absent in answers of older deployments. */
+  findings: z.array(finding).optional(),
   holders: z.array(holderView),
   /** The one that is not yet over. */
   rotation: rotationView.optional(),
@@ -198,6 +207,27 @@ export const showAnswer = z.object({
   rotations: z.array(rotationView),
 });
 export type ShowAnswer = z.infer<typeof showAnswer>;
+
+export const planEntry = z.object({
+  credential: z.string(),
+  credentialId: z.string(),
+  mode: z.string(),
+  status: z.string(),
+  /** When the planner starts the next rotation; absent where it won't, and `notPlanned` says why. */
+  starts: instant.optional(),
+  notPlanned: z.string().optional(),
+  /** By then the policy wants it to have happened. Absent where there is no current version. */
+  deadline: instant.optional(),
+  /** The interval that counts now, and what set it. */
+  why: z.string(),
+  /** Planned rotations of the current version that were aborted. */
+  attempts: z.number(),
+  findings: z.array(finding),
+});
+export type PlanEntry = z.infer<typeof planEntry>;
+
+export const planAnswer = z.object({ plan: z.array(planEntry), next: z.string().optional() });
+export type PlanAnswer = z.infer<typeof planAnswer>;
 
 const change = z.object({ field: z.string(), from: z.unknown(), to: z.unknown() });
 export type Change = z.infer<typeof change>;

@@ -1,13 +1,15 @@
-import { plusSeconds } from '../domain/clock.ts';
+import { dueOf, nextStart, notPlanned, planOf } from '../domain/calendar.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import { durationText } from '../domain/duration.ts';
 import type { Holder } from '../domain/holders.ts';
+import { findingsOf, intervalText, type Finding } from '../domain/interval.ts';
 import { canRollBack, isOver, type Rotation } from '../domain/rotation.ts';
-import type { CredentialView, HolderView, KeyView, RotationView } from './messages.ts';
+import type { CredentialView, HolderView, KeyView, PlanEntry, RotationView } from './messages.ts';
 
-/** A credential as operators see it: everything of use, nothing secret. */
-export function credentialView(credential: Credential, active?: Rotation): CredentialView {
+/** A credential as operators see it: everything of use, nothing secret. Findings are those of a time, where it is given. */
+export function credentialView(credential: Credential, active?: Rotation, now?: number): CredentialView {
   const { policy, current } = credential;
+  const due = dueOf(credential);
   return {
     id: credential.id,
     name: credential.name,
@@ -34,7 +36,8 @@ export function credentialView(credential: Credential, active?: Rotation): Crede
       sensitivity: policy.sensitivity,
       ...(policy.exception === undefined ? {} : { exception: policy.exception }),
     },
-    ...(current === undefined ? {} : { dueAt: plusSeconds(current.issuedAt, policy.intervalSeconds) }),
+    ...(due === undefined ? {} : { dueAt: due.deadline }),
+    ...(now === undefined ? {} : { findings: findingsOf(credential, now) }),
     holders: credential.holders.map(holderView),
     ...(active === undefined ? {} : { rotation: rotationView(active) }),
     ...emergencyOf(credential),
@@ -44,6 +47,35 @@ export function credentialView(credential: Credential, active?: Rotation): Crede
     registeredAt: credential.registeredAt,
     updatedAt: credential.updatedAt,
   };
+}
+
+/** What the planner will do about a credential, and why. */
+export function planView(credential: Credential, now: number): PlanEntry {
+  const starts = nextStart(credential);
+  const due = dueOf(credential);
+  const reason = notPlanned(credential);
+  const { attempts } = planOf(credential);
+  return {
+    credential: credential.name,
+    credentialId: credential.id,
+    mode: credential.mode,
+    status: credential.status,
+    ...(starts === undefined ? {} : { starts }),
+    ...(reason === undefined ? {} : { notPlanned: reason }),
+    ...(due === undefined ? {} : { deadline: due.deadline }),
+    why: intervalText(credential, now),
+    attempts,
+    findings: [...findingsOf(credential, now), ...trouble(due?.deadline, attempts, now)],
+  };
+}
+
+function trouble(deadline: string | undefined, attempts: number, now: number): Finding[] {
+  return [
+    ...(deadline !== undefined && Date.parse(deadline) < now
+      ? [{ key: 'overdue', text: 'its deadline has passed' }]
+      : []),
+    ...(attempts > 0 ? [{ key: 'failing', text: `planned rotations that were aborted: ${attempts}` }] : []),
+  ];
 }
 
 /** The emergency that has halted the agents of a credential, until they may go on. */

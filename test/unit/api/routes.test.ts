@@ -455,3 +455,91 @@ describe('an emergency', () => {
     });
   });
 });
+
+describe('the plan', () => {
+  it('says for every credential when it rotates and why, or why it does not', async () => {
+    const ledger = new FakeLedger()
+      .add(credentialOf())
+      .add(
+        credentialOf({
+          id: 'id-2',
+          name: 'shared-db',
+          paused: { since: '2026-11-20T00:00:00.000Z', actor: CALLER, reason: 'freeze' },
+          holders: [{ kind: 'polling', name: 'fleet', ttlSeconds: 300, agents: 30 }],
+        }),
+      )
+      .add(
+        credentialOf({
+          id: 'id-3',
+          name: 'failing-db',
+          current: {
+            handle: { id: 'a', generation: 1 },
+            versionId: 'v',
+            fingerprint: 'sha256:1',
+            issuedAt: '2026-10-20T00:00:00.000Z',
+          },
+          plan: { of: 'v', attempts: 2, notBefore: '2026-11-22T13:00:00.000Z' },
+        }),
+      );
+    const { response } = await answer(eventOf('GET', '/v1/plan'), fakeServices(ledger));
+    expect(response.statusCode).toBe(200);
+    const every30 = 'every 30 days: computed for write access to normal data by 1 agent';
+    expect(bodyOf(response)['plan']).toEqual([
+      {
+        credential: 'orders-db',
+        credentialId: ID,
+        mode: 'enforce',
+        status: 'active',
+        starts: '2026-11-29T00:00:00.000Z',
+        deadline: '2026-12-01T00:00:00.000Z',
+        why: every30,
+        attempts: 0,
+        findings: [],
+      },
+      {
+        credential: 'shared-db',
+        credentialId: 'id-2',
+        mode: 'enforce',
+        status: 'active',
+        notPlanned: `paused since 2026-11-20T00:00:00.000Z by ${CALLER}: freeze`,
+        deadline: '2026-12-01T00:00:00.000Z',
+        why: 'every 30 days: declared, the maximum of its type, looser than the 7 days computed for write access to normal data by 30 agents',
+        attempts: 0,
+        findings: [
+          { key: 'shared', text: expect.stringContaining('30 agents share it, more than 20') },
+          { key: 'looser', text: expect.stringContaining('7 days are computed') },
+        ],
+      },
+      {
+        credential: 'failing-db',
+        credentialId: 'id-3',
+        mode: 'enforce',
+        status: 'active',
+        starts: '2026-11-22T13:00:00.000Z',
+        deadline: '2026-11-19T00:00:00.000Z',
+        why: every30,
+        attempts: 2,
+        findings: [
+          { key: 'overdue', text: 'its deadline has passed' },
+          { key: 'failing', text: 'planned rotations that were aborted: 2' },
+        ],
+      },
+    ]);
+  });
+
+  it('shows findings of a policy in list and show, and the deadline of an exception that ends', async () => {
+    const { policy } = credentialOf();
+    const exception = { reason: 'vendor outage', expires: '2026-12-05' };
+    const ledger = new FakeLedger().add(
+      credentialOf({ policy: { ...policy, intervalSeconds: 60 * 86_400, exception } }),
+    );
+    const expected = {
+      dueAt: '2026-12-06T00:00:00.000Z',
+      findings: [{ key: 'exception until 2026-12-05', text: expect.stringContaining('vendor outage') }],
+    };
+    const shown = await answer(eventOf('GET', '/v1/credentials/orders-db'), fakeServices(ledger));
+    expect(bodyOf(shown.response)['credential']).toMatchObject(expected);
+    const listed = await answer(eventOf('GET', '/v1/credentials'), fakeServices(ledger));
+    expect(bodyOf(listed.response)['credentials']).toMatchObject([expected]);
+  });
+});

@@ -1,0 +1,71 @@
+import { planAnswer, type PlanEntry } from '../../shared/api/messages.ts';
+import { duration } from '../../shared/domain/declaration.ts';
+import { durationSeconds } from '../../shared/domain/duration.ts';
+import type { Context } from '../context.ts';
+import { EXIT, usage } from '../failure.ts';
+import { distance, when } from '../render.ts';
+
+/** `rekey plan`: what rotates when and why; what doesn't, and why not. */
+export async function plan(context: Context, options: { within?: string }): Promise<number> {
+  const { out } = context;
+  const within = options.within === undefined ? undefined : withinSeconds(options.within);
+  const client = await context.client();
+  const all: PlanEntry[] = [];
+  let page: string | undefined;
+  do {
+    const answer = await out.waiting('reading', client.get(planAnswer, ['plan'], { query: { page } }));
+    all.push(...answer.plan);
+    page = answer.next;
+  } while (page !== undefined);
+  const now = out.io.now();
+  const shown = all
+    .filter((entry) => within === undefined || isWithin(entry, now + within * 1000))
+    .toSorted((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1));
+  out.data({ plan: shown });
+  if (all.length === 0) {
+    out.line('No credential is registered yet: `rekey apply -f rekey.yaml` registers them.');
+    return EXIT.ok;
+  }
+  if (shown.length > 0) {
+    out.table(
+      ['CREDENTIAL', 'STARTS', 'DEADLINE', 'WHY', 'FINDINGS'],
+      shown.map((entry) => [
+        entry.credential,
+        entry.starts === undefined
+          ? out.style('yellow', `not planned: ${entry.notPlanned ?? ''}`)
+          : `${when(entry.starts)} (${distance(entry.starts, now)})`,
+        deadline(entry, now, (text) => out.style('red', text)),
+        entry.why,
+        entry.findings.length === 0
+          ? '–'
+          : out.style('yellow', entry.findings.map(({ text }) => text).join('; ')),
+      ]),
+    );
+  }
+  if (shown.length < all.length) {
+    out.note(`${all.length - shown.length} more with nothing to come within ${options.within ?? ''}`);
+  }
+  return EXIT.ok;
+}
+
+/** By start; what is not planned comes last, by deadline. */
+function sortKey({ starts, deadline: latest, credential }: PlanEntry): string {
+  return `${starts ?? `9999 ${latest ?? '9999'}`} ${credential}`;
+}
+
+function isWithin({ starts, deadline: latest }: PlanEntry, until: number): boolean {
+  const first = starts ?? latest;
+  return first !== undefined && Date.parse(first) <= until;
+}
+
+function deadline({ deadline: latest }: PlanEntry, now: number, overdue: (text: string) => string): string {
+  if (latest === undefined) return '–';
+  return Date.parse(latest) < now ? overdue(when(latest)) : when(latest);
+}
+
+function withinSeconds(text: string): number {
+  const parsed = duration.safeParse(text);
+  if (!parsed.success)
+    throw usage(`--within ${text}: ${parsed.error.issues[0]?.message ?? 'not a duration'}`);
+  return durationSeconds(text);
+}
