@@ -9,6 +9,8 @@ export interface CallKind {
   readonly operation: string;
   /** Logical name of the function that made the call, where its user agent says so. */
   readonly function?: string;
+  /** The access key that signed it, where that is a role's: which role called, whatever the user agent says. */
+  readonly session?: string;
   /** Secret, table, key, bucket/object, queue, … that the call is about. */
   readonly resource?: string;
   /** Further key fields that aren't secret: version ids, labels. */
@@ -46,9 +48,13 @@ export function classify(
 ): CallKind {
   const { pathname, searchParams } = new URL(url, 'http://gateway');
   const target = headerOf(headers, 'x-amz-target');
-  const signedFor = /Credential=[^/]+\/\d+\/[^/]+\/([^/]+)\//.exec(headers.authorization ?? '')?.[1];
+  const [, signer, signedFor] =
+    /Credential=([^/]+)\/\d+\/[^/]+\/([^/]+)\//.exec(headers.authorization ?? '') ?? [];
   const caller = /(?:^|\s)(?:app|fn)\/([^\s]+)/.exec(headers['user-agent'] ?? '')?.[1];
-  const who = caller === undefined ? {} : { function: caller };
+  const who = {
+    ...(caller === undefined ? {} : { function: caller }),
+    ...(signer?.startsWith('ASIA') === true ? { session: signer } : {}),
+  };
 
   const api = apiCall(pathname, headers.host ?? '');
   if (api !== undefined) {

@@ -1,4 +1,5 @@
 import type { CallKind } from './classify.ts';
+import type { IamRequest } from './requests.ts';
 
 /** One AWS call that went through the gateway. Bodies are never kept. */
 export interface RecordedCall extends CallKind {
@@ -13,6 +14,8 @@ export interface RecordedCall extends CallKind {
   /** What the gateway did to it on purpose. */
   readonly fault?: string;
   readonly userAgent?: string;
+  /** What IAM is asked about a call of a function; absent where `requests.ts` doesn't know the operation. */
+  readonly asks?: readonly IamRequest[];
 }
 
 /** Which calls to return; all that are given must hold. */

@@ -4,6 +4,7 @@ import { answerAdmin } from './admin.ts';
 import { classify, type CallKind } from './classify.ts';
 import { Faults, type Verdict } from './faults.ts';
 import { Recorder } from './recorder.ts';
+import { Requests } from './requests.ts';
 import type { RetryPolicy } from './rotation/driver.ts';
 import { SecretsManager } from './rotation/secrets-manager.ts';
 import { answerHeaders, Upstream, wholeAnswer } from './upstream.ts';
@@ -37,7 +38,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const recorder = new Recorder();
   const faults = new Faults();
   const secrets = new SecretsManager(upstream, options.retry);
-  const parts: Parts = { upstream, recorder, faults, secrets };
+  const parts: Parts = { upstream, recorder, requests: new Requests(), faults, secrets };
   const server = createServer({ keepAliveTimeout: 75_000, requestTimeout: 0 }, (request, response) => {
     serve(parts, request, response).catch((error: unknown) => {
       if (response.headersSent) response.destroy();
@@ -73,6 +74,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
 interface Parts {
   readonly upstream: Upstream;
   readonly recorder: Recorder;
+  readonly requests: Requests;
   readonly faults: Faults;
   readonly secrets: SecretsManager;
 }
@@ -97,13 +99,17 @@ async function serve(parts: Parts, request: IncomingMessage, response: ServerRes
   const input = body === undefined ? undefined : parseBody(request.headers['content-type'], body);
   const call = classify(request.method ?? 'GET', url, request.headers, input);
   const verdict = parts.faults.judge(call);
+  // Before the call: what it makes or deletes must not change what is asked about it.
+  const asks = call.function === undefined ? undefined : parts.requests.of(call, input);
   const outcome = await carryOut(parts, request, response, { call, verdict, body, input });
+  if (outcome.error === undefined) parts.requests.learn(call, input);
   const agent = request.headers['user-agent'];
   parts.recorder.add({
     ...call,
     at: new Date(started).toISOString(),
     durationMs: Date.now() - started,
     ...outcome,
+    ...(asks === undefined ? {} : { asks }),
     ...(agent === undefined ? {} : { userAgent: agent }),
     ...(verdict.action === undefined && verdict.delayMs === 0
       ? {}

@@ -1,0 +1,198 @@
+import { TABLE } from '../../shared/names.ts';
+import { isRecord, recordOf, recordsOf, textOf } from '../json.ts';
+import { localAccountId, localRegion } from '../settings.ts';
+import type { CallKind } from './classify.ts';
+
+/** What IAM is asked about a call: one of these for each action that AWS would authorise. Names only, no values. */
+export interface IamRequest {
+  readonly action: string;
+  /** ARN; absent where the request itself doesn't say it (a task token names its machine to the service only). */
+  readonly resource?: string;
+  /** Condition keys that the call or its resource brings along. */
+  readonly context?: Readonly<Record<string, string | readonly string[]>>;
+}
+
+type Input = Readonly<Record<string, unknown>>;
+type Context = Record<string, string | readonly string[]>;
+
+interface Secret {
+  tags: Record<string, string>;
+  key?: string;
+  rotator?: string;
+}
+
+const arn = (service: string, resource: string): string =>
+  `arn:aws:${service}:${localRegion}:${localAccountId}:${resource}`;
+const arnOr = (value: string, service: string, prefix: string): string =>
+  value.startsWith('arn:') ? value : arn(service, `${prefix}${value}`);
+
+/** Operations of a transaction as IAM knows them: it sees each, never the transaction. */
+const TRANSACTED: Readonly<Record<string, string>> = {
+  Put: 'PutItem',
+  Delete: 'DeleteItem',
+  Update: 'UpdateItem',
+  ConditionCheck: 'ConditionCheckItem',
+  Get: 'GetItem',
+};
+
+/** Operations that make Secrets Manager use the secret's key in the caller's name, as its documentation lists them. */
+const KEY_ACTIONS: Readonly<Record<string, readonly string[]>> = {
+  CreateSecret: ['kms:GenerateDataKey', 'kms:Decrypt'],
+  PutSecretValue: ['kms:GenerateDataKey', 'kms:Decrypt'],
+  GetSecretValue: ['kms:Decrypt'],
+};
+
+/**
+ * Translates calls into what IAM is asked (Service Authorization Reference), what AWS asks in the caller's name
+ * included. It remembers tags and keys of the secrets that it saw being made: conditions of policies ask for them.
+ */
+export class Requests {
+  readonly #secrets = new Map<string, Secret>();
+
+  /** Undefined where nobody has written down yet what the operation asks for. */
+  of(call: CallKind, input: Input | undefined): readonly IamRequest[] | undefined {
+    switch (call.service) {
+      case 'dynamodb':
+        return dynamodb(call.operation, input ?? {});
+      case 'secretsmanager':
+        return this.#secretsManager(call.operation, input ?? {});
+      case 'states':
+        return states(call.operation, input ?? {});
+      case 'events':
+        return call.operation === 'PutEvents' ? events(input ?? {}) : undefined;
+      case 'lambda':
+        return call.operation === 'Invoke'
+          ? [{ action: 'lambda:InvokeFunction', resource: arnOr(call.resource ?? '', 'lambda', 'function:') }]
+          : undefined;
+      case 's3':
+        return ['GetObject', 'PutObject', 'DeleteObject'].includes(call.operation)
+          ? [{ action: `s3:${call.operation}`, resource: `arn:aws:s3:::${call.resource ?? ''}` }]
+          : undefined;
+      default:
+        return undefined;
+    }
+  }
+
+  /** Learns what a call that succeeded has changed. */
+  learn(call: CallKind, input: Input | undefined): void {
+    if (call.service !== 'secretsmanager' || input === undefined) return;
+    const { operation } = call;
+    if (operation === 'CreateSecret') {
+      const key = textOf(input['KmsKeyId']);
+      this.#secrets.set(nameOf(textOf(input['Name']) ?? ''), {
+        tags: tagsOf(input['Tags']),
+        ...(key === undefined ? {} : { key: arnOr(key, 'kms', 'key/') }),
+      });
+    }
+    const secret = this.#secrets.get(nameOf(textOf(input['SecretId']) ?? ''));
+    if (secret === undefined) return;
+    if (operation === 'TagResource') Object.assign(secret.tags, tagsOf(input['Tags']));
+    const rotator = operation === 'RotateSecret' ? textOf(input['RotationLambdaARN']) : undefined;
+    if (rotator !== undefined) secret.rotator = rotator;
+  }
+
+  #secretsManager(operation: string, input: Input): readonly IamRequest[] | undefined {
+    const id = textOf(input['SecretId']) ?? textOf(input['Name']);
+    if (id === undefined) return undefined;
+    const secret = this.#secrets.get(nameOf(id));
+    // Secrets Manager adds six characters to a name; which ones doesn't matter to any policy here.
+    const resource = id.startsWith('arn:') ? id : arn('secretsmanager', `secret:${id}-000000`);
+    const given = tagsOf(input['Tags']);
+    const context: Context = {
+      ...prefixed('aws:ResourceTag/', operation === 'CreateSecret' ? {} : (secret?.tags ?? {})),
+      ...prefixed('aws:RequestTag/', given),
+      ...(Object.keys(given).length === 0 ? {} : { 'aws:TagKeys': Object.keys(given) }),
+    };
+    const asked: IamRequest[] = [{ action: `secretsmanager:${operation}`, resource, context }];
+    if (operation === 'CreateSecret' && Object.keys(given).length > 0) {
+      asked.push({ action: 'secretsmanager:TagResource', resource, context });
+    }
+    const created = textOf(input['KmsKeyId']);
+    const key = created === undefined ? secret?.key : arnOr(created, 'kms', 'key/');
+    // A secret without a key of its own is under the service's, whose policy admits the whole account.
+    if (key !== undefined) {
+      for (const action of KEY_ACTIONS[operation] ?? []) {
+        asked.push(viaService(action, key, 'secretsmanager', { SecretARN: resource }));
+      }
+    }
+    const rotator = textOf(input['RotationLambdaARN']) ?? secret?.rotator;
+    // The service asks whether the caller of RotateSecret may invoke the rotation function.
+    if (operation === 'RotateSecret' && rotator !== undefined) {
+      asked.push({ action: 'lambda:InvokeFunction', resource: rotator });
+    }
+    return asked;
+  }
+}
+
+/** A use of a key that `service` makes in its caller's name. */
+export function viaService(
+  action: string,
+  key: string,
+  service: string,
+  encryptionContext: Readonly<Record<string, string>>,
+): IamRequest {
+  return {
+    action,
+    resource: key,
+    context: {
+      'kms:ViaService': `${service}.${localRegion}.amazonaws.com`,
+      'kms:CallerAccount': localAccountId,
+      ...prefixed('kms:EncryptionContext:', encryptionContext),
+    },
+  };
+}
+
+function dynamodb(operation: string, input: Input): readonly IamRequest[] | undefined {
+  if (operation === 'TransactWriteItems' || operation === 'TransactGetItems') {
+    return recordsOf(input['TransactItems']).flatMap((item) =>
+      Object.entries(item).flatMap(([kind, part]) => itemRequest(TRANSACTED[kind] ?? kind, recordOf(part))),
+    );
+  }
+  if (textOf(input['TableName']) === undefined) return undefined;
+  return itemRequest(operation, input);
+}
+
+function itemRequest(operation: string, input: Input): IamRequest[] {
+  const table = arnOr(textOf(input['TableName']) ?? '', 'dynamodb', 'table/');
+  const index = textOf(input['IndexName']);
+  const key = recordOf(isRecord(input['Key']) ? input['Key'] : input['Item'])[TABLE.pk];
+  const leading = textOf(recordOf(key)['S']);
+  return [
+    {
+      action: `dynamodb:${operation}`,
+      resource: index === undefined ? table : `${table}/index/${index}`,
+      ...(leading === undefined ? {} : { context: { 'dynamodb:LeadingKeys': [leading] } }),
+    },
+  ];
+}
+
+function states(operation: string, input: Input): readonly IamRequest[] {
+  const resource = textOf(input['stateMachineArn']) ?? textOf(input['executionArn']);
+  return [{ action: `states:${operation}`, ...(resource === undefined ? {} : { resource }) }];
+}
+
+function events(input: Input): readonly IamRequest[] {
+  return recordsOf(input['Entries']).map((entry) => ({
+    action: 'events:PutEvents',
+    resource: arnOr(textOf(entry['EventBusName']) ?? 'default', 'events', 'event-bus/'),
+    context: {
+      'events:source': textOf(entry['Source']) ?? '',
+      'events:detail-type': textOf(entry['DetailType']) ?? '',
+    },
+  }));
+}
+
+function tagsOf(tags: unknown): Record<string, string> {
+  return Object.fromEntries(
+    recordsOf(tags).map((tag) => [textOf(tag['Key']) ?? '', textOf(tag['Value']) ?? '']),
+  );
+}
+
+function prefixed(prefix: string, values: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [prefix + name, value]));
+}
+
+/** The name of a secret, from its name or its ARN. */
+function nameOf(id: string): string {
+  return id.startsWith('arn:') ? (id.split(':secret:')[1] ?? '').slice(0, -7) : id;
+}
