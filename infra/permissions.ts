@@ -147,6 +147,11 @@ export function rotateAgentSecrets(of: SecretsOf, rotatorArn: string): Grant[] {
   ];
 }
 
+/** Sets by whom and how often a secret is rotated. The service checks that the caller may invoke that function. */
+export function configureRotation(of: SecretsOf, rotatorArn: string): Grant[] {
+  return [agentSecrets(of, ['RotateSecret']), ...invoke(rotatorArn)];
+}
+
 /** Creates a secret that carries Rekey's tag from its first moment; a secret of anybody else can't be tagged. */
 export function createAgentSecrets(of: SecretsOf, secretsKeyArn: string): Grant[] {
   return [

@@ -1,7 +1,8 @@
-import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { ArnFormat, Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import { Dashboard, GraphWidget, Stats, TextWidget, type IMetric } from 'aws-cdk-lib/aws-cloudwatch';
 import { Rule, RuleTargetInput, EventField } from 'aws-cdk-lib/aws-events';
 import { SnsTopic } from 'aws-cdk-lib/aws-events-targets';
+import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { FilterPattern, MetricFilter } from 'aws-cdk-lib/aws-logs';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
@@ -57,7 +58,7 @@ export class MonitoringStack extends Stack {
     super(scope, id, props);
     this.#props = props;
     const { settings, state, evidence, rotation, incident, api } = props;
-    this.topic = new Topic(this, 'Alarms', { masterKey: state.key, enforceSSL: true });
+    this.topic = this.#topic(state);
     if (settings.alarmEmail !== undefined) {
       this.topic.addSubscription(new EmailSubscription(settings.alarmEmail));
     }
@@ -102,6 +103,30 @@ export class MonitoringStack extends Stack {
   }
 
   /** Every end of an execution but success means that a person is needed. */
+  /** A policy of its own takes the place of SNS's default one, under which alarms could publish: it has to say so. */
+  #topic({ key }: StateStack): Topic {
+    const topic = new Topic(this, 'Alarms', { masterKey: key, enforceSSL: true });
+    topic.addToResourcePolicy(
+      new PolicyStatement({
+        sid: 'AllowAlarms',
+        principals: [new ServicePrincipal('cloudwatch.amazonaws.com')],
+        actions: ['sns:Publish'],
+        resources: [topic.topicArn],
+        conditions: {
+          ArnLike: {
+            'aws:SourceArn': this.formatArn({
+              service: 'cloudwatch',
+              resource: 'alarm',
+              resourceName: '*',
+              arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+            }),
+          },
+        },
+      }),
+    );
+    return topic;
+  }
+
   #machine(id: 'Rotation' | 'Emergency', entry: RunbookEntry, machine: StateMachine): void {
     const options = { period: Duration.minutes(1), statistic: Stats.SUM };
     const ends: [string, string, IMetric][] = [

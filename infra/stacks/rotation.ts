@@ -78,7 +78,6 @@ export class RotationStack extends Stack {
       sourceAccount: Aws.ACCOUNT_ID,
     });
     const rotatorArn = rotate.live.functionArn;
-    const mayRotate = may.rotateAgentSecrets(secrets, rotatorArn);
 
     this.register = this.#function('register-database', {
       description: 'Registers a database credential or brings it in line with its declaration',
@@ -97,7 +96,7 @@ export class RotationStack extends Stack {
         ...may.releaseLedger(ledger),
         ...may.createAgentSecrets(secrets, secretsKey),
         ...readSecrets,
-        ...mayRotate,
+        ...may.configureRotation(secrets, rotatorArn),
         ...admin,
       ],
     });
@@ -105,7 +104,7 @@ export class RotationStack extends Stack {
       description: 'Announces a rotation, then asks Secrets Manager for it',
       timeout: Duration.seconds(30),
       environment: {},
-      grants: [...may.writeLedger(ledger), ...mayRotate, ...answers],
+      grants: [...may.writeLedger(ledger), ...may.rotateAgentSecrets(secrets, rotatorArn), ...answers],
     });
     const verify = this.#function('verify-window', {
       description: 'Decides whether a window may close',

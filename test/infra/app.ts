@@ -19,8 +19,16 @@ export interface Resource {
   readonly UpdateReplacePolicy?: string;
 }
 
+/** What a stack exports to others. */
+export interface Output {
+  readonly Value: Json;
+  readonly Export?: { readonly Name: string };
+}
+
 export interface Stack {
+  readonly name: string;
   readonly resources: readonly Resource[];
+  readonly outputs: readonly Output[];
   readonly terminationProtection: boolean;
 }
 
@@ -40,7 +48,8 @@ export function synthesise(input: SettingsInput = {}): Stacks {
       assembly.stacks.map((stack) => [
         stack.stackName.slice(`rekey-${settings.stage}-`.length),
         {
-          resources: resourcesOf(readJson(stack.templateFullPath)),
+          name: stack.stackName,
+          ...contentOf(readJson(stack.templateFullPath)),
           terminationProtection: stack.terminationProtection === true,
         },
       ]),
@@ -61,8 +70,14 @@ export function resource(stacks: Stacks, stack: string, logicalId: string): Reso
   return found;
 }
 
-function resourcesOf(template: { Resources: Record<string, Omit<Resource, 'logicalId'>> }): Resource[] {
-  return Object.entries(template.Resources).map(([logicalId, each]) => ({ ...each, logicalId }));
+function contentOf(template: {
+  Resources: Record<string, Omit<Resource, 'logicalId'>>;
+  Outputs?: Record<string, Output>;
+}): Pick<Stack, 'resources' | 'outputs'> {
+  return {
+    resources: Object.entries(template.Resources).map(([logicalId, each]) => ({ ...each, logicalId })),
+    outputs: Object.values(template.Outputs ?? {}),
+  };
 }
 
 export function readJson<T>(path: string): T {

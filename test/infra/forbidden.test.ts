@@ -1,0 +1,414 @@
+import { describe, expect, it } from 'vitest';
+import { viaService, type IamRequest } from '../../local/gateway/requests.ts';
+import { localAccountId, localRegion } from '../../local/settings.ts';
+import { TAG } from '../../shared/names.ts';
+import { Policies } from '../support/iam/policies.ts';
+import { resource, synthesise } from './app.ts';
+
+/**
+ * Role × forbidden action: every role of the app is asked each of these, under the conditions that suit it best, and
+ * only those named may. A new function is in the matrix without further ado; where it needs one of them, its name goes
+ * here, in front of whoever reviews it.
+ */
+const stacks = synthesise();
+const policies = new Policies(stacks);
+const names = policies.roles.map(({ name }) => name);
+
+const arn = (service: string, rest: string): string =>
+  `arn:aws:${service}:${localRegion}:${localAccountId}:${rest}`;
+const arnOf = (stack: string, logicalId: string): string => {
+  const where = stacks[stack];
+  if (where === undefined) throw new Error(`no stack ${stack}`);
+  return policies.resolver.arn(resource(stacks, stack, logicalId), where);
+};
+const aliasOf = (name: string): string => {
+  const id = name.replace(/(?:^|-)(.)/g, (_match, letter: string) => letter.toUpperCase());
+  const [alias, stack] =
+    policies.each('AWS::Lambda::Alias').find(([{ logicalId }]) => logicalId.startsWith(`${id}Live`)) ?? [];
+  if (alias === undefined || stack === undefined) throw new Error(`${name} has no alias`);
+  return policies.resolver.arn(alias, stack);
+};
+const machineOf = (name: string): string => arn('states', `stateMachine:${name}`);
+
+const secret =
+  (name: string, tags: Record<string, string>) =>
+  (operation: string): IamRequest => ({
+    action: `secretsmanager:${operation}`,
+    resource: arn('secretsmanager', `secret:${name}-a1b2c3`),
+    context: Object.fromEntries(
+      Object.entries(tags).map(([tag, value]) => [`aws:ResourceTag/${tag}`, value]),
+    ),
+  });
+const tagged = { [TAG.type]: 'database', [TAG.stage]: 'dev' };
+const ofAgents = secret('agents/orders', tagged);
+const ofAdmin = secret('admin/orders', { [TAG.admin]: 'database' });
+const creating = (operation: string, tags: Record<string, string>): IamRequest => ({
+  action: `secretsmanager:${operation}`,
+  resource: arn('secretsmanager', 'secret:agents/new-a1b2c3'),
+  context: {
+    'aws:TagKeys': Object.keys(tags),
+    ...Object.fromEntries(Object.entries(tags).map(([tag, value]) => [`aws:RequestTag/${tag}`, value])),
+  },
+});
+
+const ledger = arnOf('state', 'Ledger');
+const inLedger = (operation: string, key: string): IamRequest => ({
+  action: `dynamodb:${operation}`,
+  resource: ledger,
+  context: { 'dynamodb:LeadingKeys': [key] },
+});
+const RECORDS_OF = `default#C#0b6f7a0e-0000-4000-8000-000000000000`;
+
+const archive = arnOf('evidence', 'Archive');
+const snapshots = arnOf('state', 'Snapshots');
+const dataKey = arnOf('state', 'DataKey');
+const secretsKey = arnOf('state', 'SecretsKey');
+const bus = arnOf('state', 'Bus');
+const lifecycle = machineOf('rekey-dev-rotation-lifecycle');
+const emergency = machineOf('rekey-dev-incident-emergency');
+const on = (resourceArn: string, ...actions: string[]): IamRequest[] =>
+  actions.map((action) => ({ action, resource: resourceArn }));
+
+const WRITERS_OF_THE_LEDGER = [
+  'begin-rotation',
+  'control-api',
+  'reconcile-database',
+  'record-emergency',
+  'register-database',
+  'replace-database',
+  'retire-database',
+  'revoke-database',
+  'rollback-database',
+  'rotate-database',
+  'verify-window',
+];
+
+interface Row {
+  readonly what: string;
+  /** Asked one by one; each must have the same answer. */
+  readonly asks: readonly IamRequest[];
+  /** Who may. Without it nobody. */
+  readonly may?: readonly string[];
+}
+
+const MATRIX: Readonly<Record<string, readonly Row[]>> = {
+  'secrets of agents': [
+    {
+      what: 'reads a value',
+      asks: [ofAgents('GetSecretValue'), viaService('kms:Decrypt', secretsKey, 'secretsmanager', {})],
+      may: [
+        'reconcile-database',
+        'register-database',
+        'replace-database',
+        'rollback-database',
+        'rotate-database',
+      ],
+    },
+    {
+      what: 'stores a value',
+      asks: [ofAgents('PutSecretValue')],
+      may: ['replace-database', 'rotate-database'],
+    },
+    {
+      what: 'moves a label',
+      asks: [ofAgents('UpdateSecretVersionStage')],
+      may: [
+        'begin-rotation',
+        'reconcile-database',
+        'replace-database',
+        'rollback-database',
+        'rotate-database',
+      ],
+    },
+    { what: 'rotates', asks: [ofAgents('RotateSecret')], may: ['begin-rotation', 'register-database'] },
+    {
+      what: 'creates, tagged as Rekey does',
+      asks: [
+        creating('CreateSecret', { ...tagged, [TAG.credential]: 'id' }),
+        creating('TagResource', { ...tagged, [TAG.credential]: 'id' }),
+      ],
+      may: ['register-database'],
+    },
+    { what: 'deletes', asks: [ofAgents('DeleteSecret')], may: ['register-database'] },
+    {
+      what: 'creates without the tags, for another stage or as an administrative one',
+      asks: [
+        creating('CreateSecret', {}),
+        creating('CreateSecret', { ...tagged, [TAG.stage]: 'prod' }),
+        creating('CreateSecret', { ...tagged, [TAG.admin]: 'database' }),
+        creating('TagResource', { [TAG.admin]: 'database' }),
+        creating('TagResource', { ...tagged, [TAG.admin]: 'database' }),
+      ],
+    },
+    {
+      what: 'changes what guards a secret, or overwrites it past its versions',
+      asks: [
+        'UntagResource',
+        'PutResourcePolicy',
+        'DeleteResourcePolicy',
+        'UpdateSecret',
+        'ReplicateSecretToRegions',
+        'CancelRotateSecret',
+        'RestoreSecret',
+      ].map(ofAgents),
+    },
+  ],
+  'secrets of others': [
+    {
+      what: 'reads an administrative value',
+      asks: [ofAdmin('GetSecretValue')],
+      may: WRITERS_OF_THE_LEDGER.filter((name) => /-database$|^verify-window$/.test(name)),
+    },
+    {
+      what: 'changes an administrative secret',
+      asks: ['PutSecretValue', 'UpdateSecretVersionStage', 'RotateSecret', 'DeleteSecret', 'TagResource'].map(
+        ofAdmin,
+      ),
+    },
+    {
+      what: 'reads a value of another stage, another type, outside the prefix or without a tag',
+      asks: [
+        secret('agents/orders', { ...tagged, [TAG.stage]: 'prod' })('GetSecretValue'),
+        secret('agents/orders', { ...tagged, [TAG.type]: 'floppy' })('GetSecretValue'),
+        secret('agents/orders', {})('GetSecretValue'),
+        secret('payroll/bank', tagged)('GetSecretValue'),
+        secret('payroll/bank', { [TAG.admin]: 'floppy' })('GetSecretValue'),
+      ],
+    },
+    {
+      what: 'looks for secrets',
+      asks: [{ action: 'secretsmanager:ListSecrets' }, { action: 'secretsmanager:BatchGetSecretValue' }],
+    },
+  ],
+  ledger: [
+    { what: 'writes an item', asks: [inLedger('PutItem', RECORDS_OF)], may: WRITERS_OF_THE_LEDGER },
+    {
+      what: 'gives back a reservation',
+      asks: ['default#NAME#orders', 'default#SECRET#agents/orders', 'default#TARGET#db'].map((key) =>
+        inLedger('DeleteItem', key),
+      ),
+      may: ['register-database'],
+    },
+    {
+      what: 'deletes a head or a record, or changes an item in place',
+      asks: [inLedger('DeleteItem', RECORDS_OF), inLedger('UpdateItem', RECORDS_OF)],
+    },
+    {
+      what: 'reads or writes in bulk, or touches the table itself',
+      asks: on(
+        ledger,
+        'dynamodb:Scan',
+        'dynamodb:BatchWriteItem',
+        'dynamodb:PartiQLDelete',
+        'dynamodb:PartiQLUpdate',
+        'dynamodb:DeleteTable',
+        'dynamodb:UpdateTable',
+        'dynamodb:UpdateContinuousBackups',
+        'dynamodb:UpdateTimeToLive',
+        'dynamodb:ExportTableToPointInTime',
+      ),
+    },
+  ],
+  'archive and snapshots': [
+    {
+      what: 'adds a record',
+      asks: on(`${archive}/records/one`, 's3:PutObject'),
+      may: ['archive-audit'],
+    },
+    { what: 'reads a record', asks: on(`${archive}/records/one`, 's3:GetObject'), may: ['AuditorRole'] },
+    {
+      what: 'hides, deletes or unlocks evidence',
+      asks: [
+        ...on(
+          `${archive}/records/one`,
+          's3:DeleteObject',
+          's3:DeleteObjectVersion',
+          's3:PutObjectRetention',
+          's3:PutObjectLegalHold',
+          's3:BypassGovernanceRetention',
+        ),
+        ...on(
+          archive,
+          's3:PutLifecycleConfiguration',
+          's3:PutBucketPolicy',
+          's3:DeleteBucketPolicy',
+          's3:PutBucketVersioning',
+          's3:PutBucketObjectLockConfiguration',
+          's3:DeleteBucket',
+        ),
+      ],
+    },
+    {
+      what: 'writes a snapshot',
+      asks: on(`${snapshots}/snapshots/one`, 's3:PutObject'),
+      may: ['archive-audit'],
+    },
+    {
+      what: 'reads a snapshot, or leaves an intent beside it',
+      asks: [
+        ...on(`${snapshots}/snapshots/one`, 's3:GetObject'),
+        ...on(`${snapshots}/intents/one`, 's3:PutObject'),
+      ],
+      may: ['revoke-database'],
+    },
+    {
+      what: 'deletes a snapshot or an intent',
+      asks: [
+        ...on(`${snapshots}/snapshots/one`, 's3:DeleteObject', 's3:DeleteObjectVersion'),
+        ...on(`${snapshots}/intents/one`, 's3:DeleteObject'),
+      ],
+    },
+  ],
+  keys: [
+    {
+      what: 'uses a key directly, past the service that it is for',
+      asks: [dataKey, secretsKey].flatMap((key) =>
+        on(key, 'kms:Decrypt', 'kms:Encrypt', 'kms:GenerateDataKey', 'kms:ReEncryptFrom', 'kms:CreateGrant'),
+      ),
+    },
+    {
+      what: 'deletes, disables or hands on a key',
+      asks: [dataKey, secretsKey].flatMap((key) =>
+        on(key, 'kms:ScheduleKeyDeletion', 'kms:DisableKey', 'kms:PutKeyPolicy', 'kms:ReplicateKey'),
+      ),
+    },
+  ],
+  'functions and machines': [
+    {
+      what: 'registers',
+      asks: on(aliasOf('register-database'), 'lambda:InvokeFunction'),
+      may: ['control-api'],
+    },
+    {
+      what: 'invokes the rotation function, as asking for a rotation demands',
+      asks: on(aliasOf('rotate-database'), 'lambda:InvokeFunction'),
+      may: ['begin-rotation', 'register-database'],
+    },
+    {
+      what: 'invokes a revocation',
+      asks: on(aliasOf('revoke-database'), 'lambda:InvokeFunction'),
+      may: ['EmergencyMachine'],
+    },
+    {
+      what: 'invokes a function past its alias',
+      asks: on(aliasOf('revoke-database').replace(/:live$/, ''), 'lambda:InvokeFunction'),
+    },
+    {
+      what: 'changes a function',
+      asks: on(
+        aliasOf('revoke-database').replace(/:live$/, ''),
+        'lambda:UpdateFunctionCode',
+        'lambda:UpdateFunctionConfiguration',
+        'lambda:UpdateAlias',
+        'lambda:AddPermission',
+        'lambda:PutFunctionConcurrency',
+        'lambda:DeleteFunction',
+      ),
+    },
+    {
+      what: 'starts a rotation',
+      asks: on(lifecycle, 'states:StartExecution'),
+      may: ['control-api', 'reconcile-database', 'rotate-database'],
+    },
+    { what: 'starts an emergency', asks: on(emergency, 'states:StartExecution'), may: ['control-api'] },
+    {
+      what: 'fails a waiting state or changes a machine',
+      asks: [lifecycle, emergency].flatMap((machine) =>
+        on(machine, 'states:SendTaskFailure', 'states:UpdateStateMachine', 'states:DeleteStateMachine'),
+      ),
+    },
+    {
+      what: 'stops an execution',
+      asks: on(arn('states', 'execution:rekey-dev-incident-emergency:one'), 'states:StopExecution'),
+    },
+  ],
+  'events, logs, alarms': [
+    {
+      what: 'publishes on the bus of Rekey',
+      asks: on(bus, 'events:PutEvents'),
+      may: ['publish-events', 'record-emergency'],
+    },
+    {
+      what: 'publishes elsewhere or changes who hears',
+      asks: [
+        ...on(arn('events', 'event-bus/default'), 'events:PutEvents'),
+        ...on(arn('events', 'rule/one'), 'events:PutRule', 'events:PutTargets', 'events:DisableRule'),
+      ],
+    },
+    {
+      what: 'removes or shortens a log',
+      asks: on(
+        arn('logs', 'log-group:RevokeDatabaseLog533707FE:*'),
+        'logs:DeleteLogGroup',
+        'logs:PutRetentionPolicy',
+      ),
+    },
+    {
+      what: 'takes dead letters away',
+      asks: on(
+        arn('sqs', 'DeadLettersBBF8BAAB'),
+        'sqs:ReceiveMessage',
+        'sqs:DeleteMessage',
+        'sqs:PurgeQueue',
+      ),
+    },
+    {
+      what: 'silences an alarm',
+      asks: on(
+        arn('cloudwatch', 'alarm:one'),
+        'cloudwatch:DisableAlarmActions',
+        'cloudwatch:DeleteAlarms',
+        'cloudwatch:SetAlarmState',
+      ),
+    },
+  ],
+  'the account': [
+    {
+      what: 'becomes or makes somebody else',
+      asks: [
+        ...on(
+          `arn:aws:iam::${localAccountId}:role/admin`,
+          'iam:PassRole',
+          'sts:AssumeRole',
+          'iam:PutRolePolicy',
+          'iam:AttachRolePolicy',
+          'iam:UpdateAssumeRolePolicy',
+        ),
+        ...on(`arn:aws:iam::${localAccountId}:user/one`, 'iam:CreateUser', 'iam:CreateAccessKey'),
+      ],
+    },
+    {
+      what: 'takes a deployment away',
+      asks: on(
+        arn('cloudformation', 'stack/rekey-dev-evidence/one'),
+        'cloudformation:DeleteStack',
+        'cloudformation:UpdateStack',
+        'cloudformation:UpdateTerminationProtection',
+      ),
+    },
+  ],
+};
+
+describe.each(Object.entries(MATRIX))('%s', (_group, rows) => {
+  it.each(rows.map((row) => [who(row), row] as const))('%s', async (_title, { asks, may = [] }) => {
+    for (const each of asks) {
+      const allowed: string[] = [];
+      for (const role of policies.roles) {
+        if ((await policies.decide(role, each)).allowed) allowed.push(role.name);
+      }
+      expect(
+        { ...each, may: allowed.toSorted() },
+        'narrow the grant; where the role needs it, name it in this row',
+      ).toEqual({ ...each, may: may.toSorted() });
+    }
+  });
+});
+
+it('the matrix asks every role of the app', () => {
+  expect(names).toEqual(expect.arrayContaining(['control-api', 'LifecycleMachine', 'AuditorRole']));
+  expect(new Set(names).size).toBe(names.length);
+});
+
+function who({ what, may = [] }: Row): string {
+  return may.length === 0 ? `nobody ${what}` : `${what}: ${may.join(', ')} and nobody else`;
+}
