@@ -12,6 +12,7 @@ import { follow, registerCredentials, revokeInEmergency } from '../../local/demo
 import { startWorld, type World } from '../../local/demo/world.ts';
 import type { AuditAnswer, RotateAnswer } from '../../shared/api/messages.ts';
 import { EVENT, OUTPUT } from '../../shared/names.ts';
+import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { gatherTraces, tapBus, vaultPasswords } from './canary.ts';
 
 /** The bar: logins counted in PostgreSQL's own log, over at least three successive rotations. */
@@ -26,6 +27,7 @@ describe('the main job on the deployed stack', { timeout: 600_000 }, () => {
   let rotated = 0;
 
   beforeAll(async () => {
+    await forgetRecording('main-job');
     world = await startWorld(() => undefined);
     vault = new SecretsManagerClient(world.stack.clientConfig);
     events = await tapBus(world);
@@ -34,7 +36,11 @@ describe('the main job on the deployed stack', { timeout: 600_000 }, () => {
 
   afterAll(async () => {
     await fleet?.stop();
-    await world?.stop();
+    try {
+      await keepRecording('main-job', world);
+    } finally {
+      await world?.stop();
+    }
   }, 60_000);
 
   test(`${LOGINS} fresh logins over ${ROTATIONS} rotations or more meet no authentication failure and no missing privilege`, async () => {

@@ -25,6 +25,7 @@ import type {
   ShowAnswer,
 } from '../../shared/api/messages.ts';
 import { OUTPUT } from '../../shared/names.ts';
+import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 
 describe('what operators do, on the deployed stack', { timeout: 240_000 }, () => {
   let world: World;
@@ -51,6 +52,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
   }
 
   beforeAll(async () => {
+    await forgetRecording('operations');
     world = await startWorld(quiet);
     vault = new SecretsManagerClient(world.stack.clientConfig);
     await registerCredentials(world, quiet);
@@ -58,7 +60,11 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
   }, 180_000);
 
   afterAll(async () => {
-    await world?.stop();
+    try {
+      await keepRecording('operations', world);
+    } finally {
+      await world?.stop();
+    }
   }, 60_000);
 
   test('registering twice changes nothing, and nothing rotates by registration', async () => {

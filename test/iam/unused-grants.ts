@@ -1,0 +1,101 @@
+/** Grants that no call of the end-to-end runs has used, as their role and text in the failing test. */
+export interface UnusedGrants {
+  readonly reason: string;
+  /** Whether it depends on time or chance that a run uses them: then a use is no fault. */
+  readonly sometimes?: boolean;
+  /** Texts of grants by role. */
+  readonly grants: Readonly<Record<string, readonly string[]>>;
+}
+
+const AGENTS = 'secretsmanager:secret:agents/* if rekey:type=database, rekey:stage=local';
+const ADMINS = 'secretsmanager:secret:* if rekey:admin=database';
+const LIFECYCLE = 'states:stateMachine:rekey-local-rotation-lifecycle';
+
+export const UNUSED_GRANTS: readonly UnusedGrants[] = [
+  {
+    reason:
+      'What a rotation that stood still has left: nothing stands still here. test/faults kills rotations at every step.',
+    sometimes: true,
+    grants: {
+      'reconcile-database': [
+        'dynamodb:GetItem on <Ledger>',
+        'dynamodb:PutItem on <Ledger>',
+        `secretsmanager:DescribeSecret on ${AGENTS}`,
+        `secretsmanager:GetSecretValue on ${AGENTS}`,
+        `secretsmanager:UpdateSecretVersionStage on ${AGENTS}`,
+        'kms:Decrypt on <SecretsKey> if via secretsmanager',
+        `secretsmanager:GetSecretValue on ${ADMINS}`,
+        `states:SendTaskSuccess on ${LIFECYCLE}`,
+        `states:StartExecution on ${LIFECYCLE}`,
+      ],
+    },
+  },
+  {
+    reason:
+      'Answers a state that asks too late: what it waits for was over before its token was written down. A race, which test/faults runs both ways.',
+    sometimes: true,
+    grants: {
+      'begin-rotation': [`states:SendTaskSuccess on ${LIFECYCLE}`],
+      'verify-window': [`states:SendTaskSuccess on ${LIFECYCLE}`],
+      'record-emergency': [`states:SendTaskSuccess on ${LIFECYCLE}`],
+    },
+  },
+  {
+    reason:
+      'Takes AWSPENDING off what an aborted rotation has left, before the next one (test/faults/duplicates.test.ts).',
+    grants: { 'begin-rotation': [`secretsmanager:UpdateSecretVersionStage on ${AGENTS}`] },
+  },
+  {
+    reason:
+      'Brings a login back that was suspended before the rollback (test/faults/rollback.test.ts); here nobody asks that late.',
+    sometimes: true,
+    grants: { 'rollback-database': [`secretsmanager:GetSecretValue on ${ADMINS}`] },
+  },
+  {
+    reason:
+      'Undoes a registration that failed after it had reserved names or made its secret (test/faults/registration.test.ts).',
+    grants: {
+      'register-database': [
+        'dynamodb:DeleteItem on <Ledger> if dynamodb:LeadingKeys',
+        `secretsmanager:DeleteSecret on ${AGENTS}`,
+      ],
+    },
+  },
+  {
+    reason:
+      'Reading a secret of agents goes with describing it; this function may describe any below the prefix and has described none of its own.',
+    sometimes: true,
+    grants: { 'register-database': [`secretsmanager:DescribeSecret on ${AGENTS}`] },
+  },
+  {
+    reason: 'Only while the ledger does not answer an emergency (test/faults/emergency.test.ts).',
+    sometimes: true,
+    grants: {
+      'revoke-database': ['s3:GetObject on <Snapshots>/snapshots/*', 's3:PutObject on <Snapshots>/intents/*'],
+    },
+  },
+  {
+    reason: 'Only once somebody has changed or removed an audit record: nothing of Rekey does.',
+    grants: { 'archive-audit': ['s3:PutObject on <Archive>/tampering/*'] },
+  },
+  {
+    reason:
+      'CDK grants these with the right to send to a dead-letter queue; they show its address and counts, no message.',
+    grants: {
+      'archive-audit': [
+        'sqs:GetQueueAttributes on <ArchiverDeadLetters>',
+        'sqs:GetQueueUrl on <ArchiverDeadLetters>',
+      ],
+      'publish-events': ['sqs:GetQueueAttributes on <DeadLetters>', 'sqs:GetQueueUrl on <DeadLetters>'],
+      'reconcile-database': ['sqs:GetQueueAttributes on <DeadLetters>', 'sqs:GetQueueUrl on <DeadLetters>'],
+    },
+  },
+  {
+    reason:
+      'The guide of Lambda names it among what polling a stream needs; the Service Authorization Reference knows no resource for it, so no simulation can say that it takes effect.',
+    grants: {
+      'archive-audit': ['dynamodb:ListStreams on <LedgerStream>'],
+      'publish-events': ['dynamodb:ListStreams on <LedgerStream>'],
+    },
+  },
+];
