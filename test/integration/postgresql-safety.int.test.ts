@@ -358,7 +358,7 @@ describe('a stolen login', () => {
         await client?.query(hold(first.handle.id)).catch(() => undefined);
       }
     };
-    const thieves = [again(), again()];
+    const thieves = Array.from({ length: 8 }, again);
     const started = performance.now();
     const done = await credential.revoke(first.handle, true);
     over = true;

@@ -71,8 +71,7 @@ export async function changeSlot(
   const [row] = await session.batch<StateRow>(
     [
       `BEGIN; SELECT ${assign.join(', ')}`,
-      ...(change.emergency ? [clearTheWay(handle)] : []),
-      slotLockSql(handle.id),
+      change.emergency ? takeLockByForce(handle) : slotLockSql(handle.id),
       COMPARE_AND_CHANGE,
       'COMMIT',
       ...(change.emergency ? [END_SESSIONS] : []),
@@ -92,21 +91,26 @@ export async function changeSlot(
  * Takes the slot's lock where others hold it or wait for it: an emergency waits for nothing (hard decision 3). Advisory
  * locks are open to every login, the stolen one included, so holders that aren't the administrator's are ended, again
  * and again where they come back; of the administrator's own only activations of this generation or an earlier one.
- * Where the lock is free, this is one attempt. What may not be ended is waited for afterwards.
+ * Where the lock is free, this is one attempt. What of the administrator's may not be ended is waited for afterwards;
+ * whoever else still keeps coming back is ignored: what the lock guards against is Rekey's own steps alone.
  */
-function clearTheWay({ id, generation }: CredentialHandle): string {
+function takeLockByForce({ id, generation }: CredentialHandle): string {
   const [space, key] = lockKeys(`slot ${id}`);
+  const holders = `pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+       WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.pid <> pg_backend_pid()
+         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+         AND l.classid::bigint = ${space} AND l.objid::bigint = ${key >>> 0}`;
   return `DO $rekey$
 DECLARE
   holder int;
+  give_up timestamptz := clock_timestamp() + interval '1500 milliseconds';
 BEGIN
-  FOR look IN 1..100 LOOP
-    EXIT WHEN pg_try_advisory_xact_lock(${space}, ${key});
+  WHILE clock_timestamp() < give_up LOOP
+    IF pg_try_advisory_xact_lock(${space}, ${key}) THEN
+      RETURN;
+    END IF;
     PERFORM pg_stat_clear_snapshot();
-    FOR holder IN SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-       WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.pid <> pg_backend_pid()
-         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-         AND l.classid::bigint = ${space} AND l.objid::bigint = ${key >>> 0}
+    FOR holder IN SELECT l.pid FROM ${holders}
          AND (a.usename IS DISTINCT FROM current_user
               OR substring(a.application_name FROM '^rekey-activate ([0-9]{1,15})$')::bigint <= ${generation})
     LOOP
@@ -118,6 +122,10 @@ BEGIN
     END LOOP;
     PERFORM pg_sleep(0.02);
   END LOOP;
+  PERFORM pg_stat_clear_snapshot();
+  IF EXISTS (SELECT FROM ${holders} AND l.granted AND a.usename = current_user) THEN
+    PERFORM pg_advisory_xact_lock(${space}, ${key});
+  END IF;
 END $rekey$`;
 }
 
