@@ -21,7 +21,9 @@ import type {
   AuditAnswer,
   EmergencyAnswer,
   ListAnswer,
+  PlanAnswer,
   RotateAnswer,
+  RotationView,
   ShowAnswer,
 } from '../../shared/api/messages.ts';
 import { OUTPUT } from '../../shared/names.ts';
@@ -210,5 +212,28 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
       new Set(answer.rotations.map((one) => key(one.rotation, one.deactivation))),
     );
     expect(answer.chain.faults).toEqual([]);
+  });
+
+  // Last: it goes on rotating every minute.
+  test('P1: a credential whose due date comes is rotated by the planner unasked, and `rekey plan` tells of it before', async () => {
+    const good = databaseCredential(world.server, 'brief', 'brief_app', 'brief-agents');
+    const policy = { interval: '60s', window: '5s', deadline: '10s', cap: '10s', soak: '1s' };
+    expect((await apply({ ...good, policy })).status).toBe(0);
+    const old = await readLogin(vault, 'agents/brief');
+    const { plan } = await rekeyJson<PlanAnswer>(['plan', '--within', '1h'], world.env);
+    expect(plan.map(({ credential }) => credential)).toEqual(['brief']);
+    const [entry] = plan;
+    const lead = Date.parse(entry?.deadline ?? '') - Date.parse(entry?.starts ?? '');
+    expect([lead, entry?.why]).toEqual([
+      15_000,
+      expect.stringContaining('every 1 minute: declared, tighter'),
+    ]);
+    let planned: RotationView | undefined;
+    for (const end = Date.now() + 180_000; planned === undefined && Date.now() < end; await sleep(500)) {
+      planned = (await show('brief')).rotations.findLast(({ trigger }) => trigger.kind === 'planner');
+    }
+    expect(planned?.trigger.actor).toBe('plan-rotations');
+    expect(await follow(world, 'brief', planned?.id ?? '', quiet)).toMatchObject({ phase: 'completed' });
+    expect(await tryLogin(world.server, old)).toBe('refused');
   });
 });
