@@ -72,6 +72,7 @@ const on = (resourceArn: string, ...actions: string[]): IamRequest[] =>
 const WRITERS_OF_THE_LEDGER = [
   'begin-rotation',
   'control-api',
+  'plan-rotations',
   'reconcile-database',
   'record-emergency',
   'register-database',
@@ -308,7 +309,7 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
     {
       what: 'starts a rotation',
       asks: on(lifecycle, 'states:StartExecution'),
-      may: ['control-api', 'reconcile-database', 'rotate-database'],
+      may: ['control-api', 'plan-rotations', 'reconcile-database', 'rotate-database'],
     },
     { what: 'starts an emergency', asks: on(emergency, 'states:StartExecution'), may: ['control-api'] },
     {
