@@ -29,6 +29,9 @@ export class SecretsManagerVault implements Vault {
       rotationEnabled: found.RotationEnabled ?? false,
       versions: found.VersionIdsToStages ?? {},
       tags: Object.fromEntries((found.Tags ?? []).map((tag) => [tag.Key ?? '', tag.Value ?? ''])),
+      ...(found.RotationLambdaARN === undefined ? {} : { rotationFunction: found.RotationLambdaARN }),
+      ...(found.OwningService === undefined ? {} : { owningService: found.OwningService }),
+      ...(found.DeletedDate === undefined ? {} : { deleted: true }),
     };
   }
 
@@ -136,6 +139,19 @@ export class SecretsManagerVault implements Vault {
       RotationRules: { AutomaticallyAfterDays: everyDays },
       RotateImmediately: false,
     });
+  }
+
+  async cancelRotation(secret: string): Promise<void> {
+    await this.#call('CancelRotateSecret', { SecretId: secret });
+  }
+
+  async tag(secret: string, tags: Readonly<Record<string, string>>): Promise<void> {
+    const list = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
+    await this.#call('TagResource', { SecretId: secret, Tags: list });
+  }
+
+  async untag(secret: string, keys: readonly string[]): Promise<void> {
+    await this.#call('UntagResource', { SecretId: secret, TagKeys: [...keys] });
   }
 
   async rotate(secret: string, token: string): Promise<void> {

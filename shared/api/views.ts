@@ -21,7 +21,8 @@ export function credentialView(credential: Credential, active?: Rotation, now?: 
       name: credential.secretName,
       ...(credential.secretArn === undefined ? {} : { arn: credential.secretArn }),
     },
-    admin: credential.adminSecret,
+    // Older versions of the CLI expect a text.
+    admin: credential.adminSecret ?? '',
     target: withoutCertificates(credential.target),
     ...(current === undefined ? {} : { current: keyView(current) }),
     policy: {

@@ -13,6 +13,10 @@ export type AuditAction =
   | 'registration-intended'
   | 'registered'
   | 'registration-undone'
+  | 'observed'
+  | 'adopt-intended'
+  | 'adopted'
+  | 'adoption-undone'
   | 'declaration-changed'
   | 'policy-findings'
   | 'rotation-escalated'
@@ -53,6 +57,8 @@ export type AuditAction =
  */
 const ACTIVITY: Partial<Record<AuditAction, number>> = {
   registered: 1,
+  observed: 1,
+  adopted: 3,
   'window-opened': 3,
   replaced: 3,
   'suspension-intended': 9,

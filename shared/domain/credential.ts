@@ -30,6 +30,14 @@ export interface Home {
   readonly region: string;
 }
 
+/** How far something that existed has become Rekey's own. */
+export type AdoptionState =
+  /** Looked at only: Rekey has marked nothing and may revoke nothing. */
+  | 'observed'
+  /** A take-over is under way: the login may carry the mark, the secret the tag. */
+  | 'intended'
+  | 'adopted';
+
 export type CredentialStatus =
   /** Being provisioned; not usable yet. */
   | 'registering'
@@ -106,8 +114,12 @@ export interface Credential extends Home {
   readonly target: unknown;
   /** The provider's `identity` of the target, reserved like the name; absent where the provider has none. */
   readonly targetIdentity?: string;
-  /** Name or ARN of the secret with the administrative credential. */
-  readonly adminSecret: string;
+  /** Name or ARN of the secret with the administrative credential; what is only observed may have none. */
+  readonly adminSecret?: string;
+  /** Of a secret and a login that were there before; absent where Rekey made them. */
+  readonly adoption?: AdoptionState;
+  /** What a person does at the upstream to revoke it, where Rekey may not. */
+  readonly byHand?: string;
   readonly policy: Policy;
   /** The schedule that Secrets Manager was last given; it may lag behind the policy. */
   readonly backstopDays?: number;

@@ -81,7 +81,7 @@ const policy = z.strictObject({
     .describe("Allows an interval above the type's maximum, until it expires"),
 });
 
-const entry = z.strictObject({
+const fields = z.strictObject({
   name: z
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'use lower-case letters, digits and hyphens, at most 63 characters')
@@ -91,15 +91,32 @@ const entry = z.strictObject({
   provider: z.string().describe('Upstream, e.g. postgresql'),
   secret: z
     .string()
-    .regex(/^[A-Za-z0-9/_+=.@-]{1,512}$/, 'use the characters that Secrets Manager allows in a name')
-    .describe('Name of the secret that Rekey creates and agents read'),
+    .regex(/^[A-Za-z0-9/_+=.@-]{1,512}$/, {
+      error: ({ input }) =>
+        input?.startsWith('arn:') === true
+          ? 'give its name, not its ARN: Rekey rotates the secrets of its own account and region only'
+          : 'use the characters that Secrets Manager allows in a name',
+    })
+    .describe('Name of the secret that agents read; Rekey creates it, unless it is adopted'),
+  adopt: z
+    .literal(true)
+    .optional()
+    .describe(
+      'The secret and the login in it exist already and are kept; nothing changes until the first rotation',
+    ),
   admin: z
     .string()
     .min(1)
     .max(2048)
-    .describe("Name or ARN of the secret with the target's administrative login"),
+    .optional()
+    .describe(
+      "Name or ARN of the secret with the target's administrative login; only an adopted secret in mode observe needs none",
+    ),
   target: z.record(z.string(), z.unknown()).describe('Where the credential lives; depends on the provider'),
-  mode: z.enum(['observe', 'overlap', 'enforce']).optional().describe('Default: enforce'),
+  mode: z
+    .enum(['observe', 'overlap', 'enforce'])
+    .optional()
+    .describe('Default: enforce; observe where adopt is true'),
   policy: policy.optional(),
   holders: z
     .array(holder)
@@ -121,6 +138,18 @@ const entry = z.strictObject({
     .describe('Who uses it; without one it is never retired'),
 });
 
+/** Whatever Rekey is to touch at the upstream needs its administrative login. */
+const entry = fields.superRefine(
+  ({ adopt, admin, mode = adopt === true ? 'observe' : 'enforce' }, context) => {
+    if (admin !== undefined || (adopt === true && mode === 'observe')) return;
+    context.addIssue({
+      code: 'custom',
+      path: ['admin'],
+      message: "name the secret with the target's administrative login",
+    });
+  },
+);
+
 const file = z.strictObject({
   version: z.literal(DECLARATION_VERSION),
   credentials: z.array(entry).min(1).max(1000),
@@ -130,7 +159,7 @@ const file = z.strictObject({
 const frame = z.strictObject({ ...file.shape, credentials: z.array(z.unknown()).min(1).max(1000) });
 
 /** As much of an entry as its policy follows from. */
-const policyPart = z.object(entry.shape).pick({ type: true, policy: true, holders: true });
+const policyPart = z.object(fields.shape).pick({ type: true, policy: true, holders: true });
 
 /** One entry of a declaration file, checked in form. */
 export type CredentialEntry = z.infer<typeof entry>;
@@ -177,7 +206,7 @@ export function parseDeclaration(input: unknown, check?: PolicyCheck): { credent
 export function parseEntry(input: unknown, check?: PolicyCheck): CredentialEntry {
   const parsed = entry.safeParse(input);
   const { data: part } = policyPart.safeParse(input);
-  const { data: typed } = z.object({ type: entry.shape.type }).safeParse(input);
+  const { data: typed } = z.object({ type: fields.shape.type }).safeParse(input);
   const unknownType = typed === undefined ? [] : errorsOf(() => boundsOf(typed.type));
   const { now, limits } = check ?? {};
   throwAll([
@@ -234,7 +263,7 @@ export function holdersOf(declared: Pick<CredentialEntry, 'holders'>): Holder[] 
 
 /** Mode of an entry. */
 export function modeOf(declared: CredentialEntry): Mode {
-  return declared.mode ?? 'enforce';
+  return declared.mode ?? (declared.adopt === true ? 'observe' : 'enforce');
 }
 
 function entriesOf(input: unknown): unknown[] {

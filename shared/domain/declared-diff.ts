@@ -11,7 +11,16 @@ export interface FieldChange {
 /** What a declaration decides about a credential. */
 export type Declared = Pick<
   Credential,
-  'name' | 'type' | 'provider' | 'secretName' | 'target' | 'adminSecret' | 'policy' | 'mode' | 'holders'
+  | 'name'
+  | 'type'
+  | 'provider'
+  | 'secretName'
+  | 'adoption'
+  | 'target'
+  | 'adminSecret'
+  | 'policy'
+  | 'mode'
+  | 'holders'
 >;
 
 /** The fields in which `after` differs from `before`, in the order of the declaration and as it writes them. */
@@ -39,10 +48,11 @@ function flatten(declared: Declared): Map<string, string> {
     }
     fields.set(path, typeof value === 'string' ? value : JSON.stringify(value));
   };
-  const { type, provider, secretName, adminSecret, target, mode, policy, holders } = declared;
+  const { type, provider, secretName, adoption, adminSecret, target, mode, policy, holders } = declared;
   add('type', type);
   add('provider', provider);
   add('secret', secretName);
+  add('adopt', adoption === undefined ? undefined : true);
   add('admin', adminSecret);
   add('mode', mode);
   add('target', target);

@@ -4,7 +4,7 @@ import type { Deactivation } from '../domain/evidence.ts';
 import { RekeyError } from '../domain/errors.ts';
 import type { Snapshots } from '../ports/snapshots.ts';
 import type { EngineDeps } from './deps.ts';
-import { after, holds, inTime, intend, LEDGER_PATIENCE_MS, type Emergency } from './incident.ts';
+import { after, holds, inTime, intend, LEDGER_PATIENCE_MS, notAdopted, type Emergency } from './incident.ts';
 import { describeHandle, upstream } from './state.ts';
 
 /** What a revocation found and did; goes into the audit. */
@@ -31,6 +31,8 @@ export async function revokeNow(
   emergency: Emergency,
 ): Promise<Revocation> {
   const { credential, source } = await locate(deps, emergency.credentialId);
+  // A copy may be older than the take-over: then what the upstream lists decides.
+  if (credential.adoption === 'observed' && source === 'ledger') throw notAdopted(credential);
   // An intent that comes too late is the next state's: it must not begin anew over another emergency meanwhile.
   let awaited = true;
   const intent = inTime(intend(deps, emergency, { isWanted: () => awaited }), LEDGER_PATIENCE_MS).finally(
@@ -73,6 +75,7 @@ export async function revokeNow(
   ]);
   const failed = settled.find((result) => result.status === 'rejected');
   const handles = settled.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
+  if (credential.adoption === 'observed' && handles.length === 0) throw notAdopted(credential);
   const alive = handles.find(({ deactivation }) => !deactivation.confirmed);
   const taken = await intent;
   const spooled = taken === undefined && (await inTime(spool(deps, emergency), LEDGER_PATIENCE_MS)) === true;

@@ -82,6 +82,7 @@ export async function intend(
   const credential = await retrying(async () => {
     const before = await loadCredential(deps, emergency.credentialId);
     preempted = undefined;
+    if (before.adoption === 'observed') throw notAdopted(before);
     if (holds(emergency, before)) return before;
     if (revocation !== undefined && isLater(emergency, before, revocation)) return before;
     const active =
@@ -171,6 +172,11 @@ export async function recordFailedRevocation(
 ): Promise<void> {
   const seen = await inTime(loadCredential(deps, emergency.credentialId), LEDGER_PATIENCE_MS);
   if (seen === undefined || !isLater(emergency, seen, 'failed')) await tell(deps, EVENT.halt, emergency);
+  const now = seen ?? (await loadCredential(deps, emergency.credentialId));
+  if (now.adoption === 'observed') {
+    // Nothing is taken over: an emergency holds what is Rekey's own.
+    return note(deps, emergency, 'emergency-revocation-failed', { cause, byHand: now.byHand });
+  }
   const taken = await intend(deps, emergency, { revocation: 'failed' });
   const supersededBy = holds(emergency, taken) ? undefined : taken.incident?.execution;
   await note(deps, emergency, 'emergency-revocation-failed', { cause, supersededBy });
@@ -222,6 +228,17 @@ export async function superseded(
   const { incident } = credential;
   const replaced = incident !== undefined && !holds(emergency, credential) && reached(incident, 'replaced');
   return { status: replaced ? 'superseded' : 'halted' };
+}
+
+/**
+ * What is only observed carries no mark of Rekey, and its login may serve others: Rekey doesn't revoke it. Said as a
+ * failure, with what a person has to do, never passed over.
+ */
+export function notAdopted({ name, byHand }: Pick<Credential, 'name' | 'byHand'>): RekeyError {
+  return new RekeyError('ERR_ADOPTION', `${name} is only observed: Rekey has not revoked it`, {
+    field: 'credentials',
+    remedy: `revoke it by hand, now: ${byHand ?? 'end the login that its secret names, at its upstream'}`,
+  });
 }
 
 function supersededError({ incidentId }: Emergency, name: string): RekeyError {

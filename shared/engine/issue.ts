@@ -169,6 +169,15 @@ function noRoom({ name, mode }: Credential, kept: string, proof: Proof): RekeyEr
   });
 }
 
+/** The text so far, whose shape an adopted secret keeps; what Rekey made has its own. */
+async function shapeOf(
+  deps: EngineDeps,
+  { adoption }: Credential,
+  secret: string,
+): Promise<Redacted<string> | undefined> {
+  return adoption === undefined ? undefined : deps.vault.read(secret, { stage: 'AWSCURRENT' });
+}
+
 /**
  * Issues and stores, or finds what an interrupted attempt has stored: the vault keeps one text per token, and whoever
  * comes second uses that text (traps: never generate again).
@@ -194,7 +203,7 @@ export async function store(
     return key(found, handle);
   }
   const issued = await provider.issue(target, token, issueContext);
-  const text = provider.serialize(issued.material);
+  const text = provider.serialize(issued.material, await shapeOf(deps, credential, secret));
   if ((await deps.vault.put(secret, token, text, 'AWSPENDING')) === 'stored') return key(text, issued.handle);
   const first = await deps.vault.read(secret, { versionId: token, stage: 'AWSPENDING' });
   if (first === undefined) {

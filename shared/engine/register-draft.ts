@@ -7,6 +7,7 @@ import { resolvePolicy, type PolicyLimits } from '../domain/policy.ts';
 import { TAG } from '../names.ts';
 import type { Notice } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
+import { adminOf } from './state.ts';
 
 /** What registration needs beside the engine's own parts. */
 export interface RegisterOptions {
@@ -56,11 +57,23 @@ export async function draftOf(
     secretName: declaration.secret,
     target,
     ...(targetIdentity === undefined ? {} : { targetIdentity }),
-    adminSecret: declaration.admin,
+    ...(declaration.adopt === true ? { adoption: 'observed' as const } : {}),
+    ...adminOfEntry(declaration, options.home),
     policy: policyOf(),
     mode: modeOf(declaration),
     holders,
   };
+}
+
+/** @throws RekeyError ERR_DECLARATION where the ARN names another region, out of reach of Rekey's functions */
+function adminOfEntry({ admin }: CredentialEntry, { region }: Home): Pick<Draft, 'adminSecret'> {
+  if (admin === undefined) return {};
+  const elsewhere = /^arn:[^:]*:secretsmanager:([^:]*):/.exec(admin)?.[1];
+  if (elsewhere === undefined || elsewhere === region) return { adminSecret: admin };
+  throw new RekeyError('ERR_DECLARATION', `admin: the secret is in ${elsewhere}, Rekey works in ${region}`, {
+    field: 'admin',
+    remedy: `replicate it to ${region}, or name one that is there`,
+  });
 }
 
 /** What a draft changes about a credential, whose target another version may have stored (hard decision 6). */
@@ -75,6 +88,21 @@ export async function changesTo(
 
 /** Refuses users and a secret that exist already, unless an interrupted registration of ours has made them. */
 export async function assertFree(deps: EngineDeps, draft: Draft, ownId: string | undefined): Promise<void> {
+  await assertUnclaimed(deps, draft, ownId);
+  const found = await deps.vault.describe(draft.secretName);
+  if (found === undefined || (ownId !== undefined && found.tags[TAG.credential] === ownId)) return;
+  throw new RekeyError('ERR_SECRET_EXISTS', `a secret named ${draft.secretName} exists already`, {
+    field: 'secret',
+    remedy: 'declare another name; or write adopt: true, if Rekey is to take it over as it is',
+  });
+}
+
+/** Refuses users and a secret of another credential. */
+export async function assertUnclaimed(
+  deps: EngineDeps,
+  draft: Draft,
+  ownId: string | undefined,
+): Promise<void> {
   await assertOwnUsers(deps, draft, ownId);
   const holder = await deps.ledger.idBySecret(draft.secretName);
   if (holder !== undefined && holder !== ownId) {
@@ -87,12 +115,6 @@ export async function assertFree(deps: EngineDeps, draft: Draft, ownId: string |
       },
     );
   }
-  const found = await deps.vault.describe(draft.secretName);
-  if (found === undefined || (ownId !== undefined && found.tags[TAG.credential] === ownId)) return;
-  throw new RekeyError('ERR_SECRET_EXISTS', `a secret named ${draft.secretName} exists already`, {
-    field: 'secret',
-    remedy: 'declare another name; Rekey creates the secret itself and never overwrites one',
-  });
 }
 
 /** The ledger refuses them as well when they are reserved; a dry run learns it here, and nobody logs in for nothing. */
@@ -116,7 +138,7 @@ export async function preflight(deps: EngineDeps, draft: Draft): Promise<readonl
   try {
     return await provider.preflight(draft.target, {
       clock: deps.clock,
-      admin: () => (admin ??= deps.readAdmin(draft.adminSecret)),
+      admin: () => (admin ??= deps.readAdmin(adminOf(draft))),
     });
   } catch (error) {
     if (!isRekeyError(error)) throw error;

@@ -23,7 +23,10 @@ export async function update(
   if (fixed !== undefined) {
     throw new RekeyError('ERR_DECLARATION', `${fixed.field} of ${existing.name} can't be changed`, {
       field: fixed.field,
-      remedy: 'declare a new credential under another name and move its holders there',
+      remedy:
+        fixed.field === 'adopt'
+          ? 'write adopt as it was when the credential was registered'
+          : 'declare a new credential under another name and move its holders there',
     });
   }
   if (changes.length === 0) {
@@ -39,7 +42,7 @@ export async function update(
 
 /** What can't change once a credential is registered. */
 export function isFixed({ field }: FieldChange): boolean {
-  return /^(type|provider|secret|target)(\.|$)/.test(field);
+  return /^(type|provider|secret|adopt|target)(\.|$)/.test(field);
 }
 
 /** Gives Secrets Manager the schedule that follows from the policy, where it has another. */
@@ -73,7 +76,7 @@ export function redeclare(
         policy: draft.policy,
         mode: draft.mode,
         holders: draft.holders,
-        adminSecret: draft.adminSecret,
+        ...(draft.adminSecret === undefined ? {} : { adminSecret: draft.adminSecret }),
       },
       records: [
         {

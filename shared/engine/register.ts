@@ -4,11 +4,12 @@ import { diffDeclared, type FieldChange } from '../domain/declared-diff.ts';
 import { RekeyError } from '../domain/errors.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import type { Notice } from '../providers/provider.ts';
+import { registerExisting, updateExisting } from './adopt-update.ts';
 import type { EngineDeps } from './deps.ts';
 import { reached } from './incident.ts';
 import { assertFree, draftOf, preflight, type RegisterOptions } from './register-draft.ts';
 import { provisionOrUndo } from './register-provision.ts';
-import { reserve, takeUp } from './register-reservation.ts';
+import { reserve, takeUp, undo } from './register-reservation.ts';
 import { update } from './register-update.ts';
 import { loadCredential } from './state.ts';
 
@@ -37,9 +38,14 @@ export async function register(
   const existingId = await deps.ledger.idByName(draft.name);
   if (existingId !== undefined) {
     const existing = await loadCredential(deps, existingId);
+    if (existing.adoption === 'observed' || existing.adoption === 'intended')
+      return updateExisting(deps, options, existing, draft, trigger, request.dryRun);
     if (existing.status !== 'registering' && !isAbandoned(existing))
       return update(deps, options, existing, draft, trigger, request.dryRun);
+    if (draft.adoption !== undefined && !request.dryRun)
+      await undo(deps, existing, trigger, { code: 'ERR_DECLARATION', message: 'adopt was declared instead' });
   }
+  if (draft.adoption !== undefined) return registerExisting(deps, options, draft, trigger, request.dryRun);
   await assertFree(deps, draft, existingId);
   const notices = await preflight(deps, draft);
   const changes = diffDeclared(undefined, draft);

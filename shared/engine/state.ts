@@ -116,8 +116,17 @@ export async function upstream(
   return {
     provider,
     target: provider.storedTarget(credential.target),
-    ctx: { clock: deps.clock, admin: () => (admin ??= deps.readAdmin(credential.adminSecret)) },
+    ctx: { clock: deps.clock, admin: () => (admin ??= deps.readAdmin(adminOf(credential))) },
   };
+}
+
+/** @throws RekeyError ERR_DECLARATION where no administrative login is declared, which only observing needs none of */
+export function adminOf({ name, adminSecret }: Pick<Credential, 'name' | 'adminSecret'>): string {
+  if (adminSecret !== undefined) return adminSecret;
+  throw new RekeyError('ERR_DECLARATION', `no administrative login is declared for ${name}`, {
+    field: 'admin',
+    remedy: 'name the secret that holds it, and apply',
+  });
 }
 
 /** Answers the state that waits on this rotation, if one does. The ledger already says what the answer says. */

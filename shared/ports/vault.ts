@@ -10,6 +10,12 @@ export interface SecretDescription {
   /** Stages of each labelled version. */
   readonly versions: Readonly<Record<string, readonly string[]>>;
   readonly tags: Readonly<Record<string, string>>;
+  /** The rotation function that is configured, whoever's it is. */
+  readonly rotationFunction?: string;
+  /** The AWS service that manages the secret, e.g. `rds`; absent where people do. */
+  readonly owningService?: string;
+  /** It is scheduled for deletion and gives no value. */
+  readonly deleted?: boolean;
 }
 
 /** AWS Secrets Manager, as far as Rekey uses it. Only "resource not found" reads as absent; everything else throws. */
@@ -39,6 +45,12 @@ export interface Vault {
   discard(secret: string): Promise<void>;
   /** Configures the rotation function and the backstop schedule, without rotating (RotateImmediately=false). */
   configureRotation(secret: string, functionArn: string, everyDays: number): Promise<void>;
+  /** Takes the rotation function and its schedule off; labels stay where they are. None there is success. */
+  cancelRotation(secret: string): Promise<void>;
+  /** Adds tags, or changes their values. */
+  tag(secret: string, tags: Readonly<Record<string, string>>): Promise<void>;
+  /** Takes tags off. Already off is success. */
+  untag(secret: string, keys: readonly string[]): Promise<void>;
   /** Starts a rotation under `token`; answers at once, the steps run asynchronously. */
   rotate(secret: string, token: string): Promise<void>;
 }

@@ -26,7 +26,18 @@ export interface Fault {
 /** Side effects of each port; every one is numbered. */
 const EFFECTS: Readonly<Record<'ledger' | 'vault' | 'workflow' | 'events', readonly string[]>> = {
   ledger: ['create', 'commit', 'attach', 'release'],
-  vault: ['put', 'promote', 'stripPending', 'create', 'discard', 'configureRotation', 'rotate'],
+  vault: [
+    'put',
+    'promote',
+    'stripPending',
+    'create',
+    'discard',
+    'configureRotation',
+    'cancelRotation',
+    'tag',
+    'untag',
+    'rotate',
+  ],
   workflow: ['startLifecycle', 'startEmergency', 'answer'],
   events: ['publish'],
 };
@@ -164,12 +175,14 @@ export function faulty<D extends ProcessDeps>(deps: D, calls: Calls, process: Pr
 }
 
 function faultyProvider(provider: AnyProvider, calls: Calls, process: Process): AnyProvider {
-  const { suspension } = provider;
+  const { suspension, adoption } = provider;
   const wrapped = guarded(provider, 'provider', PROVIDER_EFFECTS, calls, process);
-  if (suspension === undefined) return wrapped;
-  const both = guarded(suspension, 'provider', ['suspend', 'restore'], calls, process);
+  const groups: Record<PropertyKey, unknown> = {
+    suspension: suspension && guarded(suspension, 'provider', ['suspend', 'restore'], calls, process),
+    adoption: adoption && guarded(adoption, 'provider', ['adopt', 'release'], calls, process),
+  };
   return new Proxy(wrapped, {
-    get: (target, key, receiver) => (key === 'suspension' ? both : Reflect.get(target, key, receiver)),
+    get: (target, key, receiver) => groups[key] ?? Reflect.get(target, key, receiver),
   });
 }
 
