@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CredentialEntry } from '../../shared/domain/declaration.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { TAG } from '../../shared/names.ts';
+import type { Vault } from '../../shared/ports/vault.ts';
 import { EngineWorld, inParallel, type EngineCase } from '../support/engine-world.ts';
 import { COMMENT, Existing } from '../support/existing.ts';
 import { MODES } from '../support/explore.ts';
@@ -38,6 +39,13 @@ async function adopted(mode: 'overlap' | 'enforce' = 'enforce', policy: object =
   const found = await observed(policy);
   await apply(found.one, found.declared(mode));
   return found;
+}
+
+/** `vault` with some of its methods replaced. */
+function overridden(vault: Vault, methods: Partial<Vault>): Vault {
+  return new Proxy(vault, {
+    get: (target, key: keyof Vault) => methods[key] ?? target[key].bind(target),
+  });
 }
 
 const shapeOf = (text: string): unknown[] =>
@@ -188,7 +196,7 @@ describe('a take-over', () => {
         // The rotation function is not allowed to be configured: the last step before the fact.
         found.one.change = (deps) => ({
           ...deps,
-          vault: Object.assign(Object.create(deps.vault) as typeof deps.vault, {
+          vault: overridden(deps.vault, {
             configureRotation: async () => {
               throw new RekeyError('ERR_FORBIDDEN', 'refused for the test');
             },
@@ -362,7 +370,7 @@ describe('what can not be adopted is refused with field and remedy, and nothing 
     const found = await Existing.make(world.newCase());
     found.one.change = (deps) => ({
       ...deps,
-      vault: Object.assign(Object.create(deps.vault) as typeof deps.vault, {
+      vault: overridden(deps.vault, {
         describe: async (name: string) => {
           const described = await deps.vault.describe(name);
           return described && { ...described, owningService: 'rds' };
@@ -377,6 +385,7 @@ describe('what can not be adopted is refused with field and remedy, and nothing 
     const theirs = `${found.one.functionArn.replace(':live', '')}-theirs:live`;
     world.stack.gateway.functions.set(theirs, async () => undefined);
     await found.one.deps.vault.configureRotation(found.one.secret, theirs, 30);
+    await found.one.still();
     const error = await refused(found, found.declared('overlap'));
     expect(error.remedy).toContain(`aws secretsmanager cancel-rotate-secret --secret-id ${found.one.secret}`);
   });

@@ -17,6 +17,7 @@ export class EngineWorld {
   readonly aws: AwsCalls;
   readonly database: string;
   #cases = 0;
+  #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(stack: LocalStack, server: TestServer, aws: AwsCalls, database: string) {
     this.stack = stack;
@@ -45,6 +46,13 @@ export class EngineWorld {
     });
     const { database } = await server.freshTarget();
     return new EngineWorld(stack, server, aws, database);
+  }
+
+  /** Runs one piece of work at a time: for what cases share. */
+  alone<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
   }
 
   async stop(): Promise<void> {

@@ -31,11 +31,14 @@ export class Existing {
     const found = new Existing(one);
     Object.assign(found.secret, secret);
     const { login } = found;
-    await one.world.server.sql(
-      `CREATE ROLE ${login} LOGIN PASSWORD '${String(found.secret['password'])}'; COMMENT ON ROLE ${login} IS '${COMMENT}';
+    // Cases share the table, and PostgreSQL refuses two changes of its rights at once.
+    await one.world.alone(async () =>
+      one.world.server.sql(
+        `CREATE ROLE ${login} LOGIN PASSWORD '${String(found.secret['password'])}'; COMMENT ON ROLE ${login} IS '${COMMENT}';
        GRANT ${login} TO rekey_admin WITH ADMIN OPTION;
        GRANT USAGE, CREATE ON SCHEMA app TO ${login}; GRANT SELECT ON app.orders TO ${login}`,
-      one.target.database,
+        one.target.database,
+      ),
     );
     await one.world.aws.json('secretsmanager', 'CreateSecret', {
       Name: one.secret,
