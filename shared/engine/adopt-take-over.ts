@@ -8,7 +8,7 @@ import { adopter, examine, type Examined } from './adopt-examine.ts';
 import type { EngineDeps } from './deps.ts';
 import { holderOfCurrent } from './promote.ts';
 import type { Draft, RegisterOptions } from './register-draft.ts';
-import { backstopDays } from './register-update.ts';
+import { backstopDays } from '../domain/calendar.ts';
 import { describeHandle, loadCredential, untilCommitted, upstream } from './state.ts';
 
 /**

@@ -16,16 +16,17 @@ afterAll(async () => {
 async function beginMaster(one: EngineCase): Promise<() => Promise<void>> {
   const password = `admin-${randomUUID()}`;
   const token = randomUUID();
-  const versions = (await one.deps.vault.describe(one.declaration.admin))?.versions ?? {};
+  const { admin = '' } = one.declaration;
+  const versions = (await one.deps.vault.describe(admin))?.versions ?? {};
   const current = Object.entries(versions).find(([, stages]) => stages.includes('AWSCURRENT'))?.[0];
   await world.aws.json('secretsmanager', 'PutSecretValue', {
-    SecretId: one.declaration.admin,
+    SecretId: admin,
     ClientRequestToken: token,
     SecretString: JSON.stringify({ username: world.server.admin.user, password }),
     VersionStages: ['AWSPENDING'],
   });
   await world.server.sql(`ALTER ROLE ${world.server.admin.user} PASSWORD '${password}'`);
-  return () => one.deps.vault.promote(one.declaration.admin, { to: token, from: current });
+  return () => one.deps.vault.promote(admin, { to: token, from: current });
 }
 
 async function rotateMaster(one: EngineCase): Promise<void> {
