@@ -99,8 +99,9 @@ export function renderCredential(out: Output, credential: CredentialView, now: n
     ['type', `${credential.type}, ${credential.provider}`],
     ['status', statusText(out, credential)],
     ['mode', credential.mode],
+    ['adoption', credential.adoption],
     ['secret', credential.secret.arn ?? credential.secret.name],
-    ['admin', credential.admin],
+    ['admin', credential.admin === '' ? undefined : credential.admin],
     ['target', JSON.stringify(credential.target)],
     ['home', `${credential.tenant}, account ${credential.account}, ${credential.region}`],
     ['current', current === undefined ? 'none' : key(current)],
@@ -126,6 +127,9 @@ export function renderCredential(out: Output, credential: CredentialView, now: n
     ],
     ['registered', when(credential.registeredAt)],
   ]);
+  if (credential.byHand === undefined) return;
+  out.line('Rekey does not revoke what it only observes. In an emergency, by hand:');
+  out.line(credential.byHand);
 }
 
 export function renderRotation(out: Output, rotation: RotationView, now: number): void {

@@ -164,7 +164,12 @@ export const credentialView = z.object({
   status: z.string(),
   mode: z.string(),
   secret: z.object({ name: z.string(), arn: z.string().optional() }),
+  /** Empty where none is declared, which only what is observed may do. */
   admin: z.string(),
+  /** How far something that existed before Rekey has been taken over; absent where Rekey made it. */
+  adoption: z.enum(['observed', 'intended', 'adopted']).optional(),
+  /** What a person types at the upstream to revoke it, while Rekey may not. */
+  byHand: z.string().optional(),
   /** Without certificates. */
   target: z.unknown(),
   /** What agents read. Absent while registering and after a revocation. */

@@ -23,6 +23,10 @@ export function credentialView(credential: Credential, active?: Rotation, now?: 
     },
     // Older versions of the CLI expect a text.
     admin: credential.adminSecret ?? '',
+    ...(credential.adoption === undefined ? {} : { adoption: credential.adoption }),
+    ...(credential.adoption !== 'observed' || credential.byHand === undefined
+      ? {}
+      : { byHand: credential.byHand }),
     target: withoutCertificates(credential.target),
     ...(current === undefined ? {} : { current: keyView(current) }),
     policy: {

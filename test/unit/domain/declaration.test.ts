@@ -248,3 +248,33 @@ describe('the host of a target', () => {
     expect(() => assertForeignHost(undefined)).not.toThrow();
   });
 });
+
+describe('an entry for what exists', () => {
+  const { admin: _none, ...bare } = ENTRY;
+
+  it('is observed unless it says otherwise, and needs no administrative login for that', () => {
+    expect(modeOf(parseEntry({ ...bare, adopt: true }))).toBe('observe');
+    expect(modeOf(parseEntry({ ...bare, adopt: true, mode: 'observe' }))).toBe('observe');
+    expect(modeOf(parseEntry({ ...ENTRY, adopt: true, mode: 'enforce' }))).toBe('enforce');
+    expect(modeOf(parseEntry(ENTRY))).toBe('enforce');
+  });
+
+  it.each([
+    [bare],
+    [{ ...bare, mode: 'observe' }],
+    [{ ...bare, adopt: true, mode: 'overlap' }],
+    [{ ...bare, adopt: true, mode: 'enforce' }],
+  ])('needs an administrative login where Rekey is to act: %j', (entry) => {
+    expect(refusal(() => parseEntry(entry))).toMatchObject({ code: 'ERR_DECLARATION', field: 'admin' });
+  });
+
+  it('is named by its name: an ARN may be of another region, and two entries for one secret are refused', () => {
+    const arn = 'arn:aws:secretsmanager:us-east-1:111122223333:secret:agents/orders-AbCdEf';
+    const error = refusal(() => parseEntry({ ...ENTRY, secret: arn, adopt: true }));
+    expect(error).toMatchObject({ code: 'ERR_DECLARATION', field: 'secret' });
+    expect(error.message).toContain('not its ARN');
+    const twice = file({ ...bare, adopt: true }, { ...ENTRY, name: 'other' });
+    expect(refusal(() => parseDeclaration(twice))).toMatchObject({ field: 'credentials[1].secret' });
+    expect(refusal(() => parseEntry({ ...ENTRY, adopt: false })).field).toBe('adopt');
+  });
+});
