@@ -1,76 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { RetentionDays } from 'aws-cdk-lib/aws-logs';
-import { z } from 'zod';
-
-const seconds = (min: number, max: number): z.ZodInt => z.int().min(min).max(max);
-
-const schema = z.strictObject({
-  stage: z
-    .string()
-    .regex(/^[a-z][a-z0-9-]{0,15}$/, 'use 1 to 16 of a-z, 0-9 and "-", a letter first')
-    .default('dev'),
-  tenant: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'use 1 to 32 of a-z, 0-9 and "-"')
-    .default('default'),
-  /** Receives every alarm. Without it, subscribe something to the alarm topic yourself. */
-  alarmEmail: z.email().optional(),
-  /** Where docs/runbook.md can be read; alarms link to it. */
-  runbook: z.string().min(1).default('docs/runbook.md'),
-  /** One of the spans that CloudWatch Logs knows. */
-  logRetentionDays: z.enum(RetentionDays).default(RetentionDays.THIRTEEN_MONTHS),
-  /** Object Lock of the audit archive. */
-  archiveLock: z
-    .strictObject({
-      mode: z.enum(['governance', 'compliance']).default('governance'),
-      days: z.int().min(1).max(36_500).default(1),
-    })
-    .prefault({}),
-  /** Network of the functions that log in to databases; without it they run outside any VPC. */
-  network: z
-    .strictObject({
-      subnetIds: z.array(z.string().regex(/^subnet-([0-9a-f]{8}|[0-9a-f]{17})$/, 'a subnet id')).min(1),
-      securityGroupIds: z
-        .array(z.string().regex(/^sg-([0-9a-f]{8}|[0-9a-f]{17})$/, 'a security group id'))
-        .min(1),
-    })
-    .optional(),
-  /** Beginning of the name of every secret that Rekey makes; its roles reach no secret of another name. */
-  secretPrefix: z
-    .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9/_+=.@-]{0,63}\/$/, 'a name that ends in "/", such as agents/')
-    .default('agents/'),
-  /** Customer keys with which the administrative secrets are encrypted, where they are not the account's default. */
-  adminSecretKeyArns: z
-    .array(z.string().regex(/^arn:[^:]+:kms:[^:]+:\d{12}:key\/.+$/, 'the ARN of a key'))
-    .default([]),
-  /** Lambda capacity kept free for the function named; counts against the account's quota. */
-  reservedConcurrency: z
-    .strictObject({
-      revoke: z.int().min(1).max(1000).optional(),
-      rotate: z.int().min(1).max(1000).optional(),
-    })
-    .prefault({}),
-  /** Only stage "local" sets these (see `assertTiming`). */
-  timing: z
-    .strictObject({
-      minWindowSeconds: seconds(1, 900).optional(),
-      rotateTimeoutSeconds: seconds(5, 86_400).optional(),
-      reconcileEverySeconds: seconds(60, 3600)
-        .refine((value) => value % 60 === 0, 'use whole minutes')
-        .optional(),
-      planEverySeconds: seconds(60, 3600)
-        .refine((value) => value % 60 === 0, 'use whole minutes')
-        .optional(),
-      stuckAfterSeconds: seconds(1, 86_400).optional(),
-    })
-    .prefault({}),
-});
-
-type Parsed = z.infer<typeof schema>;
+import type { z } from 'zod';
+import { settingsSchema, type NetworkSettings, type ParsedSettings } from './settings-schema.ts';
 
 /** What a deployment is made of; every value is checked and complete. */
-export interface Settings extends Omit<Parsed, 'timing'> {
+export interface Settings extends Omit<ParsedSettings, 'timing' | '$schema'> {
   readonly timing: {
     /** Absent: the bounds of the credential type hold. */
     readonly minWindowSeconds?: number;
@@ -86,6 +19,9 @@ export interface Settings extends Omit<Parsed, 'timing'> {
 /** The one stage that may shorten windows and waits. */
 export const LOCAL = 'local';
 
+/** The account that the local stack plays, one of those that AWS reserves for documentation. */
+export const LOCAL_ACCOUNT = '111122223333';
+
 /** What AWS stages run with. */
 const TIMING = {
   rotateTimeoutSeconds: 3600,
@@ -94,7 +30,7 @@ const TIMING = {
   stuckAfterSeconds: 900,
 } as const;
 
-/** What was given: context values of the CDK app (`-c name=value` or cdk.json). */
+/** What was given: context values of the CDK app (`-c name=value` or cdk.json), and where the CDK CLI is to deploy. */
 export interface SettingsInput {
   readonly stage?: unknown;
   readonly tenant?: unknown;
@@ -102,38 +38,59 @@ export interface SettingsInput {
   readonly settings?: unknown;
   /** `true` allows Object Lock in compliance mode. */
   readonly allowComplianceLock?: unknown;
+  /** Account and region of the credentials, where the CDK CLI has some. */
+  readonly account?: string | undefined;
+  readonly region?: string | undefined;
+}
+
+/** One setting that can't be used: where, and what is wrong with it or to be done about it. */
+export interface SettingsProblem {
+  readonly field: string;
+  readonly message: string;
 }
 
 /** Settings that can't be used; the message names each one at fault and what to do. */
 export class SettingsError extends Error {
-  constructor(problems: readonly string[]) {
-    super(`These settings can't be used:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
+  readonly code = 'ERR_SETTINGS';
+  readonly problems: readonly SettingsProblem[];
+
+  constructor(problems: readonly SettingsProblem[]) {
+    const lines = problems.map(({ field, message }) => `  - ${field}: ${message}`);
+    super(
+      `ERR_SETTINGS: these settings can't be used (docs/settings.md has every setting):\n${lines.join('\n')}`,
+    );
     this.name = 'SettingsError';
+    this.problems = problems;
   }
 }
 
 /**
- * Settings of the stage that is synthesised.
+ * Settings of the stage that is synthesised. Everything that is wrong is reported at once: first the form of each field,
+ * then how fields fit together and with the place of the deployment.
  * @throws SettingsError
  */
 export function readSettings(input: SettingsInput): Settings {
-  const file = fileOf(input.settings);
   const given = {
-    ...file,
+    ...fileOf(input.settings),
     ...(input.stage === undefined ? {} : { stage: input.stage }),
     ...(input.tenant === undefined ? {} : { tenant: input.tenant }),
   };
-  const parsed = schema.safeParse(given);
-  if (!parsed.success) {
-    throw new SettingsError(parsed.error.issues.map((issue) => `${pathOf(issue.path)}: ${issue.message}`));
-  }
-  const settings = parsed.data;
-  assertTiming(settings);
-  assertLock(settings, input.allowComplianceLock);
+  const parsed = settingsSchema.safeParse(given);
+  if (!parsed.success) throw new SettingsError(parsed.error.issues.flatMap(problemsOf));
+  const { $schema: _schema, ...settings } = parsed.data;
+  const problems = [
+    ...stageProblems(settings, input.account),
+    ...timingProblems(settings),
+    ...lockProblems(settings, input.allowComplianceLock),
+    ...alarmProblems(settings),
+    ...(settings.network === undefined ? [] : networkProblems(settings.network)),
+    ...regionProblems(settings, input.region),
+  ];
+  if (problems.length > 0) throw new SettingsError(problems);
   return { ...settings, timing: timingOf(settings) };
 }
 
-function timingOf({ timing }: Parsed): Settings['timing'] {
+function timingOf({ timing }: ParsedSettings): Settings['timing'] {
   return {
     ...(timing.minWindowSeconds === undefined ? {} : { minWindowSeconds: timing.minWindowSeconds }),
     rotateTimeoutSeconds: timing.rotateTimeoutSeconds ?? TIMING.rotateTimeoutSeconds,
@@ -143,43 +100,149 @@ function timingOf({ timing }: Parsed): Settings['timing'] {
   };
 }
 
-/** A shortened window on AWS could end before a holder has moved: refused, not clamped. */
-function assertTiming({ stage, timing }: Parsed): void {
-  if (stage === LOCAL) return;
-  const set = Object.entries(timing).filter(([, value]) => value !== undefined);
-  if (set.length === 0) return;
-  throw new SettingsError(
-    set.map(
-      ([name]) => `timing.${name}: only stage "${LOCAL}" may set it, this is stage "${stage}"; remove it`,
-    ),
-  );
+/** Stage `local` shortens windows: nobody may bring it to AWS by mistake. */
+function stageProblems({ stage }: ParsedSettings, account: string | undefined): SettingsProblem[] {
+  if (stage !== LOCAL || account === undefined || account === LOCAL_ACCOUNT) return [];
+  const message = `"${LOCAL}" is reserved for the local stack, and these are credentials of account ${account}; choose another name`;
+  return [{ field: 'stage', message }];
 }
 
-function assertLock({ archiveLock }: Parsed, allowed: unknown): void {
-  if (archiveLock.mode !== 'compliance' || allowed === true || allowed === 'true') return;
-  throw new SettingsError([
-    `archiveLock.mode: "compliance" keeps every record for ${archiveLock.days} days and nobody, root included, can ` +
-      'shorten that; say so with -c allowComplianceLock=true, or use "governance"',
-  ]);
+/** A shortened window on AWS could end before a holder has moved: refused, not clamped. */
+function timingProblems({ stage, timing }: ParsedSettings): SettingsProblem[] {
+  if (stage === LOCAL) return [];
+  return Object.entries(timing)
+    .filter(([, value]) => value !== undefined)
+    .map(([name]) => ({
+      field: `timing.${name}`,
+      message: `only stage "${LOCAL}" may set it, this is stage "${stage}"; remove it`,
+    }));
+}
+
+function lockProblems({ archiveLock }: ParsedSettings, allowed: unknown): SettingsProblem[] {
+  if (archiveLock.mode !== 'compliance' || allowed === true || allowed === 'true') return [];
+  const message =
+    `"compliance" keeps every record for ${archiveLock.days} days and nobody, root included, can ` +
+    'shorten that; say so with -c allowComplianceLock=true, or use "governance"';
+  return [{ field: 'archiveLock.mode', message }];
+}
+
+function alarmProblems({ alarms }: ParsedSettings): SettingsProblem[] {
+  const repeated = [
+    ...duplicates('alarms.emails', alarms.emails),
+    ...duplicates('alarms.webhooks', alarms.webhooks),
+  ];
+  if (alarms.topicArn === undefined || alarms.emails.length + alarms.webhooks.length === 0) return repeated;
+  const message =
+    'subscriptions of your own topic are yours to make; remove alarms.emails and alarms.webhooks, or alarms.topicArn';
+  return [...repeated, { field: 'alarms.topicArn', message }];
+}
+
+/** What can be known of a network without asking an account. The rest is CloudFormation's (`NetworkCheck`). */
+function networkProblems(network: NetworkSettings): SettingsProblem[] {
+  const { subnets, securityGroupIds, endpoints, dedicatedRouteTableIds } = network;
+  const zones = subnets.map(({ zone }) => zone);
+  const problems = [
+    ...duplicates(
+      'network.subnets',
+      subnets.map(({ id }) => id),
+      '.id',
+    ),
+    ...duplicates('network.securityGroupIds', securityGroupIds),
+    ...duplicates('network.dedicatedRouteTableIds', dedicatedRouteTableIds),
+  ];
+  const add = (field: string, message: string): number => problems.push({ field, message });
+  if (new Set(zones).size < 2) {
+    add('network.subnets', 'all are in one availability zone; add a subnet in another, so that one may fail');
+  }
+  if (new Set(zones.map(regionOf)).size > 1) {
+    add('network.subnets', 'the availability zones are of several regions; a VPC is in one');
+  }
+  if (endpoints === 'existing' && dedicatedRouteTableIds.length > 0) {
+    add('network.dedicatedRouteTableIds', 'nothing uses it without endpoints "create"; remove it');
+  }
+  if (endpoints === 'create') {
+    if (dedicatedRouteTableIds.length === 0) {
+      add(
+        'network.dedicatedRouteTableIds',
+        'endpoints "create" wants the route tables of the subnets, which no other workload may use; ' +
+          'name them, or use endpoints "existing"',
+      );
+    }
+    for (const problem of duplicates('network.subnets', zones, '.zone')) {
+      add(problem.field, 'an endpoint takes one subnet of each zone; name one, or use endpoints "existing"');
+    }
+  }
+  return problems;
+}
+
+/** Where the CDK CLI knows the region of the deployment, whatever belongs to another can't work. */
+function regionProblems(settings: ParsedSettings, region: string | undefined): SettingsProblem[] {
+  if (region === undefined) return [];
+  const { network, alarms, adminSecretKeyArns } = settings;
+  const placed: [field: string, region: string | undefined][] = [
+    ...(network?.subnets ?? []).map(({ zone }, index): [string, string] => [
+      `network.subnets[${index}].zone`,
+      regionOf(zone),
+    ]),
+    ['alarms.topicArn', alarms.topicArn?.split(':')[3]],
+    ...adminSecretKeyArns.map((arn, index): [string, string | undefined] => [
+      `adminSecretKeyArns[${index}]`,
+      arn.split(':')[3],
+    ]),
+  ];
+  return placed
+    .filter(([, found]) => found !== undefined && found !== region)
+    .map(([field, found]) => ({
+      field,
+      message: `it is in ${found}, and this deployment goes to ${region}; name one of ${region}, or deploy with the profile or AWS_REGION of ${found}`,
+    }));
+}
+
+function regionOf(zone: string): string {
+  return zone.slice(0, -1);
+}
+
+/** The second and later occurrences of a value in a list. */
+function duplicates(field: string, values: readonly string[], suffix = ''): SettingsProblem[] {
+  return values.flatMap((value, index) => {
+    const first = values.indexOf(value);
+    if (first === index) return [];
+    return [{ field: `${field}[${index}]${suffix}`, message: `the same as ${field}[${first}]; remove it` }];
+  });
 }
 
 function fileOf(settings: unknown): object {
   if (settings === undefined) return {};
   const value = typeof settings === 'string' ? parseFile(settings) : settings;
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
-  throw new SettingsError(['settings: a JSON object, or the path of a file that holds one']);
+  throw new SettingsError([
+    { field: 'settings', message: 'a JSON object, or the path of a file that holds one' },
+  ]);
 }
 
 function parseFile(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {
-    throw new SettingsError([
-      `settings: can't read ${path} as JSON (${error instanceof Error ? error.message : String(error)})`,
-    ]);
+    const why = error instanceof Error ? error.message : String(error);
+    throw new SettingsError([{ field: 'settings', message: `can't read ${path} as JSON (${why})` }]);
   }
 }
 
-function pathOf(path: readonly PropertyKey[]): string {
-  return path.length === 0 ? 'settings' : path.map(String).join('.');
+function problemsOf(issue: z.core.$ZodIssue): SettingsProblem[] {
+  const field = fieldOf(issue.path);
+  if (issue.code !== 'unrecognized_keys') {
+    return [{ field: field === '' ? 'settings' : field, message: issue.message }];
+  }
+  return issue.keys.map((key) => ({
+    field: field === '' ? key : `${field}.${key}`,
+    message: 'there is no such setting; correct its spelling or remove it',
+  }));
+}
+
+function fieldOf(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((text, part) => {
+    if (typeof part === 'number') return `${text}[${part}]`;
+    return text === '' ? String(part) : `${text}.${String(part)}`;
+  }, '');
 }

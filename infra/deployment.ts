@@ -7,6 +7,7 @@ import { ApiStack } from './stacks/api.ts';
 import { EvidenceStack } from './stacks/evidence.ts';
 import { IncidentStack } from './stacks/incident.ts';
 import { MonitoringStack } from './stacks/monitoring.ts';
+import { NetworkStack } from './stacks/network.ts';
 import { RotationStack } from './stacks/rotation.ts';
 import { StateStack } from './stacks/state.ts';
 
@@ -36,15 +37,27 @@ export function addRekey(app: App, settings: Settings): Deployment {
     ...kept,
     state,
   });
+  const network =
+    settings.network?.endpoints === 'create'
+      ? new NetworkStack(app, 'Network', {
+          ...named('network', 'endpoints of the VPC'),
+          network: settings.network,
+          state,
+        })
+      : undefined;
   const rotation = new RotationStack(app, 'Rotation', {
     ...named('rotation', 'rotation of credentials'),
     state,
+    network,
   });
   const incident = new IncidentStack(app, 'Incident', {
     ...named('incident', 'emergency revocation'),
     state,
     rotation,
+    network,
   });
+  // Imports by hand tell CDK of no order.
+  if (network !== undefined) for (const stack of [rotation, incident]) stack.addStackDependency(network);
   const api = new ApiStack(app, 'Api', { ...named('api', 'control API'), state, rotation, incident });
   const access = new AccessStack(app, 'Access', { ...named('access', 'roles of people'), evidence, api });
   const monitoring = new MonitoringStack(app, 'Monitoring', {

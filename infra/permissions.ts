@@ -336,6 +336,42 @@ export function statement({ actions, resources, conditions }: Grant): PolicyStat
 
 // --- Network --------------------------------------------------------------------------------------------------------
 
+/**
+ * What database functions together call through the endpoints of a VPC, where it is Rekey's: the policies of the
+ * endpoints (a test holds them against the roles). Keys need none: services use them for the caller.
+ */
+export function throughEndpoints(rekey: {
+  tableArn: string;
+  snapshotsArn: string;
+  /** What the names of the machines begin with. */
+  machines: string;
+}): Grant[] {
+  return [
+    {
+      actions: [
+        'CreateSecret',
+        'DeleteSecret',
+        'DescribeSecret',
+        'GetSecretValue',
+        'PutSecretValue',
+        'RotateSecret',
+        'TagResource',
+        'UpdateSecretVersionStage',
+      ].map((action) => `secretsmanager:${action}`),
+      resources: [ANY_SECRET],
+    },
+    {
+      actions: ['states:SendTaskSuccess', 'states:StartExecution'],
+      resources: [arn('states', `stateMachine:${rekey.machines}-*`)],
+    },
+    {
+      actions: ['dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query'],
+      resources: [rekey.tableArn, `${rekey.tableArn}/index/${TABLE.index}`],
+    },
+    { actions: ['s3:GetObject', 's3:PutObject'], resources: [`${rekey.snapshotsArn}/*`] },
+  ];
+}
+
 /** What Lambda itself needs to join a VPC; `denyOwnNetwork` keeps the function's code from using it. */
 export function joinNetwork(): Grant[] {
   return [

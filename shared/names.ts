@@ -95,7 +95,8 @@ export const EVENT = {
 export const METRICS_NAMESPACE = 'Rekey';
 
 /** The stacks of a deployment. */
-export type StackRole = 'state' | 'evidence' | 'rotation' | 'incident' | 'api' | 'access' | 'monitoring';
+export type StackRole =
+  'state' | 'evidence' | 'network' | 'rotation' | 'incident' | 'api' | 'access' | 'monitoring';
 
 /** Name of a stack of a stage, as CloudFormation knows it. */
 export function stackName(stage: string, role: StackRole): string {

@@ -21,6 +21,7 @@ import { Construct } from 'constructs';
 import { ENV, type FunctionName } from '../../shared/names.ts';
 import { bundleHandler } from '../bundle.ts';
 import { LOCAL, type Settings } from '../config.ts';
+import { DatabaseNetwork } from './database-network.ts';
 import { acknowledgeGrants } from '../nag.ts';
 import { joinNetwork, statement, type Grant } from '../permissions.ts';
 
@@ -38,6 +39,8 @@ export interface HandlerFunctionProps {
   readonly grants: readonly Grant[];
   /** Logs in to databases: joins the network of the settings and trusts the certificate authorities of RDS. */
   readonly database?: boolean;
+  /** Addresses of services for functions in the network, where Rekey makes the endpoints. */
+  readonly endpoints?: Readonly<Record<string, string>> | undefined;
   readonly timeout: Duration;
   readonly memoryMiB?: number;
   readonly reservedConcurrency?: number | undefined;
@@ -105,7 +108,8 @@ export class HandlerFunction extends Construct {
   /** Subnets and groups by id, without looking them up at synthesis. */
   #join(network: NonNullable<Settings['network']>): void {
     const resource = this.function.node.defaultChild as CfnFunction;
-    resource.vpcConfig = { subnetIds: network.subnetIds, securityGroupIds: network.securityGroupIds };
+    const { subnetIds, securityGroupIds } = DatabaseNetwork.of(this, network);
+    resource.vpcConfig = { subnetIds, securityGroupIds };
     this.function.addToRolePolicy(
       new PolicyStatement({
         effect: Effect.DENY,
@@ -123,12 +127,14 @@ function environmentOf({
   environment,
   settings,
   database,
+  endpoints,
 }: HandlerFunctionProps): Record<string, string> {
   return {
     REKEY_FUNCTION: name,
     ...Object.fromEntries(
       Object.entries(environment).map(([key, value]) => [ENV[key as keyof typeof ENV], value]),
     ),
+    ...(database === true ? endpoints : {}),
     // Node's own list of authorities lacks those of RDS; Lambda's runtime brings them.
     ...(database === true && settings.stage !== LOCAL
       ? { NODE_EXTRA_CA_CERTS: '/var/runtime/ca-cert.pem' }

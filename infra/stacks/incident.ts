@@ -7,6 +7,7 @@ import { Workflow } from '../constructs/workflow.ts';
 import { emergency } from '../machines/emergency.ts';
 import * as may from '../permissions.ts';
 import { INTENTS, SNAPSHOTS } from './evidence.ts';
+import type { NetworkStack } from './network.ts';
 import type { RotationStack } from './rotation.ts';
 import type { StateStack } from './state.ts';
 
@@ -14,6 +15,8 @@ export interface IncidentStackProps extends StackProps {
   readonly settings: Settings;
   readonly state: StateStack;
   readonly rotation: RotationStack;
+  /** Endpoints of the VPC, where Rekey makes them. */
+  readonly network?: NetworkStack | undefined;
 }
 
 const TYPE = 'database';
@@ -26,14 +29,14 @@ export class IncidentStack extends Stack {
 
   constructor(scope: Construct, id: string, props: IncidentStackProps) {
     super(scope, id, props);
-    const { settings, state, rotation } = props;
+    const { settings, state, rotation, network } = props;
     this.emergencyName = `${this.stackName}-emergency`;
     const { ledger } = state;
     const secretsKey = state.secretsKey.keyArn;
     const secrets = { type: TYPE, stage: settings.stage, prefix: settings.secretPrefix };
     const admin = may.readAdminSecret(TYPE, settings.adminSecretKeyArns);
     const answers = may.answer(rotation.lifecycleArn);
-    const common = { settings, logKey: state.key };
+    const common = { settings, logKey: state.key, endpoints: network?.endpoints };
     const environment: HandlerEnvironment = {
       tenant: settings.tenant,
       table: state.table.tableName,

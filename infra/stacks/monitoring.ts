@@ -4,8 +4,8 @@ import { Rule, RuleTargetInput, EventField } from 'aws-cdk-lib/aws-events';
 import { SnsTopic } from 'aws-cdk-lib/aws-events-targets';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { FilterPattern, MetricFilter } from 'aws-cdk-lib/aws-logs';
-import { Topic } from 'aws-cdk-lib/aws-sns';
-import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
+import { SubscriptionProtocol, Topic, type ITopic } from 'aws-cdk-lib/aws-sns';
+import { EmailSubscription, UrlSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
@@ -18,6 +18,7 @@ import {
   type RunbookAlarmProps,
   type RunbookEntry,
 } from '../constructs/runbook-alarm.ts';
+import { acknowledge } from '../nag.ts';
 import type { ApiStack } from './api.ts';
 import type { EvidenceStack } from './evidence.ts';
 import type { IncidentStack } from './incident.ts';
@@ -51,17 +52,14 @@ const LAG = Duration.minutes(10);
 
 /** Says within minutes when a person is needed (P5). */
 export class MonitoringStack extends Stack {
-  readonly topic: Topic;
+  readonly topic: ITopic;
   readonly #props: MonitoringStackProps;
 
   constructor(scope: Construct, id: string, props: MonitoringStackProps) {
     super(scope, id, props);
     this.#props = props;
-    const { settings, state, evidence, rotation, incident, api } = props;
-    this.topic = this.#topic(state);
-    if (settings.alarmEmail !== undefined) {
-      this.topic.addSubscription(new EmailSubscription(settings.alarmEmail));
-    }
+    const { state, evidence, rotation, incident, api } = props;
+    this.topic = this.#topic();
     this.#machine('Rotation', 'rotation-failed', rotation.lifecycle.machine);
     this.#machine('Emergency', 'emergency-failed', incident.emergency.machine);
     for (const handler of this.#handlers) this.#errors(handler);
@@ -93,6 +91,19 @@ export class MonitoringStack extends Stack {
     this.#dashboard();
   }
 
+  /** Where alarms go: a topic of the settings, whose policy is its owner's, or one of Rekey's own. */
+  #topic(): ITopic {
+    const { settings, state } = this.#props;
+    const { topicArn, emails, webhooks } = settings.alarms;
+    if (topicArn !== undefined) return Topic.fromTopicArn(this, 'Alarms', topicArn);
+    const topic = this.#ownTopic(state);
+    for (const email of emails) topic.addSubscription(new EmailSubscription(email));
+    for (const url of webhooks) {
+      topic.addSubscription(new UrlSubscription(url, { protocol: SubscriptionProtocol.HTTPS }));
+    }
+    return topic;
+  }
+
   get #handlers(): readonly HandlerFunction[] {
     const { evidence, rotation, incident, api } = this.#props;
     return [...rotation.functions, ...incident.functions, evidence.archiver, api.handler];
@@ -104,7 +115,7 @@ export class MonitoringStack extends Stack {
 
   /** Every end of an execution but success means that a person is needed. */
   /** A policy of its own takes the place of SNS's default one, under which alarms could publish: it has to say so. */
-  #topic({ key }: StateStack): Topic {
+  #ownTopic({ key }: StateStack): Topic {
     const topic = new Topic(this, 'Alarms', { masterKey: key, enforceSSL: true });
     topic.addToResourcePolicy(
       new PolicyStatement({
@@ -197,7 +208,7 @@ export class MonitoringStack extends Stack {
   #pages(id: string, detailType: string, entry: RunbookEntry, description: string): void {
     const { settings, state } = this.#props;
     const said = (field: string): string => EventField.fromPath(`$.detail.${field}`);
-    new Rule(this, id, {
+    const rule = new Rule(this, id, {
       eventBus: state.bus,
       description,
       eventPattern: { source: [EVENT_SOURCE], detailType: [detailType] },
@@ -210,6 +221,13 @@ export class MonitoringStack extends Stack {
         }),
       ],
     });
+    if (settings.alarms.topicArn !== undefined) {
+      acknowledge(
+        rule,
+        'Annotation::@aws-cdk/aws-events:ruleUnresolvedEnvironment',
+        "CloudWatch wants the topic in the stack's own region; where it is is checked at synthesis.",
+      );
+    }
   }
 
   #dashboard(): void {

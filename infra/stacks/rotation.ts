@@ -16,11 +16,14 @@ import { machineArn, Workflow } from '../constructs/workflow.ts';
 import { lifecycle } from '../machines/lifecycle.ts';
 import { acknowledge } from '../nag.ts';
 import * as may from '../permissions.ts';
+import type { NetworkStack } from './network.ts';
 import type { StateStack } from './state.ts';
 
 export interface RotationStackProps extends StackProps {
   readonly settings: Settings;
   readonly state: StateStack;
+  /** Endpoints of the VPC, where Rekey makes them. */
+  readonly network?: NetworkStack | undefined;
 }
 
 type Call = Pick<HandlerFunctionProps, 'description' | 'timeout' | 'grants'> & Partial<HandlerFunctionProps>;
@@ -204,7 +207,7 @@ export class RotationStack extends Stack {
   }
 
   #function(name: FunctionName, call: Call): HandlerFunction {
-    const { settings, state } = this.#props;
+    const { settings, state, network } = this.#props;
     const environment: HandlerEnvironment = {
       tenant: settings.tenant,
       table: state.table.tableName,
@@ -215,6 +218,7 @@ export class RotationStack extends Stack {
       name,
       settings,
       logKey: state.key,
+      endpoints: network?.endpoints,
       ...call,
       environment,
     });

@@ -29,6 +29,8 @@ export interface AwsClientOptions {
   readonly credentials: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
   /** Overrides every service's address, as AWS_ENDPOINT_URL does for the SDKs. */
   readonly endpoint?: string;
+  /** Addresses of single services, by their signing name; they go before `endpoint`. */
+  readonly endpoints?: Readonly<Record<string, string | undefined>>;
   /** Function that calls, for the user agent. */
   readonly caller: string;
   /** Per attempt, in milliseconds. */
@@ -168,8 +170,9 @@ export class AwsCalls {
   }
 
   #base(service: string): string {
-    if (this.#options.endpoint !== undefined) return this.#options.endpoint.replace(/\/$/, '');
-    const { region } = this.#options;
+    const { region, endpoint, endpoints } = this.#options;
+    const given = endpoints?.[service] ?? endpoint;
+    if (given !== undefined) return given.replace(/\/$/, '');
     const suffix = region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
     return `https://${service}.${region}.${suffix}`;
   }
@@ -185,6 +188,11 @@ export function awsCallsFromEnvironment(env: NodeJS.ProcessEnv, options: CallOpt
       ...(env['AWS_SESSION_TOKEN'] ? { sessionToken: env['AWS_SESSION_TOKEN'] } : {}),
     },
     ...(env['AWS_ENDPOINT_URL'] ? { endpoint: env['AWS_ENDPOINT_URL'] } : {}),
+    // As the SDKs name them (https://docs.aws.amazon.com/sdkref/latest/guide/ss-endpoints-table.html).
+    endpoints: {
+      secretsmanager: env['AWS_ENDPOINT_URL_SECRETS_MANAGER'],
+      states: env['AWS_ENDPOINT_URL_SFN'],
+    },
     caller: env['REKEY_FUNCTION'] ?? env['AWS_LAMBDA_FUNCTION_NAME'] ?? 'unknown',
     ...options,
   });

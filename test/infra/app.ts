@@ -29,6 +29,8 @@ export interface Stack {
   readonly name: string;
   readonly resources: readonly Resource[];
   readonly outputs: readonly Output[];
+  readonly parameters: JsonObject;
+  readonly rules: JsonObject;
   readonly terminationProtection: boolean;
 }
 
@@ -73,10 +75,14 @@ export function resource(stacks: Stacks, stack: string, logicalId: string): Reso
 function contentOf(template: {
   Resources: Record<string, Omit<Resource, 'logicalId'>>;
   Outputs?: Record<string, Output>;
-}): Pick<Stack, 'resources' | 'outputs'> {
+  Parameters?: JsonObject;
+  Rules?: JsonObject;
+}): Pick<Stack, 'resources' | 'outputs' | 'parameters' | 'rules'> {
   return {
     resources: Object.entries(template.Resources).map(([logicalId, each]) => ({ ...each, logicalId })),
     outputs: Object.values(template.Outputs ?? {}),
+    parameters: template.Parameters ?? {},
+    rules: template.Rules ?? {},
   };
 }
 

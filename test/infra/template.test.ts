@@ -21,7 +21,14 @@ const varied = synthesise({
   stage: 'local',
   settings: {
     timing: { minWindowSeconds: 5 },
-    network: { subnetIds: ['subnet-0a1b2c3d'], securityGroupIds: ['sg-0a1b2c3d'] },
+    network: {
+      vpcId: 'vpc-0a1b2c3d',
+      subnets: [
+        { id: 'subnet-0a1b2c3d', zone: 'eu-central-1a' },
+        { id: 'subnet-1a1b2c3d', zone: 'eu-central-1b' },
+      ],
+      securityGroupIds: ['sg-0a1b2c3d'],
+    },
     archiveLock: { mode: 'compliance', days: 400 },
     reservedConcurrency: { revoke: 40 },
   },

@@ -1,12 +1,13 @@
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Policies } from '../support/iam/policies.ts';
 import { unseenCalls, type UnseenCall } from '../support/iam/unseen.ts';
-import { at, list, synthesise, text } from './app.ts';
+import { at, list, root, synthesise, text } from './app.ts';
 
 /** With everything that settings can add: the functions of databases join a network. */
 const policies = new Policies(
   synthesise({
-    settings: { network: { subnetIds: ['subnet-0a1b2c3d'], securityGroupIds: ['sg-0a1b2c3d'] } },
+    settings: join(root, 'examples', 'settings-small-team.json'),
   }),
 );
 const calls = unseenCalls(policies);

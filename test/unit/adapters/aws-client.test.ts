@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
-import { AwsCalls } from '../../../shared/adapters/aws-client.ts';
+import { AwsCalls, awsCallsFromEnvironment } from '../../../shared/adapters/aws-client.ts';
 
 const servers: Server[] = [];
 afterEach(() => {
@@ -16,7 +16,7 @@ type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 /** Calls against a server that gives these answers in turn, the last one from then on. */
 async function against(
   ...answers: [Answer, ...Answer[]]
-): Promise<{ aws: AwsCalls; seen: IncomingMessage[] }> {
+): Promise<{ aws: AwsCalls; seen: IncomingMessage[]; endpoint: string }> {
   const seen: IncomingMessage[] = [];
   const server = createServer((request, response) => {
     seen.push(request);
@@ -29,14 +29,15 @@ async function against(
   await once(server, 'listening');
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const endpoint = `http://127.0.0.1:${port}`;
   const aws = new AwsCalls({
     region: 'eu-central-1',
     credentials: { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'secret' },
-    endpoint: `http://127.0.0.1:${port}`,
+    endpoint,
     caller: 'test',
     timeoutMs: 200,
   });
-  return { aws, seen };
+  return { aws, seen, endpoint };
 }
 
 const json =
@@ -47,6 +48,27 @@ const json =
 const read = (aws: AwsCalls) => aws.json('dynamodb', 'GetItem', { TableName: 't' });
 
 describe('calls to AWS', () => {
+  it('go to the address of a single service where one is given, the others to the common one', async () => {
+    const { endpoint, seen } = await against(json(200, {}));
+    const own = await against(json(200, {}));
+    const aws = awsCallsFromEnvironment({
+      AWS_REGION: 'eu-central-1',
+      AWS_ENDPOINT_URL: endpoint,
+      AWS_ENDPOINT_URL_SECRETS_MANAGER: own.endpoint,
+      AWS_ENDPOINT_URL_SFN: own.endpoint,
+    });
+    await aws.json('secretsmanager', 'GetSecretValue', {});
+    await aws.json('states', 'SendTaskSuccess', {});
+    await read(aws);
+    const operations = (all: readonly IncomingMessage[]) => all.map(({ headers }) => headers['x-amz-target']);
+    expect(operations(own.seen)).toEqual([
+      'secretsmanager.GetSecretValue',
+      'AWSStepFunctions.SendTaskSuccess',
+    ]);
+    expect(operations(seen)).toEqual(['DynamoDB_20120810.GetItem']);
+    expect(own.seen[0]?.headers.host).toBe(new URL(own.endpoint).host);
+  });
+
   it('name operation, signature and caller', async () => {
     const { aws, seen } = await against(json(200, { Item: { a: { S: 'ü' } } }));
     expect(await read(aws)).toEqual({ Item: { a: { S: 'ü' } } });
