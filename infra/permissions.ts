@@ -2,6 +2,7 @@ import { Aws } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { ApiRoute } from '../shared/domain/access.ts';
 import { TABLE, TAG } from '../shared/names.ts';
+import type { Settings } from './config.ts';
 
 /**
  * What a function may do: one named capability per need, in this one place. A function's role is the list of those
@@ -94,8 +95,24 @@ export function readStream(streamArn: string, keyArn: string): Grant[] {
 export interface SecretsOf {
   readonly type: string;
   readonly stage: string;
-  /** What their names begin with: a tag alone could be put on a secret of somebody else. */
+  /** What the names begin with of those that Rekey makes: a tag alone could be put on a secret of somebody else. */
   readonly prefix: string;
+  /** The same of those that it may adopt beside them, and the customer keys that these are encrypted with. */
+  readonly adoptPrefixes: readonly string[];
+  readonly adoptKeyArns: readonly string[];
+}
+
+/** The secrets of a type that a deployment with `settings` reaches. */
+export function secretsOf(
+  type: string,
+  {
+    stage,
+    secretPrefix: prefix,
+    adoptPrefixes,
+    adoptKeyArns,
+  }: Pick<Settings, 'stage' | 'secretPrefix' | 'adoptPrefixes' | 'adoptKeyArns'>,
+): SecretsOf {
+  return { type, stage, prefix, adoptPrefixes, adoptKeyArns };
 }
 
 const ANY_SECRET = arn('secretsmanager', 'secret:*');
@@ -103,23 +120,25 @@ const secretsBelow = (prefix: string): string => arn('secretsmanager', `secret:$
 const secretWildcard =
   'Secrets are registered at run time; the condition on the tag narrows the pattern to those of Rekey (ADR: roles by attributes).';
 
-/** Only secrets below the prefix that carry the tags of that type and of this deployment (hard decision 15). */
-function agentSecrets({ type, stage, prefix }: SecretsOf, actions: readonly string[]): Grant {
+/** Only secrets below the prefixes that carry the tags of that type and of this deployment (hard decision 15). */
+function agentSecrets(of: SecretsOf, actions: readonly string[]): Grant {
   return {
     actions: actions.map((action) => `secretsmanager:${action}`),
-    resources: [secretsBelow(prefix)],
-    conditions: {
-      StringEquals: { [`aws:ResourceTag/${TAG.type}`]: type, [`aws:ResourceTag/${TAG.stage}`]: stage },
-    },
+    resources: [of.prefix, ...of.adoptPrefixes].map(secretsBelow),
+    conditions: { StringEquals: tagsOf(of) },
     wildcard: secretWildcard,
   };
+}
+
+function tagsOf({ type, stage }: SecretsOf): Readonly<Record<string, string>> {
+  return { [`aws:ResourceTag/${TAG.type}`]: type, [`aws:ResourceTag/${TAG.stage}`]: stage };
 }
 
 /** Reads a secret of agents: its value and its labels. */
 export function readAgentSecrets(of: SecretsOf, secretsKeyArn: string): Grant[] {
   return [
     agentSecrets(of, ['DescribeSecret', 'GetSecretValue']),
-    viaService('secretsmanager', [secretsKeyArn], ['kms:Decrypt']),
+    viaService('secretsmanager', [secretsKeyArn, ...of.adoptKeyArns], ['kms:Decrypt']),
   ];
 }
 
@@ -127,7 +146,7 @@ export function readAgentSecrets(of: SecretsOf, secretsKeyArn: string): Grant[] 
 export function putAgentSecrets(of: SecretsOf, secretsKeyArn: string): Grant[] {
   return [
     agentSecrets(of, ['PutSecretValue']),
-    viaService('secretsmanager', [secretsKeyArn], ['kms:GenerateDataKey', 'kms:Decrypt']),
+    viaService('secretsmanager', [secretsKeyArn, ...of.adoptKeyArns], ['kms:GenerateDataKey', 'kms:Decrypt']),
   ];
 }
 
@@ -170,9 +189,37 @@ export function createAgentSecrets(of: SecretsOf, secretsKeyArn: string): Grant[
       resources: [secretsBelow(of.prefix)],
       wildcard: 'Tells whether a name is taken by a secret of somebody else; describing shows no value.',
     },
-    // Undoes a registration that failed for good.
-    agentSecrets(of, ['DeleteSecret']),
+    // Undoes a registration that failed for good; never of what was there before.
+    { ...agentSecrets(of, ['DeleteSecret']), resources: [secretsBelow(of.prefix)] },
     viaService('secretsmanager', [secretsKeyArn], ['kms:GenerateDataKey', 'kms:Decrypt']),
+  ];
+}
+
+/**
+ * Takes over a secret that exists, or gives it back. Its owner's tags are the consent, which Rekey can't give itself: it
+ * may add and remove nothing but the tag that names the credential, on a secret that carries the other two.
+ */
+export function adoptAgentSecrets(of: SecretsOf): Grant[] {
+  return [
+    ...(of.adoptPrefixes.length === 0
+      ? []
+      : [
+          {
+            actions: ['secretsmanager:DescribeSecret'],
+            resources: of.adoptPrefixes.map(secretsBelow),
+            wildcard: 'Tells what is there to adopt, and which tags are missing; describing shows no value.',
+          },
+        ]),
+    {
+      ...agentSecrets(of, ['TagResource', 'UntagResource']),
+      conditions: {
+        StringEquals: tagsOf(of),
+        'ForAllValues:StringEquals': { 'aws:TagKeys': [TAG.credential] },
+        // For all of none is true as well.
+        Null: { 'aws:TagKeys': 'false' },
+      },
+    },
+    agentSecrets(of, ['CancelRotateSecret']),
   ];
 }
 

@@ -133,6 +133,19 @@ export const settingsSchema = z.strictObject({
     .regex(/^[A-Za-z0-9][A-Za-z0-9/_+=.@-]{0,63}\/$/, 'a name that ends in "/", such as agents/')
     .default('agents/')
     .describe('Beginning of the name of every secret that Rekey makes; its roles reach no other'),
+  adoptPrefixes: z
+    .array(
+      z
+        .string()
+        .regex(/^[A-Za-z0-9][A-Za-z0-9/_+=.@-]{2,255}$/, 'the beginning of a name, 3 characters or more'),
+    )
+    .max(10)
+    .default([])
+    .describe('Beginnings of names of existing secrets that may be adopted beside those below secretPrefix'),
+  adoptKeyArns: z
+    .array(z.string().regex(/^arn:[^:]+:kms:[^:]+:\d{12}:key\/.+$/, 'the ARN of a key'))
+    .default([])
+    .describe('Customer keys of the adopted secrets'),
   adminSecretKeyArns: z
     .array(z.string().regex(/^arn:[^:]+:kms:[^:]+:\d{12}:key\/.+$/, 'the ARN of a key'))
     .default([])

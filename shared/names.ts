@@ -17,6 +17,8 @@ export const ENV = {
   secretsKey: 'REKEY_SECRETS_KEY',
   /** What the names of the secrets begin with that Rekey creates. */
   secretPrefix: 'REKEY_SECRET_PREFIX',
+  /** The same of the secrets that it may adopt beside them, with commas between. */
+  adoptPrefixes: 'REKEY_ADOPT_PREFIXES',
   /** ARN of the rotation function's alias for databases. */
   rotateDatabase: 'REKEY_ROTATE_DATABASE',
   /** ARN of the registering function's alias for databases. */

@@ -33,7 +33,7 @@ export class IncidentStack extends Stack {
     this.emergencyName = `${this.stackName}-emergency`;
     const { ledger } = state;
     const secretsKey = state.secretsKey.keyArn;
-    const secrets = { type: TYPE, stage: settings.stage, prefix: settings.secretPrefix };
+    const secrets = may.secretsOf(TYPE, settings);
     const admin = may.readAdminSecret(TYPE, settings.adminSecretKeyArns);
     const answers = may.answer(rotation.lifecycleArn);
     const common = { settings, logKey: state.key, endpoints: network?.endpoints };

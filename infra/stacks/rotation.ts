@@ -54,7 +54,7 @@ export class RotationStack extends Stack {
 
     const { ledger } = state;
     const secretsKey = state.secretsKey.keyArn;
-    const secrets = { type: TYPE, stage: settings.stage, prefix: settings.secretPrefix };
+    const secrets = may.secretsOf(TYPE, settings);
     const admin = may.readAdminSecret(TYPE, settings.adminSecretKeyArns);
     const readSecrets = may.readAgentSecrets(secrets, secretsKey);
     const answers = may.answer(this.lifecycleArn);
@@ -89,6 +89,7 @@ export class RotationStack extends Stack {
       environment: {
         stage: settings.stage,
         secretPrefix: settings.secretPrefix,
+        adoptPrefixes: settings.adoptPrefixes.join(','),
         account: Aws.ACCOUNT_ID,
         secretsKey,
         rotateDatabase: rotatorArn,
@@ -98,6 +99,7 @@ export class RotationStack extends Stack {
         ...may.writeLedger(ledger),
         ...may.releaseLedger(ledger),
         ...may.createAgentSecrets(secrets, secretsKey),
+        ...may.adoptAgentSecrets(secrets),
         ...readSecrets,
         ...may.configureRotation(secrets, rotatorArn),
         ...admin,

@@ -16,6 +16,7 @@ const engine = composeEngine();
 const minWindow = optionalSetting(ENV.minWindow);
 const secretsKey = optionalSetting(ENV.secretsKey);
 const secretPrefix = setting(ENV.secretPrefix);
+const adoptPrefixes = (optionalSetting(ENV.adoptPrefixes) ?? '').split(',').filter((prefix) => prefix !== '');
 const options = {
   home: home(),
   stage: setting(ENV.stage),
@@ -29,7 +30,7 @@ export async function handler(event: Event): Promise<RegisterAnswer | { error: o
   const { actor, dryRun } = event;
   try {
     const declaration = parseEntry(event.declaration);
-    assertPrefix(declaration, secretPrefix);
+    assertPrefix(declaration, secretPrefix, adoptPrefixes);
     const answer = await register(engine, options, { declaration, actor, dryRun });
     logger.info('declaration applied', { name: event.declaration.name, outcome: answer.outcome, dryRun });
     return answer;

@@ -87,6 +87,7 @@ export class Requests {
     const secret = this.#secrets.get(nameOf(textOf(input['SecretId']) ?? ''));
     if (secret === undefined) return;
     if (operation === 'TagResource') Object.assign(secret.tags, tagsOf(input['Tags']));
+    if (operation === 'UntagResource') for (const key of keysOf(input)) delete secret.tags[key];
     const rotator = operation === 'RotateSecret' ? textOf(input['RotationLambdaARN']) : undefined;
     if (rotator !== undefined) secret.rotator = rotator;
   }
@@ -101,7 +102,7 @@ export class Requests {
     const context: Context = {
       ...prefixed('aws:ResourceTag/', operation === 'CreateSecret' ? {} : (secret?.tags ?? {})),
       ...prefixed('aws:RequestTag/', given),
-      ...(Object.keys(given).length === 0 ? {} : { 'aws:TagKeys': Object.keys(given) }),
+      ...(keysOf(input).length === 0 ? {} : { 'aws:TagKeys': keysOf(input) }),
     };
     const asked: IamRequest[] = [{ action: `secretsmanager:${operation}`, resource, context }];
     if (operation === 'CreateSecret' && Object.keys(given).length > 0) {
@@ -186,6 +187,12 @@ function tagsOf(tags: unknown): Record<string, string> {
   return Object.fromEntries(
     recordsOf(tags).map((tag) => [textOf(tag['Key']) ?? '', textOf(tag['Value']) ?? '']),
   );
+}
+
+/** Keys of the tags that a request adds or takes off. */
+function keysOf(input: Input): string[] {
+  const off = Array.isArray(input['TagKeys']) ? input['TagKeys'] : [];
+  return [...Object.keys(tagsOf(input['Tags'])), ...off.filter((key) => typeof key === 'string')];
 }
 
 function prefixed(prefix: string, values: Readonly<Record<string, string>>): Record<string, string> {

@@ -62,6 +62,15 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
     },
   },
   {
+    reason: 'Gives back what a take-over had begun that was refused for good (test/faults/adoption.test.ts).',
+    grants: {
+      'register-database': [
+        `secretsmanager:UntagResource on ${AGENTS}, aws:TagKeys, aws:TagKeys`,
+        `secretsmanager:CancelRotateSecret on ${AGENTS}`,
+      ],
+    },
+  },
+  {
     reason:
       'Reading a secret of agents goes with describing it; this function may describe any below the prefix and has described none of its own.',
     sometimes: true,

@@ -51,6 +51,11 @@ const creating = (operation: string, tags: Record<string, string>): IamRequest =
   },
 });
 
+const retagging = (operation: string, tags: Record<string, string>, keys: string[]): IamRequest => {
+  const { context = {}, ...asked } = secret('agents/orders', tags)(operation);
+  return { ...asked, context: { ...context, 'aws:TagKeys': keys } };
+};
+
 const ledger = arnOf('state', 'Ledger');
 const inLedger = (operation: string, key: string): IamRequest => ({
   action: `dynamodb:${operation}`,
@@ -132,6 +137,25 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
     },
     { what: 'deletes', asks: [ofAgents('DeleteSecret')], may: ['register-database'] },
     {
+      what: 'names its credential on a secret whose owner has consented, or takes that name and the schedule off again',
+      asks: [
+        retagging('TagResource', tagged, [TAG.credential]),
+        retagging('UntagResource', tagged, [TAG.credential]),
+        ofAgents('CancelRotateSecret'),
+      ],
+      may: ['register-database'],
+    },
+    {
+      what: 'takes off the consent of the owner, or puts another tag on it',
+      asks: [
+        retagging('UntagResource', tagged, [TAG.type]),
+        retagging('UntagResource', tagged, [TAG.stage, TAG.credential]),
+        retagging('TagResource', tagged, [TAG.admin]),
+        retagging('TagResource', tagged, ['team']),
+        retagging('TagResource', {}, [TAG.credential]),
+      ],
+    },
+    {
       what: 'creates without the tags, for another stage or as an administrative one',
       asks: [
         creating('CreateSecret', {}),
@@ -149,7 +173,6 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
         'DeleteResourcePolicy',
         'UpdateSecret',
         'ReplicateSecretToRegions',
-        'CancelRotateSecret',
         'RestoreSecret',
       ].map(ofAgents),
     },

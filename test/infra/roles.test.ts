@@ -60,6 +60,44 @@ describe('roles', () => {
     }
   });
 
+  it('reach what may be adopted as they reach what Rekey makes, but never delete it there nor consent for its owner', () => {
+    const key = 'arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
+    const settings = { adoptPrefixes: ['prod/legacy/', 'team-x-'], adoptKeyArns: [key] };
+    const adopting = statementsByFunction(synthesise({ settings }));
+    const reach = (all: typeof roles, prefix: string): string[] =>
+      FUNCTIONS.flatMap((name) =>
+        (all[name] ?? [])
+          .filter((each) => JSON.stringify(each.Resource).includes(`secret:${prefix}*`))
+          .flatMap((each) => list(each.Action).map((action) => `${name} ${text(action)}`)),
+      ).toSorted();
+    const made = new Set(reach(roles, 'agents/'));
+    for (const prefix of settings.adoptPrefixes) {
+      const missing = [...made].filter((each) => !reach(adopting, prefix).includes(each));
+      expect(missing).toEqual(
+        ['CreateSecret', 'DeleteSecret'].map((action) => `register-database secretsmanager:${action}`),
+      );
+      const tagging = (adopting['register-database'] ?? []).filter(
+        (each) =>
+          list(each.Action).includes('secretsmanager:TagResource') &&
+          JSON.stringify(each.Resource).includes(prefix),
+      );
+      expect(tagging.map(({ Condition }) => Condition)).toEqual([
+        {
+          StringEquals: {
+            'aws:ResourceTag/rekey:type': 'database',
+            'aws:ResourceTag/rekey:stage': 'dev',
+          },
+          'ForAllValues:StringEquals': { 'aws:TagKeys': ['rekey:credential'] },
+          Null: { 'aws:TagKeys': 'false' },
+        },
+      ]);
+    }
+    for (const name of ['rotate-database', 'replace-database', 'register-database']) {
+      expect(JSON.stringify(adopting[name])).toContain(key);
+      expect(JSON.stringify(roles[name])).not.toContain(key);
+    }
+  });
+
   it('only registration deletes from the ledger, and nobody updates an item in place', () => {
     expect(FUNCTIONS.filter((name) => allows(name, 'dynamodb:DeleteItem').length > 0)).toEqual([
       'register-database',

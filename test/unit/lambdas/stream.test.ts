@@ -64,15 +64,33 @@ describe('a change of the ledger table', () => {
 });
 
 describe('the prefix of secrets', () => {
-  const entry = (secret: string) =>
-    parseEntry({ name: 'orders', type: 'database', provider: 'postgresql', secret, admin: 'a', target: {} });
+  const entry = (secret: string, more: object = {}) =>
+    parseEntry({
+      name: 'orders',
+      type: 'database',
+      provider: 'postgresql',
+      secret,
+      admin: 'a',
+      target: {},
+      ...more,
+    });
 
   it('admits what the deployment’s roles reach, and nothing else', () => {
-    expect(() => assertPrefix(entry('agents/orders'), 'agents/')).not.toThrow();
+    expect(() => assertPrefix(entry('agents/orders'), 'agents/', ['prod/'])).not.toThrow();
     for (const secret of ['payroll/bank', 'agents', 'agents/', 'AGENTS/orders']) {
-      expect(() => assertPrefix(entry(secret), 'agents/')).toThrow(
+      expect(() => assertPrefix(entry(secret), 'agents/', ['payroll/'])).toThrow(
         expect.objectContaining({ code: 'ERR_DECLARATION', field: 'secret' }),
       );
     }
+  });
+
+  it('admits what exists below the prefixes of adoption as well, and names the setting otherwise', () => {
+    const existing = (secret: string) => entry(secret, { adopt: true });
+    for (const secret of ['agents/orders', 'payroll/bank', 'team-x-db']) {
+      expect(() => assertPrefix(existing(secret), 'agents/', ['payroll/', 'team-x-'])).not.toThrow();
+    }
+    expect(() => assertPrefix(existing('payroll/bank'), 'agents/', [])).toThrow(
+      expect.objectContaining({ field: 'secret', remedy: expect.stringContaining('adoptPrefixes') }),
+    );
   });
 });
