@@ -52,17 +52,19 @@ export async function readDeclaration(path: string, cwd: string, now: number): P
 }
 
 /** Short where the file lies below the working directory, else as it was given: never a way up that nobody typed. */
-function shownPath(cwd: string, path: string): string {
+export function shownPath(cwd: string, path: string): string {
   const below = relative(cwd, resolve(cwd, path));
   return below === '' || below.startsWith('..') || isAbsolute(below) ? path : below;
 }
 
-function refused(failures: readonly Failure[]): Failures {
+/** All that is wrong with a file. */
+export function refused(failures: readonly Failure[]): Failures {
   const count = failures.length === 1 ? '1 error' : `${failures.length} errors`;
   return new Failures(failures, `${count} in the file; nothing was sent`);
 }
 
-async function readText(path: string, shown: string): Promise<string> {
+/** Text of a file. @throws Failure */
+export async function readText(path: string, shown: string): Promise<string> {
   try {
     const text = await readFile(path, 'utf8');
     if (text.length <= MAX_BYTES) return text;
@@ -70,7 +72,7 @@ async function readText(path: string, shown: string): Promise<string> {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
     throw usage(
       code === 'ENOENT' ? `there is no file ${shown}` : `${shown} can't be read (${code})`,
-      'pass the declaration file with -f; examples/rekey.yaml is one to start from',
+      'pass the declaration file with -f (examples/rekey.yaml is one to start from), or what a stack emits with --outputs',
     );
   }
   throw usage(`${shown} is larger than ${MAX_BYTES / 1024 / 1024} MB`);

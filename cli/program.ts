@@ -140,10 +140,24 @@ function build(
         'entry is applied by itself. Nothing rotates by it, and what the file no longer names is left alone.',
     )
     .option('-f, --file <file>', 'declaration file', 'rekey.yaml')
+    .addOption(
+      new Option(
+        '--outputs <file>',
+        'what RekeyCredential constructs have emitted: a file of cdk deploy --outputs-file',
+      ).conflicts('file'),
+    )
     .option('--dry-run', 'show what would change, change nothing')
-    .addHelpText('after', examples('rekey apply --dry-run', 'rekey apply -f credentials/rekey.yaml'))
-    .action(async (given: { file: string; dryRun?: true }, command: Command) => {
-      done(await apply(context(command), { file: given.file, dryRun: given.dryRun ?? false }));
+    .addHelpText(
+      'after',
+      examples(
+        'rekey apply --dry-run',
+        'rekey apply -f credentials/rekey.yaml',
+        'rekey apply --outputs outputs.json',
+      ),
+    )
+    .action(async (given: { file: string; outputs?: string; dryRun?: true }, command: Command) => {
+      const { file, outputs, dryRun = false } = given;
+      done(await apply(context(command), { file, outputs, dryRun }));
     });
 
   program

@@ -105,6 +105,9 @@ export function stackName(stage: string, role: StackRole): string {
   return `rekey-${stage}-${role}`;
 }
 
+/** What the name of an output begins with in which a stack emits an entry of `rekey.yaml` (ADR 017). */
+export const CREDENTIAL_OUTPUT = 'RekeyCredential';
+
 /** Names of stack outputs that the CLI and the local stack read. */
 export const OUTPUT = {
   apiUrl: 'ApiUrl',

@@ -3,6 +3,7 @@ import type { CredentialEntry } from '../../shared/domain/declaration.ts';
 import { LONG_TIMEOUT_MS } from '../client.ts';
 import type { Context } from '../context.ts';
 import { readDeclaration } from '../declaration-file.ts';
+import { readOutputs } from '../outputs-file.ts';
 import { allOf, EXIT, Failure, Failures } from '../failure.ts';
 import type { Output } from '../io.ts';
 
@@ -12,10 +13,17 @@ interface Applied {
   readonly failures?: readonly Failure[];
 }
 
-/** `rekey apply`: registers or updates what a declaration file says, entry by entry. */
-export async function apply(context: Context, options: { file: string; dryRun: boolean }): Promise<number> {
+/** `rekey apply`: registers or updates what a declaration file says, or what stacks have emitted, entry by entry. */
+export async function apply(
+  context: Context,
+  options: { file: string; outputs?: string | undefined; dryRun: boolean },
+): Promise<number> {
   const { out } = context;
-  const file = await readDeclaration(options.file, out.io.cwd, out.io.now());
+  const { cwd } = out.io;
+  const file =
+    options.outputs === undefined
+      ? await readDeclaration(options.file, cwd, out.io.now())
+      : await readOutputs(options.outputs, cwd, out.io.now());
   const client = await context.client();
   const applied: Applied[] = [];
   for (const [index, declaration] of file.credentials.entries()) {
