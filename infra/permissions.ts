@@ -396,6 +396,7 @@ export function throughEndpoints(rekey: {
   return [
     {
       actions: [
+        'CancelRotateSecret',
         'CreateSecret',
         'DeleteSecret',
         'DescribeSecret',
@@ -403,6 +404,7 @@ export function throughEndpoints(rekey: {
         'PutSecretValue',
         'RotateSecret',
         'TagResource',
+        'UntagResource',
         'UpdateSecretVersionStage',
       ].map((action) => `secretsmanager:${action}`),
       resources: [ANY_SECRET],

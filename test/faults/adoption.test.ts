@@ -288,6 +288,21 @@ describe('an adopted credential', () => {
     expect((await one.login()).user).toBe(login);
   });
 
+  test('gets the value of before back by a rollback of its first rotation', async () => {
+    const { one, secret, login } = await adopted();
+    one.agents.start();
+    const token = await one.requestRotation();
+    await one.until((rotation) => rotation.phase === 'window', token);
+    await one.requestRollback(token);
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('rolled-back');
+    const text = await one.deps.vault.read(one.secret, { stage: 'AWSCURRENT' });
+    expect(text?.reveal()).toBe(JSON.stringify(secret));
+    expect((await one.login()).user).toBe(login);
+    await one.rotate();
+    expect(await one.faults()).toEqual([]);
+  });
+
   test('is revoked and replaced in an emergency, in the shape of its secret', async () => {
     const { one, secret, login } = await adopted();
     const execution = await one.startEmergency();
