@@ -6,6 +6,7 @@ import { AwsContext, checkedUrl } from './aws.ts';
 import { ApiClient } from './client.ts';
 import { apply } from './commands/apply.ts';
 import { audit } from './commands/audit.ts';
+import { importSecrets } from './commands/import.ts';
 import { plan } from './commands/plan.ts';
 import { revoke, type RevokeOptions } from './commands/revoke.ts';
 import { rollback, rotate } from './commands/rotate.ts';
@@ -159,6 +160,36 @@ function build(
       const { file, outputs, dryRun = false } = given;
       done(await apply(context(command), { file, outputs, dryRun }));
     });
+
+  program
+    .command('import')
+    .summary('propose entries for secrets that exist')
+    .description(
+      'Looks through the secrets of the account and proposes an entry for each that Rekey could rotate: adopted, in ' +
+        'mode observe, which changes nothing. Nothing is registered by it. With secrets named: all of them or an error.',
+    )
+    .argument('[secrets...]', 'names or ARNs; default: all that the account has')
+    .option('--prefix <text>', 'only secrets whose names begin with it')
+    .option(
+      '--as <secret=kind>',
+      'what a secret is where its shape does not tell, e.g. prod/orders=database/postgresql',
+      (one: string, before: readonly string[]) => [...before, one],
+      [] as readonly string[],
+    )
+    .option('-o, --output <file>', 'write the entries to this file, or add them to it; default: print them')
+    .addHelpText(
+      'after',
+      examples('rekey import', 'rekey import --prefix prod/ -o rekey.yaml', 'rekey import prod/orders-db'),
+    )
+    .action(
+      async (
+        secrets: string[],
+        given: { prefix?: string; as: readonly string[]; output?: string },
+        command: Command,
+      ) => {
+        done(await importSecrets(context(command), { secrets, ...given }));
+      },
+    );
 
   program
     .command('list')

@@ -223,6 +223,31 @@ export function adoptAgentSecrets(of: SecretsOf): Grant[] {
   ];
 }
 
+/**
+ * Lists the account's secrets, and reads those below `adoptPrefixes` for their form: naming a prefix there is the
+ * consent. Administrative ones are never among them.
+ */
+export function takeInventory({ adoptPrefixes, adoptKeyArns }: SecretsOf): Grant[] {
+  return [
+    {
+      actions: ['secretsmanager:ListSecrets'],
+      resources: ['*'],
+      wildcard: 'Listing knows no resource; it shows names, tags and dates, no value.',
+    },
+    ...(adoptPrefixes.length === 0
+      ? []
+      : [
+          {
+            actions: ['secretsmanager:GetSecretValue'],
+            resources: adoptPrefixes.map(secretsBelow),
+            conditions: { Null: { [`aws:ResourceTag/${TAG.admin}`]: 'true' } },
+            wildcard: 'Secrets are found at run time; the pattern is a prefix that the settings name.',
+          },
+        ]),
+    ...(adoptKeyArns.length === 0 ? [] : [viaService('secretsmanager', adoptKeyArns, ['kms:Decrypt'])]),
+  ];
+}
+
 /** Reads the administrative credential of a target; only functions that log in to the target as its administrator. */
 export function readAdminSecret(type: string, keyArns: readonly string[]): Grant[] {
   return [

@@ -33,6 +33,11 @@ export function optionalSetting(name: string): string | undefined {
   return value === undefined || value === '' ? undefined : value;
 }
 
+/** The setting `name` as a list; empty where it isn't set. */
+export function listSetting(name: string): string[] {
+  return (optionalSetting(name) ?? '').split(',').filter((each) => each !== '');
+}
+
 /** What a function writes to its log. */
 export type Log = Readonly<
   Record<'info' | 'warn' | 'error' | 'critical', (message: string, fields: Record<string, unknown>) => void>

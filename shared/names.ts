@@ -23,6 +23,8 @@ export const ENV = {
   rotateDatabase: 'REKEY_ROTATE_DATABASE',
   /** ARN of the registering function's alias for databases. */
   registerDatabase: 'REKEY_REGISTER_DATABASE',
+  /** ARN of the alias of the function that lists what could be adopted. */
+  takeInventory: 'REKEY_TAKE_INVENTORY',
   /** ARNs of the two state machines. */
   lifecycle: 'REKEY_LIFECYCLE',
   emergency: 'REKEY_EMERGENCY',
@@ -69,6 +71,7 @@ export const FUNCTIONS = [
   'reconcile-database',
   'archive-audit',
   'publish-events',
+  'take-inventory',
   'control-api',
 ] as const;
 export type FunctionName = (typeof FUNCTIONS)[number];

@@ -25,10 +25,12 @@ export interface ApiStackProps extends StackProps {
 export class ApiStack extends Stack {
   readonly api: HttpApi;
   readonly handler: HandlerFunction;
+  readonly inventory: HandlerFunction;
 
   constructor(scope: Construct, id: string, props: ApiStackProps) {
     super(scope, id, props);
     const { settings, state } = props;
+    this.inventory = this.#inventory(props);
     this.handler = this.#handler(props);
     this.api = new HttpApi(this, 'Api', {
       description: `Rekey ${settings.stage}`,
@@ -73,6 +75,18 @@ export class ApiStack extends Stack {
     return this.exportValue(this.api.apiId);
   }
 
+  #inventory({ settings, state }: ApiStackProps): HandlerFunction {
+    return new HandlerFunction(this, 'TakeInventory', {
+      name: 'take-inventory',
+      description: 'Lists secrets that could be adopted, with the form of their values',
+      settings,
+      logKey: state.key,
+      timeout: Duration.seconds(25),
+      environment: { adoptPrefixes: settings.adoptPrefixes.join(',') },
+      grants: may.takeInventory(may.secretsOf('database', settings)),
+    });
+  }
+
   #handler({ settings, state, rotation, incident }: ApiStackProps): HandlerFunction {
     const emergencyArn = incident.emergency.machine.stateMachineArn;
     const registerArn = rotation.register.live.functionArn;
@@ -89,12 +103,14 @@ export class ApiStack extends Stack {
         registerDatabase: registerArn,
         lifecycle: rotation.lifecycleArn,
         emergency: emergencyArn,
+        takeInventory: this.inventory.live.functionArn,
       },
       grants: [
         ...may.writeLedger(state.ledger),
         ...may.listLedger(state.ledger),
         ...may.readRecords(state.ledger),
         ...may.invoke(registerArn),
+        ...may.invoke(this.inventory.live.functionArn),
         ...may.start(rotation.lifecycleArn),
         ...may.answer(rotation.lifecycleArn),
         ...may.start(emergencyArn),

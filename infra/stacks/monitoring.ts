@@ -106,7 +106,7 @@ export class MonitoringStack extends Stack {
 
   get #handlers(): readonly HandlerFunction[] {
     const { evidence, rotation, incident, api } = this.#props;
-    return [...rotation.functions, ...incident.functions, evidence.archiver, api.handler];
+    return [...rotation.functions, ...incident.functions, evidence.archiver, api.handler, api.inventory];
   }
 
   #alarm(id: string, what: What): void {

@@ -4,6 +4,8 @@ import type {
 } from 'aws-lambda';
 import {
   auditQuery,
+  inventoryQuery,
+  type InventoryAnswer,
   emergencyRequest,
   listQuery,
   reasonRequest,
@@ -27,6 +29,7 @@ import type { RouteKey } from '../../shared/domain/access.ts';
 import { parseEntry, type CredentialEntry } from '../../shared/domain/declaration.ts';
 import { isRekeyError, RekeyError } from '../../shared/domain/errors.ts';
 import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
+import type { InventoryPage } from '../../shared/adapters/secrets-inventory.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import { matchRoute } from './match.ts';
 import { readAudit } from './audit.ts';
@@ -59,6 +62,8 @@ export interface ControlServices {
     notices?: readonly Notice[];
     credential?: Credential;
   }>;
+  /** A page of the account's secrets. */
+  inventory(input: { prefix?: string | undefined; page?: string | undefined }): Promise<InventoryPage>;
   /** `token` is the caller's idempotency key or a fresh one: a second start with the same one is the first. */
   startEmergency(input: {
     credentialIds: readonly string[];
@@ -100,6 +105,7 @@ const ROUTES: Readonly<Record<RouteKey, Route>> = {
   'POST /v1/emergencies': startEmergency,
   'GET /v1/emergencies/{id}': showEmergency,
   'GET /v1/plan': plan,
+  'GET /v1/inventory': inventory,
   'GET /v1/audit': audit,
 };
 
@@ -135,6 +141,21 @@ async function list({ query }: Call, { ledger, clock }: ControlServices): Promis
     items.map(async (credential) => credentialView(credential, await active(ledger, credential), clock())),
   );
   return { status: 200, body: { credentials, ...(next === undefined ? {} : { next }) } };
+}
+
+async function inventory(
+  { query }: Call,
+  { ledger, inventory: take }: ControlServices,
+): Promise<Done<InventoryAnswer>> {
+  const { secrets, next } = await take(parse(inventoryQuery, query));
+  const seen = await Promise.all(
+    secrets.map(async ({ shape, ...secret }) => ({
+      ...secret,
+      shape: shape.kind === 'json' ? { ...shape, keys: [...shape.keys] } : shape,
+      registered: (await ledger.idBySecret(secret.name)) !== undefined,
+    })),
+  );
+  return { status: 200, body: { secrets: seen, ...(next === undefined ? {} : { next }) } };
 }
 
 async function plan({ query }: Call, { ledger, clock }: ControlServices): Promise<Done<PlanAnswer>> {

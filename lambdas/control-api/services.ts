@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { awsCallsFromEnvironment, type AwsCalls } from '../../shared/adapters/aws-client.ts';
 import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
 import { invoke } from '../../shared/adapters/lambda-invoke.ts';
+import type { InventoryPage } from '../../shared/adapters/secrets-inventory.ts';
 import { SecretsManagerVault } from '../../shared/adapters/secrets-manager-vault.ts';
 import { StepFunctionsWorkflow } from '../../shared/adapters/step-functions-workflow.ts';
 import { errorOf } from '../../shared/api/problems.ts';
@@ -48,7 +49,8 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
         trigger,
       }),
     }),
-    register: (request) => invokeRegister(aws, request),
+    register: (request) => ask<RegisterAnswer>(aws, setting(ENV.registerDatabase), request),
+    inventory: (request) => ask<InventoryPage>(aws, setting(ENV.takeInventory), request),
     startEmergency: async ({ credentialIds, incidentId, reason, actor, replace, token }) => {
       await workflow.startEmergency(token, {
         incidentId,
@@ -64,13 +66,9 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
   };
 }
 
-/** Calls register-database, whose refusals are answers: they are raised here again with field and remedy. */
-async function invokeRegister(aws: AwsCalls, request: object): Promise<RegisterAnswer> {
-  const answer = await invoke<RegisterAnswer | { error: ErrorJson }>(
-    aws,
-    setting(ENV.registerDatabase),
-    request,
-  );
-  if (!('error' in answer)) return answer;
-  throw errorOf(answer.error);
+/** Calls a function whose refusals are answers: they are raised here again with field and remedy. */
+async function ask<T extends object>(aws: AwsCalls, functionArn: string, request: object): Promise<T> {
+  const answer = await invoke<T | { error: ErrorJson }>(aws, functionArn, request);
+  if ('error' in answer) throw errorOf(answer.error);
+  return answer;
 }

@@ -2,7 +2,15 @@ import { parseEntry, type CredentialEntry } from '../../shared/domain/declaratio
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { register, type RegisterAnswer } from '../../shared/engine/register.ts';
 import { ENV } from '../../shared/names.ts';
-import { composeEngine, createLogger, errorFields, home, optionalSetting, setting } from '../compose.ts';
+import {
+  composeEngine,
+  createLogger,
+  errorFields,
+  home,
+  listSetting,
+  optionalSetting,
+  setting,
+} from '../compose.ts';
 import { assertPrefix } from './prefix.ts';
 
 interface Event {
@@ -16,7 +24,7 @@ const engine = composeEngine();
 const minWindow = optionalSetting(ENV.minWindow);
 const secretsKey = optionalSetting(ENV.secretsKey);
 const secretPrefix = setting(ENV.secretPrefix);
-const adoptPrefixes = (optionalSetting(ENV.adoptPrefixes) ?? '').split(',').filter((prefix) => prefix !== '');
+const adoptPrefixes = listSetting(ENV.adoptPrefixes);
 const options = {
   home: home(),
   stage: setting(ENV.stage),

@@ -201,8 +201,10 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       what: 'looks for secrets',
-      asks: [{ action: 'secretsmanager:ListSecrets' }, { action: 'secretsmanager:BatchGetSecretValue' }],
+      asks: [{ action: 'secretsmanager:ListSecrets' }],
+      may: ['take-inventory'],
     },
+    { what: 'reads many values at once', asks: [{ action: 'secretsmanager:BatchGetSecretValue' }] },
   ],
   ledger: [
     { what: 'writes an item', asks: [inLedger('PutItem', RECORDS_OF)], may: WRITERS_OF_THE_LEDGER },

@@ -44,9 +44,10 @@ describe('roles', () => {
           .filter((each) => each.startsWith('secretsmanager:'));
         if (actions.length === 0) continue;
         const guarded = JSON.stringify(statement.Condition ?? {}).includes('/rekey:');
-        const describesAny =
-          name === 'register-database' && actions.join() === 'secretsmanager:DescribeSecret';
-        expect([name, actions, guarded || describesAny]).toEqual([name, actions, true]);
+        const showsNoValue =
+          (name === 'register-database' && actions.join() === 'secretsmanager:DescribeSecret') ||
+          (name === 'take-inventory' && actions.join() === 'secretsmanager:ListSecrets');
+        expect([name, actions, guarded || showsNoValue]).toEqual([name, actions, true]);
       }
     }
   });
@@ -60,7 +61,7 @@ describe('roles', () => {
     }
   });
 
-  it('reach what may be adopted as they reach what Rekey makes, but never delete it there nor consent for its owner', () => {
+  it('reach what may be adopted as they reach what Rekey makes, may look at its form, but never delete it there nor consent for its owner', () => {
     const key = 'arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
     const settings = { adoptPrefixes: ['prod/legacy/', 'team-x-'], adoptKeyArns: [key] };
     const adopting = statementsByFunction(synthesise({ settings }));
@@ -92,6 +93,11 @@ describe('roles', () => {
         },
       ]);
     }
+    const looking = (adopting['take-inventory'] ?? []).filter(({ Action }) =>
+      list(Action).includes('secretsmanager:GetSecretValue'),
+    );
+    expect(looking).toHaveLength(1);
+    expect(looking[0]?.Condition).toEqual({ Null: { 'aws:ResourceTag/rekey:admin': 'true' } });
     for (const name of ['rotate-database', 'replace-database', 'register-database']) {
       expect(JSON.stringify(adopting[name])).toContain(key);
       expect(JSON.stringify(roles[name])).not.toContain(key);

@@ -233,6 +233,7 @@ export function fakeServices(
       changes: [],
       credential: credentialOf(),
     }),
+    inventory: answer<Awaited<ReturnType<ControlServices['inventory']>>>('inventory', { secrets: [] }),
     startEmergency: answer('startEmergency', { id: 'emergency-1' }),
     emergency: answer('emergency', { status: 'RUNNING', startedAt: '2026-11-22T12:00:00.000Z' }),
   };

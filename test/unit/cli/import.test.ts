@@ -1,0 +1,109 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { rekey, startStandIn, type Ran, type StandIn } from './stand-in.ts';
+
+const login = {
+  kind: 'json',
+  keys: ['engine', 'host', 'dbname', 'username', 'password'],
+  engine: 'postgres',
+  host: 'db.internal',
+  database: 'orders',
+  username: 'orders_app',
+};
+const secret = (name: string, more: object = {}) => ({
+  name,
+  arn: `arn:aws:secretsmanager:eu-central-1:111122223333:secret:${name}-AbCdEf`,
+  tags: {},
+  registered: false,
+  shape: login,
+  ...more,
+});
+
+let api: StandIn;
+let folder: string;
+beforeEach(async () => {
+  api = await startStandIn();
+  folder = await mkdtemp(join(tmpdir(), 'rekey-'));
+});
+afterEach(async () => {
+  await api.close();
+  await rm(folder, { recursive: true });
+});
+
+function run(secrets: object[], ...args: string[]): Promise<Ran> {
+  api.routes['GET /v1/inventory'] = { body: { secrets } };
+  return rekey(api, ['import', ...args], { cwd: folder });
+}
+
+describe('rekey import', () => {
+  it('prints proposed entries, registers nothing, and says what it left out and why', async () => {
+    const { exit, stdout, stderr } = await run([
+      secret('prod/orders'),
+      secret('prod/text', { shape: { kind: 'text' } }),
+      secret('prod/done', { registered: true }),
+    ]);
+    expect(exit).toBe(0);
+    expect(parse(stdout)).toMatchObject({
+      version: 1,
+      credentials: [{ name: 'prod-orders', secret: 'prod/orders', adopt: true, mode: 'observe' }],
+    });
+    expect(stderr).toContain('- prod/text:');
+    expect(stderr).toContain('1 proposed, 1 registered already, 0 undecided, 1 left out');
+    expect(api.seen.every(({ method }) => method === 'GET')).toBe(true);
+  });
+
+  it('reads every page', async () => {
+    api.routes['GET /v1/inventory'] = [
+      { body: { secrets: [secret('a')], next: 'p2' } },
+      { body: { secrets: [secret('b')] } },
+    ];
+    const { stdout } = await rekey(api, ['import', '--prefix', 'x', '--json'], { cwd: folder });
+    expect(JSON.parse(stdout).entries).toHaveLength(2);
+    expect(api.seen.map(({ query }) => query)).toEqual([{ prefix: 'x' }, { prefix: 'x', page: 'p2' }]);
+  });
+
+  it('adds to a file what it does not have, keeps what is written there, and does so once', async () => {
+    const before = '# ours\nversion: 1\ncredentials:\n  - { name: prod-a, secret: kept } # by hand\n';
+    await writeFile(join(folder, 'rekey.yaml'), before);
+    const found = [secret('kept'), secret('prod/a')];
+    expect((await run(found, '-o', 'rekey.yaml')).stderr).toContain('1 proposed, 1 in the file already');
+    const after = await readFile(join(folder, 'rekey.yaml'), 'utf8');
+    expect(after).toContain('# ours');
+    expect(after).toContain('# by hand');
+    expect(after).toContain('# nobody is known to hold it: declare holders');
+    expect(parse(after).credentials).toMatchObject([
+      { name: 'prod-a' },
+      { name: 'prod-a-2', secret: 'prod/a' },
+    ]);
+    await run(found, '-o', 'rekey.yaml');
+    expect(await readFile(join(folder, 'rekey.yaml'), 'utf8')).toBe(after);
+    expect(await readdir(folder)).toEqual(['rekey.yaml']);
+  });
+
+  it('of a named secret whose shape fits two types is refused with the word that decides, and writes nothing', async () => {
+    const open = secret('prod/open', { shape: { ...login, engine: undefined } });
+    const refused = await run([open, secret('prod/a')], 'prod/open', 'prod/a', '-o', 'rekey.yaml');
+    expect(refused.exit).toBe(1);
+    expect(refused.stderr).toContain('its shape fits database/postgresql and database/mysql');
+    expect(refused.stderr).toContain('--as prod/open=database/postgresql');
+    expect(await readdir(folder)).toEqual([]);
+    const decided = await run([open], 'prod/open', '--as', 'prod/open=database/postgresql', '--json');
+    expect(JSON.parse(decided.stdout).entries).toHaveLength(1);
+  });
+
+  it('of a secret that is not there, or of another region, is refused', async () => {
+    const other = 'arn:aws:secretsmanager:us-east-1:111122223333:secret:a-AbCdEf';
+    const { exit, stderr } = await run([secret('a')], other);
+    expect(exit).toBe(1);
+    expect(stderr).toContain('imported by the deployment there');
+  });
+
+  it('refuses a file that is no declaration, and a --as that is none', async () => {
+    await writeFile(join(folder, 'other.yaml'), 'a: 1\n');
+    expect((await run([secret('a')], '-o', 'other.yaml')).stderr).toContain('is no declaration file');
+    expect((await run([secret('a')], '--as', 'a')).exit).toBe(2);
+  });
+});

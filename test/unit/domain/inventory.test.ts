@@ -1,0 +1,120 @@
+import { describe, expect, it, test } from 'vitest';
+import { classify, shapeOf, withOwnNames, type SecretFacts } from '../../../shared/domain/inventory.ts';
+import { parseDeclaration } from '../../../shared/domain/declaration.ts';
+import { Redacted } from '../../../shared/domain/redacted.ts';
+
+const PASSWORD = 'correct-horse-battery';
+const login = {
+  engine: 'postgres',
+  host: 'db.internal',
+  port: 5432,
+  dbname: 'orders',
+  username: 'orders_app',
+};
+const shape = (value: unknown) =>
+  shapeOf(new Redacted(typeof value === 'string' ? value : JSON.stringify(value)));
+
+const secret = (value: unknown, more: Partial<SecretFacts> = {}): SecretFacts => ({
+  name: 'prod/Orders_DB',
+  arn: 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:prod/Orders_DB-AbCdEf',
+  tags: {},
+  registered: false,
+  lastAccessed: '2026-11-22T00:00:00.000Z',
+  shape: shape(value),
+  ...more,
+});
+
+describe('the shape of a secret', () => {
+  it('has the names of its keys and where the login leads, and nothing of the password', () => {
+    const seen = shape({ ...login, password: PASSWORD, masterarn: 'arn:…' });
+    expect(seen).toMatchObject({
+      kind: 'json',
+      engine: 'postgres',
+      host: 'db.internal',
+      username: 'orders_app',
+    });
+    expect(JSON.stringify(seen)).not.toContain(PASSWORD);
+  });
+
+  it('of what is no login has no words of the value at all', () => {
+    expect(JSON.stringify(shape({ username: 'sk-live-1234', token: PASSWORD }))).not.toMatch(/sk-live|horse/);
+    expect(shape(PASSWORD)).toEqual({ kind: 'text' });
+    expect(shape('["a"]')).toEqual({ kind: 'text' });
+  });
+
+  it('takes a port that is text', () => {
+    expect(shape({ ...login, port: '5433', password: PASSWORD })).toMatchObject({ port: 5433 });
+  });
+});
+
+describe('an import', () => {
+  it('proposes a PostgreSQL login in mode observe, adopted, with a second user beside it', () => {
+    const finding = classify(secret({ ...login, password: PASSWORD }));
+    expect(finding).toMatchObject({
+      verdict: 'proposed',
+      entry: {
+        name: 'prod-orders-db',
+        secret: 'prod/Orders_DB',
+        adopt: true,
+        mode: 'observe',
+        target: { host: 'db.internal', database: 'orders', users: ['orders_app', 'orders_app_b'] },
+      },
+    });
+    if (finding.verdict !== 'proposed') throw new Error('not proposed');
+    expect(() =>
+      parseDeclaration({ version: 1, credentials: [finding.entry] }, { now: 0, limits: {} }),
+    ).not.toThrow();
+  });
+
+  it('says what its entry lacks, and what a rotation function or a proxy stands in the way of', () => {
+    const proxied = { ...login, host: 'p.proxy-abc.eu-central-1.rds.amazonaws.com', dbname: undefined };
+    const finding = classify(
+      secret({ ...proxied, password: PASSWORD }, { rotationFunction: 'arn:aws:lambda:x:1:function:other' }),
+    );
+    const notes = finding.verdict === 'proposed' ? finding.notes.join('\n') : '';
+    expect(notes).toMatch(/add target\.database/);
+    expect(notes).toMatch(/RDS Proxy/);
+    expect(notes).toMatch(/function:other rotates it now/);
+    expect(notes).toMatch(/declare holders/);
+  });
+
+  it('whose shape fits two types is undecided, with the word that decides', () => {
+    const open = { host: 'db.internal', username: 'app', password: PASSWORD };
+    const finding = classify(secret(open));
+    expect(finding).toMatchObject({ verdict: 'undecided' });
+    expect(finding).toHaveProperty('why', 'its shape fits database/postgresql and database/mysql');
+    expect(finding).toHaveProperty('remedy', 'say what it is: --as prod/Orders_DB=database/postgresql');
+    expect(classify(secret(open), 'database/postgresql')).toMatchObject({ verdict: 'proposed' });
+    expect(classify(secret({ ...open, port: 5432 }))).toMatchObject({ verdict: 'proposed' });
+  });
+
+  test.each([
+    [
+      'of an engine that Rekey does not rotate',
+      secret({ ...login, engine: 'mysql', password: PASSWORD }),
+      /yet/,
+    ],
+    ['of text', secret('sk-1'), /plain text/],
+    ['that a service owns', secret({ ...login }, { owningService: 'rds' }), /rds owns/],
+    ['of an administrator', secret({ ...login }, { tags: { 'rekey:admin': 'database' } }), /administrative/],
+  ])('leaves out a secret %s, and says why', (_what, facts, why) => {
+    const finding = classify(facts);
+    expect(finding).toMatchObject({ verdict: 'left-out' });
+    expect(finding).toHaveProperty('why', expect.stringMatching(why));
+  });
+
+  it('leaves a registered one alone, and decides nothing about what it may not look at', () => {
+    expect(classify(secret({}, { registered: true }))).toEqual({ verdict: 'registered' });
+    const unseen = secret({}, { shape: { kind: 'unknown', why: 'reading it is denied' } });
+    expect(classify(unseen)).toMatchObject({ verdict: 'undecided' });
+    expect(classify(unseen, 'database/postgresql')).toMatchObject({ verdict: 'proposed' });
+  });
+
+  it('gives entries names of their own', () => {
+    const finding = classify(secret({ ...login, password: PASSWORD }));
+    if (finding.verdict !== 'proposed') throw new Error('not proposed');
+    const { entry } = finding;
+    const names = withOwnNames([entry, entry], new Set(['prod-orders-db'])).map(({ name }) => name);
+    expect(names).toEqual(['prod-orders-db-2', 'prod-orders-db-3']);
+  });
+});
