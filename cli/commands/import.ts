@@ -56,8 +56,9 @@ export async function importSecrets(context: Context, options: ImportOptions): P
   return EXIT.ok;
 }
 
-async function list({ client, out }: Context, prefix: string | undefined): Promise<Secret[]> {
-  const api = await client();
+async function list(context: Context, prefix: string | undefined): Promise<Secret[]> {
+  const { out } = context;
+  const api = await context.client();
   const all: Secret[] = [];
   let page: string | undefined;
   do {

@@ -143,11 +143,9 @@ async function list({ query }: Call, { ledger, clock }: ControlServices): Promis
   return { status: 200, body: { credentials, ...(next === undefined ? {} : { next }) } };
 }
 
-async function inventory(
-  { query }: Call,
-  { ledger, inventory: take }: ControlServices,
-): Promise<Done<InventoryAnswer>> {
-  const { secrets, next } = await take(parse(inventoryQuery, query));
+async function inventory({ query }: Call, services: ControlServices): Promise<Done<InventoryAnswer>> {
+  const { ledger } = services;
+  const { secrets, next } = await services.inventory(parse(inventoryQuery, query));
   const seen = await Promise.all(
     secrets.map(async ({ shape, ...secret }) => ({
       ...secret,
