@@ -1,7 +1,9 @@
 // `npm run local`: keeps AWS, a database and Rekey up for trying things out, and prints how to use them, until Ctrl-C.
-import { writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { EXISTING, seedExisting } from './demo/database.ts';
 import { databaseCredential, writeDeclaration } from './demo/declaration.ts';
 import { startWorld } from './demo/world.ts';
 import { startLocalStack } from './stack.ts';
@@ -21,8 +23,9 @@ if (values.help) {
   const stack = await startLocalStack({ iam: true });
   await untilEnded(() => stack.stop(), stack.env, []);
 } else {
-  const world = await startWorld((line) => console.log(`  ${line}`));
-  const { server, dir } = world;
+  const world = await startWorld((line) => console.log(`  ${line}`), { adoptPrefixes: [EXISTING.prefix] });
+  const { server, stack, dir } = world;
+  await seedExisting(server, stack);
   const caFile = join(dir, 'database-ca.pem');
   await writeFile(caFile, server.caPem);
   const file = await writeDeclaration(dir, [
@@ -31,7 +34,14 @@ if (values.help) {
   ]);
   await untilEnded(() => world.stop(), world.env, [
     `A PostgreSQL with tables and an administrator for Rekey listens on ${server.host}:${server.port} (database shop, CA ${caFile}).`,
-    'Windows may be short here. Try:',
+    '',
+    `A secret of before Rekey is there, ${EXISTING.secret}. To have it observed, which changes nothing:`,
+    '',
+    `  npx rekey import --prefix ${EXISTING.prefix} -o ${join(dir, 'existing.yaml')}`,
+    `  npx rekey apply -f ${join(dir, 'existing.yaml')}`,
+    '  npx rekey show legacy-orders-db',
+    '',
+    'What Rekey makes by itself; windows may be short here:',
     '',
     `  npx rekey apply -f ${file}`,
     '  npx rekey rotate orders --wait',
@@ -50,14 +60,28 @@ async function untilEnded(
     onTermination(async () => resolve());
   });
   const exports = Object.entries(env).map(([name, value]) => `export ${name}=${value}`);
+  const folder = await mkdtemp(join(tmpdir(), 'rekey-env-'));
+  const file = join(folder, 'env');
+  await writeFile(file, `${exports.join('\n')}\n`);
+  const enter = `. ${file}`;
   console.log(
-    ['', 'It is up. In another shell:', '', ...exports, '', ...more, '', 'Ctrl-C ends it.'].join('\n'),
+    [
+      '',
+      'It is up. In another shell, in this folder:',
+      '',
+      `  ${enter}`,
+      '',
+      ...more,
+      '',
+      'Ctrl-C ends it.',
+    ].join('\n'),
   );
   const alive = setInterval(() => undefined, 60_000);
   try {
     await ended;
   } finally {
     clearInterval(alive);
+    await rm(folder, { recursive: true, force: true });
     await stop();
   }
 }

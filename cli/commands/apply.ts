@@ -93,17 +93,19 @@ function inFile(failure: Failure, index: number): Failure {
   });
 }
 
-function render(out: Output, { name, secret, mode }: CredentialEntry, answer: RegisterAnswer): void {
+function render(out: Output, { name, secret, mode, adopt }: CredentialEntry, answer: RegisterAnswer): void {
   const { outcome, dryRun, changes } = answer;
   if (outcome === 'registered') {
     out.line(`${out.style('green', '+')} ${name}: ${dryRun ? 'would be registered' : 'registered'}`);
     if (dryRun)
       for (const change of changes) out.line(`    ${out.style('green', `+ ${changeText(change)}`)}`);
     out.line(
-      `    ${dryRun ? 'This makes' : 'Made'} a first credential at the target and the secret "${secret}", which agents read from now on.`,
+      adopt === true
+        ? `    The secret "${secret}" and the login in it stay as they are.`
+        : `    ${dryRun ? 'This makes' : 'Made'} a first credential at the target and the secret "${secret}", which agents read from now on.`,
     );
     out.line(
-      `    ${mode === 'observe' ? 'Mode observe: it is not rotated.' : 'Rotation is scheduled; nothing rotates at once.'}`,
+      `    ${mode === 'observe' || (adopt === true && mode === undefined) ? 'Mode observe: it is not rotated.' : 'Rotation is scheduled; nothing rotates at once.'}`,
     );
     return;
   }

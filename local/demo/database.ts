@@ -57,6 +57,25 @@ export async function seed(server: Postgres, stack: LocalStack): Promise<void> {
   );
 }
 
+/** What a team had before Rekey: a login made by hand, and a secret in the shape of AWS's templates. */
+export const EXISTING = { secret: 'legacy/orders-db', prefix: 'legacy/', user: 'legacy_app' } as const;
+
+/** Makes what `EXISTING` names; the administrator may pass the login on, as it could on RDS. */
+export async function seedExisting(server: Postgres, stack: LocalStack): Promise<void> {
+  const password = randomBytes(24).toString('base64url');
+  await asSuperuser(
+    server,
+    DATABASE,
+    `CREATE ROLE ${EXISTING.user} LOGIN PASSWORD '${password}';
+     GRANT ${EXISTING.user} TO rekey_admin WITH ADMIN OPTION;
+     GRANT USAGE ON SCHEMA shop TO ${EXISTING.user}; GRANT SELECT, INSERT ON shop.orders TO ${EXISTING.user};`,
+  );
+  const { host, port } = server;
+  const login = { engine: 'postgres', host, port, dbname: DATABASE, username: EXISTING.user, password };
+  const client = new SecretsManagerClient(stack.clientConfig);
+  await client.send(new CreateSecretCommand({ Name: EXISTING.secret, SecretString: JSON.stringify(login) }));
+}
+
 /** Runs statements as the superuser, e.g. what a team's administrator does while Rekey rotates. */
 export async function asSuperuser(server: Postgres, database: string, sql: string): Promise<void> {
   const client = new pg.Client({ ...connection(server, server.superuser), database });

@@ -33,8 +33,14 @@ const LOCAL_SETTINGS = {
   },
 };
 
-/** Starts everything, roles enforced, and deploys the real CDK app. Cleans up after itself where a part fails. */
-export async function startWorld(progress: (line: string) => void): Promise<World> {
+/**
+ * Starts everything, roles enforced, and deploys the real CDK app, with `more` settings beside the shortened waits.
+ * Cleans up after itself where a part fails.
+ */
+export async function startWorld(
+  progress: (line: string) => void,
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<World> {
   const dir = await mkdtemp(join(tmpdir(), 'rekey-world-'));
   const remove = (): Promise<void> => rm(dir, { recursive: true, force: true });
   const forget = onTermination(remove);
@@ -60,7 +66,7 @@ export async function startWorld(progress: (line: string) => void): Promise<Worl
     );
     progress('AWS emulator and PostgreSQL are up');
     const settings = join(dir, 'settings.json');
-    await writeFile(settings, JSON.stringify(LOCAL_SETTINGS));
+    await writeFile(settings, JSON.stringify({ ...LOCAL_SETTINGS, ...more }));
     await seed(server, stack);
     const deployment = await deploy(stack, {
       appDir: dirname(dirname(import.meta.dirname)),

@@ -168,7 +168,7 @@ function proposed({ name, shape, rotationFunction, tags, lastAccessed }: SecretF
       ...(rotationFunction === undefined
         ? []
         : [`${rotationFunction} rotates it now: cancel that before mode overlap or enforce`]),
-      ...(lastAccessed === undefined ? ['nobody has read it for months, as far as the service knows'] : []),
+      ...(lastAccessed === undefined ? ['Secrets Manager knows of nobody who has read it'] : []),
       ...('rekey:type' in tags ? [] : ['before mode overlap or enforce: tag the secret, declare admin']),
       'nobody is known to hold it: declare holders',
     ],

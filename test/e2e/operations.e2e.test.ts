@@ -11,7 +11,7 @@ import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { settledArchive } from '../../local/demo/archive.ts';
-import { tryLogin } from '../../local/demo/database.ts';
+import { ADMIN_SECRET, tryLogin } from '../../local/demo/database.ts';
 import { databaseCredential, TTL_SECONDS } from '../../local/demo/declaration.ts';
 import { readLogin, startFleet } from '../../local/demo/fleet.ts';
 import { rekey, rekeyJson } from '../../local/demo/rekey.ts';
@@ -111,6 +111,16 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
       await expect(vault.send(new DescribeSecretCommand({ SecretId: 'agents/late' }))).rejects.toThrow();
     },
   );
+
+  test('`rekey import` sees what is registered already, and proposes nothing for what it may not look at', async () => {
+    const { entries, secrets } = await rekeyJson<{
+      entries: object[];
+      secrets: { secret: string; verdict: string }[];
+    }>(['import'], world.env);
+    expect(entries).toEqual([]);
+    expect(secrets).toContainEqual({ secret: 'agents/orders', verdict: 'registered' });
+    expect(secrets.find(({ secret }) => secret === ADMIN_SECRET)?.verdict).toBe('left-out');
+  });
 
   test('a rollback in the window leads agents back without a failed login, and the new credential dies', async () => {
     const old = await readLogin(vault, 'agents/orders');
