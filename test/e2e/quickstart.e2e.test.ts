@@ -41,7 +41,7 @@ describe('the quickstart', { timeout: 300_000 }, () => {
   let world: World;
   let vault: SecretsManagerClient;
   let fleet: Fleet;
-  let env: Record<string, string>;
+  let env: Record<string, string | undefined>;
 
   beforeAll(async () => {
     const guide = await readFile(join(root, 'docs', 'quickstart.md'), 'utf8');
@@ -52,7 +52,7 @@ describe('the quickstart', { timeout: 300_000 }, () => {
     world = await startWorld(() => undefined, JSON.parse(settings?.text ?? '') as Record<string, unknown>);
     await seedExisting(world.server, world.stack);
     vault = new SecretsManagerClient(world.stack.clientConfig);
-    env = { ...process.env, ...world.env, NO_COLOR: '1' } as Record<string, string>; // undefined values are none
+    env = { ...process.env, ...world.env, NO_COLOR: '1' };
     fleet = startFleet(world.server, world.stack, {
       agents: 3,
       secret: EXISTING.secret,
@@ -117,7 +117,7 @@ describe('the quickstart', { timeout: 300_000 }, () => {
       const [, Key = '', Value = ''] = /^Key=(.+),Value=(.+)$/.exec(tag) ?? [];
       return { Key, Value };
     });
-    const text = String(values['secret-string'] ?? '');
+    const text = values['secret-string'] ?? '';
     if (`${service} ${operation}` === 'secretsmanager tag-resource') {
       await vault.send(new TagResourceCommand({ SecretId: String(values['secret-id']), Tags: tags }));
     } else if (`${service} ${operation}` === 'secretsmanager create-secret') {
