@@ -261,6 +261,38 @@ export function readAdminSecret(type: string, keyArns: readonly string[]): Grant
   ];
 }
 
+// --- Holders --------------------------------------------------------------------------------------------------------
+
+/**
+ * Looks at the services and functions that hold a credential, and redeploys services: only those whose owner has
+ * consented by the tag of this deployment.
+ */
+export function watchHolders(stage: string): Grant[] {
+  const consented = { StringEquals: { [`aws:ResourceTag/${TAG.stage}`]: stage } };
+  const wildcard =
+    'Holders are declared at run time; their owner consents by the tag that the condition demands.';
+  return [
+    {
+      actions: ['ecs:DescribeServices', 'ecs:UpdateService'],
+      resources: [arn('ecs', 'service/*')],
+      conditions: consented,
+      wildcard,
+    },
+    {
+      actions: ['ecs:ListTasks', 'ecs:DescribeTasks'],
+      resources: [arn('ecs', 'container-instance/*'), arn('ecs', 'task/*')],
+      wildcard:
+        'ECS lists the tasks of a service under no resource of its own, and tasks carry their service’s tags only where it says so.',
+    },
+    {
+      actions: ['lambda:GetAlias', 'lambda:GetFunctionConfiguration', 'lambda:ListVersionsByFunction'],
+      resources: [arn('lambda', 'function:*')],
+      conditions: consented,
+      wildcard,
+    },
+  ];
+}
+
 // --- Machines, functions, events ------------------------------------------------------------------------------------
 
 export function start(machineArn: string): Grant[] {

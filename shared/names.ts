@@ -63,6 +63,7 @@ export const FUNCTIONS = [
   'begin-rotation',
   'plan-rotations',
   'verify-window',
+  'check-holders',
   'retire-database',
   'rollback-database',
   'revoke-database',

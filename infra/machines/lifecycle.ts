@@ -13,7 +13,12 @@ import {
 } from './states.ts';
 
 type Called =
-  'begin-rotation' | 'verify-window' | 'retire-database' | 'rollback-database' | 'reconcile-database';
+  | 'begin-rotation'
+  | 'check-holders'
+  | 'verify-window'
+  | 'retire-database'
+  | 'rollback-database'
+  | 'reconcile-database';
 
 const rotation = {
   credentialId: executionInput('credentialId'),
@@ -43,6 +48,15 @@ export function lifecycle(
       ...(name === 'reconcile-database' ? {} : { catch: [toReconcile] }),
       next,
     });
+  const look = (next: string, output: unknown): State =>
+    task({
+      function: 'check-holders',
+      payload: rotation,
+      timeoutSeconds: callSeconds(functions['check-holders']),
+      catch: [caught(next, output)],
+      output,
+      next,
+    });
   return {
     Comment: 'Rekey: one rotation',
     QueryLanguage: 'JSONata',
@@ -53,7 +67,7 @@ export function lifecycle(
         Type: 'Choice',
         Choices: [
           when("$states.input.phase = 'over'", 'Done'),
-          when("$states.input.phase = 'window'", 'Window'),
+          when("$states.input.phase = 'window'", 'Holders'),
         ],
         Default: 'Announced',
       },
@@ -68,8 +82,8 @@ export function lifecycle(
       Outcome: {
         Type: 'Choice',
         Choices: [
-          when("$states.input.outcome = 'window'", 'Window'),
-          when("$states.input.outcome = 'verify'", 'Verify'),
+          when("$states.input.outcome = 'window'", 'Holders'),
+          when("$states.input.outcome = 'verify'", 'Evidence'),
           // Not at once: what was refused a moment ago would only be refused again.
           when("$states.input.outcome = 'rotate'", 'Announced'),
           when("$states.input.outcome = 'rolling-back'", 'RollingBack'),
@@ -79,11 +93,14 @@ export function lifecycle(
         ],
         Default: 'Unexpected',
       },
+      // Both only look: without them the window goes on, and the proof is missing.
+      Holders: look('Window', expression('$states.input')),
+      Evidence: look('Verify', {}),
       Window: callback({
         function: 'verify-window',
         payload: { action: 'await', ...rotation },
         timeoutSeconds: waitSeconds(1),
-        catch: [caught('Verify', {}, ['States.Timeout']), toReconcile],
+        catch: [caught('Evidence', {}, ['States.Timeout']), toReconcile],
         next: 'Outcome',
       }),
       Verify: call('verify-window', { action: 'verify' }, 'Decision'),

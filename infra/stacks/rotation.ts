@@ -118,6 +118,12 @@ export class RotationStack extends Stack {
       environment: {},
       grants: [...may.writeLedger(ledger), ...admin, ...answers],
     });
+    const holders = this.#function('check-holders', {
+      description: 'Looks at services and functions that hold a credential; redeploys services',
+      timeout: Duration.seconds(120),
+      environment: { stage: settings.stage, account: Aws.ACCOUNT_ID },
+      grants: [...may.writeLedger(ledger), ...may.watchHolders(settings.stage)],
+    });
     const retire = this.#function('retire-database', {
       description: 'Suspends, then revokes the credential that a rotation ends',
       timeout: Duration.seconds(120),
@@ -177,24 +183,26 @@ export class RotationStack extends Stack {
       this.register,
       begin,
       verify,
+      holders,
       retire,
       rollback,
       reconcile,
       this.planner,
       this.publisher,
     ];
-    this.lifecycle = this.#lifecycle(machineName, { begin, verify, retire, rollback, reconcile });
+    this.lifecycle = this.#lifecycle(machineName, { begin, verify, holders, retire, rollback, reconcile });
     new CfnOutput(this, OUTPUT.lifecycle, { value: this.lifecycle.machine.stateMachineArn });
   }
 
   #lifecycle(
     machineName: string,
-    called: Record<'begin' | 'verify' | 'retire' | 'rollback' | 'reconcile', HandlerFunction>,
+    called: Record<'begin' | 'verify' | 'holders' | 'retire' | 'rollback' | 'reconcile', HandlerFunction>,
   ): Workflow {
     const { settings, state } = this.#props;
     const functions = {
       'begin-rotation': called.begin,
       'verify-window': called.verify,
+      'check-holders': called.holders,
       'retire-database': called.retire,
       'rollback-database': called.rollback,
       'reconcile-database': called.reconcile,

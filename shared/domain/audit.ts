@@ -26,6 +26,8 @@ export type AuditAction =
   | 'activation-intended'
   | 'promotion-intended'
   | 'window-opened'
+  | 'redeployment-intended'
+  | 'holder-confirmed'
   | 'window-waiting'
   | 'window-extended'
   | 'window-held'

@@ -1,7 +1,7 @@
 import type { Instant } from './clock.ts';
 import type { Key } from './credential.ts';
 import { RekeyError } from './errors.ts';
-import type { HolderEvidence } from './holders.ts';
+import type { HolderEvidence } from './holder-evidence.ts';
 
 /**
  * The life of one rotation (design: "A rotation"). Every arrow that is taken is an audit record; the phases that

@@ -1,6 +1,7 @@
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
 import type { Usage } from './evidence.ts';
-import { whyNotMoved, type Holder, type HolderEvidence } from './holders.ts';
+import { whyNotMoved, type HolderEvidence } from './holder-evidence.ts';
+import type { Holder } from './holders.ts';
 import type { Mode, Policy } from './policy.ts';
 import type { Window } from './rotation.ts';
 
@@ -34,6 +35,8 @@ export interface WindowFacts {
 export interface Proof {
   readonly complete: boolean;
   readonly usage: Usage;
+  /** What was seen of the holders in this window, where any had to be looked at. */
+  readonly holders?: readonly HolderEvidence[];
   /** Why the proof is incomplete, in words; empty when complete. */
   readonly missing: readonly string[];
 }
@@ -97,7 +100,13 @@ function proveMoved({ now, window, holders, holderEvidence, usage }: WindowFacts
     if (why !== undefined) missing.push(why);
   }
   missing.push(...stillUsed(usage));
-  return { complete: missing.length === 0, usage, missing };
+  const seen = (holderEvidence ?? []).filter(({ opensAt }) => opensAt === window.opensAt);
+  return {
+    complete: missing.length === 0,
+    usage,
+    ...(seen.length === 0 ? {} : { holders: seen }),
+    missing,
+  };
 }
 
 function stillUsed(usage: Usage): string[] {

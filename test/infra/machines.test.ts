@@ -8,6 +8,7 @@ const rotation = lifecycle(
   {
     'begin-rotation': callee,
     'verify-window': callee,
+    'check-holders': callee,
     'retire-database': callee,
     'rollback-database': callee,
     'reconcile-database': callee,
@@ -77,7 +78,7 @@ describe.each(machines)('%s', (_name, machine) => {
 describe('lifecycle', () => {
   it('leaves every error of a rotation to the reconciler, by name only', () => {
     for (const [name, state] of tasks(rotation)) {
-      if (name === 'Reconcile') continue;
+      if (['Reconcile', 'Holders', 'Evidence'].includes(name)) continue;
       const last = (state['Catch'] as State[]).at(-1);
       expect(last).toEqual({
         ErrorEquals: ['States.ALL'],
@@ -94,7 +95,7 @@ describe('lifecycle', () => {
     });
     expect(catches(rotation, 'Window')[0]).toMatchObject({
       ErrorEquals: ['States.Timeout'],
-      Next: 'Verify',
+      Next: 'Evidence',
     });
   });
 
@@ -106,6 +107,25 @@ describe('lifecycle', () => {
       Seconds: '{% $max([0, $ceil($states.input.waitSeconds)]) %}',
       Next: 'Rotate',
     });
+  });
+
+  it('looks at the holders when a window has opened and before each decision, and goes on without what it can’t see', () => {
+    const holders = rotation.States['Holders'];
+    expect(holders).toMatchObject({ Next: 'Window', Output: '{% $states.input %}' });
+    expect(catches(rotation, 'Holders')).toEqual([
+      { ErrorEquals: ['States.ALL'], Next: 'Window', Output: '{% $states.input %}' },
+    ]);
+    expect(rotation.States['Evidence']?.['Next']).toBe('Verify');
+    expect(catches(rotation, 'Evidence')).toEqual([
+      { ErrorEquals: ['States.ALL'], Next: 'Verify', Output: {} },
+    ]);
+    // Nothing but these two leads to the window for the first time, or to a decision.
+    const from = (name: string): string[] =>
+      Object.entries(rotation.States).flatMap(([state, each]) =>
+        targets(each).includes(name) ? [state] : [],
+      );
+    expect(from('Verify')).toEqual(['Evidence']);
+    expect(from('Window')).toEqual(['Holders', 'Decision']);
   });
 
   it('the timeout of a call is longer than the function may run', () => {

@@ -135,6 +135,19 @@ describe('roles', () => {
     }
   });
 
+  it('only check-holders touches workloads, and changes only what its owner has tagged', () => {
+    for (const action of ['ecs:UpdateService', 'ecs:DescribeServices', 'lambda:GetFunctionConfiguration']) {
+      expect(
+        FUNCTIONS.filter((name) => allows(name, action).length > 0),
+        action,
+      ).toEqual(['check-holders']);
+      for (const { Condition } of allows('check-holders', action))
+        expect(Condition).toHaveProperty(['StringEquals', 'aws:ResourceTag/rekey:stage']);
+    }
+    expect(JSON.stringify(roles)).not.toMatch(/lambda:Update|ecs:(Run|Create|Delete|Register)|iam:PassRole/);
+    expect(JSON.stringify(roles['check-holders'])).not.toContain('secretsmanager');
+  });
+
   it('grant no action by a pattern', () => {
     for (const statements of Object.values(roles)) {
       for (const { Action } of statements) expect(JSON.stringify(Action)).not.toContain('*');

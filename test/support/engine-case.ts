@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RotationJob } from '../../local/gateway/rotation/driver.ts';
 import { localAccountId, localRegion } from '../../local/settings.ts';
+import type { AwsCalls } from '../../shared/adapters/aws-client.ts';
+import { AwsHolderWatch } from '../../shared/adapters/aws-holder-watch.ts';
 import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
 import { SecretsManagerVault } from '../../shared/adapters/secrets-manager-vault.ts';
 import { parseEntry, type CredentialEntry } from '../../shared/domain/declaration.ts';
@@ -15,6 +17,7 @@ import { rotationStep } from '../../shared/engine/rotation-step.ts';
 import type { Snapshots, SpooledIntent } from '../../shared/ports/snapshots.ts';
 import { providerFor } from '../../shared/providers/registry.ts';
 import { parseTarget, type PostgresTarget } from '../../shared/providers/postgresql/target.ts';
+import type { FakeWorkloads } from '../fakes/workloads.ts';
 import { Calls, faulty, Process, type ProcessDeps } from './faulty.ts';
 import { Machines, type Execution } from './machines.ts';
 import { VirtualTime } from './virtual-time.ts';
@@ -51,7 +54,9 @@ export class EngineCase extends CaseState {
   /** Secrets Manager doesn't repeat a step that has failed: only the reconciler is left. */
   vaultGivesUp = false;
 
-  constructor(world: EngineWorld, number: number, policy: object) {
+  #workloads: Promise<{ fake: FakeWorkloads; aws: AwsCalls }> | undefined;
+
+  constructor(world: EngineWorld, number: number, policy: object, holders: readonly object[]) {
     super();
     this.world = world;
     this.name = `case-${number}`;
@@ -73,7 +78,7 @@ export class EngineCase extends CaseState {
       secret: this.secret,
       admin: ADMIN_SECRET,
       target,
-      holders: [{ kind: 'polling', name: 'fleet', ttl: `${TTL_SECONDS}s` }],
+      holders: [{ kind: 'polling', name: 'fleet', ttl: `${TTL_SECONDS}s` }, ...holders],
       policy,
     });
     this.functionArn = `arn:aws:lambda:${localRegion}:${localAccountId}:function:rotate-${number}:live`;
@@ -93,6 +98,11 @@ export class EngineCase extends CaseState {
       workflow: workflowOf(this.machines),
       events: {
         publish: async (detailType, detail) => void this.published.push({ detailType, detail }),
+      },
+      watch: {
+        service: async (...args) => (await this.#watch()).service(...args),
+        redeploy: async (...args) => (await this.#watch()).redeploy(...args),
+        function: async (...args) => (await this.#watch()).function(...args),
       },
       // The archiver's copy is up to date within seconds; here it is at once.
       snapshots: {
@@ -116,6 +126,18 @@ export class EngineCase extends CaseState {
       }
       return this.time.work(() => this.process((deps) => rotationStep(deps, event)));
     });
+  }
+
+  /** The services and functions that hold this credential. */
+  async workloads(): Promise<FakeWorkloads> {
+    this.#workloads ??= this.world.workloads(this.time.now);
+    return (await this.#workloads).fake;
+  }
+
+  async #watch(): Promise<AwsHolderWatch> {
+    this.#workloads ??= this.world.workloads(this.time.now);
+    const { aws } = await this.#workloads;
+    return new AwsHolderWatch(aws, { stage: 'local', account: localAccountId, region: localRegion });
   }
 
   /** Runs `work` as one invocation of a function: it ends at once where the process is killed. */

@@ -2,6 +2,7 @@ import { startLocalStack, type LocalStack } from '../../local/stack.ts';
 import { AwsCalls } from '../../shared/adapters/aws-client.ts';
 import { TABLE } from '../../shared/names.ts';
 import type { Fault } from './faulty.ts';
+import { FakeWorkloads } from '../fakes/workloads.ts';
 import { TestServer } from './postgres.ts';
 import { ADMIN_SECRET, EngineCase, TABLE_NAME } from './engine-case.ts';
 
@@ -16,6 +17,7 @@ export class EngineWorld {
   readonly server: TestServer;
   readonly aws: AwsCalls;
   readonly database: string;
+  readonly #workloads: FakeWorkloads[] = [];
   #cases = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -56,12 +58,26 @@ export class EngineWorld {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.stack.stop(), this.server.stop()]);
+    const workloads = this.#workloads.map((each) => each.stop());
+    await Promise.all([this.stack.stop(), this.server.stop(), ...workloads]);
   }
 
   /** A credential, tenant, clock and set of processes of its own; nothing is registered yet. */
-  newCase(policy: object = {}): EngineCase {
-    return new EngineCase(this, ++this.#cases, policy);
+  newCase(policy: object = {}, holders: readonly object[] = []): EngineCase {
+    return new EngineCase(this, ++this.#cases, policy, holders);
+  }
+
+  /** ECS and Lambda of a case, on its clock; started on first use, since most cases have none. */
+  async workloads(clock: () => number): Promise<{ fake: FakeWorkloads; aws: AwsCalls }> {
+    const fake = new FakeWorkloads(clock);
+    this.#workloads.push(fake);
+    const aws = new AwsCalls({
+      region: this.stack.region,
+      endpoint: await fake.start(),
+      credentials: this.stack.clientConfig.credentials,
+      caller: 'engine-test',
+    });
+    return { fake, aws };
   }
 
   /** Registered; a fault is armed from there on. */

@@ -4,6 +4,8 @@ import type { Calls, Fault, FaultMode } from './faulty.ts';
 /** A story that is told once per possible fault. */
 export interface Scenario {
   readonly policy?: object;
+  /** Beside the fleet that polls. */
+  readonly holders?: readonly object[];
   /** Before the faults; a fresh case is registered already. */
   readonly prepare?: (one: EngineCase) => Promise<void>;
   /** What is done, up to the point at which nothing more happens by itself. */
@@ -46,7 +48,7 @@ async function once(
   scenario: Scenario,
   fault: Fault | undefined,
 ): Promise<{ calls: Calls; wrong: string[] }> {
-  const one = world.newCase(scenario.policy);
+  const one = world.newCase(scenario.policy, scenario.holders);
   try {
     await one.register();
     await scenario.prepare?.(one);

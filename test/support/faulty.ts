@@ -1,5 +1,5 @@
 import { RekeyError } from '../../shared/domain/errors.ts';
-import type { EngineDeps } from '../../shared/engine/deps.ts';
+import type { HolderDeps } from '../../shared/engine/holders.ts';
 import type { EventPublisher } from '../../shared/ports/events.ts';
 import type { AnyProvider } from '../../shared/providers/provider.ts';
 
@@ -24,7 +24,7 @@ export interface Fault {
 }
 
 /** Side effects of each port; every one is numbered. */
-const EFFECTS: Readonly<Record<'ledger' | 'vault' | 'workflow' | 'events', readonly string[]>> = {
+const EFFECTS: Readonly<Record<'ledger' | 'vault' | 'workflow' | 'events' | 'watch', readonly string[]>> = {
   ledger: ['create', 'commit', 'attach', 'release'],
   vault: [
     'put',
@@ -40,6 +40,7 @@ const EFFECTS: Readonly<Record<'ledger' | 'vault' | 'workflow' | 'events', reado
   ],
   workflow: ['startLifecycle', 'startEmergency', 'answer'],
   events: ['publish'],
+  watch: ['redeploy'],
 };
 const PROVIDER_EFFECTS = ['issue', 'activate', 'revoke'];
 /** What leaves the process without changing anything; an interlude may come before each. */
@@ -54,6 +55,8 @@ const LOOKS = [
   'verify',
   'list',
   'usage',
+  'service',
+  'function',
 ];
 
 const THROTTLED_TIMES = 2;
@@ -157,7 +160,7 @@ export class Process {
 }
 
 /** What a process of the engine works with, including the publisher of the emergency's functions. */
-export type ProcessDeps = EngineDeps & { readonly events: EventPublisher };
+export type ProcessDeps = HolderDeps & { readonly events: EventPublisher };
 
 /** `deps` as seen by `process`: every side effect goes through `calls`, and nothing works once it is dead. */
 export function faulty<D extends ProcessDeps>(deps: D, calls: Calls, process: Process): D {
@@ -169,6 +172,7 @@ export function faulty<D extends ProcessDeps>(deps: D, calls: Calls, process: Pr
     vault: port(deps.vault, 'vault'),
     workflow: port(deps.workflow, 'workflow'),
     events: port(deps.events, 'events'),
+    watch: port(deps.watch, 'watch'),
     providerFor: async (type: string, provider: string) =>
       faultyProvider(await deps.providerFor(type, provider), calls, process),
   };

@@ -1,6 +1,7 @@
 import { emergency as emergencyMachine } from '../../infra/machines/emergency.ts';
 import { lifecycle as lifecycleMachine } from '../../infra/machines/lifecycle.ts';
 import { revokeNow, type Revocation } from '../../shared/engine/emergency.ts';
+import { checkHolders } from '../../shared/engine/holders.ts';
 import * as incident from '../../shared/engine/incident.ts';
 import { reconcile } from '../../shared/engine/reconcile.ts';
 import * as replace from '../../shared/engine/replace.ts';
@@ -73,6 +74,8 @@ export function call(
       return awaitWindow(deps, payload);
     case 'verify-window verify':
       return verifyWindow(deps, payload);
+    case 'check-holders':
+      return checkHolders(deps, payload);
     case 'retire-database':
       return retire(deps, payload);
     case 'rollback-database':

@@ -4,18 +4,17 @@ import { toInstant } from '../../../shared/domain/clock.ts';
 import { holdersOf, parseEntry } from '../../../shared/domain/declaration.ts';
 import {
   evidenceOf,
+  functionSeen,
   LAMBDA_MAX_SECONDS,
-  lookAtFunction,
-  lookAtService,
-  needsLook,
-  redeployedSince,
-  requiredWindowSeconds,
+  notSeen,
+  redeployment,
+  serviceSeen,
   whyNotMoved,
   withEvidence,
   type EcsService,
-  type Holder,
   type HolderEvidence,
-} from '../../../shared/domain/holders.ts';
+} from '../../../shared/domain/holder-evidence.ts';
+import { needsLook, requiredWindowSeconds, type Holder } from '../../../shared/domain/holders.ts';
 
 const OPENS = '2026-01-01T00:00:00.000Z';
 const START = Date.parse(OPENS);
@@ -40,10 +39,8 @@ const services = fc.record({
   ),
 });
 
-function ecsEvidence(service: EcsService, opensAt = OPENS): HolderEvidence {
-  const seen = lookAtService(service, opensAt);
-  return { holder: 'web', kind: 'ecs-restart', opensAt, observedAt: at(9), ...seen };
-}
+const lookAt = (holder: string, now: number) => ({ holder, opensAt: OPENS, now: START + now * 1000 });
+const ecsEvidence = (service: EcsService) => serviceSeen(lookAt('web', 9), service, undefined);
 
 describe('the proof of a holder', () => {
   it('of kind ecs-restart: no task of before the opening is left, and the newest deployment is complete', () => {
@@ -62,14 +59,7 @@ describe('the proof of a holder', () => {
     fc.assert(
       fc.property(seconds, fc.integer({ min: 0, max: 5000 }), (modified, later) => {
         const seenAt = START + 60_000;
-        const seen = lookAtFunction({ modifiedAt: at(modified) }, OPENS, undefined, seenAt);
-        const entry: HolderEvidence = {
-          holder: 'fn',
-          kind: 'lambda',
-          opensAt: OPENS,
-          observedAt: at(60),
-          ...seen,
-        };
+        const entry = functionSeen(lookAt('fn', 60), { modifiedAt: at(modified) }, undefined);
         const why = whyNotMoved(FUNCTION, OPENS, [entry], seenAt + later * 1000);
         expect(why === undefined).toBe(modified > 1 && later >= LAMBDA_MAX_SECONDS);
       }),
@@ -115,36 +105,45 @@ describe('the proof of a holder', () => {
   });
 
   it('is missing, with the reason, where the look failed; what was seen before still counts', () => {
-    const failed: HolderEvidence = {
-      holder: 'web',
-      kind: 'ecs-restart',
-      opensAt: OPENS,
-      observedAt: at(2),
-      trouble: 'access is denied',
-    };
+    const failed = notSeen(lookAt('web', 2), 'ecs-restart', undefined, 'access is denied');
     expect(whyNotMoved(SERVICE, OPENS, [failed], START)).toContain('access is denied');
-    const before = { ...failed, olderTasks: 0, deployment: 'COMPLETED' };
-    expect(whyNotMoved(SERVICE, OPENS, [before], START)).toBeUndefined();
+    const known = ecsEvidence({ tasks: [at(1)], deployments: [] });
+    const after = notSeen(lookAt('web', 30), 'ecs-restart', known, 'access is denied');
+    expect(whyNotMoved(SERVICE, OPENS, [after], START)).toBeUndefined();
+    expect(after).toMatchObject({ observedAt: known.observedAt, trouble: 'access is denied' });
   });
 
   it('of a function counts from the first look that found it newer', () => {
-    const again = lookAtFunction({ modifiedAt: at(100) }, OPENS, at(200), START + 300_000);
-    expect(again).toEqual({ refreshedSeenAt: at(200) });
-    expect(lookAtFunction({}, OPENS, undefined, START).trouble).toContain('under way');
-    expect(lookAtFunction({ unclear: 'two versions' }, OPENS, at(1), START)).toEqual({
-      trouble: 'two versions',
-    });
+    const first = functionSeen(lookAt('fn', 200), { modifiedAt: at(100) }, undefined);
+    expect(first.refreshedSeenAt).toBe(at(200));
+    expect(functionSeen(lookAt('fn', 300), { modifiedAt: at(250) }, first).refreshedSeenAt).toBe(at(200));
+    expect(functionSeen(lookAt('fn', 300), {}, undefined).trouble).toContain('under way');
+    const unclear = functionSeen(lookAt('fn', 300), { unclear: 'two versions', modifiedAt: at(100) }, first);
+    expect(unclear).toMatchObject({ trouble: 'two versions' });
+    expect(unclear.refreshedSeenAt).toBeUndefined();
   });
 });
 
 describe('a redeployment', () => {
-  it('is known by a deployment since the opening, whoever asked for it and whatever became of it', () => {
+  it('is due only for a service that runs older tasks and has no deployment since the opening', () => {
     fc.assert(
       fc.property(services, (service) => {
         const since = service.deployments.some(({ createdAt }) => createdAt >= OPENS);
-        expect(redeployedSince(service, OPENS)).toBe(since);
+        const older = service.tasks.some((task) => task < OPENS);
+        expect(redeployment(ecsEvidence(service), START)).toBe(older && !since ? 'due' : 'no');
       }),
     );
+  });
+
+  it('that was asked for a moment ago is in doubt, and one that was ever seen is never asked for again', () => {
+    const old: EcsService = { tasks: [at(-5)], deployments: [] };
+    const asked = { ...ecsEvidence(old), restartIntendedAt: at(10) };
+    expect(redeployment(serviceSeen(lookAt('web', 15), old, asked), START + 15_000)).toBe('in doubt');
+    expect(redeployment(serviceSeen(lookAt('web', 31), old, asked), START + 31_000)).toBe('due');
+    const begun = { ...old, deployments: [{ createdAt: at(11), primary: true, state: 'IN_PROGRESS' }] };
+    const seen = serviceSeen(lookAt('web', 15), begun, asked);
+    // ECS rolls back what fails: the deployment is gone, and the old tasks stay.
+    expect(redeployment(serviceSeen(lookAt('web', 900), old, seen), START + 900_000)).toBe('no');
   });
 });
 
@@ -152,14 +151,12 @@ describe('evidence of holders', () => {
   it('keeps one entry per holder and drops that of other windows', () => {
     const entry = ecsEvidence({ tasks: [], deployments: [] });
     const other: HolderEvidence = { ...entry, holder: 'other' };
+    const both = withEvidence(withEvidence(undefined, [entry], OPENS), [other], OPENS);
+    const newer = { ...entry, observedAt: at(10) };
+    expect(withEvidence(both, [newer], OPENS)).toEqual([other, newer]);
     const later = { ...entry, opensAt: at(50) };
-    const both = withEvidence(withEvidence(undefined, entry), other);
-    expect(withEvidence(both, { ...entry, observedAt: at(10) })).toEqual([
-      other,
-      { ...entry, observedAt: at(10) },
-    ]);
-    expect(withEvidence(both, later)).toEqual([later]);
-    expect(evidenceOf(both, SERVICE, OPENS)).toBe(entry);
+    expect(withEvidence(both, [later], at(50))).toEqual([later]);
+    expect(evidenceOf(both, { kind: 'ecs-restart', name: 'web' }, OPENS)).toBe(entry);
   });
 });
 

@@ -1,0 +1,17 @@
+import { AwsHolderWatch } from '../../shared/adapters/aws-holder-watch.ts';
+import { awsCallsFromEnvironment } from '../../shared/adapters/aws-client.ts';
+import { checkHolders, type HoldersAnswer } from '../../shared/engine/holders.ts';
+import { ENV } from '../../shared/names.ts';
+import { composeEngine, createLogger, setting } from '../compose.ts';
+
+const logger = createLogger();
+const aws = awsCallsFromEnvironment(process.env);
+const owner = { stage: setting(ENV.stage), account: setting(ENV.account), region: setting('AWS_REGION') };
+const engine = { ...composeEngine(aws), watch: new AwsHolderWatch(aws, owner) };
+
+/** Looks at services and functions that hold a credential; redeploys services that still run on the old value. */
+export async function handler(event: { credentialId: string; rotationId: string }): Promise<HoldersAnswer> {
+  const answer = await checkHolders(engine, event);
+  logger.info('holders looked at', { ...event, ...answer });
+  return answer;
+}
