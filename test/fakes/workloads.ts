@@ -13,7 +13,8 @@ interface Deployment {
   readonly createdAt: number;
   /** Rolling: from then on it is complete. */
   readonly completeAt: number;
-  failed?: boolean;
+  /** When the circuit breaker rolls it back. */
+  readonly failsAt?: number;
 }
 
 export interface FakeService {
@@ -23,7 +24,7 @@ export interface FakeService {
   desired: number;
   /** A task that doesn't leave: its load balancer drains for ever. */
   stubborn: boolean;
-  /** `rolloutState` of a deployment that never comes up. */
+  /** Its deployments never come up: the circuit breaker rolls each back, and the tasks stay as they were. */
   broken: boolean;
   controller: 'ECS' | 'CODE_DEPLOY';
   readonly redeployments: number[];
@@ -122,7 +123,8 @@ export class FakeWorkloads {
   deploy(service: FakeService): void {
     const now = this.#clock();
     const completeAt = service.broken ? Number.POSITIVE_INFINITY : now + ROLL_MS + DRAIN_MS;
-    service.deployments.unshift({ createdAt: now, completeAt, ...(service.broken ? { failed: true } : {}) });
+    const failure = service.broken ? { failsAt: now + ROLL_MS } : {};
+    service.deployments.unshift({ createdAt: now, completeAt, ...failure });
     if (service.broken) return;
     const cluster = service.key.split('/')[0] ?? '';
     for (const task of service.tasks) if (!service.stubborn) task.endsAt ??= now + ROLL_MS + DRAIN_MS;
@@ -204,11 +206,12 @@ export class FakeWorkloads {
         service.controller === 'CODE_DEPLOY'
           ? []
           : service.deployments
+              .filter(({ failsAt = Number.POSITIVE_INFINITY }) => failsAt > now)
               .filter(({ completeAt }, index) => index === 0 || completeAt > now)
-              .map(({ createdAt, completeAt, failed }, index) => ({
+              .map(({ createdAt, completeAt }, index) => ({
                 createdAt: createdAt / 1000,
                 status: index === 0 ? 'PRIMARY' : 'ACTIVE',
-                rolloutState: failed === true ? 'FAILED' : completeAt <= now ? 'COMPLETED' : 'IN_PROGRESS',
+                rolloutState: completeAt <= now ? 'COMPLETED' : 'IN_PROGRESS',
               })),
     };
   }
