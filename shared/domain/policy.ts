@@ -32,8 +32,8 @@ export interface Policy {
 }
 
 /**
- * Longest extension and longest soak. A window is looked at once per window length, of at least 15 minutes: over seven
- * days that is 672 looks, so that the history of the lifecycle stays under 10,000 events (hard decision 5).
+ * Longest extension and longest soak: with the looks that they take, the history of the lifecycle stays under 10,000
+ * events (hard decision 5; `secondsBetweenLooks`).
  */
 const MAX_CAP_SECONDS = 7 * 86_400;
 const MAX_SOAK_SECONDS = 86_400;

@@ -8,6 +8,17 @@ import type { Window } from './rotation.ts';
 /** Timed wake-ups that a window may use before its deadline (hard decision 5: windows don't poll). */
 export const MAX_WAKE_UPS = 3;
 
+/**
+ * Looks that the longest extension may take. Each is up to 25 events in the history of the lifecycle (evidence of the
+ * holders, decision, at worst a step of the retirement), which must stay under 10,000 (hard decision 5).
+ */
+export const MAX_LOOKS = 360;
+
+/** Time between two looks in an extension: a window's length, or more where the cap is far away. */
+export function secondsBetweenLooks({ windowSeconds, capSeconds }: Policy): number {
+  return Math.max(windowSeconds, Math.ceil(capSeconds / MAX_LOOKS));
+}
+
 /** The window that opens at `opensAt` under `policy` (Z2). */
 export function openWindow(policy: Policy, opensAt: Instant): Window {
   return {

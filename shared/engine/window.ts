@@ -2,7 +2,12 @@ import { plusSeconds, toInstant } from '../domain/clock.ts';
 import type { Usage } from '../domain/evidence.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { advance, loserOf, overtakenBy, type Rotation } from '../domain/rotation.ts';
-import { decideWindow, type WindowDecision, type WindowFacts } from '../domain/window.ts';
+import {
+  decideWindow,
+  secondsBetweenLooks,
+  type WindowDecision,
+  type WindowFacts,
+} from '../domain/window.ts';
 import type { EngineDeps } from './deps.ts';
 import { reconcileAt } from './promote.ts';
 import { commit, load, secondsUntil, untilCommitted, upstream, type Loaded } from './state.ts';
@@ -104,7 +109,7 @@ export async function record(
       }
       return { decision: 'wait', waitSeconds: secondsUntil(deps, decision.until) };
     case 'extend': {
-      const waitSeconds = extension(deps, credential.policy.windowSeconds, decision.until);
+      const waitSeconds = extension(deps, secondsBetweenLooks(credential.policy), decision.until);
       // By the next look, not by the cap: a lifecycle that dies in the extension is missed then.
       const next = woken(plusSeconds(toInstant(deps.clock()), waitSeconds));
       if (rotation.window?.overdue === true) {
@@ -143,7 +148,7 @@ function overdue(rotation: Rotation): Pick<Rotation, 'window'> | object {
   return rotation.window === undefined ? {} : { window: { ...rotation.window, overdue: true } };
 }
 
-/** In an extension the window is looked at once per window length, so that a late holder doesn't wait for the cap. */
-function extension(deps: EngineDeps, windowSeconds: number, cap: string): number {
-  return Math.min(secondsUntil(deps, cap), windowSeconds);
+/** In an extension the window is looked at again and again, so that a late holder doesn't wait for the cap. */
+function extension(deps: EngineDeps, between: number, cap: string): number {
+  return Math.min(secondsUntil(deps, cap), between);
 }

@@ -7,8 +7,10 @@ import { resolvePolicy, type Policy } from '../../../shared/domain/policy.ts';
 import {
   decideSoaked,
   decideWindow,
+  MAX_LOOKS,
   MAX_WAKE_UPS,
   openWindow,
+  secondsBetweenLooks,
   type WindowFacts,
 } from '../../../shared/domain/window.ts';
 
@@ -137,6 +139,21 @@ describe('the acceptance window', () => {
     }
     expect(wakeUps).toBeLessThanOrEqual(MAX_WAKE_UPS);
     expect(seconds).toBe(POLICY.deadlineSeconds);
+  });
+
+  it('hard decision 5: an extension is looked at once per window, and at most 360 times however long it is', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 900, max: 14_400 }),
+        fc.integer({ min: 1800, max: 7 * 86_400 }),
+        (length, cap) => {
+          const between = secondsBetweenLooks({ ...POLICY, windowSeconds: length, capSeconds: cap });
+          expect(between).toBeGreaterThanOrEqual(length);
+          expect(cap / between).toBeLessThanOrEqual(MAX_LOOKS);
+          if (cap / length <= MAX_LOOKS) expect(between).toBe(length);
+        },
+      ),
+    );
   });
 
   it('in mode overlap the old credential is kept', () => {
