@@ -10,6 +10,7 @@ import { importSecrets } from './commands/import.ts';
 import { plan } from './commands/plan.ts';
 import { revoke, type RevokeOptions } from './commands/revoke.ts';
 import { rollback, rotate } from './commands/rotate.ts';
+import { confirm } from './commands/confirm.ts';
 import { list, show } from './commands/show.ts';
 import type { Context } from './context.ts';
 import { EXIT, Failure, failureOf, usage } from './failure.ts';
@@ -279,6 +280,30 @@ function build(
       ) => {
         const flags = { wait: given.wait ?? false, dryRun: given.dryRun ?? false };
         done(await rollback(context(command), name, rotation, { ...given, ...flags }));
+      },
+    );
+
+  program
+    .command('confirm')
+    .summary('say that a holder which moves by hand has moved')
+    .description(
+      'Records that a holder of kind manual uses the new credential only. The audit trail names you. Once every holder ' +
+        'is proven and nobody uses the old credential at its source, it is retired.',
+    )
+    .argument('<name>', 'name of the credential')
+    .argument('<holder>', 'name of the holder')
+    .option('--rotation <id>', 'id of the rotation; default: the one under way')
+    .option('--reason <text>', 'how you know; stands in the audit trail', filled('--reason'))
+    .option('--dry-run', 'say what would be recorded, change nothing')
+    .addHelpText('after', examples('rekey confirm orders-db quarterly-report --reason "report ran with it"'))
+    .action(
+      async (
+        name: string,
+        holder: string,
+        given: { rotation?: string; reason?: string; dryRun?: true },
+        command: Command,
+      ) => {
+        done(await confirm(context(command), name, holder, { ...given, dryRun: given.dryRun ?? false }));
       },
     );
 

@@ -149,6 +149,10 @@ export function renderRotation(out: Output, rotation: RotationView, now: number)
     ['earliest end', window && `${when(window.earliestClose)} (${distance(window.earliestClose, now)})`],
     ['deadline', window && `${when(window.deadline)}${window.overdue === true ? ' – passed, extended' : ''}`],
     ['cap', window && when(window.cap)],
+    [
+      'waits for',
+      rotation.missing && (rotation.missing.join('; ') || 'no holder; use at the source decides'),
+    ],
     ['suspended', rotation.suspendedAt && when(rotation.suspendedAt)],
     ['rollback by', rotation.rollback && askedBy(rotation.rollback)],
     ['failure', failure && out.style('red', `${failure.code}: ${failure.message}`)],

@@ -6,6 +6,7 @@ import {
   auditQuery,
   inventoryQuery,
   type InventoryAnswer,
+  confirmRequest,
   emergencyRequest,
   listQuery,
   reasonRequest,
@@ -20,6 +21,7 @@ import {
   type RegisterAnswer,
   type RotateAnswer,
   type RotationAnswer,
+  type RotationView,
   type ShowAnswer,
 } from '../../shared/api/messages.ts';
 import { credentialView, planView, rotationView } from '../../shared/api/views.ts';
@@ -28,6 +30,7 @@ import type { Credential } from '../../shared/domain/credential.ts';
 import type { RouteKey } from '../../shared/domain/access.ts';
 import { parseEntry, type CredentialEntry } from '../../shared/domain/declaration.ts';
 import { isRekeyError, RekeyError } from '../../shared/domain/errors.ts';
+import { stillMissing } from '../../shared/domain/holder-evidence.ts';
 import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
 import type { InventoryPage } from '../../shared/adapters/secrets-inventory.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
@@ -54,6 +57,13 @@ export interface ControlServices {
   requestRollback(input: {
     name: string;
     rotationId: string;
+    trigger: Trigger;
+  }): Promise<{ rotation: Rotation }>;
+  /** Records that a holder of kind manual has moved; the same again is success. */
+  confirmHolder(input: {
+    name: string;
+    rotationId: string;
+    holder: string;
     trigger: Trigger;
   }): Promise<{ rotation: Rotation }>;
   register(input: { declaration: CredentialEntry; actor: string; dryRun: boolean }): Promise<{
@@ -102,6 +112,7 @@ const ROUTES: Readonly<Record<RouteKey, Route>> = {
   'POST /v1/credentials/{name}/rotations': rotate,
   'GET /v1/credentials/{name}/rotations/{id}': showRotation,
   'POST /v1/credentials/{name}/rotations/{id}/rollback': rollBack,
+  'POST /v1/credentials/{name}/rotations/{id}/confirmations': confirm,
   'POST /v1/emergencies': startEmergency,
   'GET /v1/emergencies/{id}': showEmergency,
   'GET /v1/plan': plan,
@@ -174,15 +185,18 @@ async function show(
   return {
     status: 200,
     body: {
-      credential: credentialView(credential, current, clock()),
-      rotations: rotations.map(rotationView),
+      credential: {
+        ...credentialView(credential, undefined, clock()),
+        ...(current === undefined ? {} : { rotation: seen(credential, current, clock()) }),
+      },
+      rotations: rotations.map((rotation) => seen(credential, rotation, clock())),
     },
   };
 }
 
 async function showRotation(
   { params: [name = '', id = ''] }: Call,
-  { ledger }: ControlServices,
+  { ledger, clock }: ControlServices,
 ): Promise<Done<RotationAnswer>> {
   const credential = await credentialOf(ledger, name);
   const rotation = await ledger.rotation(credential.id, id);
@@ -191,7 +205,7 @@ async function showRotation(
       remedy: `\`rekey show ${credential.name}\` lists its rotations`,
     });
   }
-  return { status: 200, body: { rotation: rotationView(rotation) } };
+  return { status: 200, body: { rotation: seen(credential, rotation, clock()) } };
 }
 
 async function register(call: Call, services: ControlServices): Promise<Done<RegisterAnswer>> {
@@ -238,6 +252,15 @@ async function rollBack(call: Call, services: ControlServices): Promise<Done<Rot
     trigger: triggerOf(call.actor, reason),
   });
   return { status: 202, body: { rotation: rotationView(rotation) } };
+}
+
+async function confirm(call: Call, services: ControlServices): Promise<Done<RotationAnswer>> {
+  const { holder, reason } = parse(confirmRequest, call.body());
+  const [name = '', rotationId = ''] = call.params;
+  const trigger = triggerOf(call.actor, reason);
+  const { rotation } = await services.confirmHolder({ name, rotationId, holder, trigger });
+  const credential = await credentialOf(services.ledger, name);
+  return { status: 200, body: { rotation: seen(credential, rotation, services.clock()) } };
 }
 
 async function startEmergency(call: Call, services: ControlServices): Promise<Done<EmergencyStarted>> {
@@ -290,6 +313,16 @@ async function credentialOf(ledger: Ledger, name: string): Promise<Credential> {
 
 async function active(ledger: Ledger, { id, activeRotation }: Credential): Promise<Rotation | undefined> {
   return activeRotation === undefined ? undefined : ledger.rotation(id, activeRotation);
+}
+
+/** A rotation with what its holders' proof lacks, where its window is open. */
+function seen({ holders }: Credential, rotation: Rotation, now: number): RotationView {
+  const { window, phase, holderEvidence } = rotation;
+  const open = window !== undefined && ['window', 'rolling-back'].includes(phase);
+  return rotationView(
+    rotation,
+    open ? stillMissing(holders, window.opensAt, holderEvidence, now) : undefined,
+  );
 }
 
 function triggerOf(actor: string, reason: string | undefined): Trigger {

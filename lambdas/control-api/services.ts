@@ -8,6 +8,7 @@ import { StepFunctionsWorkflow } from '../../shared/adapters/step-functions-work
 import { errorOf } from '../../shared/api/problems.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
 import { RekeyError, type ErrorJson } from '../../shared/domain/errors.ts';
+import { confirmHolder } from '../../shared/engine/confirm.ts';
 import type { EngineDeps } from '../../shared/engine/deps.ts';
 import type { RegisterAnswer } from '../../shared/engine/register.ts';
 import { idOf, requestRotation } from '../../shared/engine/requests.ts';
@@ -46,6 +47,14 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
       rotation: await requestRollback(engine, {
         credentialId: await idOf(engine, name),
         rotationId,
+        trigger,
+      }),
+    }),
+    confirmHolder: async ({ name, rotationId, holder, trigger }) => ({
+      rotation: await confirmHolder(engine, {
+        credentialId: await idOf(engine, name),
+        rotationId,
+        holder,
         trigger,
       }),
     }),

@@ -39,6 +39,13 @@ export const registerRequest = z.strictObject({
 /** `POST /v1/credentials/{name}/rotations` and `…/rollback` */
 export const reasonRequest = z.strictObject({ reason: reason.optional() });
 
+/** `POST /v1/credentials/{name}/rotations/{id}/confirmations` */
+export const confirmRequest = z.strictObject({
+  /** Name of the holder that has moved. */
+  holder: z.string().min(1).max(128),
+  reason: reason.optional(),
+});
+
 /** `POST /v1/emergencies` */
 export const emergencyRequest = z.strictObject({
   /** Names or ids. With ids it starts even where the ledger doesn't answer. */
@@ -120,6 +127,8 @@ export const rotationView = z.object({
       overdue: z.boolean().optional(),
     })
     .optional(),
+  /** What the holders' proof still lacks in an open window, in words. */
+  missing: z.array(z.string()).optional(),
   suspendedAt: instant.optional(),
   failure: z.object({ code: z.string(), message: z.string() }).optional(),
   incidentId: z.string().optional(),

@@ -100,7 +100,7 @@ function emergencyOf({ incident }: Credential): Pick<CredentialView, 'emergency'
 }
 
 /** A rotation as operators see it. Task tokens and other machinery stay behind. */
-export function rotationView(rotation: Rotation): RotationView {
+export function rotationView(rotation: Rotation, missing?: readonly string[]): RotationView {
   const { old, next, window, suspendedAt, failure, incidentId, rollback } = rotation;
   return {
     id: rotation.id,
@@ -114,6 +114,7 @@ export function rotationView(rotation: Rotation): RotationView {
     ...(next === undefined ? {} : { next: keyView(next) }),
     loser: rotation.loser,
     ...(window === undefined ? {} : { window }),
+    ...(missing === undefined ? {} : { missing: [...missing] }),
     ...(suspendedAt === undefined ? {} : { suspendedAt }),
     ...(failure === undefined ? {} : { failure: { code: failure.code, message: failure.message } }),
     ...(incidentId === undefined ? {} : { incidentId }),

@@ -30,6 +30,7 @@ const TABLE = [
     path: '/v1/credentials/{name}/rotations/{id}/rollback',
     roles: ['operator', 'responder'],
   },
+  { method: 'POST', path: '/v1/credentials/{name}/rotations/{id}/confirmations', roles: ['operator'] },
   { method: 'POST', path: '/v1/emergencies', roles: ['responder'] },
   { method: 'GET', path: '/v1/emergencies/{id}', roles: everyone },
   { method: 'GET', path: '/v1/plan', roles: everyone },

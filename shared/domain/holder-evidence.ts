@@ -146,6 +146,16 @@ export function whyNotMoved(
   }
 }
 
+/** What of `holders` is not proven yet, in words. */
+export function stillMissing(
+  holders: readonly Holder[],
+  opensAt: Instant,
+  evidence: readonly HolderEvidence[] | undefined,
+  now: number,
+): string[] {
+  return holders.flatMap((holder) => whyNotMoved(holder, opensAt, evidence, now) ?? []);
+}
+
 function because(seen: Seen | undefined): string {
   return seen?.trouble === undefined ? '' : `: ${seen.trouble}`;
 }

@@ -1,6 +1,6 @@
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
 import type { Usage } from './evidence.ts';
-import { whyNotMoved, type HolderEvidence } from './holder-evidence.ts';
+import { stillMissing, type HolderEvidence } from './holder-evidence.ts';
 import type { Holder } from './holders.ts';
 import type { Mode, Policy } from './policy.ts';
 import type { Window } from './rotation.ts';
@@ -106,10 +106,7 @@ function decideEnd(facts: WindowFacts, proof: Proof): Exclude<WindowDecision, { 
 function proveMoved({ now, window, holders, holderEvidence, usage }: WindowFacts): Proof {
   const missing: string[] = [];
   if (holders.length === 0) missing.push('no holder is known: an empty set proves nothing');
-  for (const holder of holders) {
-    const why = whyNotMoved(holder, window.opensAt, holderEvidence, now);
-    if (why !== undefined) missing.push(why);
-  }
+  missing.push(...stillMissing(holders, window.opensAt, holderEvidence, now));
   missing.push(...stillUsed(usage));
   const seen = (holderEvidence ?? []).filter(({ opensAt }) => opensAt === window.opensAt);
   return {

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { confirmHolder } from '../../shared/engine/confirm.ts';
 import { checkHolders } from '../../shared/engine/holders.ts';
 import { isOver } from '../../shared/domain/rotation.ts';
 import type { FakeService, FakeWorkloads } from '../fakes/workloads.ts';
 import { EngineWorld, type EngineCase } from '../support/engine-world.ts';
-import { everyFault, MODES, type Scenario } from '../support/explore.ts';
+import { dryRun, everyFault, MODES, type Scenario } from '../support/explore.ts';
 
 let world: EngineWorld;
 beforeAll(async () => {
@@ -256,5 +257,78 @@ describe('a holder of kind lambda that reads once per sandbox', () => {
     made.versions.set('$LATEST', one.time.now());
     await one.settle();
     expect((await one.rotation(token)).phase).toBe('completed');
+  });
+});
+
+describe('a holder of kind manual', () => {
+  const confirm = (one: EngineCase, rotationId: string, holder = 'report') =>
+    one.process(async (deps) =>
+      confirmHolder(deps, {
+        credentialId: await one.id(),
+        rotationId,
+        holder,
+        trigger: { kind: 'operator', actor: 'arn:aws:iam::111122223333:user/ann' },
+      }),
+    );
+  const manual: Scenario = {
+    policy: { ...SHORT, deadline: '2h', cap: '12h' },
+    holders: [{ kind: 'manual', name: 'report' }],
+    async act(one) {
+      const token = await one.requestRotation();
+      await one.until((rotation) => rotation.phase === 'window', token);
+      // Past the earliest end: nobody but the timer of the deadline would look before.
+      await one.advance();
+      const asked = one.time.now();
+      await one.repeating(() => confirm(one, token));
+      await one.repeating(() => confirm(one, token));
+      await one.until((rotation) => rotation.phase === 'suspending' || isOver(rotation.phase), token);
+      if (one.time.now() - asked > 60_000) throw new Error('the confirmation woke nobody');
+      await one.settle();
+    },
+    async also(one) {
+      const [newest] = await one.deps.ledger.rotations(await one.id(), 1);
+      const confirmed = (await one.records()).filter((record) => record.message === 'holder-confirmed');
+      const actors = confirmed.map((record) => record.actor.user.uid);
+      return newest?.phase === 'completed' && actors.join() === 'arn:aws:iam::111122223333:user/ann'
+        ? []
+        : [`${newest?.phase}, confirmed by ${actors.join()}`];
+    },
+  };
+
+  test('is confirmed by a person, once on record, which wakes the window at once', async () => {
+    await dryRun(world, manual);
+  });
+
+  test('that nobody confirms is waited for up to the cap, then for a person', async () => {
+    const one = world.newCase(SHORT, [{ kind: 'manual', name: 'report' }]);
+    await one.register();
+    const token = await one.rotate();
+    expect(await one.rotation(token)).toMatchObject({ phase: 'window', stuck: true });
+    expect(await evidence(one, 'window-held')).toContain('nobody has confirmed');
+    await expect(confirm(one, token, 'fleet')).rejects.toMatchObject({
+      code: 'ERR_REQUEST',
+      field: 'holder',
+    });
+    await expect(confirm(one, token, 'nobody')).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
+    await confirm(one, token);
+    one.time.jumpTo(one.time.now() + 25 * 3_600_000);
+    await one.reconcileBySchedule();
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('completed');
+    await expect(confirm(one, token)).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
+  });
+
+  test('is confirmed afresh for the way back', async () => {
+    const one = world.newCase(SHORT, [{ kind: 'manual', name: 'report' }]);
+    await one.register();
+    const token = await one.requestRotation();
+    await one.until((rotation) => rotation.phase === 'window', token);
+    await confirm(one, token);
+    await one.requestRollback(token);
+    await one.until((rotation) => rotation.window?.overdue === true, token);
+    expect((await one.rotation(token)).phase).toBe('rolling-back');
+    await confirm(one, token);
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('rolled-back');
   });
 });

@@ -228,6 +228,7 @@ export function fakeServices(
     requestRollback: answer('requestRollback', {
       rotation: rotationOf({ phase: 'rolling-back', loser: 'next' }),
     }),
+    confirmHolder: answer('confirmHolder', { rotation: rotationOf() }),
     register: answer<Awaited<ReturnType<ControlServices['register']>>>('register', {
       outcome: 'registered',
       changes: [],

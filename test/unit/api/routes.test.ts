@@ -313,6 +313,26 @@ describe('rotating', () => {
     expect(bodyOf(response)['detail']).toContain('planner');
   });
 
+  it('records that a holder has moved, under the caller’s name, and says what is still missing', async () => {
+    const services = fakeServices(new FakeLedger().add(credentialOf()));
+    const path = `/v1/credentials/orders-db/rotations/${ROTATION_ID}/confirmations`;
+    const { response } = await answer(eventOf('POST', path, { body: { holder: 'report' } }), services);
+    expect(response.statusCode).toBe(200);
+    expect(services.asked[0]).toEqual({
+      method: 'confirmHolder',
+      input: {
+        name: 'orders-db',
+        rotationId: ROTATION_ID,
+        holder: 'report',
+        trigger: { kind: 'operator', actor: CALLER },
+      },
+    });
+    expect(bodyOf(response)['rotation']).toHaveProperty('missing');
+    const { response: refused } = await answer(eventOf('POST', path, { body: {} }), services);
+    expect(refused.statusCode).toBe(400);
+    expect(bodyOf(refused)['field']).toBe('holder');
+  });
+
   it('asks for a rollback by credential and rotation', async () => {
     const services = fakeServices();
     const { response } = await answer(

@@ -109,7 +109,7 @@ describe('usage', () => {
     const { exit, stdout } = await rekey(api, ['--help']);
     expect(exit).toBe(0);
     for (const code of ['0  done', '3  audit', '5  the API']) expect(stdout).toContain(code);
-    for (const command of ['apply', 'list', 'show', 'rotate', 'rollback', 'revoke', 'audit']) {
+    for (const command of ['apply', 'list', 'show', 'rotate', 'rollback', 'confirm', 'revoke', 'audit']) {
       const help = await rekey(api, [command, '--help']);
       expect([command, help.exit]).toEqual([command, 0]);
       expect(help.stdout).toContain(`$ rekey ${command}`);
@@ -293,6 +293,43 @@ describe('rekey rotate', () => {
     const observed = await rekey(api, ['rotate', 'orders-db', '--dry-run', '--json']);
     expect(observed.exit).toBe(1);
     expect(JSON.parse(observed.stdout)).toMatchObject({ allowed: false, error: { code: 'ERR_MODE' } });
+    expect(api.seen.every(({ method }) => method === 'GET')).toBe(true);
+  });
+});
+
+describe('rekey confirm', () => {
+  const path = `POST /v1/credentials/orders-db/rotations/${ROTATION_ID}/confirmations`;
+  const manual = credentialOf({
+    holders: [
+      { kind: 'polling', name: 'order-agents', ttlSeconds: 900 },
+      { kind: 'manual', name: 'report' },
+    ],
+  });
+  const body = { credential: credentialView(manual, rotationOf()), rotations: [inWindow] };
+
+  it('takes the rotation under way, and says what is still missing', async () => {
+    api.routes['GET /v1/credentials/orders-db'] = { body };
+    api.routes[path] = { body: { rotation: { ...inWindow, missing: ['order-agents may still…'] } } };
+    const { exit, stdout } = await rekey(api, ['confirm', 'orders-db', 'report', '--reason', 'ran with it']);
+    expect(exit).toBe(0);
+    expect(stdout).toMatch(/confirmed[\s\S]*Still waits for: order-agents/);
+    expect(api.seen.at(-1)?.body).toEqual({ holder: 'report', reason: 'ran with it' });
+  });
+
+  it('confirms nobody who proves itself, nobody unknown, and nothing where no rotation is under way', async () => {
+    api.routes['GET /v1/credentials/orders-db'] = { body };
+    const polling = await rekey(api, ['confirm', 'orders-db', 'order-agents']);
+    expect([polling.exit, polling.stderr]).toEqual([1, expect.stringContaining('of kind polling')]);
+    const unknown = await rekey(api, ['confirm', 'orders-db', 'nobody']);
+    expect([unknown.exit, unknown.stderr]).toEqual([1, expect.stringContaining('ERR_NOT_FOUND')]);
+    api.routes['GET /v1/credentials/orders-db'] = { body: { ...body, credential: credentialView(manual) } };
+    expect((await rekey(api, ['confirm', 'orders-db', 'report'])).stderr).toContain('--rotation');
+    expect(api.seen.every(({ method }) => method === 'GET')).toBe(true);
+  });
+
+  it('changes nothing with --dry-run', async () => {
+    api.routes['GET /v1/credentials/orders-db'] = { body };
+    expect((await rekey(api, ['confirm', 'orders-db', 'report', '--dry-run'])).exit).toBe(0);
     expect(api.seen.every(({ method }) => method === 'GET')).toBe(true);
   });
 });

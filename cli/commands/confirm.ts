@@ -1,0 +1,61 @@
+import { rotationAnswer, type CredentialView, type RotationView } from '../../shared/api/messages.ts';
+import type { Context } from '../context.ts';
+import { EXIT, Failure } from '../failure.ts';
+import { readCredential } from './show.ts';
+
+/** `rekey confirm NAME HOLDER` */
+export async function confirm(
+  context: Context,
+  name: string,
+  holder: string,
+  options: { rotation?: string; reason?: string; dryRun: boolean },
+): Promise<number> {
+  const { out } = context;
+  const client = await context.client();
+  const { credential } = await out.waiting('reading', readCredential(client, name));
+  const id = options.rotation ?? underWay(credential).id;
+  assertManual(credential, holder);
+  if (options.dryRun) {
+    out.data({ dryRun: true, credential: name, rotation: id, holder });
+    out.line(`It would be recorded, under your name, that ${holder} uses the new credential of ${name} only`);
+    out.line(`(rotation ${id}). Once every holder is proven, the old one is retired. Nothing was changed.`);
+    return EXIT.ok;
+  }
+  const { rotation } = await out.waiting(
+    `confirming ${holder}`,
+    client.post(rotationAnswer, ['credentials', name, 'rotations', id, 'confirmations'], {
+      body: { holder, ...(options.reason === undefined ? {} : { reason: options.reason }) },
+    }),
+  );
+  out.data({ rotation });
+  out.line(`${out.style('green', 'confirmed')}: ${holder} has moved (rotation ${id} of ${name})`);
+  const missing = rotation.missing ?? [];
+  if (missing.length > 0) out.line(`Still waits for: ${missing.join('; ')}`);
+  return EXIT.ok;
+}
+
+function underWay({ name, rotation }: CredentialView): RotationView {
+  if (rotation !== undefined) return rotation;
+  throw new Failure('ERR_NOT_FOUND', `no rotation of "${name}" is under way: there is nothing to confirm`, {
+    remedy: 'for a credential that was kept by mode overlap, name its rotation with --rotation',
+  });
+}
+
+function assertManual({ name, holders }: CredentialView, wanted: string): void {
+  const found = holders.find((holder) => holder.name === wanted);
+  if (found?.kind === 'manual') return;
+  const manual = holders.filter(({ kind }) => kind === 'manual').map((holder) => holder.name);
+  throw new Failure(
+    found === undefined ? 'ERR_NOT_FOUND' : 'ERR_REQUEST',
+    found === undefined
+      ? `"${name}" has no holder "${wanted}"`
+      : `the holder "${wanted}" is of kind ${found.kind}, which proves itself`,
+    {
+      field: 'holder',
+      remedy:
+        manual.length === 0
+          ? 'only holders of kind manual are confirmed, and it has none'
+          : `holders of kind manual: ${manual.join(', ')}`,
+    },
+  );
+}
