@@ -278,12 +278,14 @@ export function watchHolders(stage: string): Grant[] {
       conditions: consented,
       wildcard,
     },
-    {
-      actions: ['ecs:ListTasks', 'ecs:DescribeTasks'],
-      resources: [arn('ecs', 'container-instance/*'), arn('ecs', 'task/*')],
+    ...[
+      { actions: ['ecs:ListTasks'], resources: [arn('ecs', 'container-instance/*')] },
+      { actions: ['ecs:DescribeTasks'], resources: [arn('ecs', 'task/*')] },
+    ].map((grant) => ({
+      ...grant,
       wildcard:
-        'ECS lists the tasks of a service under no resource of its own, and tasks carry their service’s tags only where it says so.',
-    },
+        'ECS lists tasks by container instance, and they carry the tags of their service only where it says so.',
+    })),
     {
       actions: ['lambda:GetAlias', 'lambda:GetFunctionConfiguration', 'lambda:ListVersionsByFunction'],
       resources: [arn('lambda', 'function:*')],

@@ -9,6 +9,8 @@ export interface UnusedGrants {
 
 const AGENTS = 'secretsmanager:secret:agents/* if rekey:type=database, rekey:stage=local';
 const ADMINS = 'secretsmanager:secret:* if rekey:admin=database';
+const SERVICES = 'ecs:service/* if rekey:stage=local';
+const FUNCTIONS = 'lambda:function:* if rekey:stage=local';
 const LIFECYCLE = 'states:stateMachine:rekey-local-rotation-lifecycle';
 
 export const UNUSED_GRANTS: readonly UnusedGrants[] = [
@@ -38,6 +40,22 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
       'begin-rotation': [`states:SendTaskSuccess on ${LIFECYCLE}`],
       'verify-window': [`states:SendTaskSuccess on ${LIFECYCLE}`],
       'record-emergency': [`states:SendTaskSuccess on ${LIFECYCLE}`],
+    },
+  },
+  {
+    reason:
+      'Holders here poll, so nothing is looked at; test/faults/holders.test.ts looks at services and functions behind their protocols.',
+    grants: {
+      'check-holders': [
+        'dynamodb:PutItem on <Ledger>',
+        `ecs:DescribeServices on ${SERVICES}`,
+        `ecs:UpdateService on ${SERVICES}`,
+        'ecs:ListTasks on ecs:container-instance/*',
+        'ecs:DescribeTasks on ecs:task/*',
+        `lambda:GetAlias on ${FUNCTIONS}`,
+        `lambda:GetFunctionConfiguration on ${FUNCTIONS}`,
+        `lambda:ListVersionsByFunction on ${FUNCTIONS}`,
+      ],
     },
   },
   {

@@ -56,6 +56,17 @@ const retagging = (operation: string, tags: Record<string, string>, keys: string
   return { ...asked, context: { ...context, 'aws:TagKeys': keys } };
 };
 
+const service = (stage: string): IamRequest => ({
+  action: 'ecs:UpdateService',
+  resource: arn('ecs', 'service/main/web'),
+  context: { [`aws:ResourceTag/${TAG.stage}`]: stage },
+});
+const looking = (stage: string): IamRequest => ({
+  action: 'lambda:GetFunctionConfiguration',
+  resource: arn('lambda', 'function:orders'),
+  context: { [`aws:ResourceTag/${TAG.stage}`]: stage },
+});
+
 const ledger = arnOf('state', 'Ledger');
 const inLedger = (operation: string, key: string): IamRequest => ({
   action: `dynamodb:${operation}`,
@@ -76,6 +87,7 @@ const on = (resourceArn: string, ...actions: string[]): IamRequest[] =>
 
 const WRITERS_OF_THE_LEDGER = [
   'begin-rotation',
+  'check-holders',
   'control-api',
   'plan-rotations',
   'reconcile-database',
@@ -297,6 +309,26 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
       asks: [dataKey, secretsKey].flatMap((key) =>
         on(key, 'kms:ScheduleKeyDeletion', 'kms:DisableKey', 'kms:PutKeyPolicy', 'kms:ReplicateKey'),
       ),
+    },
+  ],
+  'workloads of others': [
+    {
+      what: 'redeploys a service or looks at a function whose owner has consented',
+      asks: [service('dev'), looking('dev')],
+      may: ['check-holders'],
+    },
+    {
+      what: 'touches one without consent or of another stage, or changes what runs there',
+      asks: [
+        service('prod'),
+        looking('prod'),
+        { action: 'ecs:UpdateService', resource: arn('ecs', 'service/main/web') },
+        ...on(arn('ecs', 'task/main/one'), 'ecs:StopTask', 'ecs:ExecuteCommand'),
+        ...on(arn('ecs', 'task-definition/web:1'), 'ecs:RunTask', 'ecs:RegisterTaskDefinition'),
+        { ...looking('dev'), action: 'lambda:UpdateFunctionConfiguration' },
+        { ...looking('dev'), action: 'lambda:GetFunction' },
+        { action: 'iam:PassRole', resource: 'arn:aws:iam::111122223333:role/any' },
+      ],
     },
   ],
   'functions and machines': [
