@@ -157,14 +157,14 @@ async function list({ query }: Call, { ledger, clock }: ControlServices): Promis
 async function inventory({ query }: Call, services: ControlServices): Promise<Done<InventoryAnswer>> {
   const { ledger } = services;
   const { secrets, next } = await services.inventory(parse(inventoryQuery, query));
-  const seen = await Promise.all(
+  const listed = await Promise.all(
     secrets.map(async ({ shape, ...secret }) => ({
       ...secret,
       shape: shape.kind === 'json' ? { ...shape, keys: [...shape.keys] } : shape,
       registered: (await ledger.idBySecret(secret.name)) !== undefined,
     })),
   );
-  return { status: 200, body: { secrets: seen, ...(next === undefined ? {} : { next }) } };
+  return { status: 200, body: { secrets: listed, ...(next === undefined ? {} : { next }) } };
 }
 
 async function plan({ query }: Call, { ledger, clock }: ControlServices): Promise<Done<PlanAnswer>> {

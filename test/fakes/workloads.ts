@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 interface Task {
@@ -66,17 +66,7 @@ export class FakeWorkloads {
 
   async start(): Promise<string> {
     this.#server = createServer((request, response) => {
-      void body(request).then((text) => {
-        const { operation, status, answer } = this.#answer(request, text);
-        this.calls.push(operation);
-        if (this.loseAnswerOf === operation) {
-          this.loseAnswerOf = undefined;
-          request.socket.destroy();
-          return;
-        }
-        response.writeHead(status, { 'content-type': 'application/x-amz-json-1.1' });
-        response.end(JSON.stringify(answer));
-      });
+      void this.#reply(request, response);
     });
     await new Promise<void>((resolve) => {
       this.#server?.listen(0, '127.0.0.1', resolve);
@@ -90,6 +80,18 @@ export class FakeWorkloads {
     await new Promise((resolve) => {
       this.#server?.close(resolve);
     });
+  }
+
+  async #reply(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { operation, status, answer } = this.#answer(request, await body(request));
+    this.calls.push(operation);
+    if (this.loseAnswerOf === operation) {
+      this.loseAnswerOf = undefined;
+      request.socket.destroy();
+      return;
+    }
+    response.writeHead(status, { 'content-type': 'application/x-amz-json-1.1' });
+    response.end(JSON.stringify(answer));
   }
 
   /** A service that has been running for an hour. */
