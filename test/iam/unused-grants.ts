@@ -113,6 +113,7 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
         'sqs:GetQueueAttributes on <ArchiverDeadLetters>',
         'sqs:GetQueueUrl on <ArchiverDeadLetters>',
       ],
+      'plan-rotations': ['sqs:GetQueueAttributes on <DeadLetters>', 'sqs:GetQueueUrl on <DeadLetters>'],
       'publish-events': ['sqs:GetQueueAttributes on <DeadLetters>', 'sqs:GetQueueUrl on <DeadLetters>'],
       'reconcile-database': ['sqs:GetQueueAttributes on <DeadLetters>', 'sqs:GetQueueUrl on <DeadLetters>'],
     },
