@@ -93,6 +93,8 @@ export class Requests {
   }
 
   #secretsManager(operation: string, input: Input): readonly IamRequest[] | undefined {
+    // Listing knows no resource.
+    if (operation === 'ListSecrets') return [{ action: 'secretsmanager:ListSecrets' }];
     const id = textOf(input['SecretId']) ?? textOf(input['Name']);
     if (id === undefined) return undefined;
     const secret = this.#secrets.get(nameOf(id));
