@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { bundles } from './bundles.ts';
+import { cost } from './cost.ts';
 import { emergency } from './emergency.ts';
 import { missed, table, toJson, type Figures } from './figures.ts';
 import { revocationPath } from './revocation-path.ts';
@@ -13,6 +14,7 @@ const BENCHMARKS: Readonly<Record<string, (tell: Tell, stage: Stage) => Promise<
   'revocation-path': revocationPath,
   emergency: (tell, stage) => emergency(stage, tell),
   rotation: (tell, stage) => rotationUnderLoad(stage, tell),
+  cost: (tell, stage) => cost(stage, tell),
 };
 
 const command = new Command('npm run bench --')
