@@ -55,6 +55,7 @@ export async function revoke(
     );
     out.line('Name these by their ids: ids work without the ledger.');
   }
+  if (!options.replace) out.line(staysHalted(names, options));
   const incomplete = started.unresolved.length > 0 ? EXIT.failed : EXIT.ok;
   if (options.wait) return Math.max(await follow(context, client, started.id), incomplete);
   out.data(started);
@@ -66,10 +67,21 @@ function consequences({ replace }: RevokeOptions): string[] {
     'every working credential of it is revoked at the target at once, and open sessions are ended',
     'agents that hold it are told to halt; work in progress fails',
     'a rotation under way is given up for good',
-    replace
-      ? 'a new credential is made, tested and stored; then agents may resume'
-      : 'nothing replaces it (--no-replace): agents stay halted',
+    ...(replace
+      ? ['a new credential is made, tested and stored; then agents may resume']
+      : [
+          'nothing replaces it (--no-replace): agents stay halted until somebody runs the command again without it',
+        ]),
+    'it stands in the audit trail with your ARN and the reason; events go out on the bus (revoked, halt, its end)',
   ];
+}
+
+/** What ends an emergency that revokes only. */
+function staysHalted(names: readonly string[], { incident }: Pick<RevokeOptions, 'incident'>): string {
+  return (
+    'Agents stay halted and rotations are refused until a replacement is made. Once one is wanted: ' +
+    `rekey revoke ${names.join(' ')} --incident ${incident} --reason …`
+  );
 }
 
 async function preview(

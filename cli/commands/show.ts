@@ -22,6 +22,7 @@ import {
   statusText,
   when,
 } from '../render.ts';
+import type { Output } from '../io.ts';
 import { watchRotation } from '../watch.ts';
 
 /** `rekey list` */
@@ -88,6 +89,7 @@ export async function show(
   out.data({ ...answer, ...(emergency === undefined ? {} : { emergency }) });
   renderCredential(out, answer.credential, out.io.now());
   renderEmergency(out, answer.credential, emergency);
+  renderByHand(out, answer);
   if (answer.credential.rotation !== undefined) {
     out.line(`\n${out.style('bold', 'under way')}`);
     renderRotation(out, answer.credential.rotation, out.io.now());
@@ -107,6 +109,13 @@ export async function show(
     );
   }
   return EXIT.ok;
+}
+
+/** For the day on which Rekey is down; what is only observed has its own words above. */
+function renderByHand(out: Output, { credential, manualRevocation = [] }: ShowAnswer): void {
+  if (manualRevocation.length === 0 || credential.adoption === 'observed') return;
+  out.line(`\n${out.style('bold', 'revoking by hand')}, should Rekey be down (it ends agents at work):`);
+  for (const { text } of manualRevocation) out.line(text);
 }
 
 async function watch(

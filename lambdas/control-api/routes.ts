@@ -34,6 +34,7 @@ import { stillMissing } from '../../shared/domain/holder-evidence.ts';
 import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
 import type { InventoryPage } from '../../shared/adapters/secrets-inventory.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
+import { revocationsByHand } from '../../shared/providers/by-hand.ts';
 import { matchRoute } from './match.ts';
 import { readAudit } from './audit.ts';
 import { resolveForEmergency } from './emergency.ts';
@@ -190,6 +191,10 @@ async function show(
         ...(current === undefined ? {} : { rotation: seen(credential, current, clock()) }),
       },
       rotations: rotations.map((rotation) => seen(credential, rotation, clock())),
+      manualRevocation: (await revocationsByHand(credential)).map(({ handle: { id, generation }, text }) => ({
+        handle: { id, generation },
+        text,
+      })),
     },
   };
 }

@@ -226,6 +226,8 @@ export const showAnswer = z.object({
   credential: credentialView,
   /** Newest first. */
   rotations: z.array(rotationView),
+  /** What a person types at the upstream on a day when Rekey is down. Absent in answers of older deployments. */
+  manualRevocation: z.array(z.object({ handle, text: z.string() })).optional(),
 });
 export type ShowAnswer = z.infer<typeof showAnswer>;
 

@@ -106,17 +106,6 @@ export async function release(
   });
 }
 
-/** What a person runs at the database where Rekey can't: the same as an emergency's revocation. */
-export function manualRevocation(target: PostgresTarget, handle: CredentialHandle): string {
-  assertSlot(target, handle);
-  return [
-    `-- psql "host=${target.host} port=${target.port} dbname=${target.database}", as a role with CREATEROLE and pg_signal_backend:`,
-    `ALTER ROLE ${quote(handle.id)} NOLOGIN PASSWORD NULL;`,
-    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = ${literal(handle.id)};`,
-    `-- Dead once this gives no row: SELECT pid FROM pg_stat_activity WHERE usename = ${literal(handle.id)};`,
-  ].join('\n');
-}
-
 async function withSlot(
   target: PostgresTarget,
   handle: CredentialHandle,

@@ -186,3 +186,60 @@ describe('an API that nobody can reach', () => {
     expect(stderr).not.toContain('nothing was sent');
   });
 });
+
+describe('what revokes by hand, for the day on which Rekey is down', () => {
+  const text = 'ALTER ROLE "orders_a" NOLOGIN PASSWORD NULL;';
+  const shown = (changes: object) => {
+    api.routes['GET /v1/credentials/orders-db'] = {
+      body: {
+        credential: { ...credentialView(credentialOf()), ...changes },
+        rotations: [],
+        manualRevocation: [{ handle: { id: 'orders_a', generation: 1 }, text }],
+      },
+    };
+    return rekey(api, ['show', 'orders-db']);
+  };
+
+  it('is shown with the credential, and once only where it is observed', async () => {
+    expect((await shown({})).stdout).toMatch(/revoking by hand.*\n.*NOLOGIN/);
+    const observed = (await shown({ adoption: 'observed', byHand: text })).stdout;
+    expect(observed.split('NOLOGIN')).toHaveLength(2);
+  });
+});
+
+describe('rekey revoke --no-replace', () => {
+  beforeEach(() => {
+    api.routes['GET /v1/credentials/orders-db'] = {
+      body: { credential: credentialView(credentialOf()), rotations: [] },
+    };
+    api.routes['POST /v1/emergencies'] = {
+      status: 202,
+      body: { id: EMERGENCY, credentials: ['id'], unresolved: [] },
+    };
+  });
+  const args = ['revoke', 'orders-db', '--incident', 'INC-7', '--reason', 'leaked', '--no-replace'];
+
+  it('asks for a revocation alone, and says that agents stay halted and what ends that', async () => {
+    const { exit, stdout } = await rekey(api, [...args, '--yes']);
+    expect(exit).toBe(0);
+    expect(api.seen.at(-1)?.body).toMatchObject({ replace: false });
+    expect(stdout).toContain('Agents stay halted and rotations are refused');
+    expect(stdout).toContain('rekey revoke orders-db --incident INC-7 --reason');
+  });
+
+  it('says in its confirmation what else happens, and does nothing without a yes', async () => {
+    const { exit, stdout } = await rekey(api, args, { tty: true, answer: 'no' });
+    expect(exit).toBe(1);
+    for (const what of [
+      'sessions are ended',
+      'told to halt',
+      'given up',
+      'stay halted',
+      'audit trail',
+      'events',
+    ]) {
+      expect(stdout).toContain(what);
+    }
+    expect(api.seen.filter(({ method }) => method === 'POST')).toEqual([]);
+  });
+});

@@ -1,0 +1,46 @@
+import type { Credential, CredentialHandle } from '../domain/credential.ts';
+import { isRekeyError } from '../domain/errors.ts';
+
+type Tell = (target: unknown, handle: CredentialHandle) => string;
+
+/** The pure part of each provider that tells how to revoke by hand, without its driver. */
+const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
+  'database/postgresql': async () => {
+    const [{ manualRevocation }, { readTarget }] = await Promise.all([
+      import('./postgresql/by-hand.ts'),
+      import('./postgresql/target.ts'),
+    ]);
+    return (target, handle) => manualRevocation(readTarget(target), handle);
+  },
+};
+
+/** What a person types at the upstream to end one of a credential's handles. */
+export interface ManualRevocation {
+  readonly handle: CredentialHandle;
+  readonly text: string;
+}
+
+/**
+ * What a person types at the upstream for the day on which Rekey is down: for everything of the credential that may work.
+ * Empty where its provider can't tell.
+ */
+export async function revocationsByHand(
+  credential: Pick<Credential, 'type' | 'provider' | 'target' | 'live' | 'current'>,
+): Promise<readonly ManualRevocation[]> {
+  const { type, provider, target, live, current } = credential;
+  const key = `${type}/${provider}`;
+  const tell = Object.hasOwn(BY_HAND, key) ? await BY_HAND[key]?.() : undefined;
+  if (tell === undefined) return [];
+  const handles = [...(current === undefined ? [] : [current.handle]), ...live];
+  // A slot is ended as a whole, whatever its generation.
+  const slots = handles.filter(({ id }, index) => handles.findIndex((each) => each.id === id) === index);
+  return slots.flatMap((handle) => {
+    try {
+      return [{ handle, text: tell(target, handle) }];
+    } catch (error) {
+      // A handle that the target no longer names: showing the others is worth more than a refusal.
+      if (!isRekeyError(error)) throw error;
+      return [];
+    }
+  });
+}

@@ -1,0 +1,30 @@
+import { describe, expect, it } from 'vitest';
+import { revocationsByHand } from '../../../shared/providers/by-hand.ts';
+import { credentialOf } from '../api/fakes.ts';
+
+const target = { host: 'db.internal', port: 5432, database: 'orders', ownerRole: 'orders' };
+
+describe('what revokes by hand', () => {
+  it('names every login that may work once: the current one and those still kept', async () => {
+    const told = await revocationsByHand(
+      credentialOf({
+        target: { ...target, users: ['orders_a', "o'b\\c"] },
+        live: [
+          { id: 'orders_a', generation: 1 },
+          { id: 'orders_a', generation: 3 },
+          { id: "o'b\\c", generation: 2 },
+        ],
+      }),
+    );
+    expect(told.map(({ handle }) => handle.id)).toEqual(['orders_a', "o'b\\c"]);
+    expect(told[0]?.text).toContain('ALTER ROLE "orders_a" NOLOGIN PASSWORD NULL;');
+    expect(told[0]?.text).toContain("WHERE usename = 'orders_a'");
+    expect(told[1]?.text).toContain(String.raw`WHERE usename = E'o''b\\c'`);
+  });
+
+  it('leaves out a login that the target no longer names, and an upstream that it knows nothing of', async () => {
+    const gone = credentialOf({ target: { ...target, users: ['x_a', 'x_b'] } });
+    expect(await revocationsByHand(gone)).toEqual([]);
+    expect(await revocationsByHand({ ...gone, provider: 'abacus' })).toEqual([]);
+  });
+});
