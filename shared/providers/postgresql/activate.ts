@@ -18,7 +18,7 @@ import {
   type Role,
   type Roles,
 } from './slots.ts';
-import { runAll } from './statements.ts';
+import { patiently, runAll } from './statements.ts';
 import type { PostgresTarget } from './target.ts';
 
 /**
@@ -40,28 +40,30 @@ export async function activate(
     ctx,
     async (session) => {
       await gatherAdopted(session, target);
-      await session.transaction(async () => {
-        await session.batch(`${slotLockSql(id)}; ${sharedLockSql(target)}`);
-        const before = await readRoles(session, target);
-        assertAdmin(before);
-        assertOwner(before);
-        assertFree(target, before, id, generation, token);
-        await ensureRoles(session, target, before, id);
-        const note = before.slots.find((role) => role?.name === id)?.mark?.note;
-        const mark = markText({
-          generation,
-          state: 'live',
-          token,
-          credential: target.ownerRole,
-          ...(note === undefined ? {} : { note }),
-        });
-        await session.batch(
-          `ALTER ROLE ${quote(id)} LOGIN INHERIT PASSWORD ${literal(verifier)};
+      await patiently(async () =>
+        session.transaction(async () => {
+          await session.batch(`${slotLockSql(id)}; ${sharedLockSql(target)}`);
+          const before = await readRoles(session, target);
+          assertAdmin(before);
+          assertOwner(before);
+          assertFree(target, before, id, generation, token);
+          await ensureRoles(session, target, before, id);
+          const note = before.slots.find((role) => role?.name === id)?.mark?.note;
+          const mark = markText({
+            generation,
+            state: 'live',
+            token,
+            credential: target.ownerRole,
+            ...(note === undefined ? {} : { note }),
+          });
+          await session.batch(
+            `ALTER ROLE ${quote(id)} LOGIN INHERIT PASSWORD ${literal(verifier)};
            COMMENT ON ROLE ${quote(id)} IS ${literal(mark)}`,
-        );
-        await syncGrants(session, target, ctx);
-        await runAll(session, await settingsToCarry(session, target, id, settingsFrom(before, id, token)));
-      });
+          );
+          await syncGrants(session, target, ctx);
+          await runAll(session, await settingsToCarry(session, target, id, settingsFrom(before, id, token)));
+        }),
+      );
     },
     { purpose: `rekey-activate ${generation}` },
   );

@@ -15,11 +15,14 @@ const UNREACHABLE = new Set([
   'EPIPE',
 ]);
 /** Connection exceptions, insufficient resources, operator intervention: another try may find it well. */
-const PASSING = /^(08|53|57)|^(25006|55P03)$/;
+const PASSING = /^(08|53|57)|^25006$/;
 /** Something else changed the same rows, or made the same role, at the same time. */
 const CONTENDED = new Set(['40001', '40P01', '42710', '23505']);
 const TLS_CODE =
   /^(ERR_TLS|ERR_SSL|EPROTO$|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|HOSTNAME_MISMATCH|INVALID_CA)/;
+
+/** Somebody else was in the way for a moment: the same transaction may well succeed when it is run again. */
+export class Contended extends RekeyError {}
 
 /**
  * `error` as a RekeyError. Upstream text is never quoted and never kept as the cause: it may hold a statement or a
@@ -55,6 +58,11 @@ export function toRekeyError(error: unknown, party: Party, target: PostgresTarge
       remedy: 'create it or correct the name',
     });
   }
+  if (code === '55P03') {
+    return new Contended('ERR_UNAVAILABLE', `${where}: somebody holds what is to be changed${state}`, {
+      remedy: 'end the transaction that holds it, or wait until it has ended',
+    });
+  }
   if (UNREACHABLE.has(code) || PASSING.test(code)) {
     return refused('ERR_UNAVAILABLE', `${where} can't be used now${state}`, {
       remedy: code.startsWith('53')
@@ -63,7 +71,7 @@ export function toRekeyError(error: unknown, party: Party, target: PostgresTarge
     });
   }
   if (CONTENDED.has(code) || (code === 'XX000' && message.startsWith('tuple concurrently'))) {
-    return refused(
+    return new Contended(
       'ERR_CONFLICT',
       `${where}: somebody else changed the same roles at the same time${state}`,
       {

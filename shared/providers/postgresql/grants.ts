@@ -5,11 +5,15 @@ import { quote } from './failures.ts';
 import { futureObjects, membershipsToMove, ownershipToMove, policiesToMove } from './ownership.ts';
 import { asRole, grantSql, readGrants, revokeSql, type Grant } from './privileges.ts';
 import { readRoles, sharedLockSql, type Role } from './slots.ts';
-import { denied, runAll, type Statement } from './statements.ts';
+import { denied, patiently, runAll, type Statement } from './statements.ts';
 import type { PostgresTarget } from './target.ts';
 
-/** Longest wait for a table that an agent holds: whoever comes after us in the queue waits as long. */
-const LOCK_WAIT = '1500ms';
+/**
+ * Longest wait for a table that an agent holds: whoever comes after us in the queue waits as long. Well under PostgreSQL's
+ * deadlock_timeout of a second, so that an agent which waits for us in turn is let go before it is taken for the one
+ * to end.
+ */
+const LOCK_WAIT = '200ms';
 
 /** The two users and their owner role, where they are this credential's. */
 interface Team {
@@ -37,10 +41,12 @@ export async function syncGrants(
       target,
       ctx,
       async (other) =>
-        other.transaction(async () => {
-          await other.batch(sharedLockSql(target));
-          await syncDatabase(other, team);
-        }),
+        patiently(async () =>
+          other.transaction(async () => {
+            await other.batch(sharedLockSql(target));
+            await syncDatabase(other, team);
+          }),
+        ),
       { database },
     ).catch((error: unknown) => {
       throw inDatabase(database, error, session.user);
@@ -54,10 +60,12 @@ export async function syncGrants(
 /** `syncGrants` by itself: between two rotations, or before a user is retired. */
 export async function syncNow(target: PostgresTarget, ctx: ProviderContext): Promise<void> {
   await asAdmin(target, ctx, async (session) =>
-    session.transaction(async () => {
-      await session.batch(sharedLockSql(target));
-      await syncGrants(session, target, ctx);
-    }),
+    patiently(async () =>
+      session.transaction(async () => {
+        await session.batch(sharedLockSql(target));
+        await syncGrants(session, target, ctx);
+      }),
+    ),
   );
 }
 
