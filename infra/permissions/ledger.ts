@@ -1,0 +1,59 @@
+import { TABLE } from '../../shared/names.ts';
+import { viaService, type Grant } from './grant.ts';
+
+/** The ledger table with the key that encrypts it. */
+export interface LedgerAccess {
+  readonly tableArn: string;
+  readonly keyArn: string;
+}
+
+/** Single items by their key. */
+export function readLedger({ tableArn, keyArn }: LedgerAccess): Grant[] {
+  return [
+    { actions: ['dynamodb:GetItem'], resources: [tableArn] },
+    viaService('dynamodb', [keyArn], ['kms:Decrypt']),
+  ];
+}
+
+/** Transactions of puts; IAM sees the operations inside TransactWriteItems. Never a delete: records stay. */
+export function writeLedger(ledger: LedgerAccess): Grant[] {
+  return [...readLedger(ledger), { actions: ['dynamodb:PutItem'], resources: [ledger.tableArn] }];
+}
+
+/** Lists by the index: credentials, unfinished rotations, records by month. */
+export function listLedger({ tableArn }: LedgerAccess): Grant[] {
+  return [{ actions: ['dynamodb:Query'], resources: [`${tableArn}/index/${TABLE.index}`] }];
+}
+
+/** The records of one credential. */
+export function readRecords({ tableArn }: LedgerAccess): Grant[] {
+  return [{ actions: ['dynamodb:Query'], resources: [tableArn] }];
+}
+
+/** Gives back the reservation of a registration that came to nothing: locks only, never a head or a record. */
+export function releaseLedger({ tableArn }: LedgerAccess): Grant[] {
+  return [
+    {
+      actions: ['dynamodb:DeleteItem'],
+      resources: [tableArn],
+      conditions: {
+        'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['*#NAME#*', '*#SECRET#*', '*#TARGET#*'] },
+      },
+    },
+  ];
+}
+
+export function readStream(streamArn: string, keyArn: string): Grant[] {
+  return [
+    {
+      actions: [
+        'dynamodb:DescribeStream',
+        'dynamodb:GetRecords',
+        'dynamodb:GetShardIterator',
+        'dynamodb:ListStreams',
+      ],
+      resources: [streamArn],
+    },
+    viaService('dynamodb', [keyArn], ['kms:Decrypt']),
+  ];
+}

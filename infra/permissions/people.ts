@@ -1,0 +1,83 @@
+import type { ApiRoute } from '../../shared/domain/access.ts';
+import { arn, type Grant } from './grant.ts';
+
+/** Calls these routes of the control API. A parameter may be anything; API Gateway has matched the route by then. */
+export function callApi(apiId: string, routes: readonly ApiRoute[]): Grant[] {
+  return [
+    {
+      actions: ['execute-api:Invoke'],
+      resources: routes.map(({ method, path }) =>
+        arn('execute-api', `${apiId}/$default/${method}${path.replace(/\{[^}]+\}/g, '*')}`),
+      ),
+      wildcard: 'Stands for the name in the path of a route.',
+    },
+  ];
+}
+
+/** Finds the address of the control API, as the CLI does. */
+export function describeStack(name: string): Grant[] {
+  return [
+    {
+      actions: ['cloudformation:DescribeStacks'],
+      resources: [arn('cloudformation', `stack/${name}/*`)],
+      wildcard: 'The id of a stack ends in what CloudFormation chooses.',
+    },
+  ];
+}
+
+/** Reads the archive object by object, with its locks, and asks it by Athena. */
+export function readEvidence(of: {
+  archiveArn: string;
+  prefixes: readonly string[];
+  resultsArn: string;
+  resultsPrefix: string;
+  workgroupArn: string;
+  database: string;
+}): Grant[] {
+  const objects = 'Objects are named at run time; the pattern is one prefix of one bucket.';
+  return [
+    {
+      actions: [
+        's3:GetBucketLocation',
+        's3:GetBucketObjectLockConfiguration',
+        's3:ListBucket',
+        's3:ListBucketVersions',
+      ],
+      resources: [of.archiveArn],
+    },
+    {
+      actions: ['s3:GetObject', 's3:GetObjectRetention', 's3:GetObjectVersion'],
+      resources: of.prefixes.map((prefix) => `${of.archiveArn}/${prefix}*`),
+      wildcard: objects,
+    },
+    { actions: ['s3:GetBucketLocation', 's3:ListBucket'], resources: [of.resultsArn] },
+    {
+      // Athena writes its answer with the rights of whoever asks.
+      actions: ['s3:AbortMultipartUpload', 's3:GetObject', 's3:PutObject'],
+      resources: [`${of.resultsArn}/${of.resultsPrefix}*`],
+      wildcard: objects,
+    },
+    {
+      actions: [
+        'athena:BatchGetNamedQuery',
+        'athena:GetNamedQuery',
+        'athena:GetQueryExecution',
+        'athena:GetQueryResults',
+        'athena:GetWorkGroup',
+        'athena:ListNamedQueries',
+        'athena:StartQueryExecution',
+        'athena:StopQueryExecution',
+      ],
+      resources: [of.workgroupArn],
+    },
+    {
+      actions: ['glue:GetDatabase', 'glue:GetPartitions', 'glue:GetTable', 'glue:GetTables'],
+      resources: [
+        arn('glue', 'catalog'),
+        arn('glue', `database/${of.database}`),
+        arn('glue', `table/${of.database}/*`),
+      ],
+      wildcard: 'The tables of one database of the catalog.',
+    },
+  ];
+}

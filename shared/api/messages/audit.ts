@@ -1,0 +1,95 @@
+import * as z from 'zod';
+import { day, instant } from './common.ts';
+
+/** The query of `GET /v1/audit` */
+export const auditQuery = z.strictObject({
+  from: day.optional(),
+  to: day.optional(),
+  /** Name or id. */
+  credential: z.string().min(1).max(128).optional(),
+  /** `next` of the answer before. */
+  page: z
+    .string()
+    .regex(/^\d{4}-(0[1-9]|1[0-2])$/, 'pass the `next` of the page before')
+    .optional(),
+});
+
+const chainFault = z.object({ credentialId: z.string(), seq: z.number(), fault: z.string() });
+
+const auditedRotation = z.object({
+  credential: z.string(),
+  credentialId: z.string(),
+  /** Id of the rotation, or of the incident for an emergency's replacement. */
+  rotation: z.string(),
+  trigger: z.string(),
+  reason: z.string(),
+  actor: z.string(),
+  rotatedAt: instant,
+  oldFingerprint: z.string(),
+  newFingerprint: z.string(),
+  oldHandle: z.string(),
+  /** `completed`, `kept`, `rolled-back`, `preempted`, or `open` while no record says how it ended. */
+  outcome: z.string(),
+  /** When it ended so, which may be after the span. */
+  endedAt: instant.optional(),
+  /** The credential that this rotation ends: the old one, or after a rollback the new one. */
+  deactivatedAt: instant.optional(),
+  deactivation: z.string(),
+});
+export type AuditedRotation = z.infer<typeof auditedRotation>;
+
+/** A page's unfinished ends, from which pages are joined. */
+const auditRest = z.object({
+  /** Runs of records without a gap. */
+  runs: z.array(
+    z.object({
+      credentialId: z.string(),
+      first: z.number(),
+      last: z.number(),
+      previous: z.string(),
+      hash: z.string(),
+    }),
+  ),
+  endings: z.array(
+    z.object({
+      credentialId: z.string(),
+      rotation: z.string(),
+      /** Of the credential that ended, as far as recorded. */
+      fingerprint: z.string(),
+      handles: z.array(z.string()),
+      seq: z.number(),
+      at: instant,
+      outcome: z.string(),
+      deactivation: z.string(),
+    }),
+  ),
+  heads: z
+    .array(
+      z.object({
+        credentialId: z.string(),
+        seq: z.number(),
+        chain: z.string(),
+        registeredAt: instant,
+        updatedAt: instant,
+      }),
+    )
+    .optional(),
+});
+export type AuditRest = z.infer<typeof auditRest>;
+
+export const auditAnswer = z.object({
+  from: day,
+  to: day,
+  records: z.number(),
+  rotations: z.array(auditedRotation),
+  chain: z.object({
+    checked: z.number(),
+    faults: z.array(chainFault),
+    /** Credentials whose chain was held against the head in the ledger, so that nothing is missing at its end. */
+    complete: z.number(),
+  }),
+  /** Only where the span takes more than one page: pass it to `joinAudit` with the other pages. */
+  rest: auditRest.optional(),
+  next: z.string().optional(),
+});
+export type AuditAnswer = z.infer<typeof auditAnswer>;

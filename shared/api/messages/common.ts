@@ -1,0 +1,40 @@
+import * as z from 'zod';
+
+/** RFC 3339. */
+export const instant = z.string();
+/** Why somebody did it; stands in the audit trail. */
+export const reason = z.string().min(1, 'say why').max(1000);
+
+/** A calendar day in UTC. */
+export const day = z
+  .string()
+  .regex(/^\d{4}-\d{2}-\d{2}$/, 'write a date as YYYY-MM-DD')
+  .refine((text) => isRealDay(text), 'there is no such day');
+
+function isRealDay(text: string): boolean {
+  const time = Date.parse(`${text}T00:00:00.000Z`);
+  return Number.isFinite(time) && new Date(time).toISOString().startsWith(text);
+}
+
+/** The query of `GET /v1/credentials` and of `GET /v1/plan` */
+export const listQuery = z.strictObject({ page: z.string().max(4096).optional() });
+
+/** Names a credential at its upstream; not secret. */
+export const handle = z.object({ id: z.string(), generation: z.number() });
+
+/** A key by what may be known of it. */
+export const keyView = z.object({
+  fingerprint: z.string(),
+  handle,
+  /** Version of the secret that carries it. */
+  version: z.string(),
+  issuedAt: instant,
+});
+export type KeyView = z.infer<typeof keyView>;
+
+/** Something about a policy that somebody should look at. */
+export const finding = z.object({
+  /** The same for the same finding. */
+  key: z.string(),
+  text: z.string(),
+});
