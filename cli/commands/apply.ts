@@ -1,11 +1,13 @@
+import { Option, type Command } from 'commander';
 import { registerAnswer, type Change, type RegisterAnswer } from '../../shared/api/messages.ts';
 import type { CredentialEntry } from '../../shared/domain/declaration.ts';
 import { LONG_TIMEOUT_MS } from '../client.ts';
+import { examples, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { readDeclaration } from '../declaration-file.ts';
-import { readOutputs } from '../outputs-file.ts';
 import { allOf, EXIT, Failure, Failures } from '../failure.ts';
 import type { Output } from '../io.ts';
+import { readOutputs } from '../outputs-file.ts';
 
 interface Applied {
   readonly name: string;
@@ -14,7 +16,7 @@ interface Applied {
 }
 
 /** `rekey apply`: registers or updates what a declaration file says, or what stacks have emitted, entry by entry. */
-export async function apply(
+async function apply(
   context: Context,
   options: { file: string; outputs?: string | undefined; dryRun: boolean },
 ): Promise<number> {
@@ -128,3 +130,34 @@ function valueText(value: unknown): string {
   const [first = ''] = text.split('\n');
   return first === text && text.length <= 80 ? text : `${first.slice(0, 60)}…`;
 }
+
+/** `rekey apply` on the command line. */
+export const addApply: AddCommand = (program, run) => {
+  program
+    .command('apply')
+    .summary('register or update what a declaration file says')
+    .description(
+      'Registers or updates the credentials of a declaration file. The whole file is checked first; then each ' +
+        'entry is applied by itself. Nothing rotates by it, and what the file no longer names is left alone.',
+    )
+    .option('-f, --file <file>', 'declaration file', 'rekey.yaml')
+    .addOption(
+      new Option(
+        '--outputs <file>',
+        'what RekeyCredential constructs have emitted: a file of cdk deploy --outputs-file',
+      ).conflicts('file'),
+    )
+    .option('--dry-run', 'show what would change, change nothing')
+    .addHelpText(
+      'after',
+      examples(
+        'rekey apply --dry-run',
+        'rekey apply -f credentials/rekey.yaml',
+        'rekey apply --outputs outputs.json',
+      ),
+    )
+    .action(async (given: { file: string; outputs?: string; dryRun?: true }, command: Command) => {
+      const { file, outputs, dryRun = false } = given;
+      await run(command, (context) => apply(context, { file, outputs, dryRun }));
+    });
+};

@@ -1,13 +1,15 @@
+import type { Command } from 'commander';
 import { joinAudit } from '../../shared/api/audit-answer.ts';
 import { auditAnswer, type AuditAnswer, type AuditedRotation } from '../../shared/api/messages.ts';
 import { LONG_TIMEOUT_MS } from '../client.ts';
+import { date, examples, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
-import { EXIT } from '../failure.ts';
+import { EXIT, usage } from '../failure.ts';
 import type { Output } from '../io.ts';
 import { shortPrint, when } from '../render.ts';
 
 /** `rekey audit`: all rotations of a span, and whether the records of it are whole. */
-export async function audit(
+async function audit(
   context: Context,
   options: { from?: string; to?: string; credential?: string },
 ): Promise<number> {
@@ -76,3 +78,27 @@ function render(out: Output, { from, to, records, rotations, chain }: AuditAnswe
 function outcomeText({ outcome, endedAt }: AuditedRotation, to: string): string {
   return endedAt !== undefined && endedAt.slice(0, 10) > to ? `${outcome}, after the span` : outcome;
 }
+
+/** `rekey audit` on the command line. */
+export const addAudit: AddCommand = (program, run) => {
+  program
+    .command('audit')
+    .summary('all rotations of a span, with proof of deactivation')
+    .description(
+      'Lists every rotation of a span with its date, its actor and whether the old credential is CONFIRMED to be ' +
+        'deactivated, and checks the hash chain of the records. Exit code 3 where the chain has faults.',
+    )
+    .option('--from <date>', 'first day (UTC), default: a year before the last', date('--from'))
+    .option('--to <date>', 'last day (UTC), default: today', date('--to'))
+    .option('--credential <name>', 'only this credential (name or id)')
+    .addHelpText(
+      'after',
+      examples('rekey audit', 'rekey audit --from 2026-01-01 --to 2026-06-30 --credential orders-db'),
+    )
+    .action(async (given: { from?: string; to?: string; credential?: string }, command: Command) => {
+      if (given.from !== undefined && given.to !== undefined && given.from > given.to) {
+        throw usage('--from is later than --to');
+      }
+      await run(command, (context) => audit(context, given));
+    });
+};

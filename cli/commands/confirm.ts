@@ -1,10 +1,12 @@
+import type { Command } from 'commander';
 import { rotationAnswer, type CredentialView, type RotationView } from '../../shared/api/messages.ts';
+import { examples, filled, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { readCredential } from './show.ts';
 
 /** `rekey confirm NAME HOLDER` */
-export async function confirm(
+async function confirm(
   context: Context,
   name: string,
   holder: string,
@@ -59,3 +61,32 @@ function assertManual({ name, holders }: CredentialView, wanted: string): void {
     },
   );
 }
+
+/** `rekey confirm` on the command line. */
+export const addConfirm: AddCommand = (program, run) => {
+  program
+    .command('confirm')
+    .summary('say that a holder which moves by hand has moved')
+    .description(
+      'Records that a holder of kind manual uses the new credential only. The audit trail names you. Once every holder ' +
+        'is proven and nobody uses the old credential at its source, it is retired.',
+    )
+    .argument('<name>', 'name of the credential')
+    .argument('<holder>', 'name of the holder')
+    .option('--rotation <id>', 'id of the rotation; default: the one under way')
+    .option('--reason <text>', 'how you know; stands in the audit trail', filled('--reason'))
+    .option('--dry-run', 'say what would be recorded, change nothing')
+    .addHelpText('after', examples('rekey confirm orders-db quarterly-report --reason "report ran with it"'))
+    .action(
+      async (
+        name: string,
+        holder: string,
+        given: { rotation?: string; reason?: string; dryRun?: true },
+        command: Command,
+      ) => {
+        await run(command, (context) =>
+          confirm(context, name, holder, { ...given, dryRun: given.dryRun ?? false }),
+        );
+      },
+    );
+};

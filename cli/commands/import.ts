@@ -1,15 +1,17 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import type { Command } from 'commander';
 import { Document, isMap, isSeq, parseDocument } from 'yaml';
 import { inventoryAnswer, type InventoryAnswer } from '../../shared/api/messages.ts';
 import { DECLARATION_VERSION, type CredentialEntry } from '../../shared/domain/declaration.ts';
 import { classify, withOwnNames, type Finding, type Kind } from '../../shared/domain/inventory.ts';
 import { LONG_TIMEOUT_MS } from '../client.ts';
+import { examples, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { shownPath } from '../declaration-file.ts';
 import { EXIT, Failure, Failures, usage } from '../failure.ts';
 
-export interface ImportOptions {
+interface ImportOptions {
   /** Only these secrets; any of them that can't be proposed is an error. None: all that the account has. */
   readonly secrets: readonly string[];
   readonly prefix?: string | undefined;
@@ -29,7 +31,7 @@ interface Found {
  * `rekey import`: proposes an entry in mode observe for each secret that Rekey could rotate. It registers nothing: that
  * is `rekey apply`'s, once a person has read the file.
  */
-export async function importSecrets(context: Context, options: ImportOptions): Promise<number> {
+async function importSecrets(context: Context, options: ImportOptions): Promise<number> {
   const { out } = context;
   const kinds = new Map(options.as.map(kindOf));
   const secrets = await list(context, options.prefix);
@@ -176,3 +178,36 @@ function report({ out }: Context, found: readonly Found[], added: number, output
       : `Nothing was registered. Read ${file}, then: rekey apply -f ${file} --dry-run`,
   );
 }
+
+/** `rekey import` on the command line. */
+export const addImport: AddCommand = (program, run) => {
+  program
+    .command('import')
+    .summary('propose entries for secrets that exist')
+    .description(
+      'Looks through the secrets of the account and proposes an entry for each that Rekey could rotate: adopted, in ' +
+        'mode observe, which changes nothing. Nothing is registered by it. With secrets named: all of them or an error.',
+    )
+    .argument('[secrets...]', 'names or ARNs; default: all that the account has')
+    .option('--prefix <text>', 'only secrets whose names begin with it')
+    .option(
+      '--as <secret=kind>',
+      'what a secret is where its shape does not tell, e.g. prod/orders=database/postgresql',
+      (one: string, before: readonly string[]) => [...before, one],
+      [] as readonly string[],
+    )
+    .option('-o, --output <file>', 'write the entries to this file, or add them to it; default: print them')
+    .addHelpText(
+      'after',
+      examples('rekey import', 'rekey import --prefix prod/ -o rekey.yaml', 'rekey import prod/orders-db'),
+    )
+    .action(
+      async (
+        secrets: string[],
+        given: { prefix?: string; as: readonly string[]; output?: string },
+        command: Command,
+      ) => {
+        await run(command, (context) => importSecrets(context, { secrets, ...given }));
+      },
+    );
+};

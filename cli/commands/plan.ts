@@ -1,12 +1,14 @@
+import type { Command } from 'commander';
 import { planAnswer, type PlanEntry } from '../../shared/api/messages.ts';
 import { duration } from '../../shared/domain/declaration.ts';
 import { durationSeconds } from '../../shared/domain/duration.ts';
+import { examples, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { EXIT, usage } from '../failure.ts';
 import { distance, when } from '../render.ts';
 
 /** `rekey plan`: what rotates when and why; what doesn't, and why not. */
-export async function plan(context: Context, options: { within?: string }): Promise<number> {
+async function plan(context: Context, options: { within?: string }): Promise<number> {
   const { out } = context;
   const within = options.within === undefined ? undefined : withinSeconds(options.within);
   const client = await context.client();
@@ -69,3 +71,19 @@ function withinSeconds(text: string): number {
     throw usage(`--within ${text}: ${parsed.error.issues[0]?.message ?? 'not a duration'}`);
   return durationSeconds(text);
 }
+
+/** `rekey plan` on the command line. */
+export const addPlan: AddCommand = (program, run) => {
+  program
+    .command('plan')
+    .summary('what rotates when, and why')
+    .description(
+      'Lists the credentials by the start of their next rotation, with the deadline of the policy, what set the ' +
+        'interval, and what stands out: exceptions, sharing, missed deadlines. What is not planned says why.',
+    )
+    .option('--within <duration>', 'only what starts, or is due unplanned, within it, e.g. 30d')
+    .addHelpText('after', examples('rekey plan', 'rekey plan --within 7d'))
+    .action(async (given: { within?: string }, command: Command) => {
+      await run(command, (context) => plan(context, given));
+    });
+};

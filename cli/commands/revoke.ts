@@ -1,18 +1,22 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
 import {
   emergencyAnswer,
+  emergencyRequest,
   emergencyStarted,
   type CredentialView,
   type EmergencyAnswer,
 } from '../../shared/api/messages.ts';
+import { requestError } from '../../shared/api/problems.ts';
 import type { ApiClient } from '../client.ts';
+import { examples, filled, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { EXIT, Failure, failureOf, usage } from '../failure.ts';
 import type { Output } from '../io.ts';
 import { readCredential } from './show.ts';
 
-export interface RevokeOptions {
+interface RevokeOptions {
   readonly incident: string;
   readonly reason: string;
   readonly yes: boolean;
@@ -24,7 +28,7 @@ export interface RevokeOptions {
 const PATIENCE_MS = 120_000;
 
 /** `rekey revoke NAME…`: the emergency. With --yes the first request is the revocation itself. */
-export async function revoke(
+async function revoke(
   context: Context,
   names: readonly string[],
   options: RevokeOptions,
@@ -174,4 +178,50 @@ function conclude(out: Output, emergency: EmergencyAnswer): number {
   );
   out.line('`rekey show NAME` says of each credential how it stands, `rekey audit` what is confirmed.');
   return EXIT.unhappy;
+}
+
+/** `rekey revoke` on the command line. */
+export const addRevoke: AddCommand = (program, run) => {
+  program
+    .command('revoke')
+    .summary('EMERGENCY: revoke credentials at once')
+    .description(
+      'Emergency revocation. Every working credential is revoked at its target at once, open sessions are ended, ' +
+        'agents are told to halt; then a new credential is made, tested and stored, and agents may resume. ' +
+        'Unlike `rotate` it breaks what is running. Ids work even while the ledger is down.',
+    )
+    .argument('<names...>', 'names or ids of the credentials')
+    .requiredOption('--incident <id>', 'id of the incident; stands in the audit trail')
+    .requiredOption('--reason <text>', 'why; stands in the audit trail', filled('--reason'))
+    .option('--yes', 'do not ask; the first request is the revocation')
+    .option('--no-replace', 'revoke only; agents stay halted')
+    .option('--wait', 'wait for its end')
+    .option('--dry-run', 'say what would happen, change nothing')
+    .addHelpText(
+      'after',
+      examples(
+        'rekey revoke orders-db --incident INC-1234 --reason "key found in a public repository"',
+        'rekey revoke orders-db billing-db --incident INC-1234 --reason "stolen laptop" --yes --wait',
+      ),
+    )
+    .action(
+      async (
+        names: string[],
+        given: { incident: string; reason: string; yes?: true; replace: boolean; wait?: true; dryRun?: true },
+        command: Command,
+      ) => {
+        const flags = { yes: given.yes ?? false, wait: given.wait ?? false, dryRun: given.dryRun ?? false };
+        await run(command, (context) =>
+          revoke(context, [...new Set(names)], checkedRevoke(names, { ...given, ...flags })),
+        );
+      },
+    );
+};
+
+function checkedRevoke(credentials: readonly string[], options: RevokeOptions): RevokeOptions {
+  const { incident, reason, replace } = options;
+  const parsed = emergencyRequest.safeParse({ credentials, incident, reason, replace });
+  if (parsed.success) return options;
+  const { message, field } = requestError(parsed.error);
+  throw new Failure('ERR_USAGE', message, { exit: EXIT.usage, field });
 }

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import type { Command } from 'commander';
 import {
   rotateAnswer,
   rotationAnswer,
   type CredentialView,
   type RotationView,
 } from '../../shared/api/messages.ts';
+import { examples, filled, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { EXIT, Failure } from '../failure.ts';
 import type { Output } from '../io.ts';
@@ -13,7 +15,7 @@ import { watchRotation } from '../watch.ts';
 import { latest, readCredential, readRotation } from './show.ts';
 
 /** `rekey rotate NAME` */
-export async function rotate(
+async function rotate(
   context: Context,
   name: string,
   options: { reason?: string; wait: boolean; dryRun: boolean },
@@ -88,7 +90,7 @@ function preview(out: Output, credential: CredentialView): number {
 }
 
 /** `rekey rollback NAME [ROTATION]` */
-export async function rollback(
+async function rollback(
   context: Context,
   name: string,
   rotationId: string | undefined,
@@ -163,3 +165,61 @@ function previewRollback(out: Output, name: string, rotation: RotationView): num
   out.line('and then revoke the new one. Nothing was changed.');
   return EXIT.ok;
 }
+
+/** `rekey rotate` on the command line. */
+export const addRotate: AddCommand = (program, run) => {
+  program
+    .command('rotate')
+    .summary('rotate a credential now')
+    .description(
+      'Starts a rotation: a new credential is made, tested and stored; agents move to it while the old one still ' +
+        'works; then the old one is retired as the policy says. Refused while another rotation is under way.',
+    )
+    .argument('<name>', 'name of the credential')
+    .option('--reason <text>', 'why; stands in the audit trail', filled('--reason'))
+    .option('--wait', 'follow it until it is over')
+    .option('--dry-run', 'say what would happen, change nothing')
+    .addHelpText(
+      'after',
+      examples('rekey rotate orders-db', 'rekey rotate orders-db --reason "a colleague left" --wait'),
+    )
+    .action(
+      async (name: string, given: { reason?: string; wait?: true; dryRun?: true }, command: Command) => {
+        await run(command, (context) =>
+          rotate(context, name, {
+            ...given,
+            wait: given.wait ?? false,
+            dryRun: given.dryRun ?? false,
+          }),
+        );
+      },
+    );
+};
+
+/** `rekey rollback` on the command line. */
+export const addRollback: AddCommand = (program, run) => {
+  program
+    .command('rollback')
+    .summary('bring the old credential back while its window is open')
+    .description(
+      'Asks for the rollback of the rotation under way: the old credential becomes current again, holders move back, ' +
+        'then the new one is revoked. Possible until the old one is being revoked.',
+    )
+    .argument('<name>', 'name of the credential')
+    .argument('[rotation]', 'id of the rotation; default: the one under way')
+    .option('--reason <text>', 'why; stands in the audit trail', filled('--reason'))
+    .option('--wait', 'follow it until it is over; exit code 0 once it is rolled back')
+    .option('--dry-run', 'say whether it is possible, change nothing')
+    .addHelpText('after', examples('rekey rollback orders-db --reason "permission errors"'))
+    .action(
+      async (
+        name: string,
+        rotation: string | undefined,
+        given: { reason?: string; wait?: true; dryRun?: true },
+        command: Command,
+      ) => {
+        const flags = { wait: given.wait ?? false, dryRun: given.dryRun ?? false };
+        await run(command, (context) => rollback(context, name, rotation, { ...given, ...flags }));
+      },
+    );
+};

@@ -1,3 +1,4 @@
+import type { Command } from 'commander';
 import {
   emergencyAnswer,
   listAnswer,
@@ -9,8 +10,10 @@ import {
   type ShowAnswer,
 } from '../../shared/api/messages.ts';
 import type { ApiClient } from '../client.ts';
+import { examples, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { EXIT, Failure } from '../failure.ts';
+import type { Output } from '../io.ts';
 import { renderEmergency } from '../render-emergency.ts';
 import {
   day,
@@ -22,11 +25,10 @@ import {
   statusText,
   when,
 } from '../render.ts';
-import type { Output } from '../io.ts';
 import { watchRotation } from '../watch.ts';
 
 /** `rekey list` */
-export async function list(context: Context): Promise<number> {
+async function list(context: Context): Promise<number> {
   const { out } = context;
   const client = await context.client();
   const credentials: CredentialView[] = [];
@@ -69,7 +71,7 @@ function due(dueAt: string | undefined, now: number, overdue: (text: string) => 
 }
 
 /** `rekey show NAME [ROTATION] [--watch]` */
-export async function show(
+async function show(
   context: Context,
   name: string,
   rotationId: string | undefined,
@@ -165,3 +167,35 @@ export function readRotation(
 export function latest({ credential, rotations }: ShowAnswer): RotationView | undefined {
   return credential.rotation ?? rotations.find(({ over }) => !over) ?? rotations[0];
 }
+
+/** `rekey list` on the command line. */
+export const addList: AddCommand = (program, run) => {
+  program
+    .command('list')
+    .summary('list the registered credentials')
+    .description(
+      'Lists the registered credentials with their age, their next rotation and what is under way.',
+    )
+    .addHelpText('after', examples('rekey list', 'rekey list --json | jq -r ".credentials[].name"'))
+    .action(async (_given: object, command: Command) => {
+      await run(command, (context) => list(context));
+    });
+};
+
+/** `rekey show` on the command line. */
+export const addShow: AddCommand = (program, run) => {
+  program
+    .command('show')
+    .summary('show a credential, or follow its rotation')
+    .description(
+      'Shows a credential with its policy, holders and rotations, or one of its rotations. ' +
+        'With --watch: follows the rotation under way until it is over; exit code 4 where it did not end well.',
+    )
+    .argument('<name>', 'name or id of the credential')
+    .argument('[rotation]', 'id of a rotation')
+    .option('--watch', 'print every change until the rotation is over')
+    .addHelpText('after', examples('rekey show orders-db', 'rekey show orders-db --watch'))
+    .action(async (name: string, rotation: string | undefined, given: { watch?: true }, command: Command) => {
+      await run(command, (context) => show(context, name, rotation, { watch: given.watch ?? false }));
+    });
+};
