@@ -28,11 +28,7 @@ interface RevokeOptions {
 const PATIENCE_MS = 120_000;
 
 /** `rekey revoke NAME…`: the emergency. With --yes the first request is the revocation itself. */
-async function revoke(
-  context: Context,
-  names: readonly string[],
-  options: RevokeOptions,
-): Promise<number> {
+async function revoke(context: Context, names: readonly string[], options: RevokeOptions): Promise<number> {
   const { out } = context;
   const client = await context.client();
   if (options.dryRun) return preview(out, client, names, options);

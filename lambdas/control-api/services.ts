@@ -15,7 +15,7 @@ import { idOf, requestRotation } from '../../shared/engine/requests.ts';
 import { requestRollback } from '../../shared/engine/rollback.ts';
 import { ENV } from '../../shared/names.ts';
 import { optionalSetting, setting } from '../compose.ts';
-import type { ControlServices } from './routes.ts';
+import type { ControlServices } from './route.ts';
 
 /** The API's services from the environment. No provider is among them: this function never meets an upstream. */
 export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.env)): ControlServices {

@@ -1,6 +1,6 @@
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import * as z from 'zod';
-import type { ControlServices } from '../../../lambdas/control-api/routes.ts';
+import type { ControlServices } from '../../../lambdas/control-api/route.ts';
 import { GENESIS, seal, type AuditDraft, type AuditRecord } from '../../../shared/domain/audit.ts';
 import { plusSeconds } from '../../../shared/domain/clock.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';

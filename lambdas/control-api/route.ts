@@ -1,0 +1,65 @@
+import type { Change, Notice } from '../../shared/api/messages.ts';
+import type { InventoryPage } from '../../shared/adapters/secrets-inventory.ts';
+import type { Clock } from '../../shared/domain/clock.ts';
+import type { Credential } from '../../shared/domain/credential.ts';
+import type { CredentialEntry } from '../../shared/domain/declaration.ts';
+import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
+import type { Ledger } from '../../shared/ports/ledger.ts';
+import type { Call } from './request.ts';
+
+/** What the API acts through. Each method throws RekeyErrors; anything else becomes a 500 without a word. */
+export interface ControlServices {
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  /**
+   * Starts a rotation under `token`, the caller's idempotency key or a fresh one. It becomes the rotation's id, so that
+   * a repeated request joins what the first has started; another rotation under way is refused.
+   */
+  requestRotation(input: {
+    name: string;
+    token: string;
+    trigger: Trigger;
+  }): Promise<{ rotation: Rotation; joined: boolean }>;
+  /** Asks for a rollback; one that is under way already is joined. */
+  requestRollback(input: {
+    name: string;
+    rotationId: string;
+    trigger: Trigger;
+  }): Promise<{ rotation: Rotation }>;
+  /** Records that a holder of kind manual has moved; the same again is success. */
+  confirmHolder(input: {
+    name: string;
+    rotationId: string;
+    holder: string;
+    trigger: Trigger;
+  }): Promise<{ rotation: Rotation }>;
+  register(input: { declaration: CredentialEntry; actor: string; dryRun: boolean }): Promise<{
+    outcome: 'registered' | 'updated' | 'unchanged';
+    changes: readonly Change[];
+    notices?: readonly Notice[];
+    credential?: Credential;
+  }>;
+  /** A page of the account's secrets. */
+  inventory(input: { prefix?: string | undefined; page?: string | undefined }): Promise<InventoryPage>;
+  /** `token` is the caller's idempotency key or a fresh one: a second start with the same one is the first. */
+  startEmergency(input: {
+    credentialIds: readonly string[];
+    incidentId: string;
+    reason: string;
+    actor: string;
+    replace: boolean;
+    token: string;
+  }): Promise<{ id: string }>;
+  emergency(
+    id: string,
+  ): Promise<{ status: string; startedAt: string; endedAt?: string; results?: unknown } | undefined>;
+}
+
+/** The answer of a route. */
+export interface Done<T> {
+  readonly status: 200 | 201 | 202;
+  readonly body: T;
+}
+
+/** One route of the API: answers a call, or throws a RekeyError. */
+export type Route = (call: Call, services: ControlServices) => Promise<Done<unknown>>;
