@@ -4,7 +4,16 @@ import type { Deactivation } from '../domain/evidence.ts';
 import { RekeyError } from '../domain/errors.ts';
 import type { Snapshots } from '../ports/snapshots.ts';
 import type { EngineDeps } from './deps.ts';
-import { after, holds, inTime, intend, LEDGER_PATIENCE_MS, notAdopted, type Emergency } from './incident.ts';
+import {
+  after,
+  holds,
+  inTime,
+  intend,
+  isLater,
+  LEDGER_PATIENCE_MS,
+  notAdopted,
+  type Emergency,
+} from './incident.ts';
 import { describeHandle, upstream } from './state.ts';
 
 /** What a revocation found and did; goes into the audit. */
@@ -35,11 +44,15 @@ export async function revokeNow(
   if (credential.adoption === 'observed' && source === 'ledger') throw notAdopted(credential);
   // An intent that comes too late is the next state's: it must not begin anew over another emergency meanwhile.
   let awaited = true;
-  const intent = inTime(intend(deps, emergency, { isWanted: () => awaited }), LEDGER_PATIENCE_MS).finally(
-    () => (awaited = false),
-  );
+  // A late attempt leaves a later emergency's replacement alone. A copy may not know of that one: there all dies.
+  const isLeft = (found: Credential): boolean => source === 'ledger' && isLater(emergency, found);
+  const generationOf = (found: Credential): number => lastOf(found, holds(emergency, found) || isLeft(found));
+  const intent = inTime(
+    intend(deps, emergency, { isLeft, isWanted: () => awaited }),
+    LEDGER_PATIENCE_MS,
+  ).finally(() => (awaited = false));
   const { provider, target, ctx } = await upstream(deps, credential);
-  const upTo = generationOf(credential, emergency);
+  const upTo = generationOf(credential);
   const known = credential.live.filter((handle) => handle.generation <= upTo);
 
   const kill = async (handle: CredentialHandle, generation = upTo) => ({
@@ -64,7 +77,7 @@ export async function revokeNow(
   // From the intent on nobody else gets any further; what was brought to life until then is in the ledger.
   const late = async () => {
     const taken = await intent;
-    const last = taken === undefined ? upTo : generationOf(taken, emergency);
+    const last = taken === undefined ? upTo : generationOf(taken);
     const missed = (taken?.live ?? []).filter((handle) => handle.generation <= last && !isKnown(handle));
     return Promise.all(missed.map((handle) => kill(handle, last)));
   };
@@ -87,8 +100,8 @@ export async function revokeNow(
     credentialId: credential.id,
     revokedAt: toInstant(deps.clock()),
     source,
-    intent: taken !== undefined ? 'ledger' : spooled ? 'spool' : 'nowhere',
-    generation: taken === undefined ? upTo : generationOf(taken, emergency),
+    intent: taken !== undefined && holds(emergency, taken) ? 'ledger' : spooled ? 'spool' : 'nowhere',
+    generation: taken === undefined ? upTo : generationOf(taken),
     handles,
   };
 }
@@ -109,10 +122,9 @@ async function spool(
   return true;
 }
 
-/** Everything up to this generation is to die in this emergency. */
-function generationOf(credential: Credential, emergency: Emergency): number {
-  const { incident, generation } = credential;
-  return incident !== undefined && holds(emergency, credential) ? incident.generation : generation + 1;
+/** Everything up to this generation is to die: that of the incident, where its replacement may be there already. */
+function lastOf({ incident, generation }: Credential, isIncidents: boolean): number {
+  return incident !== undefined && isIncidents ? incident.generation : generation + 1;
 }
 
 /** The credential from the ledger, or from its snapshot where the ledger is slow or down. */

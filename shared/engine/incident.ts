@@ -42,13 +42,13 @@ export function holds(emergency: Emergency, { incident }: Pick<Credential, 'inci
 
 /**
  * Whether the incident that holds the credential began after `revocation` had read it: what this emergency was to kill
- * is then the other's to kill, and what lives now is the other's replacement. An emergency whose revocation failed has
- * none to go by: there it is whether the other began after this one was asked for.
+ * is then the other's to kill, and what lives now is the other's replacement. Without a revocation to go by (it has
+ * failed, or a late attempt of it has only begun) it is whether the other began after this one was asked for.
  */
-function isLater(emergency: Emergency, credential: Credential, revocation: Revocation | 'failed'): boolean {
+export function isLater(emergency: Emergency, credential: Credential, revocation?: Revocation): boolean {
   const { incident } = credential;
   if (incident === undefined || emergency.emergencyId === undefined) return false;
-  if (revocation === 'failed') {
+  if (revocation === undefined) {
     const { startedAt } = emergency;
     const known = startedAt !== undefined && incident.began !== undefined;
     return known && !holds(emergency, credential) && incident.began > startedAt;
@@ -70,13 +70,13 @@ export function emergencyTrigger({ actor, reason }: Emergency): Trigger {
 
 /**
  * Records the intent and takes the credential over: the epoch rises, so that every write of a rotation under way fails
- * its fence; that rotation is tombstoned and preempted. Idempotent by the execution. With `revocation`, a later
- * incident is left alone; `isWanted` ends the attempts of one that nobody waits for any more.
+ * its fence; that rotation is tombstoned and preempted. Idempotent by the execution. What `isLeft` to a later incident
+ * stays as it is; `isWanted` ends the attempts of one that nobody waits for any more.
  */
 export async function intend(
   deps: EngineDeps,
   emergency: Emergency,
-  { revocation, isWanted }: { revocation?: Revocation | 'failed'; isWanted?: () => boolean } = {},
+  { isLeft, isWanted }: { isLeft?: (found: Credential) => boolean; isWanted?: () => boolean } = {},
 ): Promise<Credential> {
   let preempted: Rotation | undefined;
   const credential = await retrying(async () => {
@@ -84,7 +84,7 @@ export async function intend(
     preempted = undefined;
     if (before.adoption === 'observed') throw notAdopted(before);
     if (holds(emergency, before)) return before;
-    if (revocation !== undefined && isLater(emergency, before, revocation)) return before;
+    if (isLeft?.(before) === true) return before;
     const active =
       before.activeRotation === undefined
         ? undefined
@@ -132,7 +132,7 @@ export async function recordRevocation(
   emergency: Emergency,
   revocation: Revocation,
 ): Promise<void> {
-  const taken = await intend(deps, emergency, { revocation });
+  const taken = await intend(deps, emergency, { isLeft: (found) => isLater(emergency, found, revocation) });
   const { name, live, incident } = taken;
   if (!holds(emergency, taken)) {
     await note(deps, emergency, 'emergency-revoked', { revocation, supersededBy: incident?.execution });
@@ -171,13 +171,13 @@ export async function recordFailedRevocation(
   cause: string,
 ): Promise<void> {
   const seen = await inTime(loadCredential(deps, emergency.credentialId), LEDGER_PATIENCE_MS);
-  if (seen === undefined || !isLater(emergency, seen, 'failed')) await tell(deps, EVENT.halt, emergency);
+  if (seen === undefined || !isLater(emergency, seen)) await tell(deps, EVENT.halt, emergency);
   const now = seen ?? (await loadCredential(deps, emergency.credentialId));
   if (now.adoption === 'observed') {
     // Nothing is taken over: an emergency holds what is Rekey's own.
     return note(deps, emergency, 'emergency-revocation-failed', { cause, byHand: now.byHand });
   }
-  const taken = await intend(deps, emergency, { revocation: 'failed' });
+  const taken = await intend(deps, emergency, { isLeft: (found) => isLater(emergency, found) });
   const supersededBy = holds(emergency, taken) ? undefined : taken.incident?.execution;
   await note(deps, emergency, 'emergency-revocation-failed', { cause, supersededBy });
 }

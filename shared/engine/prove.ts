@@ -2,6 +2,7 @@ import type { Key } from '../domain/credential.ts';
 import { RekeyError, isRekeyError } from '../domain/errors.ts';
 import type { Redacted } from '../domain/redacted.ts';
 import type { EngineDeps } from './deps.ts';
+import { endOrphan } from './end-orphan.ts';
 import type { StepInput } from './rotation-step.ts';
 import { assertNotPreempted, load, loadCredential, upstream, type Loaded } from './state.ts';
 
@@ -13,7 +14,8 @@ export async function setSecret(deps: EngineDeps, state: Loaded, { secret }: Ste
   const { next, old } = state.rotation;
   if (next === undefined) throw notCreated();
   if (state.rotation.phase !== 'activating') return;
-  const { provider, target, ctx } = await upstream(deps, state.credential);
+  const at = await upstream(deps, state.credential);
+  const { provider, target, ctx } = at;
   const material = await pending(deps, state, secret.arn, next);
   if (old !== undefined) await proveCurrent(deps, state, secret.arn, old);
   await provider.activate?.(target, next.versionId, { handle: next.handle, material }, ctx);
@@ -22,7 +24,7 @@ export async function setSecret(deps: EngineDeps, state: Loaded, { secret }: Ste
   const preempted = now.credential.epoch !== state.credential.epoch;
   // Not while a rollback is on its way: agents still use it then, and the way back ends it.
   if (!preempted && !['aborting', 'aborted', 'rolled-back', 'preempted'].includes(now.rotation.phase)) return;
-  await provider.revoke(target, next.handle, { endSessions: true }, ctx);
+  await endOrphan(at, next.handle);
   assertNotPreempted(now);
   throw new RekeyError(
     'ERR_TOMBSTONED',

@@ -7,6 +7,7 @@ import type { Trigger } from '../domain/rotation.ts';
 import { TAG } from '../names.ts';
 import type { Issued } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
+import { endOrphan } from './end-orphan.ts';
 import type { RegisterOptions } from './register-draft.ts';
 import { assertOurs, attachOurs, undo } from './register-reservation.ts';
 import { describeHandle, untilCommitted, upstream } from './state.ts';
@@ -42,7 +43,8 @@ async function provision(
   credential: Credential,
   trigger: Trigger,
 ): Promise<Credential> {
-  const { provider, target, ctx } = await upstream(deps, credential);
+  const at = await upstream(deps, credential);
+  const { provider, target, ctx } = at;
   // The credential's id is a UUID, hence a valid token, and the same at every repetition.
   const token = credential.id;
   const issued = await issueFirst(deps, credential);
@@ -79,7 +81,7 @@ async function provision(
     if (isRekeyError(error)) {
       const preempted = isRekeyError(error, 'ERR_PREEMPTED') ? error : await preemption(deps, credential);
       if (preempted !== undefined) {
-        await provider.revoke(target, issued.handle, { endSessions: true }, ctx);
+        await endOrphan(at, issued.handle);
         throw preempted;
       }
     }

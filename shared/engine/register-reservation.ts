@@ -2,6 +2,7 @@ import { GENESIS } from '../domain/audit.ts';
 import { toInstant } from '../domain/clock.ts';
 import type { Credential } from '../domain/credential.ts';
 import { RekeyError } from '../domain/errors.ts';
+import { assertConfirmed } from '../domain/evidence.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import { TAG } from '../names.ts';
 import type { EngineDeps } from './deps.ts';
@@ -102,7 +103,8 @@ export async function undo(
   const { secretArn: _gone, ...bare } = await assertOurs(deps, reserved);
   const credential = await deps.ledger.attach(bare);
   for (const handle of (await provider.list?.(target, ctx)) ?? []) {
-    if (handle.token === credential.id) await provider.revoke(target, handle, { endSessions: true }, ctx);
+    if (handle.token === credential.id)
+      assertConfirmed(await provider.revoke(target, handle, { endSessions: true }, ctx));
   }
   const found = await deps.vault.describe(credential.secretName);
   if (found?.tags[TAG.credential] === credential.id) await deps.vault.discard(found.arn);

@@ -1,9 +1,11 @@
 import { plusSeconds, toInstant } from '../domain/clock.ts';
 import type { Credential, CredentialHandle } from '../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
+import { assertConfirmed } from '../domain/evidence.ts';
 import type { Redacted } from '../domain/redacted.ts';
 import { advance } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
+import { endOrphan } from './end-orphan.ts';
 import { emergencyTrigger, enter, own, reached, type Emergency } from './incident.ts';
 import { store } from './issue.ts';
 import { clearPending } from './pending.ts';
@@ -27,7 +29,8 @@ export function generate(deps: EngineDeps, emergency: Emergency): Promise<void> 
     const state = await begin(deps, emergency);
     await clearPending(deps, secret, incident.replacement);
     const next = await store(deps, state, secret);
-    const { provider, target, ctx } = await upstream(deps, state.credential);
+    const at = await upstream(deps, state.credential);
+    const { provider, target, ctx } = at;
     const material = await pending(deps, state.credential, next.versionId);
     try {
       await untilCommitted(() => recordHandle(deps, emergency, next.handle));
@@ -40,7 +43,7 @@ export function generate(deps: EngineDeps, emergency: Emergency): Promise<void> 
     } catch (error) {
       // A later emergency has taken over and may not have seen this one: whoever brought it to life ends it.
       if (isRekeyError(error, 'ERR_PREEMPTED')) {
-        await provider.revoke(target, next.handle, { endSessions: true }, ctx);
+        await endOrphan(at, next.handle);
         await deps.vault.stripPending(secret, next.versionId);
       }
       throw error;
@@ -99,7 +102,7 @@ async function sweep(deps: EngineDeps, emergency: Emergency): Promise<void> {
   const { provider, target, ctx } = await upstream(deps, credential);
   const listed = (await provider.list?.(target, ctx)) ?? [];
   for (const handle of listed.filter((one) => one.generation <= generation)) {
-    await provider.revoke(target, { ...handle, generation }, { endSessions: true }, ctx);
+    assertConfirmed(await provider.revoke(target, { ...handle, generation }, { endSessions: true }, ctx));
   }
 }
 

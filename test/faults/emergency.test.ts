@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { toInstant } from '../../shared/domain/clock.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { revokeNow } from '../../shared/engine/emergency.ts';
@@ -512,6 +513,35 @@ describe('two emergencies of one credential', () => {
     const { status, incident } = await one.credential();
     expect([status, incident?.execution]).toEqual(['active', second.name]);
     one.change = (deps) => deps;
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test('a late attempt of a first one leaves a finished second one alone: no replacement dies by it', async () => {
+    const one = await world.registered();
+    const first = {
+      credentialId: await one.id(),
+      emergencyId: randomUUID(),
+      incidentId: 'INC-1',
+      reason: 'leaked',
+      actor: 'responder',
+      startedAt: toInstant(one.time.now()),
+    };
+    await sleep(5);
+    const second = await emergency(one, 'INC-2');
+    await one.settle();
+    const before = await one.credential();
+    const revocation = await one.process((deps) => revokeNow(deps, first));
+    expect(revocation).toMatchObject({ intent: 'nowhere', generation: before.incident?.generation });
+    await expect(one.process((deps) => recordRevocation(deps, first, revocation))).rejects.toMatchObject({
+      code: 'ERR_PREEMPTED',
+    });
+    const { status, incident, epoch, live } = await one.credential();
+    expect([status, incident?.execution, epoch, live]).toEqual([
+      'active',
+      second.name,
+      before.epoch,
+      before.live,
+    ]);
     expect(await one.faults()).toEqual([]);
   });
 

@@ -370,6 +370,33 @@ describe('an abort', () => {
     expect(await one.faults()).toEqual([]);
     expect((await one.rotation(await one.rotate())).phase).toBe('completed');
   });
+
+  test('that comes during an activation has it ended by whoever activated, who looks until that is confirmed', async () => {
+    const one = await world.registered();
+    const token = randomUUID();
+    let activated = 0;
+    let looks = 0;
+    one.change = (deps) => ({
+      ...deps,
+      providerFor: async (type, name) => {
+        const provider = await deps.providerFor(type, name);
+        return {
+          ...provider,
+          activate: async (...args) => {
+            await provider.activate?.(...args);
+            if (activated++ > 0) return;
+            await abort(one.deps, await one.id(), token, { code: 'ERR_TIMEOUT', message: 'abandoned' });
+          },
+          revoke: async (...args) => ({ ...(await provider.revoke(...args)), confirmed: ++looks > 2 }),
+        };
+      },
+    });
+    await one.requestRotation(token);
+    await one.settle();
+    expect([activated, looks]).toEqual([1, 3]);
+    expect((await one.rotation(token)).phase).toBe('aborted');
+    expect(await one.faults()).toEqual([]);
+  });
 });
 
 function createsAtIssue<D extends ProcessDeps>(deps: D): D {
