@@ -19,6 +19,8 @@ export interface World {
   readonly env: Readonly<Record<string, string>>;
   /** An output of whichever stack has it. */
   output(name: string): string;
+  /** Deploys the app of this folder over what is deployed, with the same settings: another version of Rekey. */
+  upgrade(appDir: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -68,11 +70,9 @@ export async function startWorld(
     const settings = join(dir, 'settings.json');
     await writeFile(settings, JSON.stringify({ ...LOCAL_SETTINGS, ...more }));
     await seed(server, stack);
-    const deployment = await deploy(stack, {
-      appDir: dirname(dirname(import.meta.dirname)),
-      context: { stage: 'local', settings },
-      progress,
-    });
+    const deployApp = (appDir: string): Promise<Deployment> =>
+      deploy(stack, { appDir, context: { stage: 'local', settings }, progress });
+    const deployment = await deployApp(dirname(dirname(import.meta.dirname)));
     const outputs = Object.assign({}, ...Object.values(deployment.outputs)) as Record<string, string>;
     const output = (name: string): string => {
       const value = outputs[name];
@@ -81,7 +81,8 @@ export async function startWorld(
     };
     const apiId = /([a-z0-9]+)\.execute-api/.exec(output(OUTPUT.apiUrl))?.[1] ?? '';
     const env = { ...stack.env, REKEY_API_URL: stack.apiUrl(apiId) };
-    return { stack, server, deployment, dir, env, output, stop };
+    const upgrade = async (appDir: string): Promise<void> => void (await deployApp(appDir));
+    return { stack, server, deployment, dir, env, output, upgrade, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -28,6 +28,7 @@ import type {
 } from '../../shared/api/messages.ts';
 import { OUTPUT } from '../../shared/names.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
+import { reaches } from './upgrading.ts';
 
 describe('what operators do, on the deployed stack', { timeout: 240_000 }, () => {
   let world: World;
@@ -37,14 +38,6 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
   const show = async (name: string): Promise<ShowAnswer> => rekeyJson(['show', name], world.env);
   const rotate = async (name: string): Promise<string> =>
     (await rekeyJson<RotateAnswer>(['rotate', name], world.env)).rotation.id;
-
-  async function reaches(name: string, rotationId: string, phase: string): Promise<void> {
-    for (const end = Date.now() + 60_000; Date.now() < end; await sleep(150)) {
-      const { rotations } = await show(name);
-      if (rotations.find((one) => one.id === rotationId)?.phase === phase) return;
-    }
-    throw new Error(`the rotation of ${name} never came to phase ${phase}`);
-  }
 
   async function apply(credential: object): Promise<{ status: number; said: string }> {
     const file = join(world.dir, 'one.yaml');
@@ -133,7 +126,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     });
     try {
       const id = await rotate('orders');
-      await reaches('orders', id, 'window');
+      await reaches(world, 'orders', id, 'window');
       const failed = await readLogin(vault, 'agents/orders');
       await sleep(2500);
       await rekeyJson(['rollback', 'orders'], world.env);
@@ -172,7 +165,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
   test('an emergency in an open window preempts the rotation: only the replacement works', async () => {
     const first = await readLogin(vault, 'agents/reports');
     const id = await rotate('reports');
-    await reaches('reports', id, 'window');
+    await reaches(world, 'reports', id, 'window');
     const second = await readLogin(vault, 'agents/reports');
     const ended = await rekeyJson<EmergencyAnswer>(
       ['revoke', 'reports', '--incident', 'INC-7', '--reason', 'test', '--yes', '--wait'],
