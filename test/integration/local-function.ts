@@ -1,13 +1,12 @@
 // Puts a function of the tests into a local stack: bundled, zipped, with a role and an alias.
-import { build } from 'esbuild';
 import {
   AddPermissionCommand,
   CreateAliasCommand,
   CreateFunctionCommand,
   LambdaClient,
 } from '@aws-sdk/client-lambda';
-import { crc32 } from 'node:zlib';
 import type { LocalStack } from '../../local/stack.ts';
+import { zippedFunction } from '../../local/verify/bundle.ts';
 
 /** Deploys a handler file and returns the ARN of its alias `live`, which Secrets Manager may invoke. */
 export async function deployTestFunction(
@@ -16,14 +15,6 @@ export async function deployTestFunction(
   file: string,
   role?: string,
 ): Promise<string> {
-  const bundle = await build({
-    entryPoints: [file],
-    bundle: true,
-    write: false,
-    platform: 'node',
-    format: 'cjs',
-    target: 'node24',
-  });
   const lambda = new LambdaClient(stack.clientConfig);
   try {
     const made = await lambda.send(
@@ -34,7 +25,7 @@ export async function deployTestFunction(
         Role: role ?? `arn:aws:iam::${stack.accountId}:role/test`,
         Timeout: 30,
         Publish: true,
-        Code: { ZipFile: zip('index.js', bundle.outputFiles[0]?.contents ?? new Uint8Array()) },
+        Code: { ZipFile: await zippedFunction(file) },
       }),
     );
     const alias = await lambda.send(
@@ -53,33 +44,4 @@ export async function deployTestFunction(
   } finally {
     lambda.destroy();
   }
-}
-
-/** A zip archive of one stored file. */
-function zip(name: string, content: Uint8Array): Uint8Array {
-  const file = Buffer.from(name);
-  const common = Buffer.alloc(26);
-  common.writeUInt16LE(20, 0); // version needed
-  common.writeUInt16LE(0x21, 8); // 1 January 1980
-  common.writeUInt32LE(crc32(content), 10);
-  common.writeUInt32LE(content.length, 14);
-  common.writeUInt32LE(content.length, 18);
-  common.writeUInt16LE(file.length, 22);
-  const local = Buffer.concat([Buffer.from('PK\u0003\u0004'), common, file, content]);
-  const attributes = Buffer.alloc(14);
-  attributes.writeUInt32LE(0o100644 * 0x1_0000, 6);
-  const central = Buffer.concat([
-    Buffer.from('PK\u0001\u0002'),
-    Buffer.from([20, 3]), // made on Unix, so that the mode counts
-    common,
-    attributes,
-    file,
-  ]);
-  const end = Buffer.alloc(22);
-  end.write('PK\u0005\u0006', 0, 'latin1');
-  end.writeUInt16LE(1, 8);
-  end.writeUInt16LE(1, 10);
-  end.writeUInt32LE(central.length, 12);
-  end.writeUInt32LE(local.length, 16);
-  return Buffer.concat([local, central, end]);
 }

@@ -1,5 +1,5 @@
 import { recordsOf, stringsOf, textOf } from '../../json.ts';
-import { jsonAnswer, type WireAnswer } from '../wire.ts';
+import { errorAnswer, jsonAnswer, type WireAnswer } from '../wire.ts';
 import { AwsError, type Upstream } from '../upstream.ts';
 import { defaultRetry, Driver, type RetryPolicy, type RotationJob } from './driver.ts';
 import { Locks } from './locks.ts';
@@ -8,6 +8,8 @@ import * as values from './values.ts';
 import { Vault, type SecretState } from './vault.ts';
 
 type Input = Readonly<Record<string, unknown>>;
+
+const noSecret = "Secrets Manager can't find the specified secret.";
 
 /**
  * Secrets Manager as AWS documents it, in front of MiniStack's. Values stay in MiniStack; rotation settings and drives
@@ -75,7 +77,10 @@ export class SecretsManager {
 
   async #change(operation: string, input: Input, forward: values.Forward): Promise<WireAnswer> {
     const arn = await this.#find(input['SecretId']);
-    if (arn === undefined) return forward(); // MiniStack says what is wrong with it
+    if (arn === undefined) {
+      const answer = await forward(); // MiniStack says what is wrong with it, but lets RotateSecret pass
+      return answer.status === 200 ? errorAnswer('ResourceNotFoundException', noSecret) : answer;
+    }
     return this.#locks.run(arn, async () =>
       this.#changeAlone(operation, await this.#vault.describe(arn), input, forward),
     );
