@@ -144,6 +144,8 @@ export function whyNotMoved(
         ? `${name} moves by hand, and nobody has confirmed that it has (rekey confirm)`
         : undefined;
   }
+  // Of a newer version, which may run beside this one while it is deployed: unproven, never proven.
+  return `${name} is of a kind that this version of Rekey doesn't know`;
 }
 
 /** What of `holders` is not proven yet, in words. */

@@ -47,9 +47,10 @@ const NEXT: Readonly<Record<Phase, readonly Phase[]>> = {
   preempted: [],
 };
 
-/** Phases after which nothing happens any more. */
+/** Phases after which nothing happens any more. One that only a newer version knows is not over. */
 export function isOver(phase: Phase): boolean {
-  return NEXT[phase].length === 0;
+  const next: readonly Phase[] | undefined = NEXT[phase];
+  return next?.length === 0;
 }
 
 /** Who or what asked for a rotation. */

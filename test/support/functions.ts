@@ -1,5 +1,6 @@
 import { emergency as emergencyMachine } from '../../infra/machines/emergency.ts';
 import { lifecycle as lifecycleMachine } from '../../infra/machines/lifecycle.ts';
+import type { Machine } from '../../infra/machines/states.ts';
 import { revokeNow, type Revocation } from '../../shared/engine/emergency.ts';
 import { checkHolders } from '../../shared/engine/holders.ts';
 import * as incident from '../../shared/engine/incident.ts';
@@ -17,13 +18,25 @@ import type { Machines } from './machines.ts';
 /** As deployed on AWS (infra/config.ts). */
 export const TIMING = { rotateTimeoutSeconds: 3600, reconcileEverySeconds: 300, stuckAfterSeconds: 900 };
 
-/** The machines, as what a process may ask of them. */
-export function workflowOf(machines: Machines): Workflow {
+/** What executions go by. */
+export interface Definitions {
+  readonly lifecycle: Machine;
+  readonly emergency: Machine;
+}
+
+/** The machines as infra defines them. */
+export function definitions(): Definitions {
   const patience = { timeout: { toSeconds: () => 60 } };
   const everyFunction = new Proxy({}, { get: () => patience }) as Parameters<typeof emergencyMachine>[0] &
     Parameters<typeof lifecycleMachine>[0];
-  const lifecycle = lifecycleMachine(everyFunction, TIMING);
-  const emergency = emergencyMachine(everyFunction);
+  return { lifecycle: lifecycleMachine(everyFunction, TIMING), emergency: emergencyMachine(everyFunction) };
+}
+
+/** The machines, as what a process may ask of them; those of another version where they are given. */
+export function workflowOf(
+  machines: Machines,
+  { lifecycle, emergency }: Definitions = definitions(),
+): Workflow {
   return {
     async startLifecycle(input, attempt) {
       machines.start(lifecycle, `${input.rotationId}-${attempt}`, input);
@@ -99,6 +112,7 @@ export function call(
     case 'record-emergency notify':
       return deps.events.publish('Emergency Ended', {
         incidentId: payload.incidentId,
+        reason: payload.reason,
         results: payload.results,
       });
     case 'replace-database generate':

@@ -92,6 +92,11 @@ describe('the proof of a holder', () => {
     expect(whyNotMoved(BY_HAND, OPENS, [confirmed], START)).toBeUndefined();
   });
 
+  it('of a kind that only a newer version knows is never proven', () => {
+    const newer = { kind: 'client', name: 'sdk', ttlSeconds: 1 } as unknown as Holder;
+    expect(whyNotMoved(newer, OPENS, [], START + 1e12)).toContain("doesn't know");
+  });
+
   it('is never taken from another window, another holder or another kind', () => {
     const good = ecsEvidence({ tasks: [at(1)], deployments: [] });
     expect(whyNotMoved(SERVICE, OPENS, [good], START)).toBeUndefined();

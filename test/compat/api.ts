@@ -1,0 +1,128 @@
+import { createServer, type IncomingMessage } from 'node:http';
+import type { APIGatewayProxyEventV2 } from 'aws-lambda';
+import { answer } from '../../lambdas/control-api/routes.ts';
+import type { ControlServices } from '../../lambdas/control-api/route.ts';
+import { confirmHolder } from '../../shared/engine/confirm.ts';
+import type { EngineDeps } from '../../shared/engine/deps.ts';
+import { idOf, requestRotation } from '../../shared/engine/requests.ts';
+import { requestRollback } from '../../shared/engine/rollback.ts';
+import { toInstant } from '../../shared/domain/clock.ts';
+import type { ApiRequest } from './recorded.ts';
+
+/** The schema with which the CLI reads the answer of a route. */
+const SCHEMAS: readonly (readonly [route: RegExp, schema: string])[] = [
+  [/^POST \/v1\/credentials$/, 'registerAnswer'],
+  [/^GET \/v1\/credentials$/, 'listAnswer'],
+  [/^GET \/v1\/credentials\/[^/]+$/, 'showAnswer'],
+  [/^POST \/v1\/credentials\/[^/]+\/rotations$/, 'rotateAnswer'],
+  [/^(GET|POST) \/v1\/credentials\/[^/]+\/rotations\/.+$/, 'rotationAnswer'],
+  [/^POST \/v1\/emergencies$/, 'emergencyStarted'],
+  [/^GET \/v1\/emergencies\/[^/]+$/, 'emergencyAnswer'],
+  [/^GET \/v1\/plan$/, 'planAnswer'],
+  [/^GET \/v1\/inventory$/, 'inventoryAnswer'],
+  [/^GET \/v1\/audit$/, 'auditAnswer'],
+];
+
+/** Name of the schema with which the CLI reads the answer to a request. */
+export function schemaOf({ method, path }: ApiRequest): string {
+  const found = SCHEMAS.find(([route]) => route.test(`${method} ${path}`));
+  if (found === undefined) throw new Error(`no schema is known for ${method} ${path}`);
+  return found[1];
+}
+
+/** The API's services over an engine, as lambdas/control-api/services.ts composes them; `register` as given. */
+export function servicesOf(engine: EngineDeps, register: ControlServices['register']): ControlServices {
+  return {
+    ledger: engine.ledger,
+    clock: engine.clock,
+    register,
+    requestRotation: (request) => requestRotation(engine, request),
+    requestRollback: async ({ name, ...request }) => ({
+      rotation: await requestRollback(engine, { ...request, credentialId: await idOf(engine, name) }),
+    }),
+    confirmHolder: async ({ name, ...request }) => ({
+      rotation: await confirmHolder(engine, { ...request, credentialId: await idOf(engine, name) }),
+    }),
+    inventory: async () => ({
+      secrets: [
+        {
+          name: 'legacy/orders-db',
+          arn: 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:legacy/orders-db-AbCdEf',
+          tags: { team: 'orders' },
+          shape: { kind: 'json', keys: ['username', 'password'], engine: 'postgres', username: 'orders' },
+        },
+      ],
+    }),
+    startEmergency: async ({ credentialIds, token, ...request }) => {
+      const credentials = credentialIds.map((credentialId) => ({ credentialId }));
+      const startedAt = toInstant(engine.clock());
+      await engine.workflow.startEmergency(token, { ...request, startedAt, credentials });
+      return { id: token };
+    },
+    emergency: (id) => engine.workflow.emergency(id),
+  };
+}
+
+/** A request as API Gateway hands it to the function. */
+export function gatewayEvent({ method, path, query, headers, body }: ApiRequest): APIGatewayProxyEventV2 {
+  return {
+    rawPath: path,
+    headers,
+    ...(query === undefined ? {} : { queryStringParameters: query }),
+    ...(body === undefined ? {} : { body }),
+    isBase64Encoded: false,
+    requestContext: {
+      stage: '$default',
+      requestId: 'request',
+      http: { method, path },
+      authorizer: { iam: { userArn: 'arn:aws:iam::111122223333:user/operator' } },
+    },
+  } as unknown as APIGatewayProxyEventV2;
+}
+
+/** Serves the API on a loopback port; `heard` is told of every request and its answer. */
+export async function serveApi(
+  services: ControlServices,
+  heard: (request: ApiRequest, status: number, answer: unknown) => void,
+): Promise<{ url: string; close: () => Promise<void> }> {
+  const server = createServer((incoming, outgoing) => {
+    void requestOf(incoming).then(async (request) => {
+      const { response } = await answer(gatewayEvent(request), services);
+      heard(request, response.statusCode ?? 0, JSON.parse(response.body ?? 'null'));
+      outgoing.writeHead(response.statusCode ?? 500, { 'content-type': 'application/json' });
+      outgoing.end(response.body);
+    });
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.closeAllConnections();
+      server.close(() => resolve());
+    });
+  return { url: `http://127.0.0.1:${address.port}`, close };
+}
+
+/** What the API reads of a request; signature and connection are API Gateway's. */
+async function requestOf(incoming: IncomingMessage): Promise<ApiRequest> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of incoming as AsyncIterable<Buffer>) chunks.push(chunk);
+  const body = Buffer.concat(chunks).toString();
+  const { pathname: path, searchParams } = new URL(incoming.url ?? '/', 'http://localhost');
+  const headers = Object.fromEntries(
+    ['content-type', 'idempotency-key'].flatMap((name) => {
+      const value = incoming.headers[name];
+      return typeof value === 'string' ? [[name, value]] : [];
+    }),
+  );
+  return {
+    method: incoming.method ?? 'GET',
+    path,
+    ...(searchParams.size === 0 ? {} : { query: Object.fromEntries(searchParams) }),
+    headers,
+    ...(body === '' ? {} : { body }),
+  };
+}
