@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { answer } from '../../lambdas/control-api/routes.ts';
 import type { ControlServices } from '../../lambdas/control-api/route.ts';
@@ -85,13 +85,15 @@ export async function serveApi(
   services: ControlServices,
   heard: (request: ApiRequest, status: number, answer: unknown) => void,
 ): Promise<{ url: string; close: () => Promise<void> }> {
+  const respond = async (incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> => {
+    const request = await requestOf(incoming);
+    const { response } = await answer(gatewayEvent(request), services);
+    heard(request, response.statusCode ?? 0, JSON.parse(response.body ?? 'null'));
+    outgoing.writeHead(response.statusCode ?? 500, { 'content-type': 'application/json' });
+    outgoing.end(response.body);
+  };
   const server = createServer((incoming, outgoing) => {
-    void requestOf(incoming).then(async (request) => {
-      const { response } = await answer(gatewayEvent(request), services);
-      heard(request, response.statusCode ?? 0, JSON.parse(response.body ?? 'null'));
-      outgoing.writeHead(response.statusCode ?? 500, { 'content-type': 'application/json' });
-      outgoing.end(response.body);
-    });
+    respond(incoming, outgoing).catch(() => outgoing.destroy());
   });
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);

@@ -1,5 +1,5 @@
-// Records what this version stores, sends and answers, for the versions to come: `node test/compat/record.ts`, once
-// for each release (CONTRIBUTING.md, "Releasing"). Runs the engine on the local stack, the CLI against the API.
+// `npm run record`: records what this version stores, sends and answers, for the versions to come, once for each release
+// (CONTRIBUTING.md, "Releasing"). Runs the engine on the local stack, and the CLI against the API.
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,9 +16,16 @@ import { rekey } from '../unit/cli/stand-in.ts';
 import { onTheBus } from './bus.ts';
 import { schemaOf, serveApi, servicesOf } from './api.ts';
 import { itemsOf, keepStates } from './items.ts';
-import { recordedFile, type ApiExchange, type Recorded, type RecordedEvents } from './recorded.ts';
+import { recordedFile, VERSIONS, type ApiExchange, type Recorded, type RecordedEvents } from './recorded.ts';
 
 const BY_HAND = 'nightly-job';
+
+if (VERSIONS.includes(REKEY_VERSION) && !process.argv.includes('--again')) {
+  console.error(
+    `${REKEY_VERSION} is recorded already, and what was released stays as it is. Before its release: npm run record -- --again`,
+  );
+  process.exit(2);
+}
 const world = await EngineWorld.start();
 const dir = await mkdtemp(join(tmpdir(), 'rekey-record-'));
 try {

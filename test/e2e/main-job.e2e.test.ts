@@ -160,10 +160,12 @@ describe('the main job on the deployed stack', { timeout: 600_000 }, () => {
     const ended = await follow(world, 'orders', rotation.id, () => undefined);
     rotated++;
     expect(ended.phase).toBe('completed');
-    // An execution keeps the definition with which it began; each state invokes what is live.
-    expect(await lifecyclesOf(world, rotation.id)).toEqual([
+    // An execution keeps the definition with which it began; each state invokes what is live. Nothing had to be mended.
+    const lifecycles = await lifecyclesOf(world, rotation.id);
+    expect(lifecycles).toEqual([
       { status: 'SUCCEEDED', states: expect.arrayContaining([window, 'Retire', 'Done']) },
     ]);
+    expect(lifecycles[0]?.states).not.toContain('Reconcile');
     await agents.stop();
     expect(agents.counts).toMatchObject({ authFailures: 0, permissionFailures: 0 });
     expect([...agents.counts.otherFailures]).toEqual([]);

@@ -79,6 +79,11 @@ describe('a rotation', () => {
     expect(isOver(end.phase)).toBe(true);
   });
 
+  it('in a phase that only a newer version knows is not over, and nothing is done to it', () => {
+    const newer = inPhase('reviewing' as Phase);
+    expect([isOver(newer.phase), canRollBack(newer)]).toEqual([false, false]);
+  });
+
   it('refuses every other arrow as a conflict with what to do', () => {
     expect(() => advance(inPhase('completed'), 'window')).toThrow(
       expect.objectContaining({ code: 'ERR_CONFLICT', retryable: true, remedy: expect.any(String) }),
