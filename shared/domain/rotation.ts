@@ -49,8 +49,12 @@ const NEXT: Readonly<Record<Phase, readonly Phase[]>> = {
 
 /** Phases after which nothing happens any more. One that only a newer version knows is not over. */
 export function isOver(phase: Phase): boolean {
-  const next: readonly Phase[] | undefined = NEXT[phase];
-  return next?.length === 0;
+  return after(phase)?.length === 0;
+}
+
+/** What may follow; undefined for a phase that only a newer version knows. */
+function after(phase: Phase): readonly Phase[] | undefined {
+  return NEXT[phase];
 }
 
 /** Who or what asked for a rotation. */
@@ -123,7 +127,7 @@ export interface Rotation {
  * @throws RekeyError ERR_CONFLICT where that arrow doesn't exist.
  */
 export function advance(rotation: Rotation, phase: Phase, changes: Partial<Rotation> = {}): Rotation {
-  if (!NEXT[rotation.phase].includes(phase)) {
+  if (after(rotation.phase)?.includes(phase) !== true) {
     throw new RekeyError('ERR_CONFLICT', `a rotation in phase "${rotation.phase}" can't become "${phase}"`, {
       remedy: 'read the rotation again; something else has moved it',
     });

@@ -100,6 +100,9 @@ function repair(deps: EngineDeps, state: Loaded): Promise<ReconcileAnswer> {
     case 'preempted':
       return Promise.resolve({ outcome: 'over', waitSeconds: 1 });
   }
+  throw new RekeyError('ERR_PROTOCOL', 'this phase is of a newer version of Rekey', {
+    remedy: 'deploy that version again: this one leaves the rotation as it is',
+  });
 }
 
 /** Tests the pending value at the provider, then finishes, or strips the label and undoes (traps). */

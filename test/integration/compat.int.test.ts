@@ -267,6 +267,33 @@ describe('a version after this one, which runs beside it for a moment', () => {
     expect(await one.faults()).toEqual([]);
   });
 
+  test.each([
+    ['holder of a kind', { holders: [{ kind: 'client', name: 'sdk' }] }, {}],
+    ['phase', {}, { phase: 'reviewing' }],
+  ])(
+    'knows a %s that this version does not: nothing is retired, and it pages',
+    async (_what, head, rotation) => {
+      const one = world.newCase({ window: '15m', deadline: '30m', cap: '1h' });
+      await one.register();
+      one.agents.start();
+      const token = await one.requestRotation();
+      await one.until(({ phase }) => phase === 'window', token);
+      await one.still();
+      const old = await one.login({ stage: 'AWSPREVIOUS' });
+      await rewrite(one, token, (document, kind) => ({
+        ...document,
+        ...(kind === 'head' ? head : rotation),
+      }));
+      await one.settle();
+      expect(await one.works(old)).toBe(true);
+      expect(await one.works(await one.login())).toBe(true);
+      expect(one.agents.failures).toEqual([]);
+      expect(one.machines.failed.length).toBeGreaterThan(0);
+      const view = rotationView(await one.rotation(token));
+      expect(view.over).toBe(false);
+    },
+  );
+
   test('adds attributes beside the document in vain: what this version writes is the whole item', async () => {
     const one = world.newCase();
     await one.register();

@@ -82,6 +82,7 @@ describe('a rotation', () => {
   it('in a phase that only a newer version knows is not over, and nothing is done to it', () => {
     const newer = inPhase('reviewing' as Phase);
     expect([isOver(newer.phase), canRollBack(newer)]).toEqual([false, false]);
+    expect(() => advance(newer, 'revoking')).toThrow(expect.objectContaining({ code: 'ERR_CONFLICT' }));
   });
 
   it('refuses every other arrow as a conflict with what to do', () => {
