@@ -40,11 +40,13 @@ export class TrialSecret {
     this.first = first;
   }
 
-  /** Tells the probe what to do from its next call on. */
+  /** Tells the probe what to do from its next call on; waits until that can be read. */
   async plan(plan: Plan): Promise<void> {
-    await this.#vault.send(
-      new UpdateSecretCommand({ SecretId: this.arn, Description: JSON.stringify(plan) }),
-    );
+    const Description = JSON.stringify(plan);
+    await this.#vault.send(new UpdateSecretCommand({ SecretId: this.arn, Description }));
+    for (const end = Date.now() + LAG_MS; Date.now() < end; await sleep(500)) {
+      if ((await this.describe()).Description === Description) return;
+    }
   }
 
   /** Asks for a rotation to a token, a new one unless it is given. */
