@@ -13,7 +13,7 @@ import type { Report } from '../../local/verify/run.ts';
 import { PREFIX } from '../../local/verify/stage.ts';
 
 const SCRIPT = join(import.meta.dirname, '../../local/verify/main.ts');
-const SHORT = ['--patience', '20', '--quiet', '1.5', '--hold', '1.5'];
+const SHORT = ['--patience', '40', '--quiet', '2', '--hold', '4'];
 const RETRY = { attempts: 5, firstDelayMs: 300, maxDelayMs: 600 };
 
 interface Ended {
