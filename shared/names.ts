@@ -54,6 +54,8 @@ export const TABLE = {
   index: 'byGroup',
   indexPk: 'gpk',
   indexSk: 'gsk',
+  /** When DynamoDB may delete an item; only what was seen of readers carries it. */
+  expires: 'expires',
 } as const;
 
 /** Folded function names: infra names the handler `lambdas/<name>/handler.ts`, the recorder knows them by it. */
@@ -72,6 +74,7 @@ export const FUNCTIONS = [
   'reconcile-database',
   'archive-audit',
   'publish-events',
+  'observe-readers',
   'take-inventory',
   'control-api',
 ] as const;
@@ -107,6 +110,11 @@ export type StackRole =
 /** Name of a stack of a stage, as CloudFormation knows it. */
 export function stackName(stage: string, role: StackRole): string {
   return `rekey-${stage}-${role}`;
+}
+
+/** What the names of the roles begin with under which a stage's own functions read secrets: CloudFormation names them so. */
+export function ownRoles(stage: string): string[] {
+  return (['rotation', 'incident', 'api'] as const).map((role) => `${stackName(stage, role)}-`);
 }
 
 /** What the name of an output begins with in which a stack emits an entry of `rekey.yaml` (ADR 017). */

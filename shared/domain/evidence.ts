@@ -11,8 +11,20 @@ export type Usage =
       readonly lagSeconds: number;
       /** Open sessions at the source, where it has such a notion. */
       readonly sessions?: number;
+      /** Who is logged in with any of the credential's keys; informs, and is no part of a proof (`readers.ts`). */
+      readonly clients?: readonly Client[];
     }
   | 'unknown';
+
+/** Sessions at the source that look the same. */
+export interface Client {
+  /** Whom they are logged in as. */
+  readonly user: string;
+  /** What they call themselves. */
+  readonly application?: string;
+  /** Where they come from, where the source shows it. */
+  readonly address?: string;
+}
 
 /** Evidence that a credential no longer works (A2: "confirmation that the old one was deactivated"). */
 export interface Deactivation {

@@ -1,4 +1,5 @@
 import type { CredentialEntry } from './declaration.ts';
+import { isComplete, proposalText, type ProposedHolder } from './readers.ts';
 import type { Redacted } from './redacted.ts';
 
 /**
@@ -32,6 +33,8 @@ export interface SecretFacts {
   readonly rotationFunction?: string | undefined;
   readonly lastAccessed?: string | undefined;
   readonly lastChanged?: string | undefined;
+  /** Who was seen to read it, with what could be declared of them. */
+  readonly readers?: readonly { readonly proposal?: ProposedHolder | undefined }[] | undefined;
   readonly shape: Shape;
 }
 
@@ -45,6 +48,8 @@ export type Finding =
   /** Its shape fits several kinds, or too little is known: a person decides. */
   | { readonly verdict: 'undecided'; readonly why: string; readonly remedy: string }
   | { readonly verdict: 'left-out'; readonly why: string };
+
+type LambdaEntry = Extract<NonNullable<CredentialEntry['holders']>[number], { kind: 'lambda' }>;
 
 /** What Rekey can rotate today; anything else is recognised and left out. */
 const SUPPORTED: ReadonlySet<Kind> = new Set(['database/postgresql']);
@@ -89,7 +94,8 @@ export function shapeOf(text: Redacted<string>): Shape {
 
 /**
  * What to propose for a secret. `as` is what a person says that it is.
- * The entry is in mode observe, adopts what is there, and names no holder: an empty set proves nothing (design: modes).
+ * The entry is in mode observe, adopts what is there, and names those holders of whom everything is known: an empty set
+ * proves nothing (design: modes), and what is guessed would prove too much.
  */
 export function classify(secret: SecretFacts, as?: Kind): Finding {
   if (secret.registered) return { verdict: 'registered' };
@@ -141,7 +147,7 @@ function nothingFits(shape: Shape): Finding {
   return { verdict: 'left-out', why: `no credential that Rekey rotates yet looks like it (${what})` };
 }
 
-function proposed({ name, shape, rotationFunction, tags, lastAccessed }: SecretFacts): Finding {
+function proposed({ name, shape, rotationFunction, tags, lastAccessed, readers = [] }: SecretFacts): Finding {
   const known = shape.kind === 'json' ? shape : undefined;
   const target: Record<string, unknown> = {
     ...(known?.host === undefined ? {} : { host: known.host }),
@@ -150,6 +156,9 @@ function proposed({ name, shape, rotationFunction, tags, lastAccessed }: SecretF
     ...(known?.username === undefined ? {} : { users: [known.username, secondOf(known.username)] }),
   };
   const missing = ['host', 'database', 'users'].filter((field) => target[field] === undefined);
+  const proposals = readers.map(({ proposal }) => proposal).filter((one) => one !== undefined);
+  const holders = proposals.filter(isComplete).flatMap(holderOf);
+  const unfinished = proposals.filter((proposal) => !isComplete(proposal));
   const proxied = known?.host !== undefined && /\.proxy-[a-z0-9]+\./i.test(known.host);
   return {
     verdict: 'proposed',
@@ -161,6 +170,7 @@ function proposed({ name, shape, rotationFunction, tags, lastAccessed }: SecretF
       adopt: true,
       mode: 'observe',
       target,
+      ...(holders.length === 0 ? {} : { holders }),
     },
     notes: [
       ...(missing.length === 0 ? [] : [`add target.${missing.join(', target.')}: the secret does not say`]),
@@ -170,9 +180,16 @@ function proposed({ name, shape, rotationFunction, tags, lastAccessed }: SecretF
         : [`${rotationFunction} rotates it now: cancel that before mode overlap or enforce`]),
       ...(lastAccessed === undefined ? ['Secrets Manager knows of nobody who has read it'] : []),
       ...('rekey:type' in tags ? [] : ['before mode overlap or enforce: tag the secret, declare admin']),
-      'nobody is known to hold it: declare holders',
+      ...unfinished.map((proposal) => `seen to read it; fill in, below holders: ${proposalText(proposal)}`),
+      ...(proposals.length === 0 ? ['nobody is known to hold it: declare holders'] : []),
     ],
   };
+}
+
+/** Of a function nothing has to be known but its name: its proof then asks for the most. */
+function holderOf({ kind, name = '', function: called, principal }: ProposedHolder): LambdaEntry[] {
+  if (kind !== 'lambda' || called === undefined) return [];
+  return [{ kind, name, function: called, ...(principal === undefined ? {} : { principal }) }];
 }
 
 /** A second login beside the one that exists, within PostgreSQL's 63 bytes. */
