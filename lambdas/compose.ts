@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Logger } from '@aws-lambda-powertools/logger';
 import { awsCallsFromEnvironment, isAwsError, type AwsCalls } from '../shared/adapters/aws-client.ts';
 import { DynamoDbLedger } from '../shared/adapters/dynamodb-ledger.ts';
+import { DynamoDbReaderLog } from '../shared/adapters/dynamodb-reader-log.ts';
 import { SecretsManagerVault } from '../shared/adapters/secrets-manager-vault.ts';
 import { StepFunctionsWorkflow } from '../shared/adapters/step-functions-workflow.ts';
 import type { Home } from '../shared/domain/credential.ts';
@@ -69,8 +70,10 @@ export function errorFields(error: unknown): Record<string, unknown> {
 export function composeEngine(aws: AwsCalls = awsCallsFromEnvironment(process.env)): EngineDeps {
   const vault = new SecretsManagerVault(aws);
   const clock = Date.now;
+  const store = { aws, table: setting(ENV.table), tenant: setting(ENV.tenant), clock };
   return {
-    ledger: new DynamoDbLedger({ aws, table: setting(ENV.table), tenant: setting(ENV.tenant), clock }),
+    ledger: new DynamoDbLedger(store),
+    readers: new DynamoDbReaderLog(store),
     vault,
     workflow: new StepFunctionsWorkflow({
       aws,

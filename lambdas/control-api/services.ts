@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { awsCallsFromEnvironment, type AwsCalls } from '../../shared/adapters/aws-client.ts';
 import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
+import { DynamoDbReaderLog } from '../../shared/adapters/dynamodb-reader-log.ts';
 import { invoke } from '../../shared/adapters/lambda-invoke.ts';
 import type { InventoryPage } from '../../shared/adapters/secrets-inventory.ts';
 import { SecretsManagerVault } from '../../shared/adapters/secrets-manager-vault.ts';
@@ -25,12 +26,15 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
     lifecycleArn: setting(ENV.lifecycle),
     emergencyArn: setting(ENV.emergency),
   });
-  const ledger = new DynamoDbLedger({ aws, table: setting(ENV.table), tenant: setting(ENV.tenant), clock });
+  const store = { aws, table: setting(ENV.table), tenant: setting(ENV.tenant), clock };
+  const ledger = new DynamoDbLedger(store);
+  const readers = new DynamoDbReaderLog(store);
   const never = (): never => {
     throw new RekeyError('ERR_PROTOCOL', 'control-api has no part in this');
   };
   const engine: EngineDeps = {
     ledger,
+    readers,
     workflow,
     vault: new SecretsManagerVault(aws),
     providerFor: never,
@@ -41,6 +45,7 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
   };
   return {
     ledger,
+    readers,
     clock,
     requestRotation: (request) => requestRotation(engine, request),
     requestRollback: async ({ name, rotationId, trigger }) => ({

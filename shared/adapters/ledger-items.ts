@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { AuditRecord } from '../domain/audit.ts';
 import { nextLook } from '../domain/calendar.ts';
 import type { Credential } from '../domain/credential.ts';
+import type { SeenReader } from '../domain/readers.ts';
 import { isOver, type Rotation } from '../domain/rotation.ts';
 import { TABLE } from '../names.ts';
 
@@ -43,6 +44,11 @@ export const keys = {
   target: (tenant: string, identity: string): Item => ({
     [TABLE.pk]: s(`${tenant}#TARGET#${identity}`),
     [TABLE.sk]: s('LOCK'),
+  }),
+  /** Not below a credential's key: who writes readers may write nothing else (docs/adr/020). */
+  reader: (tenant: string, secretName: string, id: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#READER#${secretName}`),
+    [TABLE.sk]: s(id),
   }),
 };
 
@@ -134,6 +140,17 @@ export function recordItem(record: AuditRecord): Item {
 /** A reservation of a name, a secret or a target's users. */
 export function lockItem(key: Item, credentialId: string): Item {
   return { ...key, kind: s('lock'), credentialId: s(credentialId) };
+}
+
+/** Somebody who was seen to read a secret; DynamoDB deletes it after `expires`, in seconds since 1970. */
+export function readerItem(key: Item, reader: SeenReader, expires: number): Item {
+  return {
+    ...key,
+    kind: s('reader'),
+    lastSeen: s(reader.lastSeen),
+    [TABLE.expires]: n(expires),
+    doc: s(JSON.stringify(reader)),
+  };
 }
 
 /** The text attribute `name` of an item; undefined where it is missing. */

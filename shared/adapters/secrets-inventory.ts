@@ -11,7 +11,7 @@ type Listed = NonNullable<ListSecretsCommandOutput['SecretList']>[number];
 
 /** A page of the account's secrets. */
 export interface InventoryPage {
-  readonly secrets: readonly Omit<SecretFacts, 'registered'>[];
+  readonly secrets: readonly Omit<SecretFacts, 'registered' | 'readers'>[];
   readonly next?: string;
 }
 
@@ -31,7 +31,7 @@ export class SecretsInventory {
   async page(request: { prefix?: string | undefined; page?: string | undefined }): Promise<InventoryPage> {
     const answer = await this.#list(request);
     const listed = answer.SecretList ?? [];
-    const secrets: Omit<SecretFacts, 'registered'>[] = [];
+    const secrets: Omit<SecretFacts, 'registered' | 'readers'>[] = [];
     for (let from = 0; from < listed.length; from += READS_AT_ONCE) {
       const some = listed.slice(from, from + READS_AT_ONCE);
       secrets.push(...(await Promise.all(some.map(async (secret) => this.#facts(secret)))));
@@ -62,7 +62,7 @@ export class SecretsInventory {
     }
   }
 
-  async #facts(secret: Listed): Promise<Omit<SecretFacts, 'registered'>> {
+  async #facts(secret: Listed): Promise<Omit<SecretFacts, 'registered' | 'readers'>> {
     const name = secret.Name ?? '';
     return {
       name,

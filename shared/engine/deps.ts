@@ -1,6 +1,7 @@
 import type { Clock } from '../domain/clock.ts';
 import type { Redacted } from '../domain/redacted.ts';
 import type { Ledger } from '../ports/ledger.ts';
+import type { ReaderLog } from '../ports/reader-log.ts';
 import type { Vault } from '../ports/vault.ts';
 import type { Workflow } from '../ports/workflow.ts';
 import type { AnyProvider } from '../providers/provider.ts';
@@ -8,6 +9,8 @@ import type { AnyProvider } from '../providers/provider.ts';
 /** What the engine works with. Handlers compose it; tests put real or faulty parts in. */
 export interface EngineDeps {
   readonly ledger: Ledger;
+  /** Keeps who is seen at the source; what it holds decides nothing. */
+  readonly readers: ReaderLog;
   readonly vault: Vault;
   readonly workflow: Workflow;
   /** Loads the provider of a type; ERR_DECLARATION where there is none. */

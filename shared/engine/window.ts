@@ -10,6 +10,7 @@ import {
 } from '../domain/window.ts';
 import type { EngineDeps } from './deps.ts';
 import { reconcileAt } from './promote.ts';
+import { observeSessions } from './readers.ts';
 import { commit, load, secondsUntil, untilCommitted, upstream, type Loaded } from './state.ts';
 
 /** What the lifecycle machine does next after a look at the window. */
@@ -74,7 +75,12 @@ async function usageOf(deps: EngineDeps, { credential, rotation }: Loaded): Prom
   const loser = loserOf(rotation);
   const { provider, target, ctx } = await upstream(deps, credential);
   if (loser === undefined || provider.usage === undefined) return 'unknown';
-  return provider.usage(target, loser.handle, ctx);
+  const seen = await provider.usage(target, loser.handle, ctx);
+  if (seen === 'unknown') return seen;
+  // Whoever is logged in stays out of the proof, hence out of the archive that nobody can delete from.
+  const { clients = [], ...usage } = seen;
+  await observeSessions(deps, credential.secretName, clients, usage.observedAt);
+  return usage;
 }
 
 function soaking(deps: EngineDeps, { credential, rotation }: Loaded): VerifyAnswer {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseEntry } from '../../shared/domain/declaration.ts';
+import { sightings } from '../../shared/domain/readers.ts';
 import { MAX_LOOKS } from '../../shared/domain/window.ts';
 import type { Client } from 'pg';
 import { EngineWorld, type EngineCase, type Login } from '../support/engine-world.ts';
@@ -46,6 +47,33 @@ describe('hard decision 10: at the deadline', () => {
     for (let looks = 0; looks < 2; looks++) await one.advance();
     expect((await one.actions()).filter((action) => action === 'window-extended')).toHaveLength(1);
     expect(await one.openSlots()).toHaveLength(2);
+    await client.end();
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('completed');
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test('whoever has the open session is kept as a reader, and is no part of any record', async () => {
+    const { one, token, client } = await withStraggler(SHORT);
+    await client.query("SET application_name = 'straggler'");
+    await one.until((rotation) => rotation.window?.overdue === true, token);
+    const seen = await one.deps.readers.of(one.secret);
+    expect(seen).toContainEqual(
+      expect.objectContaining({ kind: 'session', principal: one.target.users[0], name: 'straggler' }),
+    );
+    expect(sightings(seen, [], await one.rotation(token)).find(({ onLoser }) => onLoser)?.reader.name).toBe(
+      'straggler',
+    );
+    expect(JSON.stringify(await one.records())).not.toMatch(/straggler|clients/);
+    await client.end();
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('completed');
+  });
+
+  test('a window is decided the same where readers can not be kept', async () => {
+    const { one, token, client } = await withStraggler(SHORT);
+    const broken = async (): Promise<never> => Promise.reject(new Error('no table'));
+    one.change = (deps) => ({ ...deps, readers: { saw: broken, of: broken } });
     await client.end();
     await one.settle();
     expect((await one.rotation(token)).phase).toBe('completed');

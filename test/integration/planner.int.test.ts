@@ -88,6 +88,7 @@ async function fleet(size: number): Promise<{
     clock,
     deps: {
       ledger,
+      readers: { saw: never, of: never },
       vault: new SecretsManagerVault(aws),
       workflow: {
         startLifecycle: async ({ credentialId }) => {

@@ -203,6 +203,34 @@ describe('what a password change alone would not do', () => {
     expect(usage).toMatchObject({ sessions: 0, lastSeen: null });
   });
 
+  it('tells who is logged in as either user, of the clients that there are, and none of its own', async () => {
+    const credential = await server.freshCredential();
+    const { target } = credential;
+    const first = await credential.rotate();
+    const second = await credential.rotate(first.handle);
+    const login = (live: typeof first) => {
+      const { username: user, password } = live.material.reveal();
+      return { user, password };
+    };
+    const names = ['orders', 'orders', 'reports\n\u001B[31m', 'rekey-verify', ''];
+    const clients = await Promise.all([
+      ...names.map(async (application_name) =>
+        server.connect(login(first), target.database, { application_name }),
+      ),
+      server.connect(login(second), target.database, { application_name: 'orders' }),
+    ]);
+    const usage = await postgresqlProvider.usage?.(target, first.handle, credential.ctx);
+    await Promise.all(clients.map(async (client) => client.end()));
+    expect(usage).toMatchObject({ sessions: 5 });
+    const seen = usage === 'unknown' ? [] : (usage?.clients ?? []);
+    expect(seen.map(({ user, application }) => [user, application ?? ''])).toEqual([
+      [first.handle.id, 'orders'],
+      [first.handle.id, ''],
+      [first.handle.id, expect.stringMatching(/^reports[ -~]+$/)],
+      [second.handle.id, 'orders'],
+    ]);
+  });
+
   it('ends a login that was let in before the emergency and hides while it starts', async () => {
     const credential = await server.freshCredential();
     const first = await credential.rotate();

@@ -5,6 +5,7 @@ import { localAccountId, localRegion } from '../../local/settings.ts';
 import type { AwsCalls } from '../../shared/adapters/aws-client.ts';
 import { AwsHolderWatch } from '../../shared/adapters/aws-holder-watch.ts';
 import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
+import { DynamoDbReaderLog } from '../../shared/adapters/dynamodb-reader-log.ts';
 import { SecretsManagerVault } from '../../shared/adapters/secrets-manager-vault.ts';
 import { parseEntry, type CredentialEntry } from '../../shared/domain/declaration.ts';
 import { isRekeyError, RekeyError } from '../../shared/domain/errors.ts';
@@ -94,6 +95,12 @@ export class EngineCase extends CaseState {
     });
     this.deps = {
       ledger,
+      readers: new DynamoDbReaderLog({
+        aws: world.aws,
+        table: TABLE_NAME,
+        tenant: this.tenant,
+        clock: this.time.now,
+      }),
       vault,
       workflow: workflowOf(this.machines),
       events: {

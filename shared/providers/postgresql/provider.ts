@@ -7,7 +7,7 @@ import { activate, assertFree, chooseSlot } from './activate.ts';
 import { adopt, identify, release } from './adopt.ts';
 import { manualRevocation } from './by-hand.ts';
 import { changeSlot, type Changed } from './change.ts';
-import { asAdmin, asAgent, type Row } from './connection.ts';
+import { asAdmin, asAgent } from './connection.ts';
 import { dependencies } from './dependencies.ts';
 import { syncNow } from './grants.ts';
 import {
@@ -20,6 +20,7 @@ import {
 } from './material.ts';
 import { comparePermissions } from './permissions.ts';
 import { preflight } from './preflight.ts';
+import { sessionsOf } from './sessions.ts';
 import { assertToken, readRoles, type Role } from './slots.ts';
 import { parseTarget, readTarget, type PostgresTarget } from './target.ts';
 
@@ -95,15 +96,11 @@ export const postgresqlProvider: CredentialProvider<PostgresTarget, PostgresMate
    */
   async usage(target, handle, ctx): Promise<Usage> {
     assertSlot(target, handle);
-    const [row] = await asAdmin(target, ctx, async (session) =>
-      session.query<Row & { sessions: number }>(
-        'SELECT count(*)::int AS sessions FROM pg_stat_activity WHERE usename = $1',
-        [handle.id],
-      ),
+    const { sessions, clients } = await asAdmin(target, ctx, async (session) =>
+      sessionsOf(session, target, handle),
     );
-    const sessions = row?.sessions ?? 0;
     const observedAt = toInstant(ctx.clock());
-    return { lastSeen: sessions > 0 ? observedAt : null, observedAt, lagSeconds: 0, sessions };
+    return { lastSeen: sessions > 0 ? observedAt : null, observedAt, lagSeconds: 0, sessions, clients };
   },
 
   suspension: {

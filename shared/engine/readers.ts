@@ -1,0 +1,74 @@
+import { readOf, type NoRead, type ReadScope } from '../domain/cloudtrail-reads.ts';
+import { identityOf, joined, sessionsSeen, type SeenReader } from '../domain/readers.ts';
+import type { Client } from '../domain/evidence.ts';
+import type { Instant } from '../domain/clock.ts';
+import type { ReaderLog } from '../ports/reader-log.ts';
+
+/** For the log: how many records were reads, how many sightings were written, why the others didn't count. */
+export interface ReadersAnswer {
+  readonly reads: number;
+  readonly written: number;
+  readonly dropped: Readonly<Partial<Record<NoRead, number>>>;
+}
+
+const WRITES_AT_ONCE = 10;
+
+/**
+ * Keeps who has read, from records of CloudTrail as texts. Whatever a text holds, it is a read or it is counted, never a
+ * failure: only a ledger that doesn't answer fails the batch, which may then be given again.
+ */
+export async function observeReads(
+  { readers }: { readonly readers: ReaderLog },
+  records: readonly string[],
+  scope: ReadScope,
+): Promise<ReadersAnswer> {
+  const dropped: Partial<Record<NoRead, number>> = {};
+  const seen = new Map<string, { secret: string; reader: SeenReader }>();
+  let reads = 0;
+  for (const text of records) {
+    const read = readOf(parsed(text), scope);
+    if (typeof read === 'string') {
+      dropped[read] = (dropped[read] ?? 0) + 1;
+      continue;
+    }
+    reads++;
+    const { secret, reader } = read;
+    const key = `${secret} ${identityOf(reader)}`;
+    const known = seen.get(key);
+    seen.set(key, { secret, reader: known === undefined ? reader : joined(known.reader, reader) });
+  }
+  const written = await keep(readers, [...seen.values()]);
+  return { reads, written, dropped };
+}
+
+/** Keeps who is logged in at the source. It informs, so that its failure is nobody's. */
+export async function observeSessions(
+  { readers }: { readonly readers: ReaderLog },
+  secret: string,
+  clients: readonly Client[],
+  at: Instant,
+): Promise<void> {
+  const seen = sessionsSeen(clients, at).map((reader) => ({ secret, reader }));
+  await keep(readers, seen).catch(() => undefined);
+}
+
+async function keep(
+  readers: ReaderLog,
+  seen: readonly { secret: string; reader: SeenReader }[],
+): Promise<number> {
+  let written = 0;
+  for (let from = 0; from < seen.length; from += WRITES_AT_ONCE) {
+    const some = seen.slice(from, from + WRITES_AT_ONCE);
+    const answers = await Promise.all(some.map(({ secret, reader }) => readers.saw(secret, reader)));
+    written += answers.filter(Boolean).length;
+  }
+  return written;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,36 @@
+import type { CredentialHandle } from '../../domain/credential.ts';
+import type { Client } from '../../domain/evidence.ts';
+import type { Row, Session } from './connection.ts';
+import type { PostgresTarget } from './target.ts';
+
+/** Different clients that are told of: names are the clients' own, and there may be any number. */
+const CLIENTS = 20;
+
+/**
+ * How many sessions a user has, and who is logged in as either user of the target; without Rekey's own trial logins.
+ * Addresses show only to an administrator with pg_read_all_stats or the users' own privileges.
+ */
+export async function sessionsOf(
+  session: Session,
+  { users }: PostgresTarget,
+  { id }: CredentialHandle,
+): Promise<{ sessions: number; clients: Client[] }> {
+  const rows = await session.query<
+    Row & { user: string; application: string; address: string | null; sessions: number }
+  >(
+    `SELECT usename AS user, coalesce(application_name, '') AS application,
+       min(host(client_addr)) AS address, count(*)::int AS sessions
+     FROM pg_stat_activity WHERE usename = ANY ($1) GROUP BY 1, 2 ORDER BY 4 DESC, 1, 2`,
+    [[...users]],
+  );
+  const own = rows.filter(({ user }) => user === id);
+  const others = rows.filter(({ application }) => application !== 'rekey-verify');
+  return {
+    sessions: own.reduce((sum, { sessions }) => sum + sessions, 0),
+    clients: others.slice(0, CLIENTS).map(({ user, application, address }) => ({
+      user,
+      ...(application === '' ? {} : { application }),
+      ...(address === null ? {} : { address }),
+    })),
+  };
+}
