@@ -150,6 +150,12 @@ export const settingsSchema = z.strictObject({
     .array(z.string().regex(/^arn:[^:]+:kms:[^:]+:\d{12}:key\/.+$/, 'the ARN of a key'))
     .default([])
     .describe('Customer keys of the administrative secrets'),
+  readers: z
+    .enum(['observe', 'off'])
+    .default('observe')
+    .describe(
+      'Whether reads of secrets that CloudTrail shows become proposed holders; "off" spares their cost',
+    ),
   reservedConcurrency: z
     .strictObject({
       revoke: z.int().min(1).max(1000).optional(),

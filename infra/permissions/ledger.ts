@@ -43,6 +43,18 @@ export function releaseLedger({ tableArn }: LedgerAccess): Grant[] {
   ];
 }
 
+/** Keeps who was seen to read a secret: items of their own, never a head, a record or a lock. */
+export function writeReaders({ tableArn, keyArn }: LedgerAccess): Grant[] {
+  return [
+    {
+      actions: ['dynamodb:GetItem', 'dynamodb:PutItem'],
+      resources: [tableArn],
+      conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['*#READER#*'] } },
+    },
+    viaService('dynamodb', [keyArn], ['kms:Decrypt']),
+  ];
+}
+
 export function readStream(streamArn: string, keyArn: string): Grant[] {
   return [
     {

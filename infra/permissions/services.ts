@@ -28,6 +28,16 @@ export function publish(busArn: string): Grant[] {
   return [{ actions: ['events:PutEvents'], resources: [busArn] }];
 }
 
+/** Lets Lambda feed the function from a queue. */
+export function takeFrom(queueArn: string): Grant[] {
+  return [
+    {
+      actions: ['sqs:DeleteMessage', 'sqs:GetQueueAttributes', 'sqs:ReceiveMessage'],
+      resources: [queueArn],
+    },
+  ];
+}
+
 /** Adds objects; never reads, deletes or sets a retention. */
 export function appendObjects(bucketArn: string, prefix: string): Grant[] {
   return [

@@ -64,6 +64,7 @@ export class MonitoringStack extends Stack {
     this.#machine('Emergency', 'emergency-failed', incident.emergency.machine);
     for (const handler of this.#handlers) this.#errors(handler);
     this.#deadLetters('Rotation', rotation.deadLetters);
+    this.#deadLetters('Readers', rotation.readers.deadLetters);
     this.#deadLetters('Archiver', evidence.deadLetters);
     this.#deadLetters('Bus', state.busDeadLetters);
     this.#lag('ArchiveLag', 'archive-lag', 'The archive trails the ledger.', evidence.archiver);
@@ -268,9 +269,12 @@ export class MonitoringStack extends Stack {
           ]),
           graph(
             'Dead letters',
-            [rotation.deadLetters, evidence.deadLetters, state.busDeadLetters].map((queue) =>
-              queue.metricApproximateNumberOfMessagesVisible({ period: PERIOD }),
-            ),
+            [
+              rotation.deadLetters,
+              rotation.readers.deadLetters,
+              evidence.deadLetters,
+              state.busDeadLetters,
+            ].map((queue) => queue.metricApproximateNumberOfMessagesVisible({ period: PERIOD })),
           ),
           graph('Control API', [api.api.metricCount(sum), api.api.metricServerError(sum)]),
         ],

@@ -11,6 +11,7 @@ import {
   type HandlerEnvironment,
   type HandlerFunctionProps,
 } from '../constructs/handler-function.ts';
+import { ReaderObserver } from '../constructs/reader-observer.ts';
 import { TableStream } from '../constructs/table-stream.ts';
 import { machineArn, Workflow } from '../constructs/workflow.ts';
 import { lifecycle } from '../machines/lifecycle.ts';
@@ -42,6 +43,7 @@ export class RotationStack extends Stack {
   readonly lifecycle: Workflow;
   readonly lifecycleArn: string;
   readonly deadLetters: Queue;
+  readonly readers: ReaderObserver;
   readonly #props: RotationStackProps;
 
   constructor(scope: Construct, id: string, props: RotationStackProps) {
@@ -178,6 +180,7 @@ export class RotationStack extends Stack {
       event: { action: 'realign' },
     });
     this.publisher = this.#publisher();
+    this.readers = new ReaderObserver(this, 'Readers', { settings, state });
     this.functions = [
       rotate,
       this.register,
@@ -189,6 +192,7 @@ export class RotationStack extends Stack {
       reconcile,
       this.planner,
       this.publisher,
+      this.readers.handler,
     ];
     this.lifecycle = this.#lifecycle(machineName, { begin, verify, holders, retire, rollback, reconcile });
     new CfnOutput(this, OUTPUT.lifecycle, { value: this.lifecycle.machine.stateMachineArn });

@@ -6,6 +6,7 @@ import { Faults, type Verdict } from './faults.ts';
 import { Recorder } from './recorder.ts';
 import { Requests } from './requests.ts';
 import type { RetryPolicy } from './rotation/driver.ts';
+import { publishApiCall } from './rotation/events.ts';
 import { SecretsManager } from './rotation/secrets-manager.ts';
 import { answerHeaders, Upstream, wholeAnswer } from './upstream.ts';
 import { BodyTooLarge, errorAnswer, parseBody, protocolError, readBody, type WireAnswer } from './wire.ts';
@@ -20,6 +21,8 @@ export interface Gateway {
   readonly secrets: SecretsManager;
   /** Rotation functions of this process by ARN; every other ARN is invoked as a Lambda. */
   readonly functions: Upstream['functions'];
+  /** Plays CloudTrail for one call of Secrets Manager: `record` is put onto the default bus. */
+  cloudTrail(record: object): Promise<void>;
   /** Tells it where MiniStack is, and whether that enforces IAM; until then calls are answered with 503. */
   connect(url: string, iam: boolean): void;
   stop(): Promise<void>;
@@ -58,6 +61,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     faults,
     secrets,
     functions: upstream.functions,
+    cloudTrail: (record) => publishApiCall(upstream, record),
     connect: (url, iam) => {
       upstream.url = url;
       upstream.pretendTls = iam;

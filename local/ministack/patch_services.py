@@ -10,6 +10,8 @@ import ministack.services.s3 as s3
 import ministack.services.secretsmanager as secrets
 from ministack.core.responses import json_response
 
+from rewriting import rewrite
+
 
 def bind_behind_the_gateway() -> None:
     """Addresses that MiniStack hands out (queue URLs, API endpoints) carry GATEWAY_PORT: the gateway's port, so that
@@ -42,6 +44,18 @@ def let_the_gateway_emit_service_events() -> None:
         return await original(method, path, headers, body, query_params)
 
     eventbridge.handle_request = handle_request
+
+
+def match_rules_for_management_events() -> None:
+    """A rule in the state that asks for read-only management events as well matches nothing: only ENABLED does."""
+    rewrite(
+        eventbridge,
+        "_dispatch_event",
+        (
+            'if rule.get("State") != "ENABLED":',
+            'if rule.get("State") not in ("ENABLED", "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"):',
+        ),
+    )
 
 
 def lock_objects_of_deployed_buckets() -> None:

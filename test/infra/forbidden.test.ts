@@ -28,6 +28,12 @@ const aliasOf = (name: string): string => {
   if (alias === undefined || stack === undefined) throw new Error(`${name} has no alias`);
   return policies.resolver.arn(alias, stack);
 };
+function queueOf(start: string): string {
+  const [queue, stack] =
+    policies.each('AWS::SQS::Queue').find(([{ logicalId }]) => logicalId.startsWith(start)) ?? [];
+  if (queue === undefined || stack === undefined) throw new Error(`no queue ${start}`);
+  return policies.resolver.arn(queue, stack);
+}
 const machineOf = (name: string): string => arn('states', `stateMachine:${name}`);
 
 const secret =
@@ -80,6 +86,7 @@ const snapshots = arnOf('state', 'Snapshots');
 const dataKey = arnOf('state', 'DataKey');
 const secretsKey = arnOf('state', 'SecretsKey');
 const bus = arnOf('state', 'Bus');
+const readsQueue = queueOf('ReadersReads');
 const lifecycle = machineOf('rekey-dev-rotation-lifecycle');
 const emergency = machineOf('rekey-dev-incident-emergency');
 const on = (resourceArn: string, ...actions: string[]): IamRequest[] =>
@@ -220,6 +227,11 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
   ],
   ledger: [
     { what: 'writes an item', asks: [inLedger('PutItem', RECORDS_OF)], may: WRITERS_OF_THE_LEDGER },
+    {
+      what: 'keeps who reads a secret',
+      asks: [inLedger('PutItem', 'default#READER#agents/orders')],
+      may: [...WRITERS_OF_THE_LEDGER, 'observe-readers'],
+    },
     {
       what: 'gives back a reservation',
       asks: ['default#NAME#orders', 'default#SECRET#agents/orders', 'default#TARGET#db'].map((key) =>
@@ -409,6 +421,15 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
         'sqs:DeleteMessage',
         'sqs:PurgeQueue',
       ),
+    },
+    {
+      what: 'takes reads of secrets from their queue',
+      asks: on(readsQueue, 'sqs:ReceiveMessage', 'sqs:DeleteMessage'),
+      may: ['observe-readers'],
+    },
+    {
+      what: 'puts reads into it that nobody has made',
+      asks: on(readsQueue, 'sqs:SendMessage'),
     },
     {
       what: 'silences an alarm',

@@ -138,9 +138,7 @@ describe('destinations of alarms', () => {
     for (const { Properties } of ofType(created, 'AWS::CloudWatch::Alarm')) {
       expect(Properties['AlarmActions']).toEqual([topic]);
     }
-    const pages = ofType(created, 'AWS::Events::Rule').filter(
-      ({ Properties }) => Properties['EventPattern'] !== undefined,
-    );
+    const pages = (created['monitoring']?.resources ?? []).filter(({ Type }) => Type === 'AWS::Events::Rule');
     const targets = pages.flatMap(({ Properties }) =>
       list(Properties['Targets']).map((each) => at(each, 'Arn')),
     );

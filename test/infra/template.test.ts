@@ -226,7 +226,9 @@ describe('machines, API, streams and the schedule', () => {
   });
 
   it('streams isolate a bad record and hand it to a dead-letter queue', () => {
-    const mappings = ofType(stacks, 'AWS::Lambda::EventSourceMapping');
+    const mappings = ofType(stacks, 'AWS::Lambda::EventSourceMapping').filter(
+      ({ Properties }) => Properties['StartingPosition'] !== undefined,
+    );
     expect(mappings).toHaveLength(2);
     for (const { Properties } of mappings) {
       expect(Properties).toMatchObject({
@@ -235,6 +237,21 @@ describe('machines, API, streams and the schedule', () => {
         StartingPosition: 'TRIM_HORIZON',
       });
       expect(at(Properties, 'DestinationConfig', 'OnFailure', 'Destination')).toBeDefined();
+    }
+  });
+
+  it('every queue is encrypted, refuses plain HTTP and ends in a dead-letter queue or is one', () => {
+    const queues = ofType(stacks, 'AWS::SQS::Queue');
+    expect(queues.length).toBeGreaterThan(4);
+    const policies = ofType(stacks, 'AWS::SQS::QueuePolicy');
+    for (const { logicalId, Properties } of queues) {
+      const last = logicalId.includes('DeadLetters');
+      expect([logicalId, last || Properties['RedrivePolicy'] !== undefined]).toEqual([logicalId, true]);
+      expect(Properties['SqsManagedSseEnabled']).toBe(true);
+      const own = policies.filter((each) => JSON.stringify(each.Properties['Queues']).includes(logicalId));
+      expect(own.flatMap(statementsOf)).toContainEqual(
+        expect.objectContaining({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+      );
     }
   });
 

@@ -18,9 +18,11 @@ describe('hard decision 15: what AWS services do where no recorder sees it is al
   it('these are the paths', () => {
     expect([...byPath.keys()].toSorted()).toEqual([
       'CloudWatch Logs encrypts a log',
+      'EventBridge gathers events in a queue',
       'EventBridge gives up on an event',
       'Lambda gives up on an asynchronous invocation',
       'Lambda joins the network of the settings',
+      'Lambda polls a queue',
       'Lambda polls a stream and gives up on a record',
       'Lambda writes the log of a function',
       'S3 writes access logs',

@@ -28,15 +28,21 @@ export async function publishServiceEvent(
     recipientAccountId: localAccountId,
     eventCategory: 'Management',
   };
-  const input = {
-    Entries: [
-      {
-        Source: 'aws.secretsmanager',
-        DetailType: 'AWS Service Event via CloudTrail',
-        Detail: JSON.stringify(detail),
-        Resources: [arn],
-      },
-    ],
-  };
+  await deliver(upstream, 'AWS Service Event via CloudTrail', detail, [arn]);
+}
+
+/** Puts a call of Secrets Manager onto the default bus, as CloudTrail delivers it: MiniStack records none. */
+export async function publishApiCall(upstream: Upstream, record: object): Promise<void> {
+  await deliver(upstream, 'AWS API Call via CloudTrail', record, []);
+}
+
+async function deliver(
+  upstream: Upstream,
+  detailType: string,
+  detail: object,
+  resources: readonly string[],
+): Promise<void> {
+  const entry = { Source: 'aws.secretsmanager', DetailType: detailType, Resources: resources };
+  const input = { Entries: [{ ...entry, Detail: JSON.stringify(detail) }] };
   await upstream.call('events', 'AWSEvents.PutEvents', input, { [serviceEventHeader]: '1' });
 }

@@ -20,6 +20,8 @@ export function unseenCalls(policies: Policies): UnseenCall[] {
     ...logsOfFunctions(policies),
     ...joinedNetworks(policies),
     ...polledStreams(policies),
+    ...polledQueues(policies),
+    ...gatheredEvents(policies),
     ...failedInvocations(policies),
     ...machines(policies),
     ...deadLettersOfEvents(policies),
@@ -65,10 +67,48 @@ const NETWORK: readonly { readonly action: string; readonly resource?: string }[
   { action: 'ec2:UnassignPrivateIpAddresses', resource: 'network-interface/eni-1' },
 ];
 
+/** Mappings of functions to what feeds them, of one service. */
+function mappings(
+  policies: Policies,
+  service: string,
+): { by: Role; source: string; of: [Resource, Stack] }[] {
+  return policies
+    .each('AWS::Lambda::EventSourceMapping')
+    .map(([mapping, stack]) => ({
+      by: policies.invoked(mapping.Properties['FunctionName'], stack),
+      source: policies.resolver.text(mapping.Properties['EventSourceArn'] ?? '', stack),
+      of: [mapping, stack] as [Resource, Stack],
+    }))
+    .filter(({ source }) => source.split(':')[2] === service);
+}
+
+/** The list of the guide of Lambda. */
+function polledQueues(policies: Policies): UnseenCall[] {
+  return mappings(policies, 'sqs').flatMap(({ by, source }) =>
+    ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'].map((action) => ({
+      path: 'Lambda polls a queue',
+      by,
+      asks: { action, resource: source },
+    })),
+  );
+}
+
+/** A queue that is a rule's target takes messages from that rule, and EventBridge has no role there. */
+function gatheredEvents(policies: Policies): UnseenCall[] {
+  return policies.each('AWS::Events::Rule').flatMap(([rule, stack]) =>
+    list(rule.Properties['Targets'])
+      .map((target) => policies.resolver.text(at(target, 'Arn') ?? '', stack))
+      .filter((target) => target.split(':')[2] === 'sqs')
+      .map((target) => ({
+        path: 'EventBridge gathers events in a queue',
+        by: 'events.amazonaws.com',
+        asks: { ...sendTo(target), context: fromSource(policies.resolver.arn(rule, stack)) },
+      })),
+  );
+}
+
 function polledStreams(policies: Policies): UnseenCall[] {
-  return policies.each('AWS::Lambda::EventSourceMapping').flatMap(([mapping, stack]) => {
-    const by = policies.invoked(mapping.Properties['FunctionName'], stack);
-    const stream = policies.resolver.text(mapping.Properties['EventSourceArn'] ?? '', stack);
+  return mappings(policies, 'dynamodb').flatMap(({ by, source: stream, of: [mapping, stack] }) => {
     const queue = at(mapping.Properties, 'DestinationConfig', 'OnFailure', 'Destination');
     const table = stream.split('/stream/')[0] ?? '';
     const asks: IamRequest[] = [
