@@ -15,6 +15,7 @@ import type { Context } from '../context.ts';
 import { EXIT, Failure } from '../failure.ts';
 import type { Output } from '../io.ts';
 import { renderEmergency } from '../render-emergency.ts';
+import { renderReaders } from '../render-readers.ts';
 import {
   day,
   distance,
@@ -91,6 +92,7 @@ async function show(
   out.data({ ...answer, ...(emergency === undefined ? {} : { emergency }) });
   renderCredential(out, answer.credential, out.io.now());
   renderEmergency(out, answer.credential, emergency);
+  renderReaders(out, answer);
   renderByHand(out, answer);
   if (answer.credential.rotation !== undefined) {
     out.line(`\n${out.style('bold', 'under way')}`);

@@ -5,11 +5,13 @@ import type { Credential } from '../../shared/domain/credential.ts';
 import type { CredentialEntry } from '../../shared/domain/declaration.ts';
 import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
+import type { ReaderLog } from '../../shared/ports/reader-log.ts';
 import type { Call } from './request.ts';
 
 /** What the API acts through. Each method throws RekeyErrors; anything else becomes a 500 without a word. */
 export interface ControlServices {
   readonly ledger: Ledger;
+  readonly readers: ReaderLog;
   readonly clock: Clock;
   /**
    * Starts a rotation under `token`, the caller's idempotency key or a fresh one. It becomes the rotation's id, so that

@@ -3,8 +3,9 @@ import type { Credential, Key } from '../domain/credential.ts';
 import { durationText } from '../domain/duration.ts';
 import type { Holder } from '../domain/holders.ts';
 import { findingsOf, intervalText, type Finding } from '../domain/interval.ts';
+import type { Sighting } from '../domain/readers.ts';
 import { canRollBack, isOver, type Rotation } from '../domain/rotation.ts';
-import type { CredentialView, HolderView, KeyView, PlanEntry, RotationView } from './messages.ts';
+import type { CredentialView, HolderView, KeyView, PlanEntry, ReaderView, RotationView } from './messages.ts';
 
 /** A credential as operators see it: everything of use, nothing secret. Findings are those of a time, where it is given. */
 export function credentialView(credential: Credential, active?: Rotation, now?: number): CredentialView {
@@ -136,6 +137,11 @@ function holderView(holder: Holder): HolderView {
     ...(agents === undefined ? {} : { agents }),
     ...(principal === undefined ? {} : { principal }),
   };
+}
+
+/** A reader as operators see it. */
+export function readerView({ reader, proposal, ...about }: Sighting): ReaderView {
+  return { ...reader, ...about, ...(proposal === undefined ? {} : { proposal: { ...proposal } }) };
 }
 
 function rollbackView({ actor, reason, at }: NonNullable<Rotation['rollback']>) {

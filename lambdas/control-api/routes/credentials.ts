@@ -8,8 +8,9 @@ import {
   type RegisterAnswer,
   type ShowAnswer,
 } from '../../../shared/api/messages.ts';
-import { credentialView, planView } from '../../../shared/api/views.ts';
+import { credentialView, planView, readerView } from '../../../shared/api/views.ts';
 import { parseEntry } from '../../../shared/domain/declaration.ts';
+import { sightings } from '../../../shared/domain/readers.ts';
 import { revocationsByHand } from '../../../shared/providers/by-hand.ts';
 import { active, credentialOf, seen } from '../lookup.ts';
 import { parse, type Call } from '../request.ts';
@@ -28,7 +29,7 @@ export async function list({ query }: Call, { ledger, clock }: ControlServices):
 
 export async function show(
   { params: [name = ''] }: Call,
-  { ledger, clock }: ControlServices,
+  { ledger, readers, clock }: ControlServices,
 ): Promise<Done<ShowAnswer>> {
   const credential = await credentialOf(ledger, name);
   const rotations = await ledger.rotations(credential.id, ROTATIONS_SHOWN);
@@ -46,6 +47,9 @@ export async function show(
         handle: { id, generation },
         text,
       })),
+      readers: sightings(await readers.of(credential.secretName), credential.holders, current).map(
+        readerView,
+      ),
     },
   };
 }
@@ -83,14 +87,16 @@ export async function plan({ query }: Call, { ledger, clock }: ControlServices):
 }
 
 export async function inventory({ query }: Call, services: ControlServices): Promise<Done<InventoryAnswer>> {
-  const { ledger } = services;
+  const { ledger, readers } = services;
   const { secrets, next } = await services.inventory(parse(inventoryQuery, query));
   const listed = await Promise.all(
-    secrets.map(async ({ shape, ...secret }) => ({
-      ...secret,
-      shape: shape.kind === 'json' ? { ...shape, keys: [...shape.keys] } : shape,
-      registered: (await ledger.idBySecret(secret.name)) !== undefined,
-    })),
+    secrets.map(async ({ shape, ...secret }) => {
+      const registered = (await ledger.idBySecret(secret.name)) !== undefined;
+      if (shape.kind !== 'json') return { ...secret, shape, registered };
+      const sighted = registered ? [] : sightings(await readers.of(secret.name), []);
+      const about = { shape: { ...shape, keys: [...shape.keys] }, registered };
+      return { ...secret, ...about, readers: sighted.map(readerView) };
+    }),
   );
   return { status: 200, body: { secrets: listed, ...(next === undefined ? {} : { next }) } };
 }

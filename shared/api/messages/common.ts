@@ -38,3 +38,26 @@ export const finding = z.object({
   key: z.string(),
   text: z.string(),
 });
+
+/** Somebody who was seen to read a secret, or is logged in with it, held against the declared holders. */
+export const readerView = z.object({
+  kind: z.string(),
+  /** ARN of a role, a user or an account; an AWS service; of a session the user at the source. */
+  principal: z.string(),
+  /** Of a function, or what a session calls itself. */
+  name: z.string().optional(),
+  /** Where a session came from. */
+  address: z.string().optional(),
+  /** The version that it asked for, where that isn't the current one. */
+  version: z.string().optional(),
+  firstSeen: instant,
+  /** To the hour. */
+  lastSeen: instant,
+  /** Name of the holder that it is. */
+  declaredAs: z.string().optional(),
+  /** An entry for `holders`, where it is none; `<…>` stands for what only its owner knows. */
+  proposal: z.record(z.string(), z.string()).optional(),
+  /** It used what the rotation under way ends, after its window had opened. */
+  onLoser: z.boolean().optional(),
+});
+export type ReaderView = z.infer<typeof readerView>;

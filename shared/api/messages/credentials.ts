@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { finding, handle, instant, keyView } from './common.ts';
+import { finding, handle, instant, keyView, readerView } from './common.ts';
 import { rotationView } from './rotations.ts';
 
 /** `POST /v1/credentials` */
@@ -91,6 +91,8 @@ export const showAnswer = z.object({
   rotations: z.array(rotationView),
   /** What a person types at the upstream on a day when Rekey is down. Absent in answers of older deployments. */
   manualRevocation: z.array(z.object({ handle, text: z.string() })).optional(),
+  /** Who was seen to use it in the last 90 days, the latest first. Absent in answers of older deployments. */
+  readers: z.array(readerView).optional(),
 });
 export type ShowAnswer = z.infer<typeof showAnswer>;
 

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { instant } from './common.ts';
+import { instant, readerView } from './common.ts';
 
 /** The query of `GET /v1/inventory` */
 export const inventoryQuery = z.strictObject({
@@ -20,6 +20,8 @@ export const inventoryAnswer = z.object({
       rotationFunction: z.string().optional(),
       lastAccessed: instant.optional(),
       lastChanged: instant.optional(),
+      /** Who was seen to read it. Absent in answers of older deployments, and where it can't be proposed. */
+      readers: z.array(readerView).optional(),
       shape: z.discriminatedUnion('kind', [
         z.object({
           kind: z.literal('json'),

@@ -5,8 +5,10 @@ import { GENESIS, seal, type AuditDraft, type AuditRecord } from '../../../share
 import { plusSeconds } from '../../../shared/domain/clock.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
+import type { SeenReader } from '../../../shared/domain/readers.ts';
 import type { Rotation, Trigger } from '../../../shared/domain/rotation.ts';
 import type { Ledger } from '../../../shared/ports/ledger.ts';
+import type { ReaderLog } from '../../../shared/ports/reader-log.ts';
 
 export const NOW = Date.parse('2026-11-22T12:00:00.000Z');
 export const CALLER = 'arn:aws:sts::111122223333:assumed-role/Operator/alice';
@@ -151,8 +153,9 @@ export class FakeLedger implements Ledger {
     await this.#turn();
     return [...this.credentials.values()].find((credential) => credential.name === name)?.id;
   }
-  async idBySecret(): Promise<undefined> {
+  async idBySecret(_secret: string): Promise<string | undefined> {
     await this.#turn();
+    return undefined;
   }
   async idByTarget(): Promise<undefined> {
     await this.#turn();
@@ -206,11 +209,29 @@ export class FakeLedger implements Ledger {
   }
 }
 
+/** Readers in memory. */
+export class FakeReaderLog implements ReaderLog {
+  readonly seen = new Map<string, SeenReader[]>();
+
+  async saw(secret: string, reader: SeenReader): Promise<boolean> {
+    this.seen.set(secret, [...(this.seen.get(secret) ?? []), reader]);
+    return Promise.resolve(true);
+  }
+
+  async of(secret: string): Promise<readonly SeenReader[]> {
+    return Promise.resolve(this.seen.get(secret) ?? []);
+  }
+}
+
 /** Services that note what they were asked and answer from a table; a RekeyError in the table is thrown. */
 export function fakeServices(
   ledger: FakeLedger = new FakeLedger(),
   answers: Record<string, object> = {},
-): ControlServices & { readonly asked: { method: string; input: unknown }[]; readonly ledger: FakeLedger } {
+): ControlServices & {
+  readonly asked: { method: string; input: unknown }[];
+  readonly ledger: FakeLedger;
+  readonly readers: FakeReaderLog;
+} {
   const asked: { method: string; input: unknown }[] = [];
   const answer =
     <T>(method: string, usual: T) =>
@@ -223,6 +244,7 @@ export function fakeServices(
   return {
     asked,
     ledger,
+    readers: new FakeReaderLog(),
     clock: () => NOW,
     requestRotation: answer('requestRotation', { rotation: rotationOf(), joined: false }),
     requestRollback: answer('requestRollback', {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { parseEntry } from '../../../shared/domain/declaration.ts';
 import { rekey, startStandIn, type Ran, type StandIn } from './stand-in.ts';
 
 const login = {
@@ -81,6 +82,31 @@ describe('rekey import', () => {
     await run(found, '-o', 'rekey.yaml');
     expect(await readFile(join(folder, 'rekey.yaml'), 'utf8')).toBe(after);
     expect(await readdir(folder)).toEqual(['rekey.yaml']);
+  });
+
+  it('proposes those as holders of whom everything is known, and tells of the others what is to be filled in', async () => {
+    const principal = 'arn:aws:iam::111122223333:role/r';
+    const seen = { firstSeen: '2026-11-20T00:00:00.000Z', lastSeen: '2026-11-22T00:00:00.000Z' };
+    const readers = [
+      {
+        kind: 'lambda',
+        principal,
+        name: 'orders',
+        ...seen,
+        proposal: { kind: 'lambda', name: 'orders', function: 'orders', principal },
+      },
+      { kind: 'role', principal, ...seen, proposal: { kind: 'polling', name: 'r', ttl: '<ttl>', principal } },
+      { kind: 'person', principal, ...seen },
+    ];
+    const { stdout } = await run([secret('prod/orders', { readers })]);
+    const { credentials } = parse(stdout);
+    expect(parseEntry(credentials[0]).holders).toEqual([
+      { kind: 'lambda', name: 'orders', function: 'orders', principal },
+    ]);
+    expect(stdout).toContain(
+      `# seen to read it; fill in, below holders: - { kind: polling, name: r, ttl: <ttl>, principal: "${principal}" }`,
+    );
+    expect(stdout).not.toContain('nobody is known to hold it');
   });
 
   it('of a named secret whose shape fits two types is refused with the word that decides, and writes nothing', async () => {
