@@ -5,6 +5,7 @@ import {
   SecretsManagerClient,
   DescribeSecretCommand,
 } from '@aws-sdk/client-secrets-manager';
+import { LambdaClient, ListFunctionsCommand } from '@aws-sdk/client-lambda';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -26,7 +27,9 @@ import type {
   RotationView,
   ShowAnswer,
 } from '../../shared/api/messages.ts';
+import { toInstant } from '../../shared/domain/clock.ts';
 import { OUTPUT } from '../../shared/names.ts';
+import { assumedRole, lambdaSession, readRecord } from '../support/cloudtrail.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { reaches } from './upgrading.ts';
 
@@ -113,6 +116,42 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     expect(entries).toEqual([]);
     expect(secrets).toContainEqual({ secret: 'agents/orders', verdict: 'registered' });
     expect(secrets.find(({ secret }) => secret === ADMIN_SECRET)?.verdict).toBe('left-out');
+  });
+
+  test('who reads a secret, by CloudTrail, is proposed as a holder; Rekey itself, and whom it refused, is not', async () => {
+    const lambda = new LambdaClient(world.stack.clientConfig);
+    const { Functions = [] } = await lambda.send(new ListFunctionsCommand({ MaxItems: 100 }));
+    lambda.destroy();
+    const rotator = Functions.find(({ Environment }) =>
+      Object.values(Environment?.Variables ?? {}).includes('rotate-database'),
+    );
+    const own = assumedRole(rotator?.Role?.split(':role/')[1] ?? '', 'rotate');
+    const identity = lambdaSession('orders-reader', 'orders-reader');
+    const refused = readRecord('agents/orders', assumedRole('stranger', 'x'), { errorCode: 'AccessDenied' });
+    const reads = [
+      refused,
+      readRecord('agents/orders', own),
+      readRecord('payroll/bank', identity),
+      readRecord('agents/orders', identity),
+    ];
+    for (const read of reads)
+      await world.stack.gateway.cloudTrail({ ...read, eventTime: toInstant(Date.now()) });
+    let readers = (await show('orders')).readers ?? [];
+    for (const end = Date.now() + 60_000; readers.length === 0 && Date.now() < end; await sleep(250)) {
+      readers = (await show('orders')).readers ?? [];
+    }
+    const principal = `arn:aws:iam::${world.stack.accountId}:role/orders-reader`;
+    expect(own).toMatchObject({ arn: expect.stringContaining('/rekey-local-rotation-') });
+    expect(readers).toMatchObject([
+      {
+        kind: 'lambda',
+        principal,
+        proposal: { kind: 'lambda', name: 'orders-reader', function: 'orders-reader', principal },
+      },
+    ]);
+    expect((await rekey(['show', 'orders'], world.env)).stdout).toContain(
+      '- { kind: lambda, name: orders-reader, function: orders-reader',
+    );
   });
 
   test('a rollback in the window leads agents back without a failed login, and the new credential dies', async () => {
