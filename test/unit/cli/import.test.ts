@@ -96,6 +96,12 @@ describe('rekey import', () => {
         proposal: { kind: 'lambda', name: 'orders', function: 'orders', principal },
       },
       { kind: 'role', principal, ...seen, proposal: { kind: 'polling', name: 'r', ttl: '<ttl>', principal } },
+      {
+        kind: 'lambda',
+        principal,
+        ...seen,
+        proposal: { kind: 'lambda', name: 's', function: '<function>', principal },
+      },
       { kind: 'person', principal, ...seen },
     ];
     const { stdout } = await run([secret('prod/orders', { readers })]);
@@ -105,6 +111,9 @@ describe('rekey import', () => {
     ]);
     expect(stdout).toContain(
       `# seen to read it; fill in, below holders: - { kind: polling, name: r, ttl: <ttl>, principal: "${principal}" }`,
+    );
+    expect(stdout).toContain(
+      '# seen to read it; fill in, below holders: - { kind: lambda, name: s, function: <function>,',
     );
     expect(stdout).not.toContain('nobody is known to hold it');
   });
