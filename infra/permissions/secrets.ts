@@ -136,6 +136,22 @@ export function adoptAgentSecrets(of: SecretsOf): Grant[] {
   ];
 }
 
+/** Takes off a secret that Rekey made what Rekey has put there, its tags last, so that no role reaches it any more. */
+export function letGoOfAgentSecrets(of: SecretsOf): Grant[] {
+  return [
+    ...labelAgentSecrets(of),
+    {
+      ...agentSecrets(of, ['UntagResource']),
+      resources: [secretsBelow(of.prefix)],
+      conditions: {
+        StringEquals: tagsOf(of),
+        'ForAllValues:StringEquals': { 'aws:TagKeys': [TAG.type, TAG.stage, TAG.credential] },
+        Null: { 'aws:TagKeys': 'false' },
+      },
+    },
+  ];
+}
+
 /**
  * Lists the account's secrets, and reads those below `adoptPrefixes` for their form: naming a prefix there is the
  * consent. Administrative ones are never among them.

@@ -102,6 +102,7 @@ export class RotationStack extends Stack {
         ...may.releaseLedger(ledger),
         ...may.createAgentSecrets(secrets, secretsKey),
         ...may.adoptAgentSecrets(secrets),
+        ...may.letGoOfAgentSecrets(secrets),
         ...readSecrets,
         ...may.configureRotation(secrets, rotatorArn),
         ...admin,

@@ -12,7 +12,12 @@ export async function find(ledger: Ledger, nameOrId: string): Promise<Credential
   return ledger.credential(id ?? nameOrId);
 }
 
-/** The same; ERR_NOT_FOUND where there is none. */
+/** The same, or one by its id that was unregistered since. */
+export async function findEver(ledger: Ledger, nameOrId: string): Promise<Credential | undefined> {
+  return (await find(ledger, nameOrId)) ?? ledger.unregistered(nameOrId);
+}
+
+/** A credential by name or id; ERR_NOT_FOUND where there is none. */
 export async function credentialOf(ledger: Ledger, name: string): Promise<Credential> {
   const credential = await find(ledger, name);
   if (credential !== undefined) return credential;

@@ -1,12 +1,19 @@
 import type { Change, Notice } from '../../shared/api/messages.ts';
 import type { InventoryPage } from '../../shared/adapters/secrets-inventory.ts';
 import type { Clock } from '../../shared/domain/clock.ts';
-import type { Credential } from '../../shared/domain/credential.ts';
+import type { Credential, CredentialHandle } from '../../shared/domain/credential.ts';
 import type { CredentialEntry } from '../../shared/domain/declaration.ts';
 import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { ReaderLog } from '../../shared/ports/reader-log.ts';
 import type { Call } from './request.ts';
+
+/** What became of a request to pause or to unpause. */
+export interface Paused {
+  readonly credential: Credential;
+  readonly changed: boolean;
+  readonly backstop: string;
+}
 
 /** What the API acts through. Each method throws RekeyErrors; anything else becomes a 500 without a word. */
 export interface ControlServices {
@@ -40,6 +47,15 @@ export interface ControlServices {
     changes: readonly Change[];
     notices?: readonly Notice[];
     credential?: Credential;
+  }>;
+  /** Stops planner, lifecycle and schedule; paused already is success. */
+  pause(input: { name: string; trigger: Trigger }): Promise<Paused>;
+  unpause(input: { name: string; trigger: Trigger }): Promise<Paused>;
+  /** Lets go of a credential, by name or id; let go of already is success by its id. */
+  unregister(input: { name: string; trigger: Trigger; dryRun: boolean }): Promise<{
+    outcome: 'unregistered' | 'unchanged';
+    credential: Credential;
+    alive: readonly CredentialHandle[];
   }>;
   /** A page of the account's secrets. */
   inventory(input: { prefix?: string | undefined; page?: string | undefined }): Promise<InventoryPage>;

@@ -11,6 +11,7 @@ import type { ControlServices, Route } from './route.ts';
 import { audit } from './routes/audit.ts';
 import { inventory, list, plan, register, show } from './routes/credentials.ts';
 import { showEmergency, startEmergency } from './routes/emergencies.ts';
+import { pause, unpause, unregister } from './routes/leave.ts';
 import { confirm, rollBack, rotate, showRotation } from './routes/rotations.ts';
 
 /** An answer, and the error behind it where Rekey didn't raise it on purpose: for the log only. */
@@ -25,6 +26,9 @@ const ROUTES: Readonly<Record<RouteKey, Route>> = {
   'POST /v1/credentials': register,
   'GET /v1/credentials': list,
   'GET /v1/credentials/{name}': show,
+  'POST /v1/credentials/{name}/pause': pause,
+  'POST /v1/credentials/{name}/unpause': unpause,
+  'POST /v1/credentials/{name}/unregister': unregister,
   'POST /v1/credentials/{name}/rotations': rotate,
   'GET /v1/credentials/{name}/rotations/{id}': showRotation,
   'POST /v1/credentials/{name}/rotations/{id}/rollback': rollBack,

@@ -9,13 +9,17 @@ import { StepFunctionsWorkflow } from '../../shared/adapters/step-functions-work
 import { errorOf } from '../../shared/api/problems.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
 import { RekeyError, type ErrorJson } from '../../shared/domain/errors.ts';
+import type { Backstop } from '../../shared/engine/backstop.ts';
 import { confirmHolder } from '../../shared/engine/confirm.ts';
 import type { EngineDeps } from '../../shared/engine/deps.ts';
+import { pause, unpause, type PauseDeps } from '../../shared/engine/pause.ts';
 import type { RegisterAnswer } from '../../shared/engine/register.ts';
 import { idOf, requestRotation } from '../../shared/engine/requests.ts';
 import { requestRollback } from '../../shared/engine/rollback.ts';
+import type { UnregisterAnswer } from '../../shared/engine/unregister.ts';
 import { ENV } from '../../shared/names.ts';
 import { optionalSetting, setting } from '../compose.ts';
+import { find } from './lookup.ts';
 import type { ControlServices } from './route.ts';
 
 /** The API's services from the environment. No provider is among them: this function never meets an upstream. */
@@ -32,7 +36,8 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
   const never = (): never => {
     throw new RekeyError('ERR_PROTOCOL', 'control-api has no part in this');
   };
-  const engine: EngineDeps = {
+  const registering = setting(ENV.registerDatabase);
+  const engine: EngineDeps & PauseDeps = {
     ledger,
     readers,
     workflow,
@@ -42,6 +47,21 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
     clock,
     newId: randomUUID,
     timing: { stuckAfterSeconds: Number(optionalSetting(ENV.stuckAfter) ?? 900) },
+    alignBackstop: async (credentialId) => {
+      const { backstop } = await ask<{ backstop: Backstop }>(aws, registering, {
+        action: 'align-backstop',
+        credentialId,
+      });
+      return backstop;
+    },
+  };
+  const emergencyRuns = async (name: string): Promise<boolean> => {
+    const credential = await find(ledger, name);
+    const { stage, execution } = credential?.incident ?? {};
+    if (stage === undefined || stage === 'resumed') return false;
+    // What an older version wrote doesn't say which execution: while it is halted, that one may run.
+    if (execution === undefined) return credential?.status === 'halted';
+    return (await workflow.emergency(execution))?.status === 'RUNNING';
   };
   return {
     ledger,
@@ -63,7 +83,16 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
         trigger,
       }),
     }),
-    register: (request) => ask<RegisterAnswer>(aws, setting(ENV.registerDatabase), request),
+    register: (request) => ask<RegisterAnswer>(aws, registering, request),
+    pause: async ({ name, trigger }) => pause(engine, { credentialId: await idOf(engine, name), trigger }),
+    unpause: async ({ name, trigger }) =>
+      unpause(engine, { credentialId: await idOf(engine, name), trigger }),
+    unregister: async (request) =>
+      ask<UnregisterAnswer>(aws, registering, {
+        action: 'unregister',
+        ...request,
+        emergencyRuns: await emergencyRuns(request.name),
+      }),
     inventory: (request) => ask<InventoryPage>(aws, setting(ENV.takeInventory), request),
     startEmergency: async ({ credentialIds, incidentId, reason, actor, replace, token }) => {
       await workflow.startEmergency(token, {

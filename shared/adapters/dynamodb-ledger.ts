@@ -49,9 +49,18 @@ export class DynamoDbLedger implements Ledger {
   }
 
   async credential(id: string): Promise<Credential | undefined> {
-    const item = await this.#get(keys.credential(this.#tenant, id));
-    const credential = item && documentOf<Credential>(item);
+    const credential = await this.#head(id);
     return credential?.status === 'unregistered' ? undefined : credential;
+  }
+
+  async unregistered(id: string): Promise<Credential | undefined> {
+    const credential = await this.#head(id);
+    return credential?.status === 'unregistered' ? credential : undefined;
+  }
+
+  async #head(id: string): Promise<Credential | undefined> {
+    const item = await this.#get(keys.credential(this.#tenant, id));
+    return item && documentOf<Credential>(item);
   }
 
   async rotation(credentialId: string, rotationId: string): Promise<Rotation | undefined> {
@@ -179,15 +188,15 @@ export class DynamoDbLedger implements Ledger {
     return stored;
   }
 
-  async release(credential: Credential): Promise<void> {
-    const { stored } = this.#sealed({ ...credential, status: 'unregistered' }, []);
+  async release(credential: Credential, ...records: readonly AuditDraft[]): Promise<void> {
+    const { stored, puts } = this.#sealed({ ...credential, status: 'unregistered' }, records);
     const locks = [
       keys.name(this.#tenant, credential.name),
       keys.secret(this.#tenant, credential.secretName),
       ...this.#targetKeys(credential),
     ];
     const removals = locks.map((key) => ({ Delete: { TableName: this.#table, Key: key } }));
-    await this.#fenced(credential, stored, undefined, removals);
+    await this.#fenced(credential, stored, undefined, [...removals, ...puts]);
   }
 
   #targetKeys({ targetIdentity }: Credential): Item[] {

@@ -33,6 +33,7 @@ const PROBLEMS: Readonly<Record<ErrorCode | typeof INTERNAL_CODE, { status: numb
   ERR_PREEMPTED: { status: 409, title: 'An emergency has taken over' },
   ERR_POINT_OF_NO_RETURN: { status: 409, title: 'Too late to go back' },
   ERR_MODE: { status: 409, title: 'The mode of the credential does not allow it' },
+  ERR_PAUSED: { status: 409, title: 'The credential is paused' },
   ERR_PROTOCOL: { status: 500, title: 'Rekey was called out of order' },
   ERR_MATERIAL_MISMATCH: { status: 500, title: 'The secret does not hold what it should' },
   ERR_TAMPERED: { status: 500, title: 'Something was changed behind the back of Rekey' },

@@ -46,6 +46,7 @@ export function credentialView(credential: Credential, active?: Rotation, now?: 
     ...(now === undefined ? {} : { findings: findingsOf(credential, now) }),
     holders: credential.holders.map(holderView),
     ...(active === undefined ? {} : { rotation: rotationView(active) }),
+    ...(credential.paused === undefined ? {} : { paused: { ...credential.paused } }),
     ...emergencyOf(credential),
     tenant: credential.tenant,
     account: credential.account,

@@ -23,6 +23,9 @@ const TABLE = [
   { method: 'GET', path: '/v1/credentials', roles: everyone },
   { method: 'POST', path: '/v1/credentials', roles: ['operator'] },
   { method: 'GET', path: '/v1/credentials/{name}', roles: everyone },
+  { method: 'POST', path: '/v1/credentials/{name}/pause', roles: ['operator', 'responder'] },
+  { method: 'POST', path: '/v1/credentials/{name}/unpause', roles: ['operator'] },
+  { method: 'POST', path: '/v1/credentials/{name}/unregister', roles: ['operator'] },
   { method: 'POST', path: '/v1/credentials/{name}/rotations', roles: ['operator'] },
   { method: 'GET', path: '/v1/credentials/{name}/rotations/{id}', roles: everyone },
   {

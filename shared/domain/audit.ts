@@ -18,6 +18,10 @@ export type AuditAction =
   | 'adopted'
   | 'adoption-undone'
   | 'declaration-changed'
+  | 'paused'
+  | 'unpaused'
+  | 'unregister-intended'
+  | 'unregistered'
   | 'policy-findings'
   | 'rotation-escalated'
   | 'rotation-overdue'
@@ -73,6 +77,8 @@ const ACTIVITY: Partial<Record<AuditAction, number>> = {
 const SEVERITY: Partial<Record<AuditAction, number>> = {
   stuck: 4,
   'policy-findings': 3,
+  paused: 3,
+  unregistered: 3,
   'rotation-escalated': 4,
   'rotation-overdue': 4,
   'window-extended': 3,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
-import type { Credential, PlanState } from './credential.ts';
+import { pauseText, type Credential, type PlanState } from './credential.ts';
 import { deadlineOf, exceptionEndsAt, findingsOf, intervalText, type Finding } from './interval.ts';
 import { MAX_INTERVAL_DAYS, type Policy } from './policy.ts';
 import type { Rotation } from './rotation.ts';
@@ -86,10 +86,8 @@ export function notPlanned(credential: Planned): string | undefined {
   if (credential.status !== 'active') return `it is ${credential.status}`;
   if (credential.mode === 'observe') return 'mode observe: Rekey only looks at it';
   if (credential.current === undefined) return 'no current version is known';
+  if (credential.paused !== undefined) return pauseText(credential.paused);
   if (credential.activeRotation !== undefined) return 'a rotation is under way';
-  if (credential.paused !== undefined) {
-    return `paused since ${credential.paused.since} by ${credential.paused.actor}: ${credential.paused.reason}`;
-  }
   if (planOf(credential).rolledBack === true) {
     return 'its rotation was rolled back: rotate it by hand once the cause is removed';
   }

@@ -44,7 +44,7 @@ export type CredentialStatus =
   | 'active'
   /** Revoked in an emergency and not yet replaced: agents must not work. */
   | 'halted'
-  /** Nothing came of its registration; its head stays as the end of its audit chain. No port gives it out. */
+  /** Rekey has let go of it, or nothing came of its registration; its head stays as the end of its audit chain. */
   | 'unregistered';
 
 /** How far an emergency has come; later stages imply the earlier ones. */
@@ -93,11 +93,16 @@ export interface PlanState {
   readonly rolledBack?: boolean;
 }
 
-/** A person's decision that nothing rotates or retires for a while. Emergencies ignore it. */
+/** A person's decision that nothing rotates or retires for a while. Emergencies and rollbacks ignore it. */
 export interface Pause {
   readonly since: Instant;
   readonly actor: string;
   readonly reason: string;
+}
+
+/** A pause in words: since when, by whom and why. */
+export function pauseText({ since, actor, reason }: Pause): string {
+  return `paused since ${since} by ${actor}: ${reason}`;
 }
 
 /** The head of a credential in the ledger: state, not intent. */
@@ -121,7 +126,7 @@ export interface Credential extends Home {
   /** What a person does at the upstream to revoke it, where Rekey may not. */
   readonly byHand?: string;
   readonly policy: Policy;
-  /** The schedule that Secrets Manager was last given; it may lag behind the policy. */
+  /** The schedule that Secrets Manager was last given; it may lag behind the policy. Absent where it has none. */
   readonly backstopDays?: number;
   readonly mode: Mode;
   readonly holders: readonly Holder[];

@@ -27,6 +27,7 @@ export type ErrorCode =
   | 'ERR_PREEMPTED'
   | 'ERR_POINT_OF_NO_RETURN'
   | 'ERR_MODE'
+  | 'ERR_PAUSED'
   | 'ERR_PROTOCOL'
   | 'ERR_MATERIAL_MISMATCH'
   | 'ERR_TAMPERED'

@@ -1,5 +1,5 @@
 import type { Instant } from './clock.ts';
-import type { Key } from './credential.ts';
+import type { Credential, Key } from './credential.ts';
 import { RekeyError } from './errors.ts';
 import type { HolderEvidence } from './holder-evidence.ts';
 
@@ -136,14 +136,35 @@ export function advance(rotation: Rotation, phase: Phase, changes: Partial<Rotat
 }
 
 /**
- * What has taken a rotation out of the hands of whoever closes its window: its end or an emergency (`over`), or a
- * rollback whose label hasn't moved back yet; that one opens a window of its own. Undefined where nothing has.
+ * Whether a pause stops a rotation where it stands: before its four steps, and wherever old and new both work. The steps
+ * take seconds and end; what is being undone or revoked goes on, and so does a rollback until its label has moved back.
+ */
+export function isPausable({ phase, window, trigger }: Rotation): boolean {
+  if (trigger.kind === 'emergency') return false;
+  if (phase === 'rolling-back') return window !== undefined;
+  return ['announced', 'window', 'suspending'].includes(phase);
+}
+
+/** Whether a pause has stopped a rotation. */
+export function isPaused(rotation: Rotation, { paused }: Pick<Credential, 'paused'>): boolean {
+  return paused !== undefined && isPausable(rotation);
+}
+
+/** Whether the four steps of Secrets Manager are under way. */
+export function isInSteps({ phase }: Pick<Rotation, 'phase'>): boolean {
+  return ['issuing', 'activating', 'promoting'].includes(phase);
+}
+
+/**
+ * What has taken a rotation out of the hands of whoever closes its window: its end, an emergency or a pause (`over`), or
+ * a rollback whose label hasn't moved back yet; that one opens a window of its own. Undefined where nothing has.
  */
 export function overtakenBy(
   rotation: Rotation,
-  credential: { readonly epoch: number },
+  credential: Pick<Credential, 'epoch' | 'paused'>,
 ): 'over' | 'rolling-back' | undefined {
   if (isOver(rotation.phase) || rotation.epoch !== credential.epoch) return 'over';
+  if (isPaused(rotation, credential)) return 'over';
   return rotation.phase === 'rolling-back' && rotation.window === undefined ? 'rolling-back' : undefined;
 }
 

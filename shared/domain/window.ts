@@ -29,6 +29,16 @@ export function openWindow(policy: Policy, opensAt: Instant): Window {
   };
 }
 
+/**
+ * `window` once a pause has ended at `now`: the time since `pausedAt` doesn't count, so that what was left until deadline
+ * and cap is left again. Holders move and TTLs pass meanwhile as ever, so its earliest end stays.
+ */
+export function withoutPause(window: Window, pausedAt: Instant, now: number): Window {
+  const lost = (now - Math.max(fromInstant(pausedAt), fromInstant(window.opensAt))) / 1000;
+  if (lost <= 0) return window;
+  return { ...window, deadline: plusSeconds(window.deadline, lost), cap: plusSeconds(window.cap, lost) };
+}
+
 export interface WindowFacts {
   readonly now: number;
   readonly window: Window;

@@ -78,7 +78,7 @@ export async function existingSecret(
 export function missingTags(
   secret: SecretDescription,
   draft: Pick<Draft, 'type'>,
-  { stage }: RegisterOptions,
+  { stage }: Pick<RegisterOptions, 'stage'>,
 ): readonly (readonly [string, string])[] {
   const wanted = [
     [TAG.type, draft.type],

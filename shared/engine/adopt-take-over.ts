@@ -9,6 +9,7 @@ import type { EngineDeps } from './deps.ts';
 import { holderOfCurrent } from './promote.ts';
 import type { Draft, RegisterOptions } from './register-draft.ts';
 import { backstopDays } from '../domain/calendar.ts';
+import { assertNotPaused } from './start.ts';
 import { describeHandle, loadCredential, untilCommitted, upstream } from './state.ts';
 
 /**
@@ -46,6 +47,7 @@ function intend(
   return untilCommitted(async () => {
     const before = await loadCredential(deps, id);
     assertIdle(before);
+    assertNotPaused(before);
     if (before.adoption === 'adopted') throw taken(before);
     if (before.adoption === 'intended') return resumed(before, examined);
     const generation = before.generation + 1;

@@ -10,6 +10,7 @@ import type { EngineDeps } from './deps.ts';
 import { changesTo, type Draft, type RegisterOptions } from './register-draft.ts';
 import { isFixed, redeclare } from './register-update.ts';
 import type { RegisterAnswer } from './register.ts';
+import { assertNotPaused } from './start.ts';
 import { loadCredential } from './state.ts';
 
 /** Registers what exists: observed, and taken over at once where another mode is declared. */
@@ -61,6 +62,7 @@ export async function updateExisting(
       changes.length === 0 ? await read() : await redeclare(deps, read, draft, trigger, changes);
     return { outcome, changes, notices, credential };
   }
+  assertNotPaused(existing);
   const { report } = await examine(deps, options, draft, existing.id);
   const notices = noticesOf(report);
   if (dryRun) return { outcome: 'updated', changes, notices, credential: existing };

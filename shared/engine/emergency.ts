@@ -137,7 +137,7 @@ async function locate(
   if (typeof first === 'object') return { credential: first, source: 'ledger' };
   if (first === undefined) throw unknownCredential(credentialId);
   const copy = await deps.snapshots.read(credentialId).catch(() => undefined);
-  if (copy !== undefined) return { credential: copy, source: 'snapshot' };
+  if (copy !== undefined && copy.status !== 'unregistered') return { credential: copy, source: 'snapshot' };
   const late = await ledger;
   if (late === undefined) throw unknownCredential(credentialId);
   return { credential: late, source: 'ledger' };

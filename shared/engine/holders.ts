@@ -11,6 +11,7 @@ import {
   type HolderEvidence,
 } from '../domain/holder-evidence.ts';
 import { needsLook, type EcsRestartHolder, type LambdaHolder } from '../domain/holders.ts';
+import { isPaused } from '../domain/rotation.ts';
 import type { HolderWatch } from '../ports/holder-watch.ts';
 import type { EngineDeps } from './deps.ts';
 import { commit, load, untilCommitted, type Loaded } from './state.ts';
@@ -43,7 +44,8 @@ export function checkHolders(
     const opensAt = rotation.window?.opensAt;
     const holders = credential.holders.filter(needsLook);
     const open = ['window', 'rolling-back'].includes(rotation.phase) && rotation.epoch === credential.epoch;
-    if (!open || opensAt === undefined || holders.length === 0)
+    const stopped = !open || isPaused(rotation, credential);
+    if (stopped || opensAt === undefined || holders.length === 0)
       return { looked: 0, redeployed: 0, troubles: 0 };
     const seen = await atOnce(holders, (holder) => lookAt(deps, holder, opensAt, rotation.holderEvidence));
     const redeployed = await redeploy(deps, state, holders, seen);

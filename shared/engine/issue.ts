@@ -4,9 +4,9 @@ import { assertConfirmed, type Usage } from '../domain/evidence.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { fingerprint } from '../domain/fingerprint.ts';
 import type { Redacted } from '../domain/redacted.ts';
-import { advance, type Rotation } from '../domain/rotation.ts';
+import { advance, isPaused, type Rotation } from '../domain/rotation.ts';
 import { decideWindow, openWindow, type Proof, type WindowDecision } from '../domain/window.ts';
-import { announce, assertMayRotate } from './start.ts';
+import { announce, assertMayRotate, assertNotPaused } from './start.ts';
 import type { EngineDeps } from './deps.ts';
 import type { StepInput } from './rotation-step.ts';
 import {
@@ -66,6 +66,7 @@ async function adopt(deps: EngineDeps, { credentialId, token, secret }: StepInpu
   const credential = await loadCredential(deps, credentialId);
   const rotation = await deps.ledger.rotation(credentialId, token);
   if (rotation !== undefined) {
+    if (isPaused(rotation, credential)) assertNotPaused(credential);
     if (rotation.trigger.kind === 'vault' && rotation.phase === 'announced')
       await follow(deps, credentialId, token);
     return { credential, rotation };

@@ -5,7 +5,11 @@ import type { EngineDeps } from './deps.ts';
  * abandoned rotation left behind would otherwise block RotateSecret for good, since the service "reattempts" it
  * (traps). Whoever calls holds the credential, so no other rotation is under way.
  */
-export async function clearPending(deps: EngineDeps, secret: string, ours: string): Promise<void> {
+export async function clearPending(
+  deps: Pick<EngineDeps, 'vault'>,
+  secret: string,
+  ours?: string,
+): Promise<void> {
   const described = await deps.vault.describe(secret);
   for (const [version, stages] of Object.entries(described?.versions ?? {})) {
     if (version === ours || stages.includes('AWSCURRENT') || !stages.includes('AWSPENDING')) continue;

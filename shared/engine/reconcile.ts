@@ -1,6 +1,6 @@
 import { plusSeconds, toInstant } from '../domain/clock.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
-import { isOver, overtakenBy, type Rotation } from '../domain/rotation.ts';
+import { isOver, isPaused, overtakenBy, type Rotation } from '../domain/rotation.ts';
 import { abort } from './abort.ts';
 import { MAX_REPAIRS, type EngineDeps } from './deps.ts';
 import { finishSecret, promote } from './promote.ts';
@@ -18,7 +18,7 @@ interface Ref {
   readonly rotationId: string;
 }
 
-/** Longest time between two looks at a rotation that a person has been paged for. */
+/** Longest time between two looks at a rotation that a person has been paged for, or has paused. */
 const PAGED_AGAIN_SECONDS = 24 * 3600;
 
 /**
@@ -37,6 +37,7 @@ function reconcileUpTo(deps: EngineDeps, ref: Ref, maxRepairs: number): Promise<
     if (rotation.epoch !== credential.epoch) return { outcome: 'preempted', waitSeconds: 1 };
     if (isOver(rotation.phase))
       return { outcome: rotation.phase === 'aborted' ? 'aborted' : 'over', waitSeconds: 1 };
+    if (isPaused(rotation, credential)) return rest(deps, state);
     // An emergency's replacement is the emergency machine's alone; one that is left over needs a person.
     if (rotation.trigger.kind === 'emergency' || rotation.repairs >= maxRepairs) return page(deps, state);
     const counted = await count(deps, state);
@@ -72,6 +73,13 @@ export async function reconcileAll(
     }
   }
   return answers;
+}
+
+/** Nothing is counted and nobody is paged: unpausing gives it an execution of its own. */
+async function rest(deps: EngineDeps, { credential, rotation }: Loaded): Promise<ReconcileAnswer> {
+  const checkAt = plusSeconds(toInstant(deps.clock()), PAGED_AGAIN_SECONDS);
+  await deps.ledger.attach(credential, { ...rotation, checkAt });
+  return { outcome: 'over', waitSeconds: 1 };
 }
 
 function repair(deps: EngineDeps, state: Loaded): Promise<ReconcileAnswer> {

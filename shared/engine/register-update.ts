@@ -1,9 +1,9 @@
-import { backstopDays } from '../domain/calendar.ts';
 import { toInstant } from '../domain/clock.ts';
 import type { Credential } from '../domain/credential.ts';
 import type { FieldChange } from '../domain/declared-diff.ts';
 import { RekeyError } from '../domain/errors.ts';
 import type { Trigger } from '../domain/rotation.ts';
+import { alignBackstop } from './backstop.ts';
 import type { EngineDeps } from './deps.ts';
 import { changesTo, preflight, type Draft, type RegisterOptions } from './register-draft.ts';
 import type { RegisterAnswer } from './register.ts';
@@ -46,17 +46,9 @@ export function isFixed({ field }: FieldChange): boolean {
 }
 
 /** Gives Secrets Manager the schedule that follows from the policy, where it has another. */
-async function schedule(
-  deps: EngineDeps,
-  options: RegisterOptions,
-  credential: Credential,
-): Promise<Credential> {
-  const days = backstopDays(credential);
-  if (credential.backstopDays === days || credential.secretArn === undefined) return credential;
-  await deps.vault.configureRotation(credential.secretArn, options.rotationFunction(credential.type), days);
-  return untilCommitted(async () =>
-    deps.ledger.attach({ ...(await loadCredential(deps, credential.id)), backstopDays: days }),
-  );
+async function schedule(deps: EngineDeps, options: RegisterOptions, { id }: Credential): Promise<Credential> {
+  await alignBackstop(deps, options, id);
+  return loadCredential(deps, id);
 }
 
 /** Commits what a declaration may change at any time. */

@@ -12,6 +12,7 @@ import { provisionOrUndo } from './register-provision.ts';
 import { reserve, takeUp, undo } from './register-reservation.ts';
 import { update } from './register-update.ts';
 import { loadCredential } from './state.ts';
+import { unregisterUnfinished } from './unregister.ts';
 
 export interface RegisterAnswer {
   readonly outcome: 'registered' | 'updated' | 'unchanged';
@@ -37,7 +38,8 @@ export async function register(
   const trigger: Trigger = { kind: 'operator', actor: request.actor };
   const existingId = await deps.ledger.idByName(draft.name);
   if (existingId !== undefined) {
-    const existing = await loadCredential(deps, existingId);
+    const existing = await deps.ledger.credential(existingId);
+    if (existing === undefined) throw unregisterUnfinished(draft.name);
     if (existing.adoption === 'observed' || existing.adoption === 'intended')
       return updateExisting(deps, options, existing, draft, trigger, request.dryRun);
     if (existing.status !== 'registering' && !isAbandoned(existing))

@@ -1,6 +1,6 @@
 import { plusSeconds, toInstant } from '../domain/clock.ts';
 import { RekeyError, isRekeyError } from '../domain/errors.ts';
-import type { Rotation, Trigger } from '../domain/rotation.ts';
+import { isPaused, type Rotation, type Trigger } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
 import { clearPending } from './pending.ts';
 import { announce, assertMayRotate } from './start.ts';
@@ -9,7 +9,7 @@ import { load, loadCredential, untilCommitted, type Loaded } from './state.ts';
 /**
  * Starts a rotation on a token of the caller's. The same token again joins what it has started; another rotation
  * under way is refused with what is under way.
- * @throws RekeyError ERR_NOT_FOUND, ERR_MODE, ERR_WINDOW_OPEN, ERR_ROTATION_UNDER_WAY.
+ * @throws RekeyError ERR_NOT_FOUND, ERR_MODE, ERR_PAUSED, ERR_WINDOW_OPEN, ERR_ROTATION_UNDER_WAY.
  */
 export function requestRotation(
   deps: EngineDeps,
@@ -61,7 +61,8 @@ export async function enterLifecycle(
   ref: { credentialId: string; rotationId: string },
 ): Promise<AnnounceAnswer> {
   const { credential, rotation } = await load(deps, ref.credentialId, ref.rotationId);
-  if (rotation.epoch !== credential.epoch) return { phase: 'over', waitSeconds: 0 };
+  if (rotation.epoch !== credential.epoch || isPaused(rotation, credential))
+    return { phase: 'over', waitSeconds: 0 };
   switch (rotation.phase) {
     case 'announced': {
       const due =
@@ -100,10 +101,11 @@ export function startRotation(
 ): Promise<void> {
   return untilCommitted(async () => {
     const { credential, rotation } = await load(deps, ref.credentialId, ref.rotationId);
-    const answer = (outcome: 'window' | 'aborted' | 'preempted') =>
+    const answer = (outcome: 'window' | 'aborted' | 'preempted' | 'over') =>
       deps.workflow.answer(ref.taskToken, { outcome, waitSeconds: 1 });
     if (rotation.epoch !== credential.epoch || rotation.phase === 'preempted') return answer('preempted');
     if (rotation.phase === 'aborted') return answer('aborted');
+    if (isPaused(rotation, credential)) return answer('over');
     // The reconciler, to which this leads, finishes what was given up.
     if (rotation.phase === 'aborting')
       throw new RekeyError('ERR_TOMBSTONED', 'this rotation is being aborted');

@@ -72,8 +72,8 @@ export function requestRollback(
       }),
       record: { action: 'rollback-intended', trigger: ref.trigger },
     });
-    // Where a person had been paged, the lifecycle has ended: it gets a new execution.
-    await wake(deps, intended, rotation.stuck === true);
+    // Where a person had been paged, or has paused it, the lifecycle has ended: it gets a new execution.
+    await wake(deps, intended, rotation.stuck === true || credential.paused !== undefined);
     return intended.rotation;
   });
 }

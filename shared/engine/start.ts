@@ -1,13 +1,13 @@
 import { plusSeconds, toInstant } from '../domain/clock.ts';
-import type { Credential } from '../domain/credential.ts';
+import { pauseText, type Credential } from '../domain/credential.ts';
 import { RekeyError } from '../domain/errors.ts';
 import type { Rotation, Trigger } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
 import { commit, type Loaded } from './state.ts';
 
 /**
- * Refuses what must not rotate now: in mode observe, halted, or with another rotation under way.
- * @throws RekeyError ERR_MODE, ERR_WINDOW_OPEN (old and new are both in use: hard decision 11) or
+ * Refuses what must not rotate now: in mode observe, halted, paused, or with another rotation under way.
+ * @throws RekeyError ERR_MODE, ERR_PAUSED, ERR_WINDOW_OPEN (old and new are both in use: hard decision 11) or
  * ERR_ROTATION_UNDER_WAY, naming what is under way.
  */
 export function assertMayRotate(credential: Credential, active: Rotation | undefined): void {
@@ -17,22 +17,42 @@ export function assertMayRotate(credential: Credential, active: Rotation | undef
       remedy: 'set mode overlap or enforce in the declaration and apply it',
     });
   }
-  if (credential.status !== 'active') {
-    throw new RekeyError('ERR_MODE', `${credential.name} is ${credential.status}`, {
-      field: 'status',
-      remedy:
-        credential.status === 'halted'
-          ? haltedRemedy(credential)
-          : 'apply the declaration again, so that the registration is completed',
-    });
-  }
-  if (active === undefined) return;
-  const under = `rotation ${active.id} of ${credential.name} is under way (phase ${active.phase}, since ${active.startedAt}, asked for by ${active.trigger.actor})`;
-  const open = active.window !== undefined;
-  throw new RekeyError(open ? 'ERR_WINDOW_OPEN' : 'ERR_ROTATION_UNDER_WAY', under, {
-    remedy: open
-      ? `wait until its window closes (deadline ${active.window.deadline}), or roll it back`
-      : 'wait for it, or look at it with rekey show',
+  assertActive(credential);
+  assertNotPaused(credential);
+  if (active !== undefined) throw underWay(credential, active);
+}
+
+/** @throws RekeyError ERR_MODE where it is registering or halted, with what ends that */
+export function assertActive(credential: Credential): void {
+  if (credential.status === 'active') return;
+  throw new RekeyError('ERR_MODE', `${credential.name} is ${credential.status}`, {
+    field: 'status',
+    remedy:
+      credential.status === 'halted'
+        ? haltedRemedy(credential)
+        : 'apply the declaration again, so that the registration is completed',
+  });
+}
+
+/** @throws RekeyError ERR_PAUSED, with who paused it and why */
+export function assertNotPaused({ name, paused }: Pick<Credential, 'name' | 'paused'>): void {
+  if (paused === undefined) return;
+  throw new RekeyError('ERR_PAUSED', `${name} is ${pauseText(paused)}`, {
+    field: 'paused',
+    remedy: `\`rekey unpause ${name}\` ends the pause; then ask again`,
+  });
+}
+
+/** The refusal of what a rotation under way doesn't allow: what it is, and how it ends. */
+export function underWay({ name, paused }: Credential, active: Rotation): RekeyError {
+  const { id, phase, startedAt, trigger, window } = active;
+  const under = `rotation ${id} of ${name} is under way (phase ${phase}, since ${startedAt}, asked for by ${trigger.actor})`;
+  const end =
+    window === undefined
+      ? 'wait for it, or look at it with rekey show'
+      : `wait until its window closes (deadline ${window.deadline}), or roll it back`;
+  return new RekeyError(window === undefined ? 'ERR_ROTATION_UNDER_WAY' : 'ERR_WINDOW_OPEN', under, {
+    remedy: paused === undefined ? end : `it is paused: \`rekey unpause ${name}\` first; then ${end}`,
   });
 }
 

@@ -22,6 +22,8 @@ export interface Page<T> {
 export interface Ledger {
   /** The credential by its opaque id. */
   credential(id: string): Promise<Credential | undefined>;
+  /** The head of a credential that is found no more: for whoever completes its unregistering. */
+  unregistered(id: string): Promise<Credential | undefined>;
   /** The credential's id by the name of its declaration, within the tenant. */
   idByName(name: string): Promise<string | undefined>;
   /** The credential's id by the ARN or name of its secret. */
@@ -62,11 +64,11 @@ export interface Ledger {
    */
   attach(credential: Credential, rotation?: Rotation): Promise<Credential>;
   /**
-   * Gives back what `create` reserved, where nothing came of it. The audit trail and its head stay, as a credential that
-   * is found no more.
+   * Gives back what `create` reserved, of what Rekey lets go of or nothing came of. The audit trail and its head stay, as
+   * a credential that is found no more.
    * @throws RekeyError as `commit`.
    */
-  release(credential: Credential): Promise<void>;
+  release(credential: Credential, ...records: readonly AuditDraft[]): Promise<void>;
 
   /** Audit records of one credential in order. */
   records(credentialId: string, fromSeq?: number): AsyncIterable<AuditRecord>;

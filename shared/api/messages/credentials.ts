@@ -61,6 +61,8 @@ export const credentialView = z.object({
   holders: z.array(holderView),
   /** The one that is not yet over. */
   rotation: rotationView.optional(),
+  /** Who paused it and why; absent where nobody did. */
+  paused: z.object({ since: instant, actor: z.string(), reason: z.string() }).optional(),
   /** The newest emergency, as long as its agents are halted. */
   emergency: z
     .object({

@@ -153,6 +153,9 @@ export class FakeLedger implements Ledger {
     await this.#turn();
     return [...this.credentials.values()].find((credential) => credential.name === name)?.id;
   }
+  async unregistered(): Promise<undefined> {
+    await this.#turn();
+  }
   async idBySecret(_secret: string): Promise<string | undefined> {
     await this.#turn();
     return undefined;
@@ -255,6 +258,13 @@ export function fakeServices(
       outcome: 'registered',
       changes: [],
       credential: credentialOf(),
+    }),
+    pause: answer('pause', { credential: credentialOf(), changed: true, backstop: 'aligned' }),
+    unpause: answer('unpause', { credential: credentialOf(), changed: true, backstop: 'aligned' }),
+    unregister: answer<Awaited<ReturnType<ControlServices['unregister']>>>('unregister', {
+      outcome: 'unregistered',
+      credential: credentialOf(),
+      alive: [],
     }),
     inventory: answer<Awaited<ReturnType<ControlServices['inventory']>>>('inventory', { secrets: [] }),
     startEmergency: answer('startEmergency', { id: 'emergency-1' }),

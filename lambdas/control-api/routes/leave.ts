@@ -1,0 +1,51 @@
+import {
+  pauseRequest,
+  reasonRequest,
+  unregisterRequest,
+  type PauseAnswer,
+  type UnregisterAnswer,
+} from '../../../shared/api/messages.ts';
+import { credentialView } from '../../../shared/api/views.ts';
+import { active, triggerOf } from '../lookup.ts';
+import { parse, type Call } from '../request.ts';
+import type { ControlServices, Done, Paused } from '../route.ts';
+
+export async function pause(call: Call, services: ControlServices): Promise<Done<PauseAnswer>> {
+  const { reason } = parse(pauseRequest, call.body());
+  const [name = ''] = call.params;
+  return answer(services, await services.pause({ name, trigger: triggerOf(call.actor, reason) }));
+}
+
+export async function unpause(call: Call, services: ControlServices): Promise<Done<PauseAnswer>> {
+  const { reason } = parse(reasonRequest, call.body());
+  const [name = ''] = call.params;
+  return answer(services, await services.unpause({ name, trigger: triggerOf(call.actor, reason) }));
+}
+
+async function answer(
+  { ledger, clock }: ControlServices,
+  { credential, changed, backstop }: Paused,
+): Promise<Done<PauseAnswer>> {
+  const view = credentialView(credential, await active(ledger, credential), clock());
+  return { status: 200, body: { credential: view, changed, backstop } };
+}
+
+export async function unregister(call: Call, services: ControlServices): Promise<Done<UnregisterAnswer>> {
+  const { reason, dryRun } = parse(unregisterRequest, call.body());
+  const [name = ''] = call.params;
+  const { outcome, credential, alive } = await services.unregister({
+    name,
+    trigger: triggerOf(call.actor, reason),
+    dryRun,
+  });
+  return {
+    status: 200,
+    body: {
+      outcome,
+      dryRun,
+      name: credential.name,
+      id: credential.id,
+      alive: alive.map(({ id, generation }) => ({ id, generation })),
+    },
+  };
+}

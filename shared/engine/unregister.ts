@@ -1,0 +1,192 @@
+import type { AuditDraft } from '../domain/audit.ts';
+import { toInstant } from '../domain/clock.ts';
+import type { Credential, CredentialHandle } from '../domain/credential.ts';
+import { RekeyError } from '../domain/errors.ts';
+import type { Trigger } from '../domain/rotation.ts';
+import { TAG } from '../names.ts';
+import type { SecretDescription } from '../ports/vault.ts';
+import { missingTags } from './adopt-examine.ts';
+import type { EngineDeps } from './deps.ts';
+import { clearPending } from './pending.ts';
+import type { RegisterOptions } from './register-draft.ts';
+import { assertActive, underWay } from './start.ts';
+import { describeHandle, untilCommitted, without } from './state.ts';
+
+/** A request to let go of a credential. */
+export interface UnregisterRequest {
+  /** Name or id. By its id it is known even after the name was given back. */
+  readonly name: string;
+  readonly trigger: Trigger;
+  readonly dryRun: boolean;
+  /** Whether the execution of its newest emergency still runs. */
+  readonly emergencyRuns: boolean;
+}
+
+/** What became of it. */
+export interface UnregisterAnswer {
+  readonly outcome: 'unregistered' | 'unchanged';
+  readonly credential: Credential;
+  /** Logins beside the current one that go on working, as mode overlap has kept them. */
+  readonly alive: readonly CredentialHandle[];
+}
+
+type Options = Pick<RegisterOptions, 'rotationFunction' | 'stage'>;
+
+/**
+ * Lets go of a credential: from the commit on no part of Rekey knows it, then the secret loses schedule, dangling label
+ * and the tags that Rekey set, then its names are free again. Value, login and secret stay as they are, and the audit
+ * chain keeps its head. The name stays reserved until the end, so that a repetition completes what was interrupted.
+ * @throws RekeyError ERR_ROTATION_UNDER_WAY, ERR_WINDOW_OPEN, ERR_MODE or ERR_CONFLICT, naming what is under way.
+ */
+export async function unregister(
+  deps: EngineDeps,
+  options: Options,
+  request: UnregisterRequest,
+): Promise<UnregisterAnswer> {
+  const id = (await deps.ledger.idByName(request.name)) ?? request.name;
+  const left = await untilCommitted(() => leave(deps, options, id, request));
+  const { outcome, credential } = left;
+  const alive = credential.current === undefined ? [] : without(credential.live, credential.current.handle);
+  if (request.dryRun || outcome === 'unchanged') return { outcome, credential, alive };
+  await untilCommitted(() => complete(deps, options, credential.id, request.trigger));
+  return { outcome, credential, alive };
+}
+
+/** The refusal to register a name whose former credential is half let go of. */
+export function unregisterUnfinished(name: string): RekeyError {
+  return new RekeyError('ERR_ROTATION_UNDER_WAY', `the unregistering of the former ${name} was interrupted`, {
+    field: 'name',
+    remedy: `\`rekey unregister ${name}\` completes it; then apply again`,
+  });
+}
+
+/** The point of no return: an emergency that comes first keeps the credential; one that comes later finds none. */
+async function leave(
+  deps: EngineDeps,
+  options: Options,
+  id: string,
+  { name, trigger, dryRun, emergencyRuns }: UnregisterRequest,
+): Promise<Pick<UnregisterAnswer, 'outcome' | 'credential'>> {
+  const before = await deps.ledger.credential(id);
+  if (before === undefined) {
+    const head = await deps.ledger.unregistered(id);
+    if (head === undefined) {
+      throw new RekeyError('ERR_NOT_FOUND', `there is no credential "${name}"`, {
+        field: 'name',
+        remedy: '`rekey list` names them all; one that was unregistered is known by its id only',
+      });
+    }
+    const done = (await deps.ledger.idByName(head.name)) !== id;
+    return { outcome: done ? 'unchanged' : 'unregistered', credential: head };
+  }
+  await assertMayLeave(deps, before, emergencyRuns);
+  await ownSecret(deps, options, before);
+  if (dryRun) return { outcome: 'unregistered', credential: before };
+  const { current, live, secretName, mode } = before;
+  const credential = await deps.ledger.commit({
+    before,
+    after: { ...before, status: 'unregistered' },
+    records: [
+      draft(deps, before, 'unregister-intended', trigger, {
+        secret: secretName,
+        mode,
+        keepsWorking: live.map(describeHandle),
+        current: current && describeHandle(current.handle),
+      }),
+    ],
+  });
+  return { outcome: 'unregistered', credential };
+}
+
+async function assertMayLeave(
+  deps: EngineDeps,
+  credential: Credential,
+  emergencyRuns: boolean,
+): Promise<void> {
+  const { id, name, status, adoption, activeRotation } = credential;
+  if (emergencyRuns) {
+    throw new RekeyError('ERR_MODE', `an emergency of ${name} is under way`, {
+      field: 'status',
+      remedy: `wait for its end: \`rekey show ${name}\` has its state`,
+    });
+  }
+  // Halted by an emergency that is over: nothing of it works, and nothing more comes.
+  if (status !== 'halted') assertActive(credential);
+  if (adoption === 'intended') {
+    throw new RekeyError('ERR_CONFLICT', `a take-over of ${name} is under way`, {
+      field: 'mode',
+      remedy: 'apply its entry again, which completes it, or in mode observe, which undoes it',
+    });
+  }
+  const active = activeRotation === undefined ? undefined : await deps.ledger.rotation(id, activeRotation);
+  if (active !== undefined) throw underWay(credential, active);
+}
+
+/** Takes off the secret what Rekey has put there, then gives the names back. Every line may run twice. */
+async function complete(deps: EngineDeps, options: Options, id: string, trigger: Trigger): Promise<void> {
+  const credential = await deps.ledger.unregistered(id);
+  if (credential === undefined || (await deps.ledger.idByName(credential.name)) !== id) return;
+  const secret = await ownSecret(deps, options, credential);
+  if (secret !== undefined) {
+    if (isScheduled(secret, options, credential)) await deps.vault.cancelRotation(secret.arn);
+    if (secret.tags[TAG.credential] === id) {
+      await clearPending(deps, secret.arn);
+      await deps.vault.untag(secret.arn, tagsSet(credential));
+    }
+  }
+  await deps.ledger.release(
+    credential,
+    draft(deps, credential, 'unregistered', trigger, { secret: credential.secretName, kept: true }),
+  );
+}
+
+/** The secret, where Rekey has put something on it; nothing of what is only observed, or gone. */
+async function ownSecret(
+  deps: EngineDeps,
+  options: Options,
+  credential: Credential,
+): Promise<SecretDescription | undefined> {
+  const { secretArn, adoption, name } = credential;
+  if (secretArn === undefined || adoption === 'observed') return undefined;
+  const secret = await deps.vault.describe(secretArn);
+  if (secret === undefined || secret.deleted === true) return undefined;
+  const carries = secret.tags[TAG.credential] === credential.id || isScheduled(secret, options, credential);
+  const missing = missingTags(secret, credential, options);
+  if (!carries || missing.length === 0) return secret;
+  throw new RekeyError('ERR_ADOPTION', `the secret of ${name} is not tagged for this deployment any more`, {
+    field: 'secret',
+    remedy: `tag it again, so that Rekey may take off what it has set: ${missing.map(([key, value]) => `Key=${key},Value=${value}`).join(' ')}`,
+  });
+}
+
+function isScheduled(
+  { rotationEnabled, rotationFunction }: SecretDescription,
+  options: Options,
+  { type }: Credential,
+): boolean {
+  return rotationEnabled && rotationFunction === options.rotationFunction(type);
+}
+
+/** Those of an adopted secret by which its owner let Rekey at it are the owner's to take off. */
+function tagsSet({ adoption }: Credential): string[] {
+  return adoption === undefined ? [TAG.type, TAG.stage, TAG.credential] : [TAG.credential];
+}
+
+function draft(
+  deps: EngineDeps,
+  { holders, current }: Credential,
+  action: 'unregister-intended' | 'unregistered',
+  trigger: Trigger,
+  evidence: object,
+): AuditDraft {
+  return {
+    action,
+    time: toInstant(deps.clock()),
+    trigger,
+    holders: holders.map((holder) => holder.name),
+    ...(current === undefined
+      ? {}
+      : { oldFingerprint: current.fingerprint, oldHandle: describeHandle(current.handle) }),
+    evidence,
+  };
+}
