@@ -7,10 +7,12 @@ import { addApply } from './commands/apply.ts';
 import { addAudit } from './commands/audit.ts';
 import { addConfirm } from './commands/confirm.ts';
 import { addImport } from './commands/import.ts';
+import { addPause, addUnpause } from './commands/pause.ts';
 import { addPlan } from './commands/plan.ts';
 import { addRevoke } from './commands/revoke.ts';
 import { addRollback, addRotate } from './commands/rotate.ts';
 import { addList, addShow } from './commands/show.ts';
+import { addUnregister } from './commands/unregister.ts';
 import type { Context } from './context.ts';
 import { EXIT, failureOf, usage } from './failure.ts';
 import { Output, type Io } from './io.ts';
@@ -61,8 +63,11 @@ const COMMANDS: readonly AddCommand[] = [
   addShow,
   addRotate,
   addRollback,
+  addPause,
+  addUnpause,
   addConfirm,
   addRevoke,
+  addUnregister,
   addAudit,
 ];
 

@@ -61,7 +61,8 @@ export function shortPrint(fingerprint: string): string {
   return value.length > 16 ? `${algorithm}:${value.slice(0, 16)}…` : fingerprint;
 }
 
-export function statusText(out: Output, { status }: CredentialView): string {
+export function statusText(out: Output, { status, paused }: CredentialView): string {
+  if (paused !== undefined && status === 'active') return out.style('yellow', 'paused');
   if (status === 'halted') return out.style('red', status);
   return status === 'active' ? out.style('green', status) : out.style('yellow', status);
 }
@@ -98,6 +99,7 @@ export function renderCredential(out: Output, credential: CredentialView, now: n
     ['id', credential.id],
     ['type', `${credential.type}, ${credential.provider}`],
     ['status', statusText(out, credential)],
+    ['paused', credential.paused && out.style('yellow', `since ${pausedBy(credential.paused)}`)],
     ['mode', credential.mode],
     ['adoption', credential.adoption],
     ['secret', credential.secret.arn ?? credential.secret.name],
@@ -160,6 +162,11 @@ export function renderRotation(out: Output, rotation: RotationView, now: number)
     ['started', when(rotation.startedAt)],
     ['last change', when(rotation.updatedAt)],
   ]);
+}
+
+/** Since when something is paused, by whom and why. */
+export function pausedBy({ since, actor, reason }: NonNullable<CredentialView['paused']>): string {
+  return `${when(since)} by ${actor}: ${reason}`;
 }
 
 /** Who asked for a rollback, when and why. */

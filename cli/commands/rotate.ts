@@ -10,7 +10,7 @@ import { examples, filled, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { EXIT, Failure } from '../failure.ts';
 import type { Output } from '../io.ts';
-import { askedBy, rotationLine, when } from '../render.ts';
+import { askedBy, pausedBy, rotationLine, when } from '../render.ts';
 import { watchRotation } from '../watch.ts';
 import { latest, readCredential, readRotation } from './show.ts';
 
@@ -45,26 +45,8 @@ async function rotate(
 
 /** What a rotation would do, from what is known of the credential. The API decides when it is asked. */
 function preview(out: Output, credential: CredentialView): number {
-  const { name, mode, policy, holders, rotation, status } = credential;
-  const refusal =
-    mode === 'observe'
-      ? new Failure('ERR_MODE', `${name} is in mode observe: Rekey only looks at it`, {
-          field: 'mode',
-          remedy: 'set mode overlap or enforce in the declaration and apply it',
-        })
-      : status !== 'active'
-        ? new Failure('ERR_MODE', `${name} is ${status}`, {
-            field: 'status',
-            remedy:
-              status === 'halted'
-                ? `\`rekey show ${name}\` has its emergency, and what brings it back`
-                : 'apply the declaration again, so that its registration is completed',
-          })
-        : rotation === undefined
-          ? undefined
-          : new Failure('ERR_ROTATION_UNDER_WAY', `rotation ${rotation.id} is under way: ${rotation.phase}`, {
-              remedy: `watch it with \`rekey show ${name} --watch\``,
-            });
+  const { name, mode, policy, holders } = credential;
+  const refusal = refusalOf(credential);
   const retires = mode === 'enforce' && holders.length > 0;
   const steps = [
     ...(policy.announce === '0s' ? [] : [`announce it to the holders and wait ${policy.announce}`]),
@@ -87,6 +69,35 @@ function preview(out: Output, credential: CredentialView): number {
   for (const [index, step] of steps.entries()) out.line(`  ${index + 1}. ${step}`);
   out.line('Nothing was changed.');
   return EXIT.ok;
+}
+
+/** What the API would refuse a rotation for. */
+function refusalOf({ name, mode, status, paused, rotation }: CredentialView): Failure | undefined {
+  if (mode === 'observe') {
+    return new Failure('ERR_MODE', `${name} is in mode observe: Rekey only looks at it`, {
+      field: 'mode',
+      remedy: 'set mode overlap or enforce in the declaration and apply it',
+    });
+  }
+  if (status !== 'active') {
+    return new Failure('ERR_MODE', `${name} is ${status}`, {
+      field: 'status',
+      remedy:
+        status === 'halted'
+          ? `\`rekey show ${name}\` has its emergency, and what brings it back`
+          : 'apply the declaration again, so that its registration is completed',
+    });
+  }
+  if (paused !== undefined) {
+    return new Failure('ERR_PAUSED', `${name} is paused since ${pausedBy(paused)}`, {
+      field: 'paused',
+      remedy: `\`rekey unpause ${name}\` ends the pause`,
+    });
+  }
+  if (rotation === undefined) return undefined;
+  return new Failure('ERR_ROTATION_UNDER_WAY', `rotation ${rotation.id} is under way: ${rotation.phase}`, {
+    remedy: `watch it with \`rekey show ${name} --watch\``,
+  });
 }
 
 /** `rekey rollback NAME [ROTATION]` */

@@ -12,8 +12,10 @@ import {
 import type { ApiClient } from '../client.ts';
 import { examples, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
+import { readDeclaration } from '../declaration-file.ts';
 import { EXIT, Failure } from '../failure.ts';
 import type { Output } from '../io.ts';
+import { readOutputs } from '../outputs-file.ts';
 import { renderEmergency } from '../render-emergency.ts';
 import { renderReaders } from '../render-readers.ts';
 import {
@@ -28,21 +30,19 @@ import {
 } from '../render.ts';
 import { watchRotation } from '../watch.ts';
 
-/** `rekey list` */
-async function list(context: Context): Promise<number> {
+/** `rekey list [--not-in FILE…]` */
+async function list(context: Context, { notIn }: { notIn?: readonly string[] }): Promise<number> {
   const { out } = context;
-  const client = await context.client();
-  const credentials: CredentialView[] = [];
-  let page: string | undefined;
-  do {
-    const answer = await out.waiting('reading', client.get(listAnswer, ['credentials'], { query: { page } }));
-    credentials.push(...answer.credentials);
-    page = answer.next;
-  } while (page !== undefined);
-  credentials.sort((a, b) => (a.name < b.name ? -1 : 1));
+  const declared = notIn === undefined ? undefined : await namesIn(out, notIn);
+  const all = await readAll(out, await context.client());
+  const credentials = all.filter(({ name }) => declared?.has(name) !== true);
   out.data({ credentials });
   if (credentials.length === 0) {
-    out.line('No credential is registered yet: `rekey apply -f rekey.yaml` registers them.');
+    out.line(
+      all.length === 0
+        ? 'No credential is registered yet: `rekey apply -f rekey.yaml` registers them.'
+        : `Every registered credential is declared there (${all.length}).`,
+    );
     return EXIT.ok;
   }
   const now = out.io.now();
@@ -63,6 +63,28 @@ async function list(context: Context): Promise<number> {
     for (const { text } of findings) out.line(`${out.style('yellow', name)}: ${text}`);
   }
   return EXIT.ok;
+}
+
+/** Names that declaration files declare, or stacks have emitted (`.json`). */
+async function namesIn(out: Output, files: readonly string[]): Promise<Set<string>> {
+  const { cwd } = out.io;
+  const now = out.io.now();
+  const read = files.map((file) =>
+    file.endsWith('.json') ? readOutputs(file, cwd, now) : readDeclaration(file, cwd, now),
+  );
+  return new Set((await Promise.all(read)).flatMap(({ credentials }) => credentials.map(({ name }) => name)));
+}
+
+/** Every registered credential, page by page, by name. */
+export async function readAll(out: Output, client: ApiClient): Promise<CredentialView[]> {
+  const credentials: CredentialView[] = [];
+  let page: string | undefined;
+  do {
+    const answer = await out.waiting('reading', client.get(listAnswer, ['credentials'], { query: { page } }));
+    credentials.push(...answer.credentials);
+    page = answer.next;
+  } while (page !== undefined);
+  return credentials.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 function due(dueAt: string | undefined, now: number, overdue: (text: string) => string): string {
@@ -178,9 +200,20 @@ export const addList: AddCommand = (program, run) => {
     .description(
       'Lists the registered credentials with their age, their next rotation and what is under way.',
     )
-    .addHelpText('after', examples('rekey list', 'rekey list --json | jq -r ".credentials[].name"'))
-    .action(async (_given: object, command: Command) => {
-      await run(command, (context) => list(context));
+    .option(
+      '--not-in <files...>',
+      'only what none of these declares: declaration files, or (.json) what stacks have emitted',
+    )
+    .addHelpText(
+      'after',
+      examples(
+        'rekey list',
+        'rekey list --not-in rekey.yaml team-b/rekey.yaml',
+        'rekey list --json | jq -r ".credentials[].name"',
+      ),
+    )
+    .action(async (given: { notIn?: string[] }, command: Command) => {
+      await run(command, (context) => list(context, given));
     });
 };
 

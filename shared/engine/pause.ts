@@ -1,7 +1,7 @@
 import type { AuditDraft } from '../domain/audit.ts';
 import { plusSeconds, toInstant } from '../domain/clock.ts';
 import type { Credential } from '../domain/credential.ts';
-import { RekeyError } from '../domain/errors.ts';
+import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { isPausable, withoutCallback, type Rotation, type Trigger } from '../domain/rotation.ts';
 import { withoutPause } from '../domain/window.ts';
 import type { Backstop } from './backstop.ts';
@@ -34,7 +34,7 @@ interface Ref {
  * @throws RekeyError ERR_MODE while it is registering, or an emergency has halted it.
  */
 export async function pause(deps: PauseDeps, { credentialId, trigger }: Ref): Promise<PauseAnswer> {
-  const changed = await untilCommitted(async () => {
+  const changed = await decided(async () => {
     const before = await loadCredential(deps, credentialId);
     assertPausable(before);
     if (before.paused !== undefined) return false;
@@ -61,7 +61,7 @@ export async function pause(deps: PauseDeps, { credentialId, trigger }: Ref): Pr
  * @throws RekeyError as `pause`.
  */
 export async function unpause(deps: PauseDeps, { credentialId, trigger }: Ref): Promise<PauseAnswer> {
-  const changed = await untilCommitted(async () => {
+  const changed = await decided(async () => {
     const before = await loadCredential(deps, credentialId);
     assertPausable(before);
     if (before.paused === undefined) return false;
@@ -82,6 +82,16 @@ export async function unpause(deps: PauseDeps, { credentialId, trigger }: Ref): 
   if (rotation !== undefined && rotation.callback === undefined)
     await drive(deps, { credential: answer.credential, rotation });
   return answer;
+}
+
+/** An emergency that comes meanwhile is told as one that was there before: decided again, it is what is refused. */
+async function decided(run: () => Promise<boolean>): Promise<boolean> {
+  try {
+    return await untilCommitted(run);
+  } catch (error) {
+    if (!isRekeyError(error, 'ERR_PREEMPTED')) throw error;
+    return untilCommitted(run);
+  }
 }
 
 async function conclude(deps: PauseDeps, credentialId: string, changed: boolean): Promise<PauseAnswer> {

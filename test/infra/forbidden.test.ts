@@ -140,6 +140,7 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
       may: [
         'begin-rotation',
         'reconcile-database',
+        'register-database',
         'replace-database',
         'rollback-database',
         'rotate-database',
@@ -165,10 +166,16 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
       may: ['register-database'],
     },
     {
-      what: 'takes off the consent of the owner, or puts another tag on it',
+      what: 'takes the tags off a secret that Rekey made, so that no role reaches it any more',
+      asks: [retagging('UntagResource', tagged, [TAG.type, TAG.stage, TAG.credential])],
+      may: ['register-database'],
+    },
+    {
+      what: 'takes another tag off, or puts one on',
       asks: [
-        retagging('UntagResource', tagged, [TAG.type]),
-        retagging('UntagResource', tagged, [TAG.stage, TAG.credential]),
+        retagging('UntagResource', tagged, [TAG.admin]),
+        retagging('UntagResource', tagged, [TAG.credential, 'team']),
+        retagging('TagResource', tagged, [TAG.type]),
         retagging('TagResource', tagged, [TAG.admin]),
         retagging('TagResource', tagged, ['team']),
         retagging('TagResource', {}, [TAG.credential]),

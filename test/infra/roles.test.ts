@@ -77,9 +77,10 @@ describe('roles', () => {
       expect(missing).toEqual(
         ['CreateSecret', 'DeleteSecret'].map((action) => `register-database secretsmanager:${action}`),
       );
+      // The one statement by which it untags there, too: the consent of the owner stays the owner's.
       const tagging = (adopting['register-database'] ?? []).filter(
         (each) =>
-          list(each.Action).includes('secretsmanager:TagResource') &&
+          list(each.Action).some((action) => /:(Tag|Untag)Resource$/.test(text(action))) &&
           JSON.stringify(each.Resource).includes(prefix),
       );
       expect(tagging.map(({ Condition }) => Condition)).toEqual([

@@ -9,8 +9,9 @@ import { DynamoDbReaderLog } from '../../shared/adapters/dynamodb-reader-log.ts'
 import { SecretsManagerVault } from '../../shared/adapters/secrets-manager-vault.ts';
 import { parseEntry, type CredentialEntry } from '../../shared/domain/declaration.ts';
 import { isRekeyError, RekeyError } from '../../shared/domain/errors.ts';
-import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
+import { isPaused, type Rotation, type Trigger } from '../../shared/domain/rotation.ts';
 import { reconcileAll } from '../../shared/engine/reconcile.ts';
+import type { RegisterOptions } from '../../shared/engine/register-draft.ts';
 import { register, type RegisterAnswer } from '../../shared/engine/register.ts';
 import { requestRotation } from '../../shared/engine/requests.ts';
 import { requestRollback } from '../../shared/engine/rollback.ts';
@@ -29,7 +30,7 @@ import { call, TIMING, workflowOf } from './functions.ts';
 
 export const TABLE_NAME = 'ledger';
 export const ADMIN_SECRET = 'database/admin';
-const OPERATOR: Trigger = { kind: 'operator', actor: 'arn:aws:iam::111122223333:user/operator' };
+export const OPERATOR: Trigger = { kind: 'operator', actor: 'arn:aws:iam::111122223333:user/operator' };
 
 /** One credential's life, in processes that may die. */
 export class EngineCase extends CaseState {
@@ -155,14 +156,19 @@ export class EngineCase extends CaseState {
 
   // --- what people and services do
 
-  /** One attempt to register. */
-  tryRegister(declaration: CredentialEntry = this.declaration, dryRun = false): Promise<RegisterAnswer> {
-    const options = {
+  /** The settings of the registering function. */
+  get options(): RegisterOptions {
+    return {
       home: { tenant: this.tenant, account: localAccountId, region: localRegion },
       stage: 'local',
       limits: {},
       rotationFunction: () => this.functionArn,
     };
+  }
+
+  /** One attempt to register. */
+  tryRegister(declaration: CredentialEntry = this.declaration, dryRun = false): Promise<RegisterAnswer> {
+    const { options } = this;
     return this.process((deps) => register(deps, options, { declaration, actor: OPERATOR.actor, dryRun }));
   }
 
@@ -298,7 +304,9 @@ export class EngineCase extends CaseState {
   /** The schedule's next tick that finds something due. */
   private async nextReconciliation(): Promise<number | undefined> {
     const state = await this.activeRotation();
-    if (state === undefined || state.stuck === true) return undefined;
+    // What a person has paused, or is paged for, is looked at once a day to no effect.
+    if (state === undefined || state.stuck === true || isPaused(state, await this.credential()))
+      return undefined;
     const every = TIMING.reconcileEverySeconds * 1000;
     const due = Math.max(this.time.now(), Date.parse(state.checkAt));
     return (Math.floor(due / every) + 1) * every;

@@ -333,6 +333,40 @@ describe('rotating', () => {
     expect(bodyOf(refused)['field']).toBe('holder');
   });
 
+  it('pauses with a reason, unpauses with or without, under the caller’s name', async () => {
+    const services = fakeServices();
+    const path = '/v1/credentials/orders-db';
+    const trigger = { kind: 'operator', actor: CALLER };
+    const paused = await answer(eventOf('POST', `${path}/pause`, { body: { reason: 'freeze' } }), services);
+    expect(paused.response.statusCode).toBe(200);
+    expect(bodyOf(paused.response)).toMatchObject({ changed: true, backstop: 'aligned' });
+    await answer(eventOf('POST', `${path}/unpause`, { body: {} }), services);
+    expect(services.asked).toEqual([
+      { method: 'pause', input: { name: 'orders-db', trigger: { ...trigger, reason: 'freeze' } } },
+      { method: 'unpause', input: { name: 'orders-db', trigger } },
+    ]);
+    const unsaid = await answer(eventOf('POST', `${path}/pause`, { body: {} }), services);
+    expect([unsaid.response.statusCode, bodyOf(unsaid.response)['field']]).toEqual([400, 'reason']);
+  });
+
+  it('unregisters by name or id, and names what works on', async () => {
+    const alive = [{ id: 'orders_a', generation: 1, token: 'not shown' }];
+    const services = fakeServices(new FakeLedger(), { unregister: { alive } });
+    const body = { reason: 'gone', dryRun: true };
+    const { response } = await answer(
+      eventOf('POST', `/v1/credentials/${ID}/unregister`, { body }),
+      services,
+    );
+    expect(bodyOf(response)).toEqual({
+      outcome: 'unregistered',
+      dryRun: true,
+      name: 'orders-db',
+      id: ID,
+      alive: [{ id: 'orders_a', generation: 1 }],
+    });
+    expect(services.asked[0]?.input).toMatchObject({ name: ID, dryRun: true });
+  });
+
   it('asks for a rollback by credential and rotation', async () => {
     const services = fakeServices();
     const { response } = await answer(

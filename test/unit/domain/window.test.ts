@@ -11,6 +11,7 @@ import {
   MAX_WAKE_UPS,
   openWindow,
   secondsBetweenLooks,
+  withoutPause,
   type WindowFacts,
 } from '../../../shared/domain/window.ts';
 
@@ -36,6 +37,27 @@ function facts(seconds: number, changes: Partial<WindowFacts> = {}): WindowFacts
     ...changes,
   };
 }
+
+describe('the window after a pause', () => {
+  const at = (seconds: number) => toInstant(START + seconds * 1000);
+  const window = openWindow(POLICY, at(0));
+
+  it('has as long to its deadline and cap as it had when the pause began', () => {
+    const after = withoutPause(window, at(1000), START + 500_000 * 1000);
+    expect(after).toEqual({ ...window, deadline: at(3600 + 499_000), cap: at(POLICY.capSeconds + 499_000) });
+  });
+
+  it('that opened during the pause loses nothing of its time', () => {
+    const after = withoutPause(window, at(-9000), START + 100 * 1000);
+    expect(fromInstant(after.deadline)).toBe(fromInstant(window.deadline) + 100_000);
+  });
+
+  it('whose deadline had passed before stays past it', () => {
+    const after = withoutPause(window, at(4000), START + 5000 * 1000);
+    expect(fromInstant(after.deadline)).toBe(START + 4600 * 1000);
+    expect(withoutPause(window, at(4000), START + 4000 * 1000)).toEqual(window);
+  });
+});
 
 const usages = fc.oneof(
   fc.constant<Usage>('unknown'),

@@ -1,0 +1,253 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { checkChain } from '../../shared/domain/audit.ts';
+import { parseEntry } from '../../shared/domain/declaration.ts';
+import { TAG } from '../../shared/names.ts';
+import { EngineWorld, inParallel, type EngineCase, type Login } from '../support/engine-world.ts';
+import { Existing } from '../support/existing.ts';
+import { MODES } from '../support/explore.ts';
+import type { FaultMode } from '../support/faulty.ts';
+import { isScheduled, paused, tryUnregister } from '../support/leaving.ts';
+import { rotateByHand } from '../support/steps.ts';
+
+let world: EngineWorld;
+beforeAll(async () => {
+  world = await EngineWorld.start();
+});
+afterAll(async () => {
+  await world.stop();
+});
+
+/** Whatever keeps what was let go of from being its owner's alone, or from working. */
+async function notLeft(one: EngineCase, before: Login): Promise<string[]> {
+  const found: string[] = [];
+  const secret = await one.deps.vault.describe(one.secret);
+  if (secret === undefined) return ['the secret is gone'];
+  const login = await one.login();
+  if (login.user !== before.user || login.password !== before.password) found.push('the value was changed');
+  if (!(await one.works(login))) found.push('the value does not log in');
+  if (secret.rotationEnabled) found.push('a schedule points at Rekey');
+  if (Object.values(secret.versions).some((stages) => stages.includes('AWSPENDING')))
+    found.push('a label dangles');
+  for (const tag of Object.keys(secret.tags)) if (tag.startsWith('rekey:')) found.push(`it is tagged ${tag}`);
+  const { ledger } = one.deps;
+  if ((await ledger.idByName(one.name)) !== undefined) found.push('the name is taken');
+  if ((await ledger.idBySecret(one.secret)) !== undefined) found.push('the secret is reserved');
+  const head = await ledger.unregistered(await one.id());
+  if (head === undefined) return [...found, 'the chain has no head'];
+  if ((await ledger.idByTarget(head.targetIdentity ?? '')) !== undefined)
+    found.push('its users are reserved');
+  if ((await ledger.list()).items.length > 0) found.push('the ledger lists it');
+  const records = await one.records();
+  for (const fault of checkChain(records, head)) found.push(`audit: ${JSON.stringify(fault)}`);
+  const leaving = records.map(({ message }) => message).filter((action) => action.startsWith('unregister'));
+  if (leaving.join() !== 'unregister-intended,unregistered') found.push(`the trail says ${leaving.join()}`);
+  return found;
+}
+
+/** With something that Secrets Manager would take for a rotation under way. */
+async function withDanglingLabel(): Promise<{ one: EngineCase; login: Login }> {
+  const one = await world.registered();
+  await one.id();
+  const login = await one.login();
+  await rotateByHand(one);
+  return { one, login };
+}
+
+describe('unregistering', () => {
+  test('keeps value, login, secret and trail, and takes off what Rekey has put there', async () => {
+    const { one, login } = await withDanglingLabel();
+    await one.deps.vault.tag(one.secret, { team: 'orders' });
+    const answer = await tryUnregister(one);
+    expect(answer).toMatchObject({ outcome: 'unregistered', alive: [] });
+    expect(await notLeft(one, login)).toEqual([]);
+    expect((await one.deps.vault.describe(one.secret))?.tags).toEqual({ team: 'orders' });
+  });
+
+  test('asked for again is success by its id, and unknown by its name', async () => {
+    const one = await world.registered();
+    const id = await one.id();
+    await tryUnregister(one);
+    const records = await one.records();
+    expect((await tryUnregister(one, id)).outcome).toBe('unchanged');
+    await expect(tryUnregister(one)).rejects.toMatchObject({ code: 'ERR_NOT_FOUND', field: 'name' });
+    expect(await one.records()).toEqual(records);
+  });
+
+  test('gives back name, users and, adopted, the secret: they register again and rotate', async () => {
+    const one = await world.registered();
+    await one.rotate();
+    await tryUnregister(one);
+    // The owner's consent is asked for anew, since the tags are gone.
+    const adopted = parseEntry({
+      ...one.declaration,
+      adopt: true,
+      mode: 'enforce',
+      target: { ...one.declaration.target, users: one.target.users },
+    });
+    await expect(one.tryRegister(one.declaration)).rejects.toMatchObject({
+      code: 'ERR_SECRET_EXISTS',
+      remedy: expect.stringContaining('adopt: true'),
+    });
+    await expect(one.tryRegister(adopted)).rejects.toMatchObject({ code: 'ERR_ADOPTION', field: 'secret' });
+    await one.deps.vault.tag(one.secret, { [TAG.type]: 'database', [TAG.stage]: 'local' });
+    const login = await one.login();
+    expect((await one.tryRegister(adopted)).outcome).toBe('registered');
+    await one.still();
+    expect(await one.login()).toEqual(login);
+    const again = await one.deps.ledger.idByName(one.name);
+    expect(again).not.toBe(await one.id());
+  });
+
+  test('of what was adopted leaves the tags of its owner; of what is observed, it touches nothing', async () => {
+    const adopted = await Existing.make(world.newCase());
+    await adopted.one.tryRegister(adopted.declared('enforce'));
+    await adopted.one.still();
+    await adopted.one.id();
+    const login = await adopted.one.login();
+    await tryUnregister(adopted.one);
+    const tags = (await adopted.one.deps.vault.describe(adopted.one.secret))?.tags;
+    expect(tags).toEqual({ team: 'orders', [TAG.type]: 'database', [TAG.stage]: 'local' });
+    expect((await notLeft(adopted.one, login)).filter((each) => !each.startsWith('it is tagged'))).toEqual(
+      [],
+    );
+
+    const observed = await Existing.make(world.newCase());
+    const before = await observed.state();
+    await observed.one.tryRegister(observed.declared('observe'));
+    await tryUnregister(observed.one);
+    expect(await observed.state()).toEqual(before);
+    expect(await observed.one.deps.ledger.idByName(observed.one.name)).toBeUndefined();
+  });
+
+  test('names the logins that mode overlap has kept, which go on working', async () => {
+    const one = world.newCase();
+    await one.repeating(() => one.tryRegister(parseEntry({ ...one.declaration, mode: 'overlap' })));
+    await one.still();
+    const old = await one.login();
+    await one.rotate();
+    const { alive } = await tryUnregister(one);
+    expect(alive.map(({ id }) => id)).toEqual([old.user]);
+    expect([await one.works(old), await one.works(await one.login())]).toEqual([true, true]);
+  });
+
+  test('is refused while a rotation is under way, with the way out, and changes nothing', async () => {
+    const one = await world.registered();
+    const token = await one.requestRotation();
+    await one.until(({ phase }) => phase === 'window', token);
+    const records = await one.records();
+    const refused = { code: 'ERR_WINDOW_OPEN', message: expect.stringContaining(token) };
+    await expect(tryUnregister(one)).rejects.toMatchObject({
+      ...refused,
+      remedy: expect.stringMatching(/roll/),
+    });
+    expect(await one.records()).toEqual(records);
+    await paused(one);
+    const remedy = expect.stringContaining(`rekey unpause ${one.name}`);
+    await expect(tryUnregister(one, one.name, { dryRun: true })).rejects.toMatchObject({
+      ...refused,
+      remedy,
+    });
+    expect((await one.rotation(token)).phase).toBe('window');
+  });
+
+  test('is refused while an emergency runs; one that has ended without a replacement can be left', async () => {
+    const one = await world.registered();
+    const emergency = await one.startEmergency('leak', { replace: false });
+    await one.finished(emergency);
+    await expect(tryUnregister(one, one.name, { emergencyRuns: true })).rejects.toMatchObject({
+      code: 'ERR_MODE',
+      field: 'status',
+    });
+    expect((await tryUnregister(one)).outcome).toBe('unregistered');
+    expect(await isScheduled(one)).toBe(false);
+    expect(await one.openSlots()).toEqual([]);
+  });
+
+  test('of a secret whose owner has taken the tags off says so, and lets go of nothing', async () => {
+    const one = await world.registered();
+    await one.deps.vault.untag(one.secret, [TAG.stage]);
+    const refusal = { code: 'ERR_ADOPTION', field: 'secret', remedy: expect.stringContaining(TAG.stage) };
+    await expect(tryUnregister(one)).rejects.toMatchObject(refusal);
+    expect((await one.credential()).status).toBe('active');
+    // Whoever deletes the secret leaves nothing to take off.
+    await one.deps.vault.discard(one.secret);
+    expect((await tryUnregister(one)).outcome).toBe('unregistered');
+  });
+
+  test('asked for several times at once is done once', async () => {
+    const { one, login } = await withDanglingLabel();
+    const answers = await Promise.allSettled([tryUnregister(one), tryUnregister(one), tryUnregister(one)]);
+    expect(answers.filter(({ status }) => status === 'fulfilled').length).toBeGreaterThan(0);
+    expect(await notLeft(one, login)).toEqual([]);
+  });
+
+  test.each(MODES)('is completed by its repetition, whatever fails: %s', async (mode: FaultMode) => {
+    const dry = (await withDanglingLabel()).one;
+    dry.calls.arm();
+    await tryUnregister(dry);
+    dry.calls.disarm();
+    const found: string[] = [];
+    await inParallel(
+      dry.calls.labels.map((label, index) => ({ label, at: index + 1 })),
+      async ({ label, at }) => {
+        const { one, login } = await withDanglingLabel();
+        const id = await one.id();
+        const wrong: string[] = [];
+        one.calls.arm({ at, mode });
+        const first = await tryUnregister(one).catch((error: Error) => error);
+        one.calls.disarm();
+        const unfinished = (await one.deps.ledger.idByName(one.name)) !== undefined;
+        if (first instanceof Error && (await one.deps.ledger.credential(id)) === undefined && unfinished) {
+          const refusal = await one.tryRegister().catch((error: Error) => error.name);
+          if (refusal !== 'ERR_ROTATION_UNDER_WAY') wrong.push(`an apply meanwhile: ${String(refusal)}`);
+        }
+        await tryUnregister(one, unfinished ? one.name : id);
+        if (!one.calls.struck) wrong.push('the fault never came');
+        wrong.push(...(await notLeft(one, login)));
+        for (const what of wrong) found.push(`${mode} call ${at} (${label}): ${what}`);
+      },
+    );
+    expect(found).toEqual([]);
+  });
+
+  test('with an emergency at any moment: either keeps the credential whole, or it is let go of', async () => {
+    const dry = (await withDanglingLabel()).one;
+    dry.calls.arm();
+    await tryUnregister(dry);
+    dry.calls.disarm();
+    const found: string[] = [];
+    await inParallel(
+      dry.calls.moments.map((label, index) => ({ label, at: index + 1 })),
+      async ({ label, at }) => {
+        const { one, login } = await withDanglingLabel();
+        const id = await one.id();
+        one.calls.interlude = {
+          at,
+          act: async () => {
+            const known = await one.deps.ledger.credential(id);
+            const emergency = await one.startEmergency();
+            await one.finished(emergency);
+            if (known !== undefined && emergency.status !== 'SUCCEEDED')
+              found.push(`before call ${at} (${label}): the emergency ${emergency.status}`);
+          },
+        };
+        one.calls.arm();
+        await tryUnregister(one).catch((error: Error) => error);
+        one.calls.disarm();
+        await one.settle();
+        if (!one.calls.struck) found.push(`before call ${at} (${label}): nobody came`);
+        const kept = await one.deps.ledger.credential(id);
+        if (kept !== undefined) {
+          for (const what of await one.faults()) found.push(`before call ${at} (${label}): ${what}`);
+        } else {
+          const now = await one.login();
+          const wrong = await notLeft(one, now);
+          if (now.password !== login.password && (await one.works(login)))
+            wrong.push('what was revoked works');
+          for (const what of wrong) found.push(`before call ${at} (${label}): ${what}`);
+        }
+      },
+    );
+    expect(found).toEqual([]);
+  });
+});

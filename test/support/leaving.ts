@@ -1,0 +1,52 @@
+import { alignBackstop } from '../../shared/engine/backstop.ts';
+import { pause, unpause, type PauseAnswer, type PauseDeps } from '../../shared/engine/pause.ts';
+import { unregister, type UnregisterAnswer } from '../../shared/engine/unregister.ts';
+import { OPERATOR } from './engine-case.ts';
+import type { EngineCase } from './engine-world.ts';
+import type { ProcessDeps } from './faulty.ts';
+
+const trigger = { ...OPERATOR, reason: 'moving the database' };
+
+/** As control-api composes it: the schedule is another function's, in a process of its own. */
+function composed(one: EngineCase, deps: ProcessDeps): ProcessDeps & PauseDeps {
+  return {
+    ...deps,
+    alignBackstop: (id) => one.process((theirs) => alignBackstop(theirs, one.options, id)),
+  };
+}
+
+/** One request to pause. */
+export async function tryPause(one: EngineCase): Promise<PauseAnswer> {
+  const credentialId = await one.id();
+  return one.process((deps) => pause(composed(one, deps), { credentialId, trigger }));
+}
+
+/** One request to unpause. */
+export async function tryUnpause(one: EngineCase): Promise<PauseAnswer> {
+  const credentialId = await one.id();
+  return one.process((deps) => unpause(composed(one, deps), { credentialId, trigger }));
+}
+
+/** Pauses, repeating the request as an operator would. */
+export function paused(one: EngineCase): Promise<PauseAnswer> {
+  return one.repeating(() => tryPause(one));
+}
+
+/** Unpauses, repeating the request as an operator would. */
+export function unpaused(one: EngineCase): Promise<PauseAnswer> {
+  return one.repeating(() => tryUnpause(one));
+}
+
+/** One request to unregister. */
+export function tryUnregister(
+  one: EngineCase,
+  name: string = one.name,
+  { dryRun = false, emergencyRuns = false } = {},
+): Promise<UnregisterAnswer> {
+  return one.process((deps) => unregister(deps, one.options, { name, trigger, dryRun, emergencyRuns }));
+}
+
+/** Whether Secrets Manager rotates the secret by itself. */
+export async function isScheduled(one: EngineCase): Promise<boolean> {
+  return (await one.deps.vault.describe(one.secret))?.rotationEnabled === true;
+}
