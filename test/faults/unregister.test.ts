@@ -198,8 +198,11 @@ describe('unregistering', () => {
         one.calls.disarm();
         const unfinished = (await one.deps.ledger.idByName(one.name)) !== undefined;
         if (first instanceof Error && (await one.deps.ledger.credential(id)) === undefined && unfinished) {
-          const refusal = await one.tryRegister().catch((error: Error) => error.name);
-          if (refusal !== 'ERR_ROTATION_UNDER_WAY') wrong.push(`an apply meanwhile: ${String(refusal)}`);
+          const refusal = await one.tryRegister().then(
+            ({ outcome }) => outcome,
+            (error: Error) => error.name,
+          );
+          if (refusal !== 'ERR_ROTATION_UNDER_WAY') wrong.push(`an apply meanwhile: ${refusal}`);
         }
         await tryUnregister(one, unfinished ? one.name : id);
         if (!one.calls.struck) wrong.push('the fault never came');
