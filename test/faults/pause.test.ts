@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseEntry } from '../../shared/domain/declaration.ts';
+import { checkHolders } from '../../shared/engine/holders.ts';
 import { planDue } from '../../shared/engine/plan.ts';
 import { EngineWorld, inParallel, type EngineCase } from '../support/engine-world.ts';
 import { dryRun, MODES } from '../support/explore.ts';
@@ -18,6 +19,7 @@ afterAll(async () => {
 });
 
 const DAY_MS = 24 * 3600 * 1000;
+const WEB = { kind: 'ecs-restart', name: 'web', cluster: 'main', service: 'web' };
 
 /** A rotation whose window is open. */
 async function inWindow(policy: object = {}): Promise<{ one: EngineCase; token: string }> {
@@ -128,9 +130,50 @@ describe('a pause', () => {
     expect(await completed(one, token)).toEqual([]);
   });
 
+  test('keeps services from being redeployed, which is done once it has ended', async () => {
+    const fresh = world.newCase({}, [WEB]);
+    const service = (await fresh.workloads()).addService('main', 'web');
+    await fresh.register();
+    const { one, token } = await stoppedBefore('provider.activate', 'activating', fresh);
+    await paused(one);
+    expect(await daysPass(one, token)).toEqual([]);
+    expect(service.redeployments).toEqual([]);
+    await unpaused(one);
+    expect(await completed(one, token)).toEqual([]);
+    expect(service.redeployments).toHaveLength(1);
+  });
+
+  test('past the deadline doesn’t end a window on what was seen before it: holders are looked at again', async () => {
+    const one = world.newCase({ window: '15m', deadline: '30m', cap: '2h' }, [WEB]);
+    const service = (await one.workloads()).addService('main', 'web');
+    const old = service.tasks.map((task) => ({ ...task, arn: `${task.arn}-again` }));
+    await one.register();
+    const token = await one.requestRotation();
+    const moved = { kind: 'ecs-restart', olderTasks: 0 };
+    await one.until(({ holderEvidence }) => holderEvidence?.[0]?.kind === 'ecs-restart', token);
+    one.time.jumpTo(one.time.now() + 10 * 60_000);
+    await one.process(async (deps) =>
+      checkHolders(deps, { credentialId: await one.id(), rotationId: token }),
+    );
+    expect((await one.rotation(token)).holderEvidence?.[0]).toMatchObject(moved);
+    await paused(one);
+    // Somebody brings tasks back that have the old value.
+    service.tasks.push(...old);
+    expect(await daysPass(one, token)).toEqual([]);
+    await unpaused(one);
+    await one.advance();
+    await one.advance();
+    expect(await one.rotation(token)).toMatchObject({
+      phase: 'window',
+      holderEvidence: [{ olderTasks: old.length }],
+    });
+    service.tasks = service.tasks.filter((task) => !old.includes(task));
+    expect(await completed(one, token)).toEqual([]);
+  });
+
   /** A pause that comes before a side effect of a rotation in that phase. */
-  async function stoppedBefore(label: string, phase: string) {
-    const one = await world.registered();
+  async function stoppedBefore(label: string, phase: string, fresh?: EngineCase) {
+    const one = fresh ?? (await world.registered());
     const token = randomUUID();
     let answer: Awaited<ReturnType<typeof paused>> | undefined;
     one.calls.between = async (next) => {

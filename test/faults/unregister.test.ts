@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkChain } from '../../shared/domain/audit.ts';
 import { parseEntry } from '../../shared/domain/declaration.ts';
+import { RekeyError } from '../../shared/domain/errors.ts';
+import { revokeNow } from '../../shared/engine/emergency.ts';
 import { TAG } from '../../shared/names.ts';
+import type { Ledger } from '../../shared/ports/ledger.ts';
 import { EngineWorld, inParallel, type EngineCase, type Login } from '../support/engine-world.ts';
 import { Existing } from '../support/existing.ts';
 import { MODES } from '../support/explore.ts';
@@ -161,6 +164,22 @@ describe('unregistering', () => {
     expect((await tryUnregister(one)).outcome).toBe('unregistered');
     expect(await isScheduled(one)).toBe(false);
     expect(await one.openSlots()).toEqual([]);
+  });
+
+  test('is final for an emergency, also for one that finds no ledger but its copy', async () => {
+    const one = await world.registered();
+    const id = await one.id();
+    await tryUnregister(one);
+    const head = await one.deps.ledger.unregistered(id);
+    const down = () => Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'the ledger is down'));
+    const deps = {
+      ...one.deps,
+      ledger: Object.assign(Object.create(one.deps.ledger) as Ledger, { credential: down }),
+      snapshots: { ...one.deps.snapshots, read: async () => head },
+    };
+    const emergency = { credentialId: id, incidentId: 'late', reason: 'leaked', actor: 'responder' };
+    await expect(revokeNow(deps, emergency)).rejects.toMatchObject({ code: 'ERR_UNAVAILABLE' });
+    expect(await one.works(await one.login())).toBe(true);
   });
 
   test('of a secret whose owner has taken the tags off says so, and lets go of nothing', async () => {
