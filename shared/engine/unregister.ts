@@ -7,7 +7,6 @@ import { TAG } from '../names.ts';
 import type { SecretDescription } from '../ports/vault.ts';
 import { missingTags } from './adopt-examine.ts';
 import type { EngineDeps } from './deps.ts';
-import { clearPending } from './pending.ts';
 import type { RegisterOptions } from './register-draft.ts';
 import { assertActive, underWay } from './start.ts';
 import { describeHandle, untilCommitted, without } from './state.ts';
@@ -130,7 +129,9 @@ async function complete(deps: EngineDeps, options: Options, id: string, trigger:
   if (secret !== undefined) {
     if (isScheduled(secret, options, credential)) await deps.vault.cancelRotation(secret.arn);
     if (secret.tags[TAG.credential] === id) {
-      await clearPending(deps, secret.arn);
+      // Also beside AWSCURRENT: the next value put by hand would leave it dangling, and block every other rotation.
+      for (const [version, stages] of Object.entries(secret.versions))
+        if (stages.includes('AWSPENDING')) await deps.vault.stripPending(secret.arn, version);
       await deps.vault.untag(secret.arn, tagsSet(credential));
     }
   }

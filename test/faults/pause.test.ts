@@ -3,6 +3,7 @@ import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseEntry } from '../../shared/domain/declaration.ts';
 import { checkHolders } from '../../shared/engine/holders.ts';
+import { isOver, isPaused } from '../../shared/domain/rotation.ts';
 import { planDue } from '../../shared/engine/plan.ts';
 import { EngineWorld, inParallel, type EngineCase } from '../support/engine-world.ts';
 import { dryRun, MODES } from '../support/explore.ts';
@@ -31,8 +32,10 @@ async function inWindow(policy: object = {}): Promise<{ one: EngineCase; token: 
 
 /** Days go by, with everything that a schedule does in them; what a pause must have kept as it was. */
 async function daysPass(one: EngineCase, token: string, days = 3): Promise<string[]> {
+  await one.still();
   const before = await one.rotation(token);
   const slots = (await one.openSlots()).join();
+  const executions = one.machines.executions.size;
   for (let day = 0; day < days; day++) {
     await one.still();
     one.time.jumpTo(one.time.now() + DAY_MS);
@@ -42,6 +45,8 @@ async function daysPass(one: EngineCase, token: string, days = 3): Promise<strin
   const after = await one.rotation(token);
   return [
     ...(after.phase === before.phase ? [] : [`paused in ${before.phase}, but now it is ${after.phase}`]),
+    ...(after.repairs === before.repairs ? [] : ['the reconciler has counted repairs']),
+    ...(one.machines.executions.size === executions ? [] : ['somebody has driven it']),
     ...(after.stuck === true ? ['a person was paged for a pause'] : []),
     ...((await one.openSlots()).join() === slots ? [] : ['a login was changed during the pause']),
     ...((await isScheduled(one)) ? ['the schedule is still there'] : []),
@@ -77,7 +82,9 @@ describe('a pause', () => {
     expect(await one.works(old)).toBe(true);
 
     // What was left until the deadline is left again: whoever is late isn't thrown out by the end of the pause.
+    const executions = one.machines.executions.size;
     await unpaused(one);
+    expect(one.machines.executions.size).toBe(executions + 1);
     const after = (await one.rotation(token)).window;
     const shift = Date.parse(after?.deadline ?? '') - Date.parse(before?.deadline ?? '');
     expect(shift).toBeGreaterThanOrEqual(3 * DAY_MS);
@@ -190,6 +197,40 @@ describe('a pause', () => {
     expect(answer).toBeDefined();
     return { one, token, answer };
   }
+
+  test('at any moment of a rotation: what ends ends, and nothing more happens until it is unpaused', async () => {
+    const { moments } = await dryRun(world, { act: async (one) => void (await one.rotate()) });
+    const found: string[] = [];
+    let held = 0;
+    await inParallel(
+      moments.map((label, index) => ({ label, at: index + 1 })),
+      async ({ label, at }) => {
+        const one = await world.registered();
+        const id = await one.id();
+        const token = randomUUID();
+        one.calls.interlude = { at, act: async () => void (await tryPause(one)) };
+        one.calls.arm();
+        await one.requestRotation(token).catch(() => undefined);
+        await one.settle();
+        one.calls.disarm();
+        const wrong = one.calls.struck ? [] : ['the pause never came'];
+        const answer = await paused(one);
+        if (answer.backstop !== 'aligned') wrong.push('the schedule never follows');
+        const rotation = await one.deps.ledger.rotation(id, token);
+        if (rotation !== undefined) {
+          if (isPaused(rotation, answer.credential)) held++;
+          else if (!isOver(rotation.phase)) wrong.push(`it is left in ${rotation.phase}`);
+          wrong.push(...(await daysPass(one, token)));
+        }
+        await unpaused(one);
+        await one.settle();
+        wrong.push(...(await one.faults()));
+        for (const what of wrong) found.push(`before call ${at} (${label}): ${what}`);
+      },
+    );
+    expect(found).toEqual([]);
+    expect(held).toBeGreaterThan(moments.length / 2);
+  });
 
   test('refuses what an operator, the schedule or a stranger asks for, and leaves no label behind', async () => {
     const one = await world.registered();

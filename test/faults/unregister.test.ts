@@ -79,7 +79,10 @@ describe('unregistering', () => {
   test('gives back name, users and, adopted, the secret: they register again and rotate', async () => {
     const one = await world.registered();
     await one.rotate();
+    const rotated = await one.login();
+    await one.id();
     await tryUnregister(one);
+    expect(await notLeft(one, rotated)).toEqual([]);
     // The owner's consent is asked for anew, since the tags are gone.
     const adopted = parseEntry({
       ...one.declaration,

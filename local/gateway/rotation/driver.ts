@@ -54,11 +54,14 @@ export class Driver {
     return this.#jobs;
   }
 
-  /** Starts a drive, unless one of the same token is under way. */
+  /** Starts a drive, unless one of the same token is under way; one of another token is given up. */
   start(kind: RotationJob['kind'], arn: string, token: string, lambdaArn: string): void {
     const current = this.#running.get(arn);
     if (current?.job.token === token) return;
-    current?.stop.abort();
+    if (current !== undefined) {
+      current.job.state = 'abandoned';
+      current.stop.abort();
+    }
     const job: RotationJob = { arn, token, kind, state: 'running', steps: [] };
     this.#jobs.push(job);
     if (this.#jobs.length > keptJobs) this.#jobs.shift();
