@@ -71,21 +71,9 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
   },
   {
     reason:
-      'Undoes a registration that failed after it had reserved names or made its secret (test/faults/registration.test.ts).',
+      'Undoes a registration that failed after it had made its secret (test/faults/registration.test.ts).',
     grants: {
-      'register-database': [
-        'dynamodb:DeleteItem on <Ledger> if dynamodb:LeadingKeys',
-        `secretsmanager:DeleteSecret on ${AGENTS}`,
-      ],
-    },
-  },
-  {
-    reason: 'Gives back what a take-over had begun that was refused for good (test/faults/adoption.test.ts).',
-    grants: {
-      'register-database': [
-        `secretsmanager:UntagResource on ${AGENTS}, aws:TagKeys, aws:TagKeys`,
-        `secretsmanager:CancelRotateSecret on ${AGENTS}`,
-      ],
+      'register-database': [`secretsmanager:DeleteSecret on ${AGENTS}`],
     },
   },
   {
