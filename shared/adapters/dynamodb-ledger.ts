@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { seal, type AuditDraft, type AuditRecord } from '../domain/audit.ts';
 import { toInstant, type Clock } from '../domain/clock.ts';
-import { usersTaken, type Credential } from '../domain/credential.ts';
+import { usersTaken, type Credential, type Key } from '../domain/credential.ts';
 import { RekeyError } from '../domain/errors.ts';
+import type { KnownKey } from '../domain/leak.ts';
 import { isOver, type Rotation } from '../domain/rotation.ts';
 import { TABLE } from '../names.ts';
 import type { Ledger, LedgerChange, Page } from '../ports/ledger.ts';
@@ -13,6 +14,7 @@ import {
   credentialItem,
   documentOf,
   groups,
+  keyItem,
   keys,
   lockItem,
   recordItem,
@@ -81,6 +83,21 @@ export class DynamoDbLedger implements Ledger {
   async idByTarget(identity: string): Promise<string | undefined> {
     const item = await this.#get(keys.target(this.#tenant, identity));
     return item && text(item, 'credentialId');
+  }
+
+  async byFingerprint(fingerprint: string): Promise<readonly KnownKey[]> {
+    const found: KnownKey[] = [];
+    const pages = this.#pages({
+      KeyConditionExpression: `${TABLE.pk} = :p`,
+      ExpressionAttributeValues: { ':p': keys.fingerprint(this.#tenant, fingerprint, '')[TABLE.pk] },
+      ConsistentRead: true,
+    });
+    for await (const item of pages) found.push(documentOf<KnownKey>(item));
+    return found;
+  }
+
+  async knows(credentialId: string, fingerprint: string): Promise<boolean> {
+    return (await this.#get(keys.fingerprint(this.#tenant, fingerprint, credentialId))) !== undefined;
   }
 
   async rotations(credentialId: string, limit: number): Promise<readonly Rotation[]> {
@@ -165,6 +182,7 @@ export class DynamoDbLedger implements Ledger {
         put(credentialItem(stored)),
         this.#calendar(stored),
         ...puts,
+        ...this.#keys(stored, stored.current === undefined ? [] : [stored.current]),
       ]);
     } catch (error) {
       if (!isAwsError(error, 'TransactionCanceledException')) throw error;
@@ -176,15 +194,19 @@ export class DynamoDbLedger implements Ledger {
     return stored;
   }
 
-  async commit({ before, after, rotation, records }: LedgerChange): Promise<Credential> {
+  async commit({ before, after, rotation, records, keys: brought = [] }: LedgerChange): Promise<Credential> {
     const { stored, puts } = this.#sealed({ ...after, seq: before.seq, chain: before.chain }, records);
-    await this.#fenced(before, stored, rotation, puts);
+    await this.#fenced(before, stored, rotation, [...puts, ...this.#keys(stored, brought)]);
     return stored;
   }
 
-  async attach(credential: Credential, rotation?: Rotation): Promise<Credential> {
+  async attach(
+    credential: Credential,
+    rotation?: Rotation,
+    brought: readonly Key[] = [],
+  ): Promise<Credential> {
     const { stored } = this.#sealed(credential, []);
-    await this.#fenced(credential, stored, rotation, []);
+    await this.#fenced(credential, stored, rotation, this.#keys(stored, brought));
     return stored;
   }
 
@@ -197,6 +219,10 @@ export class DynamoDbLedger implements Ledger {
     ];
     const removals = locks.map((key) => ({ Delete: { TableName: this.#table, Key: key } }));
     await this.#fenced(credential, stored, undefined, [...removals, ...puts]);
+  }
+
+  #keys(stored: Credential, brought: readonly Key[]): TransactItem[] {
+    return brought.map((key) => ({ Put: { TableName: this.#table, Item: keyItem(stored, key) } }));
   }
 
   #targetKeys({ targetIdentity }: Credential): Item[] {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { AuditRecord } from '../domain/audit.ts';
 import { nextLook } from '../domain/calendar.ts';
-import type { Credential } from '../domain/credential.ts';
+import type { Credential, Key } from '../domain/credential.ts';
+import type { KnownKey } from '../domain/leak.ts';
 import type { SeenReader } from '../domain/readers.ts';
 import { isOver, type Rotation } from '../domain/rotation.ts';
 import { TABLE } from '../names.ts';
@@ -49,6 +50,10 @@ export const keys = {
   reader: (tenant: string, secretName: string, id: string): Item => ({
     [TABLE.pk]: s(`${tenant}#READER#${secretName}`),
     [TABLE.sk]: s(id),
+  }),
+  fingerprint: (tenant: string, fingerprint: string, credentialId: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#FP#${fingerprint}`),
+    [TABLE.sk]: s(credentialId),
   }),
 };
 
@@ -134,6 +139,19 @@ export function recordItem(record: AuditRecord): Item {
     [TABLE.indexPk]: s(groups.month(tenant, record.time_dt.slice(0, 7))),
     [TABLE.indexSk]: s(`${record.time_dt}#${record.entity.uid}#${recordSk(sequence)}`),
     doc: s(JSON.stringify(record)),
+  };
+}
+
+/**
+ * A key by its fingerprint. It stays when the key is dead, and for good: a value may be found years later. Where a
+ * credential gets the same value again (what was observed is adopted), its newest handle counts.
+ */
+export function keyItem({ tenant, id }: Credential, key: Key): Item {
+  const known: KnownKey = { ...key, credentialId: id };
+  return {
+    ...keys.fingerprint(tenant, key.fingerprint, id),
+    kind: s('key'),
+    doc: s(JSON.stringify(known)),
   };
 }
 

@@ -1,5 +1,5 @@
 import { toInstant } from '../domain/clock.ts';
-import type { Credential, CredentialHandle } from '../domain/credential.ts';
+import type { Credential, CredentialHandle, Key } from '../domain/credential.ts';
 import { RekeyError, isRekeyError } from '../domain/errors.ts';
 import { fingerprint } from '../domain/fingerprint.ts';
 import type { Trigger } from '../domain/rotation.ts';
@@ -52,6 +52,7 @@ function intend(
     if (before.adoption === 'intended') return resumed(before, examined);
     const generation = before.generation + 1;
     const handle: CredentialHandle = { id: examined.id, generation, token: before.id };
+    const key = await keyOf(deps, before, draft, examined, handle);
     return deps.ledger.commit({
       before,
       after: {
@@ -62,6 +63,7 @@ function intend(
         generation,
         live: [handle],
       },
+      keys: [key],
       records: [
         {
           action: 'adopt-intended',
@@ -73,6 +75,23 @@ function intend(
       ],
     });
   });
+}
+
+/** The value as it is, as a key of Rekey's: it doesn't change, the handle does. */
+async function keyOf(
+  deps: EngineDeps,
+  { current }: Credential,
+  draft: Draft,
+  { material, versionId }: Examined,
+  handle: CredentialHandle,
+): Promise<Key> {
+  const { provider } = await adopter(deps, draft);
+  return {
+    handle,
+    versionId,
+    fingerprint: fingerprint(provider.secretPart(material)),
+    issuedAt: current?.versionId === versionId ? current.issuedAt : toInstant(deps.clock()),
+  };
 }
 
 function resumed(before: Credential, { id }: Examined): Credential {
@@ -130,7 +149,7 @@ async function complete(
   examined: Examined,
   trigger: Trigger,
 ): Promise<Credential> {
-  const { secret, material, versionId } = examined;
+  const { secret, versionId } = examined;
   const { provider } = await adopter(deps, draft);
   const handle = await mark(deps, intended, draft, examined);
   await stillOurs(deps, intended);
@@ -145,12 +164,7 @@ async function complete(
         remedy: 'apply again once nobody changes it any more',
       });
     }
-    const key = {
-      handle,
-      versionId,
-      fingerprint: fingerprint(provider.secretPart(material)),
-      issuedAt: before.current?.versionId === versionId ? before.current.issuedAt : toInstant(deps.clock()),
-    };
+    const key = await keyOf(deps, before, draft, examined, handle);
     const byHand = provider.manualRevocation?.(draft.target, handle);
     return deps.ledger.commit({
       before,
@@ -165,6 +179,7 @@ async function complete(
         backstopDays: days,
         ...(byHand === undefined ? {} : { byHand }),
       },
+      keys: [key],
       records: [
         {
           action: 'adopted',
@@ -185,8 +200,9 @@ async function mark(
   deps: EngineDeps,
   intended: Credential,
   draft: Draft,
-  { material }: Examined,
+  examined: Examined,
 ): Promise<CredentialHandle> {
+  const { material } = examined;
   const { adoption } = await adopter(deps, draft);
   const { target, ctx } = await upstream(deps, intended);
   const handle = ownHandle(intended);
@@ -200,9 +216,11 @@ async function mark(
     const generation = Math.floor(deps.clock() / 1000);
     if (!isRekeyError(error, 'ERR_CONFLICT') || handle.generation >= generation) throw error;
     const later = { ...handle, generation };
-    await untilCommitted(async () =>
-      deps.ledger.attach({ ...(await stillOurs(deps, intended)), generation, live: [later] }),
-    );
+    await untilCommitted(async () => {
+      const before = await stillOurs(deps, intended);
+      const key = await keyOf(deps, before, draft, examined, later);
+      await deps.ledger.attach({ ...before, generation, live: [later] }, undefined, [key]);
+    });
     return adopt(later);
   }
 }

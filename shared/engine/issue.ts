@@ -35,6 +35,8 @@ export async function createSecret(deps: EngineDeps, input: StepInput): Promise<
     await commit(deps, state.credential, {
       rotation: advance(state.rotation, 'activating', { next: key }),
       credential: { live: [...state.credential.live, key.handle] },
+      // Before it works; with it the old one, which a version without fingerprints may have made.
+      keys: [key, ...(state.rotation.old === undefined ? [] : [state.rotation.old])],
       record: { action: 'activation-intended' },
     });
   } catch (error) {

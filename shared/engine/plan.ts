@@ -11,7 +11,7 @@ import {
   type Duties,
 } from '../domain/calendar.ts';
 import { toInstant } from '../domain/clock.ts';
-import type { Credential } from '../domain/credential.ts';
+import type { Credential, Key } from '../domain/credential.ts';
 import { isRekeyError } from '../domain/errors.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
@@ -156,14 +156,35 @@ function draftOf(
 
 /** Puts a credential where its head says, where the calendar has it elsewhere; says whether that was needed. */
 async function realign(deps: EngineDeps, credential: Credential): Promise<boolean> {
-  if ((await deps.ledger.lookAt(credential.id)) === nextLook(credential)) return false;
-  await deps.ledger.attach(credential);
+  if (await isAligned(deps, credential)) return false;
+  await deps.ledger.attach(credential, undefined, await keysOf(deps, credential));
   return true;
 }
 
+/** The keys of a credential that may work and that its head and its last rotation tell of. */
+async function keysOf(
+  deps: EngineDeps,
+  { id, current, activeRotation }: Credential,
+): Promise<readonly Key[]> {
+  if (current === undefined) return [];
+  const last = await deps.ledger.rotation(id, activeRotation ?? current.versionId);
+  const keys = [current, last?.old, last?.next].filter((key) => key !== undefined);
+  return [...new Map(keys.map((key) => [key.fingerprint, key])).values()];
+}
+
+/** Whether calendar and fingerprints have what the head says: one that an older version has written lacks them. */
+async function isAligned(deps: EngineDeps, credential: Credential): Promise<boolean> {
+  const { id, current } = credential;
+  const [look, known] = await Promise.all([
+    deps.ledger.lookAt(id),
+    current === undefined || deps.ledger.knows(id, current.fingerprint),
+  ]);
+  return look === nextLook(credential) && known;
+}
+
 /**
- * Holds every credential against the calendar: heads that a version without one has written have no item (hard decision
- * 6). Walks the group of credentials page by page, never the table.
+ * Holds every credential against the calendar and the fingerprints: heads that a version without them has written have no
+ * items there (hard decision 6). Walks the group of credentials page by page, never the table.
  */
 export async function realignAll(
   deps: EngineDeps,
@@ -187,7 +208,7 @@ export async function realignAll(
 }
 
 async function realignOne(deps: EngineDeps, listed: Credential): Promise<boolean> {
-  if ((await deps.ledger.lookAt(listed.id)) === nextLook(listed)) return false;
+  if (await isAligned(deps, listed)) return false;
   // The list comes from the index, which lags.
   return untilCommitted(async () => {
     const credential = await deps.ledger.credential(listed.id);

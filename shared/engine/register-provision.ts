@@ -14,8 +14,7 @@ import { describeHandle, untilCommitted, upstream } from './state.ts';
 
 /** What has been issued and put into the vault. */
 interface Provisioned {
-  readonly issued: Issued<unknown>;
-  readonly material: Issued<unknown>['material'];
+  readonly key: Key;
   readonly made: Awaited<ReturnType<EngineDeps['vault']['create']>>;
 }
 
@@ -69,13 +68,19 @@ async function provision(
   }
   const material = provider.material(text);
   provider.assertBelongs(target, issued.handle, material);
-  // An emergency must find what is about to work; one that came before refuses this.
-  await attachOurs(deps, credential, { live: [issued.handle] });
+  const key: Key = {
+    handle: issued.handle,
+    versionId: token,
+    fingerprint: fingerprint(provider.secretPart(material)),
+    issuedAt: toInstant(deps.clock()),
+  };
+  // An emergency and a leak must find what is about to work; an emergency that came before refuses this.
+  await attachOurs(deps, credential, { live: [key.handle] }, [key]);
   try {
     await provider.activate?.(target, token, { handle: issued.handle, material }, ctx);
     await assertOurs(deps, credential);
     await provider.verify(target, material, ctx);
-    return await complete(deps, options, credential, trigger, { issued, material, made });
+    return await complete(deps, options, credential, trigger, { key, made });
   } catch (error) {
     // What failed may have failed by an emergency: whoever brought the login to life ends it.
     if (isRekeyError(error)) {
@@ -122,17 +127,10 @@ async function complete(
   options: RegisterOptions,
   credential: Credential,
   trigger: Trigger,
-  { issued, material, made }: Provisioned,
+  { key, made }: Provisioned,
 ): Promise<Credential> {
-  const { provider } = await upstream(deps, credential);
   const arn =
     made.outcome === 'created' ? made.arn : ((await deps.vault.describe(credential.secretName))?.arn ?? '');
-  const key: Key = {
-    handle: issued.handle,
-    versionId: credential.id,
-    fingerprint: fingerprint(provider.secretPart(material)),
-    issuedAt: toInstant(deps.clock()),
-  };
   // The function that Secrets Manager tests next finds the credential by its secret, so the ARN is recorded before.
   const located = await untilCommitted(async () => {
     const before = await assertOurs(deps, credential);

@@ -1,6 +1,6 @@
 import { GENESIS } from '../domain/audit.ts';
 import { toInstant } from '../domain/clock.ts';
-import type { Credential } from '../domain/credential.ts';
+import type { Credential, Key } from '../domain/credential.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { assertConfirmed } from '../domain/evidence.ts';
 import type { Trigger } from '../domain/rotation.ts';
@@ -87,8 +87,11 @@ export function attachOurs(
   deps: EngineDeps,
   reserved: Credential,
   change: Partial<Credential>,
+  keys: readonly Key[] = [],
 ): Promise<Credential> {
-  return untilCommitted(async () => deps.ledger.attach({ ...(await assertOurs(deps, reserved)), ...change }));
+  return untilCommitted(async () =>
+    deps.ledger.attach({ ...(await assertOurs(deps, reserved)), ...change }, undefined, keys),
+  );
 }
 
 /** Takes back what a registration has made, ends its logins first, and gives back what it has reserved. */

@@ -1,5 +1,5 @@
 import { plusSeconds, toInstant } from '../domain/clock.ts';
-import type { Credential, CredentialHandle } from '../domain/credential.ts';
+import type { Credential, Key } from '../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { assertConfirmed } from '../domain/evidence.ts';
 import type { Redacted } from '../domain/redacted.ts';
@@ -33,7 +33,7 @@ export function generate(deps: EngineDeps, emergency: Emergency): Promise<void> 
     const { provider, target, ctx } = at;
     const material = await pending(deps, state.credential, next.versionId);
     try {
-      await untilCommitted(() => recordHandle(deps, emergency, next.handle));
+      await untilCommitted(() => recordKey(deps, emergency, next));
       await provider.activate?.(target, next.versionId, { handle: next.handle, material }, ctx);
       await enter(deps, emergency, 'generated', 'replacement-generated', {
         rotation: advance(state.rotation, 'activating', { next }),
@@ -146,11 +146,13 @@ async function begin(deps: EngineDeps, emergency: Emergency): Promise<Loaded> {
   return { credential: reserved, rotation };
 }
 
-async function recordHandle(deps: EngineDeps, emergency: Emergency, handle: CredentialHandle): Promise<void> {
+/** Before it works. */
+async function recordKey(deps: EngineDeps, emergency: Emergency, key: Key): Promise<void> {
+  const { handle } = key;
   const credential = await loadCredential(deps, emergency.credentialId);
   own(credential, emergency);
   if (credential.live.some((one) => one.id === handle.id && one.generation === handle.generation)) return;
-  await deps.ledger.attach({ ...credential, live: [...credential.live, handle] });
+  await deps.ledger.attach({ ...credential, live: [...credential.live, handle] }, undefined, [key]);
 }
 
 function secretOf(arn: string | undefined): string {

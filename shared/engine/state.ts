@@ -1,6 +1,6 @@
 import type { AuditAction, AuditDraft } from '../domain/audit.ts';
 import { plusSeconds, toInstant } from '../domain/clock.ts';
-import type { Credential, CredentialHandle } from '../domain/credential.ts';
+import type { Credential, CredentialHandle, Key } from '../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { withoutCallback, type Rotation, type Trigger } from '../domain/rotation.ts';
 import type { LifecycleOutcome } from '../ports/workflow.ts';
@@ -50,6 +50,8 @@ export function assertNotPreempted({ credential, rotation }: Loaded): void {
 export interface Change {
   readonly rotation: Rotation;
   readonly credential?: Partial<Credential>;
+  /** What begins to be found by its fingerprint (`LedgerChange.keys`). */
+  readonly keys?: readonly Key[];
   readonly record: Omit<AuditDraft, 'time' | 'trigger' | 'correlationId'> & {
     readonly action: AuditAction;
     /** Who asked for this, where it isn't who asked for the rotation (A1). */
@@ -75,6 +77,7 @@ export async function commit(deps: EngineDeps, before: Credential, change: Chang
     before,
     after: { ...before, ...change.credential },
     rotation,
+    ...(change.keys === undefined ? {} : { keys: change.keys }),
     records: [
       {
         time: now,

@@ -1,5 +1,6 @@
 import type { AuditDraft, AuditRecord } from '../domain/audit.ts';
-import type { Credential } from '../domain/credential.ts';
+import type { Credential, Key } from '../domain/credential.ts';
+import type { KnownKey } from '../domain/leak.ts';
 import type { Rotation } from '../domain/rotation.ts';
 
 /** One change of state and its audit records, committed together or not at all (outbox). */
@@ -11,6 +12,8 @@ export interface LedgerChange {
   readonly rotation?: Rotation;
   /** At least one; each gets the next number. */
   readonly records: readonly [AuditDraft, ...AuditDraft[]];
+  /** What this change brings into the credential's life: from then on it is found by its fingerprint, for good. */
+  readonly keys?: readonly Key[];
 }
 
 export interface Page<T> {
@@ -30,6 +33,10 @@ export interface Ledger {
   idBySecret(secret: string): Promise<string | undefined>;
   /** The credential's id by its target's identity, which no two share. */
   idByTarget(identity: string): Promise<string | undefined>;
+  /** Every key that ever had this fingerprint, of any credential; several may share a value that Rekey didn't make. */
+  byFingerprint(fingerprint: string): Promise<readonly KnownKey[]>;
+  /** Whether `byFingerprint` finds this key of a credential. */
+  knows(credentialId: string, fingerprint: string): Promise<boolean>;
   rotation(credentialId: string, rotationId: string): Promise<Rotation | undefined>;
   /** Every rotation of a credential, newest first. */
   rotations(credentialId: string, limit: number): Promise<readonly Rotation[]>;
@@ -46,7 +53,8 @@ export interface Ledger {
   lookAt(credentialId: string): Promise<string | undefined>;
 
   /**
-   * Reserves name, secret and the target's identity and writes the first record.
+   * Reserves name, secret and the target's identity and writes the first record. A current key is found by its
+   * fingerprint from then on.
    * @throws RekeyError ERR_CONFLICT where the name or the secret is taken, ERR_DECLARATION where another credential uses
    * the target's users.
    */
@@ -59,10 +67,10 @@ export interface Ledger {
   commit(change: LedgerChange): Promise<Credential>;
   /**
    * Stores what is no event of the credential's life (a callback, an ARN): fenced by the version and epoch that
-   * `credential` was read with, but without a record.
+   * `credential` was read with, but without a record. `keys` as in a change.
    * @throws RekeyError as `commit`.
    */
-  attach(credential: Credential, rotation?: Rotation): Promise<Credential>;
+  attach(credential: Credential, rotation?: Rotation, keys?: readonly Key[]): Promise<Credential>;
   /**
    * Gives back what `create` reserved, of what Rekey lets go of or nothing came of. The audit trail and its head stay, as
    * a credential that is found no more.

@@ -188,6 +188,13 @@ export class FakeLedger implements Ledger {
   lookAt(): Promise<never> {
     throw new Error('not used here');
   }
+  async byFingerprint(): Promise<readonly []> {
+    await this.#turn();
+    return [];
+  }
+  knows(): Promise<never> {
+    throw new Error('not used here');
+  }
   create(): Promise<never> {
     throw new Error('the API must not write');
   }

@@ -1,0 +1,131 @@
+import type { Credential, Key } from './credential.ts';
+import { RekeyError } from './errors.ts';
+import { fingerprint } from './fingerprint.ts';
+import { Redacted } from './redacted.ts';
+
+/** Largest text that is taken for a leaked value: as much as Secrets Manager keeps in one secret. */
+export const MAX_LEAKED_BYTES = 65_536;
+
+/** Most values that one text may hold. */
+export const MAX_CANDIDATES = 50;
+
+/** What Secrets Manager's forms of a secret say beside the secret part: matching them would revoke by a user's name. */
+const DESCRIBES = new Set([
+  'database',
+  'dbclusteridentifier',
+  'dbinstanceidentifier',
+  'dbname',
+  'engine',
+  'host',
+  'masterarn',
+  'port',
+  'sslmode',
+  'user',
+  'username',
+]);
+
+/**
+ * The fingerprints under which a text that was found somewhere may be known: that of the text as it is, of the secret
+ * part of a connection URI, and of whatever may be one in the JSON of a secret. Pure: nothing of the text leaves it.
+ * @throws RekeyError ERR_REQUEST where there is nothing, or too much; it never quotes the text
+ */
+export function candidatesOf(text: Redacted<string>): string[] {
+  const value = text.map((raw) => raw.replace(/\r?\n$/, ''));
+  if (value.reveal().trim() === '') {
+    throw refusal('there is no value on standard input', 'pipe it in: pbpaste | rekey revoke --leaked - …');
+  }
+  if (Buffer.byteLength(value.reveal()) > MAX_LEAKED_BYTES) throw tooLarge();
+  const parts = value.map((raw) => [...new Set([raw, raw.trim(), ...partsOf(raw.trim())])]);
+  if (parts.reveal().length > MAX_CANDIDATES) {
+    throw refusal(
+      `what came through standard input holds more than ${MAX_CANDIDATES} values`,
+      'pipe one value, or the JSON of one secret',
+    );
+  }
+  return parts.reveal().map((part) => fingerprint(new Redacted(part)));
+}
+
+/** The refusal of what can't be one secret. */
+export function tooLarge(): RekeyError {
+  return refusal(
+    `what came through standard input is larger than a secret can be (${MAX_LEAKED_BYTES} bytes)`,
+    'pipe the value itself, not the file in which it was found',
+  );
+}
+
+function refusal(message: string, remedy: string): RekeyError {
+  return new RekeyError('ERR_REQUEST', message, { field: '--leaked', remedy });
+}
+
+function partsOf(text: string): string[] {
+  const found: string[] = partsOfUri(text);
+  try {
+    JSON.parse(text, (key, value: unknown) => {
+      if (typeof value === 'string' && value !== '' && !DESCRIBES.has(key.toLowerCase())) {
+        found.push(value, ...partsOfUri(value));
+      }
+      return value;
+    });
+  } catch {
+    // No JSON. The parser's message quotes the text.
+  }
+  return found;
+}
+
+/** Passwords are often written as they are where a URI wants them encoded, so that both readings count. */
+function partsOfUri(text: string): string[] {
+  const users = [/:\/\/([^/?#]*)@/, /:\/\/(.*)@/s].flatMap((form) => form.exec(text)?.[1] ?? []);
+  const passwords = users.flatMap((user) => (user.includes(':') ? [user.slice(user.indexOf(':') + 1)] : []));
+  const [, parameter = ''] = /:\/\/.*[?&]password=([^&#]*)/is.exec(text) ?? [];
+  return [...passwords, parameter].filter((part) => part !== '').flatMap((part) => [part, decoded(part)]);
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/** A key that the ledger knows by its fingerprint, whatever has become of it. */
+export interface KnownKey extends Key {
+  readonly credentialId: string;
+}
+
+/** What is said of a value that was found somewhere. */
+export type LeakOutcome =
+  /** It may work: the emergency of its credential ends it. */
+  | 'live'
+  /** It was ended before, and the upstream has been asked again. */
+  | 'dead'
+  /** Of a credential that is only observed: a person has to end it. */
+  | 'observed'
+  /** It should be dead, and nobody could say that it is. */
+  | 'not-confirmed'
+  | 'not-ours';
+
+/** The more a person has to do, the earlier. */
+const BY_WEIGHT: readonly LeakOutcome[] = ['not-confirmed', 'observed', 'live', 'dead', 'not-ours'];
+
+/** The one word for several matches of a text. */
+export function worstOf(outcomes: readonly LeakOutcome[]): LeakOutcome {
+  return BY_WEIGHT.find((outcome) => outcomes.includes(outcome)) ?? 'not-ours';
+}
+
+/** How a key stands by the head of its credential. */
+export type Standing = 'live' | 'observed' | 'ended' | 'gone';
+
+/**
+ * How a known key stands. `live` is whatever may work: current, pending, in a window, kept, suspended; and what the
+ * emergency `emergencyId` is ending, so that a repeated report has the same answer. `gone`: its credential is no longer
+ * registered.
+ */
+export function standingOf(key: KnownKey, credential: Credential | undefined, emergencyId: string): Standing {
+  if (credential === undefined) return 'gone';
+  if (credential.adoption === 'observed') return 'observed';
+  if (credential.incident?.execution === emergencyId) return 'live';
+  const { id, generation } = key.handle;
+  const live = credential.live.some((handle) => handle.id === id && handle.generation === generation);
+  return live ? 'live' : 'ended';
+}
