@@ -4,6 +4,7 @@ import type { Clock } from '../../shared/domain/clock.ts';
 import type { Credential, CredentialHandle } from '../../shared/domain/credential.ts';
 import type { CredentialEntry } from '../../shared/domain/declaration.ts';
 import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
+import type { LeakMatch, LeakReport } from '../../shared/engine/leak.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { ReaderLog } from '../../shared/ports/reader-log.ts';
 import type { Call } from './request.ts';
@@ -68,6 +69,8 @@ export interface ControlServices {
     replace: boolean;
     token: string;
   }): Promise<{ id: string }>;
+  /** Says what a leaked value is, and revokes it where it may work. */
+  reportLeak(report: LeakReport): Promise<readonly LeakMatch[]>;
   emergency(
     id: string,
   ): Promise<{ status: string; startedAt: string; endedAt?: string; results?: unknown } | undefined>;

@@ -12,6 +12,7 @@ import { audit } from './routes/audit.ts';
 import { inventory, list, plan, register, show } from './routes/credentials.ts';
 import { showEmergency, startEmergency } from './routes/emergencies.ts';
 import { pause, unpause, unregister } from './routes/leave.ts';
+import { reportLeak } from './routes/leaks.ts';
 import { confirm, rollBack, rotate, showRotation } from './routes/rotations.ts';
 
 /** An answer, and the error behind it where Rekey didn't raise it on purpose: for the log only. */
@@ -35,6 +36,7 @@ const ROUTES: Readonly<Record<RouteKey, Route>> = {
   'POST /v1/credentials/{name}/rotations/{id}/confirmations': confirm,
   'POST /v1/emergencies': startEmergency,
   'GET /v1/emergencies/{id}': showEmergency,
+  'POST /v1/leaks': reportLeak,
   'GET /v1/plan': plan,
   'GET /v1/inventory': inventory,
   'GET /v1/audit': audit,

@@ -11,8 +11,10 @@ import { toInstant } from '../../shared/domain/clock.ts';
 import { RekeyError, type ErrorJson } from '../../shared/domain/errors.ts';
 import type { Backstop } from '../../shared/engine/backstop.ts';
 import { confirmHolder } from '../../shared/engine/confirm.ts';
+import type { Deactivation } from '../../shared/domain/evidence.ts';
 import type { EngineDeps } from '../../shared/engine/deps.ts';
 import { pause, unpause, type PauseDeps } from '../../shared/engine/pause.ts';
+import { reportLeak } from '../../shared/engine/leak.ts';
 import type { RegisterAnswer } from '../../shared/engine/register.ts';
 import { idOf, requestRotation } from '../../shared/engine/requests.ts';
 import { requestRollback } from '../../shared/engine/rollback.ts';
@@ -106,6 +108,15 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
       return { id: token };
     },
     emergency: (id) => workflow.emergency(id),
+    reportLeak: (report) =>
+      reportLeak(
+        {
+          ...engine,
+          deactivation: (ref) =>
+            ask<Deactivation>(aws, setting(ENV.revokeDatabase), { action: 'look', ...ref }),
+        },
+        report,
+      ),
   };
 }
 

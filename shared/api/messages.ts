@@ -16,6 +16,7 @@ export * from './messages/credentials.ts';
 export * from './messages/rotations.ts';
 export * from './messages/leave.ts';
 export * from './messages/emergencies.ts';
+export * from './messages/leaks.ts';
 export * from './messages/plan.ts';
 export * from './messages/inventory.ts';
 export * from './messages/audit.ts';

@@ -36,6 +36,7 @@ const TABLE = [
   { method: 'POST', path: '/v1/credentials/{name}/rotations/{id}/confirmations', roles: ['operator'] },
   { method: 'POST', path: '/v1/emergencies', roles: ['responder'] },
   { method: 'GET', path: '/v1/emergencies/{id}', roles: everyone },
+  { method: 'POST', path: '/v1/leaks', roles: ['responder'] },
   { method: 'GET', path: '/v1/plan', roles: everyone },
   { method: 'GET', path: '/v1/inventory', roles: ['operator', 'auditor'] },
   { method: 'GET', path: '/v1/audit', roles: everyone },

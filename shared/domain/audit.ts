@@ -46,6 +46,7 @@ export type AuditAction =
   | 'abort-intended'
   | 'aborted'
   | 'stuck'
+  | 'leak-reported'
   | 'emergency-intended'
   | 'emergency-revoked'
   | 'emergency-revocation-failed'
@@ -86,6 +87,7 @@ const SEVERITY: Partial<Record<AuditAction, number>> = {
   aborted: 3,
   'rolled-back': 3,
   'rollback-refused': 3,
+  'leak-reported': 4,
   'emergency-intended': 4,
   'emergency-revoked': 4,
   'emergency-revocation-failed': 5,

@@ -349,7 +349,7 @@ function tell(
 }
 
 /** A rotation under way commits too: the emergency reads again until it is first, whatever the others do. */
-async function retrying<T>(run: () => Promise<T>, isWanted = (): boolean => true): Promise<T> {
+export async function retrying<T>(run: () => Promise<T>, isWanted = (): boolean => true): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await run();

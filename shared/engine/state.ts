@@ -14,7 +14,10 @@ export interface Loaded {
 }
 
 /** Loads the credential; ERR_NOT_FOUND where the ledger has none. */
-export async function loadCredential(deps: EngineDeps, credentialId: string): Promise<Credential> {
+export async function loadCredential(
+  deps: Pick<EngineDeps, 'ledger'>,
+  credentialId: string,
+): Promise<Credential> {
   const credential = await deps.ledger.credential(credentialId);
   if (credential === undefined) {
     throw new RekeyError('ERR_NOT_FOUND', `no credential ${credentialId} in the ledger`, {

@@ -141,6 +141,11 @@ export interface CredentialProvider<T, M> {
     options: RevokeOptions,
     ctx: ProviderContext,
   ): Promise<Deactivation>;
+  /**
+   * What the upstream shows now of a handle that was ended before. It only looks: whatever is in a reused slot stays as it
+   * is. Absent where the upstream can't tell.
+   */
+  deactivation?(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Deactivation>;
   /** This credential's own live handles at the upstream, whatever the ledger knows. */
   list?(target: T, ctx: ProviderContext): Promise<readonly CredentialHandle[]>;
   usage?(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Usage>;

@@ -246,6 +246,26 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
       expect([await works(life, second), await works(life, third)]).toEqual([true, true]);
     });
 
+    it.runIf(provider.deactivation !== undefined)(
+      'tells of an ended handle that it is dead, and of one that lives that it is not, and changes neither',
+      async () => {
+        const life = await begin();
+        const look = async ({ handle }: Live<M>): Promise<boolean | undefined> =>
+          (await provider.deactivation?.(life.target, handle, life.ctx))?.confirmed;
+        const first = await life.rotate();
+        const second = await life.rotate(first.handle);
+        expect([await look(first), await look(second)]).toEqual([false, false]);
+        await life.retire(first);
+        expect([await look(first), await look(second)]).toEqual([true, false]);
+        const third = dual ? await life.rotate(second.handle) : second;
+        expect([await look(first), await look(third)]).toEqual([true, false]);
+        expect([await works(life, second), await works(life, third)]).toEqual([true, true]);
+        const before = await life.list([second, third]);
+        await look(first);
+        expect(await life.list([second, third])).toEqual(before);
+      },
+    );
+
     it('never brings a revoked generation back with a late activation', async () => {
       const life = await begin();
       const first = await life.rotate();

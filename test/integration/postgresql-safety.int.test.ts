@@ -449,3 +449,37 @@ describe('a stolen login', () => {
     expect(await loginWorks(credential.target, late)).toBe(false);
   });
 });
+
+describe('a look at what was ended', () => {
+  const look = async (credential: TestCredential, { handle }: LiveCredential) =>
+    postgresqlProvider.deactivation?.(credential.target, handle, server.context());
+
+  it('is not satisfied where somebody has let the role log in again, or has left a session open', async () => {
+    const credential = await server.freshCredential();
+    const live = await credential.rotate();
+    await credential.revoke(live.handle);
+    expect(await look(credential, live)).toMatchObject({ confirmed: true, method: 'status-read' });
+    const role = live.handle.id;
+    await server.sql(`ALTER ROLE ${role} LOGIN PASSWORD 'again'`);
+    expect(await look(credential, live)).toMatchObject({
+      confirmed: false,
+      detail: expect.stringContaining('may log in'),
+    });
+    const session = await server.connect({ user: role, password: 'again' }, credential.target.database);
+    await server.sql(`ALTER ROLE ${role} NOLOGIN`);
+    expect(await look(credential, live)).toMatchObject({
+      confirmed: false,
+      detail: expect.stringContaining('1 sessions are open'),
+    });
+    await session.end();
+  });
+
+  it('can’t tell by a comment that was overwritten, and knows that a role which is gone logs nobody in', async () => {
+    const credential = await server.freshCredential();
+    const live = await credential.rotate();
+    await server.sql(`COMMENT ON ROLE ${live.handle.id} IS 'of mine'`);
+    expect(await look(credential, live)).toMatchObject({ confirmed: false });
+    const never = { ...live, handle: { id: credential.target.users[1], generation: 1 } };
+    expect(await look(credential, never)).toMatchObject({ confirmed: true });
+  });
+});

@@ -5,6 +5,11 @@ export const instant = z.string();
 /** Why somebody did it; stands in the audit trail. */
 export const reason = z.string().min(1, 'say why').max(1000);
 
+/** What operators call an incident. */
+export const incident = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'use letters, digits, dots, underscores and hyphens, at most 64');
+
 /** A calendar day in UTC. */
 export const day = z
   .string()

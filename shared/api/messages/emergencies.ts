@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { instant, reason } from './common.ts';
+import { incident, instant, reason } from './common.ts';
 
 /** `POST /v1/emergencies` */
 export const emergencyRequest = z.strictObject({
@@ -9,12 +9,7 @@ export const emergencyRequest = z.strictObject({
     .min(1, 'name at least one credential')
     // Some 46 events each in the history of one execution, which must stay under 10,000.
     .max(200, 'name at most 200 in one request; several may share the incident'),
-  incident: z
-    .string()
-    .regex(
-      /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
-      'use letters, digits, dots, underscores and hyphens, at most 64',
-    ),
+  incident,
   reason,
   /** False: revoke only, agents stay halted. */
   replace: z.boolean().default(true),

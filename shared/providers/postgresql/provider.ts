@@ -10,6 +10,7 @@ import { changeSlot, type Changed } from './change.ts';
 import { asAdmin, asAgent } from './connection.ts';
 import { dependencies } from './dependencies.ts';
 import { syncNow } from './grants.ts';
+import { lookAtEnded } from './look-at-ended.ts';
 import {
   assertMaterialBelongs,
   assertSlot,
@@ -82,6 +83,8 @@ export const postgresqlProvider: CredentialProvider<PostgresTarget, PostgresMate
     );
     return deactivation(handle, changed, options.endSessions, toInstant(ctx.clock()));
   },
+
+  deactivation: lookAtEnded,
 
   async list(target, ctx) {
     const { slots } = await asAdmin(target, ctx, async (session) => readRoles(session, target));

@@ -275,6 +275,7 @@ export function fakeServices(
     }),
     inventory: answer<Awaited<ReturnType<ControlServices['inventory']>>>('inventory', { secrets: [] }),
     startEmergency: answer('startEmergency', { id: 'emergency-1' }),
+    reportLeak: answer<Awaited<ReturnType<ControlServices['reportLeak']>>>('reportLeak', []),
     emergency: answer('emergency', { status: 'RUNNING', startedAt: '2026-11-22T12:00:00.000Z' }),
   };
 }

@@ -1,0 +1,49 @@
+import * as z from 'zod';
+import { MAX_CANDIDATES } from '../../domain/leak.ts';
+import { handle, incident, instant, reason } from './common.ts';
+
+/** `POST /v1/leaks`: a value that was found somewhere, by its fingerprints. The value itself is never sent. */
+export const leakRequest = z.strictObject({
+  fingerprints: z
+    .array(z.string().regex(/^sha256:[0-9a-f]{64}$/, 'write sha256: and 64 hexadecimal digits'))
+    .min(1)
+    .max(MAX_CANDIDATES),
+  incident,
+  reason,
+  /** False: what is revoked is not replaced; agents stay halted. */
+  replace: z.boolean().default(true),
+  /** Only says what it is: nothing is revoked or recorded. */
+  dryRun: z.boolean().default(false),
+});
+
+const leakMatch = z.object({
+  /** Absent where it is no longer registered. */
+  credential: z.string().optional(),
+  credentialId: z.string(),
+  fingerprint: z.string(),
+  handle,
+  issuedAt: instant,
+  /** As in `outcome` of the answer. */
+  outcome: z.string(),
+  /** Names of its holders, as declared. */
+  holders: z.array(z.string()),
+  /** What the upstream showed of what was ended before. */
+  deactivation: z.object({ method: z.string(), observedAt: instant, detail: z.string() }).optional(),
+  /** Why it is not confirmed. */
+  why: z.string().optional(),
+  /** What a person does at the upstream, where Rekey may not. */
+  byHand: z.string().optional(),
+  /** The audit trail did not take the report in time. */
+  unrecorded: z.boolean().optional(),
+});
+export type LeakMatch = z.infer<typeof leakMatch>;
+
+export const leakAnswer = z.object({
+  /** `live` (revoked, unless this is a dry run), `dead`, `observed`, `not-confirmed` or `not-ours`: the worst of its matches. */
+  outcome: z.string(),
+  dryRun: z.boolean(),
+  matches: z.array(leakMatch),
+  /** What was started for what is live, for `GET /v1/emergencies/{id}`. */
+  emergency: z.string().optional(),
+});
+export type LeakAnswer = z.infer<typeof leakAnswer>;
