@@ -23,8 +23,8 @@ export const ENV = {
   rotateDatabase: 'REKEY_ROTATE_DATABASE',
   /** ARN of the registering function's alias for databases. */
   registerDatabase: 'REKEY_REGISTER_DATABASE',
-  /** ARN of the revoking function's alias for databases. */
-  revokeDatabase: 'REKEY_REVOKE_DATABASE',
+  /** ARN of the alias of the function that looks at a database for the API. */
+  verifyWindow: 'REKEY_VERIFY_WINDOW',
   /** ARN of the alias of the function that lists what could be adopted. */
   takeInventory: 'REKEY_TAKE_INVENTORY',
   /** ARNs of the two state machines. */

@@ -90,7 +90,7 @@ export class ApiStack extends Stack {
   #handler({ settings, state, rotation, incident }: ApiStackProps): HandlerFunction {
     const emergencyArn = incident.emergency.machine.stateMachineArn;
     const registerArn = rotation.register.live.functionArn;
-    const revokeArn = incident.revoke.live.functionArn;
+    const verifyArn = rotation.verify.live.functionArn;
     return new HandlerFunction(this, 'ControlApi', {
       name: 'control-api',
       description: 'API of operators: reads the ledger, starts workflows',
@@ -102,7 +102,7 @@ export class ApiStack extends Stack {
         table: state.table.tableName,
         stuckAfter: String(settings.timing.stuckAfterSeconds),
         registerDatabase: registerArn,
-        revokeDatabase: revokeArn,
+        verifyWindow: verifyArn,
         lifecycle: rotation.lifecycleArn,
         emergency: emergencyArn,
         takeInventory: this.inventory.live.functionArn,
@@ -112,7 +112,7 @@ export class ApiStack extends Stack {
         ...may.listLedger(state.ledger),
         ...may.readRecords(state.ledger),
         ...may.invoke(registerArn),
-        ...may.invoke(revokeArn),
+        ...may.invoke(verifyArn),
         ...may.invoke(this.inventory.live.functionArn),
         ...may.start(rotation.lifecycleArn),
         ...may.answer(rotation.lifecycleArn),

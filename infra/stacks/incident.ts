@@ -26,8 +26,6 @@ export class IncidentStack extends Stack {
   readonly functions: readonly HandlerFunction[];
   readonly emergency: Workflow;
   readonly emergencyName: string;
-  /** Also looks, for the API, whether what was revoked is dead. */
-  readonly revoke: HandlerFunction;
 
   constructor(scope: Construct, id: string, props: IncidentStackProps) {
     super(scope, id, props);
@@ -86,7 +84,6 @@ export class IncidentStack extends Stack {
         ...admin,
       ],
     });
-    this.revoke = revoke;
     this.functions = [revoke, record, replace];
     const called = { 'revoke-database': revoke, 'record-emergency': record, 'replace-database': replace };
     this.emergency = new Workflow(this, 'Emergency', {

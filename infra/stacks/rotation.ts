@@ -38,6 +38,8 @@ const REALIGN_EVERY = Duration.hours(6);
 export class RotationStack extends Stack {
   readonly functions: readonly HandlerFunction[];
   readonly register: HandlerFunction;
+  /** Also looks, for the API, whether what was ended is dead. */
+  readonly verify: HandlerFunction;
   readonly publisher: HandlerFunction;
   readonly planner: HandlerFunction;
   readonly lifecycle: Workflow;
@@ -114,7 +116,7 @@ export class RotationStack extends Stack {
       environment: {},
       grants: [...may.writeLedger(ledger), ...may.rotateAgentSecrets(secrets, rotatorArn), ...answers],
     });
-    const verify = this.#function('verify-window', {
+    this.verify = this.#function('verify-window', {
       description: 'Decides whether a window may close',
       timeout: Duration.seconds(60),
       database: true,
@@ -186,7 +188,7 @@ export class RotationStack extends Stack {
       rotate,
       this.register,
       begin,
-      verify,
+      this.verify,
       holders,
       retire,
       rollback,
@@ -195,7 +197,14 @@ export class RotationStack extends Stack {
       this.publisher,
       this.readers.handler,
     ];
-    this.lifecycle = this.#lifecycle(machineName, { begin, verify, holders, retire, rollback, reconcile });
+    this.lifecycle = this.#lifecycle(machineName, {
+      begin,
+      verify: this.verify,
+      holders,
+      retire,
+      rollback,
+      reconcile,
+    });
     new CfnOutput(this, OUTPUT.lifecycle, { value: this.lifecycle.machine.stateMachineArn });
   }
 

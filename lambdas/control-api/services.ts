@@ -113,7 +113,7 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
         {
           ...engine,
           deactivation: (ref) =>
-            ask<Deactivation>(aws, setting(ENV.revokeDatabase), { action: 'look', ...ref }),
+            ask<Deactivation>(aws, setting(ENV.verifyWindow), { action: 'look', ...ref }),
         },
         report,
       ),

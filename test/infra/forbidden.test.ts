@@ -362,6 +362,11 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
       may: ['begin-rotation', 'register-database'],
     },
     {
+      what: 'decides a window, or looks at a database for the API',
+      asks: on(aliasOf('verify-window'), 'lambda:InvokeFunction'),
+      may: ['LifecycleMachine', 'control-api'],
+    },
+    {
       what: 'invokes a revocation',
       asks: on(aliasOf('revoke-database'), 'lambda:InvokeFunction'),
       may: ['EmergencyMachine'],
