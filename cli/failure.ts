@@ -12,6 +12,14 @@ export const EXIT = {
   unhappy: 4,
   /** The API or AWS did not answer. What was asked for may have begun. */
   unreachable: 5,
+  /** `revoke --leaked`: the value was dead already, and the upstream has shown it again. */
+  dead: 6,
+  /** `revoke --leaked`: no credential ever had the value. */
+  notOurs: 7,
+  /** `revoke --leaked`: a person has to revoke it. */
+  byHand: 8,
+  /** `revoke --leaked`: nobody could confirm that it is dead. */
+  notConfirmed: 9,
 } as const;
 
 /** Whatever ends a command before its purpose, with what the user can do about it. */

@@ -1,7 +1,12 @@
+import { isUtf8 } from 'node:buffer';
+import { openSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
+import { ReadStream } from 'node:tty';
 import { styleText } from 'node:util';
+import { MAX_LEAKED_BYTES, tooLarge } from '../shared/domain/leak.ts';
+import { Redacted } from '../shared/domain/redacted.ts';
 import type { Failure } from './failure.ts';
-import { Failures } from './failure.ts';
+import { Failures, usage } from './failure.ts';
 
 /** The world as a command sees it; tests put their own in. */
 export interface Io {
@@ -14,6 +19,10 @@ export interface Io {
   stderr(text: string): void;
   /** Asks on the terminal; the question goes to stderr. */
   ask(question: string): Promise<string>;
+  /** The same where standard input is taken: on the terminal of the process; undefined where it has none. */
+  askTerminal(question: string): Promise<string | undefined>;
+  /** All of standard input, as text that may be secret. */
+  input(): Promise<Redacted<string>>;
   now(): number;
 }
 
@@ -28,17 +37,53 @@ export function processIo(): Io {
     stdout: (text) => process.stdout.write(text),
     stderr: (text) => process.stderr.write(text),
     now: Date.now,
-    ask: async (question) => {
-      const prompt = createInterface({ input: process.stdin, output: process.stderr });
-      // Ctrl-C and a closed input are a no.
-      const closed = new Promise<string>((resolve) => prompt.once('close', () => resolve('')));
+    ask: (question) => prompted(process.stdin, question),
+    askTerminal: async (question) => {
+      const terminal = controllingTerminal();
+      if (terminal === undefined) return undefined;
       try {
-        return await Promise.race([prompt.question(question), closed]);
+        return await prompted(terminal, question);
       } finally {
-        prompt.close();
+        terminal.destroy();
       }
     },
+    input: () => textOf(process.stdin),
   };
+}
+
+async function prompted(input: NodeJS.ReadableStream, question: string): Promise<string> {
+  const prompt = createInterface({ input, output: process.stderr });
+  // Ctrl-C and a closed input are a no.
+  const closed = new Promise<string>((resolve) => prompt.once('close', () => resolve('')));
+  try {
+    return await Promise.race([prompt.question(question), closed]);
+  } finally {
+    prompt.close();
+  }
+}
+
+function controllingTerminal(): ReadStream | undefined {
+  try {
+    return new ReadStream(openSync('/dev/tty', 'r'));
+  } catch {
+    // A process of a pipeline, a scheduler or another system has none.
+    return undefined;
+  }
+}
+
+async function textOf(input: AsyncIterable<unknown>): Promise<Redacted<string>> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of input) {
+    const bytes = Buffer.from(chunk as Uint8Array);
+    size += bytes.length;
+    // A newline at its end is no part of the value.
+    if (size > MAX_LEAKED_BYTES + 2) throw tooLarge();
+    chunks.push(bytes);
+  }
+  const all = Buffer.concat(chunks);
+  if (!isUtf8(all)) throw usage('standard input is not text in UTF-8');
+  return new Redacted(all.toString('utf8'));
 }
 
 type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';

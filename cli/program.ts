@@ -40,6 +40,7 @@ Exit codes:
   3  audit: the chain of records has faults
   4  watched or waited for, and it was aborted, rolled back or preempted, or it needs a person
   5  the API or AWS did not answer; what was asked for may have begun
+  6 to 9  revoke --leaked: what the value is, see \`rekey revoke --help\`
 
 Where it goes and as whom:
   The address of the API is --api-url, else REKEY_API_URL, else the output ApiUrl of the stack

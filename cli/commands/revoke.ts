@@ -1,22 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import {
-  emergencyAnswer,
-  emergencyRequest,
-  emergencyStarted,
-  type CredentialView,
-  type EmergencyAnswer,
-} from '../../shared/api/messages.ts';
+import { emergencyRequest, emergencyStarted, type CredentialView } from '../../shared/api/messages.ts';
 import { requestError } from '../../shared/api/problems.ts';
 import type { ApiClient } from '../client.ts';
 import { examples, filled, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
+import { conclude, consequences, followEmergency } from '../emergency.ts';
 import { EXIT, Failure, failureOf, usage } from '../failure.ts';
 import type { Output } from '../io.ts';
+import { checkedLeak, LEAKED_HELP, revokeLeaked } from './revoke-leaked.ts';
 import { readCredential } from './show.ts';
 
-interface RevokeOptions {
+export interface RevokeOptions {
   readonly incident: string;
   readonly reason: string;
   readonly yes: boolean;
@@ -24,8 +19,6 @@ interface RevokeOptions {
   readonly dryRun: boolean;
   readonly replace: boolean;
 }
-
-const PATIENCE_MS = 120_000;
 
 /** `rekey revoke NAME…`: the emergency. With --yes the first request is the revocation itself. */
 async function revoke(context: Context, names: readonly string[], options: RevokeOptions): Promise<number> {
@@ -57,23 +50,13 @@ async function revoke(context: Context, names: readonly string[], options: Revok
   }
   if (!options.replace) out.line(staysHalted(names, options));
   const incomplete = started.unresolved.length > 0 ? EXIT.failed : EXIT.ok;
-  if (options.wait) return Math.max(await follow(context, client, started.id), incomplete);
+  if (options.wait) {
+    const ended = await followEmergency(context, client, started.id);
+    out.data(ended);
+    return Math.max(conclude(out, ended), incomplete);
+  }
   out.data(started);
   return incomplete;
-}
-
-function consequences({ replace }: RevokeOptions): string[] {
-  return [
-    'every working credential of it is revoked at the target at once, and open sessions are ended',
-    'agents that hold it are told to halt; work in progress fails',
-    'a rotation under way is given up for good',
-    ...(replace
-      ? ['a new credential is made, tested and stored; then agents may resume']
-      : [
-          'nothing replaces it (--no-replace): agents stay halted until somebody runs the command again without it',
-        ]),
-    'it stands in the audit trail with your ARN and the reason; events go out on the bus (revoked, halt, its end)',
-  ];
 }
 
 /** What ends an emergency that revokes only. */
@@ -141,41 +124,6 @@ function readAll(client: ApiClient, names: readonly string[]): Promise<(Credenti
   );
 }
 
-async function follow(context: Context, client: ApiClient, id: string): Promise<number> {
-  const { out } = context;
-  out.note('waiting for its end; Ctrl-C ends the waiting, not the emergency');
-  let answeredAt = out.io.now();
-  for (;;) {
-    try {
-      const emergency = await client.get(emergencyAnswer, ['emergencies', id]);
-      answeredAt = out.io.now();
-      if (emergency.status !== 'RUNNING') return conclude(out, emergency);
-      out.status(`emergency ${id} is under way since ${emergency.startedAt}`);
-    } catch (error) {
-      const failure = failureOf(error);
-      // The machine is found a moment after its start.
-      const passing =
-        failure.exit === EXIT.unreachable || ['ERR_UNAVAILABLE', 'ERR_NOT_FOUND'].includes(failure.code);
-      if (!passing || out.io.now() - answeredAt > PATIENCE_MS) throw failure;
-    }
-    await sleep(Math.min(context.pollMs, 1000));
-  }
-}
-
-function conclude(out: Output, emergency: EmergencyAnswer): number {
-  out.data(emergency);
-  const ended = emergency.endedAt === undefined ? '' : ` at ${emergency.endedAt}`;
-  if (emergency.status === 'SUCCEEDED') {
-    out.line(`${out.style('green', 'done')}: emergency ${emergency.id} ended${ended}`);
-    return EXIT.ok;
-  }
-  out.line(
-    `${out.style('red', emergency.status.toLowerCase())}: emergency ${emergency.id} ended${ended}; agents may still be halted`,
-  );
-  out.line('`rekey show NAME` says of each credential how it stands, `rekey audit` what is confirmed.');
-  return EXIT.unhappy;
-}
-
 /** `rekey revoke` on the command line. */
 export const addRevoke: AddCommand = (program, run) => {
   program
@@ -186,33 +134,65 @@ export const addRevoke: AddCommand = (program, run) => {
         'agents are told to halt; then a new credential is made, tested and stored, and agents may resume. ' +
         'Unlike `rotate` it breaks what is running. Ids work even while the ledger is down.',
     )
-    .argument('<names...>', 'names or ids of the credentials')
+    .argument('[names...]', 'names or ids of the credentials')
+    .option('--leaked <->', 'revoke what a value opens, which is read from standard input', dash)
     .requiredOption('--incident <id>', 'id of the incident; stands in the audit trail')
     .requiredOption('--reason <text>', 'why; stands in the audit trail', filled('--reason'))
     .option('--yes', 'do not ask; the first request is the revocation')
     .option('--no-replace', 'revoke only; agents stay halted')
     .option('--wait', 'wait for its end')
     .option('--dry-run', 'say what would happen, change nothing')
+    .addHelpText('after', LEAKED_HELP)
     .addHelpText(
       'after',
       examples(
         'rekey revoke orders-db --incident INC-1234 --reason "key found in a public repository"',
         'rekey revoke orders-db billing-db --incident INC-1234 --reason "stolen laptop" --yes --wait',
+        'pbpaste | rekey revoke --leaked - --incident INC-1234 --reason "seen in a chat" --yes',
       ),
     )
-    .action(
-      async (
-        names: string[],
-        given: { incident: string; reason: string; yes?: true; replace: boolean; wait?: true; dryRun?: true },
-        command: Command,
-      ) => {
-        const flags = { yes: given.yes ?? false, wait: given.wait ?? false, dryRun: given.dryRun ?? false };
-        await run(command, (context) =>
-          revoke(context, [...new Set(names)], checkedRevoke(names, { ...given, ...flags })),
-        );
-      },
-    );
+    .action(async (names: string[], given: Given, command: Command) => {
+      const flags = { yes: given.yes ?? false, wait: given.wait ?? false, dryRun: given.dryRun ?? false };
+      const options = { ...given, ...flags };
+      await run(command, (context) => {
+        assertEither(names, given);
+        return given.leaked === undefined
+          ? revoke(context, [...new Set(names)], checkedRevoke(names, options))
+          : revokeLeaked(context, checkedLeak(options));
+      });
+    });
 };
+
+interface Given {
+  readonly incident: string;
+  readonly reason: string;
+  readonly leaked?: '-';
+  readonly yes?: true;
+  readonly replace: boolean;
+  readonly wait?: true;
+  readonly dryRun?: true;
+}
+
+/** Whatever stands on a command line is in the shell's history and in lists of processes: it is not said again. */
+function dash(text: string): '-' {
+  if (text === '-') return text;
+  throw usage(
+    'a leaked value is never taken from the command line',
+    'pipe it: … | rekey revoke --leaked - …; what you have just typed is in the history of your shell',
+  );
+}
+
+function assertEither(names: readonly string[], { leaked }: Given): void {
+  if (leaked === undefined && names.length === 0) {
+    throw usage(
+      'no credential was named',
+      'name one or more, or pipe a value that was found into --leaked -',
+    );
+  }
+  if (leaked !== undefined && names.length > 0) {
+    throw usage('--leaked finds the credential by itself: name none beside it');
+  }
+}
 
 function checkedRevoke(credentials: readonly string[], options: RevokeOptions): RevokeOptions {
   const { incident, reason, replace } = options;

@@ -1,5 +1,8 @@
 import { checkChain, type AuditRecord } from '../../shared/domain/audit.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
+import { fingerprint } from '../../shared/domain/fingerprint.ts';
+import { standingOf } from '../../shared/domain/leak.ts';
+import { Redacted } from '../../shared/domain/redacted.ts';
 import { isOver, type Rotation } from '../../shared/domain/rotation.ts';
 import type { PostgresTarget } from '../../shared/providers/postgresql/target.ts';
 import type { Calls, ProcessDeps } from './faulty.ts';
@@ -102,6 +105,15 @@ export abstract class CaseState {
     }
   }
 
+  /** Whether a login's value is found by its fingerprint, as one that may work (or is only observed). */
+  async foundLive({ password }: Login): Promise<boolean> {
+    const known = await this.deps.ledger.byFingerprint(fingerprint(new Redacted(password)));
+    const standings = known.map(async (key) =>
+      standingOf(key, await this.deps.ledger.credential(key.credentialId), ''),
+    );
+    return (await Promise.all(standings)).some((standing) => ['live', 'observed'].includes(standing));
+  }
+
   /** Roles of this credential that may log in, whatever Rekey believes. */
   async openSlots(): Promise<string[]> {
     const rows = await this.world.server.sql(
@@ -128,6 +140,7 @@ export abstract class CaseState {
     if (slots[0] !== login.user)
       found.push(`AWSCURRENT is ${login.user}, but ${slots.join(', ')} may log in`);
     if (!(await this.works(login))) found.push("AWSCURRENT's value doesn't log in");
+    if (!(await this.foundLive(login))) found.push("AWSCURRENT's value isn't found by its fingerprint");
     const current = Object.entries(labels).find(([, stages]) => stages.includes('AWSCURRENT'))?.[0];
     const pending = Object.entries(labels).find(([, stages]) => stages.includes('AWSPENDING'))?.[0];
     if (pending !== undefined && pending !== current) found.push(`AWSPENDING is left on ${pending}`);

@@ -15,6 +15,8 @@ const io = (tty: boolean): Io => ({
     stderr += text;
   },
   ask: async () => '',
+  askTerminal: async () => undefined,
+  input: () => Promise.reject(new Error('progress reads nothing')),
   now: Date.now,
 });
 

@@ -1,6 +1,7 @@
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import { run } from '../../../cli/program.ts';
 import type { Io } from '../../../cli/io.ts';
+import { Redacted } from '../../../shared/domain/redacted.ts';
 
 /** A request that reached the stand-in. */
 export interface Seen {
@@ -91,6 +92,8 @@ export interface World {
   readonly cwd?: string;
   readonly tty?: boolean;
   readonly answer?: string;
+  /** What is piped in; without it, `tty` says whether standard input is a terminal. */
+  readonly input?: string;
 }
 
 export const ENV = {
@@ -114,7 +117,7 @@ export async function rekey(
     cwd: world.cwd ?? process.cwd(),
     stdoutIsTty: tty,
     stderrIsTty: tty,
-    stdinIsTty: tty,
+    stdinIsTty: tty && world.input === undefined,
     stdout: (text) => {
       stdout += text;
     },
@@ -125,6 +128,12 @@ export async function rekey(
       stderr += question;
       return world.answer ?? '';
     },
+    askTerminal: async (question) => {
+      if (!tty) return undefined;
+      stderr += question;
+      return world.answer ?? '';
+    },
+    input: async () => new Redacted(world.input ?? ''),
     now: () => Date.parse('2026-11-22T12:00:00.000Z'),
   };
   const exit = await run(args, io, { pollMs: 5, pause: async () => {} });

@@ -1,0 +1,63 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { emergencyAnswer, type EmergencyAnswer } from '../shared/api/messages.ts';
+import type { ApiClient } from './client.ts';
+import type { Context } from './context.ts';
+import { EXIT, failureOf } from './failure.ts';
+import type { Output } from './io.ts';
+
+const PATIENCE_MS = 120_000;
+
+/** What an emergency does to each of its credentials. */
+export function consequences({ replace }: { readonly replace: boolean }): string[] {
+  return [
+    'every working credential of it is revoked at the target at once, and open sessions are ended',
+    'agents that hold it are told to halt; work in progress fails',
+    'a rotation under way is given up for good',
+    ...(replace
+      ? ['a new credential is made, tested and stored; then agents may resume']
+      : [
+          'nothing replaces it (--no-replace): agents stay halted until somebody runs the command again without it',
+        ]),
+    'it stands in the audit trail with your ARN and the reason; events go out on the bus (revoked, halt, its end)',
+  ];
+}
+
+/** Waits for the end of an emergency. */
+export async function followEmergency(
+  context: Context,
+  client: ApiClient,
+  id: string,
+): Promise<EmergencyAnswer> {
+  const { out } = context;
+  out.note('waiting for its end; Ctrl-C ends the waiting, not the emergency');
+  let answeredAt = out.io.now();
+  for (;;) {
+    try {
+      const emergency = await client.get(emergencyAnswer, ['emergencies', id]);
+      answeredAt = out.io.now();
+      if (emergency.status !== 'RUNNING') return emergency;
+      out.status(`emergency ${id} is under way since ${emergency.startedAt}`);
+    } catch (error) {
+      const failure = failureOf(error);
+      // The machine is found a moment after its start.
+      const passing =
+        failure.exit === EXIT.unreachable || ['ERR_UNAVAILABLE', 'ERR_NOT_FOUND'].includes(failure.code);
+      if (!passing || out.io.now() - answeredAt > PATIENCE_MS) throw failure;
+    }
+    await sleep(Math.min(context.pollMs, 1000));
+  }
+}
+
+/** Tells how an emergency ended; the exit code says it too. */
+export function conclude(out: Output, emergency: EmergencyAnswer): number {
+  const ended = emergency.endedAt === undefined ? '' : ` at ${emergency.endedAt}`;
+  if (emergency.status === 'SUCCEEDED') {
+    out.line(`${out.style('green', 'done')}: emergency ${emergency.id} ended${ended}`);
+    return EXIT.ok;
+  }
+  out.line(
+    `${out.style('red', emergency.status.toLowerCase())}: emergency ${emergency.id} ended${ended}; agents may still be halted`,
+  );
+  out.line('`rekey show NAME` says of each credential how it stands, `rekey audit` what is confirmed.');
+  return EXIT.unhappy;
+}
