@@ -1,16 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
-import {
-  rotateAnswer,
-  rotationAnswer,
-  type CredentialView,
-  type RotationView,
-} from '../../shared/api/messages.ts';
+import { impactAnswer, rotateAnswer, rotationAnswer, type RotationView } from '../../shared/api/messages.ts';
 import { examples, filled, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { EXIT, Failure } from '../failure.ts';
 import type { Output } from '../io.ts';
-import { askedBy, pausedBy, rotationLine, when } from '../render.ts';
+import { renderImpact } from '../render-impact.ts';
+import { askedBy, rotationLine, when } from '../render.ts';
 import { watchRotation } from '../watch.ts';
 import { latest, readCredential, readRotation } from './show.ts';
 
@@ -23,8 +19,8 @@ async function rotate(
   const { out } = context;
   const client = await context.client();
   if (options.dryRun) {
-    const { credential } = await out.waiting('reading', readCredential(client, name));
-    return preview(out, credential);
+    const path = ['credentials', name, 'impact'];
+    return renderImpact(out, await out.waiting('reading', client.get(impactAnswer, path)));
   }
   const work = client.post(rotateAnswer, ['credentials', name, 'rotations'], {
     body: options.reason === undefined ? {} : { reason: options.reason },
@@ -41,63 +37,6 @@ async function rotate(
     `Follow it: rekey show ${name} --watch    Undo it while its window is open: rekey rollback ${name}`,
   );
   return EXIT.ok;
-}
-
-/** What a rotation would do, from what is known of the credential. The API decides when it is asked. */
-function preview(out: Output, credential: CredentialView): number {
-  const { name, mode, policy, holders } = credential;
-  const refusal = refusalOf(credential);
-  const retires = mode === 'enforce' && holders.length > 0;
-  const steps = [
-    ...(policy.announce === '0s' ? [] : [`announce it to the holders and wait ${policy.announce}`]),
-    'make a second credential at the target with the permissions of the first, and test it',
-    `make it current in the secret "${credential.secret.name}"; old and new both work for at least ${policy.window}`,
-    `look whether everybody has moved: ${holders.map((holder) => holder.name).join(', ') || 'no holder is known'}`,
-    retires
-      ? `suspend the old one, wait ${policy.soak}, then revoke it (deadline ${policy.deadline}; then ${policy.atDeadline}, at most ${policy.cap})`
-      : `keep the old one: ${mode === 'enforce' ? 'without a known holder nothing is retired' : `mode ${mode}`}`,
-  ];
-  out.data({
-    dryRun: true,
-    credential: name,
-    allowed: refusal === undefined,
-    steps,
-    ...(refusal && { error: refusal }),
-  });
-  if (refusal !== undefined) throw refusal;
-  out.line(`A rotation of ${out.style('bold', name)} would`);
-  for (const [index, step] of steps.entries()) out.line(`  ${index + 1}. ${step}`);
-  out.line('Nothing was changed.');
-  return EXIT.ok;
-}
-
-/** What the API would refuse a rotation for. */
-function refusalOf({ name, mode, status, paused, rotation }: CredentialView): Failure | undefined {
-  if (mode === 'observe') {
-    return new Failure('ERR_MODE', `${name} is in mode observe: Rekey only looks at it`, {
-      field: 'mode',
-      remedy: 'set mode overlap or enforce in the declaration and apply it',
-    });
-  }
-  if (status !== 'active') {
-    return new Failure('ERR_MODE', `${name} is ${status}`, {
-      field: 'status',
-      remedy:
-        status === 'halted'
-          ? `\`rekey show ${name}\` has its emergency, and what brings it back`
-          : 'apply the declaration again, so that its registration is completed',
-    });
-  }
-  if (paused !== undefined) {
-    return new Failure('ERR_PAUSED', `${name} is paused since ${pausedBy(paused)}`, {
-      field: 'paused',
-      remedy: `\`rekey unpause ${name}\` ends the pause`,
-    });
-  }
-  if (rotation === undefined) return undefined;
-  return new Failure('ERR_ROTATION_UNDER_WAY', `rotation ${rotation.id} is under way: ${rotation.phase}`, {
-    remedy: `watch it with \`rekey show ${name} --watch\``,
-  });
 }
 
 /** `rekey rollback NAME [ROTATION]` */
@@ -189,7 +128,7 @@ export const addRotate: AddCommand = (program, run) => {
     .argument('<name>', 'name of the credential')
     .option('--reason <text>', 'why; stands in the audit trail', filled('--reason'))
     .option('--wait', 'follow it until it is over')
-    .option('--dry-run', 'say what would happen, change nothing')
+    .option('--dry-run', 'say who would be hit, when, and what could not be undone; change nothing')
     .addHelpText(
       'after',
       examples('rekey rotate orders-db', 'rekey rotate orders-db --reason "a colleague left" --wait'),

@@ -12,6 +12,7 @@ import { audit } from './routes/audit.ts';
 import { inventory, list, plan, register, show } from './routes/credentials.ts';
 import { showEmergency, startEmergency } from './routes/emergencies.ts';
 import { pause, unpause, unregister } from './routes/leave.ts';
+import { impact } from './routes/impact.ts';
 import { reportLeak } from './routes/leaks.ts';
 import { confirm, rollBack, rotate, showRotation } from './routes/rotations.ts';
 
@@ -30,6 +31,7 @@ const ROUTES: Readonly<Record<RouteKey, Route>> = {
   'POST /v1/credentials/{name}/pause': pause,
   'POST /v1/credentials/{name}/unpause': unpause,
   'POST /v1/credentials/{name}/unregister': unregister,
+  'GET /v1/credentials/{name}/impact': impact,
   'POST /v1/credentials/{name}/rotations': rotate,
   'GET /v1/credentials/{name}/rotations/{id}': showRotation,
   'POST /v1/credentials/{name}/rotations/{id}/rollback': rollBack,

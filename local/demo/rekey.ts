@@ -10,14 +10,15 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** Runs the `rekey` command as an operator would, in a process of its own. */
+/** Runs the `rekey` command as an operator would, in a process of its own; `input` is piped into it. */
 export function rekey(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   timeoutMs = 120_000,
+  input = '',
 ): Promise<CommandResult> {
   return new Promise((resolve) => {
-    execFile(
+    const child = execFile(
       process.execPath,
       [launcher, ...args],
       { env: { ...process.env, ...env, NO_COLOR: '1' }, timeout: timeoutMs, maxBuffer: 64 * 1024 * 1024 },
@@ -26,6 +27,7 @@ export function rekey(
         resolve({ status, stdout, stderr });
       },
     );
+    child.stdin?.end(input);
   });
 }
 

@@ -1,6 +1,6 @@
 import { plusSeconds, toInstant } from '../domain/clock.ts';
 import { pauseText, type Credential } from '../domain/credential.ts';
-import { RekeyError } from '../domain/errors.ts';
+import { errorsOf, RekeyError } from '../domain/errors.ts';
 import type { Rotation, Trigger } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
 import { commit, type Loaded } from './state.ts';
@@ -54,6 +54,21 @@ export function underWay({ name, paused }: Credential, active: Rotation): RekeyE
   return new RekeyError(window === undefined ? 'ERR_ROTATION_UNDER_WAY' : 'ERR_WINDOW_OPEN', under, {
     remedy: paused === undefined ? end : `it is paused: \`rekey unpause ${name}\` first; then ${end}`,
   });
+}
+
+/**
+ * Everything that `assertMayRotate` has against a rotation now, not only the first: each reason as if it were the only
+ * one.
+ */
+export function refusalsNow(credential: Credential, active: Rotation | undefined): RekeyError[] {
+  const { paused: _paused, ...rest } = credential;
+  const free: Credential = { ...rest, mode: 'enforce', status: 'active' };
+  return errorsOf(
+    () => assertMayRotate({ ...free, mode: credential.mode }, undefined),
+    () => assertMayRotate({ ...free, status: credential.status }, undefined),
+    () => assertMayRotate({ ...credential, mode: free.mode, status: free.status }, undefined),
+    () => assertMayRotate(free, active),
+  );
 }
 
 /** What brings a halted credential back: its emergency, run to its end. */

@@ -21,6 +21,8 @@ import { startWorld, type World } from '../../local/demo/world.ts';
 import type {
   AuditAnswer,
   EmergencyAnswer,
+  ImpactAnswer,
+  LeakAnswer,
   ListAnswer,
   PlanAnswer,
   RotateAnswer,
@@ -30,6 +32,7 @@ import type {
 import { toInstant } from '../../shared/domain/clock.ts';
 import { OUTPUT } from '../../shared/names.ts';
 import { assumedRole, lambdaSession, readRecord } from '../support/cloudtrail.ts';
+import { gatherTraces } from './canary.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { reaches } from './upgrading.ts';
 
@@ -221,6 +224,75 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     expect(await follow(world, 'reports', await rotate('reports'), quiet)).toMatchObject({
       phase: 'completed',
     });
+  });
+
+  describe('a value that was found somewhere', () => {
+    const found: string[] = [];
+    const leaked = async (value: string, ...flags: string[]) => {
+      const args = ['revoke', '--leaked', '-', '--incident', 'INC-9', '--reason', 'seen in a chat', '--json'];
+      const { status, stdout, stderr } = await rekey([...args, ...flags], world.env, 120_000, value);
+      for (const each of found) expect(stdout + stderr).not.toContain(each);
+      return { status, answer: JSON.parse(stdout || '{}') as Partial<LeakAnswer>, stderr };
+    };
+
+    test('and is live is revoked and replaced; the same value again is dead, which the database says', async () => {
+      const login = await readLogin(vault, 'agents/reports');
+      found.push(login.password);
+      const json = JSON.stringify({ username: login.user, password: login.password }, null, 2);
+      const unasked = await leaked(`${json}\n`);
+      expect([unasked.status, unasked.stderr]).toEqual([2, expect.stringContaining('live (reports)')]);
+      expect(await tryLogin(world.server, login)).toBe('accepted');
+      const revoked = await leaked(`${json}\n`, '--yes', '--wait');
+      expect(revoked).toMatchObject({
+        status: 0,
+        answer: { outcome: 'live', matches: [{ credential: 'reports' }], ended: { status: 'SUCCEEDED' } },
+      });
+      expect(await tryLogin(world.server, login)).toBe('refused');
+      const replacement = await readLogin(vault, 'agents/reports');
+      expect(await tryLogin(world.server, replacement)).toBe('accepted');
+
+      const uri = `postgres://${login.user}:${login.password}@db.internal:5432/shop`;
+      expect(await leaked(uri, '--yes')).toMatchObject({
+        status: 6,
+        answer: { outcome: 'dead', matches: [{ deactivation: { method: 'status-read' } }] },
+      });
+      expect(await tryLogin(world.server, replacement)).toBe('accepted');
+    });
+
+    test('and was rotated away is dead, also where its user has a later password, which goes on working', async () => {
+      const old = await readLogin(vault, 'agents/orders');
+      found.push(old.password);
+      for (let round = 1; round <= 2; round++) await follow(world, 'orders', await rotate('orders'), quiet);
+      const current = await readLogin(vault, 'agents/orders');
+      expect(current.user).toBe(old.user);
+      const { status, answer } = await leaked(old.password, '--yes');
+      expect([status, answer.matches?.[0]?.deactivation?.detail]).toEqual([
+        6,
+        expect.stringContaining('a later generation is in the role'),
+      ]);
+      expect(await tryLogin(world.server, current)).toBe('accepted');
+      expect(await tryLogin(world.server, old)).toBe('refused');
+    });
+
+    test('and is not ours is said to be so; nothing of any value is kept anywhere', async () => {
+      const foreign = 'a-password-of-somebody-else-0123456789';
+      found.push(foreign);
+      expect(await leaked(foreign, '--yes')).toMatchObject({ status: 7, answer: { matches: [] } });
+      for (const [where, text] of Object.entries(await gatherTraces(world, []))) {
+        expect(found.filter((value) => text.includes(value)).length, `values in ${where}`).toBe(0);
+      }
+    });
+  });
+
+  test('`rekey rotate --dry-run` tells who is hit and when, and starts nothing', async () => {
+    const before = (await show('orders')).rotations.length;
+    const impact = await rekeyJson<ImpactAnswer & { allowed: boolean }>(
+      ['rotate', 'orders', '--dry-run'],
+      world.env,
+    );
+    expect(impact).toMatchObject({ allowed: true, refusals: [], affected: [{ name: 'order-agents' }] });
+    expect(impact.now.map(({ milestone }) => milestone)).toContain('revocation');
+    expect((await show('orders')).rotations).toHaveLength(before);
   });
 
   test('the auditor’s query answers over the archive as it does from the ledger', async () => {

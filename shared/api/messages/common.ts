@@ -8,7 +8,10 @@ export const reason = z.string().min(1, 'say why').max(1000);
 /** What operators call an incident. */
 export const incident = z
   .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'use letters, digits, dots, underscores and hyphens, at most 64');
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+    'use letters, digits, dots, underscores and hyphens, at most 64',
+  );
 
 /** A calendar day in UTC. */
 export const day = z

@@ -1,5 +1,6 @@
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import * as z from 'zod';
+import { answer } from '../../../lambdas/control-api/routes.ts';
 import type { ControlServices } from '../../../lambdas/control-api/route.ts';
 import { GENESIS, seal, type AuditDraft, type AuditRecord } from '../../../shared/domain/audit.ts';
 import { plusSeconds } from '../../../shared/domain/clock.ts';
@@ -326,6 +327,19 @@ export function eventOf(
     ...(text === undefined ? {} : { body: text }),
   };
   return event;
+}
+
+/** What the API answers about the impact of a rotation. */
+export async function impactBody(
+  credential: Credential,
+  rotation?: Rotation,
+): Promise<Record<string, unknown>> {
+  const ledger = new FakeLedger().add(
+    rotation === undefined ? credential : { ...credential, activeRotation: rotation.id },
+  );
+  if (rotation !== undefined) ledger.rotationsById.set(rotation.id, rotation);
+  const path = `/v1/credentials/${credential.name}/impact`;
+  return bodyOf((await answer(eventOf('GET', path), fakeServices(ledger))).response);
 }
 
 /** The body of an answer as JSON. */

@@ -1,8 +1,9 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { answer } from '../../../lambdas/control-api/routes.ts';
 import { resolveForEmergency } from '../../../lambdas/control-api/emergency.ts';
 import { MAX_BODY_BYTES } from '../../../shared/api/messages.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
+import type { LeakMatch } from '../../../shared/engine/leak.ts';
 import {
   bodyOf,
   CALLER,
@@ -11,6 +12,7 @@ import {
   FakeLedger,
   fakeServices,
   ID,
+  impactBody,
   ROTATION_ID,
   rotationOf,
   underWay,
@@ -384,6 +386,90 @@ describe('rotating', () => {
         trigger: { kind: 'operator', actor: CALLER, reason: 'bad' },
       },
     });
+  });
+});
+
+describe('a leaked value', () => {
+  const fingerprints = [`sha256:${'a'.repeat(64)}`, `sha256:${'b'.repeat(64)}`];
+  const body = { fingerprints, incident: 'INC-9', reason: 'seen in a chat' };
+  const key = {
+    credentialId: ID,
+    handle: { id: 'orders_a', generation: 1, token: 'never shown' },
+    versionId: ID,
+    fingerprint: fingerprints[0] ?? '',
+    issuedAt: '2026-11-01T00:00:00.000Z',
+  };
+  const asking = async (found: readonly LeakMatch[], more: object = {}) => {
+    const services = { ...fakeServices(), reportLeak: vi.fn(async () => found) };
+    const headers = { 'idempotency-key': ROTATION_ID };
+    const { response } = await answer(
+      eventOf('POST', '/v1/leaks', { body: { ...body, ...more }, headers }),
+      services,
+    );
+    return { response, services };
+  };
+
+  it('is reported by its fingerprints, under the caller’s name and key', async () => {
+    const { response, services } = await asking([{ key, credential: credentialOf(), outcome: 'live' }]);
+    expect(services.reportLeak).toHaveBeenCalledWith({
+      fingerprints,
+      incidentId: 'INC-9',
+      reason: body.reason,
+      actor: CALLER,
+      replace: true,
+      dryRun: false,
+      token: ROTATION_ID,
+    });
+    expect(response.statusCode).toBe(202);
+    expect(bodyOf(response)).toMatchObject({
+      outcome: 'live',
+      emergency: ROTATION_ID,
+      matches: [{ credential: 'orders-db', outcome: 'live', holders: ['order-agents'] }],
+    });
+    expect(response.body).not.toContain('never shown');
+  });
+
+  it('starts nothing in a dry run, and nothing where it is nobody’s', async () => {
+    const dry = await asking([{ key, credential: credentialOf(), outcome: 'live' }], { dryRun: true });
+    expect([dry.response.statusCode, bodyOf(dry.response)['emergency']]).toEqual([200, undefined]);
+    const none = await asking([]);
+    expect(bodyOf(none.response)).toEqual({ outcome: 'not-ours', dryRun: false, matches: [] });
+  });
+
+  it('tells what to type only where Rekey may not: by hand, a later generation in the slot would die', async () => {
+    const credential = credentialOf({ byHand: 'ALTER ROLE …' });
+    const { response } = await asking([
+      { key, credential, outcome: 'observed' },
+      { key, credential, outcome: 'not-confirmed', why: 'no answer' },
+    ]);
+    const { outcome, matches } = bodyOf(response);
+    expect(outcome).toBe('not-confirmed');
+    expect(matches).toMatchObject([{ byHand: 'ALTER ROLE …' }, { why: 'no answer' }]);
+    expect(JSON.stringify(matches).match(/byHand/g)).toHaveLength(1);
+  });
+
+  it.each([
+    ['fingerprints', { fingerprints: [] }],
+    ['fingerprints[0]', { fingerprints: ['the value itself'] }],
+    ['fingerprints', { fingerprints: Array.from({ length: 51 }, () => fingerprints[0]) }],
+    ['incident', { incident: 'has spaces in it' }],
+    ['reason', { reason: '' }],
+  ])('without a proper %s is refused, and not said again', async (field, bad) => {
+    const { response, services } = await asking([], bad);
+    expect([response.statusCode, bodyOf(response)['field']]).toEqual([400, field]);
+    expect(response.body).not.toContain('the value itself');
+    expect(services.reportLeak).not.toHaveBeenCalled();
+  });
+});
+
+describe('the impact of a rotation', () => {
+  it('is told with every reason against it', async () => {
+    expect(await impactBody(credentialOf({ mode: 'observe' }), rotationOf())).toMatchObject({
+      credential: 'orders-db',
+      refusals: [{ code: 'ERR_MODE' }, { code: 'ERR_WINDOW_OPEN' }],
+      notPlanned: expect.stringContaining('observe'),
+    });
+    expect(await impactBody(credentialOf())).toMatchObject({ refusals: [], agents: 1, planned: {} });
   });
 });
 

@@ -6,7 +6,7 @@ import { headOf } from '../../../shared/api/audit-span.ts';
 import { credentialView, rotationView } from '../../../shared/api/views.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { Rotation } from '../../../shared/domain/rotation.ts';
-import { chainOf, credentialOf, ID, ROTATION_ID, rotationOf, underWay } from '../api/fakes.ts';
+import { chainOf, credentialOf, ID, impactBody, ROTATION_ID, rotationOf, underWay } from '../api/fakes.ts';
 import { rekey, startStandIn, type Reply, type StandIn } from './stand-in.ts';
 
 const PROBLEM = 'application/problem+json';
@@ -280,20 +280,48 @@ describe('rekey rotate', () => {
     expect((await rekey(api, ['rotate', 'orders-db', '--wait'])).exit).toBe(0);
   });
 
-  it('only reads with --dry-run, and refuses what would be refused', async () => {
-    api.routes['GET /v1/credentials/orders-db'] = { body: idle };
+  it('tells with --dry-run who is hit, when, and what stays, and changes nothing', async () => {
+    const holders = [
+      { kind: 'polling', name: 'order-agents', ttlSeconds: 300, agents: 12 },
+      { kind: 'ecs-restart', name: 'web', cluster: 'main', service: 'shop' },
+    ] as const;
+    api.routes['GET /v1/credentials/orders-db/impact'] = {
+      body: await impactBody(credentialOf({ holders })),
+    };
     const { exit, stdout } = await rekey(api, ['rotate', 'orders-db', '--dry-run']);
     expect(exit).toBe(0);
-    expect(stdout).toMatch(/order-agents[\s\S]*revoke it[\s\S]*Nothing was changed/);
-    api.routes['GET /v1/credentials/orders-db'] = { body: busy };
-    expect((await rekey(api, ['rotate', 'orders-db', '--dry-run'])).exit).toBe(1);
-    api.routes['GET /v1/credentials/orders-db'] = {
-      body: { ...idle, credential: credentialView(credentialOf({ mode: 'observe' })) },
-    };
-    const observed = await rekey(api, ['rotate', 'orders-db', '--dry-run', '--json']);
-    expect(observed.exit).toBe(1);
-    expect(JSON.parse(observed.stdout)).toMatchObject({ allowed: false, error: { code: 'ERR_MODE' } });
-    expect(api.seen.every(({ method }) => method === 'GET')).toBe(true);
+    for (const text of [
+      /Who is hit \(13 agents\)/,
+      /order-agents \(polling\): .*TTL of 5m; at the latest 2026-11-22 12:05:00 UTC/,
+      /web \(ecs-restart\): Rekey redeploys the service main\/shop/,
+      /not known: whoever reads the secret/,
+      /If it started now\n {2}2026-11-22 12:00:00 UTC {2}announced/,
+      /2026-11-22 12:31:30 UTC {2}\+32 min: the old one is revoked/,
+      /As planned\n {2}2026-11-29 00:00:00 UTC/,
+      /What can’t be undone\n {2}- the revocation .*from 2026-11-22 12:31:30 UTC on/,
+      /events go out on the bus/,
+      /Nothing was changed/,
+    ]) {
+      expect(stdout).toMatch(text);
+    }
+    expect(api.seen.map(({ method }) => method)).toEqual(['GET']);
+  });
+
+  it('tells with --dry-run every reason that is against it now, and the rest all the same', async () => {
+    const observed = credentialOf({ mode: 'observe' });
+    api.routes['GET /v1/credentials/orders-db/impact'] = { body: await impactBody(observed, rotationOf()) };
+    const { exit, stdout, stderr } = await rekey(api, ['rotate', 'orders-db', '--dry-run']);
+    expect(exit).toBe(1);
+    expect(stdout).toMatch(/As planned: it is not planned: mode observe/);
+    expect(stderr).toMatch(/ERR_MODE[\s\S]*ERR_WINDOW_OPEN[\s\S]*2 reasons/);
+    const machine = await rekey(api, ['rotate', 'orders-db', '--dry-run', '--json']);
+    expect(JSON.parse(machine.stdout)).toMatchObject({
+      dryRun: true,
+      allowed: false,
+      error: { code: 'ERR_MODE' },
+      refusals: [{ code: 'ERR_MODE' }, { code: 'ERR_WINDOW_OPEN' }],
+      affected: [{ name: 'order-agents' }],
+    });
   });
 });
 

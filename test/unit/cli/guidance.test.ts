@@ -4,7 +4,7 @@ import { credentialView, rotationView } from '../../../shared/api/views.ts';
 import type { Incident } from '../../../shared/domain/credential.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import { assertMayRotate } from '../../../shared/engine/start.ts';
-import { CALLER, credentialOf, ROTATION_ID, rotationOf } from '../api/fakes.ts';
+import { CALLER, credentialOf, impactBody, ROTATION_ID, rotationOf } from '../api/fakes.ts';
 import { ENV, rekey, startStandIn, type StandIn } from './stand-in.ts';
 
 /** What the CLI says where a person has to decide what to do next. */
@@ -104,12 +104,10 @@ describe('rekey rotate of a halted credential', () => {
   });
 
   it('says so in a dry run too', async () => {
-    api.routes['GET /v1/credentials/orders-db'] = {
-      body: { credential: credentialView(halted), rotations: [] },
-    };
+    api.routes['GET /v1/credentials/orders-db/impact'] = { body: await impactBody(halted) };
     const { exit, stderr } = await rekey(api, ['rotate', 'orders-db', '--dry-run']);
     expect(exit).toBe(1);
-    expect(stderr).toMatch(/rekey show orders-db.*emergency/);
+    expect(stderr).toMatch(/orders-db is halted[\s\S]*rekey show orders-db/);
   });
 });
 

@@ -28,7 +28,10 @@ describe('a leaked text is known by the fingerprint of its secret part', () => {
     ['a connection URI', `postgres://orders_a:${PASSWORD}@db.internal:5432/orders?sslmode=verify-full`],
     ['a line of an environment file', `DATABASE_URL=postgresql://orders_a:${PASSWORD}@db.internal/orders`],
     ['a URI within JSON', JSON.stringify({ url: `postgres://orders_a:${PASSWORD}@db.internal/orders` })],
-    ['a parameter of a URI', `jdbc:postgresql://db.internal/orders?user=orders_a&password=${PASSWORD}&ssl=true`],
+    [
+      'a parameter of a URI',
+      `jdbc:postgresql://db.internal/orders?user=orders_a&password=${PASSWORD}&ssl=true`,
+    ],
   ])('%s', (_what, text) => {
     expect(candidates(text)).toContain(of(PASSWORD));
   });
@@ -84,7 +87,14 @@ describe('a key that is known', () => {
     standingOf(key, credentialOf(changes), 'this-emergency');
 
   it('is live as long as its handle may work, with its generation', () => {
-    expect(standing({ live: [{ id: 'orders_b', generation: 4 }, { ...handle, token: 't' }] })).toBe('live');
+    expect(
+      standing({
+        live: [
+          { id: 'orders_b', generation: 4 },
+          { ...handle, token: 't' },
+        ],
+      }),
+    ).toBe('live');
     expect(standing({ live: [{ id: 'orders_a', generation: 5 }] })).toBe('ended');
     expect(standing({ live: [] })).toBe('ended');
   });

@@ -1,0 +1,61 @@
+import type { ImpactAnswer, MomentView } from '../shared/api/messages.ts';
+import { EXIT, Failure, Failures } from './failure.ts';
+import type { Output } from './io.ts';
+import { distance, when } from './render.ts';
+
+/**
+ * Shows what a rotation would do; the answer is the exit code.
+ * @throws Failure with every reason for which it would be refused now, once the rest is shown
+ */
+export function renderImpact(out: Output, impact: ImpactAnswer): number {
+  const { credential, mode, refusals, affected, agents, irreversible, also, unknown } = impact;
+  const [first, ...others] = refusals.map(({ code, message, ...more }) => new Failure(code, message, more));
+  out.data({ dryRun: true, allowed: first === undefined, ...impact, ...(first && { error: first }) });
+  out.line(
+    `A rotation of ${out.style('bold', credential)} (mode ${mode}), as predicted from what is declared:`,
+  );
+  out.line();
+  out.line(out.style('bold', `Who is hit (${agents} ${agents === 1 ? 'agent' : 'agents'})`));
+  for (const { name, kind, how, movedBy } of affected) {
+    const by = movedBy === undefined ? '' : `; at the latest ${when(movedBy)}`;
+    out.line(`  ${name} (${kind}): ${how}${by}`);
+  }
+  for (const text of unknown) out.line(`  ${out.style('yellow', 'not known')}: ${text}`);
+  timeline(out, 'If it started now', impact.now, impact.at);
+  if (impact.planned === undefined) {
+    out.line();
+    out.line(
+      `${out.style('bold', 'As planned')}: it is not planned: ${impact.notPlanned ?? 'nobody says why'}`,
+    );
+  } else {
+    timeline(out, 'As planned', impact.planned.moments, impact.planned.startsAt);
+  }
+  list(
+    out,
+    'What can’t be undone',
+    irreversible.map(({ text, from }) =>
+      from === undefined ? text : `${text} (from ${when(from)} on, if it started now)`,
+    ),
+  );
+  list(out, 'What else it does', also);
+  out.line('Nothing was changed.');
+  if (first === undefined) return EXIT.ok;
+  throw others.length === 0
+    ? first
+    : new Failures([first, ...others], `${refusals.length} reasons against it now`);
+}
+
+function timeline(out: Output, title: string, moments: readonly MomentView[], start: string): void {
+  out.line();
+  out.line(out.style('bold', title));
+  for (const { at, text } of moments) {
+    const after = at === start ? '' : `${distance(at, Date.parse(start)).replace(/^in /, '+')}: `;
+    out.line(`  ${when(at)}  ${after}${text}`);
+  }
+}
+
+function list(out: Output, title: string, texts: readonly string[]): void {
+  out.line();
+  out.line(out.style('bold', title));
+  for (const text of texts) out.line(`  - ${text}`);
+}
