@@ -11,7 +11,7 @@ import {
   type AuditRecord,
 } from '../../shared/domain/audit.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
-import type { Credential } from '../../shared/domain/credential.ts';
+import type { Credential, Key } from '../../shared/domain/credential.ts';
 import { resolvePolicy } from '../../shared/domain/policy.ts';
 import { advance, type Rotation } from '../../shared/domain/rotation.ts';
 import { createTable } from '../support/engine-world.ts';
@@ -436,5 +436,59 @@ describe('queries', () => {
       ['registered', 'registration-intended'],
       [],
     ]);
+  });
+});
+
+describe('keys by their fingerprint', () => {
+  const key = (fingerprint: string, generation: number): Key => ({
+    handle: { id: 'user_a', generation },
+    versionId: randomUUID(),
+    fingerprint,
+    issuedAt: toInstant(now),
+  });
+
+  test('are found from the commit that brings them on, whatever becomes of the credential', async () => {
+    const [first, second] = [key('sha256:1', 1), key('sha256:2', 2)];
+    const one = await created({ current: first });
+    const moved = await ledger.commit({
+      before: one,
+      after: { ...one, current: second },
+      keys: [second],
+      records: [draft('registered')],
+    });
+    await ledger.release(moved);
+    expect(await ledger.byFingerprint('sha256:1')).toEqual([{ ...first, credentialId: one.id }]);
+    expect(await ledger.byFingerprint('sha256:2')).toEqual([{ ...second, credentialId: one.id }]);
+    expect([await ledger.knows(one.id, 'sha256:2'), await ledger.knows(one.id, 'sha256:3')]).toEqual([
+      true,
+      false,
+    ]);
+  });
+
+  test('are not written by a commit that somebody else has outrun', async () => {
+    const one = await created();
+    await ledger.attach(one);
+    const late = {
+      before: one,
+      after: one,
+      keys: [key('sha256:4', 1)],
+      records: [draft('registered')] as const,
+    };
+    await expect(ledger.commit(late)).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
+    expect(await ledger.byFingerprint('sha256:4')).toEqual([]);
+  });
+
+  test('of several credentials with one value are all found; of one with the same value again, the newest', async () => {
+    const shared = key('sha256:5', 0);
+    const [one, other] = [await created({ current: shared }), await created({ current: shared })];
+    const adopted = { ...shared, handle: { id: 'user_a', generation: 1 } };
+    await ledger.attach(one, undefined, [adopted]);
+    const found = await ledger.byFingerprint('sha256:5');
+    expect(new Map(found.map(({ credentialId, handle }) => [credentialId, handle.generation]))).toEqual(
+      new Map([
+        [one.id, 1],
+        [other.id, 0],
+      ]),
+    );
   });
 });
