@@ -22,7 +22,7 @@ afterAll(async () => {
 function report(
   one: EngineCase,
   value: string,
-  { token = randomUUID() as string, dryRun = false } = {},
+  { token = randomUUID(), dryRun = false } = {},
 ): Promise<readonly LeakMatch[]> {
   return one.time.work(() =>
     one.process((deps) =>

@@ -1,6 +1,6 @@
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import * as z from 'zod';
-import { answer } from '../../../lambdas/control-api/routes.ts';
+import { answer as answerCall } from '../../../lambdas/control-api/routes.ts';
 import type { ControlServices } from '../../../lambdas/control-api/route.ts';
 import { GENESIS, seal, type AuditDraft, type AuditRecord } from '../../../shared/domain/audit.ts';
 import { plusSeconds } from '../../../shared/domain/clock.ts';
@@ -339,7 +339,7 @@ export async function impactBody(
   );
   if (rotation !== undefined) ledger.rotationsById.set(rotation.id, rotation);
   const path = `/v1/credentials/${credential.name}/impact`;
-  return bodyOf((await answer(eventOf('GET', path), fakeServices(ledger))).response);
+  return bodyOf((await answerCall(eventOf('GET', path), fakeServices(ledger))).response);
 }
 
 /** The body of an answer as JSON. */

@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { answer } from '../../../lambdas/control-api/routes.ts';
+import type { ControlServices } from '../../../lambdas/control-api/route.ts';
 import { resolveForEmergency } from '../../../lambdas/control-api/emergency.ts';
 import { MAX_BODY_BYTES } from '../../../shared/api/messages.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
@@ -400,7 +401,10 @@ describe('a leaked value', () => {
     issuedAt: '2026-11-01T00:00:00.000Z',
   };
   const asking = async (found: readonly LeakMatch[], more: object = {}) => {
-    const services = { ...fakeServices(), reportLeak: vi.fn(async () => found) };
+    const services = {
+      ...fakeServices(),
+      reportLeak: vi.fn<ControlServices['reportLeak']>(async () => found),
+    };
     const headers = { 'idempotency-key': ROTATION_ID };
     const { response } = await answer(
       eventOf('POST', '/v1/leaks', { body: { ...body, ...more }, headers }),
