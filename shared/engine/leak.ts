@@ -87,6 +87,16 @@ async function startEmergency(
   { token, incidentId, reason, actor, replace }: LeakReport,
   live: readonly Found[],
 ): Promise<void> {
+  if (live.some((each) => isReplacementOf(token, each))) {
+    throw new RekeyError(
+      'ERR_CONFLICT',
+      'this idempotency key has started an emergency before this value was made',
+      {
+        field: 'Idempotency-Key',
+        remedy: 'report the value with a fresh key: nothing was revoked by this request',
+      },
+    );
+  }
   const ids = [...new Set(live.map(({ key }) => key.credentialId))];
   await deps.workflow.startEmergency(token, {
     incidentId,
@@ -96,6 +106,12 @@ async function startEmergency(
     replace,
     credentials: ids.map((credentialId) => ({ credentialId })),
   });
+}
+
+/** Whether the emergency of this token made the key: starting it again would revoke nothing. */
+function isReplacementOf(token: string, { key, credential }: Found): boolean {
+  const { incident } = credential ?? {};
+  return incident?.execution === token && key.handle.generation > incident.generation;
 }
 
 async function judge(deps: LeakDeps, { standing, ...of }: Found): Promise<LeakMatch> {

@@ -266,6 +266,12 @@ describe('a leaked value', () => {
     expect(await reports(one)).toHaveLength(1);
     expect(await one.faults()).toEqual([]);
     expect(await outcomes(one, leaked.password)).toEqual(['dead']);
+    // The replacement under the key of the emergency that made it: another start of that would revoke nothing.
+    const replacement = await one.login();
+    await expect(report(one, replacement.password, { token })).rejects.toMatchObject({
+      code: 'ERR_CONFLICT',
+    });
+    expect(await one.works(replacement)).toBe(true);
   });
 
   test('is revoked although the audit trail does not take the report', async () => {
