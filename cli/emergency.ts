@@ -5,10 +5,20 @@ import type { Context } from './context.ts';
 import { EXIT, failureOf } from './failure.ts';
 import type { Output } from './io.ts';
 
+/** The options of `rekey revoke`. */
+export interface RevokeOptions {
+  readonly incident: string;
+  readonly reason: string;
+  readonly yes: boolean;
+  readonly wait: boolean;
+  readonly dryRun: boolean;
+  readonly replace: boolean;
+}
+
 const PATIENCE_MS = 120_000;
 
 /** What an emergency does to each of its credentials. */
-export function consequences({ replace }: { readonly replace: boolean }): string[] {
+export function consequences({ replace }: Pick<RevokeOptions, 'replace'>): string[] {
   return [
     'every working credential of it is revoked at the target at once, and open sessions are ended',
     'agents that hold it are told to halt; work in progress fails',
@@ -20,6 +30,14 @@ export function consequences({ replace }: { readonly replace: boolean }): string
         ]),
     'it stands in the audit trail with your ARN and the reason; events go out on the bus (revoked, halt, its end)',
   ];
+}
+
+/** What ends an emergency that revokes only. */
+export function staysHalted(names: readonly string[], { incident }: Pick<RevokeOptions, 'incident'>): string {
+  return (
+    'Agents stay halted and rotations are refused until a replacement is made. Once one is wanted: ' +
+    `rekey revoke ${names.join(' ')} --incident ${incident} --reason …`
+  );
 }
 
 /** Waits for the end of an emergency. */

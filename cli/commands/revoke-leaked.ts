@@ -4,11 +4,10 @@ import { requestError } from '../../shared/api/problems.ts';
 import { candidatesOf } from '../../shared/domain/leak.ts';
 import { LONG_TIMEOUT_MS, type ApiClient } from '../client.ts';
 import type { Context } from '../context.ts';
-import { conclude, consequences, followEmergency } from '../emergency.ts';
+import { conclude, consequences, followEmergency, staysHalted, type RevokeOptions } from '../emergency.ts';
 import { EXIT, Failure, usage } from '../failure.ts';
 import type { Output } from '../io.ts';
 import { when } from '../render.ts';
-import type { RevokeOptions } from './revoke.ts';
 
 /** What the help of `rekey revoke` says of --leaked. */
 export const LEAKED_HELP = `
@@ -107,19 +106,14 @@ function exitOf({ outcome }: LeakAnswer): number {
   return EXIT_OF[outcome] ?? EXIT.notConfirmed;
 }
 
-function tell(out: Output, answer: LeakAnswer, { replace, incident }: RevokeOptions): void {
+function tell(out: Output, answer: LeakAnswer, options: RevokeOptions): void {
   if (answer.matches.length === 0) {
     out.line('not ours: no credential of this deployment ever had this value. Nothing was stored of it.');
     return;
   }
   for (const match of answer.matches) for (const line of linesOf(out, match, answer)) out.line(line);
   const names = answer.matches.filter(({ outcome }) => outcome === 'live').map(nameOf);
-  if (answer.emergency !== undefined && !replace) {
-    out.line(
-      'Agents stay halted until a replacement is made. Once one is wanted: ' +
-        `rekey revoke ${names.join(' ')} --incident ${incident} --reason …`,
-    );
-  }
+  if (answer.emergency !== undefined && !options.replace) out.line(staysHalted(names, options));
   if (answer.dryRun) out.line('Nothing was changed or recorded.');
 }
 

@@ -5,20 +5,11 @@ import { requestError } from '../../shared/api/problems.ts';
 import type { ApiClient } from '../client.ts';
 import { examples, filled, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
-import { conclude, consequences, followEmergency } from '../emergency.ts';
+import { conclude, consequences, followEmergency, staysHalted, type RevokeOptions } from '../emergency.ts';
 import { EXIT, Failure, failureOf, usage } from '../failure.ts';
 import type { Output } from '../io.ts';
 import { checkedLeak, LEAKED_HELP, revokeLeaked } from './revoke-leaked.ts';
 import { readCredential } from './show.ts';
-
-export interface RevokeOptions {
-  readonly incident: string;
-  readonly reason: string;
-  readonly yes: boolean;
-  readonly wait: boolean;
-  readonly dryRun: boolean;
-  readonly replace: boolean;
-}
 
 /** `rekey revoke NAME…`: the emergency. With --yes the first request is the revocation itself. */
 async function revoke(context: Context, names: readonly string[], options: RevokeOptions): Promise<number> {
@@ -57,14 +48,6 @@ async function revoke(context: Context, names: readonly string[], options: Revok
   }
   out.data(started);
   return incomplete;
-}
-
-/** What ends an emergency that revokes only. */
-function staysHalted(names: readonly string[], { incident }: Pick<RevokeOptions, 'incident'>): string {
-  return (
-    'Agents stay halted and rotations are refused until a replacement is made. Once one is wanted: ' +
-    `rekey revoke ${names.join(' ')} --incident ${incident} --reason …`
-  );
 }
 
 async function preview(
