@@ -19,6 +19,7 @@ export const faultRuleSchema = z.strictObject({
     z.strictObject({ kind: z.literal('delay'), ms: z.int().min(0).max(600_000) }),
     z.strictObject({ kind: z.literal('throttle') }),
     z.strictObject({ kind: z.literal('error'), status: z.int().min(500).max(599).optional() }),
+    z.strictObject({ kind: z.literal('refuse'), code: text, message: text }),
     z.strictObject({ kind: z.literal('lose-answer') }),
     z.strictObject({ kind: z.literal('drop') }),
   ]),

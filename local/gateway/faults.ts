@@ -7,6 +7,8 @@ export type FaultAction =
   | { readonly kind: 'throttle' }
   /** Answered with a server error, without reaching the service. */
   | { readonly kind: 'error'; readonly status?: number | undefined }
+  /** Refused under a name and text of the service's own, without reaching it. */
+  | { readonly kind: 'refuse'; readonly code: string; readonly message: string }
   /** The call is made, then the connection is cut before the answer. */
   | { readonly kind: 'lose-answer' }
   /** The connection is cut before the call is made. */

@@ -61,9 +61,7 @@ export class Requests {
       case 'events':
         return call.operation === 'PutEvents' ? events(input ?? {}) : undefined;
       case 'lambda':
-        return call.operation === 'Invoke'
-          ? [{ action: 'lambda:InvokeFunction', resource: arnOr(call.resource ?? '', 'lambda', 'function:') }]
-          : undefined;
+        return lambda(call);
       case 's3':
         return ['GetObject', 'PutObject', 'DeleteObject'].includes(call.operation)
           ? [{ action: `s3:${call.operation}`, resource: `arn:aws:s3:::${call.resource ?? ''}` }]
@@ -167,6 +165,20 @@ function itemRequest(operation: string, input: Input): IamRequest[] {
       ...(leading === undefined ? {} : { context: { 'dynamodb:LeadingKeys': [leading] } }),
     },
   ];
+}
+
+/** Operations of Lambda by method and path; each asks for one action on the function. */
+const LAMBDA: Readonly<Record<string, string>> = {
+  Invoke: 'InvokeFunction',
+  'GET configuration': 'GetFunctionConfiguration',
+  'GET versions': 'ListVersionsByFunction',
+};
+
+function lambda({ operation, resource = '' }: CallKind): readonly IamRequest[] | undefined {
+  const action = LAMBDA[operation];
+  return action === undefined
+    ? undefined
+    : [{ action: `lambda:${action}`, resource: arnOr(resource, 'lambda', 'function:') }];
 }
 
 function states(operation: string, input: Input): readonly IamRequest[] {

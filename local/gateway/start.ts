@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { setTimeout as sleep } from 'node:timers/promises';
 import { answerAdmin } from './admin.ts';
 import { classify, type CallKind } from './classify.ts';
-import { Faults, type Verdict } from './faults.ts';
+import { Faults, type FaultAction, type Verdict } from './faults.ts';
 import { Recorder } from './recorder.ts';
 import { Requests } from './requests.ts';
 import type { RetryPolicy } from './rotation/driver.ts';
@@ -140,7 +140,7 @@ async function carryOut(
     request.socket.destroy();
     return { status: 0 };
   }
-  if (action?.kind === 'throttle' || action?.kind === 'error') {
+  if (action?.kind === 'throttle' || action?.kind === 'error' || action?.kind === 'refuse') {
     const answer = refusal(call.service, request, action);
     request.resume();
     send(response, answer);
@@ -163,9 +163,10 @@ async function carryOut(
 function refusal(
   service: string,
   request: IncomingMessage,
-  action: { kind: string; status?: number | undefined },
+  action: Extract<FaultAction, { kind: 'throttle' | 'error' | 'refuse' }>,
 ): WireAnswer {
   const isQuery = request.headers['content-type']?.startsWith('application/x-www-form-urlencoded') === true;
+  if (action.kind === 'refuse') return protocolError(service, isQuery, action.code, action.message, 400);
   if (action.kind === 'error') {
     const code = service === 's3' ? 'InternalError' : 'InternalFailure';
     return protocolError(service, isQuery, code, 'Injected by the local gateway', action.status ?? 500);
