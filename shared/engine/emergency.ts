@@ -138,9 +138,24 @@ async function locate(
   if (first === undefined) throw unknownCredential(credentialId);
   const copy = await deps.snapshots.read(credentialId).catch(() => undefined);
   if (copy !== undefined && copy.status !== 'unregistered') return { credential: copy, source: 'snapshot' };
-  const late = await ledger;
+  const late = await ledger.catch((error: unknown) => {
+    throw nowhere(credentialId, error);
+  });
   if (late === undefined) throw unknownCredential(credentialId);
   return { credential: late, source: 'ledger' };
+}
+
+/** S3 denies what is absent to whoever may not list the bucket, so that nobody can say which of the two it is. */
+function nowhere(credentialId: string, cause: unknown): RekeyError {
+  return new RekeyError(
+    'ERR_UNAVAILABLE',
+    `the ledger does not answer, and no snapshot of the credential ${credentialId} is there or may be read`,
+    {
+      remedy:
+        'revoke it at its upstream by hand (docs/runbook.md, "Emergency failed"), then start the emergency again',
+      cause,
+    },
+  );
 }
 
 function unknownCredential(credentialId: string): RekeyError {

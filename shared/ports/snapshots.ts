@@ -2,7 +2,7 @@ import type { Credential } from '../domain/credential.ts';
 
 /** What an emergency needs outside the table, so that a revocation works and leaves its intent with the table down. */
 export interface Snapshots {
-  /** Copy of a credential's head; it may be older than the head. */
+  /** Copy of a credential's head; it may be older than the head. Throws where it may be there and can't be read. */
   read(credentialId: string): Promise<Credential | undefined>;
   /**
    * Keeps the intent of an emergency that the ledger didn't take in time (hard decision 3). The machine's next state

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { toInstant } from '../../shared/domain/clock.ts';
+import { AwsServiceError } from '../../shared/adapters/aws-client.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { revokeNow } from '../../shared/engine/emergency.ts';
@@ -281,6 +282,28 @@ describe('hard decision 3: a revocation waits for nothing', () => {
     await one.settle();
     expect(await one.faults()).toEqual([]);
   });
+
+  test.each<[string, () => Promise<undefined>]>([
+    ['is absent', async () => undefined],
+    // As S3 answers for an absent object to whoever may not list the bucket.
+    ['is denied', () => Promise.reject(new AwsServiceError('AccessDenied', 'Access Denied', 403))],
+  ])(
+    'with the ledger down and a snapshot that %s, the error says both and what to do by hand',
+    async (_what, read) => {
+      const one = await world.registered();
+      const before = await one.login();
+      await one.id();
+      broken(one, () => Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'dynamodb did not answer')));
+      const down = one.change;
+      one.change = (deps) => ({ ...down(deps), snapshots: { ...one.deps.snapshots, read } });
+      await expect(revoked(one)).rejects.toMatchObject({
+        code: 'ERR_UNAVAILABLE',
+        message: expect.stringMatching(/the ledger does not answer, and no snapshot/),
+        remedy: expect.stringContaining('by hand'),
+      });
+      expect(await one.works(before)).toBe(true);
+    },
+  );
 
   test('a snapshot from before the last rotations hides nothing that works', async () => {
     const one = await world.registered();

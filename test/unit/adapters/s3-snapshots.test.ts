@@ -50,3 +50,23 @@ describe('a spooled intent', () => {
     expect(kept()).toEqual([INTENT]);
   });
 });
+
+describe('a snapshot', () => {
+  const answering = (error: AwsServiceError): S3Snapshots =>
+    new S3Snapshots({
+      aws: {
+        async request() {
+          throw error;
+        },
+      } as unknown as AwsCalls,
+      bucket: 'snapshots',
+      tenant: 'acme',
+    });
+
+  it('is absent only where S3 says so: to a role that may not list, it denies what is absent', async () => {
+    const absent = answering(new AwsServiceError('NoSuchKey', 'no such key', 404));
+    expect(await absent.read('c1')).toBeUndefined();
+    const denied = answering(new AwsServiceError('AccessDenied', 'Access Denied', 403));
+    await expect(denied.read('c1')).rejects.toMatchObject({ name: 'AccessDenied', status: 403 });
+  });
+});
