@@ -65,9 +65,7 @@ export function toRekeyError(error: unknown, party: Party, target: PostgresTarge
   }
   if (UNREACHABLE.has(code) || PASSING.test(code)) {
     return refused('ERR_UNAVAILABLE', `${where} can't be used now${state}`, {
-      remedy: code.startsWith('53')
-        ? 'raise max_connections, or free a connection'
-        : 'check host, port and network path',
+      remedy: unreachableRemedy(code),
     });
   }
   if (CONTENDED.has(code) || (code === 'XX000' && message.startsWith('tuple concurrently'))) {
@@ -82,11 +80,33 @@ export function toRekeyError(error: unknown, party: Party, target: PostgresTarge
   // Timeouts and lost connections carry no code; a SQLSTATE that isn't known above is final.
   return code === ''
     ? refused('ERR_UNAVAILABLE', `${where} did not answer in time, or dropped the connection`, {
-        remedy: 'try again',
+        remedy: `try again; where it never answers: ${NO_WAY}`,
       })
     : refused('ERR_REJECTED', `${where} refused a statement${state}`, {
         remedy: 'see the server log for the statement',
       });
+}
+
+/** Packets that go nowhere: nobody says so, they only stay unanswered. */
+const NO_WAY =
+  "let the database's security group admit that of the functions on its port, and check routes and the setting network, which names the VPC";
+
+function unreachableRemedy(code: string): string {
+  switch (code) {
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return 'correct target.host: its name does not resolve where the functions are; a private one does so only inside its VPC (setting network)';
+    case 'ECONNREFUSED':
+      return 'check that the server runs, and target.port: nothing listens there';
+    case 'ETIMEDOUT':
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return NO_WAY;
+    default:
+      return code.startsWith('53')
+        ? 'raise max_connections, or free a connection'
+        : 'check host, port and network path';
+  }
 }
 
 /** An identifier as PostgreSQL reads it back. */
