@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Logger } from '@aws-lambda-powertools/logger';
 import { awsCallsFromEnvironment, isAwsError, type AwsCalls } from '../shared/adapters/aws-client.ts';
+import { DynamoDbHeartbeats } from '../shared/adapters/dynamodb-heartbeats.ts';
 import { DynamoDbLedger } from '../shared/adapters/dynamodb-ledger.ts';
 import { DynamoDbReaderLog } from '../shared/adapters/dynamodb-reader-log.ts';
 import { SecretsManagerVault } from '../shared/adapters/secrets-manager-vault.ts';
@@ -8,6 +9,7 @@ import { StepFunctionsWorkflow } from '../shared/adapters/step-functions-workflo
 import type { Home } from '../shared/domain/credential.ts';
 import { RekeyError } from '../shared/domain/errors.ts';
 import type { EngineDeps } from '../shared/engine/deps.ts';
+import type { Heartbeats } from '../shared/ports/heartbeats.ts';
 import { ENV } from '../shared/names.ts';
 import { providerFor } from '../shared/providers/registry.ts';
 
@@ -64,6 +66,12 @@ export function createLogger(): Log {
 export function errorFields(error: unknown): Record<string, unknown> {
   if (error instanceof RekeyError) return { error: error.toJSON() };
   return { error: { name: error instanceof Error ? error.name : 'unknown' } };
+}
+
+/** When the functions that run by schedule last completed a run, from the environment. */
+export function composeHeartbeats(aws: AwsCalls = awsCallsFromEnvironment(process.env)): Heartbeats {
+  const tenant = setting(ENV.tenant);
+  return new DynamoDbHeartbeats({ aws, table: setting(ENV.table), tenant, clock: Date.now });
 }
 
 /** The parts that every function of the engine uses, from the environment. */

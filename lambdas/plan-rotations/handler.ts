@@ -2,10 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from 'aws-lambda';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { planDue, realignAll } from '../../shared/engine/plan.ts';
-import { composeEngine, createLogger } from '../compose.ts';
+import { composeEngine, composeHeartbeats, createLogger } from '../compose.ts';
 
 const logger = createLogger();
 const engine = composeEngine();
+const heartbeats = composeHeartbeats();
 
 /** Kept for the last credential of a run and its answer. */
 const RESERVE_MS = 15_000;
@@ -25,6 +26,7 @@ export async function handler(event: { action?: 'realign' }, context: Context): 
   const answer = await planDue(engine, { ...PACE, until });
   logger.info('planned', { ...answer });
   if (answer.failed.length > 0) throw failed(`${answer.failed.length} credentials could not be planned`);
+  await heartbeats.beat('plan-rotations');
   return answer;
 }
 

@@ -1,8 +1,9 @@
 import { reconcile, reconcileAll } from '../../shared/engine/reconcile.ts';
-import { composeEngine, createLogger } from '../compose.ts';
+import { composeEngine, composeHeartbeats, createLogger } from '../compose.ts';
 
 const logger = createLogger();
 const engine = composeEngine();
+const heartbeats = composeHeartbeats();
 
 /** By schedule: every rotation that has stood still too long. From the lifecycle: the one that failed there. */
 export async function handler(event: { credentialId?: string; rotationId?: string }): Promise<object> {
@@ -10,6 +11,7 @@ export async function handler(event: { credentialId?: string; rotationId?: strin
   if (credentialId === undefined || rotationId === undefined) {
     const answers = await reconcileAll(engine);
     logger.info('reconciled', { answers });
+    await heartbeats.beat('reconcile-database');
     return { answers };
   }
   const answer = await reconcile(engine, { credentialId, rotationId });

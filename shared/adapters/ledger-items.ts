@@ -55,6 +55,10 @@ export const keys = {
     [TABLE.pk]: s(`${tenant}#FP#${fingerprint}`),
     [TABLE.sk]: s(credentialId),
   }),
+  heartbeat: (tenant: string, functionName: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#BEAT#${functionName}`),
+    [TABLE.sk]: s('BEAT'),
+  }),
 };
 
 /** Groups of the sparse index. */
@@ -169,6 +173,11 @@ export function readerItem(key: Item, reader: SeenReader, expires: number): Item
     [TABLE.expires]: n(expires),
     doc: s(JSON.stringify(reader)),
   };
+}
+
+/** The last run of a function that its schedule calls; in no index, and no reader of the stream takes it. */
+export function heartbeatItem(tenant: string, functionName: string, at: string): Item {
+  return { ...keys.heartbeat(tenant, functionName), kind: s('heartbeat'), at: s(at) };
 }
 
 /** The text attribute `name` of an item; undefined where it is missing. */
