@@ -69,6 +69,7 @@ export class SecretsInventory {
       arn: secret.ARN ?? '',
       tags: Object.fromEntries((secret.Tags ?? []).map(({ Key = '', Value = '' }) => [Key, Value])),
       owningService: secret.OwningService,
+      kmsKey: secret.KmsKeyId,
       rotationFunction: secret.RotationEnabled === true ? secret.RotationLambdaARN : undefined,
       lastAccessed: instantOf(secret.LastAccessedDate),
       lastChanged: instantOf(secret.LastChangedDate),

@@ -30,6 +30,10 @@ export class SecretsManagerVault implements Vault {
       versions: found.VersionIdsToStages ?? {},
       tags: Object.fromEntries((found.Tags ?? []).map((tag) => [tag.Key ?? '', tag.Value ?? ''])),
       ...(found.RotationLambdaARN === undefined ? {} : { rotationFunction: found.RotationLambdaARN }),
+      ...(found.RotationRules?.AutomaticallyAfterDays === undefined
+        ? {}
+        : { rotatesEveryDays: found.RotationRules.AutomaticallyAfterDays }),
+      ...(found.KmsKeyId === undefined ? {} : { kmsKey: found.KmsKeyId }),
       ...(found.OwningService === undefined ? {} : { owningService: found.OwningService }),
       ...(found.DeletedDate === undefined ? {} : { deleted: true }),
     };

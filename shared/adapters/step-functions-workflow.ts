@@ -2,6 +2,14 @@ import type { EmergencyInput, EmergencyStatus, LifecycleOutcome, Workflow } from
 import { RekeyError } from '../domain/errors.ts';
 import { isAwsError, type AwsCalls } from './aws-client.ts';
 
+/** Status of a state machine, as Step Functions names it. */
+export async function machineStatus(aws: AwsCalls, stateMachineArn: string): Promise<string> {
+  const { status } = await aws.json<{ status: string }>('states', 'DescribeStateMachine', {
+    stateMachineArn,
+  });
+  return status;
+}
+
 /** Step Functions behind the Workflow port. Execution names make every start idempotent. */
 export class StepFunctionsWorkflow implements Workflow {
   readonly #aws: AwsCalls;

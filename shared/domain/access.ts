@@ -41,6 +41,8 @@ const TABLE = [
   { method: 'GET', path: '/v1/plan', roles: everyone },
   { method: 'GET', path: '/v1/inventory', roles: ['operator', 'auditor'] },
   { method: 'GET', path: '/v1/audit', roles: everyone },
+  { method: 'GET', path: '/v1/diagnosis', roles: everyone },
+  { method: 'GET', path: '/v1/credentials/{name}/diagnosis', roles: everyone },
 ] as const satisfies readonly ApiRoute[];
 
 type KeyOf<R> = R extends ApiRoute ? `${R['method']} ${R['path']}` : never;

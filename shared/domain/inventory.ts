@@ -29,6 +29,8 @@ export interface SecretFacts {
   /** Whether a credential has it already. */
   readonly registered: boolean;
   readonly owningService?: string | undefined;
+  /** The key that encrypts it; absent under the key of the service. */
+  readonly kmsKey?: string | undefined;
   /** Another function that rotates it. */
   readonly rotationFunction?: string | undefined;
   readonly lastAccessed?: string | undefined;

@@ -12,6 +12,10 @@ export interface SecretDescription {
   readonly tags: Readonly<Record<string, string>>;
   /** The rotation function that is configured, whoever's it is. */
   readonly rotationFunction?: string;
+  /** Its schedule, where that is in days. */
+  readonly rotatesEveryDays?: number;
+  /** The key that encrypts it, as the secret names it; absent under the key of the service. */
+  readonly kmsKey?: string;
   /** The AWS service that manages the secret, e.g. `rds`; absent where people do. */
   readonly owningService?: string;
   /** It is scheduled for deletion and gives no value. */
