@@ -18,8 +18,8 @@ export interface Deployment {
   readonly rotation: RotationStack;
   readonly incident: IncidentStack;
   readonly api: ApiStack;
-  readonly access: AccessStack;
   readonly monitoring: MonitoringStack;
+  readonly access: AccessStack;
 }
 
 /** Adds Rekey to `app`. Account and region are those of whoever deploys. */
@@ -59,7 +59,6 @@ export function addRekey(app: App, settings: Settings): Deployment {
   // Imports by hand tell CDK of no order.
   if (network !== undefined) for (const stack of [rotation, incident]) stack.addStackDependency(network);
   const api = new ApiStack(app, 'Api', { ...named('api', 'control API'), state, rotation, incident });
-  const access = new AccessStack(app, 'Access', { ...named('access', 'roles of people'), evidence, api });
   const monitoring = new MonitoringStack(app, 'Monitoring', {
     ...named('monitoring', 'alarms and dashboard'),
     state,
@@ -68,7 +67,13 @@ export function addRekey(app: App, settings: Settings): Deployment {
     incident,
     api,
   });
+  const access = new AccessStack(app, 'Access', {
+    ...named('access', 'roles of people'),
+    evidence,
+    api,
+    monitoring,
+  });
   Tags.of(app).add(TAG.stage, settings.stage);
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
-  return { state, evidence, rotation, incident, api, access, monitoring };
+  return { state, evidence, rotation, incident, api, monitoring, access };
 }

@@ -27,6 +27,8 @@ export const ENV = {
   verifyWindow: 'REKEY_VERIFY_WINDOW',
   /** ARN of the alias of the function that lists what could be adopted. */
   takeInventory: 'REKEY_TAKE_INVENTORY',
+  /** ARN of the alias of the function that looks at holders. */
+  checkHolders: 'REKEY_CHECK_HOLDERS',
   /** ARNs of the two state machines. */
   lifecycle: 'REKEY_LIFECYCLE',
   emergency: 'REKEY_EMERGENCY',
@@ -106,8 +108,18 @@ export const EVENT = {
 export const METRICS_NAMESPACE = 'Rekey';
 
 /** The stacks of a deployment. */
-export type StackRole =
-  'state' | 'evidence' | 'network' | 'rotation' | 'incident' | 'api' | 'access' | 'monitoring';
+export const STACK_ROLES = [
+  'state',
+  'evidence',
+  'network',
+  'rotation',
+  'incident',
+  'api',
+  'access',
+  'monitoring',
+] as const;
+/** What a stack holds, as its name ends. */
+export type StackRole = (typeof STACK_ROLES)[number];
 
 /** Name of a stack of a stage, as CloudFormation knows it. */
 export function stackName(stage: string, role: StackRole): string {
@@ -132,4 +144,6 @@ export const OUTPUT = {
   secretsKey: 'AgentSecretsKey',
   lifecycle: 'LifecycleMachine',
   emergency: 'EmergencyMachine',
+  /** Topic that alarms go to. */
+  alarms: 'AlarmTopic',
 } as const;

@@ -14,15 +14,20 @@ export function callApi(apiId: string, routes: readonly ApiRoute[]): Grant[] {
   ];
 }
 
-/** Finds the address of the control API, as the CLI does. */
-export function describeStack(name: string): Grant[] {
+/** Finds the address of the control API, and how the stacks of the deployment stand, as the CLI does. */
+export function describeStacks(names: readonly string[]): Grant[] {
   return [
     {
       actions: ['cloudformation:DescribeStacks'],
-      resources: [arn('cloudformation', `stack/${name}/*`)],
+      resources: names.map((name) => arn('cloudformation', `stack/${name}/*`)),
       wildcard: 'The id of a stack ends in what CloudFormation chooses.',
     },
   ];
+}
+
+/** Counts who has subscribed to the alarms, as `rekey doctor` does; it shows no address. */
+export function countSubscribers(topicArn: string): Grant[] {
+  return [{ actions: ['sns:GetTopicAttributes'], resources: [topicArn] }];
 }
 
 /** Reads the archive object by object, with its locks, and asks it by Athena. */

@@ -20,6 +20,11 @@ export function watch(name: string): Grant[] {
   ];
 }
 
+/** Reads whether state machines are there and active. */
+export function describeMachines(machineArns: readonly string[]): Grant[] {
+  return [{ actions: ['states:DescribeStateMachine'], resources: machineArns }];
+}
+
 export function invoke(aliasArn: string): Grant[] {
   return [{ actions: ['lambda:InvokeFunction'], resources: [aliasArn] }];
 }

@@ -2,17 +2,26 @@ import { Aws, Stack, type StackProps } from 'aws-cdk-lib';
 import { AccountRootPrincipal, ManagedPolicy, Role } from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
 import { API_ROUTES, ROLES, roleTag, type Role as Person } from '../../shared/domain/access.ts';
-import { stackName } from '../../shared/names.ts';
+import { stackName, STACK_ROLES } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
 import { acknowledgeGrants } from '../nag.ts';
-import { callApi, describeStack, readEvidence, statement, type Grant } from '../permissions.ts';
+import {
+  callApi,
+  countSubscribers,
+  describeStacks,
+  readEvidence,
+  statement,
+  type Grant,
+} from '../permissions.ts';
 import type { ApiStack } from './api.ts';
+import type { MonitoringStack } from './monitoring.ts';
 import { RECORDS, RESULTS, TAMPERING, type EvidenceStack } from './evidence.ts';
 
 export interface AccessStackProps extends StackProps {
   readonly settings: Settings;
   readonly evidence: EvidenceStack;
   readonly api: ApiStack;
+  readonly monitoring: MonitoringStack;
 }
 
 /**
@@ -50,11 +59,12 @@ export class AccessStack extends Stack {
   }
 }
 
-function grantsOf(person: Person, { settings, evidence, api }: AccessStackProps): Grant[] {
+function grantsOf(person: Person, { settings, evidence, api, monitoring }: AccessStackProps): Grant[] {
   const routes = API_ROUTES.filter(({ roles }) => roles.includes(person));
   return [
     ...callApi(api.apiId, routes),
-    ...describeStack(stackName(settings.stage, 'api')),
+    ...describeStacks(STACK_ROLES.map((role) => stackName(settings.stage, role))),
+    ...countSubscribers(monitoring.topic.topicArn),
     ...(person === 'auditor' ? evidenceOf(evidence) : []),
   ];
 }

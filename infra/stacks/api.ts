@@ -10,6 +10,7 @@ import { OUTPUT } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
 import { HandlerFunction } from '../constructs/handler-function.ts';
 import * as may from '../permissions.ts';
+import { SNAPSHOTS } from './evidence.ts';
 import type { IncidentStack } from './incident.ts';
 import type { RotationStack } from './rotation.ts';
 import type { StateStack } from './state.ts';
@@ -91,6 +92,7 @@ export class ApiStack extends Stack {
     const emergencyArn = incident.emergency.machine.stateMachineArn;
     const registerArn = rotation.register.live.functionArn;
     const verifyArn = rotation.verify.live.functionArn;
+    const holdersArn = rotation.holders.live.functionArn;
     return new HandlerFunction(this, 'ControlApi', {
       name: 'control-api',
       description: 'API of operators: reads the ledger, starts workflows',
@@ -103,21 +105,26 @@ export class ApiStack extends Stack {
         stuckAfter: String(settings.timing.stuckAfterSeconds),
         registerDatabase: registerArn,
         verifyWindow: verifyArn,
+        checkHolders: holdersArn,
         lifecycle: rotation.lifecycleArn,
         emergency: emergencyArn,
         takeInventory: this.inventory.live.functionArn,
+        snapshots: state.snapshots.bucketName,
       },
       grants: [
         ...may.writeLedger(state.ledger),
         ...may.listLedger(state.ledger),
         ...may.readRecords(state.ledger),
+        ...may.readObjects(state.snapshotsArn, SNAPSHOTS),
         ...may.invoke(registerArn),
         ...may.invoke(verifyArn),
+        ...may.invoke(holdersArn),
         ...may.invoke(this.inventory.live.functionArn),
         ...may.start(rotation.lifecycleArn),
         ...may.answer(rotation.lifecycleArn),
         ...may.start(emergencyArn),
         ...may.watch(incident.emergencyName),
+        ...may.describeMachines([rotation.lifecycleArn, emergencyArn]),
       ],
     });
   }

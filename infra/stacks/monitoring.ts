@@ -1,4 +1,4 @@
-import { ArnFormat, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { ArnFormat, CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import { Dashboard, GraphWidget, Stats, TextWidget, type IMetric } from 'aws-cdk-lib/aws-cloudwatch';
 import { Rule, RuleTargetInput, EventField } from 'aws-cdk-lib/aws-events';
 import { SnsTopic } from 'aws-cdk-lib/aws-events-targets';
@@ -9,7 +9,7 @@ import { EmailSubscription, UrlSubscription } from 'aws-cdk-lib/aws-sns-subscrip
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
-import { EVENT, EVENT_SOURCE, METRICS_NAMESPACE, type FunctionName } from '../../shared/names.ts';
+import { EVENT, EVENT_SOURCE, METRICS_NAMESPACE, OUTPUT, type FunctionName } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
 import type { HandlerFunction } from '../constructs/handler-function.ts';
 import {
@@ -60,6 +60,7 @@ export class MonitoringStack extends Stack {
     this.#props = props;
     const { state, evidence, rotation, incident, api } = props;
     this.topic = this.#topic();
+    new CfnOutput(this, OUTPUT.alarms, { value: this.topic.topicArn });
     this.#machine('Rotation', 'rotation-failed', rotation.lifecycle.machine);
     this.#machine('Emergency', 'emergency-failed', incident.emergency.machine);
     for (const handler of this.#handlers) this.#errors(handler);

@@ -40,6 +40,7 @@ export class RotationStack extends Stack {
   readonly register: HandlerFunction;
   /** Also looks, for the API, whether what was ended is dead. */
   readonly verify: HandlerFunction;
+  readonly holders: HandlerFunction;
   readonly publisher: HandlerFunction;
   readonly planner: HandlerFunction;
   readonly lifecycle: Workflow;
@@ -123,7 +124,7 @@ export class RotationStack extends Stack {
       environment: {},
       grants: [...may.writeLedger(ledger), ...admin, ...answers],
     });
-    const holders = this.#function('check-holders', {
+    this.holders = this.#function('check-holders', {
       description: 'Looks at services and functions that hold a credential; redeploys services',
       timeout: Duration.seconds(120),
       environment: { stage: settings.stage, account: Aws.ACCOUNT_ID },
@@ -189,7 +190,7 @@ export class RotationStack extends Stack {
       this.register,
       begin,
       this.verify,
-      holders,
+      this.holders,
       retire,
       rollback,
       reconcile,
@@ -200,7 +201,7 @@ export class RotationStack extends Stack {
     this.lifecycle = this.#lifecycle(machineName, {
       begin,
       verify: this.verify,
-      holders,
+      holders: this.holders,
       retire,
       rollback,
       reconcile,

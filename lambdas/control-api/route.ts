@@ -7,6 +7,7 @@ import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
 import type { LeakMatch, LeakReport } from '../../shared/engine/leak.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { ReaderLog } from '../../shared/ports/reader-log.ts';
+import type { DiagnosisServices } from './diagnosis-services.ts';
 import type { Call } from './request.ts';
 
 /** What became of a request to pause or to unpause. */
@@ -74,6 +75,7 @@ export interface ControlServices {
   emergency(
     id: string,
   ): Promise<{ status: string; startedAt: string; endedAt?: string; results?: unknown } | undefined>;
+  readonly diagnosis: DiagnosisServices;
 }
 
 /** The answer of a route. */

@@ -9,6 +9,7 @@ import { actorOf, BodyTooLarge, callOf, pathOf } from './request.ts';
 import { json, notAllowed, problem } from './response.ts';
 import type { ControlServices, Route } from './route.ts';
 import { audit } from './routes/audit.ts';
+import { diagnoseCredential, diagnoseDeployment } from './routes/diagnosis.ts';
 import { inventory, list, plan, register, show } from './routes/credentials.ts';
 import { showEmergency, startEmergency } from './routes/emergencies.ts';
 import { pause, unpause, unregister } from './routes/leave.ts';
@@ -42,6 +43,8 @@ const ROUTES: Readonly<Record<RouteKey, Route>> = {
   'GET /v1/plan': plan,
   'GET /v1/inventory': inventory,
   'GET /v1/audit': audit,
+  'GET /v1/diagnosis': diagnoseDeployment,
+  'GET /v1/credentials/{name}/diagnosis': diagnoseCredential,
 };
 
 /** Answers one request. Never throws: every error becomes a problem document. */

@@ -22,6 +22,7 @@ import type { UnregisterAnswer } from '../../shared/engine/unregister.ts';
 import { ENV } from '../../shared/names.ts';
 import { optionalSetting, setting } from '../compose.ts';
 import { find } from './lookup.ts';
+import { createDiagnosisServices } from './diagnosis-services.ts';
 import type { ControlServices } from './route.ts';
 
 /** The API's services from the environment. No provider is among them: this function never meets an upstream. */
@@ -117,6 +118,10 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
         },
         report,
       ),
+    diagnosis: createDiagnosisServices(aws, {
+      ask: (functionArn, request) => ask(aws, functionArn, request),
+      list: () => ledger.list(),
+    }),
   };
 }
 

@@ -1,9 +1,11 @@
 import { parseEntry, type CredentialEntry } from '../../shared/domain/declaration.ts';
 import { alignBackstop, type Backstop } from '../../shared/engine/backstop.ts';
+import type { CredentialLook } from '../../shared/engine/diagnose.ts';
 import { register, type RegisterAnswer } from '../../shared/engine/register.ts';
 import { unregister, type UnregisterAnswer, type UnregisterRequest } from '../../shared/engine/unregister.ts';
 import { ENV } from '../../shared/names.ts';
 import { composeEngine, home, listSetting, optionalSetting, setting } from '../compose.ts';
+import { diagnoseHere } from './diagnose.ts';
 import { assertPrefix } from './prefix.ts';
 
 /** What `control-api` asks for. Without an action it is a declaration, as in the version before. */
@@ -15,10 +17,11 @@ export type Request =
       readonly dryRun: boolean;
     }
   | { readonly action: 'align-backstop'; readonly credentialId: string }
+  | { readonly action: 'diagnose'; readonly credentialId: string }
   | ({ readonly action: 'unregister' } & UnregisterRequest);
 
 /** What it is answered. */
-export type Answer = RegisterAnswer | UnregisterAnswer | { readonly backstop: Backstop };
+export type Answer = RegisterAnswer | UnregisterAnswer | CredentialLook | { readonly backstop: Backstop };
 
 const engine = composeEngine();
 const minWindow = optionalSetting(ENV.minWindow);
@@ -37,6 +40,7 @@ const options = {
 export async function answer(request: Request): Promise<Answer> {
   if (request.action === 'align-backstop')
     return { backstop: await alignBackstop(engine, options, request.credentialId) };
+  if (request.action === 'diagnose') return diagnoseHere(request.credentialId);
   if (request.action === 'unregister') return unregister(engine, options, request);
   const { actor, dryRun } = request;
   const declaration = parseEntry(request.declaration);
@@ -46,9 +50,15 @@ export async function answer(request: Request): Promise<Answer> {
 
 /** The request in the log. */
 export function describe(request: Request): object {
-  if (request.action === 'align-backstop')
+  if (request.action === 'align-backstop' || request.action === 'diagnose')
     return { action: request.action, credentialId: request.credentialId };
   if (request.action === 'unregister')
     return { action: request.action, name: request.name, dryRun: request.dryRun };
   return { action: 'register', name: request.declaration.name, dryRun: request.dryRun };
+}
+
+/** The answer in the log. */
+export function summary(answer: Answer): object {
+  if ('outcome' in answer) return { outcome: answer.outcome };
+  return 'checks' in answer ? { checks: answer.checks.length } : answer;
 }

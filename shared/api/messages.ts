@@ -21,3 +21,4 @@ export * from './messages/leaks.ts';
 export * from './messages/plan.ts';
 export * from './messages/inventory.ts';
 export * from './messages/audit.ts';
+export * from './messages/diagnosis.ts';

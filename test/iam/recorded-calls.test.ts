@@ -21,6 +21,18 @@ const REFUSED_BY_DESIGN: readonly { role: string; action: string; resource: RegE
     resource: /:secret:demo\/nothing-/,
     reason: 'a declaration names an administrative secret that does not exist, hence carries no tag',
   },
+  {
+    role: 'register-database',
+    action: 'secretsmanager:GetSecretValue',
+    resource: /:secret:demo\/database-admin-/,
+    reason: 'somebody has taken the tag off an administrative secret, which `rekey doctor` names',
+  },
+  {
+    role: 'check-holders',
+    action: 'lambda:ListVersionsByFunction',
+    resource: /:function:nobody-made-it$/,
+    reason: 'a holder is a function that is not there, hence carries no tag, which `rekey doctor` names',
+  },
 ];
 
 /** `role: grant` of everything that some call has used. */

@@ -7,7 +7,12 @@ const ACCOUNT = '111122223333';
 const REGION = 'eu-central-1';
 
 const stacks = synthesise({ stage: 'test' });
-const arns = { api: 'abc123', archive: 'arn:aws:s3:::archive', results: 'arn:aws:s3:::results' };
+const arns = {
+  api: 'abc123',
+  archive: 'arn:aws:s3:::archive',
+  results: 'arn:aws:s3:::results',
+  alarms: `arn:aws:sns:${REGION}:${ACCOUNT}:alarms`,
+};
 
 /** A CloudFormation value as the deployment would have it. */
 function resolve(value: Json): Json {
@@ -21,6 +26,7 @@ function resolve(value: Json): Json {
   if (name === 'Fn::ImportValue') {
     const exported = text(args);
     if (exported.includes('Api')) return arns.api;
+    if (exported.includes('Alarms')) return arns.alarms;
     return exported.includes('QueryResults') ? arns.results : arns.archive;
   }
   if (name === 'Fn::Join') {
@@ -77,6 +83,17 @@ const EVIDENCE: readonly (readonly [string, string])[] = [
   ['s3:PutObject', `${arns.results}/results/answer.csv`],
 ];
 
+/** What everybody needs to find the API and to see how the deployment stands; no address of who is alarmed. */
+const DEPLOYMENT: readonly (readonly [string, string, boolean])[] = [
+  ['cloudformation:DescribeStacks', service('cloudformation', 'stack/rekey-test-api/1234'), true],
+  ['cloudformation:DescribeStacks', service('cloudformation', 'stack/rekey-test-state/1234'), true],
+  ['cloudformation:DescribeStacks', service('cloudformation', 'stack/rekey-prod-state/1234'), false],
+  ['cloudformation:GetTemplate', service('cloudformation', 'stack/rekey-test-api/1234'), false],
+  ['sns:GetTopicAttributes', arns.alarms, true],
+  ['sns:ListSubscriptionsByTopic', arns.alarms, false],
+  ['sns:GetTopicAttributes', service('sns', 'somebody-elses'), false],
+];
+
 /** What nobody may do by their role: the power is Rekey's, not that of people. */
 const FORBIDDEN: readonly (readonly [string, string])[] = [
   ['secretsmanager:GetSecretValue', service('secretsmanager', 'secret:agents/orders-db-abcdef')],
@@ -110,6 +127,9 @@ describe('roles of people', () => {
         expect(await decision(role, action, resource)).toBe(may ? 'Allowed' : 'ImplicitlyDenied');
       });
     }
+    test.each(DEPLOYMENT)(`${role}: %s on %s: %s`, async (action, resource, may) => {
+      expect(await decision(role, action, resource)).toBe(may ? 'Allowed' : 'ImplicitlyDenied');
+    });
     test.each(FORBIDDEN)(`${role} may never %s on %s`, async (action, resource) => {
       expect(await decision(role, action, resource)).toBe('ImplicitlyDenied');
     });

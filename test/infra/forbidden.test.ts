@@ -301,11 +301,13 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
       may: ['archive-audit'],
     },
     {
-      what: 'reads a snapshot, or leaves an intent beside it',
-      asks: [
-        ...on(`${snapshots}/snapshots/one`, 's3:GetObject'),
-        ...on(`${snapshots}/intents/one`, 's3:PutObject'),
-      ],
+      what: 'reads a snapshot: an emergency without the ledger, and who says whether that would work',
+      asks: on(`${snapshots}/snapshots/one`, 's3:GetObject'),
+      may: ['revoke-database', 'control-api'],
+    },
+    {
+      what: 'leaves an intent beside a snapshot',
+      asks: on(`${snapshots}/intents/one`, 's3:PutObject'),
       may: ['revoke-database'],
     },
     {

@@ -36,6 +36,20 @@ describe('roles', () => {
     ]);
   });
 
+  it('look at a credential for `rekey doctor` with the rights of those that rotate it', () => {
+    const reads = (name: string): string[] => [
+      ...new Set(
+        ['secretsmanager:GetSecretValue', 'kms:Decrypt'].flatMap((action) =>
+          allows(name, action).map(({ Resource, Condition }) =>
+            JSON.stringify([action, Resource, Condition]),
+          ),
+        ),
+      ),
+    ];
+    expect(reads('register-database').toSorted()).toEqual(reads('rotate-database').toSorted());
+    expect(reads('rotate-database')).toHaveLength(4);
+  });
+
   it('touch no secret that lacks the tag of Rekey', () => {
     for (const name of FUNCTIONS) {
       for (const statement of roles[name] ?? []) {

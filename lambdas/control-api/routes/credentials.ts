@@ -90,7 +90,7 @@ export async function inventory({ query }: Call, services: ControlServices): Pro
   const { ledger, readers } = services;
   const { secrets, next } = await services.inventory(parse(inventoryQuery, query));
   const listed = await Promise.all(
-    secrets.map(async ({ shape, ...secret }) => {
+    secrets.map(async ({ shape, kmsKey: _key, ...secret }) => {
       const registered = (await ledger.idBySecret(secret.name)) !== undefined;
       if (shape.kind !== 'json') return { ...secret, shape, registered };
       const sighted = registered ? [] : sightings(await readers.of(secret.name), []);

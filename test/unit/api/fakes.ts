@@ -1,6 +1,7 @@
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import * as z from 'zod';
 import { answer as answerCall } from '../../../lambdas/control-api/routes.ts';
+import type { DiagnosisServices } from '../../../lambdas/control-api/diagnosis-services.ts';
 import type { ControlServices } from '../../../lambdas/control-api/route.ts';
 import { GENESIS, seal, type AuditDraft, type AuditRecord } from '../../../shared/domain/audit.ts';
 import { plusSeconds } from '../../../shared/domain/clock.ts';
@@ -234,6 +235,24 @@ export class FakeReaderLog implements ReaderLog {
   }
 }
 
+/** A deployment in which all is well; `changes` are what isn't. */
+export function fakeDiagnosis(
+  ledger: FakeLedger,
+  changes: Partial<DiagnosisServices> = {},
+): DiagnosisServices {
+  const minuteAgo = new Date(NOW - 60_000).toISOString();
+  return {
+    ledger: async () => ({ value: true }),
+    heartbeat: async () => ({ value: minuteAgo }),
+    machine: async () => ({ value: 'ACTIVE' }),
+    look: async () => ({ value: { checks: [], admin: { value: true } } }),
+    holders: async () => ({ value: [] }),
+    listed: async () => ({ value: undefined }),
+    snapshot: async (id) => ({ value: await ledger.credential(id) }),
+    ...changes,
+  };
+}
+
 /** Services that note what they were asked and answer from a table; a RekeyError in the table is thrown. */
 export function fakeServices(
   ledger: FakeLedger = new FakeLedger(),
@@ -278,6 +297,7 @@ export function fakeServices(
     startEmergency: answer('startEmergency', { id: 'emergency-1' }),
     reportLeak: answer<Awaited<ReturnType<ControlServices['reportLeak']>>>('reportLeak', []),
     emergency: answer('emergency', { status: 'RUNNING', startedAt: '2026-11-22T12:00:00.000Z' }),
+    diagnosis: fakeDiagnosis(ledger),
   };
 }
 

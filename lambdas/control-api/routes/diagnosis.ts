@@ -1,0 +1,143 @@
+import type { CredentialDiagnosis, DeploymentDiagnosis } from '../../../shared/api/messages.ts';
+import { adminCheck } from '../../../shared/domain/diagnose-access.ts';
+import { heartbeatCheck } from '../../../shared/domain/diagnose-deployment.ts';
+import type { Credential } from '../../../shared/domain/credential.ts';
+import {
+  bad,
+  evidenceCheck,
+  holdersCheck,
+  ok,
+  passing,
+  rotationChecks,
+  statusCheck,
+  type Check,
+  type Seen,
+} from '../../../shared/domain/diagnosis.ts';
+import { needsLook } from '../../../shared/domain/holders.ts';
+import { REKEY_VERSION } from '../../../shared/version.ts';
+import type { DiagnosisServices } from '../diagnosis-services.ts';
+import { active, credentialOf } from '../lookup.ts';
+import type { Call } from '../request.ts';
+import type { ControlServices, Done } from '../route.ts';
+
+/** The deployment, as far as its own functions can see it. */
+export async function diagnoseDeployment(
+  _call: Call,
+  { diagnosis, clock }: ControlServices,
+): Promise<Done<DeploymentDiagnosis>> {
+  const [ledger, planner, reconciler, lifecycle, emergency] = await Promise.all([
+    diagnosis.ledger(),
+    diagnosis.heartbeat('plan-rotations'),
+    diagnosis.heartbeat('reconcile-database'),
+    diagnosis.machine('lifecycle'),
+    diagnosis.machine('emergency'),
+  ]);
+  const beat = (
+    name: 'plan-rotations' | 'reconcile-database',
+    schedule: string,
+    last: typeof planner,
+  ): Check =>
+    'value' in last
+      ? heartbeatCheck(name, schedule, last.value, clock())
+      : unseen('deployment', name, last, 'DynamoDB');
+  return {
+    status: 200,
+    body: {
+      version: REKEY_VERSION,
+      checks: [
+        'value' in ledger
+          ? ok('deployment', 'ledger', 'readable')
+          : unseen('deployment', 'ledger', ledger, 'DynamoDB'),
+        beat('plan-rotations', 'PlanSchedule', planner),
+        beat('reconcile-database', 'ReconcileSchedule', reconciler),
+        machineCheck('lifecycle machine', 'rotation', lifecycle),
+        machineCheck('emergency machine', 'incident', emergency),
+      ],
+    },
+  };
+}
+
+/** One credential, as the functions see it that work with it. */
+export async function diagnoseCredential(
+  { params: [name = ''] }: Call,
+  { ledger, diagnosis, clock }: ControlServices,
+): Promise<Done<CredentialDiagnosis>> {
+  const credential = await credentialOf(ledger, name);
+  const [rotation, look, holders, copy] = await Promise.all([
+    active(ledger, credential),
+    diagnosis.look(credential.id),
+    credential.holders.some(needsLook) ? diagnosis.holders(credential.id) : { value: [] },
+    diagnosis.snapshot(credential.id),
+  ]);
+  return {
+    status: 200,
+    body: {
+      credential: credential.name,
+      checks: [
+        statusCheck(credential),
+        ...('value' in look
+          ? [...look.value.checks, ...(await administrator(credential, look.value.admin, diagnosis))]
+          : [uncalled('credential', 'functions', 'register-database')]),
+        ...rotationChecks(credential, rotation, clock()),
+        holdersCheck(credential),
+        ...('value' in holders ? holders.value : [uncalled('holders', 'workloads', 'check-holders')]),
+        evidenceCheck(credential, copy, clock()),
+      ],
+    },
+  };
+}
+
+/** A denial is looked up in the account's list; anything else speaks for itself. */
+async function administrator(
+  credential: Credential,
+  read: Seen<true> | undefined,
+  diagnosis: DiagnosisServices,
+): Promise<Check[]> {
+  if (read === undefined) return [];
+  const { adminSecret } = credential;
+  const asks = 'trouble' in read && adminSecret !== undefined;
+  const listed = asks ? await diagnosis.listed(adminSecret) : ({ trouble: 'unexpected' } as const);
+  return [adminCheck(credential, read, listed)];
+}
+
+function machineCheck(name: string, stack: string, status: Seen<string>): Check {
+  const redeploy = `deploy the stack ${stack} again`;
+  if ('value' in status) {
+    return status.value === 'ACTIVE'
+      ? ok('deployment', name, 'active')
+      : bad('fail', 'deployment', name, `it is ${status.value}`, redeploy);
+  }
+  return status.trouble === 'absent'
+    ? bad('fail', 'deployment', name, 'it is gone', redeploy)
+    : unseen('deployment', name, status, 'Step Functions');
+}
+
+/** A denial here is the role's of `control-api`, which the deployment makes. */
+function unseen(
+  area: Check['area'],
+  name: string,
+  { trouble }: Extract<Seen<unknown>, { trouble: unknown }>,
+  service: string,
+): Check {
+  const who = 'control-api';
+  if (trouble === 'throttled' || trouble === 'no-answer' || trouble === 'unexpected')
+    return passing(area, name, trouble, { who, service });
+  const detail = trouble === 'absent' ? `${service} has none` : `${service} refuses ${who}`;
+  return bad(
+    'fail',
+    area,
+    name,
+    detail,
+    'deploy again; where that changes nothing, look for a deny in the policies of the organisation and of the key',
+  );
+}
+
+function uncalled(area: Check['area'], name: string, who: string): Check {
+  return bad(
+    'not-checked',
+    area,
+    name,
+    `${who} gave no answer that this version knows`,
+    `deploy every stack in the same version; else the log of ${who} has the error`,
+  );
+}
