@@ -22,6 +22,10 @@ type Env = Readonly<Record<string, string | undefined>>;
 
 const LOOK_UP_LIMIT_MS = 10_000;
 
+/** Services that the CLI itself asks, with the caller's own rights. */
+const NAME = { cloudformation: 'CloudFormation', sns: 'SNS' } as const;
+type QueryService = keyof typeof NAME;
+
 /** The chain remarks on stderr that --profile wins over keys in the environment, which is how the AWS CLI has it. */
 const SILENT = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
@@ -51,12 +55,12 @@ export class AwsContext {
     );
   }
 
-  /** `--endpoint-url`, AWS_ENDPOINT_URL_CLOUDFORMATION, AWS_ENDPOINT_URL, then the profile's own. */
-  async endpoint(): Promise<string | undefined> {
+  /** `--endpoint-url`, AWS_ENDPOINT_URL_<SERVICE>, AWS_ENDPOINT_URL, then the profile's own. */
+  async endpoint(service: QueryService = 'cloudformation'): Promise<string | undefined> {
     if (this.#options.endpointUrl !== undefined) return this.#options.endpointUrl;
     if (this.#env['AWS_IGNORE_CONFIGURED_ENDPOINT_URLS'] === 'true') return undefined;
     return (
-      set(this.#env['AWS_ENDPOINT_URL_CLOUDFORMATION']) ??
+      set(this.#env[`AWS_ENDPOINT_URL_${service.toUpperCase()}`]) ??
       set(this.#env['AWS_ENDPOINT_URL']) ??
       (await this.#settings())['endpoint_url']
     );
@@ -127,50 +131,21 @@ export class AwsContext {
   /** The API's address from the outputs of its stack. */
   async lookUpApiUrl(stage: string): Promise<string> {
     const stack = stackName(stage, 'api');
-    const region = await this.region();
-    const suffix = region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
-    const endpoint = (await this.endpoint()) ?? `https://cloudformation.${region}.${suffix}`;
-    const body = new URLSearchParams({ Action: 'DescribeStacks', Version: '2010-05-15', StackName: stack });
-    const text = await this.#cloudFormation(
-      checkedUrl(endpoint, 'the endpoint URL'),
-      body.toString(),
-      stack,
-      region,
-    );
-    const url = outputOf(text, OUTPUT.apiUrl);
-    if (url !== undefined) return url;
-    throw new Failure('ERR_NOT_FOUND', `the stack ${stack} has no output ${OUTPUT.apiUrl}`, {
-      remedy: 'deploy it again, or pass --api-url',
+    const answer = await this.query('cloudformation', {
+      Action: 'DescribeStacks',
+      Version: '2010-05-15',
+      StackName: stack,
     });
-  }
-
-  async #cloudFormation(endpoint: string, body: string, stack: string, region: string): Promise<string> {
-    const { url, headers } = await this.sign('cloudformation', `${endpoint}/`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/x-www-form-urlencoded; charset=utf-8' },
-      body,
-    });
-    let response: Response;
-    let text: string;
-    try {
-      response = await fetch(url, {
-        method: 'POST',
-        headers,
-        body,
-        signal: AbortSignal.timeout(LOOK_UP_LIMIT_MS),
-      });
-      text = await response.text();
-    } catch (error) {
-      throw new Failure('ERR_UNAVAILABLE', `CloudFormation at ${url.host} did not answer`, {
-        exit: EXIT.unreachable,
-        remedy: `it was asked for the address of the API (stack ${stack}), as ${await this.identity()}. Check the network, --profile, --region and --endpoint-url, or pass --api-url`,
-        cause: error,
+    if ('text' in answer) {
+      const url = outputOf(answer.text, OUTPUT.apiUrl);
+      if (url !== undefined) return url;
+      throw new Failure('ERR_NOT_FOUND', `the stack ${stack} has no output ${OUTPUT.apiUrl}`, {
+        remedy: 'deploy it again, or pass --api-url',
       });
     }
-    if (response.ok) return text;
-    const message = decodeXml(/<Message>([^<]*)<\/Message>/.exec(text)?.[1] ?? `HTTP ${response.status}`);
-    if (/does not exist/.test(message)) {
-      throw new Failure('ERR_NOT_FOUND', `there is no stack ${stack} in ${region}`, {
+    const { message } = answer.refused;
+    if (isAbsent(message)) {
+      throw new Failure('ERR_NOT_FOUND', `there is no stack ${stack} in ${await this.region()}`, {
         remedy: 'pass the --stage and --region of your deployment, or --api-url',
       });
     }
@@ -178,10 +153,55 @@ export class AwsContext {
       remedy: 'allow cloudformation:DescribeStacks on it, or pass --api-url or REKEY_API_URL',
     });
   }
+
+  /** An operation of a service of the AWS query protocol: its answer as XML, or its refusal. */
+  async query(
+    service: QueryService,
+    input: Readonly<Record<string, string>>,
+  ): Promise<{ text: string } | { refused: { code: string; message: string } }> {
+    const region = await this.region();
+    const suffix = region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
+    const endpoint = (await this.endpoint(service)) ?? `https://${service}.${region}.${suffix}`;
+    const { url, headers } = await this.sign(service, `${checkedUrl(endpoint, 'the endpoint URL')}/`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-www-form-urlencoded; charset=utf-8' },
+      body: new URLSearchParams(input).toString(),
+    });
+    let response: Response;
+    let text: string;
+    try {
+      response = await fetch(url, {
+        method: 'POST',
+        headers,
+        body: new URLSearchParams(input).toString(),
+        signal: AbortSignal.timeout(LOOK_UP_LIMIT_MS),
+      });
+      text = await response.text();
+    } catch (error) {
+      throw new Failure('ERR_UNAVAILABLE', `${NAME[service]} at ${url.host} did not answer`, {
+        exit: EXIT.unreachable,
+        remedy: `it was asked for ${input['StackName'] ?? input['TopicArn'] ?? ''}, as ${await this.identity()}. Check the network, --profile, --region and --endpoint-url, or pass --api-url`,
+        cause: error,
+      });
+    }
+    if (response.ok) return { text };
+    const said = (tag: string): string | undefined => new RegExp(`<${tag}>([^<]*)</${tag}>`).exec(text)?.[1];
+    return {
+      refused: {
+        code: said('Code') ?? '',
+        message: decodeXml(said('Message') ?? `HTTP ${response.status}`),
+      },
+    };
+  }
+}
+
+/** CloudFormation's words for a stack that isn't there; it has no code for that. */
+export function isAbsent(message: string): boolean {
+  return /does not exist/.test(message);
 }
 
 /** The value of a stack output in the answer of DescribeStacks. */
-function outputOf(xml: string, key: string): string | undefined {
+export function outputOf(xml: string, key: string): string | undefined {
   for (const [member] of xml.matchAll(/<member>(?:(?!<member>)[\s\S])*?<\/member>/g)) {
     if (/<OutputKey>([^<]*)<\/OutputKey>/.exec(member)?.[1] !== key) continue;
     const value = /<OutputValue>([^<]*)<\/OutputValue>/.exec(member)?.[1];

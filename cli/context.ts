@@ -6,6 +6,8 @@ import type { Output } from './io.ts';
 export interface Context {
   readonly out: Output;
   readonly aws: AwsContext;
+  /** Stage of the deployment. */
+  readonly stage: string;
   /** Finds the API on first use, so that a command without need of it asks nobody. */
   client(): Promise<ApiClient>;
   /** Between two looks at something that is watched, in milliseconds. */

@@ -6,7 +6,7 @@ export const EXIT = {
   /** Refused by Rekey or failed. */
   failed: 1,
   usage: 2,
-  /** `audit`: the chain of records has faults. */
+  /** `audit`: the chain of records has faults. `doctor`: something must be mended. */
   faults: 3,
   /** Watched or waited for, and it did not end well: aborted, rolled back, preempted, or it needs a person. */
   unhappy: 4,
@@ -20,6 +20,8 @@ export const EXIT = {
   byHand: 8,
   /** `revoke --leaked`: nobody could confirm that it is dead. */
   notConfirmed: 9,
+  /** `doctor`: something could not be checked, and nothing that was must be mended. */
+  unchecked: 10,
 } as const;
 
 /** Whatever ends a command before its purpose, with what the user can do about it. */

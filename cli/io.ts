@@ -98,10 +98,12 @@ export class Output {
   readonly #colourOut: boolean;
   readonly #colourErr: boolean;
   #status = '';
+  #told: number;
 
   constructor(io: Io, json: boolean) {
     this.io = io;
     this.json = json;
+    this.#told = io.now();
     const wanted = io.env['NO_COLOR'] === undefined || io.env['NO_COLOR'] === '';
     this.#colourOut = wanted && !json && io.stdoutIsTty && io.env['TERM'] !== 'dumb';
     this.#colourErr = wanted && !json && io.stderrIsTty && io.env['TERM'] !== 'dumb';
@@ -165,6 +167,19 @@ export class Output {
     if (this.json || !this.io.stderrIsTty) return;
     this.io.stderr(`\r\u001B[2K${text}`);
     this.#status = text;
+  }
+
+  /** Says how far something has come: on a terminal in place, else a line every ten seconds. */
+  progress(text: string): void {
+    if (this.json) return;
+    if (this.io.stderrIsTty) {
+      this.status(text);
+      return;
+    }
+    const now = this.io.now();
+    if (now - this.#told < PLAIN_EVERY_MS) return;
+    this.#told = now;
+    this.note(text);
   }
 
   clearStatus(): void {

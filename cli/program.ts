@@ -6,6 +6,7 @@ import type { AddCommand, Run } from './command.ts';
 import { addApply } from './commands/apply.ts';
 import { addAudit } from './commands/audit.ts';
 import { addConfirm } from './commands/confirm.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addImport } from './commands/import.ts';
 import { addPause, addUnpause } from './commands/pause.ts';
 import { addPlan } from './commands/plan.ts';
@@ -37,10 +38,11 @@ Exit codes:
   0  done
   1  refused by Rekey, or failed
   2  wrong usage
-  3  audit: the chain of records has faults
+  3  audit: the chain of records has faults; doctor: something must be mended
   4  watched or waited for, and it was aborted, rolled back or preempted, or it needs a person
   5  the API or AWS did not answer; what was asked for may have begun
   6 to 9  revoke --leaked: what the value is, see \`rekey revoke --help\`
+  10 doctor: something could not be checked, and nothing that was must be mended
 
 Where it goes and as whom:
   The address of the API is --api-url, else REKEY_API_URL, else the output ApiUrl of the stack
@@ -52,6 +54,7 @@ Examples:
   $ rekey apply --dry-run
   $ rekey rotate orders-db --reason "a colleague left" --wait
   $ rekey revoke orders-db --incident INC-1234 --reason "key found in a public repository"
+  $ rekey doctor
   $ rekey audit --from 2026-01-01 --json > rotations.json
 `;
 
@@ -70,6 +73,7 @@ const COMMANDS: readonly AddCommand[] = [
   addRevoke,
   addUnregister,
   addAudit,
+  addDoctor,
 ];
 
 /** Runs one command line; the answer is the exit code. Never throws. */
@@ -142,12 +146,14 @@ function build(
 
   const context = (command: Command): Context => {
     const globals = command.optsWithGlobals<Globals>();
+    if (!/^[A-Za-z0-9-]+$/.test(globals.stage)) throw usage(`"${globals.stage}" is not the name of a stage`);
     const out = new Output(io, globals.json ?? false);
     const aws = new AwsContext(globals, io.env);
     let client: Promise<ApiClient> | undefined;
     return {
       out,
       aws,
+      stage: globals.stage,
       pollMs: options.pollMs ?? 2000,
       client: () => (client ??= connect(out, aws, globals, io, options)),
     };
@@ -168,7 +174,6 @@ async function connect(
   { pause }: RunOptions,
 ): Promise<ApiClient> {
   const given = globals.apiUrl ?? (io.env['REKEY_API_URL'] === '' ? undefined : io.env['REKEY_API_URL']);
-  if (!/^[A-Za-z0-9-]+$/.test(globals.stage)) throw usage(`"${globals.stage}" is not the name of a stage`);
   const url = given ?? (await out.waiting('looking up the API', aws.lookUpApiUrl(globals.stage)));
   return new ApiClient(aws, checkedUrl(url, 'the address of the API'), pause);
 }

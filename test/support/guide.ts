@@ -66,14 +66,17 @@ export class Guide {
     return output;
   }
 
-  /** As `npx rekey` in the folder that the guide's files are in. */
+  /** As `npx rekey` in the folder that the guide's files are in. A failure carries its exit code as `status`. */
   rekey(args: readonly string[]): Promise<string> {
     return new Promise((resolve, reject) => {
       const launcher = join(root, 'cli', 'rekey.mjs');
       const options = { cwd: this.#place.dir, env: this.#env, timeout: 120_000 };
       execFile(process.execPath, [launcher, ...args], options, (error, stdout, stderr) => {
         if (error === null) resolve(stdout);
-        else reject(new Error(`rekey ${args.join(' ')}: ${stderr}${stdout}`));
+        else
+          reject(
+            Object.assign(new Error(`rekey ${args.join(' ')}: ${stderr}${stdout}`), { status: error.code }),
+          );
       });
     });
   }

@@ -1,0 +1,169 @@
+import type { Command } from 'commander';
+import { credentialDiagnosis, listAnswer } from '../../shared/api/messages.ts';
+import { bad, tallyOf, type Check, type CheckState, type Tally } from '../../shared/domain/diagnosis.ts';
+import { LONG_TIMEOUT_MS, type ApiClient } from '../client.ts';
+import { examples, type AddCommand } from '../command.ts';
+import type { Context } from '../context.ts';
+import { checkDeployment, unanswered } from '../deployment.ts';
+import { EXIT, failureOf } from '../failure.ts';
+import type { Output } from '../io.ts';
+
+/** Of one thing that was looked at: the deployment, or a credential by its name. */
+interface Group {
+  readonly name: string;
+  readonly checks: readonly Check[];
+}
+
+/** Each takes a function in the database's network for a few seconds. */
+const AT_ONCE = 8;
+
+/** `rekey doctor [NAMES...]` */
+async function doctor(context: Context, names: readonly string[]): Promise<number> {
+  const { out } = context;
+  const { checks, client } = await out.waiting('checking the deployment', checkDeployment(context));
+  const wanted = client === undefined || names.length > 0 ? { names } : await list(out, client);
+  const unlisted = 'unlisted' in wanted ? [wanted.unlisted] : [];
+  const deployment: Group = { name: 'the deployment', checks: [...checks, ...unlisted] };
+  render(out, deployment);
+  const credentials =
+    client === undefined || !('names' in wanted) ? [] : await checkAll(out, client, wanted.names);
+  const groups = [deployment, ...credentials];
+  const tally = tallyOf(groups.flatMap((group) => group.checks));
+  out.data({
+    deployment: { checks: deployment.checks },
+    credentials: credentials.map((group) => ({ credential: group.name, checks: group.checks })),
+    tally,
+  });
+  conclude(out, groups, tally);
+  return tally.fail > 0 ? EXIT.faults : tally['not-checked'] > 0 ? EXIT.unchecked : EXIT.ok;
+}
+
+/** The names of all credentials, or why nobody can tell. */
+async function list(
+  out: Output,
+  client: ApiClient,
+): Promise<{ names: readonly string[] } | { unlisted: Check }> {
+  const names: string[] = [];
+  let page: string | undefined;
+  try {
+    do {
+      const answer = await out.waiting(
+        'listing',
+        client.get(listAnswer, ['credentials'], { query: { page } }),
+      );
+      names.push(...answer.credentials.map(({ name }) => name));
+      page = answer.next;
+    } while (page !== undefined);
+  } catch (error) {
+    return { unlisted: unanswered('deployment', 'credentials', failureOf(error)) };
+  }
+  return { names: names.toSorted() };
+}
+
+/** Each told of as soon as those before it are. */
+async function checkAll(out: Output, client: ApiClient, names: readonly string[]): Promise<Group[]> {
+  const checked: Group[] = [];
+  await inOrder(
+    names,
+    async (name) => diagnosed(client, name),
+    (group) => {
+      checked.push(group);
+      render(out, group);
+      out.progress(`checked ${checked.length} of ${names.length}`);
+    },
+  );
+  out.clearStatus();
+  return checked;
+}
+
+async function diagnosed(client: ApiClient, name: string): Promise<Group> {
+  try {
+    const path = ['credentials', name, 'diagnosis'];
+    const answer = await client.get(credentialDiagnosis, path, { timeoutMs: LONG_TIMEOUT_MS });
+    return { name: answer.credential, checks: answer.checks as Check[] };
+  } catch (error) {
+    const failure = failureOf(error);
+    const { code, message, remedy = 'try again' } = failure;
+    const passing = ['ERR_UNAVAILABLE', 'ERR_TIMEOUT', 'ERR_CONNECTION'].includes(code);
+    const check = unanswered('credential', 'diagnosis', failure);
+    return {
+      name,
+      checks: [passing ? bad('not-checked', 'credential', 'diagnosis', message, remedy) : check],
+    };
+  }
+}
+
+/** Several at once, told of in their order. `work` must not throw. */
+async function inOrder<T, R>(
+  items: readonly T[],
+  work: (item: T) => Promise<R>,
+  done: (result: R) => void,
+): Promise<void> {
+  const started: Promise<R>[] = [];
+  for (const [index] of items.entries()) {
+    for (const item of items.slice(started.length, index + AT_ONCE)) started.push(work(item));
+    const next = started[index];
+    if (next !== undefined) done(await next);
+  }
+}
+
+const WORDS: Readonly<Record<CheckState, { word: string; style: 'green' | 'yellow' | 'red' | 'cyan' }>> = {
+  ok: { word: 'ok', style: 'green' },
+  warn: { word: 'warn', style: 'yellow' },
+  fail: { word: 'fail', style: 'red' },
+  'not-checked': { word: 'not checked', style: 'cyan' },
+};
+
+/** A line for each check. */
+function render(out: Output, { name, checks }: Group): void {
+  out.line(out.style('bold', name));
+  const width = Math.max(0, ...checks.map((check) => titleOf(check).length));
+  for (const check of checks) {
+    const { word, style } = WORDS[check.state];
+    out.line(`  ${out.style(style, word.padEnd(11))}  ${titleOf(check).padEnd(width)}  ${check.detail}`);
+  }
+}
+
+function titleOf({ area, name }: Check): string {
+  return area === 'deployment' ? name : `${area}: ${name}`;
+}
+
+/** What somebody should know or do; what must be mended comes last, where it is seen. */
+function conclude(out: Output, groups: readonly Group[], tally: Tally): void {
+  for (const [state, heading] of [
+    ['warn', 'to know'],
+    ['not-checked', 'not checked'],
+    ['fail', 'to be mended'],
+  ] as const) {
+    if (tally[state] === 0) continue;
+    out.line(`\n${out.style('bold', heading)}`);
+    for (const { name, checks } of groups) {
+      for (const check of checks.filter((each) => each.state === state)) {
+        out.line(`  ${out.style(WORDS[state].style, name)}, ${titleOf(check)}: ${check.detail}`);
+        out.line(`    remedy: ${check.remedy ?? ''}`);
+      }
+    }
+  }
+  const counts = `${tally.ok} ok, ${tally.warn} to know, ${tally['not-checked']} not checked, ${tally.fail} to be mended`;
+  out.line(`\n${counts}`);
+}
+
+/** `rekey doctor` on the command line. */
+export const addDoctor: AddCommand = (program, run) => {
+  program
+    .command('doctor')
+    .summary('check the deployment and its credentials')
+    .description(
+      'Checks the deployment, and of each credential its secrets, keys, target, schedule, holders and archive, with the ' +
+        'rights and the network of the functions that do the work. Names what is missing, with the remedy. Changes ' +
+        'nothing. Exit code 0: all is well; 3: something must be mended; 10: something could not be checked.',
+    )
+    .argument('[names...]', 'credentials to check; default: all')
+    .addHelpText(
+      'after',
+      examples('rekey doctor', 'rekey doctor orders-db', 'rekey doctor --json | jq .tally'),
+    )
+    .action(async (names: string[], _given: object, command: Command) => {
+      await run(command, (context) => doctor(context, names));
+    });
+};

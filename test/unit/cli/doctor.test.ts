@@ -1,0 +1,230 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { credentialView } from '../../../shared/api/views.ts';
+import { REKEY_VERSION } from '../../../shared/version.ts';
+import { credentialOf } from '../api/fakes.ts';
+import { rekey, startStandIn, type Ran, type Reply, type Seen, type StandIn } from './stand-in.ts';
+
+let stand: StandIn;
+beforeEach(async () => {
+  stand = await startStandIn();
+});
+afterEach(async () => {
+  await stand.close();
+});
+
+const OK = { area: 'secret', name: 'exists', state: 'ok', detail: 'agents/orders' };
+const WARN = { area: 'holders', name: 'declared', state: 'warn', detail: 'none', remedy: 'declare them' };
+const FAIL = { area: 'secret', name: 'tags', state: 'fail', detail: 'untagged', remedy: 'tag it' };
+const UNCHECKED = {
+  area: 'target',
+  name: 'login',
+  state: 'not-checked',
+  detail: 'unknown',
+  remedy: 'try again',
+};
+
+/** CloudFormation and SNS of a deployment: `stacks` says what isn't as usual. */
+function aws({ stacks = {}, sns }: { stacks?: Record<string, string>; sns?: Reply } = {}) {
+  return ({ body }: Seen): Reply => {
+    const asked = new URLSearchParams(String(body));
+    if (asked.get('Action') === 'GetTopicAttributes') {
+      const counts = { SubscriptionsConfirmed: 2, SubscriptionsPending: 0 };
+      const entries = Object.entries(counts).map(
+        ([key, n]) => `<entry><key>${key}</key><value>${n}</value></entry>`,
+      );
+      return sns ?? { type: 'text/xml', text: `<Attributes>${entries.join('')}</Attributes>` };
+    }
+    const name = asked.get('StackName') ?? '';
+    const status = stacks[name] ?? (name.endsWith('-network') ? 'absent' : 'UPDATE_COMPLETE');
+    if (status === 'absent')
+      return {
+        status: 400,
+        text: `<Error><Code>ValidationError</Code><Message>Stack with id ${name} does not exist</Message></Error>`,
+      };
+    if (status === 'denied')
+      return {
+        status: 403,
+        text: '<Error><Code>AccessDenied</Code><Message>User: arn:x is not authorized</Message></Error>',
+      };
+    const topic = '<member><OutputKey>AlarmTopic</OutputKey><OutputValue>arn:topic</OutputValue></member>';
+    return { type: 'text/xml', text: `<member><StackStatus>${status}</StackStatus>${topic}</member>` };
+  };
+}
+
+function deployed(checks: Record<string, readonly object[]>, more: Parameters<typeof aws>[0] = {}): void {
+  stand.routes = {
+    'POST /': aws(more),
+    'GET /v1/diagnosis': { body: { version: REKEY_VERSION, checks: [] } },
+    'GET /v1/credentials': {
+      body: { credentials: Object.keys(checks).map((name) => credentialView(credentialOf({ name }))) },
+    },
+    ...Object.fromEntries(
+      Object.entries(checks).map(([name, own]) => [
+        `GET /v1/credentials/${name}/diagnosis`,
+        { body: { credential: name, checks: own } },
+      ]),
+    ),
+  };
+}
+
+const doctor = (...args: string[]): Promise<Ran> =>
+  rekey(stand, ['doctor', '--stage', 'prod', ...args], { env: { AWS_ENDPOINT_URL: stand.url } });
+
+describe('rekey doctor', () => {
+  it('ends with 0 where all is well, and a line for each check', async () => {
+    deployed({ orders: [OK] });
+    const { exit, stdout, stderr } = await doctor();
+    expect([exit, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/ok +control API +answers, version/);
+    expect(stdout).toMatch(/ok +rekey-prod-state +complete/);
+    expect(stdout).toMatch(/ok +alarms +reach 2 destinations/);
+    expect(stdout).toMatch(/orders\n {2}ok +secret: exists +agents\/orders\n/);
+    expect(stdout).not.toContain('rekey-prod-network');
+    expect(stdout).not.toContain('\nto be mended');
+  });
+
+  it('ends with 3 where something must be mended, which comes last with its remedy, even if more was not checked', async () => {
+    deployed({ orders: [OK, WARN], reports: [FAIL, UNCHECKED] });
+    const { exit, stdout } = await doctor();
+    expect(exit).toBe(3);
+    const parts = [
+      'to know',
+      'declare them',
+      'not checked',
+      'try again',
+      'to be mended',
+      'reports, secret: tags: untagged',
+      'remedy: tag it',
+    ];
+    const end = stdout.slice(stdout.indexOf('\nto know'));
+    expect(parts.map((part) => end.indexOf(part))).toEqual(
+      parts.map((part) => end.indexOf(part)).toSorted((a, b) => a - b),
+    );
+    expect(parts.every((part) => end.includes(part))).toBe(true);
+    expect(stdout).toMatch(/1 to know, 1 not checked, 1 to be mended\n$/);
+  });
+
+  it('ends with 8 where something could not be checked; what one should know changes nothing', async () => {
+    deployed({ orders: [UNCHECKED, WARN] });
+    expect((await doctor()).exit).toBe(10);
+    deployed({ orders: [WARN] });
+    expect((await doctor()).exit).toBe(0);
+  });
+
+  it('limits itself to the credentials that are named', async () => {
+    deployed({ orders: [OK], reports: [FAIL] });
+    const { exit, stdout } = await doctor('orders', '--json');
+    expect(exit).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      deployment: {
+        checks: expect.arrayContaining([expect.objectContaining({ name: 'control API', state: 'ok' })]),
+      },
+      credentials: [{ credential: 'orders', checks: [OK] }],
+      tally: { fail: 0, warn: 0, 'not-checked': 0 },
+    });
+    expect(stand.seen.map(({ path }) => path)).not.toContain('/v1/credentials');
+  });
+
+  it('asks for many in their order, a few at once, and says how far it has come', async () => {
+    const many = Object.fromEntries(
+      Array.from({ length: 30 }, (_each, n) => [`c${String(n).padStart(2, '0')}`, [OK]]),
+    );
+    deployed(many);
+    const { stdout, stderr } = await rekey(stand, ['doctor', '--stage', 'prod'], {
+      env: { AWS_ENDPOINT_URL: stand.url },
+      tty: true,
+    });
+    const order = [...stdout.matchAll(/c\d\d/g)].map(([name]) => name);
+    expect(order).toEqual(Object.keys(many));
+    expect(stderr).toContain('checked 30 of 30');
+  });
+
+  it('tells a stack that is missing, broken or not to be seen apart', async () => {
+    deployed(
+      {},
+      {
+        stacks: {
+          'rekey-prod-incident': 'absent',
+          'rekey-prod-api': 'UPDATE_ROLLBACK_FAILED',
+          'rekey-prod-state': 'denied',
+        },
+      },
+    );
+    const { exit, stdout } = await doctor();
+    expect(exit).toBe(3);
+    expect(stdout).toMatch(/fail +rekey-prod-incident +there is no such stack/);
+    expect(stdout).toMatch(/fail +rekey-prod-api +it is UPDATE_ROLLBACK_FAILED/);
+    expect(stdout).toMatch(
+      /not checked +rekey-prod-state +CloudFormation refuses to describe it \(AccessDenied\)/,
+    );
+  });
+
+  it('says where the stage is another', async () => {
+    const none = Object.fromEntries(
+      ['state', 'evidence', 'rotation', 'incident', 'api', 'access', 'monitoring'].map((role) => [
+        `rekey-prod-${role}`,
+        'absent',
+      ]),
+    );
+    deployed({}, { stacks: none });
+    const { exit, stdout } = await doctor();
+    expect([exit, stdout]).toEqual([3, expect.stringContaining('pass the --stage')]);
+  });
+
+  it('does not take a topic that it may not see for one that reaches nobody', async () => {
+    deployed(
+      {},
+      { sns: { status: 403, text: '<Error><Code>AuthorizationError</Code><Message>no</Message></Error>' } },
+    );
+    const { exit, stdout } = await doctor();
+    expect(exit).toBe(10);
+    expect(stdout).toMatch(/not checked +alarms +SNS refuses/);
+  });
+
+  it('goes on without an API that knows no diagnosis, and without one that does not answer', async () => {
+    deployed({});
+    stand.routes['GET /v1/diagnosis'] = { status: 404, body: { message: 'Not Found' } };
+    const old = await doctor();
+    expect([old.exit, old.stdout]).toEqual([10, expect.stringContaining('deploy this version')]);
+    stand.routes['GET /v1/diagnosis'] = 'cut';
+    const silent = await doctor();
+    expect([silent.exit, silent.stdout]).toEqual([
+      3,
+      expect.stringMatching(/fail +control API +the control API at .* can't be reached/),
+    ]);
+    expect(silent.stdout).toMatch(/ok +rekey-prod-state/);
+  });
+
+  it('tells what it has found, should the credentials not be listed', async () => {
+    deployed({});
+    stand.routes['GET /v1/credentials'] = { status: 403, body: { message: 'Forbidden' } };
+    const { exit, stdout } = await doctor();
+    expect(exit).toBe(10);
+    expect(stdout).toMatch(/ok +rekey-prod-state/);
+    expect(stdout).toContain('needs execute-api:Invoke on this route');
+  });
+
+  it('tells a credential that is not there from one that could not be asked about', async () => {
+    deployed({ orders: [OK] });
+    stand.routes['GET /v1/credentials/orders/diagnosis'] = {
+      status: 504,
+      body: { message: 'Endpoint request timed out' },
+    };
+    const problem = {
+      type: 'x',
+      title: 'x',
+      status: 404,
+      detail: 'no credential "ghost"',
+      code: 'ERR_NOT_FOUND',
+    };
+    stand.routes['GET /v1/credentials/ghost/diagnosis'] = {
+      status: 404,
+      body: problem,
+      type: 'application/problem+json',
+    };
+    const { exit, stdout } = await doctor('orders', 'ghost');
+    expect(exit).toBe(3);
+    expect(stdout).toMatch(/orders\n {2}not checked/);
+    expect(stdout).toMatch(/ghost\n {2}fail .*no credential "ghost"/);
+  });
+});
