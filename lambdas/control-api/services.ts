@@ -14,7 +14,7 @@ import { confirmHolder } from '../../shared/engine/confirm.ts';
 import type { Deactivation } from '../../shared/domain/evidence.ts';
 import type { EngineDeps } from '../../shared/engine/deps.ts';
 import { pause, unpause, type PauseDeps } from '../../shared/engine/pause.ts';
-import { reportLeak } from '../../shared/engine/leak.ts';
+import { reportLeak, type LeakDeps } from '../../shared/engine/leak.ts';
 import type { RegisterAnswer } from '../../shared/engine/register.ts';
 import { idOf, requestRotation } from '../../shared/engine/requests.ts';
 import { requestRollback } from '../../shared/engine/rollback.ts';
@@ -58,6 +58,29 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
       return backstop;
     },
   };
+  return servicesOver(engine, {
+    register: (request) => ask<RegisterAnswer>(aws, registering, request),
+    unregister: (request) => ask<UnregisterAnswer>(aws, registering, { action: 'unregister', ...request }),
+    inventory: (request) => ask<InventoryPage>(aws, setting(ENV.takeInventory), request),
+    deactivation: (ref) => ask<Deactivation>(aws, setting(ENV.verifyWindow), { action: 'look', ...ref }),
+    diagnosis: createDiagnosisServices(aws, {
+      ask: (functionArn, request) => ask(aws, functionArn, request),
+      list: () => ledger.list(),
+    }),
+  });
+}
+
+/** What other functions do for the API, with rights that it lacks. */
+export interface Delegates extends Pick<ControlServices, 'register' | 'inventory' | 'diagnosis'> {
+  unregister(
+    request: Parameters<ControlServices['unregister']>[0] & { readonly emergencyRuns: boolean },
+  ): Promise<UnregisterAnswer>;
+  deactivation: LeakDeps['deactivation'];
+}
+
+/** The API's services over an engine. */
+export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegates): ControlServices {
+  const { ledger, readers, clock, workflow } = engine;
   const emergencyRuns = async (name: string): Promise<boolean> => {
     const credential = await find(ledger, name);
     const { stage, execution } = credential?.incident ?? {};
@@ -86,17 +109,13 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
         trigger,
       }),
     }),
-    register: (request) => ask<RegisterAnswer>(aws, registering, request),
+    register: delegates.register,
     pause: async ({ name, trigger }) => pause(engine, { credentialId: await idOf(engine, name), trigger }),
     unpause: async ({ name, trigger }) =>
       unpause(engine, { credentialId: await idOf(engine, name), trigger }),
     unregister: async (request) =>
-      ask<UnregisterAnswer>(aws, registering, {
-        action: 'unregister',
-        ...request,
-        emergencyRuns: await emergencyRuns(request.name),
-      }),
-    inventory: (request) => ask<InventoryPage>(aws, setting(ENV.takeInventory), request),
+      delegates.unregister({ ...request, emergencyRuns: await emergencyRuns(request.name) }),
+    inventory: delegates.inventory,
     startEmergency: async ({ credentialIds, incidentId, reason, actor, replace, token }) => {
       await workflow.startEmergency(token, {
         incidentId,
@@ -109,19 +128,8 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
       return { id: token };
     },
     emergency: (id) => workflow.emergency(id),
-    reportLeak: (report) =>
-      reportLeak(
-        {
-          ...engine,
-          deactivation: (ref) =>
-            ask<Deactivation>(aws, setting(ENV.verifyWindow), { action: 'look', ...ref }),
-        },
-        report,
-      ),
-    diagnosis: createDiagnosisServices(aws, {
-      ask: (functionArn, request) => ask(aws, functionArn, request),
-      list: () => ledger.list(),
-    }),
+    reportLeak: (report) => reportLeak({ ...engine, deactivation: delegates.deactivation }, report),
+    diagnosis: delegates.diagnosis,
   };
 }
 

@@ -58,7 +58,7 @@ export function describe(request: Request): object {
 }
 
 /** The answer in the log. */
-export function summary(answer: Answer): object {
-  if ('outcome' in answer) return { outcome: answer.outcome };
-  return 'checks' in answer ? { checks: answer.checks.length } : answer;
+export function summary(done: Answer): object {
+  if ('outcome' in done) return { outcome: done.outcome };
+  return 'checks' in done ? { checks: done.checks.length } : done;
 }

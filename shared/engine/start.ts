@@ -11,15 +11,28 @@ import { commit, type Loaded } from './state.ts';
  * ERR_ROTATION_UNDER_WAY, naming what is under way.
  */
 export function assertMayRotate(credential: Credential, active: Rotation | undefined): void {
-  if (credential.mode === 'observe') {
-    throw new RekeyError('ERR_MODE', `${credential.name} is in mode observe: Rekey only looks at it`, {
-      field: 'mode',
-      remedy: 'set mode overlap or enforce in the declaration and apply it',
-    });
-  }
-  assertActive(credential);
-  assertNotPaused(credential);
-  if (active !== undefined) throw underWay(credential, active);
+  const [first] = refusalsNow(credential, active);
+  if (first !== undefined) throw first;
+}
+
+/** Everything that is against a rotation now, not only the first. */
+export function refusalsNow(credential: Credential, active: Rotation | undefined): RekeyError[] {
+  return errorsOf(
+    () => assertNotObserved(credential),
+    () => assertActive(credential),
+    () => assertNotPaused(credential),
+    () => {
+      if (active !== undefined) throw underWay(credential, active);
+    },
+  );
+}
+
+function assertNotObserved({ name, mode }: Credential): void {
+  if (mode !== 'observe') return;
+  throw new RekeyError('ERR_MODE', `${name} is in mode observe: Rekey only looks at it`, {
+    field: 'mode',
+    remedy: 'set mode overlap or enforce in the declaration and apply it',
+  });
 }
 
 /** @throws RekeyError ERR_MODE where it is registering or halted, with what ends that */
@@ -54,21 +67,6 @@ export function underWay({ name, paused }: Credential, active: Rotation): RekeyE
   return new RekeyError(window === undefined ? 'ERR_ROTATION_UNDER_WAY' : 'ERR_WINDOW_OPEN', under, {
     remedy: paused === undefined ? end : `it is paused: \`rekey unpause ${name}\` first; then ${end}`,
   });
-}
-
-/**
- * Everything that `assertMayRotate` has against a rotation now, not only the first: each reason as if it were the only
- * one.
- */
-export function refusalsNow(credential: Credential, active: Rotation | undefined): RekeyError[] {
-  const { paused: _paused, ...rest } = credential;
-  const free: Credential = { ...rest, mode: 'enforce', status: 'active' };
-  return errorsOf(
-    () => assertMayRotate({ ...free, mode: credential.mode }, undefined),
-    () => assertMayRotate({ ...free, status: credential.status }, undefined),
-    () => assertMayRotate({ ...credential, mode: free.mode, status: free.status }, undefined),
-    () => assertMayRotate(free, active),
-  );
 }
 
 /** What brings a halted credential back: its emergency, run to its end. */

@@ -2,11 +2,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { answer } from '../../lambdas/control-api/routes.ts';
 import type { ControlServices } from '../../lambdas/control-api/route.ts';
-import { confirmHolder } from '../../shared/engine/confirm.ts';
+import { servicesOver } from '../../lambdas/control-api/services.ts';
 import type { EngineDeps } from '../../shared/engine/deps.ts';
-import { idOf, requestRotation } from '../../shared/engine/requests.ts';
-import { requestRollback } from '../../shared/engine/rollback.ts';
-import { toInstant } from '../../shared/domain/clock.ts';
 import type { ApiRequest } from './recorded.ts';
 
 /** The schema with which the CLI reads the answer of a route. */
@@ -30,37 +27,30 @@ export function schemaOf({ method, path }: ApiRequest): string {
   return found[1];
 }
 
-/** The API's services over an engine, as lambdas/control-api/services.ts composes them; `register` as given. */
+/** The API's services over an engine; nothing stands behind what other functions do but `register` and a list. */
 export function servicesOf(engine: EngineDeps, register: ControlServices['register']): ControlServices {
-  return {
-    ledger: engine.ledger,
-    clock: engine.clock,
-    register,
-    requestRotation: (request) => requestRotation(engine, request),
-    requestRollback: async ({ name, ...request }) => ({
-      rotation: await requestRollback(engine, { ...request, credentialId: await idOf(engine, name) }),
-    }),
-    confirmHolder: async ({ name, ...request }) => ({
-      rotation: await confirmHolder(engine, { ...request, credentialId: await idOf(engine, name) }),
-    }),
-    inventory: async () => ({
-      secrets: [
-        {
-          name: 'legacy/orders-db',
-          arn: 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:legacy/orders-db-AbCdEf',
-          tags: { team: 'orders' },
-          shape: { kind: 'json', keys: ['username', 'password'], engine: 'postgres', username: 'orders' },
-        },
-      ],
-    }),
-    startEmergency: async ({ credentialIds, token, ...request }) => {
-      const credentials = credentialIds.map((credentialId) => ({ credentialId }));
-      const startedAt = toInstant(engine.clock());
-      await engine.workflow.startEmergency(token, { ...request, startedAt, credentials });
-      return { id: token };
-    },
-    emergency: (id) => engine.workflow.emergency(id),
+  const never = (): never => {
+    throw new Error('no recorded request comes here');
   };
+  return servicesOver(
+    { ...engine, alignBackstop: never },
+    {
+      register,
+      unregister: never,
+      deactivation: never,
+      diagnosis: new Proxy({}, { get: never }) as ControlServices['diagnosis'],
+      inventory: async () => ({
+        secrets: [
+          {
+            name: 'legacy/orders-db',
+            arn: 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:legacy/orders-db-AbCdEf',
+            tags: { team: 'orders' },
+            shape: { kind: 'json', keys: ['username', 'password'], engine: 'postgres', username: 'orders' },
+          },
+        ],
+      }),
+    },
+  );
 }
 
 /** A request as API Gateway hands it to the function. */

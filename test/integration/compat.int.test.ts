@@ -5,6 +5,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { answer } from '../../lambdas/control-api/routes.ts';
 import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
+import { DynamoDbReaderLog } from '../../shared/adapters/dynamodb-reader-log.ts';
 import { documentOf, text, type Item } from '../../shared/adapters/ledger-items.ts';
 import { credentialView, planView, rotationView } from '../../shared/api/views.ts';
 import { checkChain, type AuditRecord } from '../../shared/domain/audit.ts';
@@ -46,6 +47,7 @@ async function engineAt({ ledger }: Recorded, moment: Moment): Promise<EngineDep
   };
   return {
     ledger: new DynamoDbLedger({ aws: world.aws, table, tenant: head.tenant, clock }),
+    readers: new DynamoDbReaderLog({ aws: world.aws, table, tenant: head.tenant, clock }),
     vault: new Proxy({}, { get: never }) as EngineDeps['vault'],
     workflow: {
       startLifecycle: async () => undefined,
