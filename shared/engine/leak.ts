@@ -62,11 +62,12 @@ interface Found {
 export async function reportLeak(deps: LeakDeps, report: LeakReport): Promise<readonly LeakMatch[]> {
   const found = await find(deps, report);
   const live = found.filter(({ standing }) => standing === 'live');
-  if (live.length > 0 && !report.dryRun) await startEmergency(deps, report, live);
+  const begun = live.length > 0 && !report.dryRun;
+  if (begun) await startEmergency(deps, report, live);
   return Promise.all(
     found.map(async (each) => {
       const match = await judge(deps, each);
-      return report.dryRun ? match : record(deps, report, match);
+      return report.dryRun ? match : record(deps, report, match, begun);
     }),
   );
 }
@@ -140,19 +141,25 @@ async function askUpstream(
       ? { outcome: 'dead', deactivation }
       : { outcome: 'not-confirmed', deactivation, why: deactivation.detail };
   } catch (error) {
-    if (!isRekeyError(error)) throw error;
-    return { outcome: 'not-confirmed', why: `the upstream could not be asked: ${error.message}` };
+    // Whatever it is: an answer about the others, and about an emergency that has begun, is owed all the same.
+    const known = isRekeyError(error) ? error.message : error instanceof Error ? error.name : 'unknown';
+    return { outcome: 'not-confirmed', why: `the upstream could not be asked: ${known}` };
   }
 }
 
-/** That the value was found, by whom, and what it was. Of a live one the emergency has begun: it is not held up. */
-async function record(deps: LeakDeps, report: LeakReport, match: LeakMatch): Promise<LeakMatch> {
+/** That the value was found, by whom, and what it was. An emergency that has `begun` is told of whatever fails here. */
+async function record(
+  deps: LeakDeps,
+  report: LeakReport,
+  match: LeakMatch,
+  begun: boolean,
+): Promise<LeakMatch> {
   if (match.credential === undefined) return match;
   try {
     await retrying(() => commitReport(deps, report, match));
     return match;
   } catch (error) {
-    if (match.outcome !== 'live') throw error;
+    if (!begun) throw error;
     return { ...match, unrecorded: true };
   }
 }
