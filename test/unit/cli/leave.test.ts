@@ -7,7 +7,7 @@ import { credentialView } from '../../../shared/api/views.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { Rotation } from '../../../shared/domain/rotation.ts';
-import { credentialOf, ID, rotationOf } from '../api/fakes.ts';
+import { credentialOf, ID, impactBody, rotationOf } from '../api/fakes.ts';
 import { rekey, startStandIn, type Reply, type StandIn } from './stand-in.ts';
 
 const PAUSED = { since: '2026-11-22T11:00:00.000Z', actor: 'arn:alice', reason: 'change freeze' };
@@ -123,6 +123,8 @@ describe('a paused credential', () => {
     expect((await rekey(api, ['show', 'orders-db'])).stdout).toMatch(
       /paused +since .* arn:alice: change freeze/,
     );
+    const impact = await impactBody(credentialOf({ paused: PAUSED }));
+    api.routes['GET /v1/credentials/orders-db/impact'] = { body: impact };
     const dry = await rekey(api, ['rotate', 'orders-db', '--dry-run']);
     expect(dry).toMatchObject({
       exit: 1,

@@ -127,6 +127,14 @@ describe('what would refuse a rotation now', () => {
     expect(found.map(({ field }) => field)).toEqual(['mode', 'status', undefined]);
   });
 
+  it('is a pause beside whatever else there is, with who paused it', () => {
+    const paused = { since: '2026-11-20T00:00:00.000Z', actor: 'arn:operator', reason: 'audit week' };
+    const found = refusalsNow(credentialOf({ mode: 'observe', paused }), rotationOf());
+    expect(found.map(({ code }) => code)).toEqual(['ERR_MODE', 'ERR_PAUSED', 'ERR_WINDOW_OPEN']);
+    expect(found[1]?.message).toContain('audit week');
+    expect(impactOf(credentialOf({ paused }), NOW).notPlanned).toContain('audit week');
+  });
+
   it('is nothing where it may start', () => {
     expect(refusalsNow(credentialOf(), undefined)).toEqual([]);
   });
