@@ -53,7 +53,7 @@ export async function unregister(
 
 /** The refusal to register a name whose former credential is half let go of. */
 export function unregisterUnfinished(name: string): RekeyError {
-  return new RekeyError('ERR_ROTATION_UNDER_WAY', `the unregistering of the former ${name} was interrupted`, {
+  return new RekeyError('ERR_MODE', `the unregistering of the former ${name} was interrupted`, {
     field: 'name',
     remedy: `\`rekey unregister ${name}\` completes it; then apply again`,
   });

@@ -224,7 +224,7 @@ describe('unregistering', () => {
             ({ outcome }) => outcome,
             (error: Error) => error.name,
           );
-          if (refusal !== 'ERR_ROTATION_UNDER_WAY') wrong.push(`an apply meanwhile: ${refusal}`);
+          if (refusal !== 'ERR_MODE') wrong.push(`an apply meanwhile: ${refusal}`);
         }
         await tryUnregister(one, unfinished ? one.name : id);
         if (!one.calls.struck) wrong.push('the fault never came');
