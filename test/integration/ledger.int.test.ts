@@ -154,6 +154,31 @@ describe('create', () => {
     await created({ name: credential.name });
   });
 
+  test('is kept by what is unregistered until it is released, with its record and whoever knows the id', async () => {
+    const before = await created();
+    const left = await ledger.commit({
+      before,
+      after: { ...before, status: 'unregistered' },
+      records: [draft('unregister-intended')],
+    });
+    expect(await ledger.credential(before.id)).toBeUndefined();
+    expect((await ledger.list()).items.filter(({ id }) => id === before.id)).toEqual([]);
+    expect(await ledger.idByName(before.name)).toBe(before.id);
+    await ledger.release(left, draft('unregistered'));
+    const head = await ledger.unregistered(before.id);
+    expect(await ledger.idByName(before.name)).toBeUndefined();
+    expect(checkChain(await recordsOf(before), head)).toEqual([]);
+    expect((await recordsOf(before)).map(({ message }) => message).slice(1)).toEqual([
+      'unregister-intended',
+      'unregistered',
+    ]);
+    // A second release, late, must not take the name from whoever has it by then.
+    const next = await created({ name: before.name });
+    await expect(ledger.release(left)).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
+    expect(await ledger.idByName(before.name)).toBe(next.id);
+    expect(await ledger.unregistered(next.id)).toBeUndefined();
+  });
+
   test('is not given back where somebody has changed it since', async () => {
     const before = await created();
     await ledger.commit({
