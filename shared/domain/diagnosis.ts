@@ -1,5 +1,5 @@
 import { fromInstant } from './clock.ts';
-import type { Credential } from './credential.ts';
+import { pauseText, type Credential } from './credential.ts';
 import { dueOf, notPlanned, planOf } from './calendar.ts';
 import type { ErrorJson } from './errors.ts';
 import type { Rotation } from './rotation.ts';
@@ -211,8 +211,8 @@ function planned(credential: Credential, now: number): Check {
       'warn',
       'rotation',
       about,
-      `paused since ${paused.since} by ${paused.actor}: ${paused.reason}`,
-      'end the pause once its reason is gone',
+      pauseText(paused),
+      `once its reason is gone: rekey unpause ${name}`,
     );
   }
   return ok('rotation', about, deadline === undefined ? 'nothing is due' : `due by ${deadline}`);
