@@ -21,11 +21,13 @@ import { startWorld, type World } from '../../local/demo/world.ts';
 import { TAG } from '../../shared/names.ts';
 import { synthesise } from '../infra/app.ts';
 import { Guide, type Otherwise } from '../support/guide.ts';
+import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 
 let world: World;
 let vault: SecretsManagerClient;
 
 beforeAll(async () => {
+  await forgetRecording('quickstart');
   const settings = (await Guide.blocksOf('quickstart.md')).find(({ file }) => file === 'settings.json');
   world = await startWorld(() => undefined, JSON.parse(settings?.text ?? '') as Record<string, unknown>);
   await seedExisting(world.server, world.stack);
@@ -34,6 +36,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   vault?.destroy();
+  await keepRecording('quickstart', world);
   await world?.stop();
 }, 60_000);
 

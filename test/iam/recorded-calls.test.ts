@@ -45,7 +45,9 @@ describe.each(RECORDINGS)('in the end-to-end run %s', (name) => {
 
   beforeAll(async () => {
     recording = await readRecording(name);
-    policies = new Policies(stacks, recording.resources);
+    // The guide names a prefix of secrets that exist.
+    const legacy = { stage: 'local', settings: { adoptPrefixes: ['legacy/'] } };
+    policies = new Policies(name === 'quickstart' ? synthesise(legacy) : stacks, recording.resources);
   });
 
   it('every call of a function carries its name', () => {
