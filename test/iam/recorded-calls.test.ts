@@ -28,6 +28,12 @@ const REFUSED_BY_DESIGN: readonly { role: string; action: string; resource: RegE
     reason: 'somebody has taken the tag off an administrative secret, which `rekey doctor` names',
   },
   {
+    role: 'register-database',
+    action: 'secretsmanager:GetSecretValue',
+    resource: /:secret:legacy\/orders-db-/,
+    reason: 'what is only observed is not tagged by its owner yet, which `rekey doctor` names',
+  },
+  {
     role: 'check-holders',
     action: 'lambda:ListVersionsByFunction',
     resource: /:function:nobody-made-it$/,
@@ -122,7 +128,7 @@ describe('over all end-to-end runs', () => {
   });
 
   it('every refusal by design was met', () => {
-    expect([...refused]).toEqual(REFUSED_BY_DESIGN.map(({ reason }) => reason));
+    expect([...refused].toSorted()).toEqual(REFUSED_BY_DESIGN.map(({ reason }) => reason).toSorted());
   });
 });
 
