@@ -45,8 +45,8 @@ Exit codes:
   10 doctor: something could not be checked, and nothing that was must be mended
 
 Where it goes and as whom:
-  The address of the API is --api-url, else REKEY_API_URL, else the output ApiUrl of the stack
-  rekey-<stage>-api. Requests are signed with your AWS credentials; the audit trail names their ARN.
+  The address of the API is --api-url, else the output ApiUrl of the stack rekey-<stage>-api where
+  --stage is given, else REKEY_API_URL, else that output again, of REKEY_STAGE or dev. Requests are signed with your AWS credentials; the audit trail names their ARN.
   AWS_PROFILE, AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL and the shared configuration files
   count as for the AWS CLI. NO_COLOR turns colours off; REKEY_DEBUG=1 shows where an error came from.
 
@@ -145,7 +145,7 @@ function build(
     .addHelpText('after', AFTER);
 
   const context = (command: Command): Context => {
-    const globals = command.optsWithGlobals<Globals>();
+    const globals = { ...command.optsWithGlobals<Globals>(), ...addressOf(command, io) };
     if (!/^[A-Za-z0-9-]+$/.test(globals.stage)) throw usage(`"${globals.stage}" is not the name of a stage`);
     const out = new Output(io, globals.json ?? false);
     const aws = new AwsContext(globals, io.env);
@@ -155,7 +155,7 @@ function build(
       aws,
       stage: globals.stage,
       pollMs: options.pollMs ?? 2000,
-      client: () => (client ??= connect(out, aws, globals, io, options)),
+      client: () => (client ??= connect(out, aws, globals, options)),
     };
   };
 
@@ -166,14 +166,20 @@ function build(
   return program;
 }
 
+/** A stage that the command line names goes before an address that the environment has: it may be another's. */
+function addressOf(command: Command, { env }: Io): Pick<Globals, 'apiUrl'> {
+  const { apiUrl } = command.optsWithGlobals<Globals>();
+  const url = env['REKEY_API_URL'];
+  if (apiUrl !== undefined || url === undefined || url === '') return {};
+  return command.getOptionValueSourceWithGlobals('stage') === 'cli' ? {} : { apiUrl: url };
+}
+
 async function connect(
   out: Output,
   aws: AwsContext,
   globals: Globals,
-  io: Io,
   { pause }: RunOptions,
 ): Promise<ApiClient> {
-  const given = globals.apiUrl ?? (io.env['REKEY_API_URL'] === '' ? undefined : io.env['REKEY_API_URL']);
-  const url = given ?? (await out.waiting('looking up the API', aws.lookUpApiUrl(globals.stage)));
+  const url = globals.apiUrl ?? (await out.waiting('looking up the API', aws.lookUpApiUrl(globals.stage)));
   return new ApiClient(aws, checkedUrl(url, 'the address of the API'), pause);
 }

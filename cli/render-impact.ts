@@ -14,6 +14,7 @@ export function renderImpact(out: Output, impact: ImpactAnswer): number {
   out.line(
     `A rotation of ${out.style('bold', credential)} (mode ${mode}), as predicted from what is declared:`,
   );
+  for (const { message } of refusals) out.line(`${out.style('red', 'would be refused now')}: ${message}`);
   out.line();
   out.line(out.style('bold', `Who is hit (${agents} ${agents === 1 ? 'agent' : 'agents'})`));
   for (const { name, kind, how, movedBy } of affected) {

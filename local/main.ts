@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { EXISTING, seedExisting } from './demo/database.ts';
+import { ADMIN_SECRET, EXISTING, seedExisting } from './demo/database.ts';
 import { databaseCredential, writeDeclaration } from './demo/declaration.ts';
 import { startWorld } from './demo/world.ts';
 import { startLocalStack } from './stack.ts';
@@ -32,7 +32,7 @@ if (values.help) {
     databaseCredential(server, 'orders', 'orders_app', 'order-agents'),
     databaseCredential(server, 'reports', 'reports_app', 'report-agents'),
   ]);
-  await untilEnded(() => world.stop(), world.env, [
+  await untilEnded(() => world.stop(), { ...world.env, REKEY_STAGE: 'local' }, [
     `A PostgreSQL with tables and an administrator for Rekey listens on ${server.host}:${server.port} (database shop, CA ${caFile}).`,
     '',
     `A secret of before Rekey is there, ${EXISTING.secret}. To have it observed, which changes nothing:`,
@@ -41,12 +41,16 @@ if (values.help) {
     `  npx rekey apply -f ${join(dir, 'existing.yaml')}`,
     '  npx rekey show legacy-orders-db',
     '',
+    `To go on to mode enforce, by step 3 of docs/quickstart.md: tag with Value=local, declare admin: ${ADMIN_SECRET}, and the`,
+    `text of the CA as target.tls.ca.`,
+    '',
     'What Rekey makes by itself; windows may be short here:',
     '',
     `  npx rekey apply -f ${file}`,
     '  npx rekey rotate orders --wait',
     '  npx rekey revoke reports --incident INC-1 --reason "seen in a log" --wait',
     '  npx rekey audit',
+    '  npx rekey doctor',
   ]);
 }
 

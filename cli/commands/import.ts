@@ -52,8 +52,9 @@ async function importSecrets(context: Context, options: ImportOptions): Promise<
   entries.forEach((entry, index) => add(document, entry, proposals[index]?.notes ?? []));
 
   out.data({ entries, secrets: found.map(({ secret, finding }) => ({ secret: secret.name, ...finding })) });
-  if (file === undefined) out.line(entries.length === 0 ? '' : document.toString({ lineWidth: 0 }).trimEnd());
-  else if (entries.length > 0) await replace(file, document.toString({ lineWidth: 0 }));
+  const text = document.toString({ lineWidth: 0 });
+  if (secrets.length === 0) out.line(`no secret's name begins with "${options.prefix ?? ''}"`);
+  else if (entries.length > 0) await (file === undefined ? out.line(text.trimEnd()) : replace(file, text));
   report(context, found, entries.length, file === undefined ? undefined : options.output);
   return EXIT.ok;
 }

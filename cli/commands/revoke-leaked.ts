@@ -11,8 +11,8 @@ import { when } from '../render.ts';
 
 /** What the help of `rekey revoke` says of --leaked. */
 export const LEAKED_HELP = `
-With --leaked - the credential is found by a value that turned up somewhere. Standard input holds that one value: a
-password or key as it is, the JSON of the secret, or a connection URI. Only SHA-256 fingerprints of it leave this
+With --leaked - the credential is found by a value that turned up somewhere. Standard input holds it: a password or key as
+it is, on a line of its own or behind NAME=, the JSON of the secret, or a connection URI. Only SHA-256 fingerprints of it leave this
 process. Exit codes:
   ${EXIT.ok}  live → revoked: its emergency has begun (with --wait: and ended well)
   ${EXIT.dead}  already dead: the upstream was asked again and showed it
@@ -109,6 +109,7 @@ function exitOf({ outcome }: LeakAnswer): number {
 function tell(out: Output, answer: LeakAnswer, options: RevokeOptions): void {
   if (answer.matches.length === 0) {
     out.line('not ours: no credential of this deployment ever had this value. Nothing was stored of it.');
+    out.line('Whatever else stood around a value hides it: then pipe the value alone.');
     return;
   }
   for (const match of answer.matches) for (const line of linesOf(out, match, answer)) out.line(line);
@@ -145,8 +146,10 @@ function linesOf(out: Output, match: LeakMatch, { emergency, dryRun }: LeakAnswe
     default:
       return [
         `${out.style('red', 'NOT CONFIRMED')}: ${about(match)}; nobody could confirm that it is dead: ${why ?? outcome}`,
-        '  Look at its upstream by hand. Where it may still work: rekey revoke ' +
-          `${nameOf(match)} --incident … --reason …, which revokes everything of it.`,
+        '  Look at its upstream by hand.' +
+          (match.credential === undefined
+            ? ''
+            : ` Where it may still work: rekey revoke ${match.credential} --incident … --reason …, which revokes everything of it.`),
       ];
   }
 }

@@ -26,7 +26,8 @@ const DESCRIBES = new Set([
 
 /**
  * The fingerprints under which a text that was found somewhere may be known: that of the text as it is, of the secret
- * part of a connection URI, and of whatever may be one in the JSON of a secret. Pure: nothing of the text leaves it.
+ * part of a connection URI, of whatever may be one in the JSON of a secret, and else of each line and of what stands
+ * behind `NAME=`. Pure: nothing of the text leaves it.
  * @throws RekeyError ERR_REQUEST where there is nothing, or too much; it never quotes the text
  */
 export function candidatesOf(text: Redacted<string>): string[] {
@@ -66,10 +67,27 @@ function partsOf(text: string): string[] {
       }
       return value;
     });
+    return found;
   } catch {
     // No JSON. The parser's message quotes the text.
+    return [...found, ...linesOf(text), ...assignedIn(text)];
   }
-  return found;
+}
+
+function linesOf(text: string): string[] {
+  return text
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+}
+
+/** As in an environment file or a connection string, quoted or not. */
+function assignedIn(text: string): string[] {
+  const assigned = /([\w.-]+)\s*=\s*(?:"([^"]+)"|'([^']+)'|([^\s"';]+))/g;
+  return [...text.matchAll(assigned)].flatMap(([, name = '', double, single, bare]) => {
+    const value = double ?? single ?? bare ?? '';
+    return DESCRIBES.has(name.toLowerCase()) ? [] : [value, ...partsOfUri(value)];
+  });
 }
 
 /** Passwords are often written as they are where a URI wants them encoded, so that both readings count. */

@@ -44,12 +44,19 @@ const fields = {
   acceptNameUse: z.string().trim().min(1, 'must say why').optional(),
 };
 
+/** TLS is verified in full unless another mode is declared. */
+function verifiedUnlessSaid(tls: unknown): unknown {
+  if (tls === undefined) return { mode: 'verify-full' };
+  return typeof tls === 'object' && tls !== null && !('mode' in tls) ? { mode: 'verify-full', ...tls } : tls;
+}
+
 /** As declared: an unknown field is a mistake. */
 const declaredSchema = z.strictObject({
   ...fields,
-  tls: z
-    .discriminatedUnion('mode', [z.strictObject(verified), z.strictObject(plaintext)])
-    .default({ mode: 'verify-full' }),
+  tls: z.preprocess(
+    verifiedUnlessSaid,
+    z.discriminatedUnion('mode', [z.strictObject(verified), z.strictObject(plaintext)]),
+  ),
 });
 
 /** As the ledger has it: an unknown field is of a newer version, and no reason to refuse an emergency. */

@@ -61,6 +61,16 @@ describe('the address of the API', () => {
     expect(ran.stderr).toMatch(/no stack rekey-dev-api in eu-central-1[\s\S]*--stage/);
   });
 
+  it('is that of the stage which the command line names, whatever the environment has', async () => {
+    stand.routes['GET /v1/credentials'] = { body: { credentials: [] } };
+    stand.routes['POST /'] = { text: stacks(), type: 'text/xml' };
+    const env = { AWS_ENDPOINT_URL: stand.url, REKEY_API_URL: stand.url };
+    expect((await rekey(stand, ['list'], { env })).exit).toBe(0);
+    const other = await rekey(stand, ['list', '--stage', 'prod'], { env });
+    expect([other.exit, other.stderr]).toEqual([1, expect.stringContaining('has no output ApiUrl')]);
+    expect((await rekey(stand, ['list', '--stage', 'prod', '--api-url', stand.url], { env })).exit).toBe(0);
+  });
+
   it('is plain http on this machine only', () => {
     expect(checkedUrl('http://127.0.0.1:1/x/', 'it')).toBe('http://127.0.0.1:1/x');
     expect(checkedUrl('http://abc.execute-api.localhost:4566', 'it')).toBe(

@@ -28,6 +28,10 @@ describe('a leaked text is known by the fingerprint of its secret part', () => {
     ['a connection URI', `postgres://orders_a:${PASSWORD}@db.internal:5432/orders?sslmode=verify-full`],
     ['a line of an environment file', `DATABASE_URL=postgresql://orders_a:${PASSWORD}@db.internal/orders`],
     ['a URI within JSON', JSON.stringify({ url: `postgres://orders_a:${PASSWORD}@db.internal/orders` })],
+    ['a variable of an environment file', `PGPASSWORD=${PASSWORD}`],
+    ['a quoted one, exported', `export PGPASSWORD='${PASSWORD}'; psql`],
+    ['a connection string', `host=db.internal user=orders_a password=${PASSWORD} dbname=orders`],
+    ['a line among others', `seen in the chat of today:\n${PASSWORD}\n`],
     [
       'a parameter of a URI',
       `jdbc:postgresql://db.internal/orders?user=orders_a&password=${PASSWORD}&ssl=true`,
@@ -48,6 +52,7 @@ describe('a leaked text is known by the fingerprint of its secret part', () => {
     const found = candidates(text);
     for (const word of ['postgres', 'h', 'u', 'd']) expect(found).not.toContain(of(word));
     expect(candidates('postgres://alice@db.internal/orders')).not.toContain(of('alice'));
+    expect(candidates('host=h user=alice dbname=d password=p')).not.toContain(of('alice'));
   });
 
   it.each([

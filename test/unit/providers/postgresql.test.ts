@@ -44,6 +44,8 @@ describe('a PostgreSQL target', () => {
       tls: { mode: 'verify-full' },
     });
     expect(parseTarget(JSON.parse(JSON.stringify(target)))).toEqual(target);
+    const ca = '-----BEGIN CERTIFICATE-----';
+    expect(parseTarget({ ...input, tls: { ca } }).tls).toEqual({ mode: 'verify-full', ca });
   });
 
   it.each([
