@@ -73,7 +73,7 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
 /** What other functions do for the API, with rights that it lacks. */
 export interface Delegates extends Pick<ControlServices, 'register' | 'inventory' | 'diagnosis'> {
   unregister(
-    request: Parameters<ControlServices['unregister']>[0] & { readonly emergencyRuns: boolean },
+    request: Parameters<ControlServices['unregister']>[0] & { readonly ended: string | undefined },
   ): Promise<UnregisterAnswer>;
   deactivation: LeakDeps['deactivation'];
 }
@@ -81,13 +81,10 @@ export interface Delegates extends Pick<ControlServices, 'register' | 'inventory
 /** The API's services over an engine. */
 export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegates): ControlServices {
   const { ledger, readers, clock, workflow } = engine;
-  const emergencyRuns = async (name: string): Promise<boolean> => {
-    const credential = await find(ledger, name);
-    const { stage, execution } = credential?.incident ?? {};
-    if (stage === undefined || stage === 'resumed') return false;
-    // What an older version wrote doesn't say which execution: while it is halted, that one may run.
-    if (execution === undefined) return credential?.status === 'halted';
-    return (await workflow.emergency(execution))?.status === 'RUNNING';
+  const endedEmergency = async (name: string): Promise<string | undefined> => {
+    const execution = (await find(ledger, name))?.incident?.execution;
+    if (execution === undefined) return undefined;
+    return (await workflow.emergency(execution))?.status === 'RUNNING' ? undefined : execution;
   };
   return {
     ledger,
@@ -114,7 +111,7 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
     unpause: async ({ name, trigger }) =>
       unpause(engine, { credentialId: await idOf(engine, name), trigger }),
     unregister: async (request) =>
-      delegates.unregister({ ...request, emergencyRuns: await emergencyRuns(request.name) }),
+      delegates.unregister({ ...request, ended: await endedEmergency(request.name) }),
     inventory: delegates.inventory,
     startEmergency: async ({ credentialIds, incidentId, reason, actor, replace, token }) => {
       await workflow.startEmergency(token, {

@@ -17,8 +17,8 @@ export interface UnregisterRequest {
   readonly name: string;
   readonly trigger: Trigger;
   readonly dryRun: boolean;
-  /** Whether the execution of its newest emergency still runs. */
-  readonly emergencyRuns: boolean;
+  /** Execution of its newest emergency, where whoever asks has seen that it runs no more. */
+  readonly ended?: string | undefined;
 }
 
 /** What became of it. */
@@ -64,7 +64,7 @@ async function leave(
   deps: EngineDeps,
   options: Options,
   id: string,
-  { name, trigger, dryRun, emergencyRuns }: UnregisterRequest,
+  { name, trigger, dryRun, ended }: UnregisterRequest,
 ): Promise<Pick<UnregisterAnswer, 'outcome' | 'credential'>> {
   const before = await deps.ledger.credential(id);
   if (before === undefined) {
@@ -78,7 +78,7 @@ async function leave(
     const done = (await deps.ledger.idByName(head.name)) !== id;
     return { outcome: done ? 'unchanged' : 'unregistered', credential: head };
   }
-  await assertMayLeave(deps, before, emergencyRuns);
+  await assertMayLeave(deps, before, ended);
   await ownSecret(deps, options, before);
   if (dryRun) return { outcome: 'unregistered', credential: before };
   const { current, live, secretName, mode } = before;
@@ -100,17 +100,18 @@ async function leave(
 async function assertMayLeave(
   deps: EngineDeps,
   credential: Credential,
-  emergencyRuns: boolean,
+  ended: string | undefined,
 ): Promise<void> {
-  const { id, name, status, adoption, activeRotation } = credential;
-  if (emergencyRuns) {
+  const { id, name, status, adoption, activeRotation, live } = credential;
+  if (isInEmergency(credential, ended)) {
     throw new RekeyError('ERR_MODE', `an emergency of ${name} is under way`, {
       field: 'status',
       remedy: `wait for its end: \`rekey show ${name}\` has its state`,
     });
   }
-  // Halted by an emergency that is over: nothing of it works, and nothing more comes.
+  // Halted by an emergency that is over: nothing more comes, and nothing of it may work.
   if (status !== 'halted') assertActive(credential);
+  else if (live.length > 0) throw notRevoked(credential);
   if (adoption === 'intended') {
     throw new RekeyError('ERR_CONFLICT', `a take-over of ${name} is under way`, {
       field: 'mode',
@@ -119,6 +120,24 @@ async function assertMayLeave(
   }
   const active = activeRotation === undefined ? undefined : await deps.ledger.rotation(id, activeRotation);
   if (active !== undefined) throw underWay(credential, active);
+}
+
+/** One that has begun since whoever asks has looked is not known to be over. What older versions wrote names none. */
+function isInEmergency({ status, incident }: Credential, ended: string | undefined): boolean {
+  if (incident === undefined || incident.stage === 'resumed') return false;
+  return incident.execution === undefined ? status === 'halted' : incident.execution !== ended;
+}
+
+/** Let go of now, nobody would be told any more that what was to die may work. */
+function notRevoked({ name, live, incident }: Credential): RekeyError {
+  return new RekeyError(
+    'ERR_MODE',
+    `an emergency was to end ${live.map(describeHandle).join(', ')} of ${name}, and nobody has confirmed that`,
+    {
+      field: 'status',
+      remedy: `run it again without a replacement: rekey revoke ${name} --incident ${incident?.id ?? '…'} --no-replace --reason …; then unregister`,
+    },
+  );
 }
 
 /** Takes off the secret what Rekey has put there, then gives the names back. Every line may run twice. */

@@ -160,13 +160,54 @@ describe('unregistering', () => {
     const one = await world.registered();
     const emergency = await one.startEmergency('leak', { replace: false });
     await one.finished(emergency);
-    await expect(tryUnregister(one, one.name, { emergencyRuns: true })).rejects.toMatchObject({
+    await expect(tryUnregister(one, one.name, { ended: undefined })).rejects.toMatchObject({
       code: 'ERR_MODE',
       field: 'status',
     });
     expect((await tryUnregister(one)).outcome).toBe('unregistered');
     expect(await isScheduled(one)).toBe(false);
     expect(await one.openSlots()).toEqual([]);
+  });
+
+  test('is refused before every side effect of an emergency that began after somebody looked for one', async () => {
+    const one = await world.registered();
+    const outcomes = new Set<string>();
+    one.calls.between = async () => {
+      const { incident } = await one.credential();
+      if (incident === undefined || incident.stage === 'resumed') return;
+      outcomes.add(
+        await tryUnregister(one, one.name, { ended: undefined }).then(
+          ({ outcome }) => outcome,
+          (error: Error) => error.name,
+        ),
+      );
+    };
+    const emergency = await one.startEmergency();
+    await one.finished(emergency);
+    expect([emergency.status, ...outcomes]).toEqual(['SUCCEEDED', 'ERR_MODE']);
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test('is refused where an emergency could not end what works, until one has', async () => {
+    const one = await world.registered();
+    const login = await one.login();
+    one.change = (deps) => ({
+      ...deps,
+      readAdmin: () => Promise.reject(new RekeyError('ERR_ADMIN_DENIED', 'the administrator is refused')),
+    });
+    const failed = await one.startEmergency();
+    await one.finished(failed);
+    one.change = (deps) => deps;
+    expect([failed.status, await one.works(login)]).toEqual(['FAILED', true]);
+    await expect(tryUnregister(one)).rejects.toMatchObject({
+      code: 'ERR_MODE',
+      field: 'status',
+      message: expect.stringContaining(`${login.user}#1`),
+      remedy: expect.stringContaining('--no-replace'),
+    });
+    await one.finished(await one.startEmergency('again', { replace: false }));
+    expect((await tryUnregister(one)).outcome).toBe('unregistered');
+    expect(await one.works(login)).toBe(false);
   });
 
   test('is final for an emergency, also for one that finds no ledger but its copy', async () => {

@@ -37,13 +37,22 @@ export function unpaused(one: EngineCase): Promise<PauseAnswer> {
   return one.repeating(() => tryUnpause(one));
 }
 
-/** One request to unregister. */
-export function tryUnregister(
+/** The newest emergency, where it has ended, as control-api looks for it. */
+async function endedEmergency(one: EngineCase, name: string): Promise<string | undefined> {
+  const id = (await one.deps.ledger.idByName(name)) ?? name;
+  const execution = (await one.deps.ledger.credential(id))?.incident?.execution;
+  const runs = one.machines.executions.get(execution ?? '')?.status === 'RUNNING';
+  return runs ? undefined : execution;
+}
+
+/** One request to unregister; with `ended`, of somebody who has looked at the emergency before. */
+export async function tryUnregister(
   one: EngineCase,
   name: string = one.name,
-  { dryRun = false, emergencyRuns = false } = {},
+  { dryRun = false, ...seen }: { dryRun?: boolean; ended?: string | undefined } = {},
 ): Promise<UnregisterAnswer> {
-  return one.process((deps) => unregister(deps, one.options, { name, trigger, dryRun, emergencyRuns }));
+  const ended = 'ended' in seen ? seen.ended : await endedEmergency(one, name);
+  return one.process((deps) => unregister(deps, one.options, { name, trigger, dryRun, ended }));
 }
 
 /** Whether Secrets Manager rotates the secret by itself. */
