@@ -1,5 +1,6 @@
 import { backstopDays } from '../domain/calendar.ts';
 import type { Credential } from '../domain/credential.ts';
+import { isRekeyError } from '../domain/errors.ts';
 import { isInSteps } from '../domain/rotation.ts';
 import type { SecretDescription } from '../ports/vault.ts';
 import type { EngineDeps } from './deps.ts';
@@ -36,9 +37,27 @@ export function alignBackstop(
       await clearPending(deps, secret.arn);
       await deps.vault.configureRotation(secret.arn, own, wanted);
     }
-    await deps.ledger.attach(withBackstop(credential, wanted));
+    try {
+      await deps.ledger.attach(withBackstop(credential, wanted));
+    } catch (error) {
+      if (wanted !== undefined && isRekeyError(error, 'ERR_CONFLICT'))
+        await takeBack(deps, credential, secret);
+      throw error;
+    }
     return 'aligned';
   });
+}
+
+/** Of what was let go of meanwhile, nobody else would take the schedule off again. */
+async function takeBack(
+  deps: EngineDeps,
+  { id }: Credential,
+  { arn }: Pick<SecretDescription, 'arn'>,
+): Promise<void> {
+  if ((await deps.ledger.unregistered(id)) === undefined) return;
+  // Its next life has a schedule of its own.
+  const owner = await deps.ledger.idBySecret(arn);
+  if (owner === undefined || owner === id) await deps.vault.cancelRotation(arn);
 }
 
 /** The secret, where it is Rekey's to schedule: not of what is only observed, and not one that is gone. */

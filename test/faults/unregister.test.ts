@@ -244,6 +244,23 @@ describe('unregistering', () => {
     expect(await notLeft(one, login)).toEqual([]);
   });
 
+  test('leaves no schedule where an apply sets one at that moment', async () => {
+    const one = await world.registered();
+    const id = await one.id();
+    const login = await one.login();
+    let outcome = '';
+    one.calls.between = async (label) => {
+      if (label !== 'vault.configureRotation' || outcome !== '') return;
+      outcome = 'begun';
+      ({ outcome } = await tryUnregister(one));
+    };
+    const declaration = parseEntry({ ...one.declaration, policy: { interval: '20d' } });
+    await expect(one.tryRegister(declaration)).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
+    expect(outcome).toBe('unregistered');
+    expect(await one.deps.ledger.credential(id)).toBeUndefined();
+    expect(await notLeft(one, login)).toEqual([]);
+  });
+
   test.each(MODES)('is completed by its repetition, whatever fails: %s', async (mode: FaultMode) => {
     const dry = (await withDanglingLabel()).one;
     dry.calls.arm();
