@@ -143,7 +143,10 @@ export function standingOf(key: KnownKey, credential: Credential | undefined, em
   if (credential === undefined) return 'gone';
   if (credential.adoption === 'observed') return 'observed';
   if (credential.incident?.execution === emergencyId) return 'live';
-  const { id, generation } = key.handle;
-  const live = credential.live.some((handle) => handle.id === id && handle.generation === generation);
-  return live ? 'live' : 'ended';
+  const works = ({ id, generation }: Key['handle']): boolean =>
+    credential.live.some((handle) => handle.id === id && handle.generation === generation);
+  // The same value may have got another handle since, by a version that doesn't know of fingerprints.
+  const { current } = credential;
+  const isCurrent = current !== undefined && current.fingerprint === key.fingerprint;
+  return works(key.handle) || (isCurrent && works(current.handle)) ? 'live' : 'ended';
 }

@@ -104,6 +104,14 @@ describe('a key that is known', () => {
     expect(standing({ live: [] })).toBe('ended');
   });
 
+  it('is live where its value is current under another handle, as a version without fingerprints takes it over', () => {
+    const later = { id: 'orders_a', generation: 9 };
+    const current = { ...key, handle: later };
+    expect(standing({ current, live: [later] })).toBe('live');
+    expect(standing({ current, live: [] })).toBe('ended');
+    expect(standing({ current: { ...current, fingerprint: of('another') }, live: [later] })).toBe('ended');
+  });
+
   it('of a credential that is only observed is for a person to end, whatever else is known', () => {
     expect(standing({ adoption: 'observed', live: [] })).toBe('observed');
     expect(standing({ adoption: 'intended', live: [handle] })).toBe('live');
