@@ -158,6 +158,19 @@ export function stillMissing(
   return holders.flatMap((holder) => whyNotMoved(holder, opensAt, evidence, now) ?? []);
 }
 
+/** `evidence` without what a look has to show anew; what a person has confirmed and what Rekey has done stays. */
+export function withoutLooks(evidence: readonly HolderEvidence[]): HolderEvidence[] {
+  return evidence.map((each) => {
+    if (each.kind === 'ecs-restart') {
+      const { olderTasks: _tasks, deployment: _state, ...rest } = each;
+      return rest;
+    }
+    if (each.kind !== 'lambda') return each;
+    const { refreshedSeenAt: _seen, ...rest } = each;
+    return rest;
+  });
+}
+
 function because(seen: Seen | undefined): string {
   return seen?.trouble === undefined ? '' : `: ${seen.trouble}`;
 }

@@ -3,6 +3,7 @@ import { plusSeconds, toInstant } from '../domain/clock.ts';
 import type { Credential } from '../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { isPausable, withoutCallback, type Rotation, type Trigger } from '../domain/rotation.ts';
+import { withoutLooks } from '../domain/holder-evidence.ts';
 import { withoutPause } from '../domain/window.ts';
 import type { Backstop } from './backstop.ts';
 import type { EngineDeps } from './deps.ts';
@@ -107,9 +108,11 @@ async function stopped(deps: EngineDeps, { id, activeRotation }: Credential): Pr
 
 function resumed(deps: EngineDeps, rotation: Rotation, pausedAt: string): Rotation {
   const now = deps.clock();
-  const { window } = rotation;
+  const { window, holderEvidence } = rotation;
   return {
     ...withoutCallback(rotation),
+    // Of holders that nobody has looked at since before the pause nothing is known: the next look may fail.
+    ...(holderEvidence === undefined ? {} : { holderEvidence: withoutLooks(holderEvidence) }),
     ...(window === undefined ? {} : { window: withoutPause(window, pausedAt, now) }),
     checkAt: plusSeconds(toInstant(now), deps.timing.stuckAfterSeconds),
     updatedAt: toInstant(now),

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseEntry } from '../../shared/domain/declaration.ts';
+import { RekeyError } from '../../shared/domain/errors.ts';
 import { checkHolders } from '../../shared/engine/holders.ts';
 import { isOver, isPaused } from '../../shared/domain/rotation.ts';
 import { planDue } from '../../shared/engine/plan.ts';
@@ -175,6 +176,36 @@ describe('a pause', () => {
       holderEvidence: [{ olderTasks: old.length }],
     });
     service.tasks = service.tasks.filter((task) => !old.includes(task));
+    expect(await completed(one, token)).toEqual([]);
+  });
+
+  test('doesn’t end a window on what was seen before it, where nobody can look afterwards', async () => {
+    const holder = { kind: 'lambda', name: 'orders', function: 'orders:live' };
+    const one = world.newCase({ window: '15m', deadline: '2h', cap: '4h' }, [holder]);
+    const made = (await one.workloads()).addFunction('orders');
+    made.versions.set('1', one.time.now() - 3_600_000);
+    made.aliases.set('live', { version: '1' });
+    await one.register();
+    const token = await one.requestRotation();
+    await one.until(({ phase }) => phase === 'window', token);
+    one.time.jumpTo(one.time.now() + 60_000);
+    made.versions.set('2', one.time.now());
+    made.aliases.set('live', { version: '2' });
+    await one.process(async (deps) =>
+      checkHolders(deps, { credentialId: await one.id(), rotationId: token }),
+    );
+    expect((await one.rotation(token)).holderEvidence?.[0]).toHaveProperty('refreshedSeenAt');
+    await paused(one);
+    // Somebody takes the release back: callers reach what was made with the old value.
+    made.aliases.set('live', { version: '1' });
+    expect(await daysPass(one, token)).toEqual([]);
+    const denied = () => Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'nobody answers'));
+    one.change = (deps) => ('watch' in deps ? { ...deps, watch: { ...deps.watch, function: denied } } : deps);
+    await unpaused(one);
+    for (let jumps = 0; jumps < 4; jumps++) await one.advance();
+    expect((await one.rotation(token)).phase).toBe('window');
+    one.change = (deps) => deps;
+    made.aliases.set('live', { version: '2' });
     expect(await completed(one, token)).toEqual([]);
   });
 
