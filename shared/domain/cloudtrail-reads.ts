@@ -41,7 +41,8 @@ const cloudTrailRecord = z.object({
   eventSource: z.literal('secretsmanager.amazonaws.com'),
   // BatchGetSecretValue leaves one of these for each secret, besides a record of its own that names none.
   eventName: z.literal('GetSecretValue'),
-  eventTime: text,
+  // CloudTrail's one form: other years could not be reckoned with.
+  eventTime: z.string().regex(/^2\d{3}-\d{2}-\d{2}T[\d:.]{8,15}Z$/),
   errorCode: optionalText,
   userAgent: optionalText,
   sessionCredentialFromConsole: optionalText,

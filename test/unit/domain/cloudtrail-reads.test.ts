@@ -168,6 +168,11 @@ describe('no read', () => {
     ],
     ['a record without an identity', { ...readRecord(SECRET, {}), userIdentity: undefined }, 'malformed'],
     ['a record without a time', readRecord(SECRET, plain, { eventTime: 'soon' }), 'malformed'],
+    [
+      'a record of the last instant there is',
+      readRecord(SECRET, plain, { eventTime: '+275760-09-13T00:00:00Z' }),
+      'malformed',
+    ],
     ['a record without parameters', readRecord(SECRET, plain, { requestParameters: null }), 'malformed'],
     ['a name of a megabyte', readRecord(`agents/${'x'.repeat(1_000_000)}`, plain), 'malformed'],
     [
