@@ -11,9 +11,9 @@ import { when } from '../render.ts';
 
 /** What the help of `rekey revoke` says of --leaked. */
 export const LEAKED_HELP = `
-With --leaked - the credential is found by a value that turned up somewhere. Standard input holds it: a password or key as
-it is, on a line of its own or behind NAME=, the JSON of the secret, or a connection URI. Only SHA-256 fingerprints of it leave this
-process. Exit codes:
+With --leaked - the credential is found by a value that turned up somewhere. Standard input holds it: a password or key
+as it is or on a line of its own, the JSON of the secret, a connection URI, or a line such as PGPASSWORD=…. Only SHA-256
+fingerprints of it leave this process. Exit codes:
   ${EXIT.ok}  live → revoked: its emergency has begun (with --wait: and ended well)
   ${EXIT.dead}  already dead: the upstream was asked again and showed it
   ${EXIT.notOurs}  not ours: no credential of this deployment ever had it

@@ -26,8 +26,8 @@ const DESCRIBES = new Set([
 
 /**
  * The fingerprints under which a text that was found somewhere may be known: that of the text as it is, of the secret
- * part of a connection URI, of whatever may be one in the JSON of a secret, and else of each line and of what stands
- * behind `NAME=`. Pure: nothing of the text leaves it.
+ * part of a connection URI, of whatever may be one in the JSON of a secret, of what is given to a name that speaks of a secret,
+ * and of each line. Pure: nothing of the text leaves it.
  * @throws RekeyError ERR_REQUEST where there is nothing, or too much; it never quotes the text
  */
 export function candidatesOf(text: Redacted<string>): string[] {
@@ -59,7 +59,7 @@ function refusal(message: string, remedy: string): RekeyError {
 }
 
 function partsOf(text: string): string[] {
-  const found: string[] = partsOfUri(text);
+  const found: string[] = [...partsOfUri(text), ...assigned(text)];
   try {
     JSON.parse(text, (key, value: unknown) => {
       if (typeof value === 'string' && value !== '' && !DESCRIBES.has(key.toLowerCase())) {
@@ -70,7 +70,7 @@ function partsOf(text: string): string[] {
     return found;
   } catch {
     // No JSON. The parser's message quotes the text.
-    return [...found, ...linesOf(text), ...assignedIn(text)];
+    return [...found, ...linesOf(text)];
   }
 }
 
@@ -81,12 +81,14 @@ function linesOf(text: string): string[] {
     .filter((line) => line !== '');
 }
 
-/** As in an environment file or a connection string, quoted or not. */
-function assignedIn(text: string): string[] {
-  const assigned = /([\w.-]+)\s*=\s*(?:"([^"]+)"|'([^']+)'|([^\s"';]+))/g;
-  return [...text.matchAll(assigned)].flatMap(([, name = '', double, single, bare]) => {
-    const value = double ?? single ?? bare ?? '';
-    return DESCRIBES.has(name.toLowerCase()) ? [] : [value, ...partsOfUri(value)];
+/** What is given to a name that speaks of a secret: in an environment file, in YAML, in a line of JSON, to libpq. */
+const ASSIGNED =
+  /(?:pass|pwd|secret|token|key)[\w.-]{0,64}["']?[ \t]{0,16}[:=][ \t]{0,16}("[^"\n]*"|'[^'\n]*'|[^\s"',;]\S*)/gi;
+
+function assigned(text: string): string[] {
+  return [...text.matchAll(ASSIGNED)].flatMap(([, value = '']) => {
+    const bare = value.replace(/^(["'])(.*)\1$/, '$2');
+    return [bare, bare.replace(/[,;]$/, '')].filter((part) => part !== '');
   });
 }
 

@@ -27,10 +27,13 @@ describe('a leaked text is known by the fingerprint of its secret part', () => {
     ['deeper in some JSON', JSON.stringify({ env: [{ name: 'PGPASSWORD', value: PASSWORD }] })],
     ['a connection URI', `postgres://orders_a:${PASSWORD}@db.internal:5432/orders?sslmode=verify-full`],
     ['a line of an environment file', `DATABASE_URL=postgresql://orders_a:${PASSWORD}@db.internal/orders`],
+    ['the same, of the password alone', `DB_HOST=db.internal\nexport PGPASSWORD='${PASSWORD}'\nDB_USER=a`],
+    ['a line of YAML', `user: orders_a\n  password: ${PASSWORD}\n`],
+    ['a line out of some JSON', `  "password": "${PASSWORD}",`],
+    ['what libpq takes', `host=db.internal user=orders_a password=${PASSWORD} dbname=orders`],
     ['a URI within JSON', JSON.stringify({ url: `postgres://orders_a:${PASSWORD}@db.internal/orders` })],
     ['a variable of an environment file', `PGPASSWORD=${PASSWORD}`],
     ['a quoted one, exported', `export PGPASSWORD='${PASSWORD}'; psql`],
-    ['a connection string', `host=db.internal user=orders_a password=${PASSWORD} dbname=orders`],
     ['a line among others', `seen in the chat of today:\n${PASSWORD}\n`],
     [
       'a parameter of a URI',
@@ -53,6 +56,7 @@ describe('a leaked text is known by the fingerprint of its secret part', () => {
     for (const word of ['postgres', 'h', 'u', 'd']) expect(found).not.toContain(of(word));
     expect(candidates('postgres://alice@db.internal/orders')).not.toContain(of('alice'));
     expect(candidates('host=h user=alice dbname=d password=p')).not.toContain(of('alice'));
+    expect(candidates('DB_USER=alice\nDB_PASSWORD=p\nDB_NAME=d')).not.toContain(of('alice'));
   });
 
   it.each([
