@@ -47,6 +47,10 @@ const secret =
   });
 const tagged = { [TAG.type]: 'database', [TAG.stage]: 'dev' };
 const ofAgents = secret('agents/orders', tagged);
+const labelling = (stage: string): IamRequest => {
+  const { context = {}, ...asked } = ofAgents('UpdateSecretVersionStage');
+  return { ...asked, context: { ...context, 'secretsmanager:VersionStage': stage } };
+};
 const ofAdmin = secret('admin/orders', { [TAG.admin]: 'database' });
 const creating = (operation: string, tags: Record<string, string>): IamRequest => ({
   action: `secretsmanager:${operation}`,
@@ -135,12 +139,23 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
       may: ['replace-database', 'rotate-database'],
     },
     {
-      what: 'moves a label',
-      asks: [ofAgents('UpdateSecretVersionStage')],
+      what: 'takes off the label of a version that is to come',
+      asks: [labelling('AWSPENDING')],
       may: [
         'begin-rotation',
         'reconcile-database',
         'register-database',
+        'replace-database',
+        'rollback-database',
+        'rotate-database',
+      ],
+    },
+    {
+      what: 'moves the label of the version that agents read',
+      asks: [labelling('AWSCURRENT')],
+      may: [
+        'begin-rotation',
+        'reconcile-database',
         'replace-database',
         'rollback-database',
         'rotate-database',
