@@ -38,6 +38,10 @@ async function audit(
   return answer.chain.faults.length === 0 ? EXIT.ok : EXIT.faults;
 }
 
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
+}
+
 function render(out: Output, { from, to, records, rotations, chain }: AuditAnswer): void {
   out.line(`Rotations from ${from} to ${to}`);
   if (rotations.length > 0) {
@@ -59,16 +63,19 @@ function render(out: Output, { from, to, records, rotations, chain }: AuditAnswe
   }
   const unconfirmed = rotations.filter(({ deactivation }) => deactivation !== 'CONFIRMED').length;
   out.line(
-    `${rotations.length} rotations, ${rotations.length - unconfirmed} with the deactivation CONFIRMED, ${unconfirmed} NOT CONFIRMED.`,
+    `${count(rotations.length, 'rotation')}, ${rotations.length - unconfirmed} with the deactivation CONFIRMED, ${unconfirmed} NOT CONFIRMED.`,
   );
   if (chain.faults.length === 0) {
     out.line(
-      `${out.style('green', 'The chain is whole')}: ${chain.checked} of ${records} records checked, ${chain.complete} chains up to their newest record.`,
+      `${out.style('green', 'The chain is whole')}: ${chain.checked} of ${records} records checked, ${count(chain.complete, 'chain')} up to the newest record.`,
     );
     return;
   }
   out.line(
-    out.style('red', `The chain has ${chain.faults.length} faults (${chain.checked} records checked):`),
+    out.style(
+      'red',
+      `The chain has ${count(chain.faults.length, 'fault')} (${chain.checked} records checked):`,
+    ),
   );
   for (const { credentialId, seq, fault } of chain.faults)
     out.line(`  ${fault} at record ${seq} of ${credentialId}`);

@@ -83,7 +83,7 @@ async function ofCredential(
   if (credential === undefined && all.length === 0) {
     throw new RekeyError('ERR_NOT_FOUND', `no credential "${name}"`, {
       field: 'credential',
-      remedy: '`rekey list` names them all',
+      remedy: '`rekey list` names them all; one that was unregistered is known by its id only',
     });
   }
   const { records, after, end } = excerpt(all, spanOf(from, to), credential && headOf(credential));

@@ -142,7 +142,7 @@ function nothingFits(shape: Shape): Finding {
     return {
       verdict: 'undecided',
       why: `its shape is not known: ${shape.why}`,
-      remedy: 'or say what it is with --as, and complete the entry by hand',
+      remedy: 'say what it is with --as, and complete the entry by hand',
     };
   }
   const what = shape.kind === 'text' ? 'plain text' : `JSON with ${shape.keys.join(', ') || 'no keys'}`;

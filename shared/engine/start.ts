@@ -58,12 +58,12 @@ export function assertNotPaused({ name, paused }: Pick<Credential, 'name' | 'pau
 
 /** The refusal of what a rotation under way doesn't allow: what it is, and how it ends. */
 export function underWay({ name, paused }: Credential, active: Rotation): RekeyError {
-  const { id, phase, startedAt, trigger, window } = active;
+  const { id, phase, startedAt, trigger, window, rollback } = active;
   const under = `rotation ${id} of ${name} is under way (phase ${phase}, since ${startedAt}, asked for by ${trigger.actor})`;
   const end =
     window === undefined
       ? 'wait for it, or look at it with rekey show'
-      : `wait until its window closes (deadline ${window.deadline}), or roll it back`;
+      : `wait until its window closes (deadline ${window.deadline})${rollback === undefined ? ', or roll it back' : ''}`;
   return new RekeyError(window === undefined ? 'ERR_ROTATION_UNDER_WAY' : 'ERR_WINDOW_OPEN', under, {
     remedy: paused === undefined ? end : `it is paused: \`rekey unpause ${name}\` first; then ${end}`,
   });
