@@ -14,7 +14,7 @@ import {
   notAdopted,
   type Emergency,
 } from './incident.ts';
-import { describeHandle, upstream } from './state.ts';
+import { describeHandle, unknownCredential, upstream } from './state.ts';
 
 /** What a revocation found and did; goes into the audit. */
 export interface Revocation {
@@ -156,10 +156,4 @@ function nowhere(credentialId: string, cause: unknown): RekeyError {
       cause,
     },
   );
-}
-
-function unknownCredential(credentialId: string): RekeyError {
-  return new RekeyError('ERR_NOT_FOUND', `no credential ${credentialId} in the ledger`, {
-    field: 'credentialId',
-  });
 }

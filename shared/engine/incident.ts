@@ -13,7 +13,14 @@ import { EVENT } from '../names.ts';
 import type { EventPublisher } from '../ports/events.ts';
 import type { EngineDeps } from './deps.ts';
 import type { Revocation } from './emergency.ts';
-import { answerCallback, answered, describeHandle, loadCredential, untilCommitted } from './state.ts';
+import {
+  answerCallback,
+  answered,
+  describeHandle,
+  loadCredential,
+  unknownCredential,
+  untilCommitted,
+} from './state.ts';
 
 /** What every state of the emergency machine knows. */
 export interface Emergency {
@@ -170,7 +177,11 @@ export async function recordFailedRevocation(
   emergency: Emergency,
   cause: string,
 ): Promise<void> {
-  const seen = await inTime(loadCredential(deps, emergency.credentialId), LEDGER_PATIENCE_MS);
+  const { credentialId } = emergency;
+  const reading = deps.ledger.credential(credentialId).then((found) => found ?? ('gone' as const));
+  const seen = await inTime(reading, LEDGER_PATIENCE_MS);
+  // What was unregistered meanwhile works on, and nothing would ever tell its agents to resume.
+  if (seen === 'gone') throw unknownCredential(credentialId);
   if (seen === undefined || !isLater(emergency, seen)) await tell(deps, EVENT.halt, emergency);
   const now = seen ?? (await loadCredential(deps, emergency.credentialId));
   if (now.adoption === 'observed') {

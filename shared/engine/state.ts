@@ -19,12 +19,15 @@ export async function loadCredential(
   credentialId: string,
 ): Promise<Credential> {
   const credential = await deps.ledger.credential(credentialId);
-  if (credential === undefined) {
-    throw new RekeyError('ERR_NOT_FOUND', `no credential ${credentialId} in the ledger`, {
-      field: 'credentialId',
-    });
-  }
+  if (credential === undefined) throw unknownCredential(credentialId);
   return credential;
+}
+
+/** The refusal of an id that the ledger doesn't have, or has no more. */
+export function unknownCredential(credentialId: string): RekeyError {
+  return new RekeyError('ERR_NOT_FOUND', `no credential ${credentialId} in the ledger`, {
+    field: 'credentialId',
+  });
 }
 
 /** Loads a credential with one of its rotations; ERR_NOT_FOUND where either is missing. */

@@ -3,7 +3,7 @@ import { checkChain } from '../../shared/domain/audit.ts';
 import { parseEntry } from '../../shared/domain/declaration.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { revokeNow } from '../../shared/engine/emergency.ts';
-import { TAG } from '../../shared/names.ts';
+import { EVENT, TAG } from '../../shared/names.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import { EngineWorld, inParallel, type EngineCase, type Login } from '../support/engine-world.ts';
 import { Existing } from '../support/existing.ts';
@@ -223,6 +223,10 @@ describe('unregistering', () => {
     };
     const emergency = { credentialId: id, incidentId: 'late', reason: 'leaked', actor: 'responder' };
     await expect(revokeNow(deps, emergency)).rejects.toMatchObject({ code: 'ERR_UNAVAILABLE' });
+    const late = await one.startEmergency();
+    await one.finished(late);
+    expect(late.status).toBe('FAILED');
+    expect(one.published.map(({ detailType }) => detailType)).not.toContain(EVENT.halt);
     expect(await one.works(await one.login())).toBe(true);
   });
 
