@@ -45,8 +45,8 @@ Exit codes:
   10 doctor: something could not be checked, and nothing that was must be mended
 
 Where it goes and as whom:
-  The address of the API is --api-url, else the output ApiUrl of the stack rekey-<stage>-api where
-  --stage is given, else REKEY_API_URL, else that output again, of REKEY_STAGE or dev. Requests are signed with your AWS credentials; the audit trail names their ARN.
+  The address of the API is --api-url, else REKEY_API_URL unless --stage names another stage than
+  REKEY_STAGE, else the output ApiUrl of the stack rekey-<stage>-api. Requests are signed with your AWS credentials; the audit trail names their ARN.
   AWS_PROFILE, AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL and the shared configuration files
   count as for the AWS CLI. NO_COLOR turns colours off; REKEY_DEBUG=1 shows where an error came from.
 
@@ -166,12 +166,13 @@ function build(
   return program;
 }
 
-/** A stage that the command line names goes before an address that the environment has: it may be another's. */
+/** A stage that the command line names, and not the environment, goes before the address that the environment has. */
 function addressOf(command: Command, { env }: Io): Pick<Globals, 'apiUrl'> {
-  const { apiUrl } = command.optsWithGlobals<Globals>();
+  const { apiUrl, stage } = command.optsWithGlobals<Globals>();
   const url = env['REKEY_API_URL'];
   if (apiUrl !== undefined || url === undefined || url === '') return {};
-  return command.getOptionValueSourceWithGlobals('stage') === 'cli' ? {} : { apiUrl: url };
+  const isNamed = command.getOptionValueSourceWithGlobals('stage') === 'cli';
+  return isNamed && stage !== env['REKEY_STAGE'] ? {} : { apiUrl: url };
 }
 
 async function connect(

@@ -32,7 +32,7 @@ if (values.help) {
     databaseCredential(server, 'orders', 'orders_app', 'order-agents'),
     databaseCredential(server, 'reports', 'reports_app', 'report-agents'),
   ]);
-  await untilEnded(() => world.stop(), { ...world.env, REKEY_STAGE: 'local' }, [
+  await untilEnded(() => world.stop(), world.env, [
     `A PostgreSQL with tables and an administrator for Rekey listens on ${server.host}:${server.port} (database shop, CA ${caFile}).`,
     '',
     `A secret of before Rekey is there, ${EXISTING.secret}. To have it observed, which changes nothing:`,

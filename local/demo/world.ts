@@ -80,7 +80,7 @@ export async function startWorld(
       return value;
     };
     const apiId = /([a-z0-9]+)\.execute-api/.exec(output(OUTPUT.apiUrl))?.[1] ?? '';
-    const env = { ...stack.env, REKEY_API_URL: stack.apiUrl(apiId) };
+    const env = { ...stack.env, REKEY_STAGE: 'local', REKEY_API_URL: stack.apiUrl(apiId) };
     const upgrade = async (appDir: string): Promise<void> => void (await deployApp(appDir));
     return { stack, server, deployment, dir, env, output, upgrade, stop };
   } catch (error) {

@@ -69,6 +69,8 @@ describe('the address of the API', () => {
     const other = await rekey(stand, ['list', '--stage', 'prod'], { env });
     expect([other.exit, other.stderr]).toEqual([1, expect.stringContaining('has no output ApiUrl')]);
     expect((await rekey(stand, ['list', '--stage', 'prod', '--api-url', stand.url], { env })).exit).toBe(0);
+    const both = { ...env, REKEY_STAGE: 'prod' };
+    expect((await rekey(stand, ['list', '--stage', 'prod'], { env: both })).exit).toBe(0);
   });
 
   it('is plain http on this machine only', () => {
