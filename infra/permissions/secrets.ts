@@ -139,11 +139,7 @@ export function adoptAgentSecrets(of: SecretsOf): Grant[] {
 /** Takes off a secret that Rekey made what Rekey has put there, its tags last, so that no role reaches it any more. */
 export function letGoOfAgentSecrets(of: SecretsOf): Grant[] {
   return [
-    {
-      ...agentSecrets(of, ['UpdateSecretVersionStage']),
-      // Only what dangles: the version that agents read is not its to choose.
-      conditions: { StringEquals: { ...tagsOf(of), 'secretsmanager:VersionStage': 'AWSPENDING' } },
-    },
+    ...labelAgentSecrets(of),
     {
       ...agentSecrets(of, ['UntagResource']),
       resources: [secretsBelow(of.prefix)],

@@ -103,9 +103,6 @@ export class Requests {
       ...prefixed('aws:ResourceTag/', operation === 'CreateSecret' ? {} : (secret?.tags ?? {})),
       ...prefixed('aws:RequestTag/', given),
       ...(keysOf(input).length === 0 ? {} : { 'aws:TagKeys': keysOf(input) }),
-      ...(typeof input['VersionStage'] === 'string'
-        ? { 'secretsmanager:VersionStage': input['VersionStage'] }
-        : {}),
     };
     const asked: IamRequest[] = [{ action: `secretsmanager:${operation}`, resource, context }];
     if (operation === 'CreateSecret' && Object.keys(given).length > 0) {

@@ -47,10 +47,6 @@ const secret =
   });
 const tagged = { [TAG.type]: 'database', [TAG.stage]: 'dev' };
 const ofAgents = secret('agents/orders', tagged);
-const labelling = (stage: string): IamRequest => {
-  const { context = {}, ...asked } = ofAgents('UpdateSecretVersionStage');
-  return { ...asked, context: { ...context, 'secretsmanager:VersionStage': stage } };
-};
 const ofAdmin = secret('admin/orders', { [TAG.admin]: 'database' });
 const creating = (operation: string, tags: Record<string, string>): IamRequest => ({
   action: `secretsmanager:${operation}`,
@@ -139,23 +135,12 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
       may: ['replace-database', 'rotate-database'],
     },
     {
-      what: 'takes off the label of a version that is to come',
-      asks: [labelling('AWSPENDING')],
+      what: 'moves a label',
+      asks: [ofAgents('UpdateSecretVersionStage')],
       may: [
         'begin-rotation',
         'reconcile-database',
         'register-database',
-        'replace-database',
-        'rollback-database',
-        'rotate-database',
-      ],
-    },
-    {
-      what: 'moves the label of the version that agents read',
-      asks: [labelling('AWSCURRENT')],
-      may: [
-        'begin-rotation',
-        'reconcile-database',
         'replace-database',
         'rollback-database',
         'rotate-database',
