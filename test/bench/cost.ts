@@ -60,7 +60,10 @@ export async function cost(stage: Stage, tell: Tell): Promise<Figures> {
     120_000,
     500,
   );
-  if (ended.phase !== 'completed') throw new Error(`the rotation ended as ${ended.phase}`);
+  if (ended.phase !== 'completed')
+    throw new Error(
+      `the rotation ended as ${ended.phase}: ${ended.failure?.message ?? 'no failure is told'}`,
+    );
   tell('one rotation, counted');
   const calls = recorder.calls({ after }).filter(({ function: caller }) => isOwn(caller));
   const { transitions, invocations, events, eventsPerLook } = await history(
