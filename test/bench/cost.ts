@@ -49,7 +49,7 @@ const LOOK = ['Window', 'Evidence', 'Verify', 'Decision'];
 
 export async function cost(stage: Stage, tell: Tell): Promise<Figures> {
   const world = await stage.world();
-  await stage.register(databaseCredential(world.server, 'priced', 'reports_app', 'report-agents'));
+  await stage.register(databaseCredential(world.server, 'priced', 'priced_app', 'priced-agents'));
   const { recorder } = world.stack.gateway;
   const after = recorder.seq;
   const path = '/v1/credentials/priced/rotations';
