@@ -53,7 +53,7 @@ export function servicesOf(engine: EngineDeps, register: ControlServices['regist
   );
 }
 
-/** A request as API Gateway hands it to the function. */
+/** A request as API Gateway hands it to the function, as far as that reads it: hence the cast. */
 export function gatewayEvent({ method, path, query, headers, body }: ApiRequest): APIGatewayProxyEventV2 {
   return {
     rawPath: path,

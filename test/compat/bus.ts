@@ -16,6 +16,7 @@ export async function onTheBus(tenant: string, detailType: string, detail: objec
   const put: Put[] = [];
   const aws = { json: async (_service: string, _operation: string, input: Put) => (put.push(input), {}) };
   await new EventBridgePublisher({
+    // The publisher uses this one call of the class.
     aws: aws as unknown as AwsCalls,
     bus: 'bus',
     home: { tenant, account: localAccountId, region: localRegion },
