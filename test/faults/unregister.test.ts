@@ -56,6 +56,30 @@ async function withDanglingLabel(): Promise<{ one: EngineCase; login: Login }> {
   return { one, login };
 }
 
+const withoutDatabase: EngineCase['change'] = (deps) => ({
+  ...deps,
+  readAdmin: () => Promise.reject(new RekeyError('ERR_ADMIN_DENIED', 'the administrator is refused')),
+});
+
+/** An emergency that ends without having reached the database. */
+async function revokedInVain(one: EngineCase): Promise<void> {
+  one.change = withoutDatabase;
+  const failed = await one.startEmergency('leak', { replace: false });
+  await one.finished(failed);
+  one.change = (deps) => deps;
+  expect(failed.status).toBe('FAILED');
+}
+
+/** The calls of an unregistering, in their order. */
+async function callsToLeave(): Promise<readonly string[]> {
+  const one = await world.registered();
+  await one.id();
+  one.calls.arm();
+  await tryUnregister(one);
+  one.calls.disarm();
+  return one.calls.labels;
+}
+
 describe('unregistering', () => {
   test('keeps value, login, secret and trail, and takes off what Rekey has put there', async () => {
     const { one, login } = await withDanglingLabel();
@@ -191,23 +215,87 @@ describe('unregistering', () => {
   test('is refused where an emergency could not end what works, until one has', async () => {
     const one = await world.registered();
     const login = await one.login();
-    one.change = (deps) => ({
-      ...deps,
-      readAdmin: () => Promise.reject(new RekeyError('ERR_ADMIN_DENIED', 'the administrator is refused')),
-    });
-    const failed = await one.startEmergency();
-    await one.finished(failed);
-    one.change = (deps) => deps;
-    expect([failed.status, await one.works(login)]).toEqual(['FAILED', true]);
+    await revokedInVain(one);
+    expect(await one.works(login)).toBe(true);
     await expect(tryUnregister(one)).rejects.toMatchObject({
       code: 'ERR_MODE',
       field: 'status',
       message: expect.stringContaining(`${login.user}#1`),
-      remedy: expect.stringContaining('--no-replace'),
+      remedy: expect.stringMatching(/--no-replace.*--unconfirmed/),
     });
     await one.finished(await one.startEmergency('again', { replace: false }));
     expect((await tryUnregister(one)).outcome).toBe('unregistered');
     expect(await one.works(login)).toBe(false);
+  });
+
+  test('of what an emergency could not end is done where that is accepted, and the trail names it', async () => {
+    const one = await world.registered();
+    const id = await one.id();
+    const login = await one.login();
+    await revokedInVain(one);
+    const handle = { id: login.user, generation: 1 };
+    const looked = await tryUnregister(one, one.name, { dryRun: true, unconfirmed: true });
+    expect(looked).toMatchObject({ outcome: 'unregistered', alive: [], unconfirmed: [handle] });
+    expect((await one.credential()).status).toBe('halted');
+
+    one.calls.arm({ at: (await callsToLeave()).indexOf('ledger.commit') + 1, mode: 'after' });
+    await expect(tryUnregister(one, one.name, { unconfirmed: true })).rejects.toThrow();
+    one.calls.disarm();
+    // Once it is let go of, its repetition accepts nothing anew; it tells of them all the same.
+    expect(await tryUnregister(one)).toMatchObject({ outcome: 'unregistered', unconfirmed: [handle] });
+    expect(await notLeft(one, login)).toEqual([]);
+    expect(await tryUnregister(one, id)).toMatchObject({ outcome: 'unchanged', unconfirmed: [handle] });
+    const intended = (await one.records()).find(({ message }) => message === 'unregister-intended');
+    expect(intended?.entity.data).toMatchObject({ reason: 'moving the database' });
+    expect(JSON.parse(intended?.entity.data.evidence ?? '')).toMatchObject({
+      unconfirmed: [`${login.user}#1`],
+    });
+    expect(intended?.entity.data.evidence).not.toContain('keepsWorking');
+  });
+
+  test('whatever was under way can be left though its database is gone: an emergency ends it first', async () => {
+    const rotating = await world.registered();
+    const token = await rotating.requestRotation();
+    await rotating.until(({ phase }) => phase === 'window', token);
+    const existing = await Existing.make(world.newCase());
+    const adopting = existing.one;
+    adopting.calls.arm({ at: 'vault.tag', mode: 'before' });
+    await expect(adopting.tryRegister(existing.declared('enforce'))).rejects.toThrow();
+    adopting.calls.disarm();
+    expect((await adopting.credential()).adoption).toBe('intended');
+    await expect(tryUnregister(adopting)).rejects.toMatchObject({ code: 'ERR_CONFLICT', field: 'mode' });
+
+    for (const one of [rotating, adopting]) {
+      await revokedInVain(one);
+      await expect(tryUnregister(one)).rejects.toMatchObject({ code: 'ERR_MODE', field: 'status' });
+      one.change = withoutDatabase;
+      expect((await tryUnregister(one, one.name, { unconfirmed: true })).outcome).toBe('unregistered');
+      one.change = (deps) => deps;
+      expect([await one.deps.ledger.idByName(one.name), await isScheduled(one)]).toEqual([undefined, false]);
+    }
+  });
+
+  test('changes nothing by accepting what nothing is unconfirmed of, and skips no other refusal', async () => {
+    const one = await world.registered();
+    const token = await one.requestRotation();
+    await one.until(({ phase }) => phase === 'window', token);
+    await expect(tryUnregister(one, one.name, { unconfirmed: true })).rejects.toMatchObject({
+      code: 'ERR_WINDOW_OPEN',
+    });
+    await one.settle();
+    const emergency = await one.startEmergency();
+    await one.finished(emergency);
+    const login = await one.login();
+    const unseen = await world.registered();
+    await revokedInVain(unseen);
+    await expect(
+      tryUnregister(unseen, unseen.name, { unconfirmed: true, ended: undefined }),
+    ).rejects.toMatchObject({ code: 'ERR_MODE', message: expect.stringContaining('under way') });
+    const answer = await tryUnregister(one, one.name, { unconfirmed: true });
+    expect(answer).toMatchObject({ outcome: 'unregistered', alive: [], unconfirmed: [] });
+    expect(await notLeft(one, login)).toEqual([]);
+    const intended = (await one.records()).find(({ message }) => message === 'unregister-intended');
+    expect(intended?.entity.data.evidence).not.toContain('unconfirmed');
   });
 
   test('is final for an emergency, also for one that finds no ledger but its copy', async () => {

@@ -366,8 +366,23 @@ describe('rotating', () => {
       name: 'orders-db',
       id: ID,
       alive: [{ id: 'orders_a', generation: 1 }],
+      unconfirmed: [],
     });
-    expect(services.asked[0]?.input).toMatchObject({ name: ID, dryRun: true });
+    expect(services.asked[0]?.input).toMatchObject({ name: ID, dryRun: true, unconfirmed: false });
+  });
+
+  it('hands on that an unconfirmed end is accepted, with a reason only, and names what may work', async () => {
+    const unconfirmed = [{ id: 'orders_a', generation: 1, token: 'not shown' }];
+    const services = fakeServices(new FakeLedger(), { unregister: { unconfirmed } });
+    const path = '/v1/credentials/orders-db/unregister';
+    const body = { reason: 'its server is gone', unconfirmed: true };
+    const { response } = await answer(eventOf('POST', path, { body }), services);
+    expect(bodyOf(response)).toMatchObject({ unconfirmed: [{ id: 'orders_a', generation: 1 }], alive: [] });
+    expect(response.body).not.toContain('not shown');
+    expect(services.asked[0]?.input).toMatchObject({ unconfirmed: true, dryRun: false });
+    const unsaid = await answer(eventOf('POST', path, { body: { unconfirmed: true } }), services);
+    expect([unsaid.response.statusCode, bodyOf(unsaid.response)['field']]).toEqual([400, 'reason']);
+    expect(services.asked).toHaveLength(1);
   });
 
   it('asks for a rollback by credential and rotation', async () => {

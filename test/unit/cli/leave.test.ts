@@ -189,6 +189,47 @@ describe('rekey unregister', () => {
     ]);
   });
 
+  it('with --unconfirmed says before it asks which logins may go on working, and how to end them', async () => {
+    const manualRevocation = [{ handle: kept, text: 'ALTER ROLE orders_app_a NOLOGIN' }];
+    api.routes[reading] = {
+      body: { credential: view({ status: 'halted' }), rotations: [], manualRevocation },
+    };
+    api.routes[checking] = { body: { ...left, dryRun: true, unconfirmed: [kept] } };
+    api.routes[doing] = { body: { ...left, unconfirmed: [kept] } };
+    const args = ['unregister', 'orders-db', '--unconfirmed', '--reason', 'its server is gone'];
+    const asked = await rekey(api, args, { tty: true, answer: 'no' });
+    expect(asked.exit).toBe(1);
+    expect(asked.stdout).toMatch(
+      /orders_app_a \(generation 3\) MAY GO ON WORKING.*nobody has confirmed.*ALTER ROLE orders_app_a NOLOGIN/,
+    );
+    expect(asked.stdout).not.toMatch(/was revoked|works on/);
+    const done = await rekey(api, [...args, '--yes']);
+    expect([done.exit, done.stdout]).toEqual([
+      0,
+      expect.stringMatching(/unregistered.*orders_app_a may go on/),
+    ]);
+    expect(posts().map(({ body }) => body)).toEqual([
+      { reason: 'its server is gone', dryRun: true, unconfirmed: true },
+      { reason: 'its server is gone', dryRun: true, unconfirmed: true },
+      { reason: 'its server is gone', dryRun: false, unconfirmed: true },
+    ]);
+  });
+
+  it('with --unconfirmed and nothing that is, says that the option changes nothing', async () => {
+    const args = ['unregister', 'orders-db', '--unconfirmed', '--reason', 'gone'];
+    const { exit, stdout } = await rekey(api, [...args, '--dry-run']);
+    expect([exit, stdout]).toEqual([0, expect.stringContaining('--unconfirmed changes nothing')]);
+  });
+
+  it.each([[[]], [['--reason', ' ']]])(
+    'with --unconfirmed and %j for a reason sends nothing',
+    async (reason) => {
+      const { exit, stderr } = await rekey(api, ['unregister', 'orders-db', '--unconfirmed', ...reason]);
+      expect([exit, stderr]).toEqual([2, expect.stringContaining('--reason')]);
+      expect(api.seen).toEqual([]);
+    },
+  );
+
   it('completes what was interrupted, though nobody knows the credential any more', async () => {
     api.routes[reading] = refusal(new RekeyError('ERR_NOT_FOUND', 'no credential "orders-db"'));
     api.routes[checking] = { body: { ...left, dryRun: true } };
