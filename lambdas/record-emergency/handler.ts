@@ -2,13 +2,15 @@ import { awsCallsFromEnvironment } from '../../shared/adapters/aws-client.ts';
 import { EventBridgePublisher } from '../../shared/adapters/eventbridge-publisher.ts';
 import type { Revocation } from '../../shared/engine/emergency.ts';
 import * as incident from '../../shared/engine/incident.ts';
+import { reportUnmanaged } from '../../shared/engine/unmanaged.ts';
 import { ENV, EVENT } from '../../shared/names.ts';
+import { revocationsByHand } from '../../shared/providers/by-hand.ts';
 import { composeEngine, createLogger, home, setting } from '../compose.ts';
 
 type Event =
   | (incident.Emergency & { action: 'record'; revocation: Revocation })
   | (incident.Emergency & { action: 'halt'; revocation?: Revocation })
-  | (incident.Emergency & { action: 'resume' | 'superseded' })
+  | (incident.Emergency & { action: 'resume' | 'superseded' | 'unmanaged' })
   | (incident.Emergency & { action: 'revocation-failed'; cause: string })
   | (incident.Emergency & { action: 'replacement-failed'; step: string; cause: string })
   | { action: 'notify'; incidentId: string; reason: string; actor: string; results: unknown };
@@ -18,10 +20,11 @@ const aws = awsCallsFromEnvironment(process.env);
 const engine = {
   ...composeEngine(aws),
   events: new EventBridgePublisher({ aws, bus: setting(ENV.bus), home: home() }),
+  revocationsByHand,
 };
 
 /** What an emergency tells: the ledger, the agents, the incident team. */
-export async function handler(event: Event): Promise<{ status: string } | void> {
+export async function handler(event: Event): Promise<{ status: string } | { byHand: string } | void> {
   logger.info('emergency goes on', { action: event.action, incidentId: event.incidentId });
   switch (event.action) {
     case 'record':
@@ -34,6 +37,8 @@ export async function handler(event: Event): Promise<{ status: string } | void> 
       return incident.superseded(engine, event);
     case 'revocation-failed':
       return incident.recordFailedRevocation(engine, event, event.cause);
+    case 'unmanaged':
+      return reportUnmanaged(engine, event);
     case 'replacement-failed':
       return incident.recordFailedReplacement(engine, event, event);
     case 'notify': {

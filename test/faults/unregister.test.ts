@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { resolveForEmergency } from '../../lambdas/control-api/emergency.ts';
 import { checkChain } from '../../shared/domain/audit.ts';
 import { parseEntry } from '../../shared/domain/declaration.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
@@ -316,6 +317,54 @@ describe('unregistering', () => {
     expect(late.status).toBe('FAILED');
     expect(one.published.map(({ detailType }) => detailType)).not.toContain(EVENT.halt);
     expect(await one.works(await one.login())).toBe(true);
+  });
+
+  test('half done refuses an emergency, and one accepted before fails: both say what to type', async () => {
+    const one = await world.registered();
+    const id = await one.id();
+    const login = await one.login();
+    one.calls.arm({ at: 'ledger.release', mode: 'before' });
+    await expect(tryUnregister(one)).rejects.toThrow();
+    one.calls.disarm();
+    const { ledger } = one.deps;
+    const dies = `ALTER ROLE "${login.user}" NOLOGIN`;
+    for (const named of [one.name, id]) {
+      await expect(resolveForEmergency(ledger, [named])).rejects.toMatchObject({
+        code: 'ERR_MODE',
+        message: expect.stringContaining('is being let go of'),
+        remedy: expect.stringMatching(new RegExp(`${dies}[\\s\\S]*rekey unregister ${one.name}`)),
+      });
+    }
+    const accepted = await one.startEmergency();
+    await one.finished(accepted);
+    const ended = one.published.find(({ detailType }) => detailType === EVENT.emergency);
+    expect(accepted.status).toBe('FAILED');
+    expect(ended?.detail).toMatchObject({
+      results: [{ credentialId: id, status: 'revocation-failed', byHand: expect.stringContaining(dies) }],
+    });
+    expect(one.published.map(({ detailType }) => detailType)).not.toContain(EVENT.halt);
+
+    await tryUnregister(one);
+    await expect(resolveForEmergency(ledger, [id])).rejects.toMatchObject({
+      code: 'ERR_MODE',
+      message: expect.stringContaining('was unregistered'),
+      remedy: expect.stringContaining(dies),
+    });
+    await expect(resolveForEmergency(ledger, [one.name])).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
+    await one.deps.vault.tag(one.secret, { [TAG.type]: 'database', [TAG.stage]: 'local' });
+    const users = one.target.users;
+    await one.tryRegister(
+      parseEntry({
+        ...one.declaration,
+        adopt: true,
+        mode: 'enforce',
+        target: { ...one.declaration.target, users },
+      }),
+    );
+    await one.still();
+    // By hand, it would end what another credential holds now.
+    const refusal = { code: 'ERR_MODE', remedy: expect.stringContaining(`rekey revoke ${one.name}`) };
+    await expect(resolveForEmergency(ledger, [id])).rejects.toMatchObject(refusal);
   });
 
   test('of a secret whose owner has taken the tags off says so, and lets go of nothing', async () => {

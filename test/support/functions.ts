@@ -9,9 +9,11 @@ import * as replace from '../../shared/engine/replace.ts';
 import { enterLifecycle, startRotation } from '../../shared/engine/requests.ts';
 import { retire } from '../../shared/engine/retire.ts';
 import { rollback } from '../../shared/engine/rollback.ts';
+import { reportUnmanaged } from '../../shared/engine/unmanaged.ts';
 import { awaitWindow, verifyWindow } from '../../shared/engine/window.ts';
 import type { Snapshots } from '../../shared/ports/snapshots.ts';
 import type { EmergencyInput, LifecycleOutcome, Workflow } from '../../shared/ports/workflow.ts';
+import { revocationsByHand } from '../../shared/providers/by-hand.ts';
 import type { ProcessDeps } from './faulty.ts';
 import type { Machines } from './machines.ts';
 
@@ -107,6 +109,8 @@ export function call(
       return incident.superseded(deps, payload);
     case 'record-emergency revocation-failed':
       return incident.recordFailedRevocation(deps, payload, payload.cause);
+    case 'record-emergency unmanaged':
+      return reportUnmanaged({ ...deps, revocationsByHand }, payload);
     case 'record-emergency replacement-failed':
       return incident.recordFailedReplacement(deps, payload, payload);
     case 'record-emergency notify':

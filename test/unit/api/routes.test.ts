@@ -534,6 +534,69 @@ describe('an emergency', () => {
     expect(services.asked).toEqual([]);
   });
 
+  describe('of what Rekey has let go of', () => {
+    const target = { host: 'db.internal', port: 5432, database: 'orders', ownerRole: 'orders' };
+    const gone = credentialOf({ status: 'unregistered', target, targetIdentity: 'orders at db.internal' });
+    const asking = (ledger: FakeLedger, credentials: readonly string[]) => {
+      const services = fakeServices(ledger);
+      return {
+        services,
+        asked: answer(eventOf('POST', '/v1/emergencies', { body: { ...body, credentials } }), services),
+      };
+    };
+
+    it('starts nothing while that is not complete, and says what to type and how to complete it', async () => {
+      const { services, asked } = asking(new FakeLedger().add(gone), ['orders-db', ID]);
+      const { response } = await asked;
+      expect(response.statusCode).toBe(409);
+      const { code, field, detail, remedy } = bodyOf(response);
+      expect([code, field]).toEqual(['ERR_MODE', 'credentials']);
+      expect(detail).toMatch(/orders-db is being let go of.*doesn't manage.*Nothing was revoked/);
+      expect(remedy).toMatch(
+        /by hand, now:[\s\S]*ALTER ROLE "orders_a" NOLOGIN[\s\S]*rekey unregister orders-db/,
+      );
+      expect(services.asked).toEqual([]);
+    });
+
+    it('by its id also once it is complete, beside the names that nobody knows', async () => {
+      const ledger = new FakeLedger().add(gone);
+      ledger.idByName = async () => undefined;
+      const { services, asked } = asking(ledger, [ID, 'typo-a']);
+      const { detail, remedy, also } = bodyOf((await asked).response);
+      expect(detail).toContain(`orders-db (${ID}) was unregistered`);
+      expect(remedy).toMatch(/ALTER ROLE "orders_a" NOLOGIN/);
+      expect(remedy).not.toContain('rekey unregister');
+      expect(also).toMatchObject([{ code: 'ERR_NOT_FOUND', message: expect.stringContaining('typo-a') }]);
+      expect(services.asked).toEqual([]);
+    });
+
+    it('tells of whoever has its logins by now, instead of what would end them unseen', async () => {
+      const heir = credentialOf({ id: 'heir', name: 'new-orders-db' });
+      const ledger = new FakeLedger().add(gone).add(heir);
+      ledger.idByName = async () => undefined;
+      ledger.idByTarget = async () => heir.id;
+      const { remedy } = bodyOf((await asking(ledger, [ID]).asked).response);
+      expect(remedy).toContain('rekey revoke new-orders-db');
+      expect(remedy).not.toContain('ALTER ROLE');
+    });
+
+    it.each([
+      ['falls silent', () => new Promise<never>(() => {})],
+      ['fails', () => Promise.reject(new Error('ECONNRESET'))],
+    ])('takes a name that was found at its word where the ledger %s then', async (_what, unregistered) => {
+      const ledger = Object.assign(new FakeLedger().add(credentialOf()), { unregistered });
+      expect(await resolveForEmergency(ledger, ['orders-db'], 20)).toEqual({ ids: [ID], unresolved: [] });
+    });
+
+    it('asks nothing more of one that its id has found', async () => {
+      const ledger = Object.assign(new FakeLedger().add(credentialOf()), {
+        unregistered: () => Promise.reject(new Error('asked')),
+        idByName: () => Promise.reject(new Error('asked')),
+      });
+      expect(await resolveForEmergency(ledger, [ID], 20)).toEqual({ ids: [ID], unresolved: [] });
+    });
+  });
+
   it.each(['silent', 'failing'] as const)('starts with ids while the ledger is %s', async (state) => {
     const ledger = ledgerWithRotation();
     ledger.state = state;

@@ -482,6 +482,22 @@ describe('rekey revoke', () => {
     expect((await rekey(api, [...args, '--yes', '--wait'])).exit).toBe(4);
   });
 
+  it('prints with --wait what to type for what Rekey has let go of meanwhile', async () => {
+    const results = [
+      { credentialId: 'c-1', status: 'replaced' },
+      { credentialId: 'c-2', status: 'revocation-failed', byHand: 'ALTER ROLE orders_a NOLOGIN' },
+    ];
+    api.routes['GET /v1/emergencies/e-1'] = {
+      body: { id: 'e-1', status: 'FAILED', startedAt: 'a', endedAt: 'b', results },
+    };
+    const { exit, stdout } = await rekey(api, [...args, '--yes', '--wait']);
+    expect(exit).toBe(4);
+    expect(stdout).toMatch(
+      /NOT REVOKED: Rekey has let go of c-2[^\n]*by hand, now:\nALTER ROLE orders_a NOLOGIN/i,
+    );
+    expect(stdout).not.toContain('c-1');
+  });
+
   it('only reads with --dry-run', async () => {
     const { exit, stdout } = await rekey(api, [...args, '--dry-run', '--json']);
     expect(exit).toBe(0);
