@@ -4,7 +4,7 @@ import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import type { Deactivation } from '../domain/evidence.ts';
 import { standingOf, type KnownKey, type LeakOutcome, type Standing } from '../domain/leak.ts';
 import type { EngineDeps } from './deps.ts';
-import { retrying } from './incident.ts';
+import { retrying } from './patience.ts';
 import { describeHandle, loadCredential, upstream } from './state.ts';
 
 /** A handle of a credential. */
