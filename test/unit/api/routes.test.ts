@@ -3,6 +3,7 @@ import { answer } from '../../../lambdas/control-api/routes.ts';
 import type { ControlServices } from '../../../lambdas/control-api/route.ts';
 import { resolveForEmergency } from '../../../lambdas/control-api/emergency.ts';
 import { MAX_BODY_BYTES } from '../../../shared/api/messages.ts';
+import type { Credential } from '../../../shared/domain/credential.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { LeakMatch } from '../../../shared/engine/leak.ts';
 import {
@@ -28,8 +29,8 @@ const declaration = {
   target: { host: 'db.internal' },
 };
 
-function ledgerWithRotation(): FakeLedger {
-  const ledger = new FakeLedger().add(credentialOf({ activeRotation: ROTATION_ID }));
+function ledgerWithRotation(changes: Partial<Credential> = {}): FakeLedger {
+  const ledger = new FakeLedger().add(credentialOf({ activeRotation: ROTATION_ID, ...changes }));
   ledger.rotationsById.set(ROTATION_ID, rotationOf());
   return ledger;
 }
@@ -120,6 +121,23 @@ describe('reading', () => {
       fakeServices(ledger),
     );
     expect(other.response.statusCode).toBe(404);
+  });
+
+  it('shows the pause that has stopped a rotation, in a list, with its credential and alone; not one that is over', async () => {
+    const paused = { since: '2026-11-22T11:00:00.000Z', actor: CALLER, reason: 'freeze' };
+    const ledger = ledgerWithRotation({ paused });
+    const over = rotationOf({ id: 'over', phase: 'completed' });
+    ledger.rotationsById.set(over.id, over);
+    const read = async (path: string) =>
+      bodyOf((await answer(eventOf('GET', path), fakeServices(ledger))).response);
+    const stopped = { id: ROTATION_ID, paused };
+    expect(await read('/v1/credentials')).toMatchObject({ credentials: [{ rotation: stopped }] });
+    expect(await read(`/v1/credentials/orders-db/rotations/${ROTATION_ID}`)).toMatchObject({
+      rotation: stopped,
+    });
+    const { credential, rotations } = await read('/v1/credentials/orders-db');
+    expect(credential).toMatchObject({ rotation: stopped });
+    expect((rotations as { id: string }[]).filter((each) => 'paused' in each)).toMatchObject([stopped]);
   });
 
   it('strips the stage of an API that has a named one', async () => {

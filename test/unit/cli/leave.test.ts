@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { problemOf } from '../../../shared/api/problems.ts';
-import { credentialView } from '../../../shared/api/views.ts';
+import { credentialView, rotationView } from '../../../shared/api/views.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { Rotation } from '../../../shared/domain/rotation.ts';
-import { credentialOf, ID, impactBody, rotationOf } from '../api/fakes.ts';
+import { credentialOf, ID, impactBody, ROTATION_ID, rotationOf } from '../api/fakes.ts';
 import { rekey, startStandIn, type Reply, type StandIn } from './stand-in.ts';
 
 const PAUSED = { since: '2026-11-22T11:00:00.000Z', actor: 'arn:alice', reason: 'change freeze' };
@@ -130,6 +130,53 @@ describe('a paused credential', () => {
       exit: 1,
       stderr: expect.stringMatching(/rekey unpause orders-db[\s\S]*ERR_PAUSED/),
     });
+  });
+});
+
+describe('a paused rotation', () => {
+  // The pause came 10 minutes after the opening; it is noon, 20 minutes after that.
+  const window = {
+    opensAt: '2026-11-22T11:30:00.000Z',
+    earliestClose: '2026-11-22T12:10:00.000Z',
+    deadline: '2026-11-22T12:30:00.000Z',
+    cap: '2026-11-22T15:30:00.000Z',
+  };
+  const paused = { ...PAUSED, since: '2026-11-22T11:40:00.000Z' };
+  const show = async (changes: Partial<Rotation>, ...args: string[]) => {
+    const rotation = rotationView(rotationOf(changes), { paused }, []);
+    api.routes[`GET /v1/credentials/orders-db/rotations/${ROTATION_ID}`] = { body: { rotation } };
+    return (await rekey(api, ['show', 'orders-db', ROTATION_ID, ...args])).stdout;
+  };
+
+  it('is shown with what is left of its deadline and cap when the pause ends, as no instant', async () => {
+    const stdout = await show({ window });
+    expect(stdout).toMatch(/paused +stands still since 2026-11-22 11:40:00 UTC by arn:alice: change freeze/);
+    expect(stdout).toMatch(/deadline +does not count while paused; in 50 min from the end of the pause/);
+    expect(stdout).toMatch(/cap +does not count while paused; in 4 h from the end of the pause/);
+    expect(stdout).toMatch(/earliest end +2026-11-22 12:10:00 UTC/);
+    expect(stdout).toMatch(/waits for +the end of the pause; no holder/);
+    expect(stdout).not.toContain('12:30:00');
+  });
+
+  it('says of a deadline that had passed by then that it had', async () => {
+    const deadline = '2026-11-22T11:35:00.000Z';
+    expect(await show({ window: { ...window, deadline } })).toMatch(/deadline .*passed before the pause/);
+    const extended = { ...window, deadline, overdue: true };
+    expect(await show({ window: extended })).toMatch(/deadline .*11:35:00 UTC – passed, extended/);
+  });
+
+  it('is not said of one that a pause does not stop', async () => {
+    expect(await show({ window, phase: 'revoking' })).toMatch(/deadline +2026-11-22 12:30:00 UTC/);
+  });
+
+  it('says while it is watched that it stands still, and goes on once it does', async () => {
+    const path = `GET /v1/credentials/orders-db/rotations/${ROTATION_ID}`;
+    const seen = [{ paused }, {}].map((pause) => rotationView(rotationOf({ window }), pause));
+    const over = rotationView(rotationOf({ window, phase: 'completed' }));
+    api.routes[path] = [...seen, over].map((rotation) => ({ body: { rotation } }));
+    const { exit, stdout } = await rekey(api, ['show', 'orders-db', ROTATION_ID, '--watch']);
+    expect(exit).toBe(0);
+    expect(stdout).toMatch(/stands still, paused since .*\n.*deadline in 30 min\n.*completed/);
   });
 });
 
