@@ -535,7 +535,10 @@ describe('rekey audit', () => {
     });
     const { exit, stdout } = await rekey(api, ['audit']);
     expect(exit).toBe(0);
-    expect(stdout).toMatch(/CONFIRMED 2026-02-01 00:00:00 UTC[\s\S]*The chain is whole: 3 of 3 records/);
+    expect(stdout).toMatch(
+      /CONFIRMED 2026-02-01 00:00:00 UTC[\s\S]*The chain is whole: 3 of 3 records checked; 1 of 1 chain to the end/,
+    );
+    expect(stdout).toMatch(/what else happened[\s\S]*orders-db +1 +registered/);
     expect(api.seen.map(({ query }) => query)).toEqual([{}, { ...span, page: '2026-02' }]);
   });
 
@@ -560,6 +563,21 @@ describe('rekey audit', () => {
     const { exit, stdout } = await rekey(api, ['audit', '--from', january.from, '--to', january.to]);
     expect(exit).toBe(0);
     expect(stdout).toMatch(/completed, after the span +CONFIRMED 2026-02-01 00:00:00 UTC/);
+  });
+
+  it('says how far each chain was checked, and what an older deployment says', async () => {
+    const chainsOf = async (more: object, records = 3): Promise<string> => {
+      const { faults, checked } = { faults: [], checked: records };
+      api.routes['GET /v1/audit'] = {
+        body: { ...span, records, rotations: [], chain: { checked, faults, complete: 1, ...more } },
+      };
+      return (await rekey(api, ['audit'])).stdout;
+    };
+    expect(await chainsOf({ chains: 4, later: 2 })).toContain(
+      '1 of 4 chains to the end, 2 go on after the span, of 1 nobody could say where the end is',
+    );
+    expect(await chainsOf({})).toContain('1 chain to the end');
+    expect(await chainsOf({ complete: 0, chains: 0, later: 0 }, 0)).toContain('No record is of this span');
   });
 
   it('shows what is not confirmed as such', async () => {
