@@ -62,6 +62,10 @@ export const BELIEFS = {
     sentence: 'GetSecretValue of a version that never was is ResourceNotFoundException',
     page: api('GetSecretValue'),
   },
+  'get-dates-version': {
+    sentence: 'GetSecretValue gives the time at which that version was stored, wherever its labels go',
+    page: api('GetSecretValue'),
+  },
   'never-existed': {
     sentence:
       'DescribeSecret, GetSecretValue and RotateSecret of a secret that never was are ResourceNotFoundException',

@@ -71,7 +71,7 @@ describe('rekey apply', () => {
       { declaration: { name: 'billing-db' } },
     ]);
     expect(stdout).toMatch(
-      /\+ orders-db: registered[\s\S]*secret "agents\/orders-db"[\s\S]*nothing rotates at once/,
+      /\+ orders-db: registered[\s\S]*secret "agents\/orders-db"[\s\S]*registering rotates nothing/,
     );
     expect(stdout).toContain('= billing-db: unchanged');
     expect(stdout).toContain('1 registered, 0 updated, 1 unchanged');
