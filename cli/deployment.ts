@@ -71,11 +71,11 @@ async function checkStacks({ aws, stage }: Context): Promise<Check[]> {
     const found = described[STACK_ROLES.indexOf(role)];
     return found !== undefined && 'text' in found ? outputOf(found.text, key) : undefined;
   };
+  const readers = output('rotation', OUTPUT.readers);
   return [
     ...checks,
     await checkAlarms(aws, output('monitoring', OUTPUT.alarms)),
-    // A stack of the version before doesn't say, and its policies of people don't let anybody look.
-    ...(output('rotation', OUTPUT.readers) === 'observe' ? [await checkTrails(aws)] : []),
+    ...(readers === 'off' ? [] : [await checkTrails(aws, readers)]),
   ];
 }
 

@@ -13,9 +13,11 @@ interface Trail {
 const DEFAULT: readonly EventSelector[] = [{ ReadWriteType: 'All', IncludeManagementEvents: true }];
 
 /** Whether a trail of the account or its organisation tells of reads of secrets, as far as the caller may see. */
-export async function checkTrails(aws: AwsContext): Promise<Check> {
+export async function checkTrails(aws: AwsContext, readers: string | undefined): Promise<Check> {
   const unknown = (detail: string, remedy: string): Check =>
     bad('not-checked', 'deployment', 'reads of secrets', detail, remedy);
+  if (readers === undefined)
+    return unknown('the stack rotation does not say whether they are to be seen', 'deploy this version');
   try {
     // Those of other regions and of the organisation that log here are among them.
     const listed = await aws.json<{ trailList?: readonly Trail[] }>('cloudtrail', 'DescribeTrails', {});

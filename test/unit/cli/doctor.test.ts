@@ -23,6 +23,9 @@ const UNCHECKED = {
   remedy: 'try again',
 };
 
+/** Outputs of the stacks; here each has all of them. */
+const OUTPUTS = { AlarmTopic: 'arn:topic', ReadersSetting: 'observe' };
+
 const TRAIL = { Name: 'main', TrailARN: 'arn:trail/main', HasCustomEventSelectors: true };
 
 /** What CloudTrail answers, by operation. */
@@ -36,12 +39,11 @@ interface Otherwise {
   readonly stacks?: Record<string, string>;
   readonly sns?: Reply;
   readonly trails?: Record<string, Reply>;
-  /** The setting; a deployment of a version before does not tell it. */
-  readonly readers?: string;
+  readonly outputs?: Record<string, string>;
 }
 
 /** CloudFormation, SNS and CloudTrail of a deployment; what is given isn't as usual. */
-function aws({ stacks = {}, sns, trails = {}, readers = 'observe' }: Otherwise = {}) {
+function aws({ stacks = {}, sns, trails = {}, outputs = OUTPUTS }: Otherwise = {}) {
   return ({ body, headers }: Seen): Reply => {
     const target = String(headers['x-amz-target'] ?? '');
     const operation = target.slice(target.lastIndexOf('.') + 1);
@@ -66,12 +68,12 @@ function aws({ stacks = {}, sns, trails = {}, readers = 'observe' }: Otherwise =
         status: 403,
         text: '<Error><Code>AccessDenied</Code><Message>User: arn:x is not authorized</Message></Error>',
       };
-    const outputs = Object.entries({ AlarmTopic: 'arn:topic', ReadersSetting: readers })
+    const members = Object.entries(outputs)
       .map(
         ([key, value]) => `<member><OutputKey>${key}</OutputKey><OutputValue>${value}</OutputValue></member>`,
       )
       .join('');
-    return { type: 'text/xml', text: `<member><StackStatus>${status}</StackStatus>${outputs}</member>` };
+    return { type: 'text/xml', text: `<member><StackStatus>${status}</StackStatus>${members}</member>` };
   };
 }
 
@@ -238,14 +240,19 @@ describe('rekey doctor', () => {
     expect((await doctor()).stdout).toMatch(/not checked +reads of secrets +CloudTrail at .* did not answer/);
   });
 
-  it.each(['off', ''])(
-    'asks for no trail where reads are not wanted, or nobody says: "%s"',
-    async (readers) => {
-      deployed({}, { readers, trails: { DescribeTrails: { body: { trailList: [] } } } });
-      const { exit, stdout } = await doctor();
-      expect([exit, stdout]).toEqual([0, expect.not.stringContaining('reads of secrets')]);
-    },
-  );
+  it('asks for no trail where reads are not to be seen, or a version before does not say', async () => {
+    deployed({}, { outputs: { ...OUTPUTS, ReadersSetting: 'off' } });
+    const off = await doctor();
+    expect([off.exit, off.stdout]).toEqual([0, expect.not.stringContaining('reads of secrets')]);
+    const { AlarmTopic } = OUTPUTS;
+    deployed({}, { outputs: { AlarmTopic } });
+    const before = await doctor();
+    expect([before.exit, before.stdout]).toEqual([
+      10,
+      expect.stringMatching(/not checked +reads of secrets +the stack rotation does not say/),
+    ]);
+    expect(stand.seen.filter(({ headers }) => headers['x-amz-target'] !== undefined)).toEqual([]);
+  });
 
   it('goes on without an API that knows no diagnosis, and without one that does not answer', async () => {
     deployed({});
