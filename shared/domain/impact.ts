@@ -139,6 +139,7 @@ function movedBy(holder: Holder, opensAt: Instant): Instant | undefined {
         : plusSeconds(opensAt, holder.ttlSeconds + LAMBDA_MAX_SECONDS);
     case 'ecs-restart':
     case 'manual':
+    case 'client':
       return undefined;
   }
 }

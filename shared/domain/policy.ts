@@ -29,6 +29,15 @@ export interface Policy {
   readonly access: 'read' | 'write';
   readonly sensitivity: 'normal' | 'sensitive';
   readonly exception?: PolicyException;
+  /** Agents of kind `client` that move first; absent: all at once. */
+  readonly canary?: Canary;
+}
+
+/** A part of the instances that moves first; where their authentication errors rise, the rotation is rolled back. */
+export interface Canary {
+  readonly percent: number;
+  /** How long the others stay on their version. */
+  readonly seconds: number;
 }
 
 /**

@@ -77,6 +77,25 @@ export interface Window {
   readonly overdue?: boolean;
 }
 
+/** What acknowledgements of one window are held against; derived from the material where the window opens. */
+export interface AcknowledgementKey {
+  /** The window, by its opening. */
+  readonly opensAt: Instant;
+  readonly versionId: string;
+  readonly fingerprint: string;
+  /** Encrypted for whoever checks acknowledgements (`Sealer`, purpose `acknowledgement`). */
+  readonly sealed: string;
+}
+
+/** Why an announced rotation has not begun. */
+export interface Deferral {
+  readonly since: Instant;
+  /** It begins by then, whoever is in session. */
+  readonly until: Instant;
+  /** Agents in session that can't change a value within it. */
+  readonly agents: readonly string[];
+}
+
 /** A state of the lifecycle machine that waits for a callback. */
 export interface Callback {
   readonly awaiting: 'rotate' | 'window';
@@ -101,6 +120,10 @@ export interface Rotation {
   readonly formerWindow?: Window;
   /** What was seen of the holders in this window; absent where nothing had to be looked at. */
   readonly holderEvidence?: readonly HolderEvidence[];
+  /** How holders of kind `client` prove that they have the value that the open window is about (hard decision 7). */
+  readonly acknowledgement?: AcknowledgementKey;
+  /** Announced, and waiting for the gap between the sessions of agents that can't change a value within one (T2). */
+  readonly deferred?: Deferral;
   /** Timed wake-ups used in this window (hard decision 5). */
   readonly wakeUps: number;
   /** Which key dies at the end: the old one, or after a rollback the new one. */
