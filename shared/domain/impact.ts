@@ -167,6 +167,8 @@ function howItMoves({ name }: Credential, holder: Holder): string {
       return `Rekey redeploys the service ${holder.cluster}/${holder.service} when the window opens`;
     case 'manual':
       return `a person moves it, and says so: rekey confirm ${name} ${holder.name}`;
+    case 'client':
+      return 'each of its sessions moves when its notice says so, and proves it';
   }
 }
 
