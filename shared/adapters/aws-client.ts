@@ -50,6 +50,7 @@ const JSON_SERVICES = {
   secretsmanager: { target: 'secretsmanager', version: '1.1' },
   states: { target: 'AWSStepFunctions', version: '1.0' },
   events: { target: 'AWSEvents', version: '1.1' },
+  kms: { target: 'TrentService', version: '1.1' },
   ecs: { target: 'AmazonEC2ContainerServiceV20141113', version: '1.1' },
 } as const;
 export type JsonService = keyof typeof JSON_SERVICES;
