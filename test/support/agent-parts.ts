@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import type { Acknowledgement, Pact, Session, UseReport } from '../../shared/domain/agents.ts';
+import { toInstant, type Clock } from '../../shared/domain/clock.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { Redacted } from '../../shared/domain/redacted.ts';
 import type { AgentStore } from '../../shared/ports/agents.ts';
@@ -8,10 +9,17 @@ import type { SealContext, Sealer } from '../../shared/ports/sealer.ts';
 /** What agents have said, in memory; as the ledger's table keeps it. */
 export class MemoryAgentStore implements AgentStore {
   readonly all = new Map<string, Session>();
+  /** Instances that have stopped sending heartbeats; every other one is seen now. */
+  readonly silent = new Set<string>();
   readonly said: Acknowledgement[] = [];
   readonly reported: UseReport[] = [];
+  readonly #clock: Clock;
   readonly #pacts = new Map<string, Pact>();
   readonly #challenges = new Set<string>();
+
+  constructor(clock: Clock = Date.now) {
+    this.#clock = clock;
+  }
 
   async pact(agent: string): Promise<Pact | undefined> {
     return this.#pacts.get(agent);
@@ -30,7 +38,10 @@ export class MemoryAgentStore implements AgentStore {
   }
 
   async sessions(agent: string): Promise<readonly Session[]> {
-    return [...this.all.values()].filter((session) => session.agent === agent);
+    const seenAt = toInstant(this.#clock());
+    return [...this.all.values()]
+      .filter((session) => session.agent === agent)
+      .map((session) => (this.silent.has(session.instance) ? session : { ...session, seenAt }));
   }
 
   async openSession(session: Session): Promise<Session> {

@@ -46,7 +46,7 @@ export class EngineCase extends CaseState {
   readonly machines: Machines;
   readonly agents: Agents;
   /** What agents of kind client have said; of no other part of the world. */
-  readonly agentStore = new MemoryAgentStore();
+  readonly agentStore = new MemoryAgentStore(this.time.now);
   readonly sealer = new MemorySealer();
   /** Intents that the ledger did not take in time. */
   readonly spooled: SpooledIntent[] = [];
