@@ -1,11 +1,8 @@
-import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { createHmac, timingSafeEqual } from 'node:crypto';
 import * as z from 'zod';
 import { throwAll } from './errors.ts';
 import { declarationErrors } from './mistakes.ts';
 import type { Redacted } from './redacted.ts';
-
-/** Bound to the protocol, so that the same value gives another key elsewhere. */
-const INFO = 'rekey acknowledgement v1';
 
 const word = z.string().min(1).max(256);
 
@@ -52,16 +49,6 @@ export type Proven = Pick<
   AcknowledgementPayload,
   'challenge' | 'session' | 'rotation' | 'versionId' | 'fingerprint'
 >;
-
-/**
- * The key that only who has the value of a secret can derive, for one rotation: it tells nothing of the value (hard
- * decision 7).
- */
-export function acknowledgementKey(secretString: Redacted<string>, rotation: string): Redacted<Uint8Array> {
-  return secretString.map(
-    (text) => new Uint8Array(hkdfSync('sha256', Buffer.from(text, 'utf8'), rotation, INFO, 32)),
-  );
-}
 
 /** The proof that whoever made it has the key, in base64url. */
 export function proofOf(key: Redacted<Uint8Array>, proven: Proven): Redacted<string> {

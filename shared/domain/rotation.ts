@@ -94,6 +94,14 @@ export interface Deferral {
   readonly until: Instant;
   /** Agents in session that can't change a value within it. */
   readonly agents: readonly string[];
+  /** Looks taken so far. */
+  readonly wakeUps?: number;
+}
+
+/** Why an announced rotation doesn't wait for sessions any more, whoever opens one. */
+export interface Undeferred {
+  readonly at: Instant;
+  readonly why: 'gap' | 'deadline' | 'skipped';
 }
 
 /** A state of the lifecycle machine that waits for a callback. */
@@ -124,6 +132,7 @@ export interface Rotation {
   readonly acknowledgement?: AcknowledgementKey;
   /** Announced, and waiting for the gap between the sessions of agents that can't change a value within one (T2). */
   readonly deferred?: Deferral;
+  readonly undeferred?: Undeferred;
   /** Timed wake-ups used in this window (hard decision 5). */
   readonly wakeUps: number;
   /** Which key dies at the end: the old one, or after a rollback the new one. */

@@ -78,8 +78,8 @@ export type WindowDecision =
  */
 export function decideWindow(facts: WindowFacts): WindowDecision {
   const proof = proveMoved(facts);
-  const { now, window } = facts;
-  if (now < fromInstant(window.earliestClose)) return { kind: 'wait', until: window.earliestClose, proof };
+  const until = earliestEnd(facts);
+  if (facts.now < fromInstant(until)) return { kind: 'wait', until, proof };
   if (facts.mode !== 'enforce') return { kind: 'keep', proof };
   return decideEnd(facts, proof);
 }
@@ -92,6 +92,20 @@ export function decideWindow(facts: WindowFacts): WindowDecision {
 export function decideSoaked(facts: WindowFacts): Exclude<WindowDecision, { kind: 'keep' }> {
   const missing = stillUsed(facts.usage);
   return decideEnd(facts, { complete: missing.length === 0, usage: facts.usage, missing });
+}
+
+/**
+ * Twice the longest TTL has passed, of pacts as well that were registered or lengthened after the window had been
+ * checked against them (Z2); the cap bounds it all the same.
+ */
+function earliestEnd({ window, holderEvidence }: WindowFacts): Instant {
+  const { opensAt, earliestClose, cap } = window;
+  const longest = (holderEvidence ?? [])
+    .filter((each) => each.kind === 'client' && each.opensAt === opensAt)
+    .reduce((most, each) => Math.max(most, each.kind === 'client' ? each.ttlSeconds : 0), 0);
+  const twice = plusSeconds(opensAt, 2 * longest);
+  if (twice <= earliestClose) return earliestClose;
+  return twice < cap ? twice : cap;
 }
 
 /** Whether the policy has given up on those who haven't moved: only then their sessions may be ended. */

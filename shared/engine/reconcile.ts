@@ -4,7 +4,7 @@ import { isOver, isPaused, overtakenBy, type Rotation } from '../domain/rotation
 import { abort } from './abort.ts';
 import { MAX_REPAIRS, type EngineDeps } from './deps.ts';
 import { finishSecret, promote } from './promote.ts';
-import { drive } from './requests.ts';
+import { drive } from './drive.ts';
 import { commit, load, secondsUntil, untilCommitted, type Loaded } from './state.ts';
 
 /** What became of a rotation, in the words of the lifecycle machine. */

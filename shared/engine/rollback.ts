@@ -11,9 +11,10 @@ import {
   type Trigger,
 } from '../domain/rotation.ts';
 import { openWindow } from '../domain/window.ts';
+import { sealAcknowledgement } from './acknowledgement.ts';
 import type { EngineDeps } from './deps.ts';
 import { holderOfCurrent, reconcileAt } from './promote.ts';
-import { drive } from './requests.ts';
+import { drive } from './drive.ts';
 import {
   answerCallback,
   answered,
@@ -168,13 +169,19 @@ async function bringBack(deps: EngineDeps, state: Loaded): Promise<Rotation> {
     if ((await holderOfCurrent(deps, secret)) !== next.versionId) throw error;
     return refuse(deps, state, error);
   }
+  const acknowledgement = await sealAcknowledgement(deps, credential, rotation.id, old);
   await deps.vault.promote(secret, { to: old.versionId, from: next.versionId });
   // Secrets Manager would "reattempt" a version that still carries AWSPENDING (hard decision 1).
   await deps.vault.stripPending(secret, next.versionId);
   const window = openWindow(credential.policy, toInstant(deps.clock()));
-  const { suspendedAt: _restored, formerWindow: _closed, ...rest } = answered(rotation);
+  const { suspendedAt: _restored, formerWindow: _closed, acknowledgement: _of, ...rest } = answered(rotation);
   const opened = await commit(deps, credential, {
-    rotation: { ...rest, window, checkAt: reconcileAt(deps, window.earliestClose) },
+    rotation: {
+      ...rest,
+      window,
+      ...(acknowledgement && { acknowledgement: { ...acknowledgement, opensAt: window.opensAt } }),
+      checkAt: reconcileAt(deps, window.earliestClose),
+    },
     credential: { current: old },
     record: { action: 'rollback-window-opened', window },
   });

@@ -8,6 +8,7 @@ import {
   type WindowDecision,
   type WindowFacts,
 } from '../domain/window.ts';
+import { evidenceNow } from './clients.ts';
 import type { EngineDeps } from './deps.ts';
 import { reconcileAt } from './promote.ts';
 import { observeSessions } from './readers.ts';
@@ -61,10 +62,11 @@ export function verifyWindow(deps: EngineDeps, ref: TaskRef): Promise<VerifyAnsw
 /** What the end of a window is decided on, with the evidence read at its source now. */
 export async function factsOf(deps: EngineDeps, state: Loaded): Promise<WindowFacts> {
   const { credential, rotation } = state;
-  const { window, phase, wakeUps, holderEvidence } = rotation;
+  const { window, phase, wakeUps } = rotation;
   if (window === undefined) throw new RekeyError('ERR_CONFLICT', 'there is no window to close');
   const { policy, holders } = credential;
   const usage = await usageOf(deps, state);
+  const holderEvidence = await evidenceNow(deps, credential, rotation);
   // The way back always ends with the loser's revocation, whatever the mode: it misbehaved.
   const mode = phase === 'rolling-back' ? 'enforce' : credential.mode;
   return { now: deps.clock(), window, policy, mode, holders, holderEvidence, usage, wakeUps };

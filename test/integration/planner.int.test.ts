@@ -9,6 +9,7 @@ import { toInstant } from '../../shared/domain/clock.ts';
 import { resolvePolicy } from '../../shared/domain/policy.ts';
 import type { EngineDeps } from '../../shared/engine/deps.ts';
 import { planDue, realignAll } from '../../shared/engine/plan.ts';
+import { MemoryAgentStore, MemorySealer } from '../support/agent-parts.ts';
 import { createTable } from '../support/engine-world.ts';
 
 const START = Date.parse('2026-01-01T00:00:00.000Z');
@@ -89,6 +90,8 @@ async function fleet(size: number): Promise<{
     deps: {
       ledger,
       readers: { saw: never, of: never },
+      agents: new MemoryAgentStore(),
+      sealer: new MemorySealer(),
       vault: new SecretsManagerVault(aws),
       workflow: {
         startLifecycle: async ({ credentialId }) => {
