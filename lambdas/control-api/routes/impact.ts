@@ -2,7 +2,7 @@ import type { ImpactAnswer } from '../../../shared/api/messages.ts';
 import { impactOf } from '../../../shared/domain/impact.ts';
 import { refusalsNow } from '../../../shared/engine/start.ts';
 import { active, credentialOf } from '../lookup.ts';
-import type { Call } from '../request.ts';
+import type { Call } from '../../http/request.ts';
 import type { ControlServices, Done } from '../route.ts';
 
 export async function impact(
