@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { awsCallsFromEnvironment, type AwsCalls } from '../../shared/adapters/aws-client.ts';
+import { DynamoDbAgents } from '../../shared/adapters/dynamodb-agents.ts';
 import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
 import { DynamoDbReaderLog } from '../../shared/adapters/dynamodb-reader-log.ts';
 import { invoke } from '../../shared/adapters/lambda-invoke.ts';
@@ -43,6 +44,8 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
   const engine: EngineDeps & PauseDeps = {
     ledger,
     readers,
+    agents: new DynamoDbAgents(store),
+    sealer: { seal: never },
     workflow,
     vault: new SecretsManagerVault(aws),
     providerFor: never,

@@ -1,4 +1,5 @@
-import type { Instant } from './clock.ts';
+import { createHash } from 'node:crypto';
+import { plusSeconds, type Instant } from './clock.ts';
 
 /** How an agent takes a new value of one credential. */
 export interface PactCredential {
@@ -55,6 +56,8 @@ export interface Session {
   readonly seenAt: Instant;
   readonly closedAt?: Instant;
   readonly holds: readonly Held[];
+  /** From then on it counts for nothing any more, closed or not, and is forgotten. */
+  readonly keptUntil: Instant;
 }
 
 /** Proof by an instance that it has the value that a window is about. */
@@ -100,4 +103,36 @@ export const CHALLENGE_SECONDS = 120;
 /** Whether a session counts as running: neither closed nor silent for too long. */
 export function isLost({ seenAt, closedAt }: Session, now: number): boolean {
   return closedAt === undefined && Date.parse(seenAt) + LOST_AFTER_SECONDS * 1000 <= now;
+}
+
+/** Sessions of one agent that run at a time, and those that are remembered; a few more where they open at once. */
+export const MAX_RUNNING_SESSIONS = 1000;
+export const MAX_SESSIONS = 10_000;
+
+const DAY_SECONDS = 86_400;
+
+/**
+ * Until when a session that was last seen at `seenAt` counts: a day, or for as long as its instance may work by the pact
+ * without being heard of.
+ */
+export function keptUntil(
+  seenAt: Instant,
+  { credentials, sessionLimitSeconds }: Pick<Pact, 'credentials' | 'sessionLimitSeconds'>,
+): Instant {
+  const alone = credentials.map(({ ttlSeconds, staleLimitSeconds }) => ttlSeconds + staleLimitSeconds);
+  return plusSeconds(seenAt, LOST_AFTER_SECONDS + Math.max(DAY_SECONDS, sessionLimitSeconds, ...alone));
+}
+
+/**
+ * Id of the session of an instance under a key: its place, which is the same for the same instance and key, and what
+ * tells it from the sessions that were there before.
+ */
+export function sessionId(instance: string, thumbprint: string, nonce: string): string {
+  const place = createHash('sha256').update(`${thumbprint}\n${instance}`).digest('hex').slice(0, 32);
+  return `${place}.${nonce}`;
+}
+
+/** The place of a session: one open session is in it at a time. */
+export function placeOf(session: string): string {
+  return session.split('.')[0] ?? '';
 }

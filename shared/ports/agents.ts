@@ -11,33 +11,42 @@ export interface AgentStore {
   pact(agent: string): Promise<Pact | undefined>;
   pacts(page?: string): Promise<Page<Pact>>;
   /**
-   * Stores the next version of a pact.
+   * Stores the next version of a pact, where those of `others` are still the versions that it was checked against (0: none).
    * @throws RekeyError ERR_CONFLICT where somebody else was faster.
    */
-  putPact(pact: Pact): Promise<void>;
+  putPact(pact: Pact, others?: ReadonlyMap<string, number>): Promise<void>;
 
+  /** A session by its id; undefined where another one has taken its place since. */
   session(agent: string, id: string): Promise<Session | undefined>;
-  /** Sessions that are open or were seen in the last day, by an index or key, never by a scan. */
+  /** Every session that still counts (`keptUntil`), open or closed; by their key, never by a scan. */
   sessions(agent: string): Promise<readonly Session[]>;
-  /** Stores a session that is new; answers the one that is there where it was opened before. */
+  /** Stores a session that is new; answers the open one of the same instance and key where there is one. */
   openSession(session: Session): Promise<Session>;
-  /** Keeps what a session says of itself now; a closed one stays closed. */
-  touch(session: Pick<Session, 'agent' | 'id' | 'holds' | 'seenAt'>): Promise<void>;
+  /**
+   * Keeps what a session says of itself now.
+   * @throws RekeyError ERR_CONFLICT where it has ended meanwhile.
+   */
+  touch(session: Pick<Session, 'agent' | 'id' | 'holds' | 'seenAt' | 'keptUntil'>): Promise<void>;
+  /** Ends a session for good; one that has ended is left as it is. */
   close(session: Pick<Session, 'agent' | 'id'>, at: Instant): Promise<void>;
 
-  /** Keeps a challenge for one acknowledgement of one session and rotation. */
+  /** Keeps a challenge for one acknowledgement of one session and rotation; the one before it is void. */
   challenge(of: { session: string; rotation: string; challenge: string; expires: Instant }): Promise<void>;
   /**
-   * Keeps an acknowledgement and spends its challenge, together.
+   * Keeps an acknowledgement and spends its challenge, together. The same one again is success, and changes nothing.
    * @throws RekeyError ERR_CHALLENGE where the challenge is unknown, spent or expired.
    */
   acknowledge(acknowledgement: Acknowledgement, challenge: string, now: Instant): Promise<void>;
   /** Marks an acknowledgement as contradicted; the first time counts. */
   contradict(of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session'>, at: Instant): Promise<void>;
+  /** What a session has acknowledged in one window. */
+  acknowledgement(
+    of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session'>,
+  ): Promise<Acknowledgement | undefined>;
   /** Every acknowledgement of one window. */
   acknowledgements(of: Pick<Acknowledgement, 'rotation' | 'opensAt'>): Promise<readonly Acknowledgement[]>;
 
-  /** Adds to the counts of the minute. */
+  /** Adds to the counts of the minute in which `from` lies; what was reported up to `to` already is left as it is. */
   report(use: UseReport): Promise<void>;
   /** Uses of a credential that were reported for a time, in no order. */
   uses(credentialId: string, from: Instant, to: Instant): Promise<readonly UseReport[]>;

@@ -78,6 +78,10 @@ export class MemoryAgentStore implements AgentStore {
     if (found !== undefined) this.said[index] = { contradictedAt: at, ...found };
   }
 
+  async acknowledgement(of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session'>) {
+    return (await this.acknowledgements(of)).find(({ session }) => session === of.session);
+  }
+
   async acknowledgements(of: Pick<Acknowledgement, 'rotation' | 'opensAt'>) {
     return this.said.filter(({ rotation, opensAt }) => rotation === of.rotation && opensAt === of.opensAt);
   }

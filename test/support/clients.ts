@@ -55,6 +55,7 @@ export class Clients {
       thumbprint: instance,
       openedAt: now,
       seenAt: now,
+      keptUntil: '9999-12-31T23:59:59.999Z',
       holds: [],
     });
   }
