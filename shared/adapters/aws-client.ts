@@ -194,6 +194,7 @@ export function awsCallsFromEnvironment(env: NodeJS.ProcessEnv, options: CallOpt
     endpoints: {
       secretsmanager: env['AWS_ENDPOINT_URL_SECRETS_MANAGER'],
       states: env['AWS_ENDPOINT_URL_SFN'],
+      kms: env['AWS_ENDPOINT_URL_KMS'],
     },
     caller: env['REKEY_FUNCTION'] ?? env['AWS_LAMBDA_FUNCTION_NAME'] ?? 'unknown',
     ...options,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { viaService, type IamRequest } from '../../local/gateway/requests.ts';
 import { localAccountId, localRegion } from '../../local/settings.ts';
-import { TAG } from '../../shared/names.ts';
+import { SEAL, TAG } from '../../shared/names.ts';
 import { Policies } from '../support/iam/policies.ts';
 import { resource, synthesise } from './app.ts';
 
@@ -79,6 +79,9 @@ const inLedger = (operation: string, key: string): IamRequest => ({
   resource: ledger,
   context: { 'dynamodb:LeadingKeys': [key] },
 });
+const sealed = (action: string, purpose: string): IamRequest[] => [
+  { action, resource: dataKey, context: { [`kms:EncryptionContext:${SEAL.purpose}`]: purpose } },
+];
 const RECORDS_OF = `default#C#0b6f7a0e-0000-4000-8000-000000000000`;
 
 const archive = arnOf('evidence', 'Archive');
@@ -324,6 +327,19 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
       asks: [dataKey, secretsKey].flatMap((key) =>
         on(key, 'kms:Decrypt', 'kms:Encrypt', 'kms:GenerateDataKey', 'kms:ReEncryptFrom', 'kms:CreateGrant'),
       ),
+    },
+    {
+      what: 'seals what acknowledgements are held against (hard decision 7)',
+      asks: sealed('kms:Encrypt', 'acknowledgement'),
+      may: ['rotate-database', 'rollback-database', 'reconcile-database'],
+    },
+    {
+      what: 'seals anything else, or unseals',
+      asks: [
+        ...sealed('kms:Encrypt', 'instance'),
+        ...sealed('kms:Decrypt', 'instance'),
+        ...sealed('kms:Decrypt', 'acknowledgement'),
+      ],
     },
     {
       what: 'deletes, disables or hands on a key',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FUNCTIONS } from '../../shared/names.ts';
+import { SEAL, FUNCTIONS } from '../../shared/names.ts';
 import { list, statementsByFunction, synthesise, text, type Statement } from './app.ts';
 
 const stacks = synthesise();
@@ -141,11 +141,15 @@ describe('roles', () => {
     expect(JSON.stringify(roles['control-api'])).not.toMatch(/secretsmanager|kms:GenerateDataKey/);
   });
 
-  it('use keys only through a service', () => {
+  it('use keys only through a service, or for what it says in its context', () => {
     for (const statements of Object.values(roles)) {
       for (const { Action, Condition } of statements) {
         if (!list(Action).some((each) => text(each).startsWith('kms:'))) continue;
-        expect(Condition?.['StringEquals']).toHaveProperty('kms:ViaService');
+        const bound = Object.keys(Condition?.['StringEquals'] ?? {});
+        expect(['kms:ViaService', `kms:EncryptionContext:${SEAL.purpose}`]).toEqual(
+          expect.arrayContaining(bound),
+        );
+        expect(bound).toHaveLength(1);
       }
     }
   });
