@@ -122,6 +122,7 @@ export function renderCredential(out: Output, credential: CredentialView, now: n
     ],
     ['at deadline', policy.atDeadline === 'extend' ? 'extend and page' : policy.atDeadline],
     ['sensitivity', `${policy.access}, ${policy.sensitivity}`],
+    ['canary', policy.canary && `${policy.canary.percent} % move first, for ${policy.canary.for}`],
     ['exception', policy.exception && `until ${policy.exception.expires}: ${policy.exception.reason}`],
     [
       'findings',
@@ -160,6 +161,7 @@ export function renderRotation(out: Output, rotation: RotationView, now: number)
     ['deadline', window && `${when(window.deadline)}${window.overdue === true ? ' – passed, extended' : ''}`],
     ['cap', window && when(window.cap)],
     ...(rotation.clients ?? []).map((each) => [`agent ${each.name}`, clientText(each)] as const),
+    ['moved first', rotation.canary && CANARY[rotation.canary.outcome]],
     ['deferred', rotation.deferred && deferredText(rotation.deferred)],
     [
       'waits for',
@@ -183,6 +185,12 @@ export function pausedBy({ since, actor, reason }: NonNullable<CredentialView['p
 export function askedBy({ actor, at, reason }: NonNullable<RotationView['rollback']>): string {
   return `${actor} at ${when(at)}${reason === undefined ? '' : `: ${reason}`}`;
 }
+
+/** What was seen of the instances that moved first. */
+const CANARY: Readonly<Record<string, string>> = {
+  quiet: 'no more of their uses are refused than before',
+  unproven: 'they have reported nothing',
+};
 
 /** Why a rotation that was announced hasn't begun. */
 function deferredText({ since, until, agents }: NonNullable<RotationView['deferred']>): string {

@@ -50,6 +50,9 @@ export function credentialView(credential: Credential, active?: Rotation, now?: 
       access: policy.access,
       sensitivity: policy.sensitivity,
       ...(policy.exception === undefined ? {} : { exception: policy.exception }),
+      ...(policy.canary === undefined
+        ? {}
+        : { canary: { percent: policy.canary.percent, for: durationText(policy.canary.seconds) } }),
     },
     ...(due === undefined ? {} : { dueAt: due.deadline }),
     ...(now === undefined ? {} : { findings: findingsOf(credential, now) }),
@@ -136,6 +139,7 @@ export function rotationView(
       ? {}
       : { deferred: { since: deferred.since, until: deferred.until, agents: [...deferred.agents] } }),
     ...(clients.length === 0 ? {} : { clients }),
+    ...(rotation.canary === undefined ? {} : { canary: { ...rotation.canary } }),
     ...(suspendedAt === undefined ? {} : { suspendedAt }),
     ...(failure === undefined ? {} : { failure: { code: failure.code, message: failure.message } }),
     ...(incidentId === undefined ? {} : { incidentId }),

@@ -21,6 +21,7 @@ export const policyView = z.object({
   access: z.string(),
   sensitivity: z.string(),
   exception: z.object({ reason: z.string(), expires: z.string() }).optional(),
+  canary: z.object({ percent: z.number(), for: z.string() }).optional(),
 });
 
 export const holderView = z.object({

@@ -72,6 +72,8 @@ export const rotationView = z.object({
   deferred: z.object({ since: instant, until: instant, agents: z.array(z.string()) }).optional(),
   /** In an open window: how far the agents of kind client are. */
   clients: z.array(clientView).optional(),
+  /** What was seen of the instances that moved first: `quiet` or `unproven`. */
+  canary: z.object({ at: instant, outcome: z.string() }).optional(),
   suspendedAt: instant.optional(),
   failure: z.object({ code: z.string(), message: z.string() }).optional(),
   incidentId: z.string().optional(),
