@@ -5,6 +5,7 @@ import type { Credential, CredentialHandle } from '../../shared/domain/credentia
 import type { CredentialEntry } from '../../shared/domain/declaration.ts';
 import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
 import type { LeakMatch, LeakReport } from '../../shared/engine/leak.ts';
+import type { AgentStore } from '../../shared/ports/agents.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { ReaderLog } from '../../shared/ports/reader-log.ts';
 import type { DiagnosisServices } from './diagnosis-services.ts';
@@ -21,6 +22,7 @@ export interface Paused {
 export interface ControlServices {
   readonly ledger: Ledger;
   readonly readers: ReaderLog;
+  readonly agents: AgentStore;
   readonly clock: Clock;
   /**
    * Starts a rotation under `token`, the caller's idempotency key or a fresh one. It becomes the rotation's id, so that
@@ -30,6 +32,7 @@ export interface ControlServices {
     name: string;
     token: string;
     trigger: Trigger;
+    now?: boolean;
   }): Promise<{ rotation: Rotation; joined: boolean }>;
   /** Asks for a rollback; one that is under way already is joined. */
   requestRollback(input: {

@@ -92,6 +92,7 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
   return {
     ledger,
     readers,
+    agents: engine.agents,
     clock,
     requestRotation: (request) => requestRotation(engine, request),
     requestRollback: async ({ name, rotationId, trigger }) => ({

@@ -1,11 +1,20 @@
 import { dueOf, nextStart, notPlanned, planOf } from '../domain/calendar.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import { durationText } from '../domain/duration.ts';
+import type { ClientEvidence, HolderEvidence } from '../domain/holder-evidence.ts';
 import type { Holder } from '../domain/holders.ts';
 import { findingsOf, intervalText, type Finding } from '../domain/interval.ts';
 import type { Sighting } from '../domain/readers.ts';
 import { canRollBack, isOver, type Rotation } from '../domain/rotation.ts';
-import type { CredentialView, HolderView, KeyView, PlanEntry, ReaderView, RotationView } from './messages.ts';
+import type {
+  ClientView,
+  CredentialView,
+  HolderView,
+  KeyView,
+  PlanEntry,
+  ReaderView,
+  RotationView,
+} from './messages.ts';
 
 /** A credential as operators see it: everything of use, nothing secret. Findings are those of a time, where it is given. */
 export function credentialView(credential: Credential, active?: Rotation, now?: number): CredentialView {
@@ -41,6 +50,9 @@ export function credentialView(credential: Credential, active?: Rotation, now?: 
       access: policy.access,
       sensitivity: policy.sensitivity,
       ...(policy.exception === undefined ? {} : { exception: policy.exception }),
+      ...(policy.canary === undefined
+        ? {}
+        : { canary: { percent: policy.canary.percent, for: durationText(policy.canary.seconds) } }),
     },
     ...(due === undefined ? {} : { dueAt: due.deadline }),
     ...(now === undefined ? {} : { findings: findingsOf(credential, now) }),
@@ -102,8 +114,14 @@ function emergencyOf({ incident }: Credential): Pick<CredentialView, 'emergency'
 }
 
 /** A rotation as operators see it. Task tokens and other machinery stay behind. */
-export function rotationView(rotation: Rotation, missing?: readonly string[]): RotationView {
+export function rotationView(
+  rotation: Rotation,
+  missing?: readonly string[],
+  evidence: readonly HolderEvidence[] = [],
+): RotationView {
   const { old, next, window, suspendedAt, failure, incidentId, rollback } = rotation;
+  const deferred = rotation.phase === 'announced' ? rotation.deferred : undefined;
+  const clients = evidence.filter((each) => each.kind === 'client').map(clientView);
   return {
     id: rotation.id,
     phase: rotation.phase,
@@ -117,12 +135,39 @@ export function rotationView(rotation: Rotation, missing?: readonly string[]): R
     loser: rotation.loser,
     ...(window === undefined ? {} : { window }),
     ...(missing === undefined ? {} : { missing: [...missing] }),
+    ...(deferred === undefined
+      ? {}
+      : { deferred: { since: deferred.since, until: deferred.until, agents: [...deferred.agents] } }),
+    ...(clients.length === 0 ? {} : { clients }),
+    ...(rotation.canary === undefined ? {} : { canary: { ...rotation.canary } }),
     ...(suspendedAt === undefined ? {} : { suspendedAt }),
     ...(failure === undefined ? {} : { failure: { code: failure.code, message: failure.message } }),
     ...(incidentId === undefined ? {} : { incidentId }),
     ...(rollback === undefined ? {} : { rollback: rollbackView(rollback) }),
     startedAt: rotation.startedAt,
     updatedAt: rotation.updatedAt,
+  };
+}
+
+function clientView({ holder, sessions, moved, authentication, ...rest }: ClientEvidence): ClientView {
+  const some = ({ names, more }: ClientEvidence['waiting']) => ({ names: [...names], more });
+  return {
+    name: holder,
+    sessions,
+    moved,
+    waiting: some(rest.waiting),
+    lost: some(rest.lost),
+    contradicted: some(rest.contradicted),
+    ...(authentication === undefined
+      ? {}
+      : {
+          authentication: {
+            succeeded: authentication.succeeded,
+            refused: authentication.refused,
+            before: { ...authentication.before },
+            risen: authentication.risen,
+          },
+        }),
   };
 }
 
@@ -135,6 +180,7 @@ function holderView(holder: Holder): HolderView {
     ttl: ttl === undefined ? 'none' : durationText(ttl),
     ...(kind === 'ecs-restart' ? { watched: `${holder.cluster}/${holder.service}` } : {}),
     ...(kind === 'lambda' ? { watched: holder.function } : {}),
+    ...(kind === 'client' ? { fleet: holder.fleet ?? name } : {}),
     ...(agents === undefined ? {} : { agents }),
     ...(principal === undefined ? {} : { principal }),
   };

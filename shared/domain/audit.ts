@@ -34,6 +34,7 @@ export type AuditAction =
   | 'promotion-intended'
   | 'window-opened'
   | 'redeployment-intended'
+  | 'canary-observed'
   | 'holder-confirmed'
   | 'window-waiting'
   | 'window-extended'

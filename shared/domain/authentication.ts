@@ -2,6 +2,7 @@ import type { Pact, Session, UseReport } from './agents.ts';
 import { isLost } from './agents.ts';
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
 import type { Authentication, Uses } from './holder-evidence.ts';
+import { share, sum } from './uses.ts';
 import { named } from './named.ts';
 
 /** How long authentication errors must not have risen (P4); a shorter window, its own length. */
@@ -92,18 +93,4 @@ export function whyNotQuiet(authentication: Authentication): string[] {
 /** Whether the pact of an agent says that it reports its uses of a credential. */
 export function usesOf(pact: Pact | undefined, credential: string): Reporter['uses'] {
   return pact?.credentials.find((each) => each.credential === credential)?.uses ?? 'unreported';
-}
-
-function sum(uses: readonly UseReport[]): Uses {
-  return uses.reduce(
-    (total, { succeeded, refused }) => ({
-      succeeded: total.succeeded + succeeded,
-      refused: total.refused + refused,
-    }),
-    { succeeded: 0, refused: 0 },
-  );
-}
-
-function share({ succeeded, refused }: Uses): number {
-  return refused === 0 ? 0 : refused / (succeeded + refused);
 }

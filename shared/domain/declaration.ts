@@ -83,6 +83,13 @@ const policy = z.strictObject({
   soak: zeroOrDuration.optional().describe('Between the suspension of the old credential and its revocation'),
   announce: zeroOrDuration.optional().describe('Notice given before a planned rotation'),
   atDeadline: z.enum(['extend', 'revoke']).optional().describe('What happens where somebody has not moved'),
+  canary: z
+    .strictObject({
+      percent: z.int().min(1).max(99).describe('Percent of the instances that move first'),
+      for: duration.describe('How long the others stay on the old one; at most half of the window'),
+    })
+    .optional()
+    .describe('Agents of kind client: a part moves first; refusals roll the rotation back'),
   access: z.enum(['read', 'write']).optional(),
   sensitivity: z.enum(['normal', 'sensitive']).optional(),
   exception: z
@@ -248,6 +255,7 @@ export function policyInput(declared: Pick<CredentialEntry, 'policy'>): PolicyIn
     access: given.access,
     sensitivity: given.sensitivity,
     exception: given.exception,
+    canary: given.canary && { percent: given.canary.percent, seconds: durationSeconds(given.canary.for) },
   };
 }
 

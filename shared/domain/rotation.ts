@@ -1,3 +1,4 @@
+import type { CanarySeen } from './canary-look.ts';
 import type { Instant } from './clock.ts';
 import type { Credential, Key } from './credential.ts';
 import { RekeyError } from './errors.ts';
@@ -133,6 +134,8 @@ export interface Rotation {
   /** Announced, and waiting for the gap between the sessions of agents that can't change a value within one (T2). */
   readonly deferred?: Deferral;
   readonly undeferred?: Undeferred;
+  /** What was seen of the instances that move first, once, when the others began to. */
+  readonly canary?: { readonly at: Instant; readonly outcome: CanarySeen['outcome'] };
   /** Timed wake-ups used in this window (hard decision 5). */
   readonly wakeUps: number;
   /** Which key dies at the end: the old one, or after a rollback the new one. */

@@ -52,8 +52,23 @@ export async function evidenceNow(
   return [...(holderEvidence ?? []), ...seen];
 }
 
+/** Every agent that has a credential: its holders of kind client and their sub-agents, each once. */
+export async function agentsOfCredential(
+  deps: Pick<EngineDeps, 'agents'>,
+  credential: Credential,
+): Promise<KnownAgent[]> {
+  const families = await Promise.all(
+    clientsOf(credential).map(({ name }) => familyOf(deps, name, credential.name)),
+  );
+  // A holder that is also somebody's sub-agent is one agent, and stands as the holder.
+  const agents = new Map<string, KnownAgent>();
+  for (const agent of families.flat())
+    if (agent.from === undefined || !agents.has(agent.name)) agents.set(agent.name, agent);
+  return [...agents.values()];
+}
+
 /** An agent, and whoever gets a credential from it by their pacts, directly or not, each once. */
-export async function familyOf(
+async function familyOf(
   { agents }: Pick<EngineDeps, 'agents'>,
   holder: string,
   credential: string,

@@ -3,7 +3,7 @@ import { toInstant } from '../domain/clock.ts';
 import type { KnownAgent } from '../domain/client-evidence.ts';
 import type { Credential } from '../domain/credential.ts';
 import { isPaused, type Deferral, type Rotation, type Trigger, type Undeferred } from '../domain/rotation.ts';
-import { clientsOf, familyOf } from './clients.ts';
+import { agentsOfCredential } from './clients.ts';
 import type { EngineDeps } from './deps.ts';
 import { drive } from './drive.ts';
 import { reconcileAt } from './promote.ts';
@@ -139,10 +139,5 @@ function isDeferred({ phase, deferred }: Rotation): boolean {
 }
 
 async function whoIsInTheWay(deps: EngineDeps, credential: Credential): Promise<KnownAgent[]> {
-  const families = await Promise.all(
-    clientsOf(credential).map(({ name }) => familyOf(deps, name, credential.name)),
-  );
-  // A sub-agent of two holders is one agent.
-  const agents = new Map(families.flat().map((agent) => [agent.name, agent]));
-  return inTheWay([...agents.values()], credential.name, deps.clock());
+  return inTheWay(await agentsOfCredential(deps, credential), credential.name, deps.clock());
 }

@@ -39,7 +39,13 @@ export interface RollbackAnswer {
  */
 export function requestRollback(
   deps: EngineDeps,
-  ref: { credentialId: string; rotationId: string; trigger: Trigger },
+  ref: {
+    credentialId: string;
+    rotationId: string;
+    trigger: Trigger;
+    /** What moved an automation to ask for it. */
+    evidence?: object;
+  },
 ): Promise<Rotation> {
   return untilCommitted(async () => {
     const state = await load(deps, ref.credentialId, ref.rotationId);
@@ -71,7 +77,11 @@ export function requestRollback(
         stuck: false,
         checkAt: stuckAt(deps),
       }),
-      record: { action: 'rollback-intended', trigger: ref.trigger },
+      record: {
+        action: 'rollback-intended',
+        trigger: ref.trigger,
+        ...(ref.evidence === undefined ? {} : { evidence: ref.evidence }),
+      },
     });
     // Where a person had been paged, or has paused it, the lifecycle has ended: it gets a new execution.
     await wake(deps, intended, rotation.stuck === true || credential.paused !== undefined);

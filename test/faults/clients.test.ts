@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AuditRecord } from '../../shared/domain/audit.ts';
+import { cohortOf } from '../../shared/domain/canary.ts';
+import { toInstant } from '../../shared/domain/clock.ts';
 import { isOver } from '../../shared/domain/rotation.ts';
 import { requestRotation } from '../../shared/engine/requests.ts';
 import type { Session } from '../../shared/domain/agents.ts';
@@ -181,6 +183,72 @@ describe('a holder of kind client', () => {
 
   test.each(MODES)('survives every fault of a side effect, sealing included: %s', async (mode) => {
     expect(await everyFault(world, moving, mode)).toEqual([]);
+  });
+});
+
+describe('hard decision 4: instances that move first', () => {
+  const CANARY = { ...SHORT, canary: { percent: 60, for: '5m' } };
+
+  /** A rotation in whose window one of the cohort has reported `uses` of the new version. */
+  async function withCanary(uses?: { succeeded: number; refused: number }) {
+    const { one, clients } = await withClient(CANARY);
+    await clients.pact('checkout', { uses: 'reported' });
+    const token = await one.requestRotation();
+    await one.until((rotation) => rotation.phase === 'window', token);
+    const { next, window, credentialId } = await one.rotation(token);
+    let session = await clients.open('checkout', 'host-1');
+    for (let number = 2; cohortOf(session.id, token, 60) !== 'canary'; number++) {
+      await clients.close(session);
+      session = await clients.open('checkout', `host-${number}`);
+    }
+    const report = (from: number, counts: { succeeded: number; refused: number }) =>
+      one.agentStore.report({
+        credentialId,
+        agent: 'checkout',
+        session: session.id,
+        versionId: next?.versionId ?? '',
+        from: toInstant(from),
+        to: toInstant(from + 60_000),
+        ...counts,
+      });
+    const opened = Date.parse(window?.opensAt ?? '');
+    if (uses !== undefined) await report(opened + 60_000, uses);
+    return { one, clients, token, session, report, opened };
+  }
+
+  test('and are refused roll the rotation back at the end of their time, for a reason on record', async () => {
+    const { one, token, opened } = await withCanary({ succeeded: 5, refused: 2 });
+    await one.until((rotation) => rotation.phase === 'rolling-back', token);
+    expect(one.time.now() - opened).toBeLessThan(6 * 60_000);
+    const intended = await recordOf(one, 'rollback-intended');
+    expect(intended?.actor.user.uid).toBe('verify-window');
+    expect(intended?.entity.data.reason).toContain(
+      '2 of 7 uses of the new version, 0 of 0 before the window',
+    );
+    expect(intended?.entity.data.evidence).toContain('"outcome":"risen"');
+    await acknowledgeAll(one);
+    for (const each of one.agentStore.all.values())
+      await one.agentStore.close(each, toInstant(one.time.now()));
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('rolled-back');
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test.each([
+    ['quiet', { succeeded: 9, refused: 0 }],
+    ['unproven', undefined],
+  ] as const)('and show that it is %s are on record once, and everybody moves', async (outcome, uses) => {
+    const { one, token, report, opened } = await withCanary(uses);
+    await one.until((rotation) => rotation.canary !== undefined, token);
+    expect(one.time.now() - opened).toBeLessThan(6 * 60_000);
+    expect((await one.rotation(token)).canary?.outcome).toBe(outcome);
+    await report(opened + 13 * 60_000, { succeeded: 9, refused: 0 });
+    await acknowledgeAll(one);
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('completed');
+    const observed = (await one.actions()).filter((action) => action === 'canary-observed');
+    expect(observed).toHaveLength(1);
+    expect(await one.faults()).toEqual([]);
   });
 });
 

@@ -439,7 +439,7 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
     {
       what: 'starts a rotation',
       asks: on(lifecycle, 'states:StartExecution'),
-      may: ['control-api', 'plan-rotations', 'reconcile-database', 'rotate-database'],
+      may: ['begin-rotation', 'control-api', 'plan-rotations', 'reconcile-database', 'rotate-database'],
     },
     { what: 'starts an emergency', asks: on(emergency, 'states:StartExecution'), may: ['control-api'] },
     {

@@ -85,7 +85,9 @@ describe('endpoints "create"', () => {
       const known = variables.filter((name) => name.startsWith('AWS_ENDPOINT_URL')).toSorted();
       expect([nameOf(each), known]).toEqual([
         nameOf(each),
-        isJoined(each) ? ['AWS_ENDPOINT_URL_SECRETS_MANAGER', 'AWS_ENDPOINT_URL_SFN'] : [],
+        isJoined(each)
+          ? ['AWS_ENDPOINT_URL_KMS', 'AWS_ENDPOINT_URL_SECRETS_MANAGER', 'AWS_ENDPOINT_URL_SFN']
+          : [],
       ]);
     }
   });

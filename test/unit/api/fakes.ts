@@ -11,6 +11,7 @@ import type { SeenReader } from '../../../shared/domain/readers.ts';
 import type { Rotation, Trigger } from '../../../shared/domain/rotation.ts';
 import type { Ledger } from '../../../shared/ports/ledger.ts';
 import type { ReaderLog } from '../../../shared/ports/reader-log.ts';
+import { MemoryAgentStore } from '../../support/agent-parts.ts';
 
 export const NOW = Date.parse('2026-11-22T12:00:00.000Z');
 export const CALLER = 'arn:aws:sts::111122223333:assumed-role/Operator/alice';
@@ -261,6 +262,7 @@ export function fakeServices(
   readonly asked: { method: string; input: unknown }[];
   readonly ledger: FakeLedger;
   readonly readers: FakeReaderLog;
+  readonly agents: MemoryAgentStore;
 } {
   const asked: { method: string; input: unknown }[] = [];
   const answer =
@@ -275,6 +277,7 @@ export function fakeServices(
     asked,
     ledger,
     readers: new FakeReaderLog(),
+    agents: new MemoryAgentStore(() => NOW),
     clock: () => NOW,
     requestRotation: answer('requestRotation', { rotation: rotationOf(), joined: false }),
     requestRollback: answer('requestRollback', {
