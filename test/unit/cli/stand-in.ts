@@ -13,7 +13,7 @@ export interface Seen {
 }
 
 export type Reply = { status?: number; body?: unknown; text?: string; type?: string } | 'cut' | 'never';
-type Route = Reply | readonly Reply[] | ((seen: Seen) => Reply);
+type Route = Reply | readonly Reply[] | ((seen: Seen) => Reply | Promise<Reply>);
 
 export interface StandIn {
   readonly url: string;
@@ -30,7 +30,7 @@ export async function startStandIn(): Promise<StandIn> {
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
+    request.on('end', async () => {
       const url = new URL(request.url ?? '/', 'http://localhost');
       const text = Buffer.concat(chunks).toString();
       const isForm = request.headers['content-type']?.includes('form') === true;
@@ -46,7 +46,7 @@ export async function startStandIn(): Promise<StandIn> {
       const count = counts.get(name) ?? 0;
       counts.set(name, count + 1);
       const route = stand.routes[name] ?? { status: 404, body: { message: 'Not Found' } };
-      const reply = pick(route, one, count);
+      const reply = await pick(route, one, count);
       if (reply === 'never') return;
       if (reply === 'cut') {
         request.socket.destroy();
@@ -71,7 +71,7 @@ export async function startStandIn(): Promise<StandIn> {
   });
 }
 
-function pick(route: Route, seen: Seen, count: number): Reply {
+function pick(route: Route, seen: Seen, count: number): Reply | Promise<Reply> {
   if (typeof route === 'function') return route(seen);
   if (typeof route === 'string' || !isList(route)) return route;
   return route[Math.min(count, route.length - 1)] ?? 'cut';
