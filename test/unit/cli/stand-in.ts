@@ -1,4 +1,4 @@
-import { createServer, type IncomingHttpHeaders } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import { run } from '../../../cli/program.ts';
 import type { Io } from '../../../cli/io.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
@@ -30,7 +30,7 @@ export async function startStandIn(): Promise<StandIn> {
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', async () => {
+    request.on('end', () => {
       const url = new URL(request.url ?? '/', 'http://localhost');
       const text = Buffer.concat(chunks).toString();
       const isForm = request.headers['content-type']?.includes('form') === true;
@@ -46,14 +46,7 @@ export async function startStandIn(): Promise<StandIn> {
       const count = counts.get(name) ?? 0;
       counts.set(name, count + 1);
       const route = stand.routes[name] ?? { status: 404, body: { message: 'Not Found' } };
-      const reply = await pick(route, one, count);
-      if (reply === 'never') return;
-      if (reply === 'cut') {
-        request.socket.destroy();
-        return;
-      }
-      response.writeHead(reply.status ?? 200, { 'content-type': reply.type ?? 'application/json' });
-      response.end(reply.text ?? JSON.stringify(reply.body ?? {}));
+      void Promise.resolve(pick(route, one, count)).then((reply) => send(response, request, reply));
     });
   });
   await new Promise<void>((resolve) => {
@@ -69,6 +62,16 @@ export async function startStandIn(): Promise<StandIn> {
         server.close(() => resolve());
       }),
   });
+}
+
+function send(response: ServerResponse, request: IncomingMessage, reply: Reply): void {
+  if (reply === 'never') return;
+  if (reply === 'cut') {
+    request.socket.destroy();
+    return;
+  }
+  response.writeHead(reply.status ?? 200, { 'content-type': reply.type ?? 'application/json' });
+  response.end(reply.text ?? JSON.stringify(reply.body ?? {}));
 }
 
 function pick(route: Route, seen: Seen, count: number): Reply | Promise<Reply> {
