@@ -9,7 +9,7 @@ import type { AgentStore } from '../../shared/ports/agents.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { ReaderLog } from '../../shared/ports/reader-log.ts';
 import type { DiagnosisServices } from './diagnosis-services.ts';
-import type { Call } from './request.ts';
+import type { Call } from '../http/request.ts';
 
 /** What became of a request to pause or to unpause. */
 export interface Paused {

@@ -2,11 +2,11 @@ import type {
   APIGatewayProxyEventV2 as ApiEvent,
   APIGatewayProxyStructuredResultV2 as ApiResponse,
 } from 'aws-lambda';
-import type { RouteKey } from '../../shared/domain/access.ts';
+import { API_ROUTES, type RouteKey } from '../../shared/domain/access.ts';
 import { isRekeyError, RekeyError } from '../../shared/domain/errors.ts';
-import { matchRoute } from './match.ts';
-import { actorOf, BodyTooLarge, callOf, pathOf } from './request.ts';
-import { json, notAllowed, problem } from './response.ts';
+import { matchRoute } from '../http/match.ts';
+import { actorOf, BodyTooLarge, callOf, pathOf } from '../http/request.ts';
+import { json, notAllowed, problem } from '../http/response.ts';
 import type { ControlServices, Route } from './route.ts';
 import { audit } from './routes/audit.ts';
 import { diagnoseCredential, diagnoseDeployment } from './routes/diagnosis.ts';
@@ -52,7 +52,7 @@ export async function answer(event: ApiEvent, services: ControlServices): Promis
   const actor = actorOf(event);
   try {
     const { method } = event.requestContext.http;
-    const found = matchRoute(method, pathOf(event));
+    const found = matchRoute(API_ROUTES, method, pathOf(event));
     if (found === undefined) throw new RekeyError('ERR_NOT_FOUND', 'there is no such route');
     const { route, methods, params } = found;
     if (route === undefined) return { actor: actor ?? '', response: notAllowed(method, methods) };

@@ -100,13 +100,16 @@ export function problemOf(error: unknown, status?: number): Problem {
 function internalError(): Omit<ErrorJson, 'code'> & { code: typeof INTERNAL_CODE } {
   return {
     code: INTERNAL_CODE,
-    message: 'the request failed for a reason that is in the log of control-api',
+    message: "the request failed for a reason that is in the log of the API's function",
     remedy: 'look for this request in the log; `rekey show` tells whether anything was begun',
   };
 }
 
 /** A zod error of a request as ERR_REQUEST naming the field. */
-export function requestError(error: z.ZodError): RekeyError {
+export function requestError(
+  error: z.ZodError,
+  form = 'docs/api.md has the form of every request',
+): RekeyError {
   const [issue] = error.issues;
   const path = (issue?.path ?? []).reduce<string>((text, part) => {
     if (typeof part === 'number') return `${text}[${part}]`;
@@ -119,7 +122,7 @@ export function requestError(error: z.ZodError): RekeyError {
     `${field === '' ? 'the request' : field}: ${issue?.message ?? 'invalid'}`,
     {
       ...(field === '' ? {} : { field }),
-      remedy: 'docs/api.md has the form of every request',
+      remedy: form,
     },
   );
 }

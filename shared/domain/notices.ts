@@ -221,9 +221,11 @@ function countsFor(acknowledgement: Acknowledgement | undefined, { id, window }:
 }
 
 /** Whether a rotation is just using the gap between sessions: who can't change the value within one waits for it. */
-export function usesGap({ phase, deferred, callback, updatedAt }: Rotation, now: number): boolean {
-  const begun =
-    isInSteps({ phase }) ||
-    (phase === 'announced' && deferred === undefined && callback?.awaiting === 'rotate');
+export function usesGap(
+  { phase, deferred, undeferred, callback, updatedAt }: Rotation,
+  now: number,
+): boolean {
+  const waitsNoMore = undeferred !== undefined || callback?.awaiting === 'rotate';
+  const begun = isInSteps({ phase }) || (phase === 'announced' && deferred === undefined && waitsNoMore);
   return begun && now < Date.parse(updatedAt) + GAP_SECONDS * 1000;
 }

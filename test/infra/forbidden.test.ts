@@ -254,6 +254,32 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
       asks: [inLedger('DeleteItem', RECORDS_OF), inLedger('UpdateItem', RECORDS_OF)],
     },
     {
+      what: 'keeps what agents say',
+      asks: ['default#PACT#checkout', 'default#AGENT#checkout', 'default#ACK#r#2026'].map((key) =>
+        inLedger('PutItem', key),
+      ),
+      may: [...WRITERS_OF_THE_LEDGER, 'agent-api'],
+    },
+    {
+      what: 'keeps what a session does, flags an acknowledgement, counts uses, spends a challenge',
+      asks: [
+        ...['default#AGENT#checkout', 'default#ACK#r#2026', 'default#USE#c'].map((key) =>
+          inLedger('UpdateItem', key),
+        ),
+        inLedger('DeleteItem', 'default#ACK#CHALLENGE#s'),
+      ],
+      may: ['agent-api'],
+    },
+    {
+      what: 'takes back what an agent has said, or changes a pact',
+      asks: [
+        ...['default#PACT#checkout', 'default#AGENT#checkout', 'default#ACK#r#2026', 'default#USE#c'].map(
+          (key) => inLedger('DeleteItem', key),
+        ),
+        inLedger('UpdateItem', 'default#PACT#checkout'),
+      ],
+    },
+    {
       what: 'reads or writes in bulk, or touches the table itself',
       asks: on(
         ledger,
@@ -334,12 +360,17 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
       may: ['rotate-database', 'rollback-database', 'reconcile-database'],
     },
     {
-      what: 'seals anything else, or unseals',
+      what: 'seals keys of instances, and unseals what agents are checked against',
       asks: [
         ...sealed('kms:Encrypt', 'instance'),
         ...sealed('kms:Decrypt', 'instance'),
         ...sealed('kms:Decrypt', 'acknowledgement'),
       ],
+      may: ['agent-api'],
+    },
+    {
+      what: 'seals or unseals anything else',
+      asks: [...sealed('kms:Encrypt', 'other'), ...sealed('kms:Decrypt', 'other')],
     },
     {
       what: 'deletes, disables or hands on a key',

@@ -119,11 +119,23 @@ describe('roles', () => {
     }
   });
 
-  it('only registration deletes from the ledger, and nobody updates an item in place', () => {
+  it('only registration and the agent API delete from the table, and only what agents say is updated in place', () => {
     expect(FUNCTIONS.filter((name) => allows(name, 'dynamodb:DeleteItem').length > 0)).toEqual([
       'register-database',
+      'agent-api',
     ]);
-    expect(FUNCTIONS.filter((name) => allows(name, 'dynamodb:UpdateItem').length > 0)).toEqual([]);
+    expect(FUNCTIONS.filter((name) => allows(name, 'dynamodb:UpdateItem').length > 0)).toEqual(['agent-api']);
+  });
+
+  it('the agent API reads no secret, and writes below the keys of agents only', () => {
+    expect(JSON.stringify(roles['agent-api'])).not.toMatch(/secretsmanager|kms:GenerateDataKey|lambda:/);
+    for (const action of ['PutItem', 'UpdateItem', 'DeleteItem', 'ConditionCheckItem', 'Query']) {
+      const found = allows('agent-api', `dynamodb:${action}`);
+      expect(found, action).toHaveLength(1);
+      const keys = list(found[0]?.Condition?.['ForAllValues:StringLike']?.['dynamodb:LeadingKeys'] ?? []);
+      expect(keys.length).toBeGreaterThan(0);
+      for (const key of keys) expect(text(key)).toMatch(/^\*#(PACT|AGENT|ACK|USE)#/);
+    }
   });
 
   it('the archiver adds to the archive and can neither read nor delete; nobody else writes there', () => {

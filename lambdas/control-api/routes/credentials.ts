@@ -13,7 +13,7 @@ import { parseEntry } from '../../../shared/domain/declaration.ts';
 import { sightings } from '../../../shared/domain/readers.ts';
 import { revocationsByHand } from '../../../shared/providers/by-hand.ts';
 import { active, credentialOf, seen } from '../lookup.ts';
-import { parse, type Call } from '../request.ts';
+import { parse, type Call } from '../../http/request.ts';
 import type { ControlServices, Done } from '../route.ts';
 
 const ROTATIONS_SHOWN = 20;

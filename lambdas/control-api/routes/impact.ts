@@ -4,7 +4,7 @@ import { agentsOfCredential } from '../../../shared/engine/clients.ts';
 import { refusalsNow } from '../../../shared/engine/start.ts';
 import { limitsOf } from '../../../shared/providers/limits.ts';
 import { active, credentialOf } from '../lookup.ts';
-import type { Call } from '../request.ts';
+import type { Call } from '../../http/request.ts';
 import type { ControlServices, Done } from '../route.ts';
 
 export async function impact(

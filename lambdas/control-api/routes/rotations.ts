@@ -8,7 +8,7 @@ import {
 import { rotationView } from '../../../shared/api/views.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import { credentialOf, seen, triggerOf } from '../lookup.ts';
-import { parse, type Call } from '../request.ts';
+import { parse, type Call } from '../../http/request.ts';
 import type { ControlServices, Done } from '../route.ts';
 
 export async function showRotation(
