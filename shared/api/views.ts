@@ -73,7 +73,8 @@ export function planView(credential: Credential, now: number): PlanEntry {
   const starts = nextStart(credential);
   const due = dueOf(credential);
   const reason = notPlanned(credential);
-  const { attempts } = planOf(credential);
+  const { attempts, notBefore, waitsFor } = planOf(credential);
+  const waits = notBefore !== undefined && Date.parse(notBefore) > now ? waitsFor : undefined;
   return {
     credential: credential.name,
     credentialId: credential.id,
@@ -83,6 +84,7 @@ export function planView(credential: Credential, now: number): PlanEntry {
     ...(reason === undefined ? {} : { notPlanned: reason }),
     ...(due === undefined ? {} : { deadline: due.deadline }),
     why: intervalText(credential, now),
+    ...(waits === undefined ? {} : { waitsFor: waits }),
     attempts,
     findings: [...findingsOf(credential, now), ...trouble(due?.deadline, attempts, now)],
   };

@@ -68,7 +68,7 @@ export async function agentsOfCredential(
 }
 
 /** An agent, and whoever gets a credential from it by their pacts, directly or not, each once. */
-async function familyOf(
+export async function familyOf(
   { agents }: Pick<EngineDeps, 'agents'>,
   holder: string,
   credential: string,
