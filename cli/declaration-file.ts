@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { isAbsolute, relative, resolve } from 'node:path';
 import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
 import { parseDeclaration, type CredentialEntry } from '../shared/domain/declaration.ts';
+import type { ErrorCode } from '../shared/domain/errors.ts';
 import { allOf, Failure, Failures, usage } from './failure.ts';
 
 const MAX_BYTES = 10 * 1024 * 1024;
@@ -17,40 +18,26 @@ export interface DeclarationFile {
   located(failure: Failure): Failure;
 }
 
+/** A YAML file that has been read, and where each of its fields stands. */
+export interface YamlFile {
+  readonly path: string;
+  readonly content: unknown;
+  /** The failure with file, line and column of its field in front. */
+  located(failure: Failure): Failure;
+}
+
 /**
  * Reads and checks a declaration file: YAML first, then every entry, then the whole. All that is wrong is reported at
  * once, each with its line. How small a window may be is the deployment's own setting, which only the API knows.
  * @throws Failures
  */
 export async function readDeclaration(path: string, cwd: string, now: number): Promise<DeclarationFile> {
-  const shown = shownPath(cwd, path);
-  const text = await readText(resolve(cwd, path), shown);
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const syntax = [...document.errors, ...document.warnings].map(({ message, pos }) => {
-    const { line, col } = lines.linePos(pos[0]);
-    return new Failure('ERR_DECLARATION', `${shown}:${line}:${col}: ${message}`, {
-      remedy: 'correct the YAML; examples/rekey.yaml shows the form',
-    });
-  });
-  if (syntax.length > 0) throw refused(syntax);
-  const located = (failure: Failure): Failure => {
-    const { line, col } = lines.linePos(offsetOf(document, failure.field ?? ''));
-    const { code, message, field, remedy, exit } = failure;
-    return new Failure(code, `${shown}:${line}:${col}: ${message}`, { field, remedy, exit, cause: failure });
-  };
-  let content: unknown;
-  try {
-    content = document.toJS();
-  } catch (error) {
-    // More aliases than a declaration has use for.
-    throw usage(`${shown}: ${error instanceof Error ? error.message : 'not readable as YAML'}`);
-  }
+  const { content, ...file } = await readYaml(path, cwd, DECLARATION);
   if (isNone(content)) {
     throw refused([
       new Failure(
         'ERR_DECLARATION',
-        `${shown}:1:1: this is no declaration: it has neither "version" nor "credentials"`,
+        `${file.path}:1:1: this is no declaration: it has neither "version" nor "credentials"`,
         {
           remedy:
             'examples/rekey.yaml shows the form; `rekey import` proposes entries for secrets that exist',
@@ -60,9 +47,50 @@ export async function readDeclaration(path: string, cwd: string, now: number): P
   }
   try {
     const { credentials } = parseDeclaration(content, { now, limits: { minWindowSeconds: 1 } });
-    return { path: shown, credentials, located };
+    return { ...file, credentials };
   } catch (error) {
-    throw refused(allOf(error).map(located));
+    throw refused(allOf(error).map((failure) => file.located(failure)));
+  }
+}
+
+/** What is said of a file that isn't what it should be. */
+export interface FileKind {
+  /** Code of a mistake in it. */
+  readonly code: ErrorCode;
+  /** What to do about a mistake in its YAML. */
+  readonly form: string;
+  /** What to do where there is none. */
+  readonly missing: string;
+}
+
+const DECLARATION: FileKind = {
+  code: 'ERR_DECLARATION',
+  form: 'correct the YAML; examples/rekey.yaml shows the form',
+  missing:
+    'pass the declaration file with -f (examples/rekey.yaml is one to start from), or what a stack emits with --outputs',
+};
+
+/** Reads a YAML file. @throws Failures */
+export async function readYaml(path: string, cwd: string, kind: FileKind): Promise<YamlFile> {
+  const shown = shownPath(cwd, path);
+  const text = await readText(resolve(cwd, path), shown, kind.missing);
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const syntax = [...document.errors, ...document.warnings].map(({ message, pos }) => {
+    const { line, col } = lines.linePos(pos[0]);
+    return new Failure(kind.code, `${shown}:${line}:${col}: ${message}`, { remedy: kind.form });
+  });
+  if (syntax.length > 0) throw refused(syntax);
+  const located = (failure: Failure): Failure => {
+    const { line, col } = lines.linePos(offsetOf(document, failure.field ?? ''));
+    const { code, message, field, remedy, exit } = failure;
+    return new Failure(code, `${shown}:${line}:${col}: ${message}`, { field, remedy, exit, cause: failure });
+  };
+  try {
+    return { path: shown, content: document.toJS(), located };
+  } catch (error) {
+    // More aliases than such a file has use for.
+    throw usage(`${shown}: ${error instanceof Error ? error.message : 'not readable as YAML'}`);
   }
 }
 
@@ -73,11 +101,11 @@ export function shownPath(cwd: string, path: string): string {
 }
 
 /** All that is wrong with a file; people are told of the first, which explain most of the others. */
-export function refused(failures: readonly Failure[]): Failures {
+export function refused(failures: readonly Failure[], consequence = 'nothing was sent'): Failures {
   const count = failures.length === 1 ? '1 error' : `${failures.length} errors`;
   const more =
     failures.length > MAX_SHOWN ? `, of which these are the first ${MAX_SHOWN} (--json has all)` : '';
-  return new Failures(failures, `${count} in the file${more}; nothing was sent`, MAX_SHOWN);
+  return new Failures(failures, `${count} in the file${more}; ${consequence}`, MAX_SHOWN);
 }
 
 /** Whether somebody has given a file that was never meant as one: its fields would be so many mistakes. */
@@ -87,7 +115,11 @@ function isNone(content: unknown): boolean {
 }
 
 /** Text of a file. @throws Failure */
-export async function readText(path: string, shown: string): Promise<string> {
+export async function readText(
+  path: string,
+  shown: string,
+  missing: string = DECLARATION.missing,
+): Promise<string> {
   try {
     const text = await readFile(path, 'utf8');
     if (text.length <= MAX_BYTES) return text;
@@ -95,7 +127,7 @@ export async function readText(path: string, shown: string): Promise<string> {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
     throw usage(
       code === 'ENOENT' ? `there is no file ${shown}` : `${shown} can't be read (${code})`,
-      'pass the declaration file with -f (examples/rekey.yaml is one to start from), or what a stack emits with --outputs',
+      missing,
     );
   }
   throw usage(`${shown} is larger than ${MAX_BYTES / 1024 / 1024} MB`);

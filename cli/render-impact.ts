@@ -21,6 +21,20 @@ export function renderImpact(out: Output, impact: ImpactAnswer): number {
     const by = movedBy === undefined ? '' : `; at the latest ${when(movedBy)}`;
     out.line(`  ${name} (${kind}): ${how}${by}`);
   }
+  for (const { name, from, sessions, refresh, atRisk } of impact.inSession ?? []) {
+    const who = from === undefined ? name : `${name}, which gets it from ${from}`;
+    const how =
+      refresh === undefined
+        ? 'no pact: nothing is known of how it changes, and nothing is retired'
+        : refresh === 'in-session'
+          ? 'change it while they work'
+          : out.style('yellow', 'can’t change it while they work');
+    out.line(`  ${who}: ${sessions} in session now; ${how}`);
+    for (const { instance, since } of atRisk)
+      out.line(
+        `    ${instance}: at work since ${when(since)}; its task is at risk where it isn’t waited for`,
+      );
+  }
   for (const text of unknown) out.line(`  ${out.style('yellow', 'not known')}: ${text}`);
   timeline(out, 'If it started now', impact.now, impact.at);
   if (impact.planned === undefined) {
@@ -38,6 +52,8 @@ export function renderImpact(out: Output, impact: ImpactAnswer): number {
       from === undefined ? text : `${text} (from ${when(from)} on, if it started now)`,
     ),
   );
+  if (impact.limits !== undefined && impact.limits.length > 0)
+    list(out, 'What the upstream allows', impact.limits);
   list(out, 'What else it does', also);
   out.line('Nothing was changed.');
   if (first === undefined) return EXIT.ok;

@@ -1,4 +1,11 @@
-import type { CredentialView, HolderView, KeyView, RotationView } from '../shared/api/messages.ts';
+import type {
+  ClientView,
+  CredentialView,
+  HolderView,
+  KeyView,
+  RotationView,
+} from '../shared/api/messages.ts';
+import { namedText } from '../shared/domain/named.ts';
 import { withoutPause } from '../shared/domain/window.ts';
 import type { Output } from './io.ts';
 
@@ -83,10 +90,11 @@ export function fields(out: Output, rows: readonly (readonly [string, string | u
   for (const [name, value] of shown) out.line(`${out.style('dim', name.padEnd(width))}  ${value}`);
 }
 
-function holderText({ name, kind, ttl, watched, agents }: HolderView): string {
+function holderText({ name, kind, ttl, watched, fleet, agents }: HolderView): string {
   const about = [
     kind,
     watched,
+    fleet === undefined || fleet === name ? undefined : `fleet ${fleet}`,
     ttl === 'none' ? undefined : `ttl ${ttl}`,
     agents === undefined ? undefined : `${agents} agents`,
   ];
@@ -115,6 +123,7 @@ export function renderCredential(out: Output, credential: CredentialView, now: n
     ],
     ['at deadline', policy.atDeadline === 'extend' ? 'extend and page' : policy.atDeadline],
     ['sensitivity', `${policy.access}, ${policy.sensitivity}`],
+    ['canary', policy.canary && `${policy.canary.percent} % move first, for ${policy.canary.for}`],
     ['exception', policy.exception && `until ${policy.exception.expires}: ${policy.exception.reason}`],
     [
       'findings',
@@ -153,6 +162,9 @@ export function renderRotation(out: Output, rotation: RotationView, now: number)
     ['earliest end', window && `${when(window.earliestClose)} (${distance(window.earliestClose, now)})`],
     ['deadline', limit(rotation, 'deadline', now)],
     ['cap', limit(rotation, 'cap', now)],
+    ...(rotation.clients ?? []).map((each) => [`agent ${each.name}`, clientText(each)] as const),
+    ['moved first', rotation.canary && CANARY[rotation.canary.outcome]],
+    ['deferred', rotation.deferred && deferredText(rotation.deferred)],
     ['waits for', waitsFor(rotation)],
     ['suspended', rotation.suspendedAt && when(rotation.suspendedAt)],
     ['rollback by', rotation.rollback && askedBy(rotation.rollback)],
@@ -191,6 +203,39 @@ export function askedBy({ actor, at, reason }: NonNullable<RotationView['rollbac
   return `${actor} at ${when(at)}${reason === undefined ? '' : `: ${reason}`}`;
 }
 
+/** What was seen of the instances that moved first. */
+const CANARY: Readonly<Record<string, string>> = {
+  quiet: 'no more of their uses are refused than before',
+  unproven: 'they have reported nothing',
+};
+
+/** Why a rotation that was announced hasn't begun. */
+function deferredText({ since, until, agents }: NonNullable<RotationView['deferred']>): string {
+  return `since ${when(since)}, for the gap between the sessions of ${agents.join(', ')}; begins by ${when(until)} all the same (\`rekey rotate NAME --now\` begins it)`;
+}
+
+/** How far an agent is, by instance. */
+export function clientText({
+  sessions,
+  moved,
+  waiting,
+  lost,
+  contradicted,
+  authentication,
+}: ClientView): string {
+  const some = (what: string, named: ClientView['waiting']): string[] =>
+    named.names.length === 0 ? [] : [`${what}: ${namedText(named)}`];
+  return [
+    `${moved} of ${sessions} sessions have moved`,
+    ...some('not yet', waiting),
+    ...some('silent', lost),
+    ...some('contradicted itself', contradicted),
+    ...(authentication?.risen === true
+      ? [`refused uses have risen: ${authentication.refused} (${authentication.before.refused} before)`]
+      : []),
+  ].join('; ');
+}
+
 /** One line about where a rotation stands. */
 export function rotationLine(out: Output, rotation: RotationView, now: number): string {
   const { window, paused, failure } = rotation;
@@ -201,5 +246,11 @@ export function rotationLine(out: Output, rotation: RotationView, now: number): 
       ? ''
       : `, ends ${distance(window.earliestClose, now)} at the earliest, deadline ${distance(window.deadline, now)}`;
   const why = failure === undefined ? '' : ` – ${failure.code}: ${failure.message}`;
-  return `${rotationState(out, rotation)}: ${phaseText(rotation.phase)}${rotation.phase === 'window' ? until : ''}${why}`;
+  const { deferred, clients = [] } = rotation;
+  const waits =
+    deferred === undefined
+      ? ''
+      : `; waits for the sessions of ${deferred.agents.join(', ')}, until ${when(deferred.until)} at the latest`;
+  const moved = clients.map((each) => `; ${each.name}: ${clientText(each)}`).join('');
+  return `${rotationState(out, rotation)}: ${phaseText(rotation.phase)}${rotation.phase === 'window' ? until : ''}${waits}${moved}${why}`;
 }

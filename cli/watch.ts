@@ -24,13 +24,8 @@ export async function watchRotation(
   let answeredAt = out.io.now();
   out.note(`watching rotation ${first.id} of ${name}; Ctrl-C ends the watching, not the rotation`);
   for (;;) {
-    const state = JSON.stringify([
-      rotation.phase,
-      rotation.stuck,
-      rotation.paused,
-      rotation.window,
-      rotation.failure,
-    ]);
+    const { phase, stuck, paused, window, failure, deferred, clients } = rotation;
+    const state = JSON.stringify([phase, stuck, paused, window, failure, deferred?.agents, clients]);
     if (state !== shown) {
       shown = state;
       out.line(`${when(rotation.updatedAt)}  ${rotationLine(out, rotation, out.io.now())}`);

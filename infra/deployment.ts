@@ -3,6 +3,7 @@ import { AwsSolutionsChecks } from 'cdk-nag';
 import { stackName, TAG, type StackRole } from '../shared/names.ts';
 import type { Settings } from './config.ts';
 import { AccessStack } from './stacks/access.ts';
+import { AgentsStack } from './stacks/agents.ts';
 import { ApiStack } from './stacks/api.ts';
 import { EvidenceStack } from './stacks/evidence.ts';
 import { IncidentStack } from './stacks/incident.ts';
@@ -18,6 +19,7 @@ export interface Deployment {
   readonly rotation: RotationStack;
   readonly incident: IncidentStack;
   readonly api: ApiStack;
+  readonly agents: AgentsStack;
   readonly monitoring: MonitoringStack;
   readonly access: AccessStack;
 }
@@ -59,6 +61,7 @@ export function addRekey(app: App, settings: Settings): Deployment {
   // Imports by hand tell CDK of no order.
   if (network !== undefined) for (const stack of [rotation, incident]) stack.addStackDependency(network);
   const api = new ApiStack(app, 'Api', { ...named('api', 'control API'), state, rotation, incident });
+  const agents = new AgentsStack(app, 'Agents', { ...named('agents', 'API of agents'), state, rotation });
   const monitoring = new MonitoringStack(app, 'Monitoring', {
     ...named('monitoring', 'alarms and dashboard'),
     state,
@@ -66,6 +69,7 @@ export function addRekey(app: App, settings: Settings): Deployment {
     rotation,
     incident,
     api,
+    agents,
   });
   const access = new AccessStack(app, 'Access', {
     ...named('access', 'roles of people'),
@@ -75,5 +79,5 @@ export function addRekey(app: App, settings: Settings): Deployment {
   });
   Tags.of(app).add(TAG.stage, settings.stage);
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
-  return { state, evidence, rotation, incident, api, monitoring, access };
+  return { state, evidence, rotation, incident, api, agents, monitoring, access };
 }

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { Logger } from '@aws-lambda-powertools/logger';
 import { awsCallsFromEnvironment, isAwsError, type AwsCalls } from '../shared/adapters/aws-client.ts';
+import { DynamoDbAgents } from '../shared/adapters/dynamodb-agents.ts';
 import { DynamoDbHeartbeats } from '../shared/adapters/dynamodb-heartbeats.ts';
 import { DynamoDbLedger } from '../shared/adapters/dynamodb-ledger.ts';
 import { DynamoDbReaderLog } from '../shared/adapters/dynamodb-reader-log.ts';
+import { KmsSealer } from '../shared/adapters/kms-sealer.ts';
 import { SecretsManagerVault } from '../shared/adapters/secrets-manager-vault.ts';
 import { StepFunctionsWorkflow } from '../shared/adapters/step-functions-workflow.ts';
 import type { Home } from '../shared/domain/credential.ts';
@@ -82,6 +84,8 @@ export function composeEngine(aws: AwsCalls = awsCallsFromEnvironment(process.en
   return {
     ledger: new DynamoDbLedger(store),
     readers: new DynamoDbReaderLog(store),
+    agents: new DynamoDbAgents(store),
+    sealer: new KmsSealer({ aws, key: optionalSetting(ENV.sealingKey) ?? '' }),
     vault,
     workflow: new StepFunctionsWorkflow({
       aws,

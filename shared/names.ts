@@ -13,6 +13,8 @@ export const ENV = {
   archive: 'REKEY_ARCHIVE',
   /** Bucket with the revocation snapshots, read when the ledger doesn't answer. */
   snapshots: 'REKEY_SNAPSHOTS',
+  /** Key that seals what acknowledgements are held against, and symmetric keys of instances. */
+  sealingKey: 'REKEY_SEALING_KEY',
   /** Key for the secrets that Rekey creates. */
   secretsKey: 'REKEY_SECRETS_KEY',
   /** What the names of the secrets begin with that Rekey creates. */
@@ -50,6 +52,15 @@ export const TAG = {
   stage: 'rekey:stage',
 } as const;
 
+/** Keys of the encryption context under which small secrets are sealed; roles are bound to `purpose` (hard decision 7). */
+export const SEAL = {
+  purpose: 'rekey:purpose',
+  /** Id of the credential, or name of the agent. */
+  of: 'rekey:of',
+  /** Id of the rotation, or of the session. */
+  id: 'rekey:id',
+} as const;
+
 /** Attributes of the one ledger table. */
 export const TABLE = {
   pk: 'pk',
@@ -58,7 +69,7 @@ export const TABLE = {
   index: 'byGroup',
   indexPk: 'gpk',
   indexSk: 'gsk',
-  /** When DynamoDB may delete an item; only what was seen of readers carries it. */
+  /** When DynamoDB may delete an item; only what was seen of readers and agents carries it. */
   expires: 'expires',
 } as const;
 
@@ -81,6 +92,7 @@ export const FUNCTIONS = [
   'observe-readers',
   'take-inventory',
   'control-api',
+  'agent-api',
 ] as const;
 export type FunctionName = (typeof FUNCTIONS)[number];
 
@@ -115,6 +127,7 @@ export const STACK_ROLES = [
   'rotation',
   'incident',
   'api',
+  'agents',
   'access',
   'monitoring',
 ] as const;
@@ -137,6 +150,8 @@ export const CREDENTIAL_OUTPUT = 'RekeyCredential';
 /** Names of stack outputs that the CLI and the local stack read. */
 export const OUTPUT = {
   apiUrl: 'ApiUrl',
+  /** Address of the API that agents call. */
+  agentApi: 'AgentApi',
   table: 'LedgerTable',
   bus: 'EventBus',
   archive: 'ArchiveBucket',

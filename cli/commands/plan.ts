@@ -35,7 +35,7 @@ async function plan(context: Context, options: { within?: string }): Promise<num
         entry.credential,
         entry.starts === undefined
           ? out.style('yellow', `not planned: ${entry.notPlanned ?? ''}`)
-          : `${when(entry.starts)} (${distance(entry.starts, now)})`,
+          : `${when(entry.starts)} (${distance(entry.starts, now)})${entry.waitsFor === undefined ? '' : `: ${entry.waitsFor}`}`,
         deadline(entry, now, (text) => out.style('red', text)),
         entry.why,
         entry.findings.length === 0

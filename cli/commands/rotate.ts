@@ -14,7 +14,7 @@ import { latest, readCredential, readRotation } from './show.ts';
 async function rotate(
   context: Context,
   name: string,
-  options: { reason?: string; wait: boolean; dryRun: boolean },
+  options: { reason?: string; wait: boolean; dryRun: boolean; now: boolean },
 ): Promise<number> {
   const { out } = context;
   const client = await context.client();
@@ -23,7 +23,10 @@ async function rotate(
     return renderImpact(out, await out.waiting('reading', client.get(impactAnswer, path)));
   }
   const work = client.post(rotateAnswer, ['credentials', name, 'rotations'], {
-    body: options.reason === undefined ? {} : { reason: options.reason },
+    body: {
+      ...(options.reason === undefined ? {} : { reason: options.reason }),
+      ...(options.now ? { now: true } : {}),
+    },
     idempotencyKey: randomUUID(),
   });
   const { rotation, joined } = await out.waiting(`asking for a rotation of ${name}`, work);
@@ -127,6 +130,7 @@ export const addRotate: AddCommand = (program, run) => {
     )
     .argument('<name>', 'name of the credential')
     .option('--reason <text>', 'why; stands in the audit trail', filled('--reason'))
+    .option('--now', 'do not wait for the gap between sessions; a rotation that waits for it begins')
     .option('--wait', 'follow it until it is over')
     .option('--dry-run', 'say who would be hit, when, and what could not be undone; change nothing')
     .addHelpText(
@@ -134,12 +138,17 @@ export const addRotate: AddCommand = (program, run) => {
       examples('rekey rotate orders-db', 'rekey rotate orders-db --reason "a colleague left" --wait'),
     )
     .action(
-      async (name: string, given: { reason?: string; wait?: true; dryRun?: true }, command: Command) => {
+      async (
+        name: string,
+        given: { reason?: string; wait?: true; dryRun?: true; now?: true },
+        command: Command,
+      ) => {
         await run(command, (context) =>
           rotate(context, name, {
             ...given,
             wait: given.wait ?? false,
             dryRun: given.dryRun ?? false,
+            now: given.now ?? false,
           }),
         );
       },

@@ -16,7 +16,8 @@ export type RunbookEntry =
   | 'archive-lag'
   | 'audit-tampering'
   | 'publish-lag'
-  | 'api-errors';
+  | 'api-errors'
+  | 'agent-api-errors';
 
 export interface RunbookAlarmProps {
   /** What is wrong, in one sentence. */

@@ -74,9 +74,17 @@ export function lifecycle(
       Announced: { Type: 'Wait', Seconds: waitSeconds(0), Next: 'Rotate' },
       Rotate: callback({
         function: 'begin-rotation',
-        payload: { action: 'rotate', ...rotation },
+        // `defers`: this definition can wait for the gap between sessions; one of a version before could not.
+        payload: { action: 'rotate', ...rotation, defers: true },
         timeoutSeconds: options.rotateTimeoutSeconds,
         catch: [toReconcile],
+        next: 'Outcome',
+      }),
+      Deferred: callback({
+        function: 'begin-rotation',
+        payload: { action: 'await-gap', ...rotation },
+        timeoutSeconds: waitSeconds(1),
+        catch: [caught('Rotate', {}, ['States.Timeout']), toReconcile],
         next: 'Outcome',
       }),
       Outcome: {
@@ -86,6 +94,7 @@ export function lifecycle(
           when("$states.input.outcome = 'verify'", 'Evidence'),
           // Not at once: what was refused a moment ago would only be refused again.
           when("$states.input.outcome = 'rotate'", 'Announced'),
+          when("$states.input.outcome = 'deferred'", 'Deferred'),
           when("$states.input.outcome = 'rolling-back'", 'RollingBack'),
           when("$states.input.outcome in ['preempted', 'over']", 'Done'),
           when("$states.input.outcome = 'aborted'", 'Aborted'),

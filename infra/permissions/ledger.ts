@@ -1,4 +1,4 @@
-import { TABLE } from '../../shared/names.ts';
+import { SEAL, TABLE } from '../../shared/names.ts';
 import { viaService, type Grant } from './grant.ts';
 
 /** The ledger table with the key that encrypts it. */
@@ -28,6 +28,30 @@ export function listLedger({ tableArn }: LedgerAccess): Grant[] {
 /** The records of one credential. */
 export function readRecords({ tableArn }: LedgerAccess): Grant[] {
   return [{ actions: ['dynamodb:Query'], resources: [tableArn] }];
+}
+
+/** What agents have said of themselves; their pacts are single items. */
+export function askAgents({ tableArn }: LedgerAccess): Grant[] {
+  return [
+    {
+      actions: ['dynamodb:Query'],
+      resources: [tableArn],
+      conditions: {
+        'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['*#AGENT#*', '*#ACK#*', '*#USE#*'] },
+      },
+    },
+  ];
+}
+
+/** Seals what acknowledgements are held against; it can be unsealed by whoever checks them alone (hard decision 7). */
+export function sealAcknowledgements({ keyArn }: LedgerAccess): Grant[] {
+  return [
+    {
+      actions: ['kms:Encrypt'],
+      resources: [keyArn],
+      conditions: { StringEquals: { [`kms:EncryptionContext:${SEAL.purpose}`]: 'acknowledgement' } },
+    },
+  ];
 }
 
 /** Gives back the reservation of a registration that came to nothing: locks only, never a head or a record. */

@@ -9,6 +9,8 @@ import { ANY_SECRET } from './secrets.ts';
 export function throughEndpoints(rekey: {
   tableArn: string;
   snapshotsArn: string;
+  /** The key of the ledger, which seals acknowledgement keys. */
+  keyArn: string;
   /** What the names of the machines begin with. */
   machines: string;
 }): Grant[] {
@@ -36,6 +38,7 @@ export function throughEndpoints(rekey: {
       actions: ['dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query'],
       resources: [rekey.tableArn, `${rekey.tableArn}/index/${TABLE.index}`],
     },
+    { actions: ['kms:Encrypt'], resources: [rekey.keyArn] },
     { actions: ['s3:GetObject', 's3:PutObject'], resources: [`${rekey.snapshotsArn}/*`] },
   ];
 }

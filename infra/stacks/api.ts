@@ -1,6 +1,5 @@
 import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
-import { AccessLogField, AccessLogFormat } from 'aws-cdk-lib/aws-apigateway';
-import { HttpApi, HttpMethod, HttpStage, LogGroupLogDestination } from 'aws-cdk-lib/aws-apigatewayv2';
+import { HttpApi, HttpMethod, HttpStage } from 'aws-cdk-lib/aws-apigatewayv2';
 import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
@@ -8,6 +7,7 @@ import type { Construct } from 'constructs';
 import { API_ROUTES } from '../../shared/domain/access.ts';
 import { OUTPUT } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
+import { accessLogTo } from '../constructs/access-log.ts';
 import { HandlerFunction } from '../constructs/handler-function.ts';
 import * as may from '../permissions.ts';
 import { SNAPSHOTS } from './evidence.ts';
@@ -48,20 +48,7 @@ export class ApiStack extends Stack {
       stageName: '$default',
       autoDeploy: true,
       throttle: { rateLimit: 50, burstLimit: 100 },
-      accessLogSettings: {
-        destination: new LogGroupLogDestination(log),
-        format: AccessLogFormat.custom(
-          JSON.stringify({
-            requestId: AccessLogField.contextRequestId(),
-            time: AccessLogField.contextRequestTime(),
-            ip: AccessLogField.contextIdentitySourceIp(),
-            caller: '$context.identity.userArn',
-            route: '$context.routeKey',
-            status: AccessLogField.contextStatus(),
-            error: AccessLogField.contextErrorMessage(),
-          }),
-        ),
-      },
+      accessLogSettings: accessLogTo(log),
     });
     const integration = new HttpLambdaIntegration('Control', this.handler.live);
     // Every route by itself, so that a caller's policy can name the ones that it may use.
@@ -115,6 +102,7 @@ export class ApiStack extends Stack {
         ...may.writeLedger(state.ledger),
         ...may.listLedger(state.ledger),
         ...may.readRecords(state.ledger),
+        ...may.holdPacts(state.ledger),
         ...may.readObjects(state.snapshotsArn, SNAPSHOTS),
         ...may.invoke(registerArn),
         ...may.invoke(verifyArn),

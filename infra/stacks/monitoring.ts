@@ -19,6 +19,7 @@ import {
   type RunbookEntry,
 } from '../constructs/runbook-alarm.ts';
 import { acknowledge } from '../nag.ts';
+import type { AgentsStack } from './agents.ts';
 import type { ApiStack } from './api.ts';
 import type { EvidenceStack } from './evidence.ts';
 import type { IncidentStack } from './incident.ts';
@@ -33,6 +34,7 @@ export interface MonitoringStackProps extends StackProps {
   readonly rotation: RotationStack;
   readonly incident: IncidentStack;
   readonly api: ApiStack;
+  readonly agents: AgentsStack;
 }
 
 type What = Omit<RunbookAlarmProps, 'topic' | 'runbook'>;
@@ -58,7 +60,7 @@ export class MonitoringStack extends Stack {
   constructor(scope: Construct, id: string, props: MonitoringStackProps) {
     super(scope, id, props);
     this.#props = props;
-    const { state, evidence, rotation, incident, api } = props;
+    const { state, evidence, rotation, incident, api, agents } = props;
     this.topic = this.#topic();
     new CfnOutput(this, OUTPUT.alarms, { value: this.topic.topicArn });
     this.#machine('Rotation', 'rotation-failed', rotation.lifecycle.machine);
@@ -90,6 +92,12 @@ export class MonitoringStack extends Stack {
       metric: api.api.metricServerError({ period: PERIOD, statistic: Stats.SUM }),
       threshold: 3,
     });
+    this.#alarm('AgentApiServerErrors', {
+      summary: 'The agent API answers with server errors.',
+      entry: 'agent-api-errors',
+      metric: agents.api.api.metricServerError({ period: PERIOD, statistic: Stats.SUM }),
+      threshold: 3,
+    });
     this.#dashboard();
   }
 
@@ -107,8 +115,15 @@ export class MonitoringStack extends Stack {
   }
 
   get #handlers(): readonly HandlerFunction[] {
-    const { evidence, rotation, incident, api } = this.#props;
-    return [...rotation.functions, ...incident.functions, evidence.archiver, api.handler, api.inventory];
+    const { evidence, rotation, incident, api, agents } = this.#props;
+    return [
+      ...rotation.functions,
+      ...incident.functions,
+      evidence.archiver,
+      api.handler,
+      api.inventory,
+      agents.api.handler,
+    ];
   }
 
   #alarm(id: string, what: What): void {
@@ -233,7 +248,7 @@ export class MonitoringStack extends Stack {
   }
 
   #dashboard(): void {
-    const { settings, state, evidence, rotation, incident, api } = this.#props;
+    const { settings, state, evidence, rotation, incident, api, agents } = this.#props;
     const sum = { period: PERIOD, statistic: Stats.SUM };
     const { machine } = rotation.lifecycle;
     const emergency = incident.emergency.machine;
@@ -278,6 +293,11 @@ export class MonitoringStack extends Stack {
             ].map((queue) => queue.metricApproximateNumberOfMessagesVisible({ period: PERIOD })),
           ),
           graph('Control API', [api.api.metricCount(sum), api.api.metricServerError(sum)]),
+          graph('Agent API', [
+            agents.api.api.metricCount(sum),
+            agents.api.api.metricClientError(sum),
+            agents.api.api.metricServerError(sum),
+          ]),
         ],
       ],
     });

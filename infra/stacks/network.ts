@@ -18,6 +18,7 @@ export interface NetworkStackProps extends StackProps {
 /** Services that database functions call through an interface endpoint, and the variable that takes its address. */
 const INTERFACES = {
   secretsmanager: { id: 'SecretsManager', variable: 'AWS_ENDPOINT_URL_SECRETS_MANAGER' },
+  kms: { id: 'Kms', variable: 'AWS_ENDPOINT_URL_KMS' },
   states: { id: 'States', variable: 'AWS_ENDPOINT_URL_SFN' },
 } as const;
 
@@ -99,6 +100,7 @@ export class NetworkStack extends Stack {
     const grants = throughEndpoints({
       tableArn: state.table.tableArn,
       snapshotsArn: state.snapshotsArn,
+      keyArn: state.key.keyArn,
       machines: stackName(settings.stage, 'rotation'),
     }).filter(({ actions }) => actions.every((action) => action.startsWith(`${service}:`)));
     return new PolicyDocument({

@@ -64,15 +64,20 @@ export class RotationStack extends Stack {
     const readSecrets = may.readAgentSecrets(secrets, secretsKey);
     const answers = may.answer(this.lifecycleArn);
     const starts = may.start(this.lifecycleArn);
+    const agents = may.askAgents(ledger);
+    const seals = may.sealAcknowledgements(ledger);
+    const sealingKey = state.key.keyArn;
 
     const rotate = this.#function('rotate-database', {
       description: 'The four steps of Secrets Manager for databases',
       timeout: Duration.seconds(120),
       database: true,
       reservedConcurrency: settings.reservedConcurrency.rotate,
-      environment: { lifecycle: this.lifecycleArn },
+      environment: { lifecycle: this.lifecycleArn, sealingKey },
       grants: [
         ...may.writeLedger(ledger),
+        ...agents,
+        ...seals,
         ...readSecrets,
         ...may.putAgentSecrets(secrets, secretsKey),
         ...may.labelAgentSecrets(secrets),
@@ -114,15 +119,21 @@ export class RotationStack extends Stack {
     const begin = this.#function('begin-rotation', {
       description: 'Announces a rotation, then asks Secrets Manager for it',
       timeout: Duration.seconds(30),
-      environment: {},
-      grants: [...may.writeLedger(ledger), ...may.rotateAgentSecrets(secrets, rotatorArn), ...answers],
+      environment: { lifecycle: this.lifecycleArn },
+      grants: [
+        ...may.writeLedger(ledger),
+        ...agents,
+        ...may.rotateAgentSecrets(secrets, rotatorArn),
+        ...starts,
+        ...answers,
+      ],
     });
     this.verify = this.#function('verify-window', {
       description: 'Decides whether a window may close',
       timeout: Duration.seconds(60),
       database: true,
       environment: {},
-      grants: [...may.writeLedger(ledger), ...admin, ...answers],
+      grants: [...may.writeLedger(ledger), ...agents, ...admin, ...answers],
     });
     this.holders = this.#function('check-holders', {
       description: 'Looks at services and functions that hold a credential; redeploys services',
@@ -135,23 +146,30 @@ export class RotationStack extends Stack {
       timeout: Duration.seconds(120),
       database: true,
       environment: {},
-      grants: [...may.writeLedger(ledger), ...admin],
+      grants: [...may.writeLedger(ledger), ...agents, ...admin],
     });
     const rollback = this.#function('rollback-database', {
       description: 'Leads agents back to the old credential',
       timeout: Duration.seconds(120),
       database: true,
-      environment: {},
-      grants: [...may.writeLedger(ledger), ...readSecrets, ...may.labelAgentSecrets(secrets), ...admin],
+      environment: { sealingKey },
+      grants: [
+        ...may.writeLedger(ledger),
+        ...seals,
+        ...readSecrets,
+        ...may.labelAgentSecrets(secrets),
+        ...admin,
+      ],
     });
     const reconcile = this.#function('reconcile-database', {
       description: 'Finishes or undoes what a rotation has left behind',
       timeout: Duration.seconds(300),
       database: true,
       deadLetters: this.deadLetters,
-      environment: { lifecycle: this.lifecycleArn },
+      environment: { lifecycle: this.lifecycleArn, sealingKey },
       grants: [
         ...may.writeLedger(ledger),
+        ...seals,
         ...may.listLedger(ledger),
         ...readSecrets,
         ...may.labelAgentSecrets(secrets),

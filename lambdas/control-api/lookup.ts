@@ -4,7 +4,9 @@ import type { Credential } from '../../shared/domain/credential.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { stillMissing } from '../../shared/domain/holder-evidence.ts';
 import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
+import { evidenceNow } from '../../shared/engine/clients.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
+import type { ControlServices } from './route.ts';
 
 /** A credential by name or id. */
 export async function find(ledger: Ledger, nameOrId: string): Promise<Credential | undefined> {
@@ -32,15 +34,18 @@ export async function active(
   return activeRotation === undefined ? undefined : ledger.rotation(id, activeRotation);
 }
 
-/** A rotation with what its holders' proof lacks, where its window is open. */
-export function seen(credential: Credential, rotation: Rotation, now: number): RotationView {
-  const { window, phase, holderEvidence } = rotation;
-  const open = window !== undefined && ['window', 'rolling-back'].includes(phase);
-  return rotationView(
-    rotation,
-    credential,
-    open ? stillMissing(credential.holders, window.opensAt, holderEvidence, now) : undefined,
-  );
+/** A rotation with how far its holders are and what their proof lacks, where its window is open. */
+export async function seen(
+  deps: Pick<ControlServices, 'agents' | 'clock'>,
+  credential: Credential,
+  rotation: Rotation,
+): Promise<RotationView> {
+  const { window, phase } = rotation;
+  if (window === undefined || !['window', 'rolling-back'].includes(phase))
+    return rotationView(rotation, credential);
+  const evidence = await evidenceNow(deps, credential, rotation);
+  const missing = stillMissing(credential.holders, window.opensAt, evidence, deps.clock());
+  return rotationView(rotation, credential, missing, evidence);
 }
 
 /** A caller of the API as whoever asked. */

@@ -3,12 +3,15 @@ import type { InventoryPage } from '../../shared/adapters/secrets-inventory.ts';
 import type { Clock } from '../../shared/domain/clock.ts';
 import type { Credential, CredentialHandle } from '../../shared/domain/credential.ts';
 import type { CredentialEntry } from '../../shared/domain/declaration.ts';
+import type { PactTerms } from '../../shared/domain/pact.ts';
 import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
+import type { PactAnswer } from '../../shared/engine/agents/register-pact.ts';
 import type { LeakMatch, LeakReport } from '../../shared/engine/leak.ts';
+import type { AgentStore } from '../../shared/ports/agents.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { ReaderLog } from '../../shared/ports/reader-log.ts';
 import type { DiagnosisServices } from './diagnosis-services.ts';
-import type { Call } from './request.ts';
+import type { Call } from '../http/request.ts';
 
 /** What became of a request to pause or to unpause. */
 export interface Paused {
@@ -21,6 +24,7 @@ export interface Paused {
 export interface ControlServices {
   readonly ledger: Ledger;
   readonly readers: ReaderLog;
+  readonly agents: AgentStore;
   readonly clock: Clock;
   /**
    * Starts a rotation under `token`, the caller's idempotency key or a fresh one. It becomes the rotation's id, so that
@@ -30,6 +34,7 @@ export interface ControlServices {
     name: string;
     token: string;
     trigger: Trigger;
+    now?: boolean;
   }): Promise<{ rotation: Rotation; joined: boolean }>;
   /** Asks for a rollback; one that is under way already is joined. */
   requestRollback(input: {
@@ -50,6 +55,8 @@ export interface ControlServices {
     notices?: readonly Notice[];
     credential?: Credential;
   }>;
+  /** Registers a pact for an agent. */
+  registerPact(input: { terms: PactTerms; actor: string; dryRun: boolean }): Promise<PactAnswer>;
   /** Stops planner, lifecycle and schedule; paused already is success. */
   pause(input: { name: string; trigger: Trigger }): Promise<Paused>;
   unpause(input: { name: string; trigger: Trigger }): Promise<Paused>;

@@ -2,11 +2,11 @@ import type {
   APIGatewayProxyEventV2 as ApiEvent,
   APIGatewayProxyStructuredResultV2 as ApiResponse,
 } from 'aws-lambda';
-import type { RouteKey } from '../../shared/domain/access.ts';
+import { API_ROUTES, type RouteKey } from '../../shared/domain/access.ts';
 import { isRekeyError, RekeyError } from '../../shared/domain/errors.ts';
-import { matchRoute } from './match.ts';
-import { actorOf, BodyTooLarge, callOf, pathOf } from './request.ts';
-import { json, notAllowed, problem } from './response.ts';
+import { matchRoute } from '../http/match.ts';
+import { actorOf, BodyTooLarge, callOf, pathOf } from '../http/request.ts';
+import { json, notAllowed, problem } from '../http/response.ts';
 import type { ControlServices, Route } from './route.ts';
 import { audit } from './routes/audit.ts';
 import { diagnoseCredential, diagnoseDeployment } from './routes/diagnosis.ts';
@@ -15,6 +15,7 @@ import { showEmergency, startEmergency } from './routes/emergencies.ts';
 import { pause, unpause, unregister } from './routes/leave.ts';
 import { impact } from './routes/impact.ts';
 import { reportLeak } from './routes/leaks.ts';
+import { applyPact, listPacts, showPact } from './routes/pacts.ts';
 import { confirm, rollBack, rotate, showRotation } from './routes/rotations.ts';
 
 /** An answer, and the error behind it where Rekey didn't raise it on purpose: for the log only. */
@@ -40,6 +41,9 @@ const ROUTES: Readonly<Record<RouteKey, Route>> = {
   'POST /v1/emergencies': startEmergency,
   'GET /v1/emergencies/{id}': showEmergency,
   'POST /v1/leaks': reportLeak,
+  'GET /v1/pacts': listPacts,
+  'POST /v1/pacts': applyPact,
+  'GET /v1/pacts/{agent}': showPact,
   'GET /v1/plan': plan,
   'GET /v1/inventory': inventory,
   'GET /v1/audit': audit,
@@ -52,7 +56,7 @@ export async function answer(event: ApiEvent, services: ControlServices): Promis
   const actor = actorOf(event);
   try {
     const { method } = event.requestContext.http;
-    const found = matchRoute(method, pathOf(event));
+    const found = matchRoute(API_ROUTES, method, pathOf(event));
     if (found === undefined) throw new RekeyError('ERR_NOT_FOUND', 'there is no such route');
     const { route, methods, params } = found;
     if (route === undefined) return { actor: actor ?? '', response: notAllowed(method, methods) };

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { awsCallsFromEnvironment, type AwsCalls } from '../../shared/adapters/aws-client.ts';
+import { DynamoDbAgents } from '../../shared/adapters/dynamodb-agents.ts';
 import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
 import { DynamoDbReaderLog } from '../../shared/adapters/dynamodb-reader-log.ts';
 import { invoke } from '../../shared/adapters/lambda-invoke.ts';
@@ -10,6 +11,7 @@ import { errorOf } from '../../shared/api/problems.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
 import { RekeyError, type ErrorJson } from '../../shared/domain/errors.ts';
 import type { Backstop } from '../../shared/engine/backstop.ts';
+import { registerPact } from '../../shared/engine/agents/register-pact.ts';
 import { confirmHolder } from '../../shared/engine/confirm.ts';
 import type { Deactivation } from '../../shared/domain/evidence.ts';
 import type { EngineDeps } from '../../shared/engine/deps.ts';
@@ -43,6 +45,8 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
   const engine: EngineDeps & PauseDeps = {
     ledger,
     readers,
+    agents: new DynamoDbAgents(store),
+    sealer: { seal: never },
     workflow,
     vault: new SecretsManagerVault(aws),
     providerFor: never,
@@ -89,6 +93,7 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
   return {
     ledger,
     readers,
+    agents: engine.agents,
     clock,
     requestRotation: (request) => requestRotation(engine, request),
     requestRollback: async ({ name, rotationId, trigger }) => ({
@@ -107,6 +112,7 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
       }),
     }),
     register: delegates.register,
+    registerPact: (request) => registerPact(engine, { ...request, operator: true }),
     pause: async ({ name, trigger }) => pause(engine, { credentialId: await idOf(engine, name), trigger }),
     unpause: async ({ name, trigger }) =>
       unpause(engine, { credentialId: await idOf(engine, name), trigger }),

@@ -60,6 +60,8 @@ export class Requests {
         return states(call.operation, input ?? {});
       case 'events':
         return call.operation === 'PutEvents' ? events(input ?? {}) : undefined;
+      case 'kms':
+        return kms(call.operation, input ?? {});
       case 'lambda':
         return lambda(call);
       case 's3':
@@ -159,12 +161,39 @@ function itemRequest(operation: string, input: Input): IamRequest[] {
   const table = arnOr(textOf(input['TableName']) ?? '', 'dynamodb', 'table/');
   const index = textOf(input['IndexName']);
   const key = recordOf(isRecord(input['Key']) ? input['Key'] : input['Item'])[TABLE.pk];
-  const leading = textOf(recordOf(key)['S']);
+  const leading = textOf(recordOf(key)['S']) ?? queriedKey(input);
   return [
     {
       action: `dynamodb:${operation}`,
       resource: index === undefined ? table : `${table}/index/${index}`,
       ...(leading === undefined ? {} : { context: { 'dynamodb:LeadingKeys': [leading] } }),
+    },
+  ];
+}
+
+/** The partition that a query reads. */
+function queriedKey(input: Input): string | undefined {
+  const condition = textOf(input['KeyConditionExpression']) ?? '';
+  const placeholder = /^\w+ = (:\w+)/.exec(condition)?.[1] ?? '';
+  return textOf(recordOf(recordOf(input['ExpressionAttributeValues'])[placeholder])['S']);
+}
+
+/** A function's own use of a key: for what, its encryption context says. */
+function kms(operation: string, input: Input): readonly IamRequest[] | undefined {
+  const key = textOf(input['KeyId']);
+  if (key === undefined || !['Encrypt', 'Decrypt'].includes(operation)) return undefined;
+  const context = Object.entries(recordOf(input['EncryptionContext'])).flatMap(([name, value]) => {
+    const word = textOf(value);
+    return word === undefined ? [] : [[name, word] as const];
+  });
+  return [
+    {
+      action: `kms:${operation}`,
+      resource: arnOr(key, 'kms', 'key/'),
+      context: {
+        'kms:CallerAccount': localAccountId,
+        ...prefixed('kms:EncryptionContext:', Object.fromEntries(context)),
+      },
     },
   ];
 }

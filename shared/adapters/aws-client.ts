@@ -56,6 +56,7 @@ const JSON_SERVICES = {
   secretsmanager: { target: 'secretsmanager', version: '1.1' },
   states: { target: 'AWSStepFunctions', version: '1.0' },
   events: { target: 'AWSEvents', version: '1.1' },
+  kms: { target: 'TrentService', version: '1.1' },
   ecs: { target: 'AmazonEC2ContainerServiceV20141113', version: '1.1' },
 } as const;
 export type JsonService = keyof typeof JSON_SERVICES;
@@ -199,6 +200,7 @@ export function awsCallsFromEnvironment(env: NodeJS.ProcessEnv, options: CallOpt
     endpoints: {
       secretsmanager: env['AWS_ENDPOINT_URL_SECRETS_MANAGER'],
       states: env['AWS_ENDPOINT_URL_SFN'],
+      kms: env['AWS_ENDPOINT_URL_KMS'],
     },
     caller: env['REKEY_FUNCTION'] ?? env['AWS_LAMBDA_FUNCTION_NAME'] ?? 'unknown',
     ...options,

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
+import { placeOf, type Acknowledgement, type Pact, type Session } from '../domain/agents.ts';
 import type { AuditRecord } from '../domain/audit.ts';
 import { nextLook } from '../domain/calendar.ts';
+import { fromInstant, type Instant } from '../domain/clock.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import type { KnownKey } from '../domain/leak.ts';
 import type { SeenReader } from '../domain/readers.ts';
@@ -55,15 +57,39 @@ export const keys = {
     [TABLE.pk]: s(`${tenant}#FP#${fingerprint}`),
     [TABLE.sk]: s(credentialId),
   }),
+  /** What agents say stands below keys of its own: the agent API may write nothing else. */
+  pact: (tenant: string, agent: string, version?: number): Item => ({
+    [TABLE.pk]: s(`${tenant}#PACT#${agent}`),
+    [TABLE.sk]: s(version === undefined ? 'NEWEST' : `V#${String(version).padStart(9, '0')}`),
+  }),
+  session: (tenant: string, agent: string, id: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#AGENT#${agent}`),
+    [TABLE.sk]: s(`SESSION#${placeOf(id)}`),
+  }),
+  challenge: (tenant: string, session: string, rotation: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#ACK#CHALLENGE#${session}`),
+    [TABLE.sk]: s(rotation),
+  }),
+  acknowledgement: (tenant: string, { rotation, opensAt }: WindowOf, session: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#ACK#${rotation}#${opensAt}`),
+    [TABLE.sk]: s(session),
+  }),
+  use: (tenant: string, credentialId: string, minute: string, of: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#USE#${credentialId}`),
+    [TABLE.sk]: s(`${minute}#${of}`),
+  }),
   heartbeat: (tenant: string, functionName: string): Item => ({
     [TABLE.pk]: s(`${tenant}#BEAT#${functionName}`),
     [TABLE.sk]: s('BEAT'),
   }),
 };
 
+type WindowOf = Pick<Acknowledgement, 'rotation' | 'opensAt'>;
+
 /** Groups of the sparse index. */
 export const groups = {
   credentials: (tenant: string): string => `${tenant}#CREDENTIALS`,
+  pacts: (tenant: string): string => `${tenant}#PACTS`,
   due: (tenant: string, shard: number): string => `${tenant}#DUE#${shard}`,
   unfinished: (tenant: string): string => `${tenant}#UNFINISHED`,
   rotations: (tenant: string, credentialId: string): string => `${tenant}#C#${credentialId}#ROTATIONS`,
@@ -175,6 +201,71 @@ export function readerItem(key: Item, reader: SeenReader, expires: number): Item
   };
 }
 
+/** The newest version of a pact, in the index by its agent; and the same version as it stays. */
+export function pactItems(tenant: string, pact: Pact): readonly [newest: Item, version: Item] {
+  const item = { kind: s('pact'), version: n(pact.version), doc: s(JSON.stringify(pact)) };
+  return [
+    {
+      ...keys.pact(tenant, pact.agent),
+      [TABLE.indexPk]: s(groups.pacts(tenant)),
+      [TABLE.indexSk]: s(pact.agent),
+      ...item,
+    },
+    { ...keys.pact(tenant, pact.agent, pact.version), ...item },
+  ];
+}
+
+/** A session; what changes in it stands beside the document. */
+export function sessionItem(tenant: string, session: Session): Item {
+  const { seenAt, holds, keptUntil, ...fixed } = session;
+  return {
+    ...keys.session(tenant, session.agent, session.id),
+    kind: s('session'),
+    id: s(session.id),
+    seenAt: s(seenAt),
+    holds: s(JSON.stringify(holds)),
+    keptUntil: s(keptUntil),
+    [TABLE.expires]: n(expiry(keptUntil)),
+    doc: s(JSON.stringify(fixed)),
+  };
+}
+
+/** A session from its item. */
+export function sessionOf(item: Item): Session {
+  const closedAt = text(item, 'closedAt');
+  return {
+    ...documentOf<Session>(item),
+    seenAt: text(item, 'seenAt') ?? '',
+    holds: JSON.parse(text(item, 'holds') ?? '[]') as Session['holds'],
+    keptUntil: text(item, 'keptUntil') ?? '',
+    ...(closedAt === undefined ? {} : { closedAt }),
+  };
+}
+
+/** An acknowledgement; that it was contradicted stands beside the document. */
+export function acknowledgementItem(tenant: string, acknowledgement: Acknowledgement): Item {
+  return {
+    ...keys.acknowledgement(tenant, acknowledgement, acknowledgement.session),
+    kind: s('acknowledgement'),
+    jws: s(acknowledgement.jws),
+    doc: s(JSON.stringify(acknowledgement)),
+  };
+}
+
+/** An acknowledgement from its item. */
+export function acknowledgementOf(item: Item): Acknowledgement {
+  const contradictedAt = text(item, 'contradictedAt');
+  return {
+    ...documentOf<Acknowledgement>(item),
+    ...(contradictedAt === undefined ? {} : { contradictedAt }),
+  };
+}
+
+/** When DynamoDB may delete what counts until then, in seconds since 1970. */
+export function expiry(until: Instant): number {
+  return Math.ceil(fromInstant(until) / 1000);
+}
+
 /** The last run of a function that its schedule calls; in no index, and no reader of the stream takes it. */
 export function heartbeatItem(tenant: string, functionName: string, at: string): Item {
   return { ...keys.heartbeat(tenant, functionName), kind: s('heartbeat'), at: s(at) };
@@ -184,6 +275,12 @@ export function heartbeatItem(tenant: string, functionName: string, at: string):
 export function text(item: Item, name: string): string | undefined {
   const value = item[name];
   return value !== undefined && 'S' in value ? value.S : undefined;
+}
+
+/** The number attribute `name` of an item; 0 where it is missing. */
+export function count(item: Item, name: string): number {
+  const value = item[name];
+  return value !== undefined && 'N' in value ? Number(value.N) : 0;
 }
 
 /** The document of an item. */

@@ -25,6 +25,22 @@ export function decodePage(token: string, tenant: string): Item {
   };
 }
 
+/** The same for a list of pacts: the last agent of the page before. */
+export function encodePactPage(key: Item): string {
+  const part = key[TABLE.indexSk];
+  return Buffer.from(JSON.stringify(['pact', part && 'S' in part ? part.S : ''])).toString('base64url');
+}
+
+/** @throws RekeyError ERR_REQUEST naming `page` */
+export function decodePactPage(token: string, tenant: string): Item {
+  const [, agent] = partsOf(token);
+  return {
+    ...keys.pact(tenant, agent),
+    [TABLE.indexPk]: { S: groups.pacts(tenant) },
+    [TABLE.indexSk]: { S: agent },
+  };
+}
+
 function partsOf(token: string): [id: string, name: string] {
   let parts: unknown;
   try {

@@ -21,9 +21,12 @@ const PROBLEMS: Readonly<Record<ErrorCode | typeof INTERNAL_CODE, { status: numb
   ERR_DECLARATION: { status: 422, title: 'The declaration is not valid' },
   ERR_POLICY: { status: 422, title: 'The policy is not allowed' },
   ERR_WINDOW_TOO_SHORT: { status: 422, title: 'The window is too short' },
+  ERR_PACT: { status: 422, title: 'The pact is refused' },
   ERR_ADOPTION: { status: 422, title: 'What exists cannot be taken over as it is' },
   ERR_REQUEST: { status: 400, title: 'The request is not valid' },
   ERR_FORBIDDEN: { status: 403, title: 'Not allowed' },
+  ERR_CHALLENGE: { status: 409, title: 'The challenge is not good' },
+  ERR_PROOF: { status: 403, title: 'The proof does not hold' },
   ERR_NOT_FOUND: { status: 404, title: 'Not found' },
   ERR_SECRET_EXISTS: { status: 409, title: 'The secret exists already' },
   ERR_CONFLICT: { status: 409, title: 'Something else changed it first' },
@@ -97,13 +100,16 @@ export function problemOf(error: unknown, status?: number): Problem {
 function internalError(): Omit<ErrorJson, 'code'> & { code: typeof INTERNAL_CODE } {
   return {
     code: INTERNAL_CODE,
-    message: 'the request failed for a reason that is in the log of control-api',
+    message: "the request failed for a reason that is in the log of the API's function",
     remedy: 'look for this request in the log; `rekey show` tells whether anything was begun',
   };
 }
 
 /** A zod error of a request as ERR_REQUEST naming the field. */
-export function requestError(error: z.ZodError): RekeyError {
+export function requestError(
+  error: z.ZodError,
+  form = 'docs/api.md has the form of every request',
+): RekeyError {
   const [issue] = error.issues;
   const path = (issue?.path ?? []).reduce<string>((text, part) => {
     if (typeof part === 'number') return `${text}[${part}]`;
@@ -116,7 +122,7 @@ export function requestError(error: z.ZodError): RekeyError {
     `${field === '' ? 'the request' : field}: ${issue?.message ?? 'invalid'}`,
     {
       ...(field === '' ? {} : { field }),
-      remedy: 'docs/api.md has the form of every request',
+      remedy: form,
     },
   );
 }

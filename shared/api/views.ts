@@ -1,11 +1,20 @@
 import { dueOf, nextStart, notPlanned, planOf } from '../domain/calendar.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import { durationText } from '../domain/duration.ts';
+import type { ClientEvidence, HolderEvidence } from '../domain/holder-evidence.ts';
 import type { Holder } from '../domain/holders.ts';
 import { findingsOf, intervalText, type Finding } from '../domain/interval.ts';
 import type { Sighting } from '../domain/readers.ts';
 import { canRollBack, isOver, isPaused, type Rotation } from '../domain/rotation.ts';
-import type { CredentialView, HolderView, KeyView, PlanEntry, ReaderView, RotationView } from './messages.ts';
+import type {
+  ClientView,
+  CredentialView,
+  HolderView,
+  KeyView,
+  PlanEntry,
+  ReaderView,
+  RotationView,
+} from './messages.ts';
 
 /** A credential as operators see it: everything of use, nothing secret. Findings are those of a time, where it is given. */
 export function credentialView(credential: Credential, active?: Rotation, now?: number): CredentialView {
@@ -41,6 +50,9 @@ export function credentialView(credential: Credential, active?: Rotation, now?: 
       access: policy.access,
       sensitivity: policy.sensitivity,
       ...(policy.exception === undefined ? {} : { exception: policy.exception }),
+      ...(policy.canary === undefined
+        ? {}
+        : { canary: { percent: policy.canary.percent, for: durationText(policy.canary.seconds) } }),
     },
     ...(due === undefined ? {} : { dueAt: due.deadline }),
     ...(now === undefined ? {} : { findings: findingsOf(credential, now) }),
@@ -61,7 +73,8 @@ export function planView(credential: Credential, now: number): PlanEntry {
   const starts = nextStart(credential);
   const due = dueOf(credential);
   const reason = notPlanned(credential);
-  const { attempts } = planOf(credential);
+  const { attempts, notBefore, waitsFor } = planOf(credential);
+  const waits = notBefore !== undefined && Date.parse(notBefore) > now ? waitsFor : undefined;
   return {
     credential: credential.name,
     credentialId: credential.id,
@@ -71,6 +84,7 @@ export function planView(credential: Credential, now: number): PlanEntry {
     ...(reason === undefined ? {} : { notPlanned: reason }),
     ...(due === undefined ? {} : { deadline: due.deadline }),
     why: intervalText(credential, now),
+    ...(waits === undefined ? {} : { waitsFor: waits }),
     attempts,
     findings: [...findingsOf(credential, now), ...trouble(due?.deadline, attempts, now)],
   };
@@ -106,8 +120,11 @@ export function rotationView(
   rotation: Rotation,
   { paused }: Pick<Credential, 'paused'> = {},
   missing?: readonly string[],
+  evidence: readonly HolderEvidence[] = [],
 ): RotationView {
   const { old, next, window, suspendedAt, failure, incidentId, rollback } = rotation;
+  const deferred = rotation.phase === 'announced' ? rotation.deferred : undefined;
+  const clients = evidence.filter((each) => each.kind === 'client').map(clientView);
   return {
     id: rotation.id,
     phase: rotation.phase,
@@ -122,12 +139,39 @@ export function rotationView(
     ...(window === undefined ? {} : { window }),
     ...(paused !== undefined && isPaused(rotation, { paused }) ? { paused: { ...paused } } : {}),
     ...(missing === undefined ? {} : { missing: [...missing] }),
+    ...(deferred === undefined
+      ? {}
+      : { deferred: { since: deferred.since, until: deferred.until, agents: [...deferred.agents] } }),
+    ...(clients.length === 0 ? {} : { clients }),
+    ...(rotation.canary === undefined ? {} : { canary: { ...rotation.canary } }),
     ...(suspendedAt === undefined ? {} : { suspendedAt }),
     ...(failure === undefined ? {} : { failure: { code: failure.code, message: failure.message } }),
     ...(incidentId === undefined ? {} : { incidentId }),
     ...(rollback === undefined ? {} : { rollback: rollbackView(rollback) }),
     startedAt: rotation.startedAt,
     updatedAt: rotation.updatedAt,
+  };
+}
+
+function clientView({ holder, sessions, moved, authentication, ...rest }: ClientEvidence): ClientView {
+  const some = ({ names, more }: ClientEvidence['waiting']) => ({ names: [...names], more });
+  return {
+    name: holder,
+    sessions,
+    moved,
+    waiting: some(rest.waiting),
+    lost: some(rest.lost),
+    contradicted: some(rest.contradicted),
+    ...(authentication === undefined
+      ? {}
+      : {
+          authentication: {
+            succeeded: authentication.succeeded,
+            refused: authentication.refused,
+            before: { ...authentication.before },
+            risen: authentication.risen,
+          },
+        }),
   };
 }
 
@@ -140,6 +184,7 @@ function holderView(holder: Holder): HolderView {
     ttl: ttl === undefined ? 'none' : durationText(ttl),
     ...(kind === 'ecs-restart' ? { watched: `${holder.cluster}/${holder.service}` } : {}),
     ...(kind === 'lambda' ? { watched: holder.function } : {}),
+    ...(kind === 'client' ? { fleet: holder.fleet ?? name } : {}),
     ...(agents === undefined ? {} : { agents }),
     ...(principal === undefined ? {} : { principal }),
   };

@@ -85,6 +85,8 @@ export interface PlanState {
   readonly attempts: number;
   /** The next attempt comes no sooner. */
   readonly notBefore?: Instant;
+  /** Why it was put off until then, where another rotation goes first. */
+  readonly waitsFor?: string;
   /** A person was told that attempts fail. */
   readonly escalated?: boolean;
   /** A person was told that the deadline has passed. */

@@ -19,15 +19,21 @@ export const duration = z
 
 const zeroOrDuration = z.union([z.literal('0s'), duration]);
 
+const principal = z
+  .string()
+  .regex(/^arn:[a-z-]+:iam::\d{12}:(role|user)\/.{1,512}$/, 'write the ARN of an IAM role or user');
+
 const holderFields = {
   name: z.string().min(1).max(128).describe('Name of the agent or fleet, as it shall stand in the audit'),
   agents: z.int().min(1).max(1_000_000).optional().describe('How many instances share the credential'),
-  principal: z
-    .string()
-    .regex(/^arn:[a-z-]+:iam::\d{12}:(role|user)\/.{1,512}$/, 'write the ARN of an IAM role or user')
+  principal: principal
     .optional()
     .describe('Role or user that it reads the secret as; reads by others are shown as proposed holders'),
 };
+/** It stands in addresses of the agent API and in rules of the event bus. */
+const agentName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, 'use letters, digits, dots, hyphens and underscores');
 const ecsName = z.string().regex(/^[A-Za-z0-9_-]{1,255}$/, 'use the name, not the ARN');
 
 const holder = z.discriminatedUnion(
@@ -59,8 +65,15 @@ const holder = z.discriminatedUnion(
       kind: z.literal('manual').describe('Moves by hand; somebody confirms it with `rekey confirm`'),
       ...holderFields,
     }),
+    z.strictObject({
+      kind: z.literal('client').describe('An agent that proves by itself that it has moved (docs/agents.md)'),
+      ...holderFields,
+      name: agentName.describe('Name of the agent, as it calls itself at the agent API'),
+      principal: principal.describe('Role or user that it runs as: nobody else may speak for it'),
+      fleet: agentName.optional().describe('Agents that are told together; default: its own name'),
+    }),
   ],
-  { error: 'use one of the kinds polling, ecs-restart, lambda, manual' },
+  { error: 'use one of the kinds polling, ecs-restart, lambda, manual, client' },
 );
 
 const policy = z.strictObject({
@@ -71,6 +84,13 @@ const policy = z.strictObject({
   soak: zeroOrDuration.optional().describe('Between the suspension of the old credential and its revocation'),
   announce: zeroOrDuration.optional().describe('Notice given before a planned rotation'),
   atDeadline: z.enum(['extend', 'revoke']).optional().describe('What happens where somebody has not moved'),
+  canary: z
+    .strictObject({
+      percent: z.int().min(1).max(99).describe('Percent of the instances that move first'),
+      for: duration.describe('How long the others stay on the old one; at most half of the window'),
+    })
+    .optional()
+    .describe('Agents of kind client: a part moves first; refusals roll the rotation back'),
   access: z.enum(['read', 'write']).optional(),
   sensitivity: z.enum(['normal', 'sensitive']).optional(),
   exception: z
@@ -236,16 +256,18 @@ export function policyInput(declared: Pick<CredentialEntry, 'policy'>): PolicyIn
     access: given.access,
     sensitivity: given.sensitivity,
     exception: given.exception,
+    canary: given.canary && { percent: given.canary.percent, seconds: durationSeconds(given.canary.for) },
   };
 }
 
 /** Holders of an entry with TTLs in seconds. */
 export function holdersOf(declared: Pick<CredentialEntry, 'holders'>): Holder[] {
-  return (declared.holders ?? []).map(({ agents, principal, ...given }) => {
+  return (declared.holders ?? []).map((given) => {
+    const { agents, principal: readsAs } = given;
     const about = {
       name: given.name,
       ...(agents === undefined ? {} : { agents }),
-      ...(principal === undefined ? {} : { principal }),
+      ...(readsAs === undefined ? {} : { principal: readsAs }),
     };
     switch (given.kind) {
       case 'polling':
@@ -258,6 +280,10 @@ export function holdersOf(declared: Pick<CredentialEntry, 'holders'>): Holder[] 
         return { kind: given.kind, ...about, cluster: given.cluster, service: given.service };
       case 'manual':
         return { kind: given.kind, ...about };
+      case 'client': {
+        const fleet = given.fleet === undefined ? {} : { fleet: given.fleet };
+        return { kind: given.kind, ...about, principal: given.principal, ...fleet };
+      }
     }
   });
 }

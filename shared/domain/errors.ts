@@ -14,11 +14,15 @@ export type ErrorCode =
   | 'ERR_DECLARATION'
   | 'ERR_POLICY'
   | 'ERR_WINDOW_TOO_SHORT'
+  | 'ERR_PACT'
   | 'ERR_NOT_FOUND'
   | 'ERR_SECRET_EXISTS'
   | 'ERR_ADOPTION'
   | 'ERR_REQUEST'
   | 'ERR_FORBIDDEN'
+  // Agents.
+  | 'ERR_CHALLENGE'
+  | 'ERR_PROOF'
   // State.
   | 'ERR_CONFLICT'
   | 'ERR_ROTATION_UNDER_WAY'

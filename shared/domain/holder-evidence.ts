@@ -1,5 +1,6 @@
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
 import type { Holder } from './holders.ts';
+import type { Named } from './named.ts';
 
 /** Longest that one invocation may last, and with it the use of a value read before it (Lambda quotas). */
 export const LAMBDA_MAX_SECONDS = 900;
@@ -40,8 +41,53 @@ export interface ManualEvidence extends Seen {
   readonly actor: string;
 }
 
+/** Uses that agents have reported. */
+export interface Uses {
+  readonly succeeded: number;
+  /** Refused by the upstream as unauthenticated. */
+  readonly refused: number;
+}
+
+/** Authentication errors of late, beside those of as long a time before the window opened (P4). */
+export interface Authentication extends Uses {
+  readonly from: Instant;
+  readonly to: Instant;
+  readonly before: Uses;
+  readonly risen: boolean;
+  /** Agents that have said that they report, and have reported nothing although they are in session. */
+  readonly silent: Named;
+}
+
+/**
+ * What an agent and its sub-agents have said and shown, at the look; never stored, since each decision looks anew. The
+ * acknowledgements themselves are items of their own: by `rotation` and `opensAt` (hard decision 13).
+ */
+export interface ClientEvidence extends Seen {
+  readonly kind: 'client';
+  readonly rotation: string;
+  /** Version of each pact, by agent. */
+  readonly pacts: Readonly<Record<string, number>>;
+  /** Longest `ttl` in these pacts. */
+  readonly ttlSeconds: number;
+  /** Sessions that were open in the window, and those of them that have moved or ended. */
+  readonly sessions: number;
+  readonly moved: number;
+  /** Instances that haven't acknowledged. */
+  readonly waiting: Named;
+  /** Instances that are silent and may still work. */
+  readonly lost: Named;
+  /** Instances that were seen with another version after they had acknowledged. */
+  readonly contradicted: Named;
+  readonly acknowledgements: number;
+  /** SHA-256 over the acknowledgements as canonical JSON (RFC 8785), by agent and session. */
+  readonly digest: string;
+  readonly authentication?: Authentication;
+  /** Why it hasn't moved, in words; empty where that is proven. */
+  readonly missing: readonly string[];
+}
+
 /** What was last seen of a holder since a window opened. */
-export type HolderEvidence = EcsEvidence | LambdaEvidence | ManualEvidence;
+export type HolderEvidence = EcsEvidence | LambdaEvidence | ManualEvidence | ClientEvidence;
 
 /** A service of ECS as far as the proof needs it. */
 export interface EcsService {
@@ -143,6 +189,11 @@ export function whyNotMoved(
       return evidenceOf(evidence, { kind: 'manual', name }, opensAt) === undefined
         ? `${name} moves by hand, and nobody has confirmed that it has (rekey confirm)`
         : undefined;
+    case 'client': {
+      const seen = evidenceOf(evidence, { kind: 'client', name }, opensAt);
+      if (seen === undefined) return `${name}: nobody has looked at its sessions`;
+      return seen.missing.length === 0 ? undefined : seen.missing.join('; ');
+    }
   }
   // Of a newer version, which may run beside this one while it is deployed: unproven, never proven.
   return `${name} is of a kind that this version of Rekey doesn't know`;

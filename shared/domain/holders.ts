@@ -35,8 +35,17 @@ export interface ManualHolder extends Named {
   readonly kind: 'manual';
 }
 
+/** An agent that tells Rekey what it holds and proves that it has moved (docs/agents.md). */
+export interface ClientHolder extends Named {
+  readonly kind: 'client';
+  /** ARN of the role or user that it runs as: nobody else may speak for it. */
+  readonly principal: string;
+  /** Agents that are told together. Default: its own name. */
+  readonly fleet?: string;
+}
+
 /** Somebody who uses the credential, and by what kind of proof Rekey knows that they have moved. */
-export type Holder = PollingHolder | EcsRestartHolder | LambdaHolder | ManualHolder;
+export type Holder = PollingHolder | EcsRestartHolder | LambdaHolder | ManualHolder | ClientHolder;
 
 /** Twice the longest TTL among `holders`, in seconds (Z2: a 15-minute TTL takes 30 minutes, a 1-hour TTL two hours). */
 export function requiredWindowSeconds(holders: readonly Holder[]): number {

@@ -1,15 +1,18 @@
 import { nextStart, notPlanned } from './calendar.ts';
+import type { KnownAgent } from './client-evidence.ts';
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
 import type { Credential } from './credential.ts';
 import { durationText } from './duration.ts';
 import { LAMBDA_MAX_SECONDS } from './holder-evidence.ts';
 import type { Holder } from './holders.ts';
+import { agentsHit, predictDeferral, type AgentHit, type PredictedDeferral } from './impact-agents.ts';
 import { agentsOf } from './policy.ts';
 import { openWindow } from './window.ts';
 
 /** What happens in a rotation, in words that stay. */
 export type Milestone =
   | 'announcement'
+  | 'deferred'
   | 'steps'
   | 'window-opens'
   | 'earliest-close'
@@ -43,6 +46,10 @@ export interface Impact {
   readonly affected: readonly AffectedHolder[];
   /** Agents that share the credential, as declared. */
   readonly agents: number;
+  /** Of kind client: who is in session now. */
+  readonly inSession: readonly AgentHit[];
+  /** How long it would wait for the gap between sessions, if it were asked for now. */
+  readonly deferral?: PredictedDeferral;
   /** If it started now. */
   readonly now: readonly PredictedMoment[];
   /** As the planner will start it; absent where it won't, and `notPlanned` says why. */
@@ -56,17 +63,23 @@ export interface Impact {
   readonly unknown: readonly string[];
 }
 
-/** Who is hit by a rotation, when, and what of it stays. Pure: the same head and time give the same answer. */
-export function impactOf(credential: Credential, now: number): Impact {
+/**
+ * Who is hit by a rotation, when, and what of it stays. Pure: the same head, agents and time give the same answer.
+ * `known`: the agents of kind client and their sub-agents.
+ */
+export function impactOf(credential: Credential, now: number, known: readonly KnownAgent[] = []): Impact {
   const { holders } = credential;
   const at = toInstant(now);
-  const moments = momentsFrom(credential, at);
+  const deferral = predictDeferral(credential, known, now);
+  const moments = momentsFrom(credential, at, deferral);
   const startsAt = nextStart(credential);
-  const opensAt = opening(credential, at);
+  const opensAt = opening(credential, at, deferral);
   return {
     at,
     affected: holders.map((holder) => affected(credential, holder, opensAt)),
     agents: holders.length === 0 ? 0 : agentsOf(holders),
+    inSession: agentsHit(credential.name, known, now),
+    ...(deferral === undefined ? {} : { deferral }),
     now: moments,
     ...(startsAt === undefined
       ? { notPlanned: notPlanned(credential) ?? 'nothing is due' }
@@ -81,17 +94,30 @@ function planned(credential: Credential, startsAt: Instant): Pick<Impact, 'plann
   return { planned: { startsAt, moments: momentsFrom(credential, startsAt) } };
 }
 
-function opening({ policy }: Credential, startsAt: Instant): Instant {
-  return plusSeconds(startsAt, policy.announceSeconds);
+function opening({ policy }: Credential, startsAt: Instant, deferral?: PredictedDeferral): Instant {
+  return deferral?.begins ?? plusSeconds(startsAt, policy.announceSeconds);
 }
 
-function momentsFrom(credential: Credential, startsAt: Instant): PredictedMoment[] {
+function momentsFrom(
+  credential: Credential,
+  startsAt: Instant,
+  deferral?: PredictedDeferral,
+): PredictedMoment[] {
   const { policy, holders } = credential;
-  const window = openWindow(policy, opening(credential, startsAt));
+  const window = openWindow(policy, opening(credential, startsAt, deferral));
   const moment = (milestone: Milestone, at: Instant, text: string) => ({ milestone, at, text });
   const { opensAt, earliestClose, deadline, cap } = window;
   const begin = [
     moment('announcement', startsAt, 'announced to the holders'),
+    ...(deferral === undefined
+      ? []
+      : [
+          moment(
+            'deferred',
+            plusSeconds(startsAt, policy.announceSeconds),
+            `waits for the gap between the sessions of ${deferral.agents.join(', ')}, until ${deferral.until} at the latest`,
+          ),
+        ]),
     moment('steps', opensAt, 'a second credential is made, tested and made current'),
     moment('window-opens', opensAt, 'old and new both work; holders move'),
     moment('earliest-close', earliestClose, 'the window closes no sooner'),
@@ -139,6 +165,7 @@ function movedBy(holder: Holder, opensAt: Instant): Instant | undefined {
         : plusSeconds(opensAt, holder.ttlSeconds + LAMBDA_MAX_SECONDS);
     case 'ecs-restart':
     case 'manual':
+    case 'client':
       return undefined;
   }
 }
@@ -166,6 +193,8 @@ function howItMoves({ name }: Credential, holder: Holder): string {
       return `Rekey redeploys the service ${holder.cluster}/${holder.service} when the window opens`;
     case 'manual':
       return `a person moves it, and says so: rekey confirm ${name} ${holder.name}`;
+    case 'client':
+      return 'each of its sessions moves when its notice says so, and proves it';
   }
 }
 

@@ -1,19 +1,24 @@
 import type * as z from 'zod';
-import { RekeyError } from './errors.ts';
+import { RekeyError, type ErrorCode } from './errors.ts';
 
 const FORM = 'docs/rekey.schema.json has every field with its meaning';
 
 /**
- * The mistakes that zod has found, each as ERR_DECLARATION; keys that nobody knows come first, for they explain what is
+ * The mistakes that zod has found, each under `code`; keys that nobody knows come first, for they explain what is
  * missing. `prefix` is the path of the value that was checked, `form` says where its fields are described.
  */
-export function declarationErrors(error: z.ZodError, prefix = '', form = FORM): RekeyError[] {
+export function declarationErrors(
+  error: z.ZodError,
+  prefix = '',
+  form = FORM,
+  code: ErrorCode = 'ERR_DECLARATION',
+): RekeyError[] {
   const join = (...parts: string[]): string => parts.filter((part) => part !== '').join('.');
   const unknown = error.issues.flatMap((issue) =>
     issue.code === 'unrecognized_keys'
       ? issue.keys.map((key) => {
           const field = join(prefix, fieldPath(issue.path), key);
-          return new RekeyError('ERR_DECLARATION', `${field}: unrecognized key`, {
+          return new RekeyError(code, `${field}: unrecognized key`, {
             field,
             remedy: `remove the unknown key or correct its spelling; ${form}`,
           });
@@ -27,7 +32,7 @@ export function declarationErrors(error: z.ZodError, prefix = '', form = FORM): 
     const message =
       issue.code === 'invalid_union' ? (issue.errors.at(-1)?.[0]?.message ?? issue.message) : issue.message;
     return [
-      new RekeyError('ERR_DECLARATION', `${field === '' ? 'the declaration' : field}: ${message}`, {
+      new RekeyError(code, `${field === '' ? 'the document' : field}: ${message}`, {
         field,
         remedy: `correct this field; ${form}`,
       }),

@@ -29,6 +29,15 @@ export interface Policy {
   readonly access: 'read' | 'write';
   readonly sensitivity: 'normal' | 'sensitive';
   readonly exception?: PolicyException;
+  /** Agents of kind `client` that move first; absent: all at once. */
+  readonly canary?: Canary;
+}
+
+/** A part of the instances that moves first; where their authentication errors rise, the rotation is rolled back. */
+export interface Canary {
+  readonly percent: number;
+  /** How long the others stay on their version. */
+  readonly seconds: number;
 }
 
 /**
@@ -124,6 +133,7 @@ export interface PolicyInput {
   readonly access?: Policy['access'] | undefined;
   readonly sensitivity?: Policy['sensitivity'] | undefined;
   readonly exception?: PolicyException | undefined;
+  readonly canary?: Canary | undefined;
 }
 
 /**
@@ -160,12 +170,14 @@ export function resolvePolicy(
     access,
     sensitivity,
     ...(input.exception === undefined ? {} : { exception: input.exception }),
+    ...(input.canary === undefined ? {} : { canary: input.canary }),
   };
   throwAll(
     errorsOf(
       () => assertInterval(policy, maxInterval, now),
       () => assertWindow(policy, required, minWindow, bounds.window.max),
       () => assertOrder(policy),
+      () => assertCanary(policy, holders),
     ),
   );
   return policy;
@@ -224,6 +236,26 @@ function assertWindow(policy: Policy, required: number, min: number, max: number
       },
     );
   }
+}
+
+/** Hard decision 4: it works inside the window, and leaves the others as much of it as it takes. */
+function assertCanary({ canary, windowSeconds }: Policy, holders: readonly Holder[]): void {
+  if (canary === undefined) return;
+  if (!holders.some(({ kind }) => kind === 'client')) {
+    throw new RekeyError('ERR_POLICY', 'nobody can move first: no holder is of kind client', {
+      field: 'policy.canary',
+      remedy: 'leave it out, or declare the agents that report their uses as holders of kind client',
+    });
+  }
+  if (2 * canary.seconds <= windowSeconds) return;
+  throw new RekeyError(
+    'ERR_POLICY',
+    `a canary of ${canary.seconds} s takes more than half of the window of ${windowSeconds} s`,
+    {
+      field: 'policy.canary.for',
+      remedy: `use at most ${Math.floor(windowSeconds / 2)} s, or a longer window`,
+    },
+  );
 }
 
 function assertOrder(policy: Policy): void {

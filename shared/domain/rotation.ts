@@ -1,3 +1,4 @@
+import type { CanarySeen } from './canary-look.ts';
 import type { Instant } from './clock.ts';
 import type { Credential, Key } from './credential.ts';
 import { RekeyError } from './errors.ts';
@@ -77,6 +78,33 @@ export interface Window {
   readonly overdue?: boolean;
 }
 
+/** What acknowledgements of one window are held against; derived from the material where the window opens. */
+export interface AcknowledgementKey {
+  /** The window, by its opening. */
+  readonly opensAt: Instant;
+  readonly versionId: string;
+  readonly fingerprint: string;
+  /** Encrypted for whoever checks acknowledgements (`Sealer`, purpose `acknowledgement`). */
+  readonly sealed: string;
+}
+
+/** Why an announced rotation has not begun. */
+export interface Deferral {
+  readonly since: Instant;
+  /** It begins by then, whoever is in session. */
+  readonly until: Instant;
+  /** Agents in session that can't change a value within it. */
+  readonly agents: readonly string[];
+  /** Looks taken so far. */
+  readonly wakeUps?: number;
+}
+
+/** Why an announced rotation doesn't wait for sessions any more, whoever opens one. */
+export interface Undeferred {
+  readonly at: Instant;
+  readonly why: 'gap' | 'deadline' | 'skipped';
+}
+
 /** A state of the lifecycle machine that waits for a callback. */
 export interface Callback {
   readonly awaiting: 'rotate' | 'window';
@@ -101,6 +129,13 @@ export interface Rotation {
   readonly formerWindow?: Window;
   /** What was seen of the holders in this window; absent where nothing had to be looked at. */
   readonly holderEvidence?: readonly HolderEvidence[];
+  /** How holders of kind `client` prove that they have the value that the open window is about (hard decision 7). */
+  readonly acknowledgement?: AcknowledgementKey;
+  /** Announced, and waiting for the gap between the sessions of agents that can't change a value within one (T2). */
+  readonly deferred?: Deferral;
+  readonly undeferred?: Undeferred;
+  /** What was seen of the instances that move first, once, when the others began to. */
+  readonly canary?: { readonly at: Instant; readonly outcome: CanarySeen['outcome'] };
   /** Timed wake-ups used in this window (hard decision 5). */
   readonly wakeUps: number;
   /** Which key dies at the end: the old one, or after a rollback the new one. */

@@ -1,3 +1,4 @@
+import type { CanarySeen } from './canary-look.ts';
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
 import type { Usage } from './evidence.ts';
 import { stillMissing, type HolderEvidence } from './holder-evidence.ts';
@@ -29,6 +30,11 @@ export function openWindow(policy: Policy, opensAt: Instant): Window {
   };
 }
 
+/** When a window is looked at first: once those who move first have moved, where some do, else when it may close. */
+export function firstLook({ canary }: Policy, { opensAt, earliestClose }: Window): Instant {
+  return canary === undefined ? earliestClose : plusSeconds(opensAt, canary.seconds);
+}
+
 /**
  * `window` once a pause has ended at `now`: the time since `pausedAt` doesn't count, so that what was left until deadline
  * and cap is left again. Holders move and TTLs pass meanwhile as ever, so its earliest end stays.
@@ -54,6 +60,8 @@ export interface WindowFacts {
   /** Use of the loser, read at its source. */
   readonly usage: Usage;
   readonly wakeUps: number;
+  /** What the instances that move first show; absent where nobody does, and once it has been observed. */
+  readonly canary?: CanarySeen | undefined;
 }
 
 /** What was known when the decision was taken; goes into the audit record. */
@@ -68,7 +76,10 @@ export interface Proof {
 
 export type WindowDecision =
   | { readonly kind: 'retire'; readonly proof: Proof; readonly stragglers: boolean }
-  | { readonly kind: 'wait'; readonly until: Instant; readonly proof: Proof }
+  /** `canary`: their time is over, and what they show is to be recorded. */
+  | { readonly kind: 'wait'; readonly until: Instant; readonly proof: Proof; readonly canary?: CanarySeen }
+  /** Those who moved first are refused: the others shall not move at all. */
+  | { readonly kind: 'roll-back'; readonly canary: CanarySeen; readonly proof: Proof }
   /** Mode `overlap`: the old credential stays alive and the rotation is over. */
   | { readonly kind: 'keep'; readonly proof: Proof }
   /** Past the deadline with `extend`: somebody is paged once, the window stays open until the cap. */
@@ -76,16 +87,27 @@ export type WindowDecision =
   /** Past the cap, or nothing that Rekey may decide: only an operator ends it. */
   | { readonly kind: 'hold'; readonly proof: Proof };
 
+type EndDecision = Exclude<WindowDecision, { kind: 'keep' | 'roll-back' }>;
+
 /**
  * Decides what a window does now. Pure: the same facts give the same answer.
  * Rules: Z1–Z3, P4, hard decisions 5, 8 and 10; a credential without a known holder is unproven, never proven.
  */
 export function decideWindow(facts: WindowFacts): WindowDecision {
   const proof = proveMoved(facts);
-  const { now, window } = facts;
-  if (now < fromInstant(window.earliestClose)) return { kind: 'wait', until: window.earliestClose, proof };
+  const until = earliestEnd(facts);
+  if (facts.now < fromInstant(until)) return early(facts, until, proof);
   if (facts.mode !== 'enforce') return { kind: 'keep', proof };
   return decideEnd(facts, proof);
+}
+
+/** Before its earliest end a window only waits, unless those who moved first show that nobody should. */
+function early({ now, canary }: WindowFacts, until: Instant, proof: Proof): WindowDecision {
+  if (canary === undefined) return { kind: 'wait', until, proof };
+  if (canary.outcome === 'risen') return { kind: 'roll-back', canary, proof };
+  return now < fromInstant(canary.endsAt)
+    ? { kind: 'wait', until: canary.endsAt, proof }
+    : { kind: 'wait', until, proof, canary };
 }
 
 /**
@@ -93,9 +115,23 @@ export function decideWindow(facts: WindowFacts): WindowDecision {
  * on in a session, so the source is asked again; nobody can have come since, so TTLs no longer count. The deadline
  * means what it means for the window (hard decision 10).
  */
-export function decideSoaked(facts: WindowFacts): Exclude<WindowDecision, { kind: 'keep' }> {
+export function decideSoaked(facts: WindowFacts): EndDecision {
   const missing = stillUsed(facts.usage);
   return decideEnd(facts, { complete: missing.length === 0, usage: facts.usage, missing });
+}
+
+/**
+ * Twice the longest TTL has passed, of pacts as well that were registered or lengthened after the window had been
+ * checked against them (Z2); the cap bounds it all the same.
+ */
+function earliestEnd({ window, holderEvidence }: WindowFacts): Instant {
+  const { opensAt, earliestClose, cap } = window;
+  const longest = (holderEvidence ?? [])
+    .filter((each) => each.kind === 'client' && each.opensAt === opensAt)
+    .reduce((most, each) => Math.max(most, each.kind === 'client' ? each.ttlSeconds : 0), 0);
+  const twice = plusSeconds(opensAt, 2 * longest);
+  if (twice <= earliestClose) return earliestClose;
+  return twice < cap ? twice : cap;
 }
 
 /** Whether the policy has given up on those who haven't moved: only then their sessions may be ended. */
@@ -108,7 +144,7 @@ export function givesUpStragglers({
   return now >= fromInstant(window.deadline) && policy.atDeadline === 'revoke' && holders.length > 0;
 }
 
-function decideEnd(facts: WindowFacts, proof: Proof): Exclude<WindowDecision, { kind: 'keep' }> {
+function decideEnd(facts: WindowFacts, proof: Proof): EndDecision {
   const { now, window } = facts;
   if (proof.complete) return { kind: 'retire', proof, stragglers: false };
   if (now < fromInstant(window.deadline)) return { kind: 'wait', until: nextWakeUp(facts), proof };

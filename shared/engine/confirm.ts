@@ -3,6 +3,7 @@ import type { Credential } from '../domain/credential.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { evidenceOf, stillMissing, withEvidence } from '../domain/holder-evidence.ts';
 import type { Rotation, Trigger } from '../domain/rotation.ts';
+import { evidenceNow } from './clients.ts';
 import type { EngineDeps } from './deps.ts';
 import { answerCallback, commit, load, untilCommitted, type Loaded } from './state.ts';
 
@@ -51,7 +52,8 @@ async function wake(deps: EngineDeps, { credential, rotation }: Loaded): Promise
   const { window } = rotation;
   const now = deps.clock();
   if (window === undefined || now < Date.parse(window.earliestClose)) return;
-  const missing = stillMissing(credential.holders, window.opensAt, rotation.holderEvidence, now);
+  const evidence = await evidenceNow(deps, credential, rotation);
+  const missing = stillMissing(credential.holders, window.opensAt, evidence, now);
   if (missing.length === 0) await answerCallback(deps, rotation, 'verify');
 }
 

@@ -1,7 +1,9 @@
 import type { Clock } from '../domain/clock.ts';
 import type { Redacted } from '../domain/redacted.ts';
+import type { AgentStore } from '../ports/agents.ts';
 import type { Ledger } from '../ports/ledger.ts';
 import type { ReaderLog } from '../ports/reader-log.ts';
+import type { Sealer } from '../ports/sealer.ts';
 import type { Vault } from '../ports/vault.ts';
 import type { Workflow } from '../ports/workflow.ts';
 import type { AnyProvider } from '../providers/provider.ts';
@@ -11,6 +13,10 @@ export interface EngineDeps {
   readonly ledger: Ledger;
   /** Keeps who is seen at the source; what it holds decides nothing. */
   readonly readers: ReaderLog;
+  /** What agents have said of themselves. */
+  readonly agents: AgentStore;
+  /** Encrypts what acknowledgements are held against; only functions that open a window may. */
+  readonly sealer: Pick<Sealer, 'seal'>;
   readonly vault: Vault;
   readonly workflow: Workflow;
   /** Loads the provider of a type; ERR_DECLARATION where there is none. */

@@ -7,6 +7,7 @@ import type { Redacted } from '../domain/redacted.ts';
 import { advance, isPaused, type Rotation } from '../domain/rotation.ts';
 import { decideWindow, openWindow, type Proof, type WindowDecision } from '../domain/window.ts';
 import { announce, assertMayRotate, assertNotPaused } from './start.ts';
+import { evidenceNow } from './clients.ts';
 import type { EngineDeps } from './deps.ts';
 import type { StepInput } from './rotation-step.ts';
 import {
@@ -122,7 +123,7 @@ async function makeRoom(deps: EngineDeps, state: Loaded): Promise<Loaded> {
       deps,
       credential,
       last?.window?.opensAt ?? current.issuedAt,
-      last?.holderEvidence,
+      last === undefined ? undefined : await evidenceNow(deps, credential, last),
       (await provider.usage?.(target, handle, ctx)) ?? 'unknown',
     );
     const { proof } = decision;

@@ -7,7 +7,7 @@ import { withoutLooks } from '../domain/holder-evidence.ts';
 import { withoutPause } from '../domain/window.ts';
 import type { Backstop } from './backstop.ts';
 import type { EngineDeps } from './deps.ts';
-import { drive } from './requests.ts';
+import { drive } from './drive.ts';
 import { assertActive } from './start.ts';
 import { answerCallback, loadCredential, untilCommitted } from './state.ts';
 

@@ -10,11 +10,13 @@ import {
   reasonOf,
   type Duties,
 } from '../domain/calendar.ts';
-import { toInstant } from '../domain/clock.ts';
+import { plusSeconds, toInstant } from '../domain/clock.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import { isRekeyError } from '../domain/errors.ts';
+import { ORDER_SECONDS } from '../domain/order.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
+import { waitsForAnother } from './order.ts';
 import { announce } from './start.ts';
 import { untilCommitted } from './state.ts';
 
@@ -80,10 +82,19 @@ function planOne(deps: EngineDeps, credentialId: string): Promise<{ recorded: bo
     const duties = dutiesOf(found, deps.clock());
     const credential = await record(deps, found, duties);
     const recorded = credential !== found;
-    if (duties.start) await start(deps, credential);
+    const waitsFor = duties.start ? await waitsForAnother(deps, credential) : undefined;
+    const started = duties.start && waitsFor === undefined;
+    if (started) await start(deps, credential);
+    else if (waitsFor !== undefined) await putOff(deps, credential, waitsFor);
     else if (!recorded) await realign(deps, credential);
-    return { recorded, started: duties.start };
+    return { recorded, started };
   });
+}
+
+/** Another rotation goes first: this one comes again, and its deadline stays what it was. */
+async function putOff(deps: EngineDeps, credential: Credential, waitsFor: string): Promise<void> {
+  const notBefore = plusSeconds(toInstant(deps.clock()), ORDER_SECONDS);
+  await deps.ledger.attach({ ...credential, plan: { ...planOf(credential), notBefore, waitsFor } });
 }
 
 async function start(deps: EngineDeps, credential: Credential): Promise<void> {

@@ -1,7 +1,8 @@
 import { toInstant } from '../domain/clock.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { advance } from '../domain/rotation.ts';
-import { openWindow } from '../domain/window.ts';
+import { firstLook, openWindow } from '../domain/window.ts';
+import { sealAcknowledgement } from './acknowledgement.ts';
 import type { EngineDeps } from './deps.ts';
 import { testSecret } from './prove.ts';
 import type { StepInput } from './rotation-step.ts';
@@ -50,17 +51,23 @@ export async function promote(
   if (next === undefined || old === undefined) {
     throw new RekeyError('ERR_PROTOCOL', 'a window needs an old and a new credential');
   }
+  const acknowledgement = await sealAcknowledgement(deps, credential, rotation.id, next);
   // From the old version only: where an emergency or a hand has moved the label meanwhile, the vault refuses.
   await deps.vault.promote(secret, { to: next.versionId, from: old.versionId });
   const window = openWindow(credential.policy, toInstant(deps.clock()));
+  const look = firstLook(credential.policy, window);
   const opened = await commit(deps, credential, {
     rotation: answered(
-      advance(rotation, 'window', { window, checkAt: reconcileAt(deps, window.earliestClose) }),
+      advance(rotation, 'window', {
+        window,
+        ...(acknowledgement && { acknowledgement: { ...acknowledgement, opensAt: window.opensAt } }),
+        checkAt: reconcileAt(deps, look),
+      }),
     ),
     credential: { current: next },
     record: { action: 'window-opened', window },
   });
-  await answerCallback(deps, rotation, 'window', secondsUntil(deps, window.earliestClose));
+  await answerCallback(deps, rotation, 'window', secondsUntil(deps, look));
   return opened;
 }
 

@@ -1,10 +1,11 @@
 import { plusSeconds, toInstant } from '../domain/clock.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { isOver, isPaused, overtakenBy, type Rotation } from '../domain/rotation.ts';
+import { firstLook } from '../domain/window.ts';
 import { abort } from './abort.ts';
 import { MAX_REPAIRS, type EngineDeps } from './deps.ts';
 import { finishSecret, promote } from './promote.ts';
-import { drive } from './requests.ts';
+import { drive } from './drive.ts';
 import { commit, load, secondsUntil, untilCommitted, type Loaded } from './state.ts';
 
 /** What became of a rotation, in the words of the lifecycle machine. */
@@ -148,8 +149,9 @@ async function aborted(
   return { outcome: 'aborted', waitSeconds: 1 };
 }
 
-function opened(deps: EngineDeps, { rotation }: Loaded): ReconcileAnswer {
-  return { outcome: 'window', waitSeconds: secondsUntil(deps, rotation.window?.earliestClose ?? '') };
+function opened(deps: EngineDeps, { credential, rotation: { window } }: Loaded): ReconcileAnswer {
+  const look = window === undefined ? '' : firstLook(credential.policy, window);
+  return { outcome: 'window', waitSeconds: secondsUntil(deps, look) };
 }
 
 /** Counts the repair before it is tried, so that one that kills the process is counted too. */

@@ -1,6 +1,8 @@
 import { plusSeconds, toInstant } from '../domain/clock.ts';
 import { RekeyError, isRekeyError } from '../domain/errors.ts';
 import { isPaused, type Rotation, type Trigger } from '../domain/rotation.ts';
+import type { LifecycleOutcome } from '../ports/workflow.ts';
+import { defer, skipDeferral } from './deferral.ts';
 import type { EngineDeps } from './deps.ts';
 import { clearPending } from './pending.ts';
 import { announce, assertMayRotate } from './start.ts';
@@ -8,45 +10,42 @@ import { load, loadCredential, untilCommitted, type Loaded } from './state.ts';
 
 /**
  * Starts a rotation on a token of the caller's. The same token again joins what it has started; another rotation
- * under way is refused with what is under way.
+ * under way is refused with what is under way, unless it is only announced and `now` ends its waiting for sessions.
  * @throws RekeyError ERR_NOT_FOUND, ERR_MODE, ERR_PAUSED, ERR_WINDOW_OPEN, ERR_ROTATION_UNDER_WAY.
  */
 export function requestRotation(
   deps: EngineDeps,
-  request: { name: string; token: string; trigger: Trigger },
+  request: {
+    name: string;
+    token: string;
+    trigger: Trigger;
+    /** Whoever is in session: an announced rotation that waits for a gap begins. */
+    now?: boolean;
+  },
 ): Promise<{ rotation: Rotation; joined: boolean }> {
   return untilCommitted(async () => {
     const credentialId = await idOf(deps, request.name);
     const credential = await loadCredential(deps, credentialId);
     const existing = await deps.ledger.rotation(credentialId, request.token);
-    const joined = existing !== undefined;
-    if (!joined) {
-      const active =
-        credential.activeRotation === undefined
-          ? undefined
-          : await deps.ledger.rotation(credentialId, credential.activeRotation);
-      assertMayRotate(credential, active);
-    }
-    const { rotation } = joined
-      ? { rotation: existing }
-      : await announce(deps, credential, request.token, request.trigger);
+    const active =
+      existing ??
+      (credential.activeRotation === undefined
+        ? undefined
+        : await deps.ledger.rotation(credentialId, credential.activeRotation));
+    const joins = request.now === true && active?.phase === 'announced' && credential.paused === undefined;
+    const joined = existing ?? (joins ? active : undefined);
+    if (joined === undefined) assertMayRotate(credential, active);
+    const state =
+      joined === undefined
+        ? await announce(deps, credential, request.token, request.trigger)
+        : { credential, rotation: joined };
+    const rotation = request.now === true ? await skipDeferral(deps, state, request.trigger) : state.rotation;
     // Idempotent by its name: a caller that died after the commit is helped by its own repetition.
     if (rotation.phase === 'announced') {
       await deps.workflow.startLifecycle({ credentialId, rotationId: rotation.id }, 0);
     }
-    return { rotation, joined };
+    return { rotation, joined: joined !== undefined };
   });
-}
-
-/**
- * Gives a rotation another execution of the lifecycle, named by the ledger's version: every commit makes that a new
- * name. Two executions at once do no harm, each step is fenced.
- */
-export function drive(deps: EngineDeps, { credential, rotation }: Loaded): Promise<void> {
-  return deps.workflow.startLifecycle(
-    { credentialId: credential.id, rotationId: rotation.id },
-    credential.version,
-  );
 }
 
 /** What the lifecycle machine does next after the announcement. */
@@ -97,19 +96,18 @@ function announcement(rotation: Rotation, seconds: number): number {
  */
 export function startRotation(
   deps: EngineDeps,
-  ref: { credentialId: string; rotationId: string; taskToken: string },
+  ref: { credentialId: string; rotationId: string; taskToken: string; defers?: true },
 ): Promise<void> {
   return untilCommitted(async () => {
-    const { credential, rotation } = await load(deps, ref.credentialId, ref.rotationId);
-    const answer = (outcome: 'window' | 'aborted' | 'preempted' | 'over') =>
-      deps.workflow.answer(ref.taskToken, { outcome, waitSeconds: 1 });
-    if (rotation.epoch !== credential.epoch || rotation.phase === 'preempted') return answer('preempted');
-    if (rotation.phase === 'aborted') return answer('aborted');
-    if (isPaused(rotation, credential)) return answer('over');
-    // The reconciler, to which this leads, finishes what was given up.
-    if (rotation.phase === 'aborting')
-      throw new RekeyError('ERR_TOMBSTONED', 'this rotation is being aborted');
-    if (rotation.window !== undefined || rotation.phase === 'rolling-back') return answer('window');
+    const state = await load(deps, ref.credentialId, ref.rotationId);
+    const answer = (outcome: LifecycleOutcome['outcome'], waitSeconds = 1) =>
+      deps.workflow.answer(ref.taskToken, { outcome, waitSeconds });
+    const elsewhere = overtaken(state);
+    if (elsewhere !== undefined) return answer(elsewhere);
+    // An execution of the version before knows no deferral: it rotates, as it did then.
+    const next = ref.defers === true ? await defer(deps, state) : { outcome: 'begins' as const, state };
+    if (next.outcome !== 'begins') return answer(next.outcome, next.waitSeconds);
+    const { credential, rotation } = next.state;
     await deps.ledger.attach(credential, {
       ...rotation,
       callback: { awaiting: 'rotate', taskToken: ref.taskToken },
@@ -121,6 +119,17 @@ export function startRotation(
     await clearPending(deps, credential.secretArn, rotation.id);
     await deps.vault.rotate(credential.secretArn, rotation.id);
   });
+}
+
+/** What has become of a rotation that is to begin, where it isn't to any more. */
+function overtaken({ credential, rotation }: Loaded): LifecycleOutcome['outcome'] | undefined {
+  const { phase, window } = rotation;
+  if (rotation.epoch !== credential.epoch || phase === 'preempted') return 'preempted';
+  if (phase === 'aborted') return 'aborted';
+  if (isPaused(rotation, credential)) return 'over';
+  // The reconciler, to which this leads, finishes what was given up.
+  if (phase === 'aborting') throw new RekeyError('ERR_TOMBSTONED', 'this rotation is being aborted');
+  return window !== undefined || phase === 'rolling-back' ? 'window' : undefined;
 }
 
 /** The id of a credential by name or id; ERR_NOT_FOUND where there is none. */

@@ -11,9 +11,10 @@ import {
   type Trigger,
 } from '../domain/rotation.ts';
 import { openWindow } from '../domain/window.ts';
+import { sealAcknowledgement } from './acknowledgement.ts';
 import type { EngineDeps } from './deps.ts';
 import { holderOfCurrent, reconcileAt } from './promote.ts';
-import { drive } from './requests.ts';
+import { drive } from './drive.ts';
 import {
   answerCallback,
   answered,
@@ -38,7 +39,13 @@ export interface RollbackAnswer {
  */
 export function requestRollback(
   deps: EngineDeps,
-  ref: { credentialId: string; rotationId: string; trigger: Trigger },
+  ref: {
+    credentialId: string;
+    rotationId: string;
+    trigger: Trigger;
+    /** What moved an automation to ask for it. */
+    evidence?: object;
+  },
 ): Promise<Rotation> {
   return untilCommitted(async () => {
     const state = await load(deps, ref.credentialId, ref.rotationId);
@@ -70,7 +77,11 @@ export function requestRollback(
         stuck: false,
         checkAt: stuckAt(deps),
       }),
-      record: { action: 'rollback-intended', trigger: ref.trigger },
+      record: {
+        action: 'rollback-intended',
+        trigger: ref.trigger,
+        ...(ref.evidence === undefined ? {} : { evidence: ref.evidence }),
+      },
     });
     // Where a person had been paged, or has paused it, the lifecycle has ended: it gets a new execution.
     await wake(deps, intended, rotation.stuck === true || credential.paused !== undefined);
@@ -168,13 +179,19 @@ async function bringBack(deps: EngineDeps, state: Loaded): Promise<Rotation> {
     if ((await holderOfCurrent(deps, secret)) !== next.versionId) throw error;
     return refuse(deps, state, error);
   }
+  const acknowledgement = await sealAcknowledgement(deps, credential, rotation.id, old);
   await deps.vault.promote(secret, { to: old.versionId, from: next.versionId });
   // Secrets Manager would "reattempt" a version that still carries AWSPENDING (hard decision 1).
   await deps.vault.stripPending(secret, next.versionId);
   const window = openWindow(credential.policy, toInstant(deps.clock()));
-  const { suspendedAt: _restored, formerWindow: _closed, ...rest } = answered(rotation);
+  const { suspendedAt: _restored, formerWindow: _closed, acknowledgement: _of, ...rest } = answered(rotation);
   const opened = await commit(deps, credential, {
-    rotation: { ...rest, window, checkAt: reconcileAt(deps, window.earliestClose) },
+    rotation: {
+      ...rest,
+      window,
+      ...(acknowledgement && { acknowledgement: { ...acknowledgement, opensAt: window.opensAt } }),
+      checkAt: reconcileAt(deps, window.earliestClose),
+    },
     credential: { current: old },
     record: { action: 'rollback-window-opened', window },
   });

@@ -3,7 +3,7 @@ import { plusSeconds, toInstant } from '../domain/clock.ts';
 import type { Credential, CredentialHandle, Key } from '../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { withoutCallback, type Rotation, type Trigger } from '../domain/rotation.ts';
-import type { LifecycleOutcome } from '../ports/workflow.ts';
+import type { LifecycleOutcome, Workflow } from '../ports/workflow.ts';
 import type { AnyProvider, ProviderContext } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
 
@@ -140,7 +140,7 @@ export function adminOf({ name, adminSecret }: Pick<Credential, 'name' | 'adminS
 
 /** Answers the state that waits on this rotation, if one does. The ledger already says what the answer says. */
 export async function answerCallback(
-  deps: EngineDeps,
+  deps: { readonly workflow: Pick<Workflow, 'answer'> },
   rotation: Rotation,
   outcome: LifecycleOutcome['outcome'],
   waitSeconds = 1,

@@ -8,9 +8,12 @@ import {
   type WindowDecision,
   type WindowFacts,
 } from '../domain/window.ts';
+import { beforeCanary, canarySeen, risenText, type CanarySeen } from '../domain/canary-look.ts';
+import { evidenceNow } from './clients.ts';
 import type { EngineDeps } from './deps.ts';
 import { reconcileAt } from './promote.ts';
 import { observeSessions } from './readers.ts';
+import { requestRollback } from './rollback.ts';
 import { commit, load, secondsUntil, untilCommitted, upstream, type Loaded } from './state.ts';
 
 /** What the lifecycle machine does next after a look at the window. */
@@ -54,20 +57,50 @@ export function verifyWindow(deps: EngineDeps, ref: TaskRef): Promise<VerifyAnsw
     if (rotation.phase === 'revoking') return { decision: 'retire', waitSeconds: 1 };
     if (rotation.window === undefined)
       return { decision: 'wait', waitSeconds: deps.timing.stuckAfterSeconds };
-    return record(deps, state, decideWindow(await factsOf(deps, state)));
+    const decision = decideWindow(await factsOf(deps, state));
+    if (decision.kind !== 'roll-back') return record(deps, state, decision);
+    await requestRollback(deps, {
+      ...ref,
+      trigger: { kind: 'planner', actor: VERIFIER, reason: risenText(decision.canary) },
+      evidence: { canary: decision.canary },
+    });
+    return { decision: 'rolling-back', waitSeconds: 1 };
   });
 }
+
+/** Who stands in the audit trail for a rollback that nobody asked for. */
+const VERIFIER = 'verify-window';
 
 /** What the end of a window is decided on, with the evidence read at its source now. */
 export async function factsOf(deps: EngineDeps, state: Loaded): Promise<WindowFacts> {
   const { credential, rotation } = state;
-  const { window, phase, wakeUps, holderEvidence } = rotation;
+  const { window, phase, wakeUps } = rotation;
   if (window === undefined) throw new RekeyError('ERR_CONFLICT', 'there is no window to close');
   const { policy, holders } = credential;
   const usage = await usageOf(deps, state);
+  const holderEvidence = await evidenceNow(deps, credential, rotation);
   // The way back always ends with the loser's revocation, whatever the mode: it misbehaved.
   const mode = phase === 'rolling-back' ? 'enforce' : credential.mode;
-  return { now: deps.clock(), window, policy, mode, holders, holderEvidence, usage, wakeUps };
+  const canary = await canaryNow(deps, state);
+  return { now: deps.clock(), window, policy, mode, holders, holderEvidence, usage, wakeUps, canary };
+}
+
+/** What the instances that move first show; nothing on the way back, which is everybody's at once. */
+async function canaryNow(
+  deps: EngineDeps,
+  { credential, rotation }: Loaded,
+): Promise<CanarySeen | undefined> {
+  const { window, phase, canary: observed } = rotation;
+  const { canary } = credential.policy;
+  if (canary === undefined || window === undefined || phase !== 'window' || observed !== undefined)
+    return undefined;
+  const { opensAt } = window;
+  const then = beforeCanary(canary, opensAt);
+  const [recent, before] = await Promise.all([
+    deps.agents.uses(credential.id, opensAt, toInstant(deps.clock())),
+    deps.agents.uses(credential.id, then.from, then.to),
+  ]);
+  return canarySeen(canary, rotation, opensAt, { recent, before });
 }
 
 /** Use of the credential that this rotation ends, from its source; unknown where the source can't tell. */
@@ -94,7 +127,7 @@ function soaking(deps: EngineDeps, { credential, rotation }: Loaded): VerifyAnsw
 export async function record(
   deps: EngineDeps,
   state: Loaded,
-  decision: WindowDecision,
+  decision: Exclude<WindowDecision, { kind: 'roll-back' }>,
 ): Promise<VerifyAnswer> {
   const { credential, rotation } = state;
   const woken = (until: string): Rotation => ({
@@ -107,7 +140,17 @@ export async function record(
       // The proof goes into the record of the retirement's intent, which `retire` writes from the same evidence.
       return { decision: 'retire', waitSeconds: 1 };
     case 'wait':
-      if (toInstant(deps.clock()) >= (rotation.window?.earliestClose ?? '')) {
+      if (decision.canary !== undefined) {
+        const { outcome } = decision.canary;
+        await commit(deps, credential, {
+          rotation: {
+            ...rotation,
+            canary: { at: toInstant(deps.clock()), outcome },
+            checkAt: reconcileAt(deps, decision.until),
+          },
+          record: { action: 'canary-observed', evidence: { canary: decision.canary } },
+        });
+      } else if (toInstant(deps.clock()) >= (rotation.window?.earliestClose ?? '')) {
         await commit(deps, credential, {
           rotation: woken(decision.until),
           record: { action: 'window-waiting', evidence: { proof: decision.proof, until: decision.until } },

@@ -23,6 +23,7 @@ describe('alarms', () => {
       'ArchiveLag',
       'PublishLag',
       'ApiErrors',
+      'AgentApiServerErrors',
       'PlannerSilent',
     ]) {
       expect(ids).toContain(start);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { viaService, type IamRequest } from '../../local/gateway/requests.ts';
 import { localAccountId, localRegion } from '../../local/settings.ts';
-import { TAG } from '../../shared/names.ts';
+import { SEAL, TAG } from '../../shared/names.ts';
 import { Policies } from '../support/iam/policies.ts';
 import { resource, synthesise } from './app.ts';
 
@@ -83,6 +83,9 @@ const inLedger = (operation: string, key: string): IamRequest => ({
   resource: ledger,
   context: { 'dynamodb:LeadingKeys': [key] },
 });
+const sealed = (action: string, purpose: string): IamRequest[] => [
+  { action, resource: dataKey, context: { [`kms:EncryptionContext:${SEAL.purpose}`]: purpose } },
+];
 const RECORDS_OF = `default#C#0b6f7a0e-0000-4000-8000-000000000000`;
 
 const archive = arnOf('evidence', 'Archive');
@@ -262,6 +265,32 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
       asks: [inLedger('DeleteItem', RECORDS_OF), inLedger('UpdateItem', RECORDS_OF)],
     },
     {
+      what: 'keeps what agents say',
+      asks: ['default#PACT#checkout', 'default#AGENT#checkout', 'default#ACK#r#2026'].map((key) =>
+        inLedger('PutItem', key),
+      ),
+      may: [...WRITERS_OF_THE_LEDGER, 'agent-api'],
+    },
+    {
+      what: 'keeps what a session does, flags an acknowledgement, counts uses, spends a challenge',
+      asks: [
+        ...['default#AGENT#checkout', 'default#ACK#r#2026', 'default#USE#c'].map((key) =>
+          inLedger('UpdateItem', key),
+        ),
+        inLedger('DeleteItem', 'default#ACK#CHALLENGE#s'),
+      ],
+      may: ['agent-api'],
+    },
+    {
+      what: 'takes back what an agent has said, or changes a pact',
+      asks: [
+        ...['default#PACT#checkout', 'default#AGENT#checkout', 'default#ACK#r#2026', 'default#USE#c'].map(
+          (key) => inLedger('DeleteItem', key),
+        ),
+        inLedger('UpdateItem', 'default#PACT#checkout'),
+      ],
+    },
+    {
       what: 'reads or writes in bulk, or touches the table itself',
       asks: on(
         ledger,
@@ -337,6 +366,24 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
       ),
     },
     {
+      what: 'seals what acknowledgements are held against (hard decision 7)',
+      asks: sealed('kms:Encrypt', 'acknowledgement'),
+      may: ['rotate-database', 'rollback-database', 'reconcile-database'],
+    },
+    {
+      what: 'seals keys of instances, and unseals what agents are checked against',
+      asks: [
+        ...sealed('kms:Encrypt', 'instance'),
+        ...sealed('kms:Decrypt', 'instance'),
+        ...sealed('kms:Decrypt', 'acknowledgement'),
+      ],
+      may: ['agent-api'],
+    },
+    {
+      what: 'seals or unseals anything else',
+      asks: [...sealed('kms:Encrypt', 'other'), ...sealed('kms:Decrypt', 'other')],
+    },
+    {
       what: 'deletes, disables or hands on a key',
       asks: [dataKey, secretsKey].flatMap((key) =>
         on(key, 'kms:ScheduleKeyDeletion', 'kms:DisableKey', 'kms:PutKeyPolicy', 'kms:ReplicateKey'),
@@ -403,7 +450,7 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
     {
       what: 'starts a rotation',
       asks: on(lifecycle, 'states:StartExecution'),
-      may: ['control-api', 'plan-rotations', 'reconcile-database', 'rotate-database'],
+      may: ['begin-rotation', 'control-api', 'plan-rotations', 'reconcile-database', 'rotate-database'],
     },
     { what: 'starts an emergency', asks: on(emergency, 'states:StartExecution'), may: ['control-api'] },
     {

@@ -99,6 +99,22 @@ describe('lifecycle', () => {
     });
   });
 
+  it('T2: a deferred rotation waits for a callback as long as the ledger says, then asks again', () => {
+    const choices = rotation.States['Outcome']?.['Choices'] as State[];
+    const deferred = choices.find(({ Condition }) => String(Condition).includes("'deferred'"));
+    const state = rotation.States[String(deferred?.['Next'])];
+    expect(state).toMatchObject({
+      Resource: 'arn:${partition}:states:::lambda:invoke.waitForTaskToken',
+      TimeoutSeconds: '{% $max([1, $ceil($states.input.waitSeconds)]) %}',
+    });
+    expect(catches(rotation, 'Deferred')[0]).toMatchObject({
+      ErrorEquals: ['States.Timeout'],
+      Next: 'Rotate',
+    });
+    // Hard decision 6: an execution by another definition says nothing of the kind, and nothing is deferred in it.
+    expect((rotation.States['Rotate']?.['Arguments'] as State)['Payload']).toMatchObject({ defers: true });
+  });
+
   it('a rotation that could not be started waits before it is tried again', () => {
     const choices = rotation.States['Outcome']?.['Choices'] as State[];
     const retry = choices.find(({ Condition }) => String(Condition).includes("'rotate'"));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FUNCTIONS } from '../../shared/names.ts';
+import { SEAL, FUNCTIONS } from '../../shared/names.ts';
 import { list, statementsByFunction, synthesise, text, type Statement } from './app.ts';
 
 const stacks = synthesise();
@@ -119,11 +119,23 @@ describe('roles', () => {
     }
   });
 
-  it('only registration deletes from the ledger, and nobody updates an item in place', () => {
+  it('only registration and the agent API delete from the table, and only what agents say is updated in place', () => {
     expect(FUNCTIONS.filter((name) => allows(name, 'dynamodb:DeleteItem').length > 0)).toEqual([
       'register-database',
+      'agent-api',
     ]);
-    expect(FUNCTIONS.filter((name) => allows(name, 'dynamodb:UpdateItem').length > 0)).toEqual([]);
+    expect(FUNCTIONS.filter((name) => allows(name, 'dynamodb:UpdateItem').length > 0)).toEqual(['agent-api']);
+  });
+
+  it('the agent API reads no secret, and writes below the keys of agents only', () => {
+    expect(JSON.stringify(roles['agent-api'])).not.toMatch(/secretsmanager|kms:GenerateDataKey|lambda:/);
+    for (const action of ['PutItem', 'UpdateItem', 'DeleteItem', 'ConditionCheckItem', 'Query']) {
+      const found = allows('agent-api', `dynamodb:${action}`);
+      expect(found, action).toHaveLength(1);
+      const keys = list(found[0]?.Condition?.['ForAllValues:StringLike']?.['dynamodb:LeadingKeys'] ?? []);
+      expect(keys.length).toBeGreaterThan(0);
+      for (const key of keys) expect(text(key)).toMatch(/^\*#(PACT|AGENT|ACK|USE)#/);
+    }
   });
 
   it('the archiver adds to the archive and can neither read nor delete; nobody else writes there', () => {
@@ -141,11 +153,15 @@ describe('roles', () => {
     expect(JSON.stringify(roles['control-api'])).not.toMatch(/secretsmanager|kms:GenerateDataKey/);
   });
 
-  it('use keys only through a service', () => {
+  it('use keys only through a service, or for what it says in its context', () => {
     for (const statements of Object.values(roles)) {
       for (const { Action, Condition } of statements) {
         if (!list(Action).some((each) => text(each).startsWith('kms:'))) continue;
-        expect(Condition?.['StringEquals']).toHaveProperty('kms:ViaService');
+        const bound = Object.keys(Condition?.['StringEquals'] ?? {});
+        expect(['kms:ViaService', `kms:EncryptionContext:${SEAL.purpose}`]).toEqual(
+          expect.arrayContaining(bound),
+        );
+        expect(bound).toHaveLength(1);
       }
     }
   });

@@ -78,18 +78,18 @@ describe('services that invoke a function may, each from its source', () => {
     }
   });
 
-  it('the API invokes its integrations, each route by itself', () => {
-    const integrations = new Set(
-      policies
-        .each('AWS::ApiGatewayV2::Integration')
-        .map(([each, stack]) => policies.resolver.text(each.Properties['IntegrationUri'] ?? '', stack)),
-    );
-    const [integration = ''] = integrations;
-    const [api] = policies.each('AWS::ApiGatewayV2::Api');
-    for (const [{ Properties }] of policies.each('AWS::ApiGatewayV2::Route')) {
-      const path = text(Properties['RouteKey']).split(' ')[1] ?? '';
-      const source = `arn:aws:execute-api:eu-central-1:111122223333:${api?.[0].logicalId ?? ''}/*/*${path}`;
-      expect([path, may('apigateway.amazonaws.com', integration, source)]).toEqual([path, true]);
+  it('each API invokes its integration, each route by itself', () => {
+    const apis = policies.each('AWS::ApiGatewayV2::Api');
+    expect(apis).toHaveLength(2);
+    for (const [api, stack] of apis) {
+      const here = (type: string) => policies.each(type).filter(([, each]) => each === stack);
+      const [[integration] = []] = here('AWS::ApiGatewayV2::Integration');
+      const target = policies.resolver.text(integration?.Properties['IntegrationUri'] ?? '', stack);
+      for (const [{ Properties }] of here('AWS::ApiGatewayV2::Route')) {
+        const path = text(Properties['RouteKey']).split(' ')[1] ?? '';
+        const source = `arn:aws:execute-api:eu-central-1:111122223333:${api.logicalId}/*/*${path}`;
+        expect([path, may('apigateway.amazonaws.com', target, source)]).toEqual([path, true]);
+      }
     }
   });
 

@@ -21,6 +21,7 @@ import { putItems } from '../compat/items.ts';
 import { MOMENTS, readRecorded, VERSIONS, type Moment, type Recorded } from '../compat/recorded.ts';
 import { TABLE_NAME } from '../support/engine-case.ts';
 import { createTable, EngineWorld, type EngineCase } from '../support/engine-world.ts';
+import { MemoryAgentStore, MemorySealer } from '../support/agent-parts.ts';
 import { workflowOf } from '../support/functions.ts';
 
 let world: EngineWorld;
@@ -48,6 +49,8 @@ async function engineAt({ ledger }: Recorded, moment: Moment): Promise<EngineDep
   return {
     ledger: new DynamoDbLedger({ aws: world.aws, table, tenant: head.tenant, clock }),
     readers: new DynamoDbReaderLog({ aws: world.aws, table, tenant: head.tenant, clock }),
+    agents: new MemoryAgentStore(),
+    sealer: new MemorySealer(),
     vault: new Proxy({}, { get: never }) as EngineDeps['vault'],
     workflow: {
       startLifecycle: async () => undefined,

@@ -6,9 +6,11 @@ import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
 import { SecretsManagerVault } from '../../shared/adapters/secrets-manager-vault.ts';
 import { GENESIS } from '../../shared/domain/audit.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
+import type { Credential } from '../../shared/domain/credential.ts';
 import { resolvePolicy } from '../../shared/domain/policy.ts';
 import type { EngineDeps } from '../../shared/engine/deps.ts';
 import { planDue, realignAll } from '../../shared/engine/plan.ts';
+import { MemoryAgentStore, MemorySealer } from '../support/agent-parts.ts';
 import { createTable } from '../support/engine-world.ts';
 
 const START = Date.parse('2026-01-01T00:00:00.000Z');
@@ -31,12 +33,16 @@ afterAll(async () => {
 });
 
 /** A tenant with credentials that are all due, an hour after each other, and a machine that starts nothing for some. */
-async function fleet(size: number): Promise<{
+async function fleet(
+  size: number,
+  head: (n: number) => Partial<Credential> = () => ({}),
+): Promise<{
   ids: string[];
   started: string[];
   refused: Set<string>;
   deps: EngineDeps;
   clock: { now: number };
+  agents: MemoryAgentStore;
 }> {
   const tenant = `tenant-${randomUUID()}`;
   const clock = { now: START };
@@ -72,6 +78,7 @@ async function fleet(size: number): Promise<{
         chain: GENESIS,
         registeredAt: toInstant(START),
         updatedAt: toInstant(START),
+        ...head(n),
       },
       { action: 'registered', time: toInstant(START), trigger: { kind: 'operator', actor: 'arn:o' } },
     );
@@ -81,7 +88,9 @@ async function fleet(size: number): Promise<{
   const never = (): never => {
     throw new Error('the planner has no part in this');
   };
+  const agents = new MemoryAgentStore();
   return {
+    agents,
     ids,
     started,
     refused,
@@ -89,6 +98,8 @@ async function fleet(size: number): Promise<{
     deps: {
       ledger,
       readers: { saw: never, of: never },
+      agents,
+      sealer: new MemorySealer(),
       vault: new SecretsManagerVault(aws),
       workflow: {
         startLifecycle: async ({ credentialId }) => {
@@ -145,6 +156,50 @@ describe('a run of the planner over many', () => {
     expect(answer.failed).toEqual(
       [ids[0], ids[2]].map((credentialId) => ({ credentialId, code: 'ERR_INTERNAL' })),
     );
+  });
+
+  test('never breaks the stagger of an agent that changes credentials between its sessions, and says why', async () => {
+    const holders = [{ kind: 'client', name: 'checkout', principal: 'arn:a' }] as const;
+    const names = ['orders-db', 'stock-db'];
+    const { ids, started, deps, clock, agents } = await fleet(2, (n) => ({ name: names[n] ?? '', holders }));
+    const terms = {
+      refresh: 'between-sessions',
+      ttlSeconds: 1,
+      staleLimitSeconds: 1,
+      delegates: [],
+    } as const;
+    await agents.putPact({
+      agent: 'checkout',
+      credentials: names.map((credential) => ({ credential, uses: 'unreported', ...terms })),
+      checkpoint: false,
+      sessionLimitSeconds: 60,
+      version: 1,
+      actor: 'arn:a',
+      registeredAt: toInstant(START),
+    });
+    const budget = { maxStarts: 9, paceMs: 0, pause: async () => undefined, until: Number.POSITIVE_INFINITY };
+    expect(await planDue(deps, budget)).toMatchObject({ started: [ids[0]], failed: [], left: 0 });
+    const waiting = await deps.ledger.credential(ids[1] ?? '');
+    expect(waiting?.plan).toMatchObject({ waitsFor: expect.stringContaining('orders-db is being rotated') });
+    expect(await planDue(deps, budget)).toMatchObject({ started: [] });
+    // The other one has ended: it is looked at again by itself.
+    const other = await deps.ledger.credential(ids[0] ?? '');
+    if (other?.current === undefined) throw new Error('the other credential is gone');
+    const { activeRotation: _over, ...ended } = other;
+    await deps.ledger.attach({ ...ended, current: { ...other.current, issuedAt: toInstant(clock.now) } });
+    clock.now += 16 * 60_000;
+    expect((await planDue(deps, budget)).started).toEqual([ids[1]]);
+    expect(started).toEqual(ids);
+  });
+
+  test('rotates a master before its dependants, and never beside them', async () => {
+    const { ids, deps } = await fleet(2, (n) =>
+      n === 0 ? { adminSecret: 'masters/orders' } : { secretName: 'masters/orders' },
+    );
+    const budget = { maxStarts: 9, paceMs: 0, pause: async () => undefined, until: Number.POSITIVE_INFINITY };
+    expect((await planDue(deps, budget)).started).toEqual([ids[1]]);
+    const dependant = await deps.ledger.credential(ids[0] ?? '');
+    expect(dependant?.plan?.waitsFor).toContain('is due, and goes first');
   });
 
   test('the walk goes through every page, and says so where its time is over', async () => {

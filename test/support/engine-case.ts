@@ -24,6 +24,7 @@ import { Calls, faulty, Process, type ProcessDeps } from './faulty.ts';
 import { Machines, type Execution } from './machines.ts';
 import { VirtualTime } from './virtual-time.ts';
 import { Agents, TTL_SECONDS } from './agents.ts';
+import { MemoryAgentStore, MemorySealer } from './agent-parts.ts';
 import { CaseState } from './case-state.ts';
 import type { EngineWorld } from './engine-world.ts';
 import { call, TIMING, workflowOf } from './functions.ts';
@@ -44,6 +45,9 @@ export class EngineCase extends CaseState {
   readonly calls = new Calls();
   readonly machines: Machines;
   readonly agents: Agents;
+  /** What agents of kind client have said; of no other part of the world. */
+  readonly agentStore = new MemoryAgentStore(this.time.now);
+  readonly sealer = new MemorySealer();
   /** Intents that the ledger did not take in time. */
   readonly spooled: SpooledIntent[] = [];
   /** Events on Rekey's bus, of the emergency's functions. */
@@ -102,6 +106,8 @@ export class EngineCase extends CaseState {
         tenant: this.tenant,
         clock: this.time.now,
       }),
+      agents: this.agentStore,
+      sealer: this.sealer,
       vault,
       workflow: workflowOf(this.machines),
       events: {

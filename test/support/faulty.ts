@@ -24,7 +24,9 @@ export interface Fault {
 }
 
 /** Side effects of each port; every one is numbered. */
-const EFFECTS: Readonly<Record<'ledger' | 'vault' | 'workflow' | 'events' | 'watch', readonly string[]>> = {
+const EFFECTS: Readonly<
+  Record<'ledger' | 'vault' | 'workflow' | 'events' | 'watch' | 'sealer', readonly string[]>
+> = {
   ledger: ['create', 'commit', 'attach', 'release'],
   vault: [
     'put',
@@ -41,6 +43,7 @@ const EFFECTS: Readonly<Record<'ledger' | 'vault' | 'workflow' | 'events' | 'wat
   workflow: ['startLifecycle', 'startEmergency', 'answer'],
   events: ['publish'],
   watch: ['redeploy'],
+  sealer: ['seal'],
 };
 const PROVIDER_EFFECTS = ['issue', 'activate', 'revoke'];
 /** What leaves the process without changing anything; an interlude may come before each. */
@@ -58,6 +61,8 @@ const LOOKS = [
   'usage',
   'service',
   'function',
+  'sessions',
+  'acknowledgements',
 ];
 
 const THROTTLED_TIMES = 2;
@@ -170,10 +175,12 @@ export function faulty<D extends ProcessDeps>(deps: D, calls: Calls, process: Pr
   return {
     ...deps,
     ledger: port(deps.ledger, 'ledger'),
+    agents: guarded(deps.agents, 'agents', [], calls, process),
     vault: port(deps.vault, 'vault'),
     workflow: port(deps.workflow, 'workflow'),
     events: port(deps.events, 'events'),
     watch: port(deps.watch, 'watch'),
+    sealer: port(deps.sealer, 'sealer'),
     providerFor: async (type: string, provider: string) =>
       faultyProvider(await deps.providerFor(type, provider), calls, process),
   };

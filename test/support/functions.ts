@@ -1,6 +1,7 @@
 import { emergency as emergencyMachine } from '../../infra/machines/emergency.ts';
 import { lifecycle as lifecycleMachine } from '../../infra/machines/lifecycle.ts';
 import type { Machine } from '../../infra/machines/states.ts';
+import { awaitGap } from '../../shared/engine/deferral.ts';
 import { revokeNow, type Revocation } from '../../shared/engine/emergency.ts';
 import { checkHolders } from '../../shared/engine/holders.ts';
 import * as agents from '../../shared/engine/incident-agents.ts';
@@ -87,6 +88,8 @@ export function call(
       return enterLifecycle(deps, payload);
     case 'begin-rotation rotate':
       return startRotation(deps, payload);
+    case 'begin-rotation await-gap':
+      return awaitGap(deps, payload);
     case 'verify-window await':
       return awaitWindow(deps, payload);
     case 'verify-window verify':

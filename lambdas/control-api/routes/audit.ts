@@ -1,7 +1,7 @@
 import { auditQuery, type AuditAnswer } from '../../../shared/api/messages.ts';
 import { readAudit } from '../audit.ts';
 import { findEver } from '../lookup.ts';
-import { parse, type Call } from '../request.ts';
+import { parse, type Call } from '../../http/request.ts';
 import type { ControlServices, Done } from '../route.ts';
 
 export async function audit(call: Call, { ledger, clock }: ControlServices): Promise<Done<AuditAnswer>> {

@@ -13,7 +13,7 @@ import { parseEntry } from '../../../shared/domain/declaration.ts';
 import { sightings } from '../../../shared/domain/readers.ts';
 import { revocationsByHand } from '../../../shared/providers/by-hand.ts';
 import { active, credentialOf, seen } from '../lookup.ts';
-import { parse, type Call } from '../request.ts';
+import { parse, type Call } from '../../http/request.ts';
 import type { ControlServices, Done } from '../route.ts';
 
 const ROTATIONS_SHOWN = 20;
@@ -29,8 +29,9 @@ export async function list({ query }: Call, { ledger, clock }: ControlServices):
 
 export async function show(
   { params: [name = ''] }: Call,
-  { ledger, readers, clock }: ControlServices,
+  services: ControlServices,
 ): Promise<Done<ShowAnswer>> {
+  const { ledger, readers, clock } = services;
   const credential = await credentialOf(ledger, name);
   const rotations = await ledger.rotations(credential.id, ROTATIONS_SHOWN);
   const current =
@@ -40,9 +41,9 @@ export async function show(
     body: {
       credential: {
         ...credentialView(credential, undefined, clock()),
-        ...(current === undefined ? {} : { rotation: seen(credential, current, clock()) }),
+        ...(current === undefined ? {} : { rotation: await seen(services, credential, current) }),
       },
-      rotations: rotations.map((rotation) => seen(credential, rotation, clock())),
+      rotations: await Promise.all(rotations.map((rotation) => seen(services, credential, rotation))),
       manualRevocation: (await revocationsByHand(credential)).map(({ handle: { id, generation }, text }) => ({
         handle: { id, generation },
         text,

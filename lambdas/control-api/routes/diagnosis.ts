@@ -17,7 +17,7 @@ import { needsLook } from '../../../shared/domain/holders.ts';
 import { REKEY_VERSION } from '../../../shared/version.ts';
 import type { DiagnosisServices } from '../diagnosis-services.ts';
 import { active, credentialOf } from '../lookup.ts';
-import type { Call } from '../request.ts';
+import type { Call } from '../../http/request.ts';
 import type { ControlServices, Done } from '../route.ts';
 
 /** The deployment, as far as its own functions can see it. */

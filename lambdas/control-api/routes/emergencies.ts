@@ -5,7 +5,7 @@ import {
 } from '../../../shared/api/messages.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import { resolveForEmergency } from '../emergency.ts';
-import { parse, type Call } from '../request.ts';
+import { parse, type Call } from '../../http/request.ts';
 import type { ControlServices, Done } from '../route.ts';
 
 export async function startEmergency(call: Call, services: ControlServices): Promise<Done<EmergencyStarted>> {

@@ -1,17 +1,20 @@
 import type { ImpactAnswer } from '../../../shared/api/messages.ts';
 import { impactOf } from '../../../shared/domain/impact.ts';
+import { agentsOfCredential } from '../../../shared/engine/clients.ts';
 import { refusalsNow } from '../../../shared/engine/start.ts';
+import { limitsOf } from '../../../shared/providers/limits.ts';
 import { active, credentialOf } from '../lookup.ts';
-import type { Call } from '../request.ts';
+import type { Call } from '../../http/request.ts';
 import type { ControlServices, Done } from '../route.ts';
 
 export async function impact(
   { params: [name = ''] }: Call,
-  { ledger, clock }: ControlServices,
+  { ledger, agents, clock }: ControlServices,
 ): Promise<Done<ImpactAnswer>> {
   const credential = await credentialOf(ledger, name);
-  const found = impactOf(credential, clock());
-  const { planned, notPlanned } = found;
+  const known = await agentsOfCredential({ agents }, credential);
+  const found = impactOf(credential, clock(), known);
+  const { planned, notPlanned, deferral } = found;
   return {
     status: 200,
     body: {
@@ -22,6 +25,9 @@ export async function impact(
       refusals: refusalsNow(credential, await active(ledger, credential)).map((error) => error.toJSON()),
       affected: [...found.affected],
       agents: found.agents,
+      inSession: found.inSession.map((each) => ({ ...each, atRisk: [...each.atRisk] })),
+      ...(deferral === undefined ? {} : { deferral: { ...deferral, agents: [...deferral.agents] } }),
+      limits: [...(await limitsOf(credential))],
       now: [...found.now],
       ...(planned === undefined
         ? {}

@@ -1,7 +1,7 @@
 import { leakRequest, type LeakAnswer, type LeakMatch } from '../../../shared/api/messages.ts';
 import { worstOf } from '../../../shared/domain/leak.ts';
 import type { LeakMatch as Found } from '../../../shared/engine/leak.ts';
-import { parse, type Call } from '../request.ts';
+import { parse, type Call } from '../../http/request.ts';
 import type { ControlServices, Done } from '../route.ts';
 
 export async function reportLeak(call: Call, services: ControlServices): Promise<Done<LeakAnswer>> {

@@ -8,7 +8,7 @@ import {
 import { credentialView } from '../../../shared/api/views.ts';
 import type { CredentialHandle } from '../../../shared/domain/credential.ts';
 import { active, triggerOf } from '../lookup.ts';
-import { parse, type Call } from '../request.ts';
+import { parse, type Call } from '../../http/request.ts';
 import type { ControlServices, Done, Paused } from '../route.ts';
 
 export async function pause(call: Call, services: ControlServices): Promise<Done<PauseAnswer>> {

@@ -1,19 +1,21 @@
 import {
   confirmRequest,
   reasonRequest,
+  rotateRequest,
   type RotateAnswer,
   type RotationAnswer,
 } from '../../../shared/api/messages.ts';
 import { rotationView } from '../../../shared/api/views.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import { credentialOf, seen, triggerOf } from '../lookup.ts';
-import { parse, type Call } from '../request.ts';
+import { parse, type Call } from '../../http/request.ts';
 import type { ControlServices, Done } from '../route.ts';
 
 export async function showRotation(
   { params: [name = '', id = ''] }: Call,
-  { ledger, clock }: ControlServices,
+  services: ControlServices,
 ): Promise<Done<RotationAnswer>> {
+  const { ledger } = services;
   const credential = await credentialOf(ledger, name);
   const rotation = await ledger.rotation(credential.id, id);
   if (rotation === undefined) {
@@ -21,15 +23,16 @@ export async function showRotation(
       remedy: `\`rekey show ${credential.name}\` lists its rotations`,
     });
   }
-  return { status: 200, body: { rotation: seen(credential, rotation, clock()) } };
+  return { status: 200, body: { rotation: await seen(services, credential, rotation) } };
 }
 
 export async function rotate(call: Call, services: ControlServices): Promise<Done<RotateAnswer>> {
-  const { reason } = parse(reasonRequest, call.body());
+  const { reason, now } = parse(rotateRequest, call.body());
   const { rotation, joined } = await services.requestRotation({
     name: call.params[0] ?? '',
     token: call.token,
     trigger: triggerOf(call.actor, reason),
+    ...(now === undefined ? {} : { now }),
   });
   return { status: 202, body: { rotation: rotationView(rotation), joined } };
 }
@@ -51,5 +54,5 @@ export async function confirm(call: Call, services: ControlServices): Promise<Do
   const trigger = triggerOf(call.actor, reason);
   const { rotation } = await services.confirmHolder({ name, rotationId, holder, trigger });
   const credential = await credentialOf(services.ledger, name);
-  return { status: 200, body: { rotation: seen(credential, rotation, services.clock()) } };
+  return { status: 200, body: { rotation: await seen(services, credential, rotation) } };
 }

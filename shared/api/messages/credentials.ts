@@ -21,6 +21,7 @@ export const policyView = z.object({
   access: z.string(),
   sensitivity: z.string(),
   exception: z.object({ reason: z.string(), expires: z.string() }).optional(),
+  canary: z.object({ percent: z.number(), for: z.string() }).optional(),
 });
 
 export const holderView = z.object({
@@ -30,6 +31,8 @@ export const holderView = z.object({
   ttl: z.string(),
   /** What is looked at for its proof: a service or a function. */
   watched: z.string().optional(),
+  /** Of an agent of kind client: those that are told together with it. */
+  fleet: z.string().optional(),
   agents: z.number().optional(),
   principal: z.string().optional(),
 });

@@ -33,6 +33,25 @@ export const impactAnswer = z.object({
     }),
   ),
   agents: z.number(),
+  /** Agents of kind client, with their sub-agents: who is in session now. Absent in answers of older deployments. */
+  inSession: z
+    .array(
+      z.object({
+        name: z.string(),
+        /** Who hands it the credential, where it is a sub-agent. */
+        from: z.string().optional(),
+        sessions: z.number(),
+        /** `in-session` or `between-sessions`, by its pact; absent without one. */
+        refresh: z.string().optional(),
+        /** Sessions that can't change the value, the longest first: their tasks are at risk. */
+        atRisk: z.array(z.object({ instance: z.string(), since: instant })),
+      }),
+    )
+    .optional(),
+  /** How long it would wait for the gap between sessions, if it were asked for now. */
+  deferral: z.object({ agents: z.array(z.string()), begins: instant, until: instant }).optional(),
+  /** What the upstream allows beside each other. Absent in answers of older deployments. */
+  limits: z.array(z.string()).optional(),
   now: z.array(moment),
   /** As the planner will start it; absent where it won't, and `notPlanned` says why. */
   planned: z.object({ startsAt: instant, moments: z.array(moment) }).optional(),

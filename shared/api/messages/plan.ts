@@ -13,6 +13,8 @@ export const planEntry = z.object({
   deadline: instant.optional(),
   /** The interval that counts now, and what set it. */
   why: z.string(),
+  /** Which rotation goes before it, where it was put off for one. */
+  waitsFor: z.string().optional(),
   /** Planned rotations of the current version that were aborted. */
   attempts: z.number(),
   findings: z.array(finding),

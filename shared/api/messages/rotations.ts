@@ -1,8 +1,15 @@
 import * as z from 'zod';
 import { instant, keyView, pauseView, reason } from './common.ts';
 
-/** `POST /v1/credentials/{name}/rotations` and `…/rollback` */
+/** `POST /v1/credentials/{name}/rotations/{id}/rollback` */
 export const reasonRequest = z.strictObject({ reason: reason.optional() });
+
+/** `POST /v1/credentials/{name}/rotations` */
+export const rotateRequest = z.strictObject({
+  reason: reason.optional(),
+  /** Doesn't wait for the gap between sessions; one that waits for it begins. */
+  now: z.boolean().optional(),
+});
 
 /** `POST /v1/credentials/{name}/rotations/{id}/confirmations` */
 export const confirmRequest = z.strictObject({
@@ -10,6 +17,29 @@ export const confirmRequest = z.strictObject({
   holder: z.string().min(1).max(128),
   reason: reason.optional(),
 });
+
+/** Instances by name, at most ten of them. */
+const instances = z.object({ names: z.array(z.string()), more: z.number() });
+
+/** How far an agent is in an open window, its sub-agents included. */
+export const clientView = z.object({
+  name: z.string(),
+  sessions: z.number(),
+  moved: z.number(),
+  waiting: instances,
+  lost: instances,
+  contradicted: instances,
+  /** Uses that were reported of late and just before the window. */
+  authentication: z
+    .object({
+      succeeded: z.number(),
+      refused: z.number(),
+      before: z.object({ succeeded: z.number(), refused: z.number() }),
+      risen: z.boolean(),
+    })
+    .optional(),
+});
+export type ClientView = z.infer<typeof clientView>;
 
 export const rotationView = z.object({
   id: z.string(),
@@ -40,6 +70,12 @@ export const rotationView = z.object({
   paused: pauseView.optional(),
   /** What the holders' proof still lacks in an open window, in words. */
   missing: z.array(z.string()).optional(),
+  /** Why it was announced and hasn't begun: agents in session that can't change a value within it. */
+  deferred: z.object({ since: instant, until: instant, agents: z.array(z.string()) }).optional(),
+  /** In an open window: how far the agents of kind client are. */
+  clients: z.array(clientView).optional(),
+  /** What was seen of the instances that moved first: `quiet` or `unproven`. */
+  canary: z.object({ at: instant, outcome: z.string() }).optional(),
   suspendedAt: instant.optional(),
   failure: z.object({ code: z.string(), message: z.string() }).optional(),
   incidentId: z.string().optional(),

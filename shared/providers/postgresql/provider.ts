@@ -9,6 +9,7 @@ import { manualRevocation } from './by-hand.ts';
 import { changeSlot, type Changed } from './change.ts';
 import { asAdmin, asAgent } from './connection.ts';
 import { dependencies } from './dependencies.ts';
+import { OVERLAP } from './overlap.ts';
 import { syncNow } from './grants.ts';
 import { lookAtEnded } from './look-at-ended.ts';
 import {
@@ -32,7 +33,7 @@ import { parseTarget, readTarget, type PostgresTarget } from './target.ts';
 export const postgresqlProvider: CredentialProvider<PostgresTarget, PostgresMaterial> = {
   type: 'database',
   provider: 'postgresql',
-  overlap: { kind: 'dual', maxLive: 2 },
+  overlap: OVERLAP,
   revocation: 'api',
   createsAt: 'activate',
   target: parseTarget,

@@ -35,6 +35,30 @@ function refusal(run: () => unknown): RekeyError {
 
 const file = (...entries: object[]): unknown => ({ version: 1, credentials: entries });
 
+describe('a holder of kind client', () => {
+  const AGENT = { kind: 'client', name: 'checkout', principal: 'arn:aws:iam::111122223333:role/checkout' };
+  const entry = (holder: object) => ({ ...ENTRY, holders: [holder] });
+
+  it('is read with its role, and with its fleet where it has one', () => {
+    expect(holdersOf(parseEntry(entry(AGENT)))).toEqual([AGENT]);
+    const shop = { ...AGENT, fleet: 'shop', agents: 20 };
+    expect(holdersOf(parseEntry(entry(shop)))).toEqual([shop]);
+  });
+
+  it.each<[string, object, string]>([
+    ['no principal', { kind: 'client', name: 'checkout' }, 'holders[0].principal'],
+    ['a name that is no part of an address', { ...AGENT, name: 'check/out' }, 'holders[0].name'],
+    ['a ttl: the pact has it', { ...AGENT, ttl: '15m' }, 'holders[0].ttl'],
+  ])('is refused with %s', (_what, holder, field) => {
+    expect(refusal(() => parseEntry(entry(holder)))).toMatchObject({ code: 'ERR_DECLARATION', field });
+  });
+
+  it('has its name to itself', () => {
+    const twice = { ...ENTRY, holders: [AGENT, { ...AGENT, fleet: 'shop' }] };
+    expect(refusal(() => parseEntry(twice)).field).toBe('holders[1].name');
+  });
+});
+
 describe('a declaration file', () => {
   it('is read, with defaults left to the policy', () => {
     const [entry] = parseDeclaration(file(ENTRY)).credentials;

@@ -94,7 +94,7 @@ describe('the proof of a holder', () => {
 
   it('of a kind that only a newer version knows is never proven', () => {
     // A kind that only a newer version has, which the types of this one can't say.
-    const newer = { kind: 'client', name: 'sdk', ttlSeconds: 1 } as unknown as Holder;
+    const newer = { kind: 'sidecar', name: 'sdk', ttlSeconds: 1 } as unknown as Holder;
     expect(whyNotMoved(newer, OPENS, [], START + 1e12)).toContain("doesn't know");
   });
 

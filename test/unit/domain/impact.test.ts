@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { impactOf, type Milestone, type PredictedMoment } from '../../../shared/domain/impact.ts';
+import type { Session } from '../../../shared/domain/agents.ts';
+import type { KnownAgent } from '../../../shared/domain/client-evidence.ts';
 import { leadSeconds } from '../../../shared/domain/calendar.ts';
 import { refusalsNow } from '../../../shared/engine/start.ts';
 import { credentialOf, NOW, rotationOf } from '../api/fakes.ts';
@@ -11,6 +13,75 @@ const MINUTE = 60;
 const base = credentialOf();
 const withPolicy = (changes: Partial<typeof base.policy>) =>
   credentialOf({ policy: { ...base.policy, ...changes } });
+
+describe('the impact of a rotation: agents in session', () => {
+  const holder = { kind: 'client', name: 'checkout', principal: 'arn:aws:iam::111122223333:role/a' } as const;
+  const credential = credentialOf({ holders: [holder] });
+  const session = (instance: string, openedAt: string, more: Partial<Session> = {}): Session => ({
+    agent: 'checkout',
+    id: instance,
+    instance,
+    key: { kind: 'sealed', sealed: '' },
+    thumbprint: '',
+    openedAt,
+    seenAt: at(-10),
+    keptUntil: at(1e6),
+    holds: [],
+    ...more,
+  });
+  const agent = (refresh: 'in-session' | 'between-sessions', sessions: readonly Session[]): KnownAgent => ({
+    name: 'checkout',
+    pact: {
+      agent: 'checkout',
+      credentials: [
+        {
+          credential: credential.name,
+          refresh,
+          ttlSeconds: 60,
+          staleLimitSeconds: 60,
+          uses: 'unreported',
+          delegates: [],
+        },
+      ],
+      checkpoint: false,
+      sessionLimitSeconds: 60 * MINUTE,
+      version: 1,
+      actor: 'arn:a',
+      registeredAt: at(-9999),
+    },
+    sessions,
+  });
+  const open = [session('b', at(-10 * MINUTE)), session('a', at(-20 * MINUTE))];
+
+  it('are counted; tasks of those that can’t change the value are at risk, the longest first', () => {
+    const all = [
+      ...open,
+      session('c', at(-1), { closedAt: at(0) }),
+      session('d', at(-1), { seenAt: at(-999) }),
+    ];
+    expect(impactOf(credential, NOW, [agent('in-session', all)]).inSession).toEqual([
+      { name: 'checkout', sessions: 2, refresh: 'in-session', atRisk: [] },
+    ]);
+    expect(impactOf(credential, NOW, [agent('between-sessions', all)]).inSession[0]?.atRisk).toEqual([
+      { instance: 'a', since: at(-20 * MINUTE) },
+      { instance: 'b', since: at(-10 * MINUTE) },
+    ]);
+  });
+
+  it('put the steps off to the end of the longest session that the pact allows', () => {
+    const { deferral, now } = impactOf(credential, NOW, [agent('between-sessions', open)]);
+    expect(deferral).toEqual({ agents: ['checkout'], begins: at(50 * MINUTE), until: at(60 * MINUTE) });
+    expect(when(now, 'deferred')).toBe(at(0));
+    expect(when(now, 'steps')).toBe(at(50 * MINUTE));
+    expect(when(now, 'earliest-close')).toBe(at(80 * MINUTE));
+  });
+
+  it('put nothing off where they can, or none is in session', () => {
+    expect(impactOf(credential, NOW, [agent('in-session', open)]).deferral).toBeUndefined();
+    expect(impactOf(credential, NOW, [agent('between-sessions', [])]).deferral).toBeUndefined();
+    expect(impactOf(credential, NOW).inSession).toEqual([]);
+  });
+});
 
 describe('the impact of a rotation: its timeline', () => {
   it('has every instant of the window, the suspension and the revocation, in order', () => {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fromInstant, toInstant } from '../../../shared/domain/clock.ts';
 import type { Usage } from '../../../shared/domain/evidence.ts';
+import type { ClientEvidence } from '../../../shared/domain/holder-evidence.ts';
 import type { Holder } from '../../../shared/domain/holders.ts';
 import { resolvePolicy, type Policy } from '../../../shared/domain/policy.ts';
 import {
@@ -85,6 +86,41 @@ describe('the acceptance window', () => {
         if (seconds < POLICY.windowSeconds) expect(kind).toBe('wait');
       }),
     );
+  });
+
+  it('never closes before twice the longest TTL of a pact, also one that was lengthened since; the cap bounds it (Z2)', () => {
+    const evidence = (ttlSeconds: number, opensAt = toInstant(START)): ClientEvidence => ({
+      kind: 'client',
+      holder: 'agent',
+      opensAt,
+      observedAt: opensAt,
+      rotation: 'r',
+      pacts: {},
+      ttlSeconds,
+      sessions: 0,
+      moved: 0,
+      waiting: { names: [], more: 0 },
+      lost: { names: [], more: 0 },
+      contradicted: { names: [], more: 0 },
+      acknowledgements: 0,
+      digest: '',
+      missing: [],
+    });
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 9 * 86_400 }),
+        fc.integer({ min: 0, max: 20_000 }),
+        fc.constantFrom('overlap' as const, 'enforce' as const),
+        (seconds, ttl, mode) => {
+          const { kind } = decideWindow(facts(seconds, { mode, holderEvidence: [evidence(ttl)] }));
+          const earliest = Math.max(POLICY.windowSeconds, Math.min(2 * ttl, POLICY.capSeconds));
+          expect(kind === 'wait').toBe(seconds < earliest);
+        },
+      ),
+    );
+    // Another window's pacts say nothing of this one.
+    const other = [evidence(20_000, toInstant(START - 1000))];
+    expect(decideWindow(facts(1801, { holderEvidence: other })).kind).toBe('retire');
   });
 
   it('is closed by proof, or at the deadline only where the recorded policy says so (Z1, hard decision 10)', () => {

@@ -12,7 +12,7 @@ import {
   registerRequest,
   unregisterRequest,
 } from '../../../shared/api/messages.ts';
-import { parse } from '../../../lambdas/control-api/request.ts';
+import { parse } from '../../../lambdas/http/request.ts';
 import { settingsSchema } from '../../../infra/settings-schema.ts';
 import { parseDeclaration, parseEntry } from '../../../shared/domain/declaration.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';

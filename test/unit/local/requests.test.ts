@@ -7,6 +7,7 @@ const prefixes: Readonly<Record<string, string>> = {
   secretsmanager: 'secretsmanager',
   states: 'AWSStepFunctions',
   events: 'AWSEvents',
+  kms: 'TrentService',
 };
 
 /** What IAM is asked about a call of a JSON service; `done` lets the call succeed. */
@@ -57,6 +58,37 @@ describe('What IAM is asked about a call', () => {
     expect(asked(new Requests(), 'secretsmanager', 'UpdateSecretVersionStage', input)).toMatchObject([
       { context: { 'secretsmanager:VersionStage': 'AWSPENDING' } },
     ]);
+  });
+
+  test('of a query names the partition that it reads', () => {
+    const input = {
+      TableName: 't',
+      KeyConditionExpression: 'pk = :p AND sk > :s',
+      ExpressionAttributeValues: { ':p': { S: 'a' }, ':s': { S: 'b' } },
+    };
+    expect(asked(new Requests(), 'dynamodb', 'Query', input)).toEqual([
+      {
+        action: 'dynamodb:Query',
+        resource: arn('dynamodb', 'table/t'),
+        context: { 'dynamodb:LeadingKeys': ['a'] },
+      },
+    ]);
+  });
+
+  test('of a key says what it is used for, and nothing of what is in it', () => {
+    const input = {
+      KeyId: 'one',
+      CiphertextBlob: 'sealed',
+      EncryptionContext: { 'rekey:purpose': 'instance' },
+    };
+    expect(asked(new Requests(), 'kms', 'Decrypt', input)).toEqual([
+      {
+        action: 'kms:Decrypt',
+        resource: arn('kms', 'key/one'),
+        context: { 'kms:CallerAccount': '111122223333', 'kms:EncryptionContext:rekey:purpose': 'instance' },
+      },
+    ]);
+    expect(asked(new Requests(), 'kms', 'CreateKey', {})).toBeUndefined();
   });
 
   test('of a query by an index is about the index', () => {

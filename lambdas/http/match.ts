@@ -1,11 +1,16 @@
-import { API_ROUTES, type RouteKey } from '../../shared/domain/access.ts';
-
 const PARAM = /^[A-Za-z0-9._:@-]{1,256}$/;
 
-/** A request's path held against the routes of the API. */
-export interface Matched {
+/** A route as an API knows it: parameters in braces. */
+interface KnownRoute<K extends string> {
+  readonly method: string;
+  readonly path: string;
+  readonly key: K;
+}
+
+/** A request's path held against the routes of an API. */
+export interface Matched<K extends string> {
   /** Absent where the path exists and the method doesn't. */
-  readonly route?: RouteKey;
+  readonly route?: K;
   /** Methods that the path knows. */
   readonly methods: readonly string[];
   /** Values of the parameters in the path, in its order. */
@@ -13,9 +18,13 @@ export interface Matched {
 }
 
 /** The route of a request; undefined where no route has this path. */
-export function matchRoute(method: string, path: string): Matched | undefined {
+export function matchRoute<K extends string>(
+  routes: readonly KnownRoute<K>[],
+  method: string,
+  path: string,
+): Matched<K> | undefined {
   const parts = path.split('/');
-  const fitting = API_ROUTES.filter((route) => paramsOf(route.path, parts) !== undefined);
+  const fitting = routes.filter((route) => paramsOf(route.path, parts) !== undefined);
   const [first] = fitting;
   if (first === undefined) return undefined;
   const route = fitting.find((each) => each.method === method);

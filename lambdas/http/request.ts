@@ -13,6 +13,8 @@ export interface Call {
   readonly query: Readonly<Record<string, string | undefined>>;
   /** The idempotency key, or a fresh one. */
   readonly token: string;
+  /** A header by its name in lower case. */
+  readonly header: (name: string) => string | undefined;
   readonly body: () => unknown;
 }
 
@@ -32,8 +34,13 @@ export function pathOf({ rawPath, requestContext: { stage } }: ApiEvent): string
 }
 
 /** The request with its idempotency key checked; the body is read when a route asks for it. */
-export function callOf(event: ApiEvent, actor: string, params: readonly string[]): Call {
-  const key = Object.entries(event.headers).find(([name]) => name.toLowerCase() === IDEMPOTENCY_HEADER)?.[1];
+export function callOf(
+  event: ApiEvent,
+  actor: string,
+  params: readonly string[],
+  maxBytes = MAX_BODY_BYTES,
+): Call {
+  const key = headerOf(event, IDEMPOTENCY_HEADER);
   if (key !== undefined && !KEY.test(key)) {
     throw new RekeyError('ERR_REQUEST', 'the idempotency key is not a UUID', {
       field: 'Idempotency-Key',
@@ -45,19 +52,24 @@ export function callOf(event: ApiEvent, actor: string, params: readonly string[]
     params,
     query: event.queryStringParameters ?? {},
     token: key ?? randomUUID(),
-    body: () => bodyOf(event),
+    header: (name) => headerOf(event, name),
+    body: () => bodyOf(event, maxBytes),
   };
+}
+
+function headerOf({ headers }: ApiEvent, wanted: string): string | undefined {
+  return Object.entries(headers).find(([name]) => name.toLowerCase() === wanted)?.[1];
 }
 
 /** Answered as 413. */
 export class BodyTooLarge extends RekeyError {}
 
-function bodyOf({ body, isBase64Encoded }: ApiEvent): unknown {
+function bodyOf({ body, isBase64Encoded }: ApiEvent, maxBytes: number): unknown {
   if (body === undefined || body === '') return {};
   const bytes = Buffer.from(body, isBase64Encoded ? 'base64' : 'utf8');
-  if (bytes.length > MAX_BODY_BYTES) {
-    throw new BodyTooLarge('ERR_REQUEST', `the body is larger than ${MAX_BODY_BYTES} bytes`, {
-      remedy: 'send one declaration entry at a time',
+  if (bytes.length > maxBytes) {
+    throw new BodyTooLarge('ERR_REQUEST', `the body is larger than ${maxBytes} bytes`, {
+      remedy: 'send less at a time: one entry of a declaration, some reports of uses',
     });
   }
   try {
@@ -68,9 +80,9 @@ function bodyOf({ body, isBase64Encoded }: ApiEvent): unknown {
   }
 }
 
-/** The input in the form that `schema` asks for. @throws RekeyError ERR_REQUEST naming the field */
-export function parse<T extends z.ZodType>(schema: T, input: unknown): z.infer<T> {
+/** The input in the form that `schema` asks for; `form` says where that is described. @throws RekeyError ERR_REQUEST naming the field */
+export function parse<T extends z.ZodType>(schema: T, input: unknown, form?: string): z.infer<T> {
   const parsed = schema.safeParse(input, { error: inWords });
-  if (!parsed.success) throw requestError(parsed.error);
+  if (!parsed.success) throw requestError(parsed.error, form);
   return parsed.data;
 }

@@ -1,0 +1,91 @@
+import { CfnOutput, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { HttpApi, HttpMethod, HttpStage } from 'aws-cdk-lib/aws-apigatewayv2';
+import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
+import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
+import { ManagedPolicy } from 'aws-cdk-lib/aws-iam';
+import { LogGroup } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import { AGENT_ROUTES } from '../../shared/domain/agent-routes.ts';
+import { OUTPUT } from '../../shared/names.ts';
+import type { Settings } from '../config.ts';
+import { acknowledgeGrants } from '../nag.ts';
+import * as may from '../permissions.ts';
+import type { StateStack } from '../stacks/state.ts';
+import { accessLogTo } from './access-log.ts';
+import { HandlerFunction } from './handler-function.ts';
+
+export interface AgentApiProps {
+  readonly settings: Settings;
+  readonly state: StateStack;
+  readonly lifecycleArn: string;
+}
+
+/**
+ * Requests a second, of all agents together: 6,000 sessions with a heartbeat and a look at their notices each minute. A
+ * fleet that runs wild is turned away here and takes no capacity from an emergency.
+ */
+const THROTTLE = { rateLimit: 200, burstLimit: 400 };
+
+/** What agents talk to (docs/agents.md). Callers are known by IAM; the function holds no right to any secret. */
+export class AgentApi extends Construct {
+  readonly api: HttpApi;
+  readonly handler: HandlerFunction;
+
+  constructor(scope: Construct, id: string, props: AgentApiProps) {
+    super(scope, id);
+    const { settings, state } = props;
+    this.handler = this.#handler(props);
+    this.api = new HttpApi(this, 'Api', {
+      description: `Rekey ${settings.stage}: agents`,
+      createDefaultStage: false,
+      defaultAuthorizer: new HttpIamAuthorizer(),
+    });
+    const log = new LogGroup(this, 'AccessLog', {
+      retention: settings.logRetentionDays,
+      encryptionKey: state.key,
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+    const stage = new HttpStage(this, 'Stage', {
+      httpApi: this.api,
+      stageName: '$default',
+      autoDeploy: true,
+      throttle: THROTTLE,
+      accessLogSettings: accessLogTo(log),
+    });
+    const integration = new HttpLambdaIntegration('Agents', this.handler.live);
+    for (const { method, path } of AGENT_ROUTES) {
+      this.api.addRoutes({ path, methods: [HttpMethod[method]], integration });
+    }
+    this.#policy(settings.stage);
+    new CfnOutput(Stack.of(this), OUTPUT.agentApi, { value: stage.url });
+  }
+
+  /** For the roles that agents run as: their owner attaches it. */
+  #policy(stage: string): void {
+    const grants = may.callAgentApi(this.api.apiId);
+    const policy = new ManagedPolicy(this, 'Policy', {
+      managedPolicyName: `rekey-${stage}-agent`,
+      description: `Rekey ${stage}: an agent`,
+      statements: grants.map(may.statement),
+    });
+    acknowledgeGrants(policy, grants);
+  }
+
+  #handler({ settings, state, lifecycleArn }: AgentApiProps): HandlerFunction {
+    const { ledger } = state;
+    return new HandlerFunction(this, 'AgentApi', {
+      name: 'agent-api',
+      description: 'API of agents: pacts, sessions, notices, acknowledgements',
+      settings,
+      logKey: state.key,
+      timeout: Duration.seconds(15),
+      environment: {
+        tenant: settings.tenant,
+        table: state.table.tableName,
+        sealingKey: ledger.keyArn,
+        lifecycle: lifecycleArn,
+      },
+      grants: [...may.keepAgents(ledger), ...may.checkProofs(ledger), ...may.answer(lifecycleArn)],
+    });
+  }
+}

@@ -1,0 +1,385 @@
+import { randomUUID } from 'node:crypto';
+import type { Acknowledgement, Pact, Session, UseReport } from '../domain/agents.ts';
+import { plusSeconds, toInstant, type Clock, type Instant } from '../domain/clock.ts';
+import { RekeyError } from '../domain/errors.ts';
+import { TABLE } from '../names.ts';
+import type { AgentStore } from '../ports/agents.ts';
+import type { Page } from '../ports/ledger.ts';
+import { isAwsError, type AwsCalls, type AwsServiceError } from './aws-client.ts';
+import {
+  acknowledgementItem,
+  acknowledgementOf,
+  count,
+  documentOf,
+  expiry,
+  groups,
+  keys,
+  pactItems,
+  sessionItem,
+  sessionOf,
+  text,
+  type Item,
+} from './ledger-items.ts';
+import { decodePactPage, encodePactPage } from './page-token.ts';
+
+/** How long reports of uses are kept: a proof looks back for minutes. */
+const USES_KEPT_SECONDS = 86_400;
+
+const ABSENT = `attribute_not_exists(${TABLE.pk})`;
+const OPEN = 'id = :id AND attribute_not_exists(closedAt)';
+
+/** What agents say, in the ledger's table below keys of its own (docs/architecture.md). */
+export class DynamoDbAgents implements AgentStore {
+  readonly #aws: AwsCalls;
+  readonly #table: string;
+  readonly #tenant: string;
+  readonly #clock: Clock;
+
+  constructor(options: { aws: AwsCalls; table: string; tenant: string; clock: Clock }) {
+    this.#aws = options.aws;
+    this.#table = options.table;
+    this.#tenant = options.tenant;
+    this.#clock = options.clock;
+  }
+
+  async pact(agent: string): Promise<Pact | undefined> {
+    const item = await this.#get(keys.pact(this.#tenant, agent));
+    return item && documentOf<Pact>(item);
+  }
+
+  async pacts(page?: string): Promise<Page<Pact>> {
+    const { Items = [], LastEvaluatedKey: last } = await this.#query({
+      IndexName: TABLE.index,
+      KeyConditionExpression: `${TABLE.indexPk} = :g`,
+      ExpressionAttributeValues: { ':g': { S: groups.pacts(this.#tenant) } },
+      Limit: 100,
+      ...(page === undefined ? {} : { ExclusiveStartKey: decodePactPage(page, this.#tenant) }),
+    });
+    return {
+      items: Items.map((item) => documentOf<Pact>(item)),
+      ...(last === undefined ? {} : { next: encodePactPage(last) }),
+    };
+  }
+
+  async putPact(pact: Pact, others: ReadonlyMap<string, number> = new Map()): Promise<void> {
+    const [newest, version] = pactItems(this.#tenant, pact);
+    const unchanged = [...others].map(([agent, known]) => ({
+      ConditionCheck: {
+        TableName: this.#table,
+        Key: keys.pact(this.#tenant, agent),
+        ...versionIs(known),
+      },
+    }));
+    try {
+      await this.#transact([
+        { Put: { TableName: this.#table, Item: newest, ...versionIs(pact.version - 1) } },
+        { Put: { TableName: this.#table, Item: version, ConditionExpression: ABSENT } },
+        ...unchanged,
+      ]);
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+      throw new RekeyError('ERR_CONFLICT', 'a pact was changed by somebody else meanwhile', {
+        remedy: 'send it again',
+        cause: error,
+      });
+    }
+  }
+
+  async session(agent: string, id: string): Promise<Session | undefined> {
+    const item = await this.#get(keys.session(this.#tenant, agent, id));
+    return item !== undefined && text(item, 'id') === id && this.#counts(item) ? sessionOf(item) : undefined;
+  }
+
+  async sessions(agent: string): Promise<readonly Session[]> {
+    const found: Session[] = [];
+    const pages = this.#pages({
+      KeyConditionExpression: `${TABLE.pk} = :p`,
+      ExpressionAttributeValues: { ':p': keys.session(this.#tenant, agent, '')[TABLE.pk] },
+      ConsistentRead: true,
+    });
+    for await (const item of pages) if (this.#counts(item)) found.push(sessionOf(item));
+    return found;
+  }
+
+  async openSession(session: Session): Promise<Session> {
+    try {
+      await this.#aws.json('dynamodb', 'PutItem', {
+        TableName: this.#table,
+        Item: sessionItem(this.#tenant, session),
+        ConditionExpression: `${ABSENT} OR attribute_exists(closedAt) OR keptUntil < :now`,
+        ExpressionAttributeValues: { ':now': { S: this.#now() } },
+      });
+      return session;
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+      const item = await this.#get(keys.session(this.#tenant, session.agent, session.id));
+      if (item !== undefined) return sessionOf(item);
+      throw ended(session.id, error);
+    }
+  }
+
+  async touch({
+    agent,
+    id,
+    holds,
+    seenAt,
+    keptUntil,
+  }: Pick<Session, 'agent' | 'id' | 'holds' | 'seenAt' | 'keptUntil'>): Promise<void> {
+    try {
+      await this.#update(keys.session(this.#tenant, agent, id), {
+        UpdateExpression: 'SET seenAt = :seen, holds = :holds, keptUntil = :kept, #expires = :expires',
+        ConditionExpression: OPEN,
+        ExpressionAttributeNames: { '#expires': TABLE.expires },
+        ExpressionAttributeValues: {
+          ':id': { S: id },
+          ':seen': { S: seenAt },
+          ':holds': { S: JSON.stringify(holds) },
+          ':kept': { S: keptUntil },
+          ':expires': { N: String(expiry(keptUntil)) },
+        },
+      });
+    } catch (error) {
+      throw isRefused(error) ? ended(id, error) : error;
+    }
+  }
+
+  async close({ agent, id }: Pick<Session, 'agent' | 'id'>, at: Instant): Promise<void> {
+    try {
+      await this.#update(keys.session(this.#tenant, agent, id), {
+        UpdateExpression: 'SET closedAt = :at',
+        ConditionExpression: OPEN,
+        ExpressionAttributeValues: { ':id': { S: id }, ':at': { S: at } },
+      });
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+    }
+  }
+
+  async challenge(of: {
+    session: string;
+    rotation: string;
+    challenge: string;
+    expires: Instant;
+  }): Promise<void> {
+    await this.#aws.json('dynamodb', 'PutItem', {
+      TableName: this.#table,
+      Item: {
+        ...keys.challenge(this.#tenant, of.session, of.rotation),
+        kind: { S: 'challenge' },
+        challenge: { S: of.challenge },
+        until: { S: of.expires },
+        [TABLE.expires]: { N: String(expiry(of.expires)) },
+      },
+    });
+  }
+
+  async acknowledge(acknowledgement: Acknowledgement, challenge: string, now: Instant): Promise<void> {
+    const { session, rotation, jws } = acknowledgement;
+    try {
+      await this.#transact([
+        { Put: { TableName: this.#table, Item: acknowledgementItem(this.#tenant, acknowledgement) } },
+        {
+          Delete: {
+            TableName: this.#table,
+            Key: keys.challenge(this.#tenant, session, rotation),
+            ConditionExpression: 'challenge = :challenge AND #until > :now',
+            ExpressionAttributeNames: { '#until': 'until' },
+            ExpressionAttributeValues: { ':challenge': { S: challenge }, ':now': { S: now } },
+          },
+        },
+      ]);
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+      // The same again, after a lost answer: its challenge is spent, and by this one.
+      if ((await this.acknowledgement(acknowledgement))?.jws === jws) return;
+      if (!error.cancellationReasons.includes('ConditionalCheckFailed')) {
+        throw new RekeyError('ERR_UNAVAILABLE', 'another acknowledgement of this session is being kept', {
+          remedy: 'send it again',
+          cause: error,
+        });
+      }
+      throw new RekeyError('ERR_CHALLENGE', 'the challenge is unknown, spent or expired', {
+        field: 'challenge',
+        remedy: 'ask for a challenge for this session and rotation, and answer it within two minutes, once',
+        cause: error,
+      });
+    }
+  }
+
+  async contradict(
+    of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session'>,
+    at: Instant,
+  ): Promise<void> {
+    await this.#update(keys.acknowledgement(this.#tenant, of, of.session), {
+      UpdateExpression: 'SET contradictedAt = if_not_exists(contradictedAt, :at)',
+      ConditionExpression: `attribute_exists(${TABLE.pk})`,
+      ExpressionAttributeValues: { ':at': { S: at } },
+    });
+  }
+
+  async acknowledgement(
+    of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session'>,
+  ): Promise<Acknowledgement | undefined> {
+    const item = await this.#get(keys.acknowledgement(this.#tenant, of, of.session));
+    return item && acknowledgementOf(item);
+  }
+
+  async acknowledgements(
+    of: Pick<Acknowledgement, 'rotation' | 'opensAt'>,
+  ): Promise<readonly Acknowledgement[]> {
+    const found: Acknowledgement[] = [];
+    const pages = this.#pages({
+      KeyConditionExpression: `${TABLE.pk} = :p`,
+      ExpressionAttributeValues: { ':p': keys.acknowledgement(this.#tenant, of, '')[TABLE.pk] },
+      ConsistentRead: true,
+    });
+    for await (const item of pages) found.push(acknowledgementOf(item));
+    return found;
+  }
+
+  async report({
+    credentialId,
+    agent,
+    session,
+    versionId,
+    succeeded,
+    refused,
+    from,
+    to,
+  }: UseReport): Promise<void> {
+    const key = keys.use(this.#tenant, credentialId, minuteOf(from), `${session}#${versionId}`);
+    try {
+      await this.#update(key, {
+        UpdateExpression:
+          'SET #kind = :kind, #agent = :agent, #session = :session, versionId = :version, ' +
+          '#from = if_not_exists(#from, :from), #to = :to, #expires = :expires ' +
+          'ADD succeeded :succeeded, refused :refused',
+        // Reports of a session come one after the other: one that ends no later was added before.
+        ConditionExpression: 'attribute_not_exists(#to) OR #to < :to',
+        ExpressionAttributeNames: {
+          '#kind': 'kind',
+          '#agent': 'agent',
+          '#session': 'session',
+          '#from': 'from',
+          '#to': 'to',
+          '#expires': TABLE.expires,
+        },
+        ExpressionAttributeValues: {
+          ':kind': { S: 'use' },
+          ':agent': { S: agent },
+          ':session': { S: session },
+          ':version': { S: versionId },
+          ':from': { S: from },
+          ':to': { S: to },
+          ':expires': { N: String(expiry(plusSeconds(to, USES_KEPT_SECONDS))) },
+          ':succeeded': { N: String(succeeded) },
+          ':refused': { N: String(refused) },
+        },
+      });
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+    }
+  }
+
+  async uses(credentialId: string, from: Instant, to: Instant): Promise<readonly UseReport[]> {
+    const found: UseReport[] = [];
+    const pages = this.#pages({
+      KeyConditionExpression: `${TABLE.pk} = :p AND ${TABLE.sk} BETWEEN :from AND :to`,
+      ExpressionAttributeValues: {
+        ':p': keys.use(this.#tenant, credentialId, '', '')[TABLE.pk],
+        ':from': { S: minuteOf(from) },
+        // After every session of that minute.
+        ':to': { S: `${minuteOf(to)}$` },
+      },
+    });
+    for await (const item of pages) {
+      found.push({
+        credentialId,
+        agent: text(item, 'agent') ?? '',
+        session: text(item, 'session') ?? '',
+        versionId: text(item, 'versionId') ?? '',
+        succeeded: count(item, 'succeeded'),
+        refused: count(item, 'refused'),
+        from: text(item, 'from') ?? '',
+        to: text(item, 'to') ?? '',
+      });
+    }
+    return found;
+  }
+
+  #now(): Instant {
+    return toInstant(this.#clock());
+  }
+
+  /** DynamoDB deletes what has expired within days. */
+  #counts(item: Item): boolean {
+    return (text(item, 'keptUntil') ?? '') >= this.#now();
+  }
+
+  async #get(key: Item): Promise<Item | undefined> {
+    const answer = await this.#aws.json<{ Item?: Item }>('dynamodb', 'GetItem', {
+      TableName: this.#table,
+      Key: key,
+      ConsistentRead: true,
+    });
+    return answer.Item;
+  }
+
+  async #update(key: Item, change: object): Promise<void> {
+    await this.#aws.json('dynamodb', 'UpdateItem', { TableName: this.#table, Key: key, ...change });
+  }
+
+  #query(input: object): Promise<{ Items?: Item[]; LastEvaluatedKey?: Item }> {
+    return this.#aws.json('dynamodb', 'Query', { TableName: this.#table, ...input });
+  }
+
+  async *#pages(input: object): AsyncIterable<Item> {
+    let start: Item | undefined;
+    do {
+      const { Items = [], LastEvaluatedKey: last } = await this.#query({
+        ...input,
+        ...(start === undefined ? {} : { ExclusiveStartKey: start }),
+      });
+      yield* Items;
+      start = last;
+    } while (start !== undefined);
+  }
+
+  /** The token makes a repeated call after a lost answer the same call. */
+  async #transact(items: readonly object[]): Promise<void> {
+    await this.#aws.json('dynamodb', 'TransactWriteItems', {
+      TransactItems: items,
+      ClientRequestToken: randomUUID(),
+    });
+  }
+}
+
+function minuteOf(instant: Instant): string {
+  return instant.slice(0, 16);
+}
+
+function versionIs(version: number): object {
+  return version === 0
+    ? { ConditionExpression: ABSENT }
+    : {
+        ConditionExpression: '#version = :version',
+        ExpressionAttributeNames: { '#version': 'version' },
+        ExpressionAttributeValues: { ':version': { N: String(version) } },
+      };
+}
+
+function isRefused(error: unknown): error is AwsServiceError {
+  return isAwsError(
+    error,
+    'ConditionalCheckFailedException',
+    'TransactionCanceledException',
+    'TransactionConflictException',
+  );
+}
+
+function ended(session: string, cause: unknown): RekeyError {
+  return new RekeyError('ERR_CONFLICT', `the session ${session} has ended meanwhile`, {
+    field: 'session',
+    cause,
+  });
+}

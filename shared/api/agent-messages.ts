@@ -1,0 +1,134 @@
+import * as z from 'zod';
+import { HEARTBEAT_SECONDS } from '../domain/agents.ts';
+import { instanceJwk } from '../domain/instance-key.ts';
+import type { Notice } from '../domain/notices.ts';
+import { pactDocument } from '../domain/pact.ts';
+import { instant } from './messages/common.ts';
+import { pactView } from './messages/pacts.ts';
+
+/**
+ * Requests and answers of the agent API (docs/agents.md). Requests are strict, answers may grow: readers ignore what they
+ * don't know, and treat words such as states as open sets.
+ */
+
+/** Largest body that the agent API reads, in bytes. */
+export const MAX_AGENT_BODY_BYTES = 32 * 1024;
+
+const credentialName = z.string().min(1).max(63).describe('Name of a credential of the pact');
+/** Secrets Manager's own bounds. */
+const versionId = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,64}$/, 'use the id of a version of the secret')
+  .describe('Version of the secret');
+const jws = z
+  .string()
+  .max(4096)
+  .regex(/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/, 'send a compact JWS')
+  .describe("Compact JWS (RFC 7515) under the instance's key: EdDSA, ES256 or HS256");
+const time = z.iso.datetime({ offset: true }).describe('RFC 3339');
+const times = z.int().min(0).max(1_000_000_000);
+
+/** `PUT /agents/{agent}/pact` */
+export const pactRequest = pactDocument;
+
+/** `POST /agents/{agent}/sessions` */
+export const sessionRequest = z.strictObject({
+  instance: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,128}$/, 'use up to 128 printable characters of ASCII')
+    .describe('Name of the process as its operators know it, e.g. host and process id'),
+  key: instanceJwk.describe(
+    'Public key of the instance (Ed25519 or P-256), or an oct key of 32 random bytes',
+  ),
+});
+
+/** `POST …/heartbeat` */
+export const heartbeatRequest = z.strictObject({
+  holds: z
+    .array(z.strictObject({ credential: credentialName, versionId }))
+    .max(40)
+    .describe('Every version that the instance still uses'),
+});
+
+/** `POST …/challenges` */
+export const challengeRequest = z.strictObject({
+  rotation: z.string().min(1).max(64).describe('The rotation of the notice'),
+});
+
+/** `POST …/acknowledgements` */
+export const acknowledgementRequest = z.strictObject({ acknowledgement: jws });
+
+/** `POST …/uses` */
+export const usesRequest = z.strictObject({
+  uses: z
+    .array(
+      z.strictObject({
+        credential: credentialName,
+        versionId,
+        succeeded: times.describe('Accepted by the upstream'),
+        refused: times.describe('Refused by the upstream as unauthenticated'),
+        from: time,
+        to: time,
+      }),
+    )
+    .min(1)
+    .max(50),
+});
+
+/** `POST …/close` */
+export const closeRequest = z.strictObject({ close: jws });
+
+const notice = z.object({
+  credential: z.string(),
+  secret: z.string().describe('Name of the secret that has the value'),
+  state: z
+    .string()
+    .describe('steady, announced, deferred, rotating, window, rolling-back or halted; more may come'),
+  rotation: z.string().optional(),
+  versionId: z.string().optional().describe('The version to hold; absent while halted'),
+  fingerprint: z.string().optional(),
+  formerVersionId: z.string().optional().describe('Works as well, while a window is open'),
+  tombstoned: z.array(z.string()).describe('Versions never to use again'),
+  rotatesAt: instant.optional(),
+  checkpointBy: instant.optional(),
+  moveFrom: instant.optional().describe('The instance moves no sooner: it is outside the canary cohort'),
+  acknowledge: z.boolean().describe('An acknowledgement is missing'),
+  urgent: z.boolean().describe('Now, whatever the instance does'),
+});
+
+export const noticesAnswer = z.object({ notices: z.array(notice) });
+export type NoticesAnswer = z.infer<typeof noticesAnswer>;
+
+export const sessionAnswer = z.object({
+  session: z.string().describe('Id of the session'),
+  notices: z.array(notice),
+  heartbeatSeconds: z.number().describe(`Time between two heartbeats, e.g. ${HEARTBEAT_SECONDS}`),
+});
+export type SessionAnswer = z.infer<typeof sessionAnswer>;
+
+export const challengeAnswer = z.object({ challenge: z.string(), expiresAt: instant });
+export type ChallengeAnswer = z.infer<typeof challengeAnswer>;
+
+export const acknowledgementAnswer = z.object({
+  rotation: z.string(),
+  versionId: z.string(),
+  acknowledgedAt: instant,
+});
+export type AcknowledgementAnswer = z.infer<typeof acknowledgementAnswer>;
+
+export const usesAnswer = z.object({ reported: z.number() });
+export type UsesAnswer = z.infer<typeof usesAnswer>;
+
+export const closeAnswer = z.object({ closed: z.literal(true) });
+export type CloseAnswer = z.infer<typeof closeAnswer>;
+
+export const pactAnswer = z.object({
+  outcome: z.string().describe('registered or unchanged'),
+  pact: pactView,
+});
+export type PactAnswer = z.infer<typeof pactAnswer>;
+
+/** A notice as it is sent. */
+export function viewOfNotice({ tombstoned, ...rest }: Notice): z.infer<typeof notice> {
+  return { ...rest, tombstoned: [...tombstoned] };
+}

@@ -1,0 +1,138 @@
+import { createHash } from 'node:crypto';
+import { plusSeconds, type Instant } from './clock.ts';
+
+/** How an agent takes a new value of one credential. */
+export interface PactCredential {
+  /** Name of the credential. */
+  readonly credential: string;
+  /** `between-sessions`: it can't change the value while it works. */
+  readonly refresh: 'in-session' | 'between-sessions';
+  /** Longest time that it keeps a value after it has changed. */
+  readonly ttlSeconds: number;
+  /** Longest time that it works on while the vault can't be reached (T1). */
+  readonly staleLimitSeconds: number;
+  /** Whether it reports successes and refusals. */
+  readonly uses: 'reported' | 'unreported';
+  /** Sub-agents that get the credential from it (Z11). */
+  readonly delegates: readonly string[];
+}
+
+/** What an agent can bear, as it or an operator has registered it (T1; docs/agents.md). */
+export interface Pact {
+  /** Name of the agent: that of a holder of kind `client`. */
+  readonly agent: string;
+  readonly credentials: readonly PactCredential[];
+  /** It writes a checkpoint when told that a rotation comes (Z5). */
+  readonly checkpoint: boolean;
+  readonly sessionLimitSeconds: number;
+  /** Raised by every registration that changes something. */
+  readonly version: number;
+  /** ARN of who registered it. */
+  readonly actor: string;
+  readonly registeredAt: Instant;
+}
+
+/** What an instance says that it holds. */
+export interface Held {
+  readonly credential: string;
+  readonly versionId: string;
+}
+
+/** Public key of an instance, or a symmetric one that was encrypted before it came here. */
+export type InstanceKey =
+  | { readonly kind: 'public'; readonly jwk: Readonly<Record<string, string>> }
+  | { readonly kind: 'sealed'; readonly sealed: string };
+
+/** The time in which an instance of an agent holds credentials. */
+export interface Session {
+  readonly agent: string;
+  readonly id: string;
+  /** Name of the process as its operators know it, e.g. host and process id. */
+  readonly instance: string;
+  readonly key: InstanceKey;
+  /** Thumbprint of the key (RFC 7638). */
+  readonly thumbprint: string;
+  readonly openedAt: Instant;
+  readonly seenAt: Instant;
+  readonly closedAt?: Instant;
+  readonly holds: readonly Held[];
+  /** From then on it counts for nothing any more, closed or not, and is forgotten. */
+  readonly keptUntil: Instant;
+}
+
+/** Proof by an instance that it has the value that a window is about. */
+export interface Acknowledgement {
+  readonly credentialId: string;
+  readonly rotation: string;
+  /** The window, by its opening: the way back of a rollback is another one. */
+  readonly opensAt: Instant;
+  readonly agent: string;
+  readonly session: string;
+  readonly instance: string;
+  readonly versionId: string;
+  readonly fingerprint: string;
+  readonly persisted: boolean;
+  readonly at: Instant;
+  /** The JWS as it came: whoever has the instance's key can check it again. */
+  readonly jws: string;
+  readonly thumbprint: string;
+  /** Seen with an older version afterwards: it no longer counts. */
+  readonly contradictedAt?: Instant;
+}
+
+/** Uses of one version of a credential by one session, as it reported them. */
+export interface UseReport {
+  readonly credentialId: string;
+  readonly agent: string;
+  readonly session: string;
+  readonly versionId: string;
+  readonly succeeded: number;
+  /** Refused by the upstream as unauthenticated. */
+  readonly refused: number;
+  readonly from: Instant;
+  readonly to: Instant;
+}
+
+/** How often a session says that it lives, in seconds; three missed ones and it counts as lost. */
+export const HEARTBEAT_SECONDS = 60;
+export const LOST_AFTER_SECONDS = 3 * HEARTBEAT_SECONDS;
+
+/** How long a challenge may be answered. */
+export const CHALLENGE_SECONDS = 120;
+
+/** Whether a session counts as running: neither closed nor silent for too long. */
+export function isLost({ seenAt, closedAt }: Session, now: number): boolean {
+  return closedAt === undefined && Date.parse(seenAt) + LOST_AFTER_SECONDS * 1000 <= now;
+}
+
+/** Sessions of one agent that run at a time, and those that are remembered; a few more where they open at once. */
+export const MAX_RUNNING_SESSIONS = 1000;
+export const MAX_SESSIONS = 10_000;
+
+const DAY_SECONDS = 86_400;
+
+/**
+ * Until when a session that was last seen at `seenAt` counts: a day, or for as long as its instance may work by the pact
+ * without being heard of.
+ */
+export function keptUntil(
+  seenAt: Instant,
+  { credentials, sessionLimitSeconds }: Pick<Pact, 'credentials' | 'sessionLimitSeconds'>,
+): Instant {
+  const alone = credentials.map(({ ttlSeconds, staleLimitSeconds }) => ttlSeconds + staleLimitSeconds);
+  return plusSeconds(seenAt, LOST_AFTER_SECONDS + Math.max(DAY_SECONDS, sessionLimitSeconds, ...alone));
+}
+
+/**
+ * Id of the session of an instance under a key: its place, which is the same for the same instance and key, and what
+ * tells it from the sessions that were there before.
+ */
+export function sessionId(instance: string, thumbprint: string, nonce: string): string {
+  const place = createHash('sha256').update(`${thumbprint}\n${instance}`).digest('hex').slice(0, 32);
+  return `${place}.${nonce}`;
+}
+
+/** The place of a session: one open session is in it at a time. */
+export function placeOf(session: string): string {
+  return session.split('.')[0] ?? '';
+}

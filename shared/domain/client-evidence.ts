@@ -1,0 +1,176 @@
+import { createHash } from 'node:crypto';
+import canonicalize from 'canonicalize';
+import { isLost, type Acknowledgement, type Pact, type PactCredential, type Session } from './agents.ts';
+import { authenticationOf, usesOf, whyNotQuiet, type Reported, type Spans } from './authentication.ts';
+import { fromInstant, toInstant, type Instant } from './clock.ts';
+import type { ClientEvidence, Look } from './holder-evidence.ts';
+import { named, namedText } from './named.ts';
+import type { Rotation } from './rotation.ts';
+
+/** An agent, or a sub-agent that gets the credential from one. */
+export interface KnownAgent {
+  readonly name: string;
+  /** Who hands it the credential; absent of the holder itself. */
+  readonly from?: string;
+  readonly pact?: Pact | undefined;
+  readonly sessions: readonly Session[];
+}
+
+/** What an agent is judged by. */
+export interface ClientFacts {
+  /** Name of the credential. */
+  readonly credential: string;
+  readonly rotation: Pick<Rotation, 'id' | 'loser' | 'old' | 'next'>;
+  /** The holder itself, and whoever gets the credential from it, directly or not. */
+  readonly agents: readonly KnownAgent[];
+  /** Those of the window. */
+  readonly acknowledgements: readonly Acknowledgement[];
+  readonly uses: Reported;
+  readonly spans: Spans;
+}
+
+/** How a session stands to the window. */
+type Standing = 'moved' | 'waiting' | 'lost' | 'contradicted';
+
+/**
+ * What a look at an agent shows: which of its instances have moved, and why it hasn't where it hasn't (docs/agents.md).
+ * Its sub-agents count as it does.
+ */
+export function clientSeen(look: Look, facts: ClientFacts): ClientEvidence {
+  const { agents, spans, uses, rotation } = facts;
+  const judged = agents.map((agent) => judge(look, facts, agent));
+  const instances = (standing: Standing): string[] =>
+    judged.flatMap(({ standings }) =>
+      standings.filter((each) => each.standing === standing).map(({ instance }) => instance),
+    );
+  const known = new Set(agents.map(({ name }) => name));
+  const acknowledgements = facts.acknowledgements.filter(({ agent }) => known.has(agent));
+  const authentication = authenticationOf(
+    agents.map(({ name, pact, sessions }) => ({ name, sessions, uses: usesOf(pact, facts.credential) })),
+    uses,
+    spans,
+    look.now,
+  );
+  return {
+    holder: look.holder,
+    opensAt: look.opensAt,
+    observedAt: toInstant(look.now),
+    kind: 'client',
+    rotation: rotation.id,
+    pacts: Object.fromEntries(
+      agents.flatMap(({ name, pact }) => (pact === undefined ? [] : [[name, pact.version]])),
+    ),
+    ttlSeconds: Math.max(0, ...judged.map(({ terms }) => terms?.ttlSeconds ?? 0)),
+    sessions: judged.reduce((sum, { standings }) => sum + standings.length, 0),
+    moved: instances('moved').length,
+    waiting: named(instances('waiting')),
+    lost: named(instances('lost')),
+    contradicted: named(instances('contradicted')),
+    acknowledgements: acknowledgements.length,
+    digest: digestOf(acknowledgements),
+    ...(authentication === undefined ? {} : { authentication }),
+    missing: [
+      ...judged.flatMap(({ missing }) => missing),
+      ...(authentication === undefined ? [] : whyNotQuiet(authentication)),
+    ],
+  };
+}
+
+/** What an agent can bear of a credential, as its pact says. */
+export function termsOf(pact: Pact | undefined, credential: string): PactCredential | undefined {
+  return pact?.credentials.find((each) => each.credential === credential);
+}
+
+/** SHA-256 over acknowledgements, in whatever order they come. */
+export function digestOf(acknowledgements: readonly Acknowledgement[]): string {
+  const key = ({ agent, session }: Acknowledgement): string => JSON.stringify([agent, session]);
+  const sorted = acknowledgements.toSorted((a, b) => (key(a) < key(b) ? -1 : 1));
+  return `sha256:${createHash('sha256')
+    .update(canonicalize(sorted) ?? '')
+    .digest('hex')}`;
+}
+
+interface Judged {
+  readonly terms: PactCredential | undefined;
+  readonly standings: readonly { readonly instance: string; readonly standing: Standing }[];
+  readonly missing: readonly string[];
+}
+
+function judge(look: Look, facts: ClientFacts, { name, from, pact, sessions }: KnownAgent): Judged {
+  const terms = termsOf(pact, facts.credential);
+  // Of a holder its instances are named alone; of a sub-agent with it.
+  const standings = sessions
+    .filter(({ closedAt }) => closedAt === undefined || closedAt >= look.opensAt)
+    .map((session) => ({
+      instance: from === undefined ? session.instance : `${name}/${session.instance}`,
+      standing: standingOf(look, facts, terms, session),
+    }));
+  const who = from === undefined ? name : `${name} (which gets it from ${from})`;
+  const of = (standing: Standing): string[] =>
+    standings.filter((each) => each.standing === standing).map(({ instance }) => instance);
+  const say = (standing: Standing, text: (some: string) => string): string[] =>
+    of(standing).length === 0 ? [] : [text(namedText(named(of(standing))))];
+  const unknown = pact === undefined ? 'has registered no pact' : `has a pact without ${facts.credential}`;
+  return {
+    terms,
+    standings,
+    missing: [
+      ...(terms === undefined ? [`${who} ${unknown}`] : []),
+      ...say(
+        'waiting',
+        (some) =>
+          `${who}: ${of('waiting').length} of ${standings.length} sessions have not acknowledged: ${some}`,
+      ),
+      ...say('lost', (some) => `${who}: silent, and may still work with the value of before: ${some}`),
+      ...say(
+        'contradicted',
+        (some) => `${who}: seen with another version after its acknowledgement: ${some}`,
+      ),
+    ],
+  };
+}
+
+function standingOf(
+  { opensAt, now }: Look,
+  facts: ClientFacts,
+  terms: PactCredential | undefined,
+  session: Session,
+): Standing {
+  if (session.closedAt !== undefined) return 'moved';
+  const acknowledged = facts.acknowledgements.find(
+    (each) => each.session === session.id && each.agent === session.agent,
+  );
+  const contradicted = acknowledged && contradictedAt(facts, session, acknowledged);
+  if (acknowledged !== undefined && counts(facts, acknowledged) && contradicted === undefined) return 'moved';
+  if (terms !== undefined && isLost(session, now)) {
+    // It keeps a value for its ttl, and longer only where it can't reach the vault.
+    const since = Math.max(fromInstant(opensAt), fromInstant(contradicted ?? opensAt));
+    return now < since + (terms.ttlSeconds + terms.staleLimitSeconds) * 1000 ? 'lost' : 'moved';
+  }
+  return contradicted === undefined ? 'waiting' : 'contradicted';
+}
+
+function counts({ rotation: { loser, old, next } }: ClientFacts, acknowledged: Acknowledgement): boolean {
+  const wanted = loser === 'old' ? next : old;
+  return acknowledged.persisted && acknowledged.versionId === wanted?.versionId;
+}
+
+/** When a session showed that it works on with another version than it has acknowledged. */
+function contradictedAt(
+  { credential, uses }: ClientFacts,
+  session: Session,
+  { versionId, at, contradictedAt: marked }: Acknowledgement,
+): Instant | undefined {
+  if (marked !== undefined) return marked;
+  const holds = session.holds.find((held) => held.credential === credential);
+  if (holds !== undefined && holds.versionId !== versionId && session.seenAt > at) return session.seenAt;
+  const used = uses.recent.find(
+    (use) =>
+      use.session === session.id &&
+      use.agent === session.agent &&
+      use.versionId !== versionId &&
+      use.succeeded + use.refused > 0 &&
+      use.from > at,
+  );
+  return used?.to;
+}

@@ -1,0 +1,173 @@
+import {
+  HEARTBEAT_SECONDS,
+  isLost,
+  keptUntil,
+  MAX_RUNNING_SESSIONS,
+  MAX_SESSIONS,
+  sessionId,
+  type Held,
+  type InstanceKey,
+  type Session,
+} from '../../domain/agents.ts';
+import { toInstant } from '../../domain/clock.ts';
+import { RekeyError } from '../../domain/errors.ts';
+import type { InstanceJwk } from '../../domain/instance-key.ts';
+import { noticesOf, usesGap, type Notice, type NoticeFacts } from '../../domain/notices.ts';
+import { parseClose } from '../../domain/possession.ts';
+import { Redacted } from '../../domain/redacted.ts';
+import type { AgentDeps } from './deps.ts';
+import { signedBy } from './signed.ts';
+import { factsOf, openSessionOf, speakerOf, standing, type Speaker, type Speaking } from './speaker.ts';
+import { wakeWindow } from './wake.ts';
+
+/** A session that has just been opened, with what its instance has to know. */
+export interface Opened {
+  readonly session: Session;
+  readonly notices: readonly Notice[];
+  readonly heartbeatSeconds: number;
+}
+
+/**
+ * Opens the session of an instance under a key of its own; the same instance with the same key again is the same session.
+ * @throws RekeyError ERR_ROTATION_UNDER_WAY where a rotation is just using the gap between sessions of an agent that
+ * can't change a value within one; ERR_CAPACITY where too many run.
+ */
+export async function openSession(
+  deps: AgentDeps,
+  speaking: Speaking,
+  { instance, key }: { instance: string; key: Redacted<InstanceJwk> },
+): Promise<Opened> {
+  const { agent } = speaking;
+  const speaker = await speakerOf(deps, speaking);
+  const thumbprint = await deps.signatures.thumbprint(key);
+  const id = sessionId(instance, thumbprint, deps.newNonce());
+  const facts = await factsOf(deps, speaker, { id });
+  assertNoGapUsed(speaker, facts, deps.clock());
+  await assertRoom(deps, agent);
+  const now = toInstant(deps.clock());
+  const session = await deps.agents.openSession({
+    agent,
+    id,
+    instance,
+    key: await kept(deps, agent, id, key),
+    thumbprint,
+    openedAt: now,
+    seenAt: now,
+    holds: [],
+    keptUntil: keptUntil(now, speaker.pact),
+  });
+  // The one that was there already may have acknowledged.
+  const known = session.id === id ? facts : await factsOf(deps, speaker, session);
+  return {
+    session,
+    notices: noticesOf(speaker.pact, known, session, deps.clock()),
+    heartbeatSeconds: HEARTBEAT_SECONDS,
+  };
+}
+
+function assertNoGapUsed({ pact }: Speaker, facts: ReadonlyMap<string, NoticeFacts>, now: number): void {
+  for (const { credential, refresh } of pact.credentials) {
+    const rotation = facts.get(credential)?.rotation;
+    if (refresh !== 'between-sessions' || rotation === undefined || !usesGap(rotation, now)) continue;
+    throw new RekeyError('ERR_ROTATION_UNDER_WAY', `${credential} is being rotated between your sessions`, {
+      field: 'credential',
+      remedy: 'open the session again in some seconds: it takes two minutes at most',
+    });
+  }
+}
+
+/** An agent can't fill the table, whatever its instances do. */
+async function assertRoom({ agents, clock }: AgentDeps, agent: string): Promise<void> {
+  const sessions = await agents.sessions(agent);
+  const running = sessions.filter(
+    (session) => session.closedAt === undefined && !isLost(session, clock()),
+  ).length;
+  if (running < MAX_RUNNING_SESSIONS && sessions.length < MAX_SESSIONS) return;
+  throw new RekeyError(
+    'ERR_CAPACITY',
+    running < MAX_RUNNING_SESSIONS
+      ? `the agent "${agent}" has opened ${MAX_SESSIONS} sessions of late`
+      : `the agent "${agent}" has ${MAX_RUNNING_SESSIONS} running sessions`,
+    {
+      field: 'agent',
+      remedy:
+        'close sessions that have ended, open one for each process only, or split the fleet into agents',
+    },
+  );
+}
+
+/** A symmetric key is kept encrypted, bound to its session. */
+async function kept(
+  { sealer }: AgentDeps,
+  agent: string,
+  id: string,
+  key: Redacted<InstanceJwk>,
+): Promise<InstanceKey> {
+  const jwk = key.reveal();
+  if (jwk.kty !== 'oct') return { kind: 'public', jwk: { ...jwk } };
+  const bytes = new Redacted(new Uint8Array(Buffer.from(jwk.k, 'base64url')));
+  return { kind: 'sealed', sealed: await sealer.seal(bytes, { purpose: 'instance', of: agent, id }) };
+}
+
+/**
+ * Keeps what an instance holds, and answers its notices. One that holds another version than it has acknowledged
+ * contradicts itself: that acknowledgement no longer counts.
+ */
+export async function heartbeat(
+  deps: AgentDeps,
+  speaking: Speaking,
+  { session: id, holds }: { session: string; holds: readonly Held[] },
+): Promise<readonly Notice[]> {
+  const speaker = await speakerOf(deps, speaking);
+  const session = await openSessionOf(deps, speaking.agent, id);
+  assertOwn(speaker, holds);
+  const seenAt = toInstant(deps.clock());
+  await deps.agents.touch({ ...session, holds, seenAt, keptUntil: keptUntil(seenAt, speaker.pact) });
+  const facts = await factsOf(deps, speaker, session);
+  const taken = [...standing(facts)].filter(([credential, { versionId }]) =>
+    holds.some((held) => held.credential === credential && held.versionId !== versionId),
+  );
+  for (const [, acknowledgement] of taken) await deps.agents.contradict(acknowledgement, seenAt);
+  const known = taken.length === 0 ? facts : await factsOf(deps, speaker, session);
+  return noticesOf(speaker.pact, known, { id, holds }, deps.clock());
+}
+
+function assertOwn({ pact }: Speaker, holds: readonly Held[]): void {
+  holds.forEach(({ credential }, index) => {
+    if (pact.credentials.some((each) => each.credential === credential)) return;
+    throw new RekeyError('ERR_REQUEST', `"${credential}" is not in the pact`, {
+      field: `holds[${index}].credential`,
+      remedy: 'register the pact with it first',
+    });
+  });
+}
+
+/** What an instance has to know now. It changes nothing: a session that only asks becomes a lost one. */
+export async function notices(
+  deps: AgentDeps,
+  speaking: Speaking,
+  { session: id }: { session: string },
+): Promise<readonly Notice[]> {
+  const speaker = await speakerOf(deps, speaking);
+  const session = await openSessionOf(deps, speaking.agent, id);
+  return noticesOf(speaker.pact, await factsOf(deps, speaker, session), session, deps.clock());
+}
+
+/**
+ * Ends a session on the signed word of its instance; closed already is success. Whoever waited for it is woken.
+ * @throws RekeyError ERR_PROOF where somebody else has signed
+ */
+export async function closeSession(
+  deps: AgentDeps,
+  speaking: Speaking,
+  { session: id, jws }: { session: string; jws: string },
+): Promise<void> {
+  const speaker = await speakerOf(deps, speaking);
+  // Closed already: an answer was lost, and what follows may not have happened.
+  const session =
+    (await deps.agents.session(speaking.agent, id)) ?? (await openSessionOf(deps, speaking.agent, id));
+  await signedBy(deps, session, parseClose, jws);
+  await deps.agents.close(session, toInstant(deps.clock()));
+  for (const { id: credentialId, activeRotation } of speaker.credentials.values())
+    if (activeRotation !== undefined) await wakeWindow(deps, credentialId, activeRotation);
+}

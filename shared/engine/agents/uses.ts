@@ -1,0 +1,79 @@
+import { toInstant, type Instant } from '../../domain/clock.ts';
+import { RekeyError } from '../../domain/errors.ts';
+import type { NoticeFacts } from '../../domain/notices.ts';
+import type { AgentDeps } from './deps.ts';
+import { factsOf, openSessionOf, speakerOf, standing, type Speaking } from './speaker.ts';
+
+/** Uses of one version by the instance that reports them. */
+export interface ReportedUse {
+  readonly credential: string;
+  readonly versionId: string;
+  readonly succeeded: number;
+  readonly refused: number;
+  readonly from: Instant;
+  readonly to: Instant;
+}
+
+/** A report covers so much at most, reaches back so far, and may be ahead of this clock by so much. */
+const LONGEST_MS = 10 * 60_000;
+const OLDEST_MS = 60 * 60_000;
+const AHEAD_MS = 60_000;
+
+/**
+ * Keeps what an instance reports of its uses; the same report again counts once. Uses of another version than the
+ * acknowledged one, begun after the acknowledgement, contradict it.
+ * @throws RekeyError ERR_REQUEST naming the report
+ */
+export async function reportUses(
+  deps: AgentDeps,
+  speaking: Speaking,
+  { session: id, uses }: { session: string; uses: readonly ReportedUse[] },
+): Promise<void> {
+  const speaker = await speakerOf(deps, speaking);
+  const session = await openSessionOf(deps, speaking.agent, id);
+  const facts = await factsOf(deps, speaker, session);
+  const now = deps.clock();
+  const known = uses.map((use, index) => {
+    const at = `uses[${index}]`;
+    const found = facts.get(use.credential);
+    if (found === undefined) {
+      throw mistake(`${at}.credential`, `"${use.credential}" is not a credential of this agent`);
+    }
+    const held = session.holds.some(
+      ({ credential, versionId }) => credential === use.credential && versionId === use.versionId,
+    );
+    if (!held && !versionsOf(found).includes(use.versionId)) {
+      throw mistake(`${at}.versionId`, 'the instance holds no such version, and nobody gives it out');
+    }
+    return { ...use, ...timesOf(use, at, now), credentialId: found.credential.id };
+  });
+  for (const { credential: _name, ...use } of known)
+    await deps.agents.report({ ...use, agent: speaking.agent, session: id });
+  const acknowledged = standing(facts);
+  for (const { credential, versionId, from, succeeded, refused } of known) {
+    const claim = acknowledged.get(credential);
+    if (claim !== undefined && claim.versionId !== versionId && from >= claim.at && succeeded + refused > 0)
+      await deps.agents.contradict(claim, toInstant(now));
+  }
+}
+
+function versionsOf({ credential, rotation }: NoticeFacts): readonly (string | undefined)[] {
+  return [credential.current, rotation?.old, rotation?.next].map((key) => key?.versionId);
+}
+
+/** In the one form in which instants are compared as text. */
+function timesOf({ from, to }: ReportedUse, at: string, now: number): Pick<ReportedUse, 'from' | 'to'> {
+  const [began, ended] = [Date.parse(from), Date.parse(to)];
+  if (ended < began) throw mistake(`${at}.to`, 'it ends before it begins');
+  if (ended - began > LONGEST_MS) throw mistake(`${at}.to`, 'a report covers ten minutes at most');
+  if (ended > now + AHEAD_MS) throw mistake(`${at}.to`, 'it ends in the future');
+  if (began < now - OLDEST_MS) throw mistake(`${at}.from`, 'it began more than an hour ago');
+  return { from: toInstant(began), to: toInstant(ended) };
+}
+
+function mistake(field: string, message: string): RekeyError {
+  return new RekeyError('ERR_REQUEST', `${field}: ${message}`, {
+    field,
+    remedy: 'docs/agents.md has what is reported',
+  });
+}

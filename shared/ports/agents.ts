@@ -1,0 +1,53 @@
+import type { Acknowledgement, Pact, Session, UseReport } from '../domain/agents.ts';
+import type { Instant } from '../domain/clock.ts';
+import type { Page } from './ledger.ts';
+
+/**
+ * What agents have said: items of their own beside the ledger, so that a fleet doesn't contend with heads and records
+ * (hard decision 13). Nothing here changes a credential's state.
+ */
+export interface AgentStore {
+  /** The newest version of an agent's pact. */
+  pact(agent: string): Promise<Pact | undefined>;
+  pacts(page?: string): Promise<Page<Pact>>;
+  /**
+   * Stores the next version of a pact, where those of `others` are still the versions that it was checked against (0: none).
+   * @throws RekeyError ERR_CONFLICT where somebody else was faster.
+   */
+  putPact(pact: Pact, others?: ReadonlyMap<string, number>): Promise<void>;
+
+  /** A session by its id; undefined where another one has taken its place since. */
+  session(agent: string, id: string): Promise<Session | undefined>;
+  /** Every session that still counts (`keptUntil`), open or closed; by their key, never by a scan. */
+  sessions(agent: string): Promise<readonly Session[]>;
+  /** Stores a session that is new; answers the open one of the same instance and key where there is one. */
+  openSession(session: Session): Promise<Session>;
+  /**
+   * Keeps what a session says of itself now.
+   * @throws RekeyError ERR_CONFLICT where it has ended meanwhile.
+   */
+  touch(session: Pick<Session, 'agent' | 'id' | 'holds' | 'seenAt' | 'keptUntil'>): Promise<void>;
+  /** Ends a session for good; one that has ended is left as it is. */
+  close(session: Pick<Session, 'agent' | 'id'>, at: Instant): Promise<void>;
+
+  /** Keeps a challenge for one acknowledgement of one session and rotation; the one before it is void. */
+  challenge(of: { session: string; rotation: string; challenge: string; expires: Instant }): Promise<void>;
+  /**
+   * Keeps an acknowledgement and spends its challenge, together. The same one again is success, and changes nothing.
+   * @throws RekeyError ERR_CHALLENGE where the challenge is unknown, spent or expired.
+   */
+  acknowledge(acknowledgement: Acknowledgement, challenge: string, now: Instant): Promise<void>;
+  /** Marks an acknowledgement as contradicted; the first time counts. */
+  contradict(of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session'>, at: Instant): Promise<void>;
+  /** What a session has acknowledged in one window. */
+  acknowledgement(
+    of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session'>,
+  ): Promise<Acknowledgement | undefined>;
+  /** Every acknowledgement of one window. */
+  acknowledgements(of: Pick<Acknowledgement, 'rotation' | 'opensAt'>): Promise<readonly Acknowledgement[]>;
+
+  /** Adds to the counts of the minute in which `from` lies; what was reported up to `to` already is left as it is. */
+  report(use: UseReport): Promise<void>;
+  /** Uses of a credential that were reported for a time, in no order. */
+  uses(credentialId: string, from: Instant, to: Instant): Promise<readonly UseReport[]>;
+}

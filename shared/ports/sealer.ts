@@ -1,0 +1,17 @@
+import type { Redacted } from '../domain/redacted.ts';
+
+/** What sealed bytes are about. Who unseals has to know it: it is no secret, and stands in the log of the key's use. */
+export interface SealContext {
+  readonly purpose: 'acknowledgement' | 'instance';
+  /** Id of the credential, or name of the agent. */
+  readonly of: string;
+  /** Id of the rotation, or of the session. */
+  readonly id: string;
+}
+
+/** Encrypts small secrets under a key that stays where it is (KMS), each bound to what it is about (hard decision 7). */
+export interface Sealer {
+  seal(secret: Redacted<Uint8Array>, context: SealContext): Promise<string>;
+  /** @throws RekeyError ERR_PROOF where it was sealed for something else. */
+  unseal(sealed: string, context: SealContext): Promise<Redacted<Uint8Array>>;
+}

@@ -1,0 +1,34 @@
+import type { Overlap } from './provider.ts';
+
+/** What each upstream allows, without its driver. */
+const OVERLAPS: Readonly<Record<string, () => Promise<Overlap>>> = {
+  'database/postgresql': async () => (await import('./postgresql/overlap.ts')).OVERLAP,
+};
+
+/** What the upstream of a credential allows beside each other, in words; empty where nobody has said. */
+export async function limitsOf({
+  type,
+  provider,
+  live,
+}: {
+  type: string;
+  provider: string;
+  live: readonly unknown[];
+}): Promise<readonly string[]> {
+  const key = `${type}/${provider}`;
+  const overlap = Object.hasOwn(OVERLAPS, key) ? await OVERLAPS[key]?.() : undefined;
+  switch (overlap?.kind) {
+    case 'dual':
+      return [
+        `old and new work beside each other until the old one is revoked: ${overlap.maxLive} at a time, ${live.length} now`,
+      ];
+    case 'grace':
+      return [`the upstream ends the old one itself, ${overlap.seconds} s after the new one was made`];
+    case 'none':
+      return [
+        `the new one cuts the old one off at once (${overlap.cutsAt === 'issue' ? 'when it is made' : 'when it is activated'})`,
+      ];
+    case undefined:
+      return [];
+  }
+}
