@@ -7,5 +7,7 @@ const root = join(import.meta.dirname, '..');
 rmSync(join(root, 'client', 'dist'), { recursive: true, force: true });
 cpSync(join(root, 'LICENSE'), join(root, 'client', 'dist', 'LICENSE'));
 const tsc = join(root, 'node_modules', '@typescript', 'native', 'bin', 'tsc');
-const built = spawnSync(process.execPath, [tsc, '-p', join(root, 'client', 'tsconfig.json')], { stdio: 'inherit' });
+const built = spawnSync(process.execPath, [tsc, '-p', join(root, 'client', 'tsconfig.json')], {
+  stdio: 'inherit',
+});
 process.exitCode = built.status ?? 1;

@@ -45,7 +45,9 @@ export class Credential {
   field(name: string): string {
     const value = this.json()[name];
     if (typeof value === 'string' && value !== '') return value;
-    throw new CredentialError('ERR_VALUE', `version ${this.versionId} has no text "${name}"`, { field: name });
+    throw new CredentialError('ERR_VALUE', `version ${this.versionId} has no text "${name}"`, {
+      field: name,
+    });
   }
 
   toString(): string {

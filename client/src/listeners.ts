@@ -26,7 +26,8 @@ export interface SourceEvents {
   /** Nothing is served any more: the limit is reached. */
   readonly stale: CredentialError;
   readonly halted: { readonly reason: string };
-  readonly resumed: Readonly<Record<never, never>>;
+  /** A halt is over; its reason. */
+  readonly resumed: { readonly reason: string };
   /** A listener has thrown, or has taken too long. */
   readonly listenerFailed: { readonly event: keyof SourceEvents; readonly error: unknown };
 }

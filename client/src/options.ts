@@ -84,11 +84,7 @@ export function settingsOf(options: SharedOptions): Settings {
   };
 }
 
-type Duration =
-  | 'staleLimitSeconds'
-  | 'firstValueSeconds'
-  | 'fetchTimeoutSeconds'
-  | 'swapTimeoutSeconds';
+type Duration = 'staleLimitSeconds' | 'firstValueSeconds' | 'fetchTimeoutSeconds' | 'swapTimeoutSeconds';
 
 function milliseconds(options: SharedOptions, field: Duration, otherwise: number): number {
   const seconds = options[field];

@@ -9,7 +9,8 @@ const SINGLE: Readonly<Record<Stage, readonly Stage[]>> = {
   AWSPENDING: ['AWSPENDING'],
   AWSPREVIOUS: ['AWSPREVIOUS'],
 };
-const DENIED = /^(AccessDenied|DecryptionFailure|UnrecognizedClient|InvalidClientTokenId|ExpiredToken|Signature)/;
+const DENIED =
+  /^(AccessDenied|DecryptionFailure|UnrecognizedClient|InvalidClientTokenId|ExpiredToken|Signature)/;
 
 /** AWS Secrets Manager as a vault. The caller needs `secretsmanager:GetSecretValue`, and `kms:Decrypt` on its key. */
 export function secretsManagerVault(client: Pick<SecretsManagerClient, 'send'>): Vault {
@@ -56,7 +57,8 @@ function version({ VersionId, VersionStages, CreatedDate, SecretString }: Answer
 
 function denied(secretId: string, cause: unknown): CredentialError {
   return new CredentialError('ERR_DENIED', `Secrets Manager refuses to let this caller read ${secretId}`, {
-    remedy: "allow secretsmanager:GetSecretValue on the secret and kms:Decrypt on its key to the agent's role",
+    remedy:
+      "allow secretsmanager:GetSecretValue on the secret and kms:Decrypt on its key to the agent's role",
     cause,
   });
 }

@@ -32,8 +32,8 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   #open: Credential | undefined;
   /** The same as a promise: what `get` gives, made once. */
   #answer: Promise<Credential> | undefined;
-  /** What keeps the source shut. */
-  #shut: CredentialError | undefined;
+  /** The reason of a halt that is not over. */
+  #haltedFor: string | undefined;
   #closed = false;
   #stale = false;
   #refreshAt = Infinity;
@@ -175,16 +175,18 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   }
 
   halt(reason: string): void {
-    this.#shut = new CredentialError('ERR_HALTED', `the agent was told to stop: ${reason}`);
+    this.#haltedFor = reason;
     this.#settle();
     void this.#listeners?.tell('halted', { reason });
   }
 
   async resume(): Promise<void> {
+    if (this.#haltedFor === undefined) return;
     await this.refreshed();
-    this.#shut = undefined;
+    const reason = this.#haltedFor;
+    this.#haltedFor = undefined;
     this.#settle();
-    void this.#listeners?.tell('resumed', {});
+    void this.#listeners?.tell('resumed', { reason });
   }
 
   tombstone(versionId: string): void {
@@ -376,7 +378,7 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   }
 
   #settle(): void {
-    const shut = this.#closed || this.#stale || this.#shut !== undefined;
+    const shut = this.#closed || this.#stale || this.#haltedFor !== undefined;
     this.#open = shut ? undefined : this.#credential;
     this.#answer = undefined;
   }
@@ -387,7 +389,8 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
 
   #refusal(): CredentialError {
     if (this.#closed) return new CredentialError('ERR_CLOSED', `the source of ${this.secretId} is closed`);
-    return this.#shut ?? this.#pastLimit();
+    if (this.#haltedFor === undefined) return this.#pastLimit();
+    return new CredentialError('ERR_HALTED', `the agent was told to stop: ${this.#haltedFor}`);
   }
 
   #pastLimit(): CredentialError {

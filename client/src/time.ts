@@ -50,7 +50,7 @@ export function within<T>(
     signal.addEventListener('abort', () => end(() => reject(signal.reason as Error)), { once: true });
     work(signal).then(
       (result) => end(() => resolve(result)),
-      (error: unknown) => end(() => reject(error as Error)),
+      (error: unknown) => end(() => reject(error)),
     );
   });
 }
