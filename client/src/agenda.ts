@@ -7,10 +7,11 @@ export interface Member {
   wake(now: number): void;
 }
 
-/** One timer for all sources that were made together: a timer each would cost more memory than the credential. */
+/** One timer for all sources: a timer each would cost more memory than the credential. */
 export class Agenda {
   readonly #time: Time;
-  readonly #members: Set<Member> = new Set();
+  /** An array: a set would take three times the memory. */
+  readonly #members: Member[] = [];
   #armedFor = Infinity;
   #cancel: (() => void) | undefined;
 
@@ -19,12 +20,13 @@ export class Agenda {
   }
 
   add(member: Member): void {
-    this.#members.add(member);
+    this.#members.push(member);
   }
 
   remove(member: Member): void {
-    this.#members.delete(member);
-    if (this.#members.size === 0) this.#disarm();
+    const at = this.#members.indexOf(member);
+    if (at >= 0) this.#members.splice(at, 1);
+    if (this.#members.length === 0) this.#disarm();
   }
 
   /** Rings at `at` at the latest. */
@@ -40,7 +42,7 @@ export class Agenda {
     this.#disarm();
     const now = this.#time.monotonic();
     let next = Infinity;
-    for (const member of this.#members) {
+    for (const member of [...this.#members]) {
       if (member.dueAt <= now) member.wake(now);
       next = Math.min(next, member.dueAt);
     }
@@ -52,4 +54,13 @@ export class Agenda {
     this.#cancel = undefined;
     this.#armedFor = Infinity;
   }
+}
+
+const AGENDAS: WeakMap<Time, Agenda> = new WeakMap();
+
+/** The agenda of everybody who lives by these clocks. */
+export function agendaOf(time: Time): Agenda {
+  const found = AGENDAS.get(time) ?? new Agenda(time);
+  AGENDAS.set(time, found);
+  return found;
 }

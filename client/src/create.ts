@@ -26,17 +26,24 @@ export async function createCredentialSources<Name extends string>(
   const settings = settingsOf(options);
   const names = Object.keys(secrets) as Name[];
   const results = await Promise.allSettled(names.map(async (name) => started(secrets[name], settings)));
-  const sources = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-  const close = async (): Promise<void> => {
-    await Promise.all(sources.map((source) => source[Symbol.asyncDispose]()));
-  };
+  const sources: Record<string, CredentialSource> = {};
+  for (const [at, name] of names.entries()) {
+    const result = results[at];
+    if (result?.status === 'fulfilled') sources[name] = result.value;
+  }
   const failed = results.find((result) => result.status === 'rejected');
   if (failed !== undefined) {
-    await close();
+    await closeAll(sources);
     throw failed.reason;
   }
-  const byName = Object.fromEntries(sources.map((source, at) => [names[at], source]));
-  return Object.assign(byName as Record<Name, CredentialSource>, { [Symbol.asyncDispose]: close });
+  // All are there: none has failed.
+  return Object.assign(sources as Record<Name, CredentialSource>, {
+    [Symbol.asyncDispose]: async () => closeAll(sources),
+  });
+}
+
+async function closeAll(sources: Readonly<Record<string, CredentialSource>>): Promise<void> {
+  await Promise.all(Object.values(sources).map((source) => source[Symbol.asyncDispose]()));
 }
 
 async function started(secretId: string, settings: Settings): Promise<RotatingSource> {

@@ -1,4 +1,4 @@
-import { Agenda } from './agenda.ts';
+import { agendaOf, type Agenda } from './agenda.ts';
 import { isAuthenticationFailure, type FailureTest } from './authentication.ts';
 import type { Credential } from './credential.ts';
 import { CredentialError } from './errors.ts';
@@ -52,6 +52,8 @@ export interface Settings {
   readonly on: ListenerMap | undefined;
   readonly time: Time;
   readonly agenda: Agenda;
+  /** When they were made, by the wall clock. */
+  readonly madeAt: number;
 }
 
 /** A value is read again when this part of its lifetime has passed (Z4). */
@@ -80,7 +82,8 @@ export function settingsOf(options: SharedOptions): Settings {
     isAuthenticationFailure: options.isAuthenticationFailure ?? isAuthenticationFailure,
     on: options.on,
     time,
-    agenda: new Agenda(time),
+    agenda: agendaOf(time),
+    madeAt: time.now(),
   };
 }
 

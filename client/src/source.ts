@@ -6,6 +6,7 @@ import { asCredentialError, CredentialError, isCredentialError } from './errors.
 import { movedBack } from './labels.ts';
 import { Listeners, type Listener, type SourceEvents, type Swap } from './listeners.ts';
 import { millisecondsOf, type Settings } from './options.ts';
+import { Orders } from './orders.ts';
 import { Recovery, type Recovering } from './recovery.ts';
 import { backoffMs, within } from './time.ts';
 import type { Stage } from './vault.ts';
@@ -18,11 +19,27 @@ const SHORTEST_REFRESH_MS = 1_000;
 /** One look at AWSCURRENT. */
 interface Flight {
   readonly controller: AbortController;
+  readonly beganAtWall: number;
   /** What it ended with. Never rejects. */
   readonly done: Promise<CredentialError | undefined>;
 }
 
-/** The one implementation of a source; `createCredentialSource` makes it and waits for the first value. */
+/** Failures in a row. */
+interface Trouble {
+  readonly failures: number;
+  readonly retryMs: number;
+  /** When the last of them began, by the wall clock. */
+  readonly triedAtWall: number;
+}
+
+/** What another try won't mend, when there is no value yet. */
+const POINTLESS = ['ERR_NOT_FOUND', 'ERR_DENIED', 'ERR_VALUE'] as const;
+
+/**
+ * The one implementation of a source; `createCredentialSource` makes it and waits for the first value. Instants are whole
+ * milliseconds, small enough to need no object of their own, and what most sources never need is made when they do:
+ * a source with its credential and its answer takes less than 450 bytes (`npm run bench -- client`).
+ */
 export class RotatingSource implements CredentialSource, Member, Recovering {
   readonly secretId: string;
   readonly #settings: Settings;
@@ -32,26 +49,18 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   #open: Credential | undefined;
   /** The same as a promise: what `get` gives, made once. */
   #answer: Promise<Credential> | undefined;
-  /** The reason of a halt that is not over. */
-  #haltedFor: string | undefined;
-  #closed = false;
-  #stale = false;
-  #refreshAt = Infinity;
-  #limitAt = Infinity;
+  #shut: 'stale' | 'closed' | undefined;
+  /** Instants of the monotonic clock; undefined where nothing is due. */
+  #refreshAt: number | undefined;
+  #limitAt: number | undefined;
   #readAt = 0;
+  /** The wall clock then, since the settings were made. */
   #readAtWall = 0;
-  #triedAtWall = 0;
-  #failures = 0;
+  #trouble: Trouble | undefined;
   #flight: Flight | undefined;
-  #heldUntil = Infinity;
-  /** What a hold keeps back. */
-  #waiting: Credential | undefined;
-  /** Versions that were given up: true where somebody has said so, false where labels look like it. */
-  #dead: Map<string, boolean> | undefined;
+  #orders: Orders | undefined;
   #listeners: Listeners | undefined;
   #recovery: Recovery | undefined;
-  /** Whoever waits for the first value. */
-  #first: ((error?: CredentialError) => void) | undefined;
 
   constructor(secretId: string, settings: Settings) {
     this.secretId = secretId;
@@ -61,22 +70,18 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
     }
   }
 
-  /** Begins, and waits for the first value. @throws CredentialError at once where another try is pointless */
+  /** Waits for the first value, then lives by itself. @throws CredentialError at once where another try is pointless */
   async start(): Promise<void> {
     const { time, firstValueMs, agenda } = this.#settings;
-    agenda.add(this);
-    let cancel: (() => void) | undefined;
-    try {
-      await new Promise<void>((resolve, reject) => {
-        // Holds the process, which has nothing else to live for while it pauses between two tries.
-        cancel = time.after(firstValueMs, () => reject(this.#noFirstValue()), true);
-        this.#first = (error) => (error === undefined ? resolve() : reject(error));
-        this.#begin();
-      });
-    } finally {
-      cancel?.();
-      this.#first = undefined;
+    const deadline = time.monotonic() + firstValueMs;
+    for (;;) {
+      const error = await this.#inTime(deadline, this.#begin().done);
+      if (error === undefined) break;
+      if (isCredentialError(error, ...POINTLESS)) throw error;
+      await this.#inTime(deadline, this.#pause(this.#trouble?.retryMs ?? 0));
     }
+    agenda.add(this);
+    this.#arm();
   }
 
   current(): Credential {
@@ -95,7 +100,7 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   }
 
   async #revived(): Promise<Credential> {
-    if (this.#stale) await this.#flight?.done;
+    if (this.#shut === 'stale') await this.#flight?.done;
     return this.current();
   }
 
@@ -128,7 +133,7 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
     const dies = expiresAt?.(this.#open) ?? Infinity;
     if (dies - time.now() < TASK_MARGIN_MS) return false;
     // As long as refreshes succeed, no end is in sight.
-    return this.#failures === 0 || this.#limitAt - time.monotonic() >= TASK_MARGIN_MS;
+    return this.#trouble === undefined || (this.#limitAt ?? 0) - time.monotonic() >= TASK_MARGIN_MS;
   }
 
   async refreshNow(): Promise<Credential> {
@@ -140,68 +145,62 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   async refreshed(): Promise<CredentialError | undefined> {
     // A look that is under way may have read before the call.
     if (this.#flight !== undefined) await this.#flight.done;
-    if (this.#closed) return this.#refusal();
+    if (this.#shut === 'closed') return this.#refusal();
     return (this.#flight ?? this.#begin()).done;
   }
 
   async freshAtInvocation(): Promise<Credential> {
-    const { time, refreshMs, fetchMs } = this.#settings;
+    const { time, refreshMs, fetchMs, madeAt } = this.#settings;
     // Either clock may be wrong after a freeze: the wall clock may be set back, the other may have stood still.
-    const age = Math.max(time.now() - this.#readAtWall, time.monotonic() - this.#readAt);
-    if (age >= this.#limitAt - this.#readAt) this.#expire();
-    const sinceTry = time.now() - this.#triedAtWall;
-    const triedJustNow =
-      this.#failures > 0 &&
-      this.#open !== undefined &&
-      sinceTry >= 0 &&
-      sinceTry < LONGEST_RETRY_MS &&
-      this.#refreshAt > time.monotonic();
-    if ((age >= refreshMs || this.#stale) && !triedJustNow) {
+    const age = Math.max(time.now() - madeAt - this.#readAtWall, time.monotonic() - this.#readAt);
+    if (this.#limitAt !== undefined && age >= this.#limitAt - this.#readAt) this.#expire();
+    if ((age >= refreshMs && !this.#triedJustNow()) || this.#shut === 'stale') {
       // What was under way before the freeze has no connection left.
-      if (sinceTry > fetchMs) this.#flight?.controller.abort(this.#late());
+      const flight = this.#flight;
+      if (flight !== undefined && time.now() - flight.beganAtWall > fetchMs)
+        flight.controller.abort(this.#late());
       await this.refreshed();
     }
     return this.current();
   }
 
   hold(seconds: number): void {
-    this.#heldUntil = this.#settings.time.monotonic() + millisecondsOf('seconds', seconds);
+    this.#told().heldUntil = Math.round(this.#settings.time.monotonic() + millisecondsOf('seconds', seconds));
     this.#arm();
   }
 
   release(): void {
-    this.#heldUntil = Infinity;
-    if (this.#waiting !== undefined) this.#serve(this.#waiting);
+    if (this.#orders === undefined) return;
+    this.#orders.heldUntil = undefined;
+    if (this.#orders.waiting !== undefined) this.#serve(this.#orders.waiting);
   }
 
   halt(reason: string): void {
-    this.#haltedFor = reason;
+    this.#told().haltedFor = reason;
     this.#settle();
     void this.#listeners?.tell('halted', { reason });
   }
 
   async resume(): Promise<void> {
-    if (this.#haltedFor === undefined) return;
+    if (this.#orders?.haltedFor === undefined) return;
     await this.refreshed();
-    const reason = this.#haltedFor;
-    this.#haltedFor = undefined;
+    const reason = this.#orders.haltedFor;
+    this.#orders.haltedFor = undefined;
     this.#settle();
     void this.#listeners?.tell('resumed', { reason });
   }
 
   tombstone(versionId: string): void {
-    this.#dead ??= new Map();
-    this.#dead.set(versionId, true);
-    if (this.#waiting?.versionId === versionId) this.#waiting = undefined;
+    this.#told().tombstone(versionId);
     if (this.#credential?.versionId === versionId) void this.refreshed();
   }
 
   isTombstoned(versionId: string): boolean {
-    return this.#dead?.get(versionId) === true;
+    return this.#orders?.isTombstoned(versionId) === true;
   }
 
   isGivenUp(versionId: string): boolean {
-    return this.#dead?.has(versionId) === true;
+    return this.#orders?.isGivenUp(versionId) === true;
   }
 
   on<Name extends keyof SourceEvents>(event: Name, listener: Listener<Name>): () => void {
@@ -209,7 +208,7 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed = true;
+    this.#shut = 'closed';
     this.#settle();
     this.#settings.agenda.remove(this);
     this.#flight?.controller.abort(this.#refusal());
@@ -217,17 +216,22 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   }
 
   get dueAt(): number {
-    return Math.min(this.#refreshAt, this.#limitAt, this.#heldUntil);
+    return Math.min(
+      this.#refreshAt ?? Infinity,
+      this.#limitAt ?? Infinity,
+      this.#orders?.heldUntil ?? Infinity,
+    );
   }
 
   wake(now: number): void {
-    if (now >= this.#limitAt) this.#expire();
-    if (now >= this.#heldUntil) this.release();
-    if (now >= this.#refreshAt && this.#flight === undefined) this.#begin();
+    if (this.#limitAt !== undefined && now >= this.#limitAt) this.#expire();
+    const heldUntil = this.#orders?.heldUntil;
+    if (heldUntil !== undefined && now >= heldUntil) this.release();
+    if (this.#refreshAt !== undefined && now >= this.#refreshAt && this.#flight === undefined) this.#begin();
   }
 
   peek(): { readonly served: Credential | undefined; readonly waiting: Credential | undefined } {
-    return { served: this.#credential, waiting: this.#waiting };
+    return { served: this.#credential, waiting: this.#orders?.waiting };
   }
 
   async read(stage: Stage): Promise<Credential | undefined> {
@@ -243,28 +247,28 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
 
   refreshWithin(ms: number): void {
     if (this.#flight !== undefined) return;
-    this.#refreshAt = Math.min(this.#refreshAt, this.#settings.time.monotonic() + ms);
+    const at = Math.round(this.#settings.time.monotonic() + ms);
+    this.#refreshAt = Math.min(this.#refreshAt ?? at, at);
     this.#arm();
   }
 
   #begin(): Flight {
     const controller = new AbortController();
-    this.#refreshAt = Infinity;
-    this.#triedAtWall = this.#settings.time.now();
-    return (this.#flight = { controller, done: this.#fly(controller) });
+    this.#refreshAt = undefined;
+    const beganAtWall = this.#settings.time.now();
+    return (this.#flight = { controller, beganAtWall, done: this.#fly(controller, beganAtWall) });
   }
 
-  async #fly(controller: AbortController): Promise<CredentialError | undefined> {
+  async #fly(controller: AbortController, beganAtWall: number): Promise<CredentialError | undefined> {
     try {
       const found = await this.#ask('AWSCURRENT', controller);
       controller.signal.throwIfAborted();
       this.#take(found);
       this.#confirmed();
-      this.#first?.();
       return undefined;
     } catch (error) {
       const failure = asCredentialError(error);
-      if (!this.#closed) this.#failed(failure);
+      if (this.#shut !== 'closed') this.#failed(failure, beganAtWall);
       return failure;
     } finally {
       this.#flight = undefined;
@@ -290,11 +294,11 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
     }
     const served = this.#credential;
     if (served?.versionId === next.versionId) {
-      this.#waiting = undefined;
+      if (this.#orders !== undefined) this.#orders.waiting = undefined;
       return;
     }
     this.#check(next);
-    if (served !== undefined && this.#heldUntil !== Infinity) this.#waiting = next;
+    if (served !== undefined && this.#orders?.heldUntil !== undefined) this.#orders.waiting = next;
     else this.#serve(next);
   }
 
@@ -313,14 +317,11 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   #serve(next: Credential): void {
     const previous = this.#credential;
     this.#credential = next;
-    this.#waiting = undefined;
-    if (!this.isTombstoned(next.versionId)) this.#dead?.delete(next.versionId);
+    this.#orders?.serves(next.versionId);
     this.#recovery?.reset();
     this.#settle();
     if (previous === undefined) return;
-    if (movedBack(previous, next) && !this.isGivenUp(previous.versionId)) {
-      (this.#dead ??= new Map()).set(previous.versionId, false);
-    }
+    if (movedBack(previous, next)) this.#told().gaveUp(previous.versionId);
     void this.#announce({ next, previous });
   }
 
@@ -340,57 +341,92 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   }
 
   #confirmed(): void {
-    const { time, refreshMs, staleMs, expiresAt } = this.#settings;
-    this.#readAt = time.monotonic();
-    this.#readAtWall = time.now();
-    this.#failures = 0;
+    const { time, refreshMs, staleMs, expiresAt, madeAt } = this.#settings;
+    const now = time.now();
+    this.#readAt = Math.round(time.monotonic());
+    this.#readAtWall = Math.round(now - madeAt);
+    this.#trouble = undefined;
     const dies = this.#credential === undefined ? undefined : expiresAt?.(this.#credential);
-    const left = Math.max(0, (dies ?? Infinity) - this.#readAtWall);
-    this.#limitAt = this.#readAt + Math.min(staleMs, left);
+    const left = Math.max(0, (dies ?? Infinity) - now);
+    this.#limitAt = Math.round(this.#readAt + Math.min(staleMs, left));
     // Up to a tenth earlier, so that agents that started together don't come together.
     const spread = 1 - time.random() / 10;
     const refreshIn = Math.max(SHORTEST_REFRESH_MS, Math.min(refreshMs, left * 0.75) * spread);
-    this.#refreshAt = this.#readAt + refreshIn;
-    if (this.#stale) {
-      this.#stale = false;
+    this.#refreshAt = Math.round(this.#readAt + refreshIn);
+    if (this.#shut === 'stale') {
+      this.#shut = undefined;
       this.#settle();
     }
     this.#arm();
   }
 
-  #failed(error: CredentialError): void {
+  #failed(error: CredentialError, triedAtWall: number): void {
     const { time } = this.#settings;
-    this.#failures++;
-    const retryMs = backoffMs(this.#failures, LONGEST_RETRY_MS, time.random());
-    this.#refreshAt = time.monotonic() + retryMs;
+    const failures = (this.#trouble?.failures ?? 0) + 1;
+    const retryMs = backoffMs(failures, LONGEST_RETRY_MS, time.random());
+    this.#trouble = { failures, retryMs, triedAtWall };
+    this.#refreshAt = Math.round(time.monotonic() + retryMs);
     this.#arm();
-    if (isCredentialError(error, 'ERR_NOT_FOUND', 'ERR_DENIED', 'ERR_VALUE')) this.#first?.(error);
-    const failure = { error, failures: this.#failures, retryInSeconds: retryMs / 1000 };
-    void this.#listeners?.tell('refreshFailed', failure);
+    void this.#listeners?.tell('refreshFailed', { error, failures, retryInSeconds: retryMs / 1000 });
   }
 
   #expire(): void {
-    this.#limitAt = Infinity;
-    if (this.#stale) return;
-    this.#stale = true;
+    this.#limitAt = undefined;
+    if (this.#shut !== undefined) return;
+    this.#shut = 'stale';
     this.#settle();
     void this.#listeners?.tell('stale', this.#pastLimit());
   }
 
+  /** Whether the last look has failed and its pause isn't over: another one would only make the invocation late. */
+  #triedJustNow(): boolean {
+    if (this.#trouble === undefined) return false;
+    const since = this.#settings.time.now() - this.#trouble.triedAtWall;
+    return since >= 0 && since < this.#settings.fetchMs + this.#trouble.retryMs;
+  }
+
   #settle(): void {
-    const shut = this.#closed || this.#stale || this.#haltedFor !== undefined;
+    const shut = this.#shut !== undefined || this.#orders?.haltedFor !== undefined;
     this.#open = shut ? undefined : this.#credential;
     this.#answer = undefined;
   }
 
+  #told(): Orders {
+    return (this.#orders ??= new Orders());
+  }
+
   #arm(): void {
-    if (!this.#closed) this.#settings.agenda.arm(this.dueAt);
+    if (this.#shut !== 'closed') this.#settings.agenda.arm(this.dueAt);
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      // Holds the process, which has nothing else to live for.
+      this.#settings.time.after(ms, resolve, true);
+    });
+  }
+
+  /** @throws CredentialError ERR_TIMEOUT where `work` isn't done at the deadline for the first value */
+  async #inTime<T>(deadline: number, work: Promise<T>): Promise<T> {
+    const { time, firstValueMs } = this.#settings;
+    const late = (): Error =>
+      new CredentialError('ERR_TIMEOUT', `no value of ${this.secretId} after ${firstValueMs / 1000} s`, {
+        remedy: 'a listener of refreshFailed, given as option "on", hears of each try',
+      });
+    const ms = deadline - time.monotonic();
+    return within(
+      time,
+      { ms, controller: new AbortController(), late, holdsProcess: true },
+      async () => work,
+    );
   }
 
   #refusal(): CredentialError {
-    if (this.#closed) return new CredentialError('ERR_CLOSED', `the source of ${this.secretId} is closed`);
-    if (this.#haltedFor === undefined) return this.#pastLimit();
-    return new CredentialError('ERR_HALTED', `the agent was told to stop: ${this.#haltedFor}`);
+    if (this.#shut === 'closed')
+      return new CredentialError('ERR_CLOSED', `the source of ${this.secretId} is closed`);
+    const reason = this.#orders?.haltedFor;
+    if (reason === undefined) return this.#pastLimit();
+    return new CredentialError('ERR_HALTED', `the agent was told to stop: ${reason}`);
   }
 
   #pastLimit(): CredentialError {
@@ -402,12 +438,5 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   #late(): CredentialError {
     const seconds = this.#settings.fetchMs / 1000;
     return new CredentialError('ERR_TIMEOUT', `the vault has not answered in ${seconds} s`);
-  }
-
-  #noFirstValue(): CredentialError {
-    const seconds = this.#settings.firstValueMs / 1000;
-    return new CredentialError('ERR_TIMEOUT', `no value of ${this.secretId} after ${seconds} s`, {
-      remedy: 'a listener of refreshFailed, given as option "on", hears of each try',
-    });
   }
 }

@@ -37,12 +37,18 @@ export function backoffMs(failures: number, mostMs: number, random: number): num
  */
 export function within<T>(
   time: Time,
-  { ms, controller, late }: { ms: number; controller: AbortController; late: () => Error },
+  limit: {
+    readonly ms: number;
+    readonly controller: AbortController;
+    readonly late: () => Error;
+    readonly holdsProcess?: boolean;
+  },
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
+  const { ms, controller, late, holdsProcess } = limit;
   const { signal } = controller;
   return new Promise<T>((resolve, reject) => {
-    const cancel = time.after(ms, () => controller.abort(late()));
+    const cancel = time.after(ms, () => controller.abort(late()), holdsProcess);
     const end = (settle: () => void): void => {
       cancel();
       settle();
