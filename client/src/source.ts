@@ -3,10 +3,10 @@ import type { FailureTest } from './authentication.ts';
 import type { CredentialSource } from './credential-source.ts';
 import { Credential } from './credential.ts';
 import { asCredentialError, CredentialError, isCredentialError } from './errors.ts';
+import { Extras } from './extras.ts';
 import { movedBack } from './labels.ts';
-import { Listeners, type Listener, type SourceEvents, type Swap } from './listeners.ts';
+import type { Listener, SourceEvents, Swap } from './listeners.ts';
 import { millisecondsOf, type Settings } from './options.ts';
-import { Orders } from './orders.ts';
 import { Recovery, type Recovering } from './recovery.ts';
 import { backoffMs, within } from './time.ts';
 import type { Stage } from './vault.ts';
@@ -22,14 +22,6 @@ interface Flight {
   readonly beganAtWall: number;
   /** What it ended with. Never rejects. */
   readonly done: Promise<CredentialError | undefined>;
-}
-
-/** Failures in a row. */
-interface Trouble {
-  readonly failures: number;
-  readonly retryMs: number;
-  /** When the last of them began, by the wall clock. */
-  readonly triedAtWall: number;
 }
 
 /** What another try won't mend, when there is no value yet. */
@@ -49,18 +41,14 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   #open: Credential | undefined;
   /** The same as a promise: what `get` gives, made once. */
   #answer: Promise<Credential> | undefined;
-  #shut: 'stale' | 'closed' | undefined;
   /** Instants of the monotonic clock; undefined where nothing is due. */
   #refreshAt: number | undefined;
   #limitAt: number | undefined;
   #readAt = 0;
   /** The wall clock then, since the settings were made. */
   #readAtWall = 0;
-  #trouble: Trouble | undefined;
   #flight: Flight | undefined;
-  #orders: Orders | undefined;
-  #listeners: Listeners | undefined;
-  #recovery: Recovery | undefined;
+  #extras: Extras | undefined;
 
   constructor(secretId: string, settings: Settings) {
     this.secretId = secretId;
@@ -78,7 +66,7 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
       const error = await this.#inTime(deadline, this.#begin().done);
       if (error === undefined) break;
       if (isCredentialError(error, ...POINTLESS)) throw error;
-      await this.#inTime(deadline, this.#pause(this.#trouble?.retryMs ?? 0));
+      await this.#inTime(deadline, this.#pause(this.#extras?.trouble?.retryMs ?? 0));
     }
     agenda.add(this);
     this.#arm();
@@ -100,7 +88,7 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   }
 
   async #revived(): Promise<Credential> {
-    if (this.#shut === 'stale') await this.#flight?.done;
+    if (this.#extras?.shut === 'stale') await this.#flight?.done;
     return this.current();
   }
 
@@ -109,18 +97,18 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
     isFailure: FailureTest = this.#settings.isAuthenticationFailure,
   ): Promise<T> {
     const served = this.current();
-    let credential = this.#recovery?.first() ?? served;
+    let credential = this.#extras?.recovery?.first() ?? served;
     let refused: Set<string> | undefined;
     for (;;) {
       try {
         const result = await work(credential);
-        if (refused !== undefined) this.#recovery?.worked(credential);
+        if (refused !== undefined) this.#extras?.recovery?.worked(credential);
         return result;
       } catch (error) {
         if (!isFailure(error)) throw error;
         refused = (refused ?? new Set<string>()).add(credential.versionId);
-        this.#recovery ??= new Recovery(this, this.#settings.time);
-        const next = await this.#recovery.next(refused);
+        const recovery = (this.#extra().recovery ??= new Recovery(this, this.#settings.time));
+        const next = await recovery.next(refused);
         if (next === undefined || this.#open === undefined) throw error;
         credential = next;
       }
@@ -133,7 +121,7 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
     const dies = expiresAt?.(this.#open) ?? Infinity;
     if (dies - time.now() < TASK_MARGIN_MS) return false;
     // As long as refreshes succeed, no end is in sight.
-    return this.#trouble === undefined || (this.#limitAt ?? 0) - time.monotonic() >= TASK_MARGIN_MS;
+    return this.#extras?.trouble === undefined || (this.#limitAt ?? 0) - time.monotonic() >= TASK_MARGIN_MS;
   }
 
   async refreshNow(): Promise<Credential> {
@@ -145,7 +133,7 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   async refreshed(): Promise<CredentialError | undefined> {
     // A look that is under way may have read before the call.
     if (this.#flight !== undefined) await this.#flight.done;
-    if (this.#shut === 'closed') return this.#refusal();
+    if (this.#extras?.shut === 'closed') return this.#refusal();
     return (this.#flight ?? this.#begin()).done;
   }
 
@@ -154,7 +142,7 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
     // Either clock may be wrong after a freeze: the wall clock may be set back, the other may have stood still.
     const age = Math.max(time.now() - madeAt - this.#readAtWall, time.monotonic() - this.#readAt);
     if (this.#limitAt !== undefined && age >= this.#limitAt - this.#readAt) this.#expire();
-    if ((age >= refreshMs && !this.#triedJustNow()) || this.#shut === 'stale') {
+    if ((age >= refreshMs && !this.#triedJustNow()) || this.#extras?.shut === 'stale') {
       // What was under way before the freeze has no connection left.
       const flight = this.#flight;
       if (flight !== undefined && time.now() - flight.beganAtWall > fetchMs)
@@ -165,50 +153,52 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   }
 
   hold(seconds: number): void {
-    this.#told().heldUntil = Math.round(this.#settings.time.monotonic() + millisecondsOf('seconds', seconds));
+    this.#extra().heldUntil = Math.round(
+      this.#settings.time.monotonic() + millisecondsOf('seconds', seconds),
+    );
     this.#arm();
   }
 
   release(): void {
-    if (this.#orders === undefined) return;
-    this.#orders.heldUntil = undefined;
-    if (this.#orders.waiting !== undefined) this.#serve(this.#orders.waiting);
+    if (this.#extras === undefined) return;
+    this.#extras.heldUntil = undefined;
+    if (this.#extras.waiting !== undefined) this.#serve(this.#extras.waiting);
   }
 
   halt(reason: string): void {
-    this.#told().haltedFor = reason;
+    this.#extra().haltedFor = reason;
     this.#settle();
-    void this.#listeners?.tell('halted', { reason });
+    void this.#extras?.listeners.tell('halted', { reason });
   }
 
   async resume(): Promise<void> {
-    if (this.#orders?.haltedFor === undefined) return;
+    if (this.#extras?.haltedFor === undefined) return;
     await this.refreshed();
-    const reason = this.#orders.haltedFor;
-    this.#orders.haltedFor = undefined;
+    const reason = this.#extras.haltedFor;
+    this.#extras.haltedFor = undefined;
     this.#settle();
-    void this.#listeners?.tell('resumed', { reason });
+    void this.#extras?.listeners.tell('resumed', { reason });
   }
 
   tombstone(versionId: string): void {
-    this.#told().tombstone(versionId);
+    this.#extra().tombstone(versionId);
     if (this.#credential?.versionId === versionId) void this.refreshed();
   }
 
   isTombstoned(versionId: string): boolean {
-    return this.#orders?.isTombstoned(versionId) === true;
+    return this.#extras?.isTombstoned(versionId) === true;
   }
 
   isGivenUp(versionId: string): boolean {
-    return this.#orders?.isGivenUp(versionId) === true;
+    return this.#extras?.isGivenUp(versionId) === true;
   }
 
   on<Name extends keyof SourceEvents>(event: Name, listener: Listener<Name>): () => void {
-    return (this.#listeners ??= new Listeners()).add(event, listener);
+    return this.#extra().listeners.add(event, listener);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#shut = 'closed';
+    this.#extra().shut = 'closed';
     this.#settle();
     this.#settings.agenda.remove(this);
     this.#flight?.controller.abort(this.#refusal());
@@ -219,19 +209,19 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
     return Math.min(
       this.#refreshAt ?? Infinity,
       this.#limitAt ?? Infinity,
-      this.#orders?.heldUntil ?? Infinity,
+      this.#extras?.heldUntil ?? Infinity,
     );
   }
 
   wake(now: number): void {
     if (this.#limitAt !== undefined && now >= this.#limitAt) this.#expire();
-    const heldUntil = this.#orders?.heldUntil;
+    const heldUntil = this.#extras?.heldUntil;
     if (heldUntil !== undefined && now >= heldUntil) this.release();
     if (this.#refreshAt !== undefined && now >= this.#refreshAt && this.#flight === undefined) this.#begin();
   }
 
   peek(): { readonly served: Credential | undefined; readonly waiting: Credential | undefined } {
-    return { served: this.#credential, waiting: this.#orders?.waiting };
+    return { served: this.#credential, waiting: this.#extras?.waiting };
   }
 
   async read(stage: Stage): Promise<Credential | undefined> {
@@ -268,7 +258,7 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
       return undefined;
     } catch (error) {
       const failure = asCredentialError(error);
-      if (this.#shut !== 'closed') this.#failed(failure, beganAtWall);
+      if (this.#extras?.shut !== 'closed') this.#failed(failure, beganAtWall);
       return failure;
     } finally {
       this.#flight = undefined;
@@ -294,11 +284,11 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
     }
     const served = this.#credential;
     if (served?.versionId === next.versionId) {
-      if (this.#orders !== undefined) this.#orders.waiting = undefined;
+      if (this.#extras !== undefined) this.#extras.waiting = undefined;
       return;
     }
     this.#check(next);
-    if (served !== undefined && this.#orders?.heldUntil !== undefined) this.#orders.waiting = next;
+    if (served !== undefined && this.#extras?.heldUntil !== undefined) this.#extras.waiting = next;
     else this.#serve(next);
   }
 
@@ -317,16 +307,15 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   #serve(next: Credential): void {
     const previous = this.#credential;
     this.#credential = next;
-    this.#orders?.serves(next.versionId);
-    this.#recovery?.reset();
+    this.#extras?.serves(next.versionId);
     this.#settle();
     if (previous === undefined) return;
-    if (movedBack(previous, next)) this.#told().gaveUp(previous.versionId);
+    if (movedBack(previous, next)) this.#extra().gaveUp(previous.versionId);
     void this.#announce({ next, previous });
   }
 
   async #announce(swap: Swap): Promise<void> {
-    const listeners = this.#listeners;
+    const listeners = this.#extras?.listeners;
     if (listeners === undefined) return;
     const { time, swapMs: ms } = this.#settings;
     const late = (): Error => new CredentialError('ERR_TIMEOUT', `a swap isn't done after ${ms / 1000} s`);
@@ -345,7 +334,7 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
     const now = time.now();
     this.#readAt = Math.round(time.monotonic());
     this.#readAtWall = Math.round(now - madeAt);
-    this.#trouble = undefined;
+    if (this.#extras !== undefined) this.#extras.trouble = undefined;
     const dies = this.#credential === undefined ? undefined : expiresAt?.(this.#credential);
     const left = Math.max(0, (dies ?? Infinity) - now);
     this.#limitAt = Math.round(this.#readAt + Math.min(staleMs, left));
@@ -353,8 +342,8 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
     const spread = 1 - time.random() / 10;
     const refreshIn = Math.max(SHORTEST_REFRESH_MS, Math.min(refreshMs, left * 0.75) * spread);
     this.#refreshAt = Math.round(this.#readAt + refreshIn);
-    if (this.#shut === 'stale') {
-      this.#shut = undefined;
+    if (this.#extras?.shut === 'stale') {
+      this.#extras.shut = undefined;
       this.#settle();
     }
     this.#arm();
@@ -362,41 +351,41 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
 
   #failed(error: CredentialError, triedAtWall: number): void {
     const { time } = this.#settings;
-    const failures = (this.#trouble?.failures ?? 0) + 1;
+    const failures = (this.#extras?.trouble?.failures ?? 0) + 1;
     const retryMs = backoffMs(failures, LONGEST_RETRY_MS, time.random());
-    this.#trouble = { failures, retryMs, triedAtWall };
+    this.#extra().trouble = { failures, retryMs, triedAtWall };
     this.#refreshAt = Math.round(time.monotonic() + retryMs);
     this.#arm();
-    void this.#listeners?.tell('refreshFailed', { error, failures, retryInSeconds: retryMs / 1000 });
+    void this.#extras?.listeners.tell('refreshFailed', { error, failures, retryInSeconds: retryMs / 1000 });
   }
 
   #expire(): void {
     this.#limitAt = undefined;
-    if (this.#shut !== undefined) return;
-    this.#shut = 'stale';
+    if (this.#extras?.shut !== undefined) return;
+    this.#extra().shut = 'stale';
     this.#settle();
-    void this.#listeners?.tell('stale', this.#pastLimit());
+    void this.#extras?.listeners.tell('stale', this.#pastLimit());
   }
 
   /** Whether the last look has failed and its pause isn't over: another one would only make the invocation late. */
   #triedJustNow(): boolean {
-    if (this.#trouble === undefined) return false;
-    const since = this.#settings.time.now() - this.#trouble.triedAtWall;
-    return since >= 0 && since < this.#settings.fetchMs + this.#trouble.retryMs;
+    if (this.#extras?.trouble === undefined) return false;
+    const since = this.#settings.time.now() - this.#extras?.trouble.triedAtWall;
+    return since >= 0 && since < this.#settings.fetchMs + this.#extras?.trouble.retryMs;
   }
 
   #settle(): void {
-    const shut = this.#shut !== undefined || this.#orders?.haltedFor !== undefined;
+    const shut = this.#extras?.shut !== undefined || this.#extras?.haltedFor !== undefined;
     this.#open = shut ? undefined : this.#credential;
     this.#answer = undefined;
   }
 
-  #told(): Orders {
-    return (this.#orders ??= new Orders());
+  #extra(): Extras {
+    return (this.#extras ??= new Extras());
   }
 
   #arm(): void {
-    if (this.#shut !== 'closed') this.#settings.agenda.arm(this.dueAt);
+    if (this.#extras?.shut !== 'closed') this.#settings.agenda.arm(this.dueAt);
   }
 
   async #pause(ms: number): Promise<void> {
@@ -422,9 +411,9 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   }
 
   #refusal(): CredentialError {
-    if (this.#shut === 'closed')
+    if (this.#extras?.shut === 'closed')
       return new CredentialError('ERR_CLOSED', `the source of ${this.secretId} is closed`);
-    const reason = this.#orders?.haltedFor;
+    const reason = this.#extras?.haltedFor;
     if (reason === undefined) return this.#pastLimit();
     return new CredentialError('ERR_HALTED', `the agent was told to stop: ${reason}`);
   }
