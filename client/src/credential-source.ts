@@ -20,8 +20,8 @@ export interface CredentialSource extends AsyncDisposable {
 
   /**
    * Runs `work` with the credential, and again with another one where `isFailure` says that the upstream has refused it:
-   * the one that the vault has by now, else the pending, else the previous one. Each version is tried once; when none
-   * is left, the last refusal is thrown. `work` must be one that may run again after a refusal.
+   * the one that the vault has by now, else the pending, else the previous one; then, where the
+   * upstream has changed over meanwhile, those before once more. When none is left, the last refusal is thrown. `work` must be one that may run again after a refusal.
    */
   use<T>(work: (credential: Credential) => T | Promise<T>, isFailure?: FailureTest): Promise<T>;
 

@@ -98,17 +98,23 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   ): Promise<T> {
     const served = this.current();
     let credential = this.#extras?.recovery?.first() ?? served;
-    let refused: Set<string> | undefined;
+    const refused: Credential[] = [];
+    let again: Credential[] | undefined;
     for (;;) {
       try {
         const result = await work(credential);
-        if (refused !== undefined) this.#extras?.recovery?.worked(credential);
+        if (refused.length > 0) this.#extras?.recovery?.worked(credential);
         return result;
       } catch (error) {
         if (!isFailure(error)) throw error;
-        refused = (refused ?? new Set<string>()).add(credential.versionId);
-        const recovery = (this.#extra().recovery ??= new Recovery(this, this.#settings.time));
-        const next = await recovery.next(refused);
+        let next: Credential | undefined;
+        if (again === undefined) {
+          refused.push(credential);
+          const recovery = (this.#extra().recovery ??= new Recovery(this, this.#settings.time));
+          next = await recovery.next(new Set(refused.map(({ versionId }) => versionId)));
+        }
+        // Where the upstream has changed over between two tries, what it refused first is what it takes now.
+        next ??= (again ??= refused.slice(0, -1)).shift();
         if (next === undefined || this.#open === undefined) throw error;
         credential = next;
       }

@@ -109,6 +109,20 @@ describe('an upstream with a single user', () => {
     expect(upstream.seen).toEqual(['two']);
   });
 
+  it('that changes over between two tries is met all the same', async () => {
+    const one = await sourceCase();
+    one.vault.put('two', 'AWSCURRENT');
+    await one.time.pass(76);
+    const upstream = new FakeUpstream('one');
+    one.vault.before = () => {
+      // It has refused the current value; before the previous one is tried, it has caught up.
+      upstream.live.clear();
+      upstream.live.add('two');
+    };
+    expect(await call(one, upstream)).toBe('done with two');
+    expect(upstream.seen).toEqual(['two', 'one', 'two']);
+  });
+
   it('loses no call in a rotation, whatever the moment: label by label, with two rotations at once', async () => {
     const one = await sourceCase();
     const upstream = new FakeUpstream('one');
