@@ -42,7 +42,8 @@ export class Agenda {
     this.#disarm();
     const now = this.#time.monotonic();
     let next = Infinity;
-    for (const member of [...this.#members]) {
+    // A copy: a listener may close a source.
+    for (const member of this.#members.slice()) {
       if (member.dueAt <= now) member.wake(now);
       next = Math.min(next, member.dueAt);
     }

@@ -33,7 +33,7 @@ export class Recovery {
   /** The look under way. Never rejects. */
   #look: Promise<void> | undefined;
   #found: readonly Credential[] = [];
-  #looks = 0;
+  #vain = 0;
   #nextLookAt = -Infinity;
   #foundUntil = -Infinity;
   #detour: { readonly credential: Credential; readonly until: number } | undefined;
@@ -61,9 +61,17 @@ export class Recovery {
     return this.#untried(refused, true);
   }
 
+  /** A caller has tried all that there is, in vain: the next look waits, longer each time. */
+  exhausted(): void {
+    const now = this.#time.monotonic();
+    if (now < this.#nextLookAt) return;
+    this.#vain++;
+    this.#nextLookAt = now + backoffMs(this.#vain, LONGEST_PAUSE_MS, this.#time.random());
+  }
+
   /** The upstream has taken `credential` after it had refused others. */
   worked(credential: Credential): void {
-    this.#looks = 0;
+    this.#vain = 0;
     this.#nextLookAt = -Infinity;
     const { served, waiting } = this.#source.peek();
     this.#detour = undefined;
@@ -75,7 +83,7 @@ export class Recovery {
 
   /** Another version is served: what was found of the one before is void. */
   reset(): void {
-    this.#looks = 0;
+    this.#vain = 0;
     this.#nextLookAt = -Infinity;
     this.#found = [];
     this.#detour = undefined;
@@ -88,14 +96,9 @@ export class Recovery {
     const { served } = this.#source.peek();
     this.#found = served === undefined ? [] : fallbacks(served, { pending, previous }, this.#source);
     this.#look = undefined;
-    const now = this.#time.monotonic();
     if (this.#untried(refused, true) !== undefined) {
-      this.#foundUntil = now + FOUND_MS;
-      return;
-    }
-    this.#found = [];
-    this.#looks++;
-    this.#nextLookAt = now + backoffMs(this.#looks, LONGEST_PAUSE_MS, this.#time.random());
+      this.#foundUntil = this.#time.monotonic() + FOUND_MS;
+    } else this.#found = [];
   }
 
   #untried(refused: ReadonlySet<string>, withFound: boolean): Credential | undefined {

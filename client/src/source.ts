@@ -107,14 +107,15 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
         return result;
       } catch (error) {
         if (!isFailure(error)) throw error;
+        const recovery = (this.#extra().recovery ??= new Recovery(this, this.#settings.time));
         let next: Credential | undefined;
         if (again === undefined) {
           refused.push(credential);
-          const recovery = (this.#extra().recovery ??= new Recovery(this, this.#settings.time));
           next = await recovery.next(new Set(refused.map(({ versionId }) => versionId)));
         }
         // Where the upstream has changed over between two tries, what it refused first is what it takes now.
         next ??= (again ??= refused.slice(0, -1)).shift();
+        if (next === undefined) recovery.exhausted();
         if (next === undefined || this.#open === undefined) throw error;
         credential = next;
       }

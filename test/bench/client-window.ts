@@ -12,8 +12,9 @@ import { startSecretsManager, type SecretsManagerServer } from '../fakes/secrets
 
 const ROTATIONS = 8;
 const WORKERS = 3;
-const GAP_MS = 250;
-const QUIET_MS = 400;
+const STEP_MS = 250;
+/** However slow the machine is, a step lasts longer than a login, as in any real rotation. */
+const LOGINS_A_STEP = 3;
 const USER = 'single';
 
 /** What agents of one way have gone through. */
@@ -66,9 +67,9 @@ export async function clientWindow(tell: (line: string) => void): Promise<Figure
       };
       const [first, second] = turn % 2 === 1 ? [activate, finish] : [finish, activate];
       await first();
-      await sleep(GAP_MS);
+      await step([ours, theirs]);
       await second();
-      await sleep(QUIET_MS);
+      await step([ours, theirs]);
     }
     ended.abort();
     await Promise.all(work);
@@ -86,6 +87,13 @@ export async function clientWindow(tell: (line: string) => void): Promise<Figure
     await admin.end();
     await database.stop();
   }
+}
+
+/** Lets a step of a rotation last, for each agent. */
+async function step(ways: readonly Way[]): Promise<void> {
+  const goals = ways.map(({ tally }) => tally.logins + LOGINS_A_STEP * WORKERS);
+  await sleep(STEP_MS);
+  while (ways.some(({ tally }, at) => tally.logins < (goals[at] ?? 0))) await sleep(20);
 }
 
 /** What most clients do: keep the value; after a refusal read it again, and try once more. */

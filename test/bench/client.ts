@@ -73,9 +73,9 @@ async function outage(name: Name, mode: 'down' | 'hangs'): Promise<Outage | 'end
   }
 }
 
-function words(outage: Outage | 'ended' | undefined): string {
-  if (outage === undefined || outage === 'ended') return 'the process ended with an unhandled rejection';
-  const { asked, thrown, blocked, p99Ms } = outage;
+function words(seen: Outage | 'ended' | undefined): string {
+  if (seen === undefined || seen === 'ended') return 'the process ended with an unhandled rejection';
+  const { asked, thrown, blocked, p99Ms } = seen;
   return `${thrown} thrown, ${blocked} blocked of ${asked}, p99 ${p99Ms?.toFixed(2) ?? '–'} ms`;
 }
 

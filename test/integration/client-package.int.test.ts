@@ -105,7 +105,10 @@ describe('the package', () => {
     const tsc = join(root, 'node_modules', '@typescript', 'native', 'bin', 'tsc');
     const options = ['--noEmit', '--strict', '--target', 'es2023', '--lib', 'es2023,esnext.disposable'];
     const modules = ['--module', 'nodenext', '--types', 'node', '--skipLibCheck', '--ignoreConfig'];
-    await run(process.execPath, [tsc, ...options, ...modules, join(folder, 'types.ts')], { cwd: folder });
+    const checking = run(process.execPath, [tsc, ...options, ...modules, join(folder, 'types.ts')], {
+      cwd: folder,
+    });
+    await expect(checking).resolves.toMatchObject({ stdout: '' });
   });
 
   it('leaves out of a bundle what is not imported', async () => {

@@ -60,7 +60,7 @@ describe('a rotating pool of pg', () => {
     await server.sql(`${role === undefined ? 'CREATE' : 'ALTER'} ROLE ${user} LOGIN PASSWORD '${password}'`);
   }
 
-  async function user(): Promise<unknown> {
+  async function currentUser(): Promise<unknown> {
     const { rows } = await pool.query<{ user: string }>('SELECT current_user AS user');
     return rows[0]?.user;
   }
@@ -81,10 +81,10 @@ describe('a rotating pool of pg', () => {
       await client.query('COMMIT');
       return rows[0]?.user;
     });
-    expect(await user()).toBe('app_a');
+    expect(await currentUser()).toBe('app_a');
     vault.put(valueOf('app_b', 'first'), 'AWSCURRENT');
     await source.refreshNow();
-    expect(await user()).toBe('app_b');
+    expect(await currentUser()).toBe('app_b');
     expect(await Promise.race([swapped.passed.then(() => 'done'), moment().then(() => 'draining')])).toBe(
       'draining',
     );
@@ -126,22 +126,22 @@ describe('a rotating pool of pg', () => {
 
   it('says what the server says where no version is taken', async () => {
     await setPassword('app_a', 'other');
-    await expect(user()).rejects.toMatchObject({ code: '28P01' });
+    await expect(currentUser()).rejects.toMatchObject({ code: '28P01' });
   });
 
   it('survives sessions that the server ends while nobody uses them', async () => {
-    await user();
+    await currentUser();
     await server.sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app_a'`);
     await moment();
-    expect(await user()).toBe('app_a');
+    expect(await currentUser()).toBe('app_a');
   });
 
   it('that is closed has no session left, and gives none', async () => {
-    await user();
+    await currentUser();
     await pool[Symbol.asyncDispose]();
     await moment();
     expect(await sessions('app_a')).toBe(0);
-    await expect(user()).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+    await expect(currentUser()).rejects.toMatchObject({ code: 'ERR_CLOSED' });
   });
 });
 
@@ -175,7 +175,7 @@ describe.each(Object.keys(SERVERS))('a rotating pool of mysql2 with %s', (name) 
     await source[Symbol.asyncDispose]();
   });
 
-  async function user(): Promise<string> {
+  async function currentUser(): Promise<string> {
     const [rows] = await pool.query<RowDataPacket[]>('SELECT CURRENT_USER() AS user');
     return String(rows[0]?.['user']).replace('@%', '');
   }
@@ -189,10 +189,10 @@ describe.each(Object.keys(SERVERS))('a rotating pool of mysql2 with %s', (name) 
       await connection.query('SELECT CURRENT_USER() AS user');
       return 'done';
     });
-    expect(await user()).toBe('app_a');
+    expect(await currentUser()).toBe('app_a');
     vault.put(valueOf('app_b', 'first'), 'AWSCURRENT');
     await source.refreshNow();
-    expect(await user()).toBe('app_b');
+    expect(await currentUser()).toBe('app_b');
     expect(await Promise.race([swapped.passed.then(() => 'done'), moment().then(() => 'draining')])).toBe(
       'draining',
     );
@@ -206,15 +206,15 @@ describe.each(Object.keys(SERVERS))('a rotating pool of mysql2 with %s', (name) 
   it('finds the pending password between setSecret and finishSecret, and moves on', async () => {
     const next = vault.put(valueOf('app_a', 'second'), 'AWSPENDING');
     await server.setPassword('app_a', 'second');
-    expect(await user()).toBe('app_a');
+    expect(await currentUser()).toBe('app_a');
     vault.promote(next);
     await source.refreshNow();
-    expect(await user()).toBe('app_a');
+    expect(await currentUser()).toBe('app_a');
     expect(source.current().versionId).toBe(next);
   });
 
   it('says what the server says where no version is taken', async () => {
     await server.setPassword('app_a', 'other');
-    await expect(user()).rejects.toMatchObject({ code: 'ER_ACCESS_DENIED_ERROR' });
+    await expect(currentUser()).rejects.toMatchObject({ code: 'ER_ACCESS_DENIED_ERROR' });
   });
 });
