@@ -1,5 +1,6 @@
 import type { Credential } from './credential.ts';
-import type { CredentialError } from './errors.ts';
+import { CredentialError } from './errors.ts';
+import { within, type Time } from './time.ts';
 
 /** A version has taken the place of another. */
 export interface Swap {
@@ -58,6 +59,17 @@ export class Listeners {
     const failed = (await Promise.allSettled(told)).filter((result) => result.status === 'rejected');
     for (const { reason } of failed) this.#report(name, reason);
     return failed.length === 0;
+  }
+
+  /** Tells of a swap, waits for its listeners as long as they may take, then tells that it is done. Never rejects. */
+  async tellSwap(swap: Swap, time: Time, ms: number): Promise<void> {
+    const late = (): Error => new CredentialError('ERR_TIMEOUT', `a swap isn't done after ${ms / 1000} s`);
+    const limit = { ms, controller: new AbortController(), late };
+    try {
+      if (await within(time, limit, async () => this.tell('swap', swap))) await this.tell('swapped', swap);
+    } catch (error) {
+      this.#report('swap', error);
+    }
   }
 
   #report(event: keyof SourceEvents, error: unknown): void {

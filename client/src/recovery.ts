@@ -1,12 +1,21 @@
+import type { FailureTest } from './authentication.ts';
 import type { Credential } from './credential.ts';
 import { fallbacks, type Known } from './labels.ts';
 import { backoffMs, type Time } from './time.ts';
 import type { Stage } from './vault.ts';
 
+/** What a source has at a moment. */
+export interface Peek {
+  /** The version that is served, or was until the source was shut. */
+  readonly served: Credential | undefined;
+  /** The one that is held back. */
+  readonly waiting: Credential | undefined;
+  readonly isShut: boolean;
+}
+
 /** What a recovery needs of its source. */
 export interface Recovering extends Known {
-  /** The version that is served, and the one that is held back, if any. */
-  peek(): { readonly served: Credential | undefined; readonly waiting: Credential | undefined };
+  peek(): Peek;
   /** Reads AWSCURRENT by a look that begins after the call. Never rejects. */
   refreshed(): Promise<unknown>;
   /** Another version, past the cache. Undefined where there is none, or the vault doesn't answer. */
@@ -52,8 +61,39 @@ export class Recovery {
     return undefined;
   }
 
+  /**
+   * Runs `work` again, with version after version, after a first refusal.
+   * @throws the last refusal where none is taken
+   */
+  async repeat<T>(
+    work: (credential: Credential) => T | Promise<T>,
+    isFailure: FailureTest,
+    first: { readonly credential: Credential; readonly error: unknown },
+  ): Promise<T> {
+    const refused = [first.credential];
+    let { error } = first;
+    let again: Credential[] | undefined;
+    for (;;) {
+      let credential = again === undefined ? await this.#next(refused) : undefined;
+      // Where the upstream has changed over between two tries, what it refused first is what it takes now.
+      again ??= credential === undefined ? this.#alive(refused.slice(0, -1)) : undefined;
+      credential ??= again?.shift();
+      if (credential === undefined) this.#exhausted();
+      if (credential === undefined || this.#source.peek().isShut) throw error;
+      try {
+        const result = await work(credential);
+        this.#worked(credential);
+        return result;
+      } catch (thrown) {
+        if (!isFailure(thrown)) throw thrown;
+        error = thrown;
+        refused.push(credential);
+      }
+    }
+  }
+
   /** What to try when all of `refused` were refused; undefined where nothing is left. */
-  async next(refused: ReadonlySet<string>): Promise<Credential | undefined> {
+  async #next(refused: readonly Credential[]): Promise<Credential | undefined> {
     const known = this.#untried(refused, this.#time.monotonic() < this.#foundUntil);
     if (known !== undefined) return known;
     if (this.#look === undefined && this.#time.monotonic() < this.#nextLookAt) return undefined;
@@ -61,8 +101,8 @@ export class Recovery {
     return this.#untried(refused, true);
   }
 
-  /** A caller has tried all that there is, in vain: the next look waits, longer each time. */
-  exhausted(): void {
+  /** All that there is was tried in vain: the next look waits, longer each time. */
+  #exhausted(): void {
     const now = this.#time.monotonic();
     if (now < this.#nextLookAt) return;
     this.#vain++;
@@ -70,11 +110,9 @@ export class Recovery {
   }
 
   /** The upstream has taken `credential` after it had refused others. */
-  worked(credential: Credential): void {
-    this.#vain = 0;
-    this.#nextLookAt = -Infinity;
+  #worked(credential: Credential): void {
+    this.reset();
     const { served, waiting } = this.#source.peek();
-    this.#detour = undefined;
     if (credential.versionId === served?.versionId) return;
     if (credential.versionId === waiting?.versionId) return this.#source.release();
     this.#detour = { credential, until: this.#time.monotonic() + DETOUR_MS };
@@ -89,7 +127,7 @@ export class Recovery {
     this.#detour = undefined;
   }
 
-  async #lookOnce(refused: ReadonlySet<string>): Promise<void> {
+  async #lookOnce(refused: readonly Credential[]): Promise<void> {
     // Pending first: labels move from pending to current, so a version on its way is met once at least.
     const pending = await this.#source.read('AWSPENDING');
     const [previous] = await Promise.all([this.#source.read('AWSPREVIOUS'), this.#source.refreshed()]);
@@ -101,12 +139,16 @@ export class Recovery {
     } else this.#found = [];
   }
 
-  #untried(refused: ReadonlySet<string>, withFound: boolean): Credential | undefined {
+  #alive(candidates: readonly Credential[]): Credential[] {
+    return candidates.filter(({ versionId }) => !this.#source.isTombstoned(versionId));
+  }
+
+  #untried(refused: readonly Credential[], withFound: boolean): Credential | undefined {
     const { served, waiting } = this.#source.peek();
     return [served, waiting, ...(withFound ? this.#found : [])].find(
       (candidate) =>
         candidate !== undefined &&
-        !refused.has(candidate.versionId) &&
+        !refused.some(({ versionId }) => versionId === candidate.versionId) &&
         !this.#source.isTombstoned(candidate.versionId),
     );
   }

@@ -2,12 +2,22 @@ import type { Member } from './agenda.ts';
 import type { FailureTest } from './authentication.ts';
 import type { CredentialSource } from './credential-source.ts';
 import { Credential } from './credential.ts';
-import { asCredentialError, CredentialError, isCredentialError } from './errors.ts';
+import { asCredentialError, isCredentialError, type CredentialError } from './errors.ts';
 import { Extras } from './extras.ts';
 import { movedBack } from './labels.ts';
-import type { Listener, SourceEvents, Swap } from './listeners.ts';
+import type { Listener, SourceEvents } from './listeners.ts';
 import { millisecondsOf, type Settings } from './options.ts';
-import { Recovery, type Recovering } from './recovery.ts';
+import { Recovery, type Peek, type Recovering } from './recovery.ts';
+import {
+  closedSource,
+  givenUp,
+  halted,
+  lateVault,
+  noFirstValue,
+  noValue,
+  pastLimit,
+  unusable,
+} from './refusals.ts';
 import { backoffMs, within } from './time.ts';
 import type { Stage } from './vault.ts';
 
@@ -97,28 +107,13 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
     isFailure: FailureTest = this.#settings.isAuthenticationFailure,
   ): Promise<T> {
     const served = this.current();
-    let credential = this.#extras?.recovery?.first() ?? served;
-    const refused: Credential[] = [];
-    let again: Credential[] | undefined;
-    for (;;) {
-      try {
-        const result = await work(credential);
-        if (refused.length > 0) this.#extras?.recovery?.worked(credential);
-        return result;
-      } catch (error) {
-        if (!isFailure(error)) throw error;
-        const recovery = (this.#extra().recovery ??= new Recovery(this, this.#settings.time));
-        let next: Credential | undefined;
-        if (again === undefined) {
-          refused.push(credential);
-          next = await recovery.next(new Set(refused.map(({ versionId }) => versionId)));
-        }
-        // Where the upstream has changed over between two tries, what it refused first is what it takes now.
-        next ??= (again ??= refused.slice(0, -1)).shift();
-        if (next === undefined) recovery.exhausted();
-        if (next === undefined || this.#open === undefined) throw error;
-        credential = next;
-      }
+    const credential = this.#extras?.recovery?.first() ?? served;
+    try {
+      return await work(credential);
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      const recovery = (this.#extra().recovery ??= new Recovery(this, this.#settings.time));
+      return recovery.repeat(work, isFailure, { credential, error });
     }
   }
 
@@ -153,7 +148,7 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
       // What was under way before the freeze has no connection left.
       const flight = this.#flight;
       if (flight !== undefined && time.now() - flight.beganAtWall > fetchMs)
-        flight.controller.abort(this.#late());
+        flight.controller.abort(lateVault(fetchMs));
       await this.refreshed();
     }
     return this.current();
@@ -227,8 +222,9 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
     if (this.#refreshAt !== undefined && now >= this.#refreshAt && this.#flight === undefined) this.#begin();
   }
 
-  peek(): { readonly served: Credential | undefined; readonly waiting: Credential | undefined } {
-    return { served: this.#credential, waiting: this.#extras?.waiting };
+  peek(): Peek {
+    const isShut = this.#open === undefined;
+    return { served: this.#credential, waiting: this.#extras?.waiting, isShut };
   }
 
   async read(stage: Stage): Promise<Credential | undefined> {
@@ -274,21 +270,17 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
 
   async #ask(stage: Stage, controller: AbortController): Promise<Credential | undefined> {
     const { vault, time, fetchMs } = this.#settings;
-    const found = await within(time, { ms: fetchMs, controller, late: () => this.#late() }, async (signal) =>
-      vault.read(this.secretId, stage, signal),
+    const found = await within(
+      time,
+      { ms: fetchMs, controller, late: () => lateVault(fetchMs) },
+      async (signal) => vault.read(this.secretId, stage, signal),
     );
     return found === undefined ? undefined : new Credential(found);
   }
 
   #take(next: Credential | undefined): void {
-    if (next === undefined) {
-      throw new CredentialError('ERR_NOT_FOUND', `the vault has no current value of ${this.secretId}`, {
-        remedy: 'name an existing secret, or give it a value',
-      });
-    }
-    if (this.isTombstoned(next.versionId)) {
-      throw new CredentialError('ERR_TOMBSTONED', `version ${next.versionId} was given up`);
-    }
+    if (next === undefined) throw noValue(this.secretId);
+    if (this.isTombstoned(next.versionId)) throw givenUp(next.versionId);
     const served = this.#credential;
     if (served?.versionId === next.versionId) {
       if (this.#extras !== undefined) this.#extras.waiting = undefined;
@@ -305,9 +297,7 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
       this.#settings.validate?.(next);
       this.#settings.expiresAt?.(next);
     } catch (error) {
-      if (isCredentialError(error)) throw error;
-      // Without the cause: what a check says may quote the value.
-      throw new CredentialError('ERR_VALUE', `version ${next.versionId} doesn't pass the check of its value`);
+      throw isCredentialError(error) ? error : unusable(next.versionId);
     }
   }
 
@@ -318,22 +308,8 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
     this.#settle();
     if (previous === undefined) return;
     if (movedBack(previous, next)) this.#extra().gaveUp(previous.versionId);
-    void this.#announce({ next, previous });
-  }
-
-  async #announce(swap: Swap): Promise<void> {
-    const listeners = this.#extras?.listeners;
-    if (listeners === undefined) return;
-    const { time, swapMs: ms } = this.#settings;
-    const late = (): Error => new CredentialError('ERR_TIMEOUT', `a swap isn't done after ${ms / 1000} s`);
-    try {
-      const well = await within(time, { ms, controller: new AbortController(), late }, async () =>
-        listeners.tell('swap', swap),
-      );
-      if (well) await listeners.tell('swapped', swap);
-    } catch (error) {
-      await listeners.tell('listenerFailed', { event: 'swap', error });
-    }
+    const { time, swapMs } = this.#settings;
+    void this.#extras?.listeners.tellSwap({ next, previous }, time, swapMs);
   }
 
   #confirmed(): void {
@@ -371,7 +347,7 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
     if (this.#extras?.shut !== undefined) return;
     this.#extra().shut = 'stale';
     this.#settle();
-    void this.#extras?.listeners.tell('stale', this.#pastLimit());
+    void this.#extras?.listeners.tell('stale', pastLimit(this.secretId));
   }
 
   /** Whether the last look has failed and its pause isn't over: another one would only make the invocation late. */
@@ -397,18 +373,17 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
 
   async #pause(ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
-      // Holds the process, which has nothing else to live for.
-      this.#settings.time.after(ms, resolve, true);
+      this.#settings.time.after(ms, resolve);
     });
   }
 
-  /** @throws CredentialError ERR_TIMEOUT where `work` isn't done at the deadline for the first value */
+  /**
+   * Holds the process meanwhile, which may have nothing else to live for.
+   * @throws CredentialError ERR_TIMEOUT where `work` isn't done at the deadline for the first value
+   */
   async #inTime<T>(deadline: number, work: Promise<T>): Promise<T> {
     const { time, firstValueMs } = this.#settings;
-    const late = (): Error =>
-      new CredentialError('ERR_TIMEOUT', `no value of ${this.secretId} after ${firstValueMs / 1000} s`, {
-        remedy: 'a listener of refreshFailed, given as option "on", hears of each try',
-      });
+    const late = (): Error => noFirstValue(this.secretId, firstValueMs);
     const ms = deadline - time.monotonic();
     return within(
       time,
@@ -418,21 +393,8 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   }
 
   #refusal(): CredentialError {
-    if (this.#extras?.shut === 'closed')
-      return new CredentialError('ERR_CLOSED', `the source of ${this.secretId} is closed`);
+    if (this.#extras?.shut === 'closed') return closedSource(this.secretId);
     const reason = this.#extras?.haltedFor;
-    if (reason === undefined) return this.#pastLimit();
-    return new CredentialError('ERR_HALTED', `the agent was told to stop: ${reason}`);
-  }
-
-  #pastLimit(): CredentialError {
-    return new CredentialError('ERR_STALE', `the value of ${this.secretId} is past its limit`, {
-      remedy: 'the vault could not be read in time: refreshFailed says why',
-    });
-  }
-
-  #late(): CredentialError {
-    const seconds = this.#settings.fetchMs / 1000;
-    return new CredentialError('ERR_TIMEOUT', `the vault has not answered in ${seconds} s`);
+    return reason === undefined ? pastLimit(this.secretId) : halted(reason);
   }
 }
