@@ -72,8 +72,14 @@ export default {
       'the CLI calls the API',
     ),
     forbid(
+      'client-stands-alone',
+      '^client',
+      '^(shared|lambdas|infra|cli|local|scripts|test|examples)/|node_modules/(?!@types/|@aws-sdk/client-secrets-manager/|pg/|mysql2/)',
+      'agents embed the client: it has nothing of the rest, and of packages only its peers',
+    ),
+    forbid(
       'product-is-free-of-tests',
-      '^(shared|lambdas|infra|cli|local|scripts)',
+      '^(shared|client|lambdas|infra|cli|local|scripts)',
       '^test/',
       'tests import the product',
     ),

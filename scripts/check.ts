@@ -21,6 +21,7 @@ interface Check {
 const STATIC: readonly Check[] = [
   { name: 'format', command: bin('prettier'), args: ['--check', '--log-level', 'warn', '.'] },
   { name: 'types', command: bin('tsc'), args: ['-p', 'tsconfig.json'] },
+  { name: 'types of the client', command: bin('tsc'), args: ['-p', 'client/tsconfig.json', '--noEmit'] },
   { name: 'lint', command: bin('oxlint'), args: ['--type-aware', '--deny-warnings'] },
   {
     name: 'direction of imports',

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { bundles } from './bundles.ts';
+import { client } from './client.ts';
 import { cost } from './cost.ts';
 import { emergency } from './emergency.ts';
 import { missed, table, toJson, type Figures } from './figures.ts';
@@ -12,6 +13,7 @@ import { Stage, type Tell } from './stage.ts';
 const BENCHMARKS: Readonly<Record<string, (tell: Tell, stage: Stage) => Promise<Figures>>> = {
   bundles,
   'revocation-path': revocationPath,
+  client,
   emergency: (tell, stage) => emergency(stage, tell),
   rotation: (tell, stage) => rotationUnderLoad(stage, tell),
   cost: (tell, stage) => cost(stage, tell),

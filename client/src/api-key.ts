@@ -1,0 +1,29 @@
+import type { CredentialSource } from './credential-source.ts';
+import type { Credential } from './credential.ts';
+import { rotatingFetch } from './fetch.ts';
+
+/** Options of an SDK's client that make its key rotate. */
+export interface ApiKeyOptions {
+  /** The SDK asks for the key at each request. */
+  readonly apiKey: () => Promise<string>;
+  /** Sends a request again, with another version of the key, where the first was refused. */
+  readonly fetch: typeof globalThis.fetch;
+}
+
+/** For an SDK that takes its key as a function and sends it in a header. */
+export function apiKeyOptions(
+  source: CredentialSource,
+  keyOf: (credential: Credential) => string = (credential) => credential.reveal(),
+): ApiKeyOptions {
+  return {
+    apiKey: async () => keyOf(await source.get()),
+    fetch: rotatingFetch(source, {
+      statuses: [401],
+      // In the header that the SDK has chosen.
+      headers: (credential, request) =>
+        request.has('x-api-key')
+          ? { 'x-api-key': keyOf(credential) }
+          : { authorization: `Bearer ${keyOf(credential)}` },
+    }),
+  };
+}

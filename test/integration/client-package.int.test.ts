@@ -1,0 +1,199 @@
+import { execFile } from 'node:child_process';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { build } from 'esbuild';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startPostgres, type Postgres } from '../../local/postgres/start.ts';
+import { startKeyServer } from '../fakes/key-server.ts';
+import { startFakeMysql } from '../fakes/mysql-server.ts';
+import { startSecretsManager } from '../fakes/secrets-manager-server.ts';
+
+const run = promisify(execFile);
+const root = join(import.meta.dirname, '..', '..');
+const SUBPATHS = ['', '/secrets-manager', '/pg', '/mysql2', '/fetch', '/openai', '/anthropic'];
+
+/** A folder inside the checkout, so that drivers and SDKs are found; the package itself comes from its tarball. */
+let folder: string;
+let packed: { readonly filename: string; readonly files: readonly { readonly path: string }[] };
+
+beforeAll(async () => {
+  await mkdir(join(root, '.cache'), { recursive: true });
+  folder = await mkdtemp(join(root, '.cache', 'client-package-'));
+  const pack = ['pack', '--json', '--pack-destination', folder];
+  const { stdout } = await run('npm', pack, { cwd: join(root, 'client') });
+  // What the build says stands before the list.
+  [packed] = JSON.parse(stdout.slice(stdout.indexOf('[\n'))) as [typeof packed];
+  await writeFile(join(folder, 'package.json'), '{"private":true,"type":"module"}');
+  await run('npm', ['install', '--offline', '--no-audit', join(folder, packed.filename)], { cwd: folder });
+}, 120_000);
+afterAll(async () => rm(folder, { recursive: true, force: true }));
+
+async function script(name: string, text: string): Promise<string> {
+  await writeFile(join(folder, name), text);
+  const { stdout } = await run(process.execPath, [join(folder, name)], { cwd: folder });
+  return stdout;
+}
+
+/** A bundle of what `text` needs. */
+async function bundle(text: string): Promise<string> {
+  const stdin = { contents: text, resolveDir: folder };
+  const external = ['@aws-sdk/*', 'pg', 'mysql2'];
+  const { outputFiles } = await build({
+    stdin,
+    external,
+    bundle: true,
+    minify: true,
+    write: false,
+    format: 'esm',
+    platform: 'node',
+    // The installed package, not the sources that the checkout's paths name.
+    tsconfigRaw: {},
+    logLevel: 'error',
+  });
+  return outputFiles[0]?.text ?? '';
+}
+
+describe('the package', () => {
+  it('has the build, a README and the licence, and no dependency', async () => {
+    const paths = packed.files.map(({ path }) => path).filter((path) => !path.startsWith('dist/'));
+    expect(paths.sort()).toEqual(['LICENSE', 'README.md', 'package.json']);
+    const text = await readFile(join(folder, 'node_modules', '@rekey', 'client', 'package.json'), 'utf8');
+    expect(JSON.parse(text)).not.toHaveProperty('dependencies');
+    expect(await readFile(join(root, 'client', 'LICENSE'), 'utf8')).toBe(
+      await readFile(join(root, 'LICENSE'), 'utf8'),
+    );
+  });
+
+  it('installs nothing else into an empty folder, and works there', async () => {
+    expect((await readdir(join(folder, 'node_modules'))).filter((name) => !name.startsWith('.'))).toEqual([
+      '@rekey',
+    ]);
+    const text = `
+      import { createCredentialSource } from '@rekey/client';
+      const vault = { read: async () => ({ versionId: 'v1', stages: ['AWSCURRENT'], createdAt: 1, value: 'key' }) };
+      const source = await createCredentialSource({ secretId: 's', vault, lifetimeSeconds: 60 });
+      console.log(await source.use((credential) => credential.reveal()));`;
+    // It also ends: its timers keep no process alive.
+    expect(await script('use.mjs', text)).toBe('key\n');
+  });
+
+  it('gives every subpath that it names', async () => {
+    const text = SUBPATHS.map(
+      (path) => `console.log(Object.keys(await import('@rekey/client${path}')).length > 0);`,
+    );
+    expect(await script('subpaths.mjs', text.join('\n'))).toBe('true\n'.repeat(SUBPATHS.length));
+  });
+
+  it('has types of its own', async () => {
+    const text = `
+      import { createCredentialSource, type Credential } from '@rekey/client';
+      ${SUBPATHS.slice(1)
+        .map((path, at) => `import * as part${at} from '@rekey/client${path}';`)
+        .join('\n')}
+      export const parts = [${SUBPATHS.slice(1)
+        .map((_path, at) => `part${at}`)
+        .join(', ')}];
+      declare const vault: Parameters<typeof createCredentialSource>[0]['vault'];
+      const source = await createCredentialSource({ secretId: 's', vault, lifetimeSeconds: 60 });
+      const credential: Credential = source.current();
+      const text: string = credential.reveal();
+      // @ts-expect-error a credential is no text
+      const wrong: string = source.current();
+      export { text, wrong };`;
+    await writeFile(join(folder, 'types.ts'), text);
+    const tsc = join(root, 'node_modules', '@typescript', 'native', 'bin', 'tsc');
+    const options = ['--noEmit', '--strict', '--target', 'es2023', '--lib', 'es2023,esnext.disposable'];
+    const modules = ['--module', 'nodenext', '--types', 'node', '--skipLibCheck', '--ignoreConfig'];
+    const checking = run(process.execPath, [tsc, ...options, ...modules, join(folder, 'types.ts')], {
+      cwd: folder,
+    });
+    await expect(checking).resolves.toMatchObject({ stdout: '' });
+  });
+
+  it('leaves out of a bundle what is not imported', async () => {
+    expect((await bundle(`export { isCredentialError } from '@rekey/client';`)).length).toBeLessThan(1_000);
+    const source = await bundle(`export { createCredentialSource } from '@rekey/client';`);
+    expect(source).not.toContain('GetSecretValue');
+    expect(source).not.toContain('authorization');
+    expect((await bundle(`import '@rekey/client';`)).trim()).toBe('');
+  });
+});
+
+describe('the example', () => {
+  let database: Postgres;
+  beforeAll(async () => {
+    database = await startPostgres();
+  }, 60_000);
+  afterAll(async () => database.stop(), 30_000);
+
+  async function example(
+    name: string,
+    value: string,
+    env: Readonly<Record<string, string>>,
+  ): Promise<string> {
+    await copyFile(join(root, 'examples', 'client', name), join(folder, name));
+    await using vault = await startSecretsManager(value);
+    const aws = {
+      AWS_ENDPOINT_URL: vault.url,
+      AWS_REGION: 'eu-central-1',
+      AWS_ACCESS_KEY_ID: 'a',
+      AWS_SECRET_ACCESS_KEY: 's',
+    };
+    const options = { cwd: folder, timeout: 60_000, env: { PATH: process.env['PATH'], ...aws, ...env } };
+    const { stdout } = await run(process.execPath, [join(folder, name)], options);
+    return stdout;
+  }
+
+  const login = (username: string, password: string): string => JSON.stringify({ username, password });
+
+  it('of a pool of pg runs', async () => {
+    const { host, port, caPem, superuser } = database;
+    await writeFile(join(folder, 'ca.pem'), caPem);
+    const env = {
+      PGHOST: host,
+      PGPORT: String(port),
+      PGDATABASE: 'postgres',
+      NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem'),
+    };
+    const said = await example('pg-pool.ts', login(superuser.user, superuser.password), env);
+    expect(said).toBe('logged in as postgres\n');
+  });
+
+  it('of a pool of mysql2 runs', async () => {
+    const server = await startFakeMysql();
+    await server.setPassword('app', 'secret');
+    const env = { MYSQL_HOST: '127.0.0.1', MYSQL_PORT: String(server.port) };
+    expect(await example('mysql-pool.ts', login('app', 'secret'), env)).toBe('logged in as app\n');
+    await server.stop();
+  });
+
+  it.each([
+    ['http.ts', 'answered 200\n'],
+    ['openai.ts', 'done with key\n'],
+    ['anthropic.ts', 'done with key\n'],
+  ])('%s runs', async (name, said) => {
+    await using server = await startKeyServer('key');
+    const env = { API_URL: server.url, OPENAI_BASE_URL: `${server.url}/v1`, ANTHROPIC_BASE_URL: server.url };
+    expect(await example(name, 'key', env)).toBe(said);
+  });
+
+  it('of a Lambda function runs', async () => {
+    await copyFile(join(root, 'examples', 'client', 'lambda.ts'), join(folder, 'lambda.ts'));
+    await using vault = await startSecretsManager('key');
+    const text = `import { handler } from './lambda.ts'; console.log(typeof (await handler()).versionId);`;
+    await writeFile(join(folder, 'invoke.mjs'), text);
+    const env = {
+      AWS_ENDPOINT_URL: vault.url,
+      AWS_REGION: 'eu-central-1',
+      AWS_ACCESS_KEY_ID: 'a',
+      AWS_SECRET_ACCESS_KEY: 's',
+    };
+    const { stdout } = await run(process.execPath, [join(folder, 'invoke.mjs')], {
+      cwd: folder,
+      timeout: 60_000,
+      env,
+    });
+    expect(stdout).toBe('string\n');
+  });
+});
