@@ -95,7 +95,8 @@ function count(counts: FleetCounts, error: unknown): void {
   }
 }
 
-async function query(
+/** One statement on a login of its own. */
+export async function query(
   server: Postgres,
   login: { user: string; password: string },
   sql: string,
