@@ -255,7 +255,6 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   async #fly(controller: AbortController, beganAtWall: number): Promise<CredentialError | undefined> {
     try {
       const found = await this.#ask('AWSCURRENT', controller);
-      controller.signal.throwIfAborted();
       this.#take(found);
       this.#confirmed();
       return undefined;

@@ -74,7 +74,7 @@ async function outage(name: Name, mode: 'down' | 'hangs'): Promise<Outage | 'end
 }
 
 function words(seen: Outage | 'ended' | undefined): string {
-  if (seen === undefined || seen === 'ended') return 'the process ended with an unhandled rejection';
+  if (seen === undefined || seen === 'ended') return 'its process ended with an error';
   const { asked, thrown, blocked, p99Ms } = seen;
   return `${thrown} thrown, ${blocked} blocked of ${asked}, p99 ${p99Ms?.toFixed(2) ?? '–'} ms`;
 }

@@ -62,6 +62,36 @@ describe('a swap', () => {
   });
 });
 
+describe('a listener that fails', () => {
+  it('disturbs neither the source nor the others, and is not passed over in silence', async () => {
+    const heard: string[] = [];
+    const warned = new Promise<Error>((resolve) => process.once('warning', resolve));
+    const { vault, time, source } = await sourceCase();
+    source.on('refreshFailed', () => {
+      throw new Error('at once');
+    });
+    source.on('refreshFailed', async () => {
+      throw new Error('later');
+    });
+    source.on('refreshFailed', ({ failures }) => heard.push(`failed ${failures}`));
+    vault.fault = 'fails';
+    await time.pass(75.2);
+    expect(await warned).toMatchObject({ name: 'RekeyClientWarning' });
+    source.on('listenerFailed', ({ event, error }) => {
+      heard.push(`${event}: ${String(error)}`);
+      throw new Error('here too');
+    });
+    await time.pass(0.6);
+    expect(heard).toEqual([
+      'failed 1',
+      'failed 2',
+      'refreshFailed: Error: at once',
+      'refreshFailed: Error: later',
+    ]);
+    expect(source.current().reveal()).toBe('one');
+  });
+});
+
 describe('refreshNow', () => {
   it('never answers with a look that began before it', async () => {
     const { vault, time, source } = await sourceCase();
