@@ -10,7 +10,7 @@ import { EngineWorld, inParallel, type EngineCase, type Login } from '../support
 import { Existing } from '../support/existing.ts';
 import { MODES } from '../support/explore.ts';
 import type { FaultMode } from '../support/faulty.ts';
-import { isScheduled, paused, tryUnregister } from '../support/leaving.ts';
+import { isScheduled, paused, registerBeside, tryUnregister } from '../support/leaving.ts';
 import { rotateByHand } from '../support/steps.ts';
 
 let world: EngineWorld;
@@ -365,6 +365,21 @@ describe('unregistering', () => {
     // By hand, it would end what another credential holds now.
     const refusal = { code: 'ERR_MODE', remedy: expect.stringContaining(`rekey revoke ${one.name}`) };
     await expect(resolveForEmergency(ledger, [id])).rejects.toMatchObject(refusal);
+  });
+
+  test('is followed by the manual revocation also where somebody else has its owner role, with other users', async () => {
+    const one = await world.registered();
+    const id = await one.id();
+    const login = await one.login();
+    await tryUnregister(one);
+    const beside = await registerBeside(one);
+    // To revoke that one would leave this login at work.
+    const refused = resolveForEmergency(one.deps.ledger, [id]);
+    await expect(refused).rejects.toMatchObject({
+      code: 'ERR_MODE',
+      remedy: expect.stringContaining(`ALTER ROLE "${login.user}" NOLOGIN`),
+    });
+    await expect(refused).rejects.not.toMatchObject({ remedy: expect.stringContaining(beside) });
   });
 
   test('of a secret whose owner has taken the tags off says so, and lets go of nothing', async () => {
