@@ -43,7 +43,8 @@ const inWords = z.object({
     .catch(undefined),
 });
 
-const MAX_DETAIL = 500;
+/** Bytes of a text of an event: a page of events has to fit into an answer of Lambda (6 MB). */
+const MAX_TEXT = 240;
 
 /**
  * What else happened: every fact that no rotation of the answer tells, such as a registration, a pause, an attempt that
@@ -67,7 +68,7 @@ function eventOf({ message, metadata, entity, actor, time_dt: at }: AuditRecord)
     action: message,
     trigger: data.trigger,
     actor: actor.user.uid,
-    reason: data.reason,
+    reason: shortened(data.reason),
     incident: data.incident,
     rotation: metadata.correlation_uid,
     fingerprint: data.old_fingerprint || data.new_fingerprint,
@@ -80,8 +81,18 @@ function eventOf({ message, metadata, entity, actor, time_dt: at }: AuditRecord)
 function detailOf(evidence: string): string {
   try {
     const said = Object.values(inWords.parse(JSON.parse(evidence)));
-    return said.filter(Boolean).join('; ').slice(0, MAX_DETAIL);
+    return shortened(said.filter(Boolean).join('; '));
   } catch {
     return '';
   }
+}
+
+function shortened(text: string): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= MAX_TEXT) return text;
+  // A character that the cut went through is left out.
+  return `${bytes
+    .subarray(0, MAX_TEXT)
+    .toString()
+    .replace(/\uFFFD+$/, '')}…`;
 }

@@ -404,6 +404,22 @@ describe('GET /v1/audit', () => {
     expect(joinAudit(pages).chain.complete).toBe(1);
   });
 
+  it('fits into an answer of Lambda where every record of a page tells of something, at length', async () => {
+    const trigger = { kind: 'operator' as const, actor: CALLER, reason: '€'.repeat(1000) };
+    const many = Array.from({ length: 5000 }, (_, index) => ({
+      action: 'paused' as const,
+      time: new Date(Date.parse('2026-01-02T00:00:00.000Z') + index * 1000).toISOString(),
+      trigger,
+      evidence: { message: '€'.repeat(1000) },
+    }));
+    const busy = chainOf(credentialOf({ registeredAt: '2026-01-01T00:01:01.000Z' }), many);
+    const ledger = new FakeLedger().add(busy.head, busy.records);
+    const told = auditAnswer.parse(await ask(ledger, { from: '2026-01-01', to: '2026-01-31' }));
+    expect(told.events).toHaveLength(5000);
+    expect(told.events?.[0]).toMatchObject({ reason: `${'€'.repeat(80)}…`, detail: `${'€'.repeat(80)}…` });
+    expect(Buffer.byteLength(JSON.stringify(told))).toBeLessThan(6_000_000);
+  });
+
   it('reads what has just changed from the table, because the index lags', async () => {
     const fresh = chainOf(head, [{ action: 'rotation-announced', time: '2026-11-22T11:59:50.000Z' }]);
     const ledger = new FakeLedger().add(fresh.head, records);
