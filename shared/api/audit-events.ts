@@ -1,16 +1,16 @@
 import * as z from 'zod';
 import type { AuditAction, AuditRecord } from '../domain/audit.ts';
-import type { AuditEvent } from './messages.ts';
+import type { AuditedRotation, AuditEvent } from './messages.ts';
 
-/** How a rotation or a replacement goes its way: its line in the answer tells of these. */
-const TOLD_BY_A_ROTATION: ReadonlySet<AuditAction> = new Set([
+/** How a rotation ended: its line tells of it, in the answer about the span in which it began. */
+const ENDS: ReadonlySet<string> = new Set<AuditAction>(['kept', 'retired', 'rolled-back']);
+
+/** How a rotation or a replacement goes its way, of which nothing is to be told beside it. */
+const STEPS: ReadonlySet<AuditAction> = new Set([
   'rotation-announced',
   'window-opened',
   'window-waiting',
-  'kept',
-  'retired',
   'rollback-window-opened',
-  'rolled-back',
   'replacement-generated',
   'replacement-validated',
   'replaced',
@@ -47,14 +47,25 @@ const inWords = z.object({
 const MAX_TEXT = 240;
 
 /**
- * What else happened: every fact that no rotation of the answer tells, such as a registration, a pause, an attempt that
+ * What else happened on a page: every fact that a rotation doesn't tell, such as a registration, a pause, an attempt that
  * was given up, a report of a leak, a revocation without a replacement. Intents are left out: their fact follows, or
  * the record of their failure. An action that only a newer version knows is told.
  */
 export function eventsOf(records: readonly AuditRecord[]): AuditEvent[] {
-  return records
-    .filter(({ message }) => !message.endsWith('-intended') && !TOLD_BY_A_ROTATION.has(message))
-    .map(eventOf);
+  return records.filter(({ message }) => !message.endsWith('-intended') && !STEPS.has(message)).map(eventOf);
+}
+
+/** The events of an answer by time, without the ends of its own rotations. */
+export function besideRotations(
+  events: readonly AuditEvent[],
+  rotations: readonly Pick<AuditedRotation, 'credentialId' | 'rotation'>[],
+): AuditEvent[] {
+  const keyOf = ({ credentialId, rotation }: (typeof rotations)[number]): string =>
+    `${credentialId} ${rotation}`;
+  const told = new Set(rotations.map(keyOf));
+  return events
+    .filter((event) => !ENDS.has(event.action) || !told.has(keyOf(event)))
+    .sort((a, b) => (a.at === b.at ? a.seq - b.seq : a.at < b.at ? -1 : 1));
 }
 
 function eventOf({ message, metadata, entity, actor, time_dt: at }: AuditRecord): AuditEvent {

@@ -198,6 +198,23 @@ describe('what else happened', () => {
     expect(events[1]).toMatchObject({ detail: 'changed: mode, holders' });
   });
 
+  it('has the end of a rotation where its line stands in the answer about an earlier span', () => {
+    const february = { from: '2026-02-01', to: '2026-02-28' };
+    const own = records.filter(({ time_dt: time }) => time.startsWith('2026-02'));
+    const told = joinAudit([auditPage({ ...february, records: own, heads: [headOf(head)] })]);
+    expect(told.rotations).toEqual([]);
+    expect(told.events).toMatchObject([{ action: 'retired', rotation: 'r-1', deactivation: 'CONFIRMED' }]);
+    // Over pages, the line may stand on another one.
+    const pages = ['2026-01', '2026-02', '2026-03'].map((month) =>
+      auditPage({
+        ...span,
+        records: records.filter(({ time_dt: time }) => time.startsWith(month)),
+        ...(month === '2026-03' ? { heads: [headOf(head)] } : { next: 'more' }),
+      }),
+    );
+    expect(joinAudit(pages).events?.map(({ action }) => action)).toEqual(['registered']);
+  });
+
   it('is left out where a page comes from a deployment that has none', () => {
     const { events: _none, ...older } = auditPage({ ...span, records: [], next: '2026-05' });
     const joined = joinAudit([older, auditPage({ ...span, records, heads: [headOf(head)] })]);
