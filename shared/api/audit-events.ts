@@ -31,6 +31,11 @@ const inWords = z.object({
   why: words,
   found: words,
   notPlanned: words,
+  unconfirmed: z
+    .array(z.string())
+    .transform((logins) => `may go on working: ${logins.join(', ')}`)
+    .optional()
+    .catch(undefined),
   changes: z
     .array(z.object({ field: z.string() }))
     .transform((changes) => `changed: ${changes.map(({ field }) => field).join(', ')}`)

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { resolveForEmergency } from '../../lambdas/control-api/emergency.ts';
+import { eventsOf } from '../../shared/api/audit-events.ts';
 import { checkChain } from '../../shared/domain/audit.ts';
 import { parseEntry } from '../../shared/domain/declaration.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
@@ -252,6 +253,8 @@ describe('unregistering', () => {
       unconfirmed: [`${login.user}#1`],
     });
     expect(intended?.entity.data.evidence).not.toContain('keepsWorking');
+    const told = eventsOf(await one.records()).find(({ action }) => action === 'unregistered');
+    expect(told?.detail).toContain(`may go on working: ${login.user}#1`);
   });
 
   test('whatever was under way can be left though its database is gone: an emergency ends it first', async () => {
@@ -274,6 +277,33 @@ describe('unregistering', () => {
       one.change = (deps) => deps;
       expect([await one.deps.ledger.idByName(one.name), await isScheduled(one)]).toEqual([undefined, false]);
     }
+  });
+
+  test('is refused where an emergency has left a replacement half done, and says what ends that', async () => {
+    const one = await world.registered();
+    one.change = (deps) => ({
+      ...deps,
+      providerFor: async (...asked) => ({
+        ...(await deps.providerFor(...asked)),
+        verify: () => Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'the database is gone')),
+      }),
+    });
+    const failed = await one.startEmergency();
+    await one.finished(failed);
+    one.change = (deps) => deps;
+    expect([failed.status, (await one.credential()).live]).toMatchObject(['FAILED', [{ generation: 3 }]]);
+    for (const unconfirmed of [false, true]) {
+      await expect(tryUnregister(one, one.name, { unconfirmed })).rejects.toMatchObject({
+        code: 'ERR_MODE',
+        field: 'status',
+        message: expect.stringContaining('replacement half done'),
+        remedy: expect.stringContaining('--no-replace'),
+      });
+    }
+    await revokedInVain(one);
+    expect((await tryUnregister(one, one.name, { unconfirmed: true })).unconfirmed).toMatchObject([
+      { generation: 3 },
+    ]);
   });
 
   test('changes nothing by accepting what nothing is unconfirmed of, and skips no other refusal', async () => {
