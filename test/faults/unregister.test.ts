@@ -397,6 +397,29 @@ describe('unregistering', () => {
     await expect(resolveForEmergency(ledger, [id])).rejects.toMatchObject(refusal);
   });
 
+  test('between the look of an emergency and its intent lets the login die, and halts nobody', async () => {
+    const dry = await world.registered();
+    await dry.id();
+    dry.calls.arm();
+    await dry.finished(await dry.startEmergency());
+    dry.calls.disarm();
+
+    const one = await world.registered();
+    const id = await one.id();
+    const login = await one.login();
+    const at = dry.calls.moments.indexOf('ledger.commit') + 1;
+    one.calls.interlude = { at, act: async () => void (await tryUnregister(one)) };
+    one.calls.arm();
+    const emergency = await one.startEmergency();
+    await one.finished(emergency);
+    one.calls.disarm();
+    expect([emergency.status, await one.works(login)]).toEqual(['FAILED', false]);
+    expect(await one.deps.ledger.credential(id)).toBeUndefined();
+    const ended = one.published.find(({ detailType }) => detailType === EVENT.emergency);
+    expect(ended?.detail).toMatchObject({ results: [{ credentialId: id, status: 'record-failed' }] });
+    expect(one.published.map(({ detailType }) => detailType)).not.toContain(EVENT.halt);
+  });
+
   test('is followed by the manual revocation also where somebody else has its owner role, with other users', async () => {
     const one = await world.registered();
     const id = await one.id();
