@@ -22,6 +22,7 @@ import { idOf, requestRotation } from '../../shared/engine/requests.ts';
 import { requestRollback } from '../../shared/engine/rollback.ts';
 import type { UnregisterAnswer } from '../../shared/engine/unregister.ts';
 import { ENV } from '../../shared/names.ts';
+import { revocationsByHand } from '../../shared/providers/by-hand.ts';
 import { optionalSetting, setting } from '../compose.ts';
 import { find } from './lookup.ts';
 import { createDiagnosisServices } from './diagnosis-services.ts';
@@ -131,7 +132,8 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
       return { id: token };
     },
     emergency: (id) => workflow.emergency(id),
-    reportLeak: (report) => reportLeak({ ...engine, deactivation: delegates.deactivation }, report),
+    reportLeak: (report) =>
+      reportLeak({ ...engine, deactivation: delegates.deactivation, revocationsByHand }, report),
     diagnosis: delegates.diagnosis,
   };
 }

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { checkChain, GENESIS, type AuditAction, type AuditRecord } from '../domain/audit.ts';
 import { fromInstant } from '../domain/clock.ts';
-import { eventsOf } from './audit-events.ts';
+import { besideRotations, eventsOf } from './audit-events.ts';
 import { spanOf, type ChainEnd, type Span } from './audit-span.ts';
 import type { AuditAnswer, AuditedRotation, AuditRest } from './messages.ts';
 
@@ -105,7 +105,7 @@ export function joinAudit(pages: readonly AuditAnswer[]): AuditAnswer {
     to: first.to,
     records: sum(pages.map(({ records }) => records)),
     rotations: rotations.sort((a, b) => (a.rotatedAt < b.rotatedAt ? -1 : 1)),
-    ...eventsIn(pages),
+    ...eventsIn(pages, rotations),
     chain: {
       checked: sum(pages.map(({ chain }) => chain.checked)),
       faults: faults.sort(byPlace),
@@ -116,10 +116,17 @@ export function joinAudit(pages: readonly AuditAnswer[]): AuditAnswer {
   };
 }
 
-function eventsIn(pages: readonly AuditAnswer[]): Pick<AuditAnswer, 'events'> {
+function eventsIn(
+  pages: readonly AuditAnswer[],
+  rotations: readonly AuditedRotation[],
+): Pick<AuditAnswer, 'events'> {
   if (pages.some(({ events }) => events === undefined)) return {};
-  const events = pages.flatMap((page) => page.events ?? []);
-  return { events: events.sort((a, b) => (a.at === b.at ? a.seq - b.seq : a.at < b.at ? -1 : 1)) };
+  return {
+    events: besideRotations(
+      pages.flatMap((page) => page.events ?? []),
+      rotations,
+    ),
+  };
 }
 
 function rotationOf(record: AuditRecord): AuditedRotation {

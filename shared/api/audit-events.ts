@@ -1,16 +1,16 @@
 import * as z from 'zod';
 import type { AuditAction, AuditRecord } from '../domain/audit.ts';
-import type { AuditEvent } from './messages.ts';
+import type { AuditedRotation, AuditEvent } from './messages.ts';
 
-/** How a rotation or a replacement goes its way: its line in the answer tells of these. */
-const TOLD_BY_A_ROTATION: ReadonlySet<AuditAction> = new Set([
+/** How a rotation ended: its line tells of it, in the answer about the span in which it began. */
+const ENDS: ReadonlySet<string> = new Set<AuditAction>(['kept', 'retired', 'rolled-back']);
+
+/** How a rotation or a replacement goes its way, of which nothing is to be told beside it. */
+const STEPS: ReadonlySet<AuditAction> = new Set([
   'rotation-announced',
   'window-opened',
   'window-waiting',
-  'kept',
-  'retired',
   'rollback-window-opened',
-  'rolled-back',
   'replacement-generated',
   'replacement-validated',
   'replaced',
@@ -31,6 +31,11 @@ const inWords = z.object({
   why: words,
   found: words,
   notPlanned: words,
+  unconfirmed: z
+    .array(z.string())
+    .transform((logins) => `may go on working: ${logins.join(', ')}`)
+    .optional()
+    .catch(undefined),
   changes: z
     .array(z.object({ field: z.string() }))
     .transform((changes) => `changed: ${changes.map(({ field }) => field).join(', ')}`)
@@ -43,17 +48,29 @@ const inWords = z.object({
     .catch(undefined),
 });
 
-const MAX_DETAIL = 500;
+/** Bytes of a text of an event: a page of events has to fit into an answer of Lambda (6 MB). */
+const MAX_TEXT = 240;
 
 /**
- * What else happened: every fact that no rotation of the answer tells, such as a registration, a pause, an attempt that
+ * What else happened on a page: every fact that a rotation doesn't tell, such as a registration, a pause, an attempt that
  * was given up, a report of a leak, a revocation without a replacement. Intents are left out: their fact follows, or
  * the record of their failure. An action that only a newer version knows is told.
  */
 export function eventsOf(records: readonly AuditRecord[]): AuditEvent[] {
-  return records
-    .filter(({ message }) => !message.endsWith('-intended') && !TOLD_BY_A_ROTATION.has(message))
-    .map(eventOf);
+  return records.filter(({ message }) => !message.endsWith('-intended') && !STEPS.has(message)).map(eventOf);
+}
+
+/** The events of an answer by time, without the ends of its own rotations. */
+export function besideRotations(
+  events: readonly AuditEvent[],
+  rotations: readonly Pick<AuditedRotation, 'credentialId' | 'rotation'>[],
+): AuditEvent[] {
+  const keyOf = ({ credentialId, rotation }: (typeof rotations)[number]): string =>
+    `${credentialId} ${rotation}`;
+  const told = new Set(rotations.map(keyOf));
+  return events
+    .filter((event) => !ENDS.has(event.action) || !told.has(keyOf(event)))
+    .sort((a, b) => (a.at === b.at ? a.seq - b.seq : a.at < b.at ? -1 : 1));
 }
 
 function eventOf({ message, metadata, entity, actor, time_dt: at }: AuditRecord): AuditEvent {
@@ -67,7 +84,7 @@ function eventOf({ message, metadata, entity, actor, time_dt: at }: AuditRecord)
     action: message,
     trigger: data.trigger,
     actor: actor.user.uid,
-    reason: data.reason,
+    reason: shortened(data.reason),
     incident: data.incident,
     rotation: metadata.correlation_uid,
     fingerprint: data.old_fingerprint || data.new_fingerprint,
@@ -80,8 +97,18 @@ function eventOf({ message, metadata, entity, actor, time_dt: at }: AuditRecord)
 function detailOf(evidence: string): string {
   try {
     const said = Object.values(inWords.parse(JSON.parse(evidence)));
-    return said.filter(Boolean).join('; ').slice(0, MAX_DETAIL);
+    return shortened(said.filter(Boolean).join('; '));
   } catch {
     return '';
   }
+}
+
+function shortened(text: string): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= MAX_TEXT) return text;
+  // A character that the cut went through is left out.
+  return `${bytes
+    .subarray(0, MAX_TEXT)
+    .toString()
+    .replace(/\uFFFD+$/, '')}…`;
 }

@@ -1,7 +1,7 @@
 import { bad, ok, type Check } from './diagnosis.ts';
 
-/** How CloudTrail names the service of which reads are to be told. */
-const SOURCE = 'secretsmanager.amazonaws.com';
+/** What a trail has to admit, as CloudTrail names it, for reads of secrets to be told. */
+const READ = { readOnly: 'true', eventSource: 'secretsmanager.amazonaws.com', eventName: 'GetSecretValue' };
 
 /** What a trail logs, basic or advanced, as CloudTrail describes it. */
 export interface EventSelector {
@@ -64,7 +64,6 @@ function logsReads({ ReadWriteType, IncludeManagementEvents, FieldSelectors }: E
     );
   return (
     FieldSelectors.some(({ Field, Equals }) => Field === 'eventCategory' && Equals?.includes('Management')) &&
-    admits('readOnly', 'true') &&
-    admits('eventSource', SOURCE)
+    Object.entries(READ).every(([field, value]) => admits(field, value))
   );
 }

@@ -158,7 +158,7 @@ export function lastKnown({ handle }: KnownKey, former: Credential | undefined):
   if (former === undefined) return 'its audit trail has what is known of it';
   if (former.adoption === 'observed') return 'Rekey only observed it, and has not ended it';
   return mayWork(former, handle)
-    ? 'it worked when Rekey let go of it'
+    ? 'it may have worked when Rekey let go of it'
     : 'it had been ended before, as its audit trail shows, and nobody has looked since';
 }
 

@@ -6,6 +6,7 @@ const TYPES: Readonly<Record<string, string>> = {
   int: 'a whole number',
   boolean: 'true or false',
   array: 'a list',
+  tuple: 'a list',
   object: 'fields with values',
   record: 'fields with values',
   null: 'nothing',
@@ -21,7 +22,9 @@ export const inWords: z.core.$ZodErrorMap = (issue) => {
       const wanted = typeText(issue.expected);
       if (issue.input === undefined) return `is missing; write ${wanted}`;
       const given = typeText(kindOf(issue.input));
-      return `write ${wanted} here${given === 'a number' && issue.expected === 'int' ? '' : `, not ${given}`}`;
+      // A number may be none that JSON could write, such as .nan in YAML.
+      const isAlike = given === wanted || (given === 'a number' && issue.expected === 'int');
+      return `write ${wanted} here${isAlike ? '' : `, not ${given}`}`;
     }
     case 'invalid_value': {
       const choices = issue.values.map(String);

@@ -1,4 +1,5 @@
 import { toInstant } from '../domain/clock.ts';
+import type { Credential } from '../domain/credential.ts';
 import { EVENT } from '../names.ts';
 import type { EventPublisher } from '../ports/events.ts';
 import type { EngineDeps } from './deps.ts';
@@ -6,18 +7,19 @@ import type { Revocation } from './emergency.ts';
 import { enter, note } from './incident-commit.ts';
 import { holds, isLater, keyOf, reached, supersededError, type Emergency } from './incident.ts';
 import { inTime, LEDGER_PATIENCE_MS } from './patience.ts';
-import { loadCredential } from './state.ts';
+import { loadCredential, unknownCredential } from './state.ts';
 
 /**
- * Halt: tells the agents before the ledger, since the bus may be up where the ledger isn't. Only where the ledger says
- * at once that a later emergency holds the credential are they left alone. `unrecorded` is what Record could not write.
+ * Halt: tells the agents before the ledger, since the bus may be up where the ledger isn't. Only where the ledger says at
+ * once that a later emergency holds the credential, or that it is unregistered, are they left alone. `unrecorded` is what
+ * Record could not write.
  */
 export async function halt(
   deps: EngineDeps & { readonly events: EventPublisher },
   emergency: Emergency,
   unrecorded?: Revocation,
 ): Promise<void> {
-  const seen = await inTime(loadCredential(deps, emergency.credentialId), LEDGER_PATIENCE_MS);
+  const seen = await seenAtOnce(deps, emergency);
   if (seen !== undefined && emergency.emergencyId !== undefined && !holds(emergency, seen)) {
     if (unrecorded === undefined || isLater(emergency, seen, unrecorded)) {
       throw supersededError(emergency, seen.name);
@@ -31,6 +33,20 @@ export async function halt(
   if (incident !== undefined && begun ? !reached(incident, 'revoked') : unrecorded !== undefined)
     await note(deps, emergency, 'agents-halted', { recorded: false });
   else await enter(deps, emergency, 'halted', 'agents-halted', {});
+}
+
+/**
+ * The credential, undefined where the ledger doesn't say at once.
+ * @throws RekeyError ERR_NOT_FOUND where it was unregistered meanwhile: nothing would ever tell its agents to resume
+ */
+export async function seenAtOnce(
+  { ledger }: EngineDeps,
+  { credentialId }: Emergency,
+): Promise<Credential | undefined> {
+  const reading = ledger.credential(credentialId).then((found) => found ?? ('gone' as const));
+  const seen = await inTime(reading, LEDGER_PATIENCE_MS);
+  if (seen === 'gone') throw unknownCredential(credentialId);
+  return seen;
 }
 
 /** Resume: agents may work again, with the replacement. */

@@ -4,11 +4,10 @@ import { EVENT } from '../names.ts';
 import type { EventPublisher } from '../ports/events.ts';
 import type { EngineDeps } from './deps.ts';
 import type { Revocation } from './emergency.ts';
-import { tell } from './incident-agents.ts';
+import { seenAtOnce, tell } from './incident-agents.ts';
 import { enter, intend, note } from './incident-commit.ts';
 import { holds, isLater, reached, supersededError, type Emergency } from './incident.ts';
-import { inTime, LEDGER_PATIENCE_MS } from './patience.ts';
-import { describeHandle, loadCredential, unknownCredential } from './state.ts';
+import { describeHandle, loadCredential } from './state.ts';
 
 /** Record: what was revoked, with the evidence. The intent is caught up on where it could not be written in time. */
 export async function recordRevocation(
@@ -54,11 +53,7 @@ export async function recordFailedRevocation(
   emergency: Emergency,
   cause: string,
 ): Promise<void> {
-  const { credentialId } = emergency;
-  const reading = deps.ledger.credential(credentialId).then((found) => found ?? ('gone' as const));
-  const seen = await inTime(reading, LEDGER_PATIENCE_MS);
-  // What was unregistered meanwhile works on, and nothing would ever tell its agents to resume.
-  if (seen === 'gone') throw unknownCredential(credentialId);
+  const seen = await seenAtOnce(deps, emergency);
   if (seen === undefined || !isLater(emergency, seen)) await tell(deps, EVENT.halt, emergency);
   const now = seen ?? (await loadCredential(deps, emergency.credentialId));
   if (now.adoption === 'observed') {

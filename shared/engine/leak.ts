@@ -4,6 +4,7 @@ import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import type { Deactivation } from '../domain/evidence.ts';
 import { lastKnown, standingOf, type KnownKey, type LeakOutcome, type Standing } from '../domain/leak.ts';
 import type { EngineDeps } from './deps.ts';
+import { heirOf, type ByHandDeps } from './heir.ts';
 import { retrying } from './patience.ts';
 import { describeHandle, loadCredential, upstream } from './state.ts';
 
@@ -14,10 +15,11 @@ export interface HandleRef {
 }
 
 /** Parts of the API's function; the upstream is asked by one that may. */
-export type LeakDeps = Pick<EngineDeps, 'ledger' | 'workflow' | 'clock'> & {
-  /** What the upstream shows of a handle that was ended. @throws RekeyError where nobody can tell */
-  readonly deactivation: (ref: HandleRef) => Promise<Deactivation>;
-};
+export type LeakDeps = Pick<EngineDeps, 'workflow' | 'clock'> &
+  ByHandDeps & {
+    /** What the upstream shows of a handle that was ended. @throws RekeyError where nobody can tell */
+    readonly deactivation: (ref: HandleRef) => Promise<Deactivation>;
+  };
 
 /** A value that was found somewhere, by the fingerprints under which it may be known. */
 export interface LeakReport {
@@ -81,27 +83,20 @@ async function find(deps: LeakDeps, { fingerprints, token }: LeakReport): Promis
 }
 
 /**
- * Where a key stands. One of a credential that is no longer registered is looked for with whoever has the same users at
- * the same target by now: it can be asked there, and its report joins that trail. Nothing is revoked for it: what works
+ * Where a key stands. One of a credential that is no longer registered is looked for with whoever has its login by now: it can be asked there, and its report joins that trail. Nothing is revoked for it: what works
  * of its heir has a key of its own.
  */
 async function place(deps: LeakDeps, key: KnownKey, token: string): Promise<Found> {
   const credential = await deps.ledger.credential(key.credentialId);
   if (credential !== undefined) return { key, credential, standing: standingOf(key, credential, token) };
   const former = await deps.ledger.unregistered(key.credentialId);
-  const heir = former && (await heirOf(deps, former));
+  const heir = former && (await heirOf(deps, former, [key.handle]))?.credential;
   return {
     key,
     standing: heir === undefined ? 'gone' : 'ended',
     ...(former === undefined ? {} : { former }),
     ...(heir === undefined ? {} : { credential: heir }),
   };
-}
-
-/** Who has the users of a former credential now, as after it was adopted again. */
-async function heirOf({ ledger }: LeakDeps, { targetIdentity }: Credential): Promise<Credential | undefined> {
-  const id = targetIdentity === undefined ? undefined : await ledger.idByTarget(targetIdentity);
-  return id === undefined ? undefined : ledger.credential(id);
 }
 
 /** Whether a former credential's key is known to its heir as well, whose answer is about the present. */

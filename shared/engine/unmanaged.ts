@@ -1,14 +1,8 @@
 import type { Credential } from '../domain/credential.ts';
 import { RekeyError } from '../domain/errors.ts';
-import type { EngineDeps } from './deps.ts';
+import { heirOf, type ByHandDeps } from './heir.ts';
 import type { Emergency } from './incident.ts';
 import { unknownCredential } from './state.ts';
-
-/** What it takes to say how something is revoked without Rekey. */
-export type UnmanagedDeps = Pick<EngineDeps, 'ledger'> & {
-  /** What a person types at the upstream, for each login of the credential that may work. */
-  readonly revocationsByHand: (credential: Credential) => Promise<readonly { readonly text: string }[]>;
-};
 
 /** A credential that Rekey has let go of, for whoever wants it revoked. */
 export interface Unmanaged {
@@ -21,7 +15,7 @@ export interface Unmanaged {
 }
 
 /** What was let go of under this id; undefined where that is nothing. */
-export async function findUnmanaged(deps: UnmanagedDeps, id: string): Promise<Unmanaged | undefined> {
+export async function findUnmanaged(deps: ByHandDeps, id: string): Promise<Unmanaged | undefined> {
   const head = await deps.ledger.unregistered(id);
   if (head === undefined) return undefined;
   const { name } = head;
@@ -46,7 +40,7 @@ export function notManaged({ name, id, isUnfinished, byHand: text }: Unmanaged):
  * @throws RekeyError ERR_NOT_FOUND where nothing was ever registered under this id
  */
 export async function reportUnmanaged(
-  deps: UnmanagedDeps,
+  deps: ByHandDeps,
   { credentialId }: Pick<Emergency, 'credentialId'>,
 ): Promise<Pick<Unmanaged, 'byHand'>> {
   const found = await findUnmanaged(deps, credentialId);
@@ -54,15 +48,18 @@ export async function reportUnmanaged(
   return { byHand: found.byHand };
 }
 
-async function byHand(deps: UnmanagedDeps, head: Credential): Promise<string> {
-  const { id, targetIdentity, adoption } = head;
-  const holder = targetIdentity === undefined ? undefined : await deps.ledger.idByTarget(targetIdentity);
-  if (holder !== undefined && holder !== id) {
-    // What was this one's works for that one's agents: what is typed at the upstream, Rekey would not know of.
-    const heir = (await deps.ledger.credential(holder))?.name ?? holder;
-    return `its logins belong to ${heir} by now: rekey revoke ${heir}`;
+async function byHand(deps: ByHandDeps, head: Credential): Promise<string> {
+  const { adoption, current, live } = head;
+  const heir = await heirOf(deps, head, current === undefined ? live : [current.handle, ...live]);
+  // What is only observed is nothing that Rekey would revoke.
+  const managed = heir?.credential.adoption === 'observed' ? undefined : heir;
+  const all = adoption === 'observed' ? [] : await deps.revocationsByHand(head);
+  const told = all.filter(({ handle }) => managed?.has(handle) !== true).map(({ text }) => text);
+  if (managed !== undefined) {
+    // They work for that one's agents: what is typed at the upstream, Rekey would not know of.
+    const { name } = managed.credential;
+    told.push(`its ${told.length > 0 ? 'other ' : ''}logins belong to ${name} by now: rekey revoke ${name}`);
   }
-  const told = adoption === 'observed' ? [] : (await deps.revocationsByHand(head)).map(({ text }) => text);
   return told.length > 0
     ? told.join('\n')
     : (head.byHand ?? 'end the login that its secret names, at its upstream');

@@ -117,8 +117,10 @@ async function assertMayLeave(
       remedy: `wait for its end: \`rekey show ${name}\` has its state`,
     });
   }
+  const active = activeRotation === undefined ? undefined : await deps.ledger.rotation(id, activeRotation);
   // Halted by an emergency that is over: nothing more comes, and nothing of it may work unless that is accepted.
   if (status !== 'halted') assertActive(credential);
+  else if (active !== undefined) throw replacementLeft(credential);
   else if (!accepted && unconfirmedOf(credential).length > 0) throw notRevoked(credential);
   // One that an emergency has halted goes no further, and isn't undone either.
   if (adoption === 'intended' && status !== 'halted') {
@@ -127,7 +129,6 @@ async function assertMayLeave(
       remedy: 'apply its entry again, which completes it, or in mode observe, which undoes it',
     });
   }
-  const active = activeRotation === undefined ? undefined : await deps.ledger.rotation(id, activeRotation);
   if (active !== undefined) throw underWay(credential, active);
 }
 
@@ -142,15 +143,29 @@ function unconfirmedOf({ live, incident }: Credential): readonly CredentialHandl
   return incident === undefined || reached(incident, 'replaced') ? [] : live;
 }
 
+/** What an emergency has issued and never brought into use may work, and nobody goes on with it. */
+function replacementLeft(credential: Credential): RekeyError {
+  const { name } = credential;
+  return new RekeyError('ERR_MODE', `an emergency of ${name} has left its replacement half done`, {
+    field: 'status',
+    remedy: `${againWithoutReplacement(credential)}, which ends that; then unregister`,
+  });
+}
+
+function againWithoutReplacement({ name, incident }: Credential): string {
+  return `run it again without a replacement: rekey revoke ${name} --incident ${incident?.id ?? '…'} --no-replace --reason …`;
+}
+
 /** Let go of now, nobody would be told any more that what was to die may work. */
-function notRevoked({ name, live, incident }: Credential): RekeyError {
+function notRevoked(credential: Credential): RekeyError {
+  const { name, live } = credential;
   return new RekeyError(
     'ERR_MODE',
     `an emergency was to end ${live.map(describeHandle).join(', ')} of ${name}, and nobody has confirmed that`,
     {
       field: 'status',
       remedy:
-        `run it again without a replacement: rekey revoke ${name} --incident ${incident?.id ?? '…'} --no-replace --reason …; then unregister. ` +
+        `${againWithoutReplacement(credential)}; then unregister. ` +
         'Where its upstream is gone for good, `rekey unregister --unconfirmed` lets go of it all the same and records that',
     },
   );
@@ -170,9 +185,14 @@ async function complete(deps: EngineDeps, options: Options, id: string, trigger:
       await deps.vault.untag(secret.arn, tagsSet(credential));
     }
   }
+  const unconfirmed = unconfirmedOf(credential).map(describeHandle);
   await deps.ledger.release(
     credential,
-    draft(deps, credential, 'unregistered', trigger, { secret: credential.secretName, kept: true }),
+    draft(deps, credential, 'unregistered', trigger, {
+      secret: credential.secretName,
+      kept: true,
+      ...(unconfirmed.length > 0 ? { unconfirmed } : {}),
+    }),
   );
 }
 

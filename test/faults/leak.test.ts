@@ -8,9 +8,10 @@ import { deactivationOf, reportLeak, type LeakMatch } from '../../shared/engine/
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import { realignAll } from '../../shared/engine/plan.ts';
 import { TAG } from '../../shared/names.ts';
+import { revocationsByHand } from '../../shared/providers/by-hand.ts';
 import { EngineWorld, inParallel, type EngineCase, type Login } from '../support/engine-world.ts';
 import { Existing } from '../support/existing.ts';
-import { tryUnregister } from '../support/leaving.ts';
+import { registerBeside, tryUnregister } from '../support/leaving.ts';
 
 let world: EngineWorld;
 beforeAll(async () => {
@@ -29,7 +30,7 @@ function report(
   return one.time.work(() =>
     one.process((deps) =>
       reportLeak(
-        { ...deps, deactivation: (ref) => deactivationOf(deps, ref) },
+        { ...deps, deactivation: (ref) => deactivationOf(deps, ref), revocationsByHand },
         {
           fingerprints: candidatesOf(new Redacted(value)),
           incidentId: 'INC-9',
@@ -302,11 +303,25 @@ describe('a leaked value', () => {
     await tryUnregister(one);
     for (const [{ password }, known] of [
       [ended, 'it had been ended before'],
-      [working, 'it worked when Rekey let go of it'],
+      [working, 'it may have worked when Rekey let go of it'],
     ] as const) {
       const why = expect.stringMatching(`no longer registered.*${known}`);
       expect(await report(one, password)).toMatchObject([{ outcome: 'not-confirmed', why }]);
     }
+  });
+
+  test('of a former credential is not taken for that of who only has the same owner role now', async () => {
+    const one = await world.registered();
+    const former = await one.login();
+    await tryUnregister(one);
+    await registerBeside(one);
+    const [match, ...others] = await report(one, former.password);
+    expect(others).toEqual([]);
+    expect(match).toMatchObject({
+      outcome: 'not-confirmed',
+      why: expect.stringContaining('no longer registered'),
+    });
+    expect(match).not.toHaveProperty('credential');
   });
 
   test('of before its secret was let go of and adopted again is asked for there, and what works is revoked', async () => {

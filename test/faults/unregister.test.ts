@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { resolveForEmergency } from '../../lambdas/control-api/emergency.ts';
+import { eventsOf } from '../../shared/api/audit-events.ts';
 import { checkChain } from '../../shared/domain/audit.ts';
 import { parseEntry } from '../../shared/domain/declaration.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
@@ -10,7 +11,7 @@ import { EngineWorld, inParallel, type EngineCase, type Login } from '../support
 import { Existing } from '../support/existing.ts';
 import { MODES } from '../support/explore.ts';
 import type { FaultMode } from '../support/faulty.ts';
-import { isScheduled, paused, tryUnregister } from '../support/leaving.ts';
+import { isScheduled, paused, registerBeside, tryUnregister } from '../support/leaving.ts';
 import { rotateByHand } from '../support/steps.ts';
 
 let world: EngineWorld;
@@ -252,6 +253,8 @@ describe('unregistering', () => {
       unconfirmed: [`${login.user}#1`],
     });
     expect(intended?.entity.data.evidence).not.toContain('keepsWorking');
+    const told = eventsOf(await one.records()).find(({ action }) => action === 'unregistered');
+    expect(told?.detail).toContain(`may go on working: ${login.user}#1`);
   });
 
   test('whatever was under way can be left though its database is gone: an emergency ends it first', async () => {
@@ -274,6 +277,33 @@ describe('unregistering', () => {
       one.change = (deps) => deps;
       expect([await one.deps.ledger.idByName(one.name), await isScheduled(one)]).toEqual([undefined, false]);
     }
+  });
+
+  test('is refused where an emergency has left a replacement half done, and says what ends that', async () => {
+    const one = await world.registered();
+    one.change = (deps) => ({
+      ...deps,
+      providerFor: async (...asked) => ({
+        ...(await deps.providerFor(...asked)),
+        verify: () => Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'the database is gone')),
+      }),
+    });
+    const failed = await one.startEmergency();
+    await one.finished(failed);
+    one.change = (deps) => deps;
+    expect([failed.status, (await one.credential()).live]).toMatchObject(['FAILED', [{ generation: 3 }]]);
+    for (const unconfirmed of [false, true]) {
+      await expect(tryUnregister(one, one.name, { unconfirmed })).rejects.toMatchObject({
+        code: 'ERR_MODE',
+        field: 'status',
+        message: expect.stringContaining('replacement half done'),
+        remedy: expect.stringContaining('--no-replace'),
+      });
+    }
+    await revokedInVain(one);
+    expect((await tryUnregister(one, one.name, { unconfirmed: true })).unconfirmed).toMatchObject([
+      { generation: 3 },
+    ]);
   });
 
   test('changes nothing by accepting what nothing is unconfirmed of, and skips no other refusal', async () => {
@@ -365,6 +395,44 @@ describe('unregistering', () => {
     // By hand, it would end what another credential holds now.
     const refusal = { code: 'ERR_MODE', remedy: expect.stringContaining(`rekey revoke ${one.name}`) };
     await expect(resolveForEmergency(ledger, [id])).rejects.toMatchObject(refusal);
+  });
+
+  test('between the look of an emergency and its intent lets the login die, and halts nobody', async () => {
+    const dry = await world.registered();
+    await dry.id();
+    dry.calls.arm();
+    await dry.finished(await dry.startEmergency());
+    dry.calls.disarm();
+
+    const one = await world.registered();
+    const id = await one.id();
+    const login = await one.login();
+    const at = dry.calls.moments.indexOf('ledger.commit') + 1;
+    one.calls.interlude = { at, act: async () => void (await tryUnregister(one)) };
+    one.calls.arm();
+    const emergency = await one.startEmergency();
+    await one.finished(emergency);
+    one.calls.disarm();
+    expect([emergency.status, await one.works(login)]).toEqual(['FAILED', false]);
+    expect(await one.deps.ledger.credential(id)).toBeUndefined();
+    const ended = one.published.find(({ detailType }) => detailType === EVENT.emergency);
+    expect(ended?.detail).toMatchObject({ results: [{ credentialId: id, status: 'record-failed' }] });
+    expect(one.published.map(({ detailType }) => detailType)).not.toContain(EVENT.halt);
+  });
+
+  test('is followed by the manual revocation also where somebody else has its owner role, with other users', async () => {
+    const one = await world.registered();
+    const id = await one.id();
+    const login = await one.login();
+    await tryUnregister(one);
+    const beside = await registerBeside(one);
+    // To revoke that one would leave this login at work.
+    const refused = resolveForEmergency(one.deps.ledger, [id]);
+    await expect(refused).rejects.toMatchObject({
+      code: 'ERR_MODE',
+      remedy: expect.stringContaining(`ALTER ROLE "${login.user}" NOLOGIN`),
+    });
+    await expect(refused).rejects.not.toMatchObject({ remedy: expect.stringContaining(beside) });
   });
 
   test('of a secret whose owner has taken the tags off says so, and lets go of nothing', async () => {

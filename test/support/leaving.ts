@@ -1,3 +1,4 @@
+import { parseEntry } from '../../shared/domain/declaration.ts';
 import { alignBackstop } from '../../shared/engine/backstop.ts';
 import { pause, unpause, type PauseAnswer, type PauseDeps } from '../../shared/engine/pause.ts';
 import { unregister, type UnregisterAnswer } from '../../shared/engine/unregister.ts';
@@ -57,6 +58,16 @@ export async function tryUnregister(
 ): Promise<UnregisterAnswer> {
   const ended = 'ended' in seen ? seen.ended : await endedEmergency(one, name);
   return one.process((deps) => unregister(deps, one.options, { name, trigger, dryRun, ended, unconfirmed }));
+}
+
+/** Registers another credential of the same owner role, once that is free, with other users. @returns its name */
+export async function registerBeside(one: EngineCase): Promise<string> {
+  const { ownerRole } = one.target;
+  const name = `${one.name}-beside`;
+  const target = { ...one.declaration.target, ownerRole, users: [`${ownerRole}_x`, `${ownerRole}_y`] };
+  await one.tryRegister(parseEntry({ ...one.declaration, name, secret: `${one.secret}-beside`, target }));
+  await one.still();
+  return name;
 }
 
 /** Whether Secrets Manager rotates the secret by itself. */

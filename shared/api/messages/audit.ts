@@ -49,6 +49,7 @@ const auditEvent = z.object({
   action: z.string(),
   trigger: z.string(),
   actor: z.string(),
+  /** Its beginning, where it is long. */
   reason: z.string(),
   incident: z.string(),
   /** The rotation, the request or the emergency that it belongs to; empty where it belongs to none. */

@@ -198,6 +198,23 @@ describe('what else happened', () => {
     expect(events[1]).toMatchObject({ detail: 'changed: mode, holders' });
   });
 
+  it('has the end of a rotation where its line stands in the answer about an earlier span', () => {
+    const february = { from: '2026-02-01', to: '2026-02-28' };
+    const own = records.filter(({ time_dt: time }) => time.startsWith('2026-02'));
+    const told = joinAudit([auditPage({ ...february, records: own, heads: [headOf(head)] })]);
+    expect(told.rotations).toEqual([]);
+    expect(told.events).toMatchObject([{ action: 'retired', rotation: 'r-1', deactivation: 'CONFIRMED' }]);
+    // Over pages, the line may stand on another one.
+    const pages = ['2026-01', '2026-02', '2026-03'].map((month) =>
+      auditPage({
+        ...span,
+        records: records.filter(({ time_dt: time }) => time.startsWith(month)),
+        ...(month === '2026-03' ? { heads: [headOf(head)] } : { next: 'more' }),
+      }),
+    );
+    expect(joinAudit(pages).events?.map(({ action }) => action)).toEqual(['registered']);
+  });
+
   it('is left out where a page comes from a deployment that has none', () => {
     const { events: _none, ...older } = auditPage({ ...span, records: [], next: '2026-05' });
     const joined = joinAudit([older, auditPage({ ...span, records, heads: [headOf(head)] })]);
@@ -402,6 +419,22 @@ describe('GET /v1/audit', () => {
     const expected = busy.records.filter(({ time_dt: time }) => time < '2026-11-23').length;
     expect(joinAudit(pages)).toMatchObject({ records: expected, chain: { checked: expected, faults: [] } });
     expect(joinAudit(pages).chain.complete).toBe(1);
+  });
+
+  it('fits into an answer of Lambda where every record of a page tells of something, at length', async () => {
+    const trigger = { kind: 'operator' as const, actor: CALLER, reason: '€'.repeat(1000) };
+    const many = Array.from({ length: 5000 }, (_, index) => ({
+      action: 'paused' as const,
+      time: new Date(Date.parse('2026-01-02T00:00:00.000Z') + index * 1000).toISOString(),
+      trigger,
+      evidence: { message: '€'.repeat(1000) },
+    }));
+    const busy = chainOf(credentialOf({ registeredAt: '2026-01-01T00:01:01.000Z' }), many);
+    const ledger = new FakeLedger().add(busy.head, busy.records);
+    const told = auditAnswer.parse(await ask(ledger, { from: '2026-01-01', to: '2026-01-31' }));
+    expect(told.events).toHaveLength(5000);
+    expect(told.events?.[0]).toMatchObject({ reason: `${'€'.repeat(80)}…`, detail: `${'€'.repeat(80)}…` });
+    expect(Buffer.byteLength(JSON.stringify(told))).toBeLessThan(6_000_000);
   });
 
   it('reads what has just changed from the table, because the index lags', async () => {

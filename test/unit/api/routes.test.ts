@@ -563,6 +563,14 @@ describe('an emergency', () => {
       };
     };
 
+    /** What is let go of, and who has its owner role now. */
+    const inherited = (former: Credential, heir: Credential): FakeLedger => {
+      const ledger = new FakeLedger().add(former).add(heir);
+      ledger.idByName = async () => undefined;
+      ledger.idByTarget = async () => heir.id;
+      return ledger;
+    };
+
     it('starts nothing while that is not complete, and says what to type and how to complete it', async () => {
       const { services, asked } = asking(new FakeLedger().add(gone), ['orders-db', ID]);
       const { response } = await asked;
@@ -589,13 +597,29 @@ describe('an emergency', () => {
     });
 
     it('tells of whoever has its logins by now, instead of what would end them unseen', async () => {
-      const heir = credentialOf({ id: 'heir', name: 'new-orders-db' });
-      const ledger = new FakeLedger().add(gone).add(heir);
-      ledger.idByName = async () => undefined;
-      ledger.idByTarget = async () => heir.id;
-      const { remedy } = bodyOf((await asking(ledger, [ID]).asked).response);
+      const heir = credentialOf({ id: 'heir', name: 'new-orders-db', target });
+      const { remedy } = bodyOf((await asking(inherited(gone, heir), [ID]).asked).response);
       expect(remedy).toContain('rekey revoke new-orders-db');
       expect(remedy).not.toContain('ALTER ROLE');
+    });
+
+    it('tells of both where somebody has one of its logins by now', async () => {
+      const heir = credentialOf({
+        id: 'heir',
+        name: 'new-orders-db',
+        target: { ...target, users: ['orders_a', 'orders_x'] },
+      });
+      const live = ['orders_a', 'orders_b'].map((id) => ({ id, generation: 1 }));
+      const { remedy } = bodyOf((await asking(inherited({ ...gone, live }, heir), [ID]).asked).response);
+      expect(remedy).toMatch(/ALTER ROLE "orders_b" NOLOGIN[\s\S]*other logins.*rekey revoke new-orders-db/);
+      expect(remedy).not.toContain('ALTER ROLE "orders_a"');
+    });
+
+    it('tells what to type where whoever has its logins is only observed, which Rekey does not revoke', async () => {
+      const heir = credentialOf({ id: 'heir', name: 'new-orders-db', target, adoption: 'observed' });
+      const { remedy } = bodyOf((await asking(inherited(gone, heir), [ID]).asked).response);
+      expect(remedy).toMatch(/ALTER ROLE "orders_a" NOLOGIN/);
+      expect(remedy).not.toContain('new-orders-db');
     });
 
     it.each([

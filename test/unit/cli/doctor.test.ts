@@ -252,6 +252,10 @@ describe('rekey doctor', () => {
       expect.stringMatching(/not checked +reads of secrets +the stack rotation does not say/),
     ]);
     expect(stand.seen.filter(({ headers }) => headers['x-amz-target'] !== undefined)).toEqual([]);
+    deployed({}, { stacks: { 'rekey-prod-rotation': 'denied' } });
+    expect((await doctor()).stdout).toMatch(
+      /deployment, reads of secrets: .*\n +remedy: .*cloudformation:DescribeStacks/,
+    );
   });
 
   it('goes on without an API that knows no diagnosis, and without one that does not answer', async () => {

@@ -400,6 +400,7 @@ describe('the deployment', () => {
         advanced({ Field: 'eventSource', NotEquals: ['secretsmanager.amazonaws.com'] }),
         'warn',
       ],
+      ['leaves out reads of values', advanced({ Field: 'eventName', NotEquals: ['GetSecretValue'] }), 'warn'],
       [
         'logs data events in the newer form',
         trail({ selectors: [{ FieldSelectors: [{ Field: 'eventCategory', Equals: ['Data'] }] }] }),

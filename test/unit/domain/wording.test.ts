@@ -20,7 +20,7 @@ import { inWords } from '../../../shared/domain/wording.ts';
 import { parseTarget } from '../../../shared/providers/postgresql/target.ts';
 
 /** How the library speaks of a schema. */
-const LIBRARY = /\b(Invalid|expected|received|Too small|Too big|Unrecognized|undefined|NaN)\b/;
+const LIBRARY = /\b(Invalid|expected|received|Too small|Too big|Unrecognized|undefined|NaN|tuple|bigint)\b/;
 
 const ENTRY = {
   name: 'orders-db',
@@ -28,7 +28,14 @@ const ENTRY = {
   provider: 'postgresql',
   secret: 'agents/orders-db',
   admin: 'admin/orders-db',
-  target: { host: 'db.internal', database: 'orders', ownerRole: 'orders_app', tls: { mode: 'verify-full' } },
+  target: {
+    host: 'db.internal',
+    port: 5432,
+    database: 'orders',
+    ownerRole: 'orders_app',
+    users: ['orders_a', 'orders_b'],
+    tls: { mode: 'verify-full' },
+  },
   mode: 'enforce',
   policy: {
     interval: '30d',
@@ -59,6 +66,7 @@ const WRONG: readonly unknown[] = [
   -1,
   1e9,
   1.5,
+  Number.NaN,
   true,
   '',
   'x'.repeat(5000),
@@ -137,6 +145,8 @@ describe('a refusal of bad input is in the words of the house', () => {
     [z.strictObject({ a: z.string() }), {}, 'is missing; write a text'],
     [z.string(), 7, 'write a text here, not a number'],
     [z.int(), 1.5, 'write a whole number here'],
+    [z.number(), Number.NaN, 'write a number here'],
+    [z.tuple([z.string()]), 'a', 'write a list here, not a text'],
     [z.boolean(), null, 'write true or false here, not nothing'],
     [z.array(z.string()), {}, 'write a list here, not fields with values'],
     [z.enum(['read', 'write']), 'x', 'use one of read, write'],
