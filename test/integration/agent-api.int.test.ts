@@ -297,6 +297,11 @@ describe('an acknowledgement', () => {
     const both = await Promise.all([instance.send(jws), instance.send(jws)]);
     expect(both.map(({ status }) => status)).toEqual([200, 200]);
     expect(await acknowledgements()).toHaveLength(1);
+    const rotation = world.ledger.rotationsById.get(ROTATION_ID) ?? rotationOf();
+    world.ledger.rotationsById.set(ROTATION_ID, { ...rotation, phase: 'completed' });
+    expect(await instance.send(jws)).toMatchObject({ status: 200 });
+    const { body } = await instance.send(await instance.sign(await instance.payload({ challenge: 'x' })));
+    expect(body).toMatchObject({ code: 'ERR_CONFLICT' });
   });
 
   test('is refused by name where anything about it is wrong, and nothing is kept', async () => {
@@ -361,6 +366,12 @@ describe('an acknowledgement', () => {
       status: 403,
       body: { code: 'ERR_PROOF' },
     });
+  });
+
+  test('under a symmetric key is refused in every algorithm but its own', async () => {
+    const instance = await running('host-1', 'HS256');
+    const jws = await instance.sign(await instance.payload(), { alg: 'HS512' });
+    expect(await instance.send(jws)).toMatchObject({ status: 403, body: { code: 'ERR_PROOF' } });
   });
 
   test('is refused once its challenge has expired, or has served', async () => {
