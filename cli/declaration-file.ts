@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { isAbsolute, relative, resolve } from 'node:path';
 import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
 import { parseDeclaration, type CredentialEntry } from '../shared/domain/declaration.ts';
+import type { ErrorCode } from '../shared/domain/errors.ts';
 import { allOf, Failure, Failures, usage } from './failure.ts';
 
 const MAX_BYTES = 10 * 1024 * 1024;
@@ -14,21 +15,55 @@ export interface DeclarationFile {
   located(failure: Failure): Failure;
 }
 
+/** A YAML file that has been read, and where each of its fields stands. */
+export interface YamlFile {
+  readonly path: string;
+  readonly content: unknown;
+  /** The failure with file, line and column of its field in front. */
+  located(failure: Failure): Failure;
+}
+
 /**
  * Reads and checks a declaration file: YAML first, then every entry, then the whole. All that is wrong is reported at
  * once, each with its line. How small a window may be is the deployment's own setting, which only the API knows.
  * @throws Failures
  */
 export async function readDeclaration(path: string, cwd: string, now: number): Promise<DeclarationFile> {
+  const { content, ...file } = await readYaml(path, cwd, DECLARATION);
+  try {
+    const { credentials } = parseDeclaration(content, { now, limits: { minWindowSeconds: 1 } });
+    return { ...file, credentials };
+  } catch (error) {
+    throw refused(allOf(error).map((failure) => file.located(failure)));
+  }
+}
+
+/** What is said of a file that isn't what it should be. */
+export interface FileKind {
+  /** Code of a mistake in it. */
+  readonly code: ErrorCode;
+  /** What to do about a mistake in its YAML. */
+  readonly form: string;
+  /** What to do where there is none. */
+  readonly missing: string;
+}
+
+const DECLARATION: FileKind = {
+  code: 'ERR_DECLARATION',
+  form: 'correct the YAML; examples/rekey.yaml shows the form',
+  missing:
+    'pass the declaration file with -f (examples/rekey.yaml is one to start from), or what a stack emits with --outputs',
+};
+
+/** Reads a YAML file. @throws Failures */
+export async function readYaml(path: string, cwd: string, kind: FileKind): Promise<YamlFile> {
   const shown = shownPath(cwd, path);
-  const text = await readText(resolve(cwd, path), shown);
+  const text = await readText(resolve(cwd, path), shown, kind.missing);
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const syntax = [...document.errors, ...document.warnings].map(({ message, pos }) => {
     const { line, col } = lines.linePos(pos[0]);
-    return new Failure('ERR_DECLARATION', `${shown}:${line}:${col}: ${message}`, {
-      remedy: 'correct the YAML; examples/rekey.yaml shows the form',
-    });
+    return new Failure(kind.code, `${shown}:${line}:${col}: ${message}`, { remedy: kind.form });
   });
   if (syntax.length > 0) throw refused(syntax);
   const located = (failure: Failure): Failure => {
@@ -36,18 +71,11 @@ export async function readDeclaration(path: string, cwd: string, now: number): P
     const { code, message, field, remedy, exit } = failure;
     return new Failure(code, `${shown}:${line}:${col}: ${message}`, { field, remedy, exit, cause: failure });
   };
-  let content: unknown;
   try {
-    content = document.toJS();
+    return { path: shown, content: document.toJS(), located };
   } catch (error) {
-    // More aliases than a declaration has use for.
+    // More aliases than such a file has use for.
     throw usage(`${shown}: ${error instanceof Error ? error.message : 'not readable as YAML'}`);
-  }
-  try {
-    const { credentials } = parseDeclaration(content, { now, limits: { minWindowSeconds: 1 } });
-    return { path: shown, credentials, located };
-  } catch (error) {
-    throw refused(allOf(error).map(located));
   }
 }
 
@@ -58,13 +86,17 @@ export function shownPath(cwd: string, path: string): string {
 }
 
 /** All that is wrong with a file. */
-export function refused(failures: readonly Failure[]): Failures {
+export function refused(failures: readonly Failure[], consequence = 'nothing was sent'): Failures {
   const count = failures.length === 1 ? '1 error' : `${failures.length} errors`;
-  return new Failures(failures, `${count} in the file; nothing was sent`);
+  return new Failures(failures, `${count} in the file; ${consequence}`);
 }
 
 /** Text of a file. @throws Failure */
-export async function readText(path: string, shown: string): Promise<string> {
+export async function readText(
+  path: string,
+  shown: string,
+  missing: string = DECLARATION.missing,
+): Promise<string> {
   try {
     const text = await readFile(path, 'utf8');
     if (text.length <= MAX_BYTES) return text;
@@ -72,7 +104,7 @@ export async function readText(path: string, shown: string): Promise<string> {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
     throw usage(
       code === 'ENOENT' ? `there is no file ${shown}` : `${shown} can't be read (${code})`,
-      'pass the declaration file with -f (examples/rekey.yaml is one to start from), or what a stack emits with --outputs',
+      missing,
     );
   }
   throw usage(`${shown} is larger than ${MAX_BYTES / 1024 / 1024} MB`);

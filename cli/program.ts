@@ -8,6 +8,7 @@ import { addAudit } from './commands/audit.ts';
 import { addConfirm } from './commands/confirm.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addImport } from './commands/import.ts';
+import { addPacts } from './commands/pacts.ts';
 import { addPause, addUnpause } from './commands/pause.ts';
 import { addPlan } from './commands/plan.ts';
 import { addRevoke } from './commands/revoke.ts';
@@ -70,6 +71,7 @@ const COMMANDS: readonly AddCommand[] = [
   addPause,
   addUnpause,
   addConfirm,
+  addPacts,
   addRevoke,
   addUnregister,
   addAudit,

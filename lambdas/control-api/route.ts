@@ -3,7 +3,9 @@ import type { InventoryPage } from '../../shared/adapters/secrets-inventory.ts';
 import type { Clock } from '../../shared/domain/clock.ts';
 import type { Credential, CredentialHandle } from '../../shared/domain/credential.ts';
 import type { CredentialEntry } from '../../shared/domain/declaration.ts';
+import type { PactTerms } from '../../shared/domain/pact.ts';
 import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
+import type { PactAnswer } from '../../shared/engine/agents/register-pact.ts';
 import type { LeakMatch, LeakReport } from '../../shared/engine/leak.ts';
 import type { AgentStore } from '../../shared/ports/agents.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
@@ -53,6 +55,8 @@ export interface ControlServices {
     notices?: readonly Notice[];
     credential?: Credential;
   }>;
+  /** Registers a pact for an agent. */
+  registerPact(input: { terms: PactTerms; actor: string; dryRun: boolean }): Promise<PactAnswer>;
   /** Stops planner, lifecycle and schedule; paused already is success. */
   pause(input: { name: string; trigger: Trigger }): Promise<Paused>;
   unpause(input: { name: string; trigger: Trigger }): Promise<Paused>;

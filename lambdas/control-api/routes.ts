@@ -15,6 +15,7 @@ import { showEmergency, startEmergency } from './routes/emergencies.ts';
 import { pause, unpause, unregister } from './routes/leave.ts';
 import { impact } from './routes/impact.ts';
 import { reportLeak } from './routes/leaks.ts';
+import { applyPact, listPacts, showPact } from './routes/pacts.ts';
 import { confirm, rollBack, rotate, showRotation } from './routes/rotations.ts';
 
 /** An answer, and the error behind it where Rekey didn't raise it on purpose: for the log only. */
@@ -40,6 +41,9 @@ const ROUTES: Readonly<Record<RouteKey, Route>> = {
   'POST /v1/emergencies': startEmergency,
   'GET /v1/emergencies/{id}': showEmergency,
   'POST /v1/leaks': reportLeak,
+  'GET /v1/pacts': listPacts,
+  'POST /v1/pacts': applyPact,
+  'GET /v1/pacts/{agent}': showPact,
   'GET /v1/plan': plan,
   'GET /v1/inventory': inventory,
   'GET /v1/audit': audit,

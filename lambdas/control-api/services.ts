@@ -11,6 +11,7 @@ import { errorOf } from '../../shared/api/problems.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
 import { RekeyError, type ErrorJson } from '../../shared/domain/errors.ts';
 import type { Backstop } from '../../shared/engine/backstop.ts';
+import { registerPact } from '../../shared/engine/agents/register-pact.ts';
 import { confirmHolder } from '../../shared/engine/confirm.ts';
 import type { Deactivation } from '../../shared/domain/evidence.ts';
 import type { EngineDeps } from '../../shared/engine/deps.ts';
@@ -111,6 +112,7 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
       }),
     }),
     register: delegates.register,
+    registerPact: (request) => registerPact(engine, { ...request, operator: true }),
     pause: async ({ name, trigger }) => pause(engine, { credentialId: await idOf(engine, name), trigger }),
     unpause: async ({ name, trigger }) =>
       unpause(engine, { credentialId: await idOf(engine, name), trigger }),

@@ -1,9 +1,10 @@
 import * as z from 'zod';
-import { HEARTBEAT_SECONDS, type Pact } from '../domain/agents.ts';
+import { HEARTBEAT_SECONDS } from '../domain/agents.ts';
 import { instanceJwk } from '../domain/instance-key.ts';
 import type { Notice } from '../domain/notices.ts';
 import { pactDocument } from '../domain/pact.ts';
 import { instant } from './messages/common.ts';
+import { pactView } from './messages/pacts.ts';
 
 /**
  * Requests and answers of the agent API (docs/agents.md). Requests are strict, answers may grow: readers ignore what they
@@ -121,40 +122,11 @@ export type UsesAnswer = z.infer<typeof usesAnswer>;
 export const closeAnswer = z.object({ closed: z.literal(true) });
 export type CloseAnswer = z.infer<typeof closeAnswer>;
 
-/** A pact as it is shown. */
-export const pactView = z.object({
-  agent: z.string(),
-  version: z.number(),
-  credentials: z.array(
-    z.object({
-      credential: z.string(),
-      refresh: z.string(),
-      ttlSeconds: z.number(),
-      staleLimitSeconds: z.number(),
-      uses: z.string(),
-      delegates: z.array(z.string()),
-    }),
-  ),
-  checkpoint: z.boolean(),
-  sessionLimitSeconds: z.number(),
-  actor: z.string().describe('Who registered it'),
-  registeredAt: instant,
-});
-export type PactView = z.infer<typeof pactView>;
-
 export const pactAnswer = z.object({
   outcome: z.string().describe('registered or unchanged'),
   pact: pactView,
 });
 export type PactAnswer = z.infer<typeof pactAnswer>;
-
-/** A pact as it is shown. */
-export function viewOfPact({ credentials, ...pact }: Pact): PactView {
-  return {
-    ...pact,
-    credentials: credentials.map((each) => ({ ...each, delegates: [...each.delegates] })),
-  };
-}
 
 /** A notice as it is sent. */
 export function viewOfNotice({ tombstoned, ...rest }: Notice): z.infer<typeof notice> {

@@ -130,9 +130,15 @@ export class AgentApiWorld {
   }
 }
 
+/** What an instance calls the agent API through. */
+export interface AgentCaller {
+  call(method: string, path: string, body?: unknown, options?: { caller?: string }): Promise<Answered>;
+}
+
 /** A process of an agent, with a key of its own. */
 export class Instance {
-  readonly world: AgentApiWorld;
+  readonly world: AgentCaller;
+  readonly agent: string;
   readonly name: string;
   readonly alg: 'EdDSA' | 'ES256' | 'HS256';
   readonly jwk: JWK;
@@ -140,13 +146,15 @@ export class Instance {
   session = '';
 
   private constructor(
-    world: AgentApiWorld,
+    world: AgentCaller,
+    agent: string,
     name: string,
     alg: Instance['alg'],
     jwk: JWK,
     key: CryptoKey | Uint8Array,
   ) {
     this.world = world;
+    this.agent = agent;
     this.name = name;
     this.alg = alg;
     this.jwk = jwk;
@@ -154,20 +162,21 @@ export class Instance {
   }
 
   static async make(
-    world: AgentApiWorld,
+    world: AgentCaller,
     name = 'host-1',
     alg: Instance['alg'] = 'EdDSA',
+    agent = AGENT,
   ): Promise<Instance> {
     if (alg === 'HS256') {
       const secret = randomBytes(32);
-      return new Instance(world, name, alg, { kty: 'oct', k: secret.toString('base64url') }, secret);
+      return new Instance(world, agent, name, alg, { kty: 'oct', k: secret.toString('base64url') }, secret);
     }
     const { publicKey, privateKey } = await generateKeyPair(alg);
-    return new Instance(world, name, alg, await exportJWK(publicKey), privateKey);
+    return new Instance(world, agent, name, alg, await exportJWK(publicKey), privateKey);
   }
 
   async open(): Promise<Answered> {
-    const answered = await this.world.call('POST', `/agents/${AGENT}/sessions`, {
+    const answered = await this.world.call('POST', `/agents/${this.agent}/sessions`, {
       instance: this.name,
       key: this.jwk,
     });
@@ -178,15 +187,15 @@ export class Instance {
   /** A call about this session. */
   async say(what: string, body?: unknown, options: { caller?: string } = {}): Promise<Answered> {
     const method = body === undefined ? 'GET' : 'POST';
-    return this.world.call(method, `/agents/${AGENT}/sessions/${this.session}/${what}`, body, options);
+    return this.world.call(method, `/agents/${this.agent}/sessions/${this.session}/${what}`, body, options);
   }
 
-  async holds(versionId: string): Promise<Answered> {
-    return this.say('heartbeat', { holds: [{ credential: 'orders-db', versionId }] });
+  async holds(versionId: string, credential = 'orders-db'): Promise<Answered> {
+    return this.say('heartbeat', { holds: [{ credential, versionId }] });
   }
 
-  async challenge(): Promise<string> {
-    return String((await this.say('challenges', { rotation: ROTATION_ID })).body['challenge']);
+  async challenge(rotation = ROTATION_ID): Promise<string> {
+    return String((await this.say('challenges', { rotation })).body['challenge']);
   }
 
   async sign(payload: unknown, header: object = {}): Promise<string> {
@@ -206,7 +215,7 @@ export class Instance {
       credential: 'orders-db',
       versionId: ROTATION_ID,
       fingerprint: 'sha256:2222',
-      challenge: changes.challenge ?? (await this.challenge()),
+      challenge: changes.challenge ?? (await this.challenge(changes.rotation)),
       persisted: true,
       ...changes,
     };

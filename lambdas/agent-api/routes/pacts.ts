@@ -1,4 +1,5 @@
-import { viewOfPact, type PactAnswer } from '../../../shared/api/agent-messages.ts';
+import type { PactAnswer } from '../../../shared/api/agent-messages.ts';
+import { viewOfPact } from '../../../shared/api/messages/pacts.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import { parsePact } from '../../../shared/domain/pact.ts';
 import type { AgentDeps } from '../../../shared/engine/agents/deps.ts';

@@ -1,9 +1,8 @@
 import { isLost } from '../../domain/agents.ts';
-import type { KnownAgent } from '../../domain/client-evidence.ts';
 import type { Credential } from '../../domain/credential.ts';
 import { inTheWay } from '../../domain/deferral.ts';
 import { overtakenBy, type Rotation } from '../../domain/rotation.ts';
-import { clientsOf, familyOf } from '../clients.ts';
+import { agentsOfCredential } from '../clients.ts';
 import { answerCallback } from '../state.ts';
 import type { AgentDeps } from './deps.ts';
 
@@ -21,7 +20,7 @@ export async function wakeWindow(deps: WakeDeps, credentialId: string, rotationI
   if (overtakenBy(rotation, credential) !== undefined) return;
   if (rotation.callback.awaiting === 'rotate') {
     if (rotation.phase !== 'announced' || rotation.deferred === undefined) return;
-    const left = inTheWay(await agentsOf(deps, credential), credential.name, deps.clock());
+    const left = inTheWay(await agentsOfCredential(deps, credential), credential.name, deps.clock());
     if (left.length === 0) await answerCallback(deps, rotation, 'rotate');
     return;
   }
@@ -37,7 +36,7 @@ async function allHaveSpoken(
   if (window === undefined || deps.clock() < Date.parse(window.earliestClose)) return false;
   const [acknowledgements, agents] = await Promise.all([
     deps.agents.acknowledgements({ rotation: id, opensAt: window.opensAt }),
-    agentsOf(deps, credential),
+    agentsOfCredential(deps, credential),
   ]);
   const moved = new Set(
     acknowledgements
@@ -48,10 +47,4 @@ async function allHaveSpoken(
   return agents
     .flatMap(({ sessions }) => sessions)
     .every((session) => session.closedAt !== undefined || isLost(session, now) || moved.has(session.id));
-}
-
-/** Every agent that has the credential: its holders, and whoever gets it from them. */
-async function agentsOf(deps: WakeDeps, credential: Credential): Promise<KnownAgent[]> {
-  const families = clientsOf(credential).map(({ name }) => familyOf(deps, name, credential.name));
-  return (await Promise.all(families)).flat();
 }

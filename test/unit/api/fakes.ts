@@ -9,6 +9,7 @@ import type { Credential } from '../../../shared/domain/credential.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { SeenReader } from '../../../shared/domain/readers.ts';
 import type { Rotation, Trigger } from '../../../shared/domain/rotation.ts';
+import { registerPact } from '../../../shared/engine/agents/register-pact.ts';
 import type { Ledger } from '../../../shared/ports/ledger.ts';
 import type { ReaderLog } from '../../../shared/ports/reader-log.ts';
 import { MemoryAgentStore } from '../../support/agent-parts.ts';
@@ -254,16 +255,19 @@ export function fakeDiagnosis(
   };
 }
 
-/** Services that note what they were asked and answer from a table; a RekeyError in the table is thrown. */
-export function fakeServices(
-  ledger: FakeLedger = new FakeLedger(),
-  answers: Record<string, object> = {},
-): ControlServices & {
+/** What `fakeServices` makes. */
+export type FakeServices = ControlServices & {
   readonly asked: { method: string; input: unknown }[];
   readonly ledger: FakeLedger;
   readonly readers: FakeReaderLog;
   readonly agents: MemoryAgentStore;
-} {
+};
+
+/** Services that note what they were asked and answer from a table; a RekeyError in the table is thrown. */
+export function fakeServices(
+  ledger: FakeLedger = new FakeLedger(),
+  answers: Record<string, object> = {},
+): FakeServices {
   const asked: { method: string; input: unknown }[] = [];
   const answer =
     <T>(method: string, usual: T) =>
@@ -273,12 +277,14 @@ export function fakeServices(
       if (given instanceof Error) return Promise.reject(given);
       return Promise.resolve(given === undefined ? usual : { ...usual, ...given });
     };
+  const agents = new MemoryAgentStore(() => NOW);
   return {
     asked,
     ledger,
     readers: new FakeReaderLog(),
-    agents: new MemoryAgentStore(() => NOW),
+    agents,
     clock: () => NOW,
+    registerPact: (input) => registerPact({ ledger, agents, clock: () => NOW }, { ...input, operator: true }),
     requestRotation: answer('requestRotation', { rotation: rotationOf(), joined: false }),
     requestRollback: answer('requestRollback', {
       rotation: rotationOf({ phase: 'rolling-back', loser: 'next' }),

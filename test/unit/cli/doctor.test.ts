@@ -162,7 +162,7 @@ describe('rekey doctor', () => {
 
   it('says where the stage is another', async () => {
     const none = Object.fromEntries(
-      ['state', 'evidence', 'rotation', 'incident', 'api', 'access', 'monitoring'].map((role) => [
+      ['state', 'evidence', 'rotation', 'incident', 'api', 'agents', 'access', 'monitoring'].map((role) => [
         `rekey-prod-${role}`,
         'absent',
       ]),

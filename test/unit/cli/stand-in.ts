@@ -1,4 +1,4 @@
-import { createServer, type IncomingHttpHeaders } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import { run } from '../../../cli/program.ts';
 import type { Io } from '../../../cli/io.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
@@ -13,7 +13,7 @@ export interface Seen {
 }
 
 export type Reply = { status?: number; body?: unknown; text?: string; type?: string } | 'cut' | 'never';
-type Route = Reply | readonly Reply[] | ((seen: Seen) => Reply);
+type Route = Reply | readonly Reply[] | ((seen: Seen) => Reply | Promise<Reply>);
 
 export interface StandIn {
   readonly url: string;
@@ -46,14 +46,7 @@ export async function startStandIn(): Promise<StandIn> {
       const count = counts.get(name) ?? 0;
       counts.set(name, count + 1);
       const route = stand.routes[name] ?? { status: 404, body: { message: 'Not Found' } };
-      const reply = pick(route, one, count);
-      if (reply === 'never') return;
-      if (reply === 'cut') {
-        request.socket.destroy();
-        return;
-      }
-      response.writeHead(reply.status ?? 200, { 'content-type': reply.type ?? 'application/json' });
-      response.end(reply.text ?? JSON.stringify(reply.body ?? {}));
+      void Promise.resolve(pick(route, one, count)).then((reply) => send(response, request, reply));
     });
   });
   await new Promise<void>((resolve) => {
@@ -71,7 +64,17 @@ export async function startStandIn(): Promise<StandIn> {
   });
 }
 
-function pick(route: Route, seen: Seen, count: number): Reply {
+function send(response: ServerResponse, request: IncomingMessage, reply: Reply): void {
+  if (reply === 'never') return;
+  if (reply === 'cut') {
+    request.socket.destroy();
+    return;
+  }
+  response.writeHead(reply.status ?? 200, { 'content-type': reply.type ?? 'application/json' });
+  response.end(reply.text ?? JSON.stringify(reply.body ?? {}));
+}
+
+function pick(route: Route, seen: Seen, count: number): Reply | Promise<Reply> {
   if (typeof route === 'function') return route(seen);
   if (typeof route === 'string' || !isList(route)) return route;
   return route[Math.min(count, route.length - 1)] ?? 'cut';
