@@ -12,6 +12,8 @@ const ADMINS = 'secretsmanager:secret:* if rekey:admin=database';
 const SERVICES = 'ecs:service/* if rekey:stage=local';
 const FUNCTIONS = 'lambda:function:* if rekey:stage=local';
 const LIFECYCLE = 'states:stateMachine:rekey-local-rotation-lifecycle';
+const ASKS_AGENTS = 'dynamodb:Query on <Ledger> if dynamodb:LeadingKeys';
+const SEALS = 'kms:Encrypt on <DataKey> if kms:EncryptionContext:rekey:purpose';
 
 export const UNUSED_GRANTS: readonly UnusedGrants[] = [
   {
@@ -56,6 +58,19 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
         `lambda:GetFunctionConfiguration on ${FUNCTIONS}`,
         `lambda:ListVersionsByFunction on ${FUNCTIONS}`,
       ],
+    },
+  },
+  {
+    reason:
+      'Of agents that acknowledge (holders of kind client): a run without them asks and seals nothing. test/faults/clients.test.ts has them.',
+    sometimes: true,
+    grants: {
+      'rotate-database': [ASKS_AGENTS, SEALS],
+      'begin-rotation': [ASKS_AGENTS, `states:StartExecution on ${LIFECYCLE}`],
+      'verify-window': [ASKS_AGENTS],
+      'retire-database': [ASKS_AGENTS],
+      'rollback-database': [SEALS],
+      'reconcile-database': [SEALS],
     },
   },
   {
