@@ -13,9 +13,18 @@ const SERVICES = 'ecs:service/* if rekey:stage=local';
 const FUNCTIONS = 'lambda:function:* if rekey:stage=local';
 const LIFECYCLE = 'states:stateMachine:rekey-local-rotation-lifecycle';
 const ASKS_AGENTS = 'dynamodb:Query on <Ledger> if dynamodb:LeadingKeys';
+const HOLDS_PACTS = 'dynamodb:ConditionCheckItem on <Ledger> if dynamodb:LeadingKeys';
 const SEALS = 'kms:Encrypt on <DataKey> if kms:EncryptionContext:rekey:purpose';
 
 export const UNUSED_GRANTS: readonly UnusedGrants[] = [
+  {
+    reason:
+      'Only where a pact hands a credential to sub-agents, whose pacts are held against it (test/integration/agent-api.int.test.ts).',
+    grants: {
+      'agent-api': [HOLDS_PACTS],
+      'control-api': [HOLDS_PACTS],
+    },
+  },
   {
     reason:
       'What a rotation that stood still has left: nothing stands still here. test/faults kills rotations at every step.',
