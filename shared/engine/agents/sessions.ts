@@ -29,6 +29,7 @@ export interface Opened {
 
 /**
  * Opens the session of an instance under a key of its own; the same instance with the same key again is the same session.
+ * One that slips in while a rotation begins works on in the window, which waits for its end.
  * @throws RekeyError ERR_ROTATION_UNDER_WAY where a rotation is just using the gap between sessions of an agent that
  * can't change a value within one; ERR_CAPACITY where too many run.
  */
