@@ -72,6 +72,23 @@ def match_rules_for_management_events() -> None:
     )
 
 
+def tell_policies_what_a_key_is_used_for() -> None:
+    """Conditions on kms:EncryptionContext:… meet nothing: the context of a request reaches no policy."""
+    original = iam_actions.request_tag_context
+
+    def with_encryption_context(service, iam_action, body, params):
+        keys = original(service, iam_action, body, params)
+        if service != "kms":
+            return keys
+        try:
+            context = json.loads(body or b"{}").get("EncryptionContext") or {}
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            return keys
+        return {**keys, **{f"kms:EncryptionContext:{name}": value for name, value in context.items()}}
+
+    iam_actions.request_tag_context = with_encryption_context
+
+
 def lock_objects_of_deployed_buckets() -> None:
     """CloudFormation ignores ObjectLockEnabled and ObjectLockConfiguration of a bucket."""
     handler = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]

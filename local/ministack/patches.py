@@ -24,6 +24,7 @@ def apply() -> None:
         patch_machines.name_the_machine_behind_a_task_token,
         patch_functions.report_failed_stream_records,
         patch_services.match_rules_for_management_events,
+        patch_services.tell_policies_what_a_key_is_used_for,
         patch_services.lock_objects_of_deployed_buckets,
     ):
         patch()

@@ -73,7 +73,7 @@ export class DynamoDbAgents implements AgentStore {
     try {
       await this.#transact([
         { Put: { TableName: this.#table, Item: newest, ...versionIs(pact.version - 1) } },
-        { Put: { TableName: this.#table, Item: version, ConditionExpression: ABSENT } },
+        { Put: { TableName: this.#table, Item: version } },
         ...unchanged,
       ]);
     } catch (error) {

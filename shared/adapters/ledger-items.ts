@@ -12,6 +12,9 @@ import { TABLE } from '../names.ts';
 /** A DynamoDB item as the wire has it. */
 export type Item = Record<string, { S: string } | { N: string }>;
 
+/** So many versions of a pact stay: an agent that registers without end fills no table. */
+const PACT_VERSIONS_KEPT = 1000;
+
 const s = (value: string): { S: string } => ({ S: value });
 const n = (value: number): { N: string } => ({ N: String(value) });
 
@@ -60,7 +63,9 @@ export const keys = {
   /** What agents say stands below keys of its own: the agent API may write nothing else. */
   pact: (tenant: string, agent: string, version?: number): Item => ({
     [TABLE.pk]: s(`${tenant}#PACT#${agent}`),
-    [TABLE.sk]: s(version === undefined ? 'NEWEST' : `V#${String(version).padStart(9, '0')}`),
+    [TABLE.sk]: s(
+      version === undefined ? 'NEWEST' : `V#${String(version % PACT_VERSIONS_KEPT).padStart(3, '0')}`,
+    ),
   }),
   session: (tenant: string, agent: string, id: string): Item => ({
     [TABLE.pk]: s(`${tenant}#AGENT#${agent}`),

@@ -116,7 +116,9 @@ export const acknowledgementAnswer = z.object({
 });
 export type AcknowledgementAnswer = z.infer<typeof acknowledgementAnswer>;
 
-export const usesAnswer = z.object({ reported: z.number() });
+export const usesAnswer = z.object({
+  reported: z.number().describe('How many of them are of credentials in the pact'),
+});
 export type UsesAnswer = z.infer<typeof usesAnswer>;
 
 export const closeAnswer = z.object({ closed: z.literal(true) });

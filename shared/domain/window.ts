@@ -101,6 +101,15 @@ export function decideWindow(facts: WindowFacts): WindowDecision {
   return decideEnd(facts, proof);
 }
 
+/** Whose uses are refused more often since: somebody may need what is suspended now. */
+function refusedSince({ holderEvidence, window }: WindowFacts): string[] {
+  return (holderEvidence ?? []).flatMap((each) =>
+    each.kind === 'client' && each.opensAt === window.opensAt && each.authentication?.risen === true
+      ? [`${each.holder}: authentication errors have risen`]
+      : [],
+  );
+}
+
 /** Before its earliest end a window only waits, unless those who moved first show that nobody should. */
 function early({ now, canary }: WindowFacts, until: Instant, proof: Proof): WindowDecision {
   if (canary === undefined) return { kind: 'wait', until, proof };
@@ -112,12 +121,12 @@ function early({ now, canary }: WindowFacts, until: Instant, proof: Proof): Wind
 
 /**
  * Decides what follows the soak of a suspended credential. Whoever came in between the proof and the suspension works
- * on in a session, so the source is asked again; nobody can have come since, so TTLs no longer count. The deadline
- * means what it means for the window (hard decision 10).
+ * on in a session, so the source is asked again, and agents whether they are refused more often since; nobody can have
+ * come since, so TTLs no longer count. The deadline means what it means for the window (hard decision 10).
  */
 export function decideSoaked(facts: WindowFacts): EndDecision {
-  const missing = stillUsed(facts.usage);
-  return decideEnd(facts, { complete: missing.length === 0, usage: facts.usage, missing });
+  const missing = [...stillUsed(facts.usage), ...refusedSince(facts)];
+  return decideEnd(facts, proofOf(facts, missing));
 }
 
 /**
@@ -158,6 +167,14 @@ function proveMoved({ now, window, holders, holderEvidence, usage }: WindowFacts
   if (holders.length === 0) missing.push('no holder is known: an empty set proves nothing');
   missing.push(...stillMissing(holders, window.opensAt, holderEvidence, now));
   missing.push(...stillUsed(usage));
+  return proofOf({ window, holderEvidence, usage }, missing);
+}
+
+/** With what was seen of the holders in this very window. */
+function proofOf(
+  { window, holderEvidence, usage }: Pick<WindowFacts, 'window' | 'holderEvidence' | 'usage'>,
+  missing: readonly string[],
+): Proof {
   const seen = (holderEvidence ?? []).filter(({ opensAt }) => opensAt === window.opensAt);
   return {
     complete: missing.length === 0,

@@ -60,9 +60,14 @@ export function assertNotPaused({ name, paused }: Pick<Credential, 'name' | 'pau
 export function underWay({ name, paused }: Credential, active: Rotation): RekeyError {
   const { id, phase, startedAt, trigger, window, rollback } = active;
   const under = `rotation ${id} of ${name} is under way (phase ${phase}, since ${startedAt}, asked for by ${trigger.actor})`;
+  const { deferred } = active;
+  const begin =
+    phase === 'announced' && deferred !== undefined
+      ? `it waits for the sessions of ${deferred.agents.join(', ')}, until ${deferred.until} at the latest; \`rekey rotate ${name} --now\` begins it`
+      : 'wait for it, or look at it with rekey show';
   const end =
     window === undefined
-      ? 'wait for it, or look at it with rekey show'
+      ? begin
       : `wait until its window closes (deadline ${window.deadline})${rollback === undefined ? ', or roll it back' : ''}`;
   return new RekeyError(window === undefined ? 'ERR_ROTATION_UNDER_WAY' : 'ERR_WINDOW_OPEN', under, {
     remedy: paused === undefined ? end : `it is paused: \`rekey unpause ${name}\` first; then ${end}`,

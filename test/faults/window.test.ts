@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseEntry } from '../../shared/domain/declaration.ts';
 import { sightings } from '../../shared/domain/readers.ts';
+import { LOOKS_PER_EXECUTION } from '../../shared/domain/deferral.ts';
 import { MAX_LOOKS } from '../../shared/domain/window.ts';
 import type { Client } from 'pg';
 import { EngineWorld, type EngineCase, type Login } from '../support/engine-world.ts';
@@ -12,6 +13,15 @@ beforeAll(async () => {
 afterAll(async () => {
   await world.stop();
 });
+
+/** Events that Step Functions keeps of these states: two of a choice or wait, five of a call, six of a callback. */
+function history(trail: readonly string[]): number {
+  const events = (state: string): number => {
+    if (['Phase', 'Outcome', 'Decision', 'Announced', 'RollingBack', 'Done'].includes(state)) return 2;
+    return ['Rotate', 'Window', 'Deferred'].includes(state) ? 6 : 5;
+  };
+  return trail.reduce((sum, state) => sum + events(state), 0);
+}
 
 /** A connection that an agent keeps open, whatever happens to its credential. */
 async function session(one: EngineCase, login: Login): Promise<Client> {
@@ -27,15 +37,6 @@ async function withStraggler(policy: object): Promise<{ one: EngineCase; token: 
   const token = await one.requestRotation();
   await one.until((rotation) => rotation.phase === 'window', token);
   return { one, token, client };
-}
-
-/** Events that Step Functions keeps of these states: two of a choice or wait, five of a call, six of a callback. */
-function history(trail: readonly string[]): number {
-  const events = (state: string): number => {
-    if (['Phase', 'Outcome', 'Decision', 'Announced', 'RollingBack', 'Done'].includes(state)) return 2;
-    return ['Rotate', 'Window'].includes(state) ? 6 : 5;
-  };
-  return trail.reduce((sum, state) => sum + events(state), 0);
 }
 
 const SHORT = { window: '15m', deadline: '30m', cap: '2h' };
@@ -260,6 +261,8 @@ describe('a window', () => {
       .toSorted((a, b) => b.length - a.length);
     const looks = (longest ?? []).filter((state) => state === 'Verify').length;
     expect(looks).toBeGreaterThan(90);
-    expect((history(longest ?? []) / looks) * MAX_LOOKS).toBeLessThan(10_000);
+    // Before its window, one execution may have gone through as many looks of a deferral as it takes.
+    const deferral = history(['Deferred', 'Outcome', 'Announced', 'Rotate', 'Outcome']) * LOOKS_PER_EXECUTION;
+    expect((history(longest ?? []) / looks) * MAX_LOOKS + deferral).toBeLessThan(10_000);
   });
 });

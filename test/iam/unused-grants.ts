@@ -12,8 +12,19 @@ const ADMINS = 'secretsmanager:secret:* if rekey:admin=database';
 const SERVICES = 'ecs:service/* if rekey:stage=local';
 const FUNCTIONS = 'lambda:function:* if rekey:stage=local';
 const LIFECYCLE = 'states:stateMachine:rekey-local-rotation-lifecycle';
+const ASKS_AGENTS = 'dynamodb:Query on <Ledger> if dynamodb:LeadingKeys';
+const HOLDS_PACTS = 'dynamodb:ConditionCheckItem on <Ledger> if dynamodb:LeadingKeys';
+const SEALS = 'kms:Encrypt on <DataKey> if kms:EncryptionContext:rekey:purpose';
 
 export const UNUSED_GRANTS: readonly UnusedGrants[] = [
+  {
+    reason:
+      'Only where a pact hands a credential to sub-agents, whose pacts are held against it (test/integration/agent-api.int.test.ts).',
+    grants: {
+      'agent-api': [HOLDS_PACTS],
+      'control-api': [HOLDS_PACTS],
+    },
+  },
   {
     reason:
       'What a rotation that stood still has left: nothing stands still here. test/faults kills rotations at every step.',
@@ -56,6 +67,19 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
         `lambda:GetFunctionConfiguration on ${FUNCTIONS}`,
         `lambda:ListVersionsByFunction on ${FUNCTIONS}`,
       ],
+    },
+  },
+  {
+    reason:
+      'Of agents that acknowledge (holders of kind client): a run without them asks and seals nothing. test/faults/clients.test.ts has them.',
+    sometimes: true,
+    grants: {
+      'rotate-database': [ASKS_AGENTS, SEALS],
+      'begin-rotation': [ASKS_AGENTS, `states:StartExecution on ${LIFECYCLE}`],
+      'verify-window': [ASKS_AGENTS],
+      'retire-database': [ASKS_AGENTS],
+      'rollback-database': [SEALS],
+      'reconcile-database': [SEALS],
     },
   },
   {

@@ -112,7 +112,7 @@ describe('lifecycle', () => {
       Next: 'Rotate',
     });
     // Hard decision 6: an execution by another definition says nothing of the kind, and nothing is deferred in it.
-    expect((rotation.States['Rotate']?.['Arguments'] as State)['Payload']).toMatchObject({ defers: true });
+    expect(rotation.States['Rotate']).toMatchObject({ Arguments: { Payload: { defers: true } } });
   });
 
   it('a rotation that could not be started waits before it is tried again', () => {

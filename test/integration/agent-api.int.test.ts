@@ -248,6 +248,21 @@ describe('a session', () => {
   });
 });
 
+describe('an instance of the release before', () => {
+  test('lives on while the pact no longer names what it holds', async () => {
+    const instance = await running();
+    const holds = [
+      { credential: 'orders-db', versionId: ROTATION_ID },
+      { credential: 'former-db', versionId: 'v' },
+    ];
+    expect(await instance.say('heartbeat', { holds })).toMatchObject({
+      status: 200,
+      body: { notices: [{ credential: 'orders-db' }] },
+    });
+    expect((await agents.session(AGENT, instance.session))?.holds).toEqual(holds);
+  });
+});
+
 describe('notices', () => {
   test('come with a tag, and are not sent again while nothing changes', async () => {
     const instance = await running();
@@ -297,6 +312,11 @@ describe('an acknowledgement', () => {
     const both = await Promise.all([instance.send(jws), instance.send(jws)]);
     expect(both.map(({ status }) => status)).toEqual([200, 200]);
     expect(await acknowledgements()).toHaveLength(1);
+    const rotation = world.ledger.rotationsById.get(ROTATION_ID) ?? rotationOf();
+    world.ledger.rotationsById.set(ROTATION_ID, { ...rotation, phase: 'completed' });
+    expect(await instance.send(jws)).toMatchObject({ status: 200 });
+    const { body } = await instance.send(await instance.sign(await instance.payload({ challenge: 'x' })));
+    expect(body).toMatchObject({ code: 'ERR_CONFLICT' });
   });
 
   test('is refused by name where anything about it is wrong, and nothing is kept', async () => {
@@ -361,6 +381,12 @@ describe('an acknowledgement', () => {
       status: 403,
       body: { code: 'ERR_PROOF' },
     });
+  });
+
+  test('under a symmetric key is refused in every algorithm but its own', async () => {
+    const instance = await running('host-1', 'HS256');
+    const jws = await instance.sign(await instance.payload(), { alg: 'HS512' });
+    expect(await instance.send(jws)).toMatchObject({ status: 403, body: { code: 'ERR_PROOF' } });
   });
 
   test('is refused once its challenge has expired, or has served', async () => {
@@ -464,8 +490,12 @@ describe('reports of uses', () => {
     expect(await agents.uses(ID, world.at(-120), world.at(0))).toMatchObject([
       { session: instance.session, succeeded: 7, refused: 1, from: '2026-11-22T11:59:00.000Z' },
     ]);
+    const strange = [{ ...report, credential: 'payroll', from: world.at(-9), to: world.at(-5) }];
+    expect(await instance.say('uses', { uses: strange })).toMatchObject({
+      status: 200,
+      body: { reported: 0 },
+    });
     for (const [wrong, field] of [
-      [{ credential: 'payroll' }, 'uses[0].credential'],
       [{ versionId: 'unheard-of' }, 'uses[0].versionId'],
       [{ from: world.at(-4000), to: world.at(-3900) }, 'uses[0].from'],
       [{ from: world.at(-900) }, 'uses[0].to'],

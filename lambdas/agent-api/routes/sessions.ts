@@ -46,8 +46,8 @@ export async function notices(call: Call, deps: AgentDeps): Promise<Done<Notices
 
 export async function reportUses(call: Call, deps: AgentDeps): Promise<Done<UsesAnswer>> {
   const { uses } = parse(usesRequest, call.body(), FORM);
-  await reported.reportUses(deps, speakingOf(call), { session: sessionOf(call), uses });
-  return { status: 200, body: { reported: uses.length } };
+  const kept = await reported.reportUses(deps, speakingOf(call), { session: sessionOf(call), uses });
+  return { status: 200, body: { reported: kept } };
 }
 
 export async function close(call: Call, deps: AgentDeps): Promise<Done<CloseAnswer>> {

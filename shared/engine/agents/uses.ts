@@ -20,7 +20,8 @@ const OLDEST_MS = 60 * 60_000;
 const AHEAD_MS = 60_000;
 
 /**
- * Keeps what an instance reports of its uses; the same report again counts once. Uses of another version than the
+ * Keeps what an instance reports of its uses, and says how much of it; the same report again counts once. What isn't in the
+ * pact any more is passed over. Uses of another version than the
  * acknowledged one, begun after the acknowledgement, contradict it.
  * @throws RekeyError ERR_REQUEST naming the report
  */
@@ -28,24 +29,22 @@ export async function reportUses(
   deps: AgentDeps,
   speaking: Speaking,
   { session: id, uses }: { session: string; uses: readonly ReportedUse[] },
-): Promise<void> {
+): Promise<number> {
   const speaker = await speakerOf(deps, speaking);
   const session = await openSessionOf(deps, speaking.agent, id);
   const facts = await factsOf(deps, speaker, session);
   const now = deps.clock();
-  const known = uses.map((use, index) => {
+  const known = uses.flatMap((use, index) => {
     const at = `uses[${index}]`;
     const found = facts.get(use.credential);
-    if (found === undefined) {
-      throw mistake(`${at}.credential`, `"${use.credential}" is not a credential of this agent`);
-    }
+    if (found === undefined) return [];
     const held = session.holds.some(
       ({ credential, versionId }) => credential === use.credential && versionId === use.versionId,
     );
     if (!held && !versionsOf(found).includes(use.versionId)) {
       throw mistake(`${at}.versionId`, 'the instance holds no such version, and nobody gives it out');
     }
-    return { ...use, ...timesOf(use, at, now), credentialId: found.credential.id };
+    return [{ ...use, ...timesOf(use, at, now), credentialId: found.credential.id }];
   });
   for (const { credential: _name, ...use } of known)
     await deps.agents.report({ ...use, agent: speaking.agent, session: id });
@@ -55,6 +54,7 @@ export async function reportUses(
     if (claim !== undefined && claim.versionId !== versionId && from >= claim.at && succeeded + refused > 0)
       await deps.agents.contradict(claim, toInstant(now));
   }
+  return known.length;
 }
 
 function versionsOf({ credential, rotation }: NoticeFacts): readonly (string | undefined)[] {

@@ -325,6 +325,81 @@ describe('rekey rotate', () => {
   });
 });
 
+describe('agents that prove by themselves that they have moved', () => {
+  const some = (...names: string[]) => ({ names, more: 0 });
+  const clients = [
+    {
+      name: 'checkout',
+      sessions: 4,
+      moved: 1,
+      waiting: { names: ['host-2'], more: 3 },
+      lost: some('host-3'),
+      contradicted: some('host-4'),
+      authentication: { succeeded: 8, refused: 2, before: { succeeded: 10, refused: 0 }, risen: true },
+    },
+  ];
+  const deferred = {
+    since: '2026-11-22T11:00:00.000Z',
+    until: '2026-11-22T15:00:00.000Z',
+    agents: ['checkout'],
+  };
+
+  it('are shown by instance, with rekey show and line by line with --watch', async () => {
+    const rotation = { ...inWindow, clients };
+    api.routes['GET /v1/credentials/orders-db'] = {
+      body: { ...busy, credential: { ...busy.credential, rotation } },
+    };
+    const { stdout } = await rekey(api, ['show', 'orders-db']);
+    expect(stdout).toContain(
+      'agent checkout  1 of 4 sessions have moved; not yet: host-2 and 3 more; silent: host-3; contradicted itself: host-4; refused uses have risen: 2 (0 before)',
+    );
+    const path = `GET /v1/credentials/orders-db/rotations/${ROTATION_ID}`;
+    const moved = [{ ...clients[0], moved: 4, waiting: some(), lost: some(), contradicted: some() }];
+    api.routes[path] = [
+      { body: { rotation } },
+      { body: { rotation: { ...inWindow, clients: moved } } },
+      shown({ phase: 'completed' }),
+    ];
+    const watched = await rekey(api, ['show', 'orders-db', ROTATION_ID, '--watch']);
+    expect(watched.stdout).toMatch(/1 of 4 sessions[\s\S]*4 of 4 sessions[\s\S]*completed/);
+  });
+
+  it('are told to be waited for, and until when; rotate --now doesn’t wait', async () => {
+    const rotation = { ...inWindow, phase: 'announced', window: undefined, deferred };
+    api.routes['GET /v1/credentials/orders-db'] = {
+      body: { ...busy, credential: { ...busy.credential, rotation } },
+    };
+    const { stdout } = await rekey(api, ['show', 'orders-db']);
+    expect(stdout).toMatch(/sessions of checkout; begins by 2026-11-22 15:00:00 UTC .*--now/);
+    api.routes['POST /v1/credentials/orders-db/rotations'] = {
+      status: 202,
+      body: { rotation, joined: true },
+    };
+    expect((await rekey(api, ['rotate', 'orders-db', '--now'])).exit).toBe(0);
+    expect(api.seen.at(-1)).toMatchObject({ body: { now: true } });
+  });
+
+  it('are in the impact of a rotation with the tasks at risk', async () => {
+    const inSession = [
+      {
+        name: 'checkout',
+        sessions: 2,
+        refresh: 'between-sessions',
+        atRisk: [{ instance: 'host-1', since: deferred.since }],
+      },
+      { name: 'search', from: 'checkout', sessions: 0, atRisk: [] },
+    ];
+    const body = { ...(await impactBody(credentialOf())), inSession, limits: ['2 at a time, 1 now'] };
+    api.routes['GET /v1/credentials/orders-db/impact'] = { body };
+    const { stdout } = await rekey(api, ['rotate', 'orders-db', '--dry-run']);
+    expect(stdout).toMatch(
+      /checkout: 2 in session now; can’t change it while they work\n {4}host-1: at work since/,
+    );
+    expect(stdout).toMatch(/search, which gets it from checkout: 0 in session now; no pact/);
+    expect(stdout).toMatch(/What the upstream allows\n {2}- 2 at a time/);
+  });
+});
+
 describe('rekey confirm', () => {
   const path = `POST /v1/credentials/orders-db/rotations/${ROTATION_ID}/confirmations`;
   const manual = credentialOf({

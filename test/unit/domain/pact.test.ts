@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { cycleIn, delegationsOf, type Delegations } from '../../../shared/domain/delegation.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import {
@@ -69,6 +70,13 @@ describe('the form of a pact', () => {
       'credentials[0].delegates',
       'credentials[0].delegates',
     ]);
+  });
+
+  it('is that of examples/pact.yaml, and of what docs/agents.md shows', async () => {
+    const read = (path: string) => readFile(new URL(`../../../${path}`, import.meta.url), 'utf8');
+    expect(parsePact(parse(await read('examples/pact.yaml')))).toMatchObject({ agent: 'checkout' });
+    const [, indented = ''] = /## Pact\n[^]*?\n\n((?: {4}.*\n)+)/.exec(await read('docs/agents.md')) ?? [];
+    expect(parsePact(parse(indented))).toMatchObject({ agent: 'checkout', sessionLimitSeconds: 28_800 });
   });
 
   it('is published as docs/pact.schema.json', async () => {

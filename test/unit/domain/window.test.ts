@@ -60,6 +60,25 @@ describe('the window after a pause', () => {
   });
 });
 
+/** What a look at an agent shows that lacks nothing. */
+const evidence = (ttlSeconds: number, opensAt = toInstant(START)): ClientEvidence => ({
+  kind: 'client',
+  holder: 'agent',
+  opensAt,
+  observedAt: opensAt,
+  rotation: 'r',
+  pacts: {},
+  ttlSeconds,
+  sessions: 0,
+  moved: 0,
+  waiting: { names: [], more: 0 },
+  lost: { names: [], more: 0 },
+  contradicted: { names: [], more: 0 },
+  acknowledgements: 0,
+  digest: '',
+  missing: [],
+});
+
 const usages = fc.oneof(
   fc.constant<Usage>('unknown'),
   fc.record({
@@ -89,26 +108,9 @@ describe('the acceptance window', () => {
   });
 
   it('never closes before twice the longest TTL of a pact, also one that was lengthened since; the cap bounds it (Z2)', () => {
-    const evidence = (ttlSeconds: number, opensAt = toInstant(START)): ClientEvidence => ({
-      kind: 'client',
-      holder: 'agent',
-      opensAt,
-      observedAt: opensAt,
-      rotation: 'r',
-      pacts: {},
-      ttlSeconds,
-      sessions: 0,
-      moved: 0,
-      waiting: { names: [], more: 0 },
-      lost: { names: [], more: 0 },
-      contradicted: { names: [], more: 0 },
-      acknowledgements: 0,
-      digest: '',
-      missing: [],
-    });
     fc.assert(
       fc.property(
-        fc.integer({ min: 0, max: 9 * 86_400 }),
+        fc.integer({ min: 0, max: 20_000 }),
         fc.integer({ min: 0, max: 20_000 }),
         fc.constantFrom('overlap' as const, 'enforce' as const),
         (seconds, ttl, mode) => {
@@ -121,6 +123,28 @@ describe('the acceptance window', () => {
     // Another window's pacts say nothing of this one.
     const other = [evidence(20_000, toInstant(START - 1000))];
     expect(decideWindow(facts(1801, { holderEvidence: other })).kind).toBe('retire');
+  });
+
+  it('is soaked until agents are refused no more often than before, with what was seen of them in the proof', () => {
+    const refused = (risen: boolean): ClientEvidence => ({
+      ...evidence(0),
+      authentication: {
+        from: toInstant(START),
+        to: toInstant(START),
+        succeeded: 0,
+        refused: 1,
+        before: { succeeded: 0, refused: 0 },
+        risen,
+        silent: { names: [], more: 0 },
+      },
+    });
+    const decide = (seen: ClientEvidence) => decideSoaked(facts(2000, { holderEvidence: [seen] }));
+    expect(decide(refused(true))).toMatchObject({
+      kind: 'wait',
+      proof: { missing: ['agent: authentication errors have risen'] },
+    });
+    expect(decide(refused(false))).toMatchObject({ kind: 'retire', proof: { holders: [refused(false)] } });
+    expect(decide({ ...refused(true), opensAt: toInstant(START - 1) }).kind).toBe('retire');
   });
 
   it('is closed by proof, or at the deadline only where the recorded policy says so (Z1, hard decision 10)', () => {

@@ -1,0 +1,125 @@
+import { describe, expect, it } from 'vitest';
+import { answer } from '../../../lambdas/agent-api/routes.ts';
+import { MAX_AGENT_BODY_BYTES } from '../../../shared/api/agent-messages.ts';
+import { problem, PROBLEM_TYPE } from '../../../shared/api/problems.ts';
+import { AGENT_ROUTES } from '../../../shared/domain/agent-routes.ts';
+import { AGENT, AgentApiWorld, CALLER, pactOf } from '../../support/agent-api.ts';
+import { MemoryAgentStore, MemorySealer } from '../../support/agent-parts.ts';
+import { bodyOf, eventOf } from './fakes.ts';
+
+const worldOf = (): AgentApiWorld =>
+  new AgentApiWorld((clock) => ({ agents: new MemoryAgentStore(clock), sealer: new MemorySealer() }));
+const filled = (path: string): string => path.replace('{agent}', AGENT).replace('{session}', 'a.b');
+
+describe('every route of the agent API', () => {
+  it.each(AGENT_ROUTES.map(({ key, method, path }) => [key, method, path] as const))(
+    '%s refuses a request without a caller, and one of somebody else, by a problem document',
+    async (_key, method, path) => {
+      const world = worldOf();
+      await world.pact();
+      for (const caller of [null, '', 'arn:aws:sts::111122223333:assumed-role/other/checkout']) {
+        const body = path.endsWith('pact') ? pactOf() : bodies[path.split('/').at(-1) ?? ''];
+        const event = eventOf(method, filled(path), { caller, ...(body === undefined ? {} : { body }) });
+        const { response } = await answer(event, world.deps);
+        expect(response.statusCode).toBe(403);
+        expect(response.headers?.['content-type']).toBe(PROBLEM_TYPE);
+        expect(problem.parse(bodyOf(response))).toMatchObject({ code: 'ERR_FORBIDDEN', status: 403 });
+      }
+    },
+  );
+
+  it('takes no unknown field, no other form and no other type, and names where', async () => {
+    const world = worldOf();
+    await world.pact();
+    for (const [name, body] of Object.entries(bodies)) {
+      const path =
+        name === 'sessions' ? `/agents/${AGENT}/sessions` : `/agents/${AGENT}/sessions/a.b/${name}`;
+      if (body === undefined) continue;
+      expect(await world.call('POST', path, { ...body, colour: 'red' })).toMatchObject({
+        status: 400,
+        body: { code: 'ERR_REQUEST', field: 'colour' },
+      });
+      for (const other of [[], 'text', {}])
+        expect(await world.call('POST', path, other)).toMatchObject({ status: 400 });
+    }
+  });
+
+  it('reads no more than 32 KB, and nothing that is no JSON', async () => {
+    const world = worldOf();
+    const path = `/agents/${AGENT}/sessions`;
+    const raw = (text: string) =>
+      answer(eventOf('POST', path, { raw: text, caller: CALLER }), world.deps).then(
+        ({ response }) => response.statusCode,
+      );
+    expect(await raw(JSON.stringify({ instance: 'x'.repeat(MAX_AGENT_BODY_BYTES) }))).toBe(413);
+    expect(await raw('{"instance":')).toBe(400);
+  });
+
+  it('is bounded: 40 versions held, 50 uses, 4 KB signed', async () => {
+    const world = worldOf();
+    await world.pact();
+    const say = (what: string, body: object) =>
+      world.call('POST', `/agents/${AGENT}/sessions/a.b/${what}`, body);
+    const held = { credential: 'orders-db', versionId: 'v' };
+    const use = { ...held, succeeded: 1, refused: 0, from: world.at(-1), to: world.at(0) };
+    for (const [answered, field] of [
+      [await say('heartbeat', { holds: Array.from({ length: 41 }, () => held) }), 'holds'],
+      [await say('uses', { uses: Array.from({ length: 51 }, () => use) }), 'uses'],
+      [await say('uses', { uses: [] }), 'uses'],
+      [await say('close', { close: `${'a'.repeat(4096)}.b.c` }), 'close'],
+      [await say('acknowledgements', { acknowledgement: 'no jws' }), 'acknowledgement'],
+    ] as const)
+      expect(answered).toMatchObject({ status: 400, body: { code: 'ERR_REQUEST', field } });
+  });
+
+  it('says what is possible where the method or the path is another', async () => {
+    const world = worldOf();
+    expect(await world.call('GET', `/agents/${AGENT}/pact`)).toMatchObject({
+      status: 405,
+      headers: { allow: 'PUT' },
+    });
+    for (const path of ['/agents', '/agents/a%2Fb/pact', '/v1/credentials', `/agents/${AGENT}/sessions/x/y`])
+      expect(await world.call('POST', path, {})).toMatchObject({
+        status: 404,
+        body: { code: 'ERR_NOT_FOUND' },
+      });
+  });
+
+  it('says nothing of a failure that nobody meant, and hands it to the log', async () => {
+    const world = worldOf();
+    const deps = {
+      ...world.deps,
+      agents: Object.assign(new MemoryAgentStore(() => 0), {
+        pact: () => Promise.reject(new Error('password=hunter2')),
+      }),
+    };
+    const { response, unexpected } = await answer(
+      eventOf('GET', `/agents/${AGENT}/sessions/a.b/notices`, { caller: CALLER }),
+      deps,
+    );
+    expect(response.statusCode).toBe(500);
+    expect(response.body).not.toContain('hunter2');
+    expect(unexpected).toBeInstanceOf(Error);
+  });
+});
+
+/** A good body of each route. */
+const bodies: Readonly<Record<string, Record<string, unknown> | undefined>> = {
+  sessions: { instance: 'a', key: { kty: 'oct', k: 'A'.repeat(43) } },
+  heartbeat: { holds: [] },
+  challenges: { rotation: 'r' },
+  acknowledgements: { acknowledgement: 'a.b.c' },
+  uses: {
+    uses: [
+      {
+        credential: 'orders-db',
+        versionId: 'v',
+        succeeded: 1,
+        refused: 0,
+        from: '2026-11-22T11:59:00Z',
+        to: '2026-11-22T11:59:30Z',
+      },
+    ],
+  },
+  close: { close: 'a.b.c' },
+};
