@@ -1,5 +1,6 @@
 import { awsCallsFromEnvironment } from '../../shared/adapters/aws-client.ts';
 import { EventBridgePublisher } from '../../shared/adapters/eventbridge-publisher.ts';
+import { S3Snapshots } from '../../shared/adapters/s3-snapshots.ts';
 import type { Revocation } from '../../shared/engine/emergency.ts';
 import * as incident from '../../shared/engine/incident.ts';
 import { ENV, EVENT } from '../../shared/names.ts';
@@ -18,6 +19,7 @@ const aws = awsCallsFromEnvironment(process.env);
 const engine = {
   ...composeEngine(aws),
   events: new EventBridgePublisher({ aws, bus: setting(ENV.bus), home: home() }),
+  snapshots: new S3Snapshots({ aws, bucket: setting(ENV.snapshots), tenant: setting(ENV.tenant) }),
 };
 
 /** What an emergency tells: the ledger, the agents, the incident team. */

@@ -8,9 +8,12 @@ import {
   type IncidentStage,
 } from '../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
+import { concerned } from '../domain/events.ts';
+import type { Holder } from '../domain/holders.ts';
 import { advance, isOver, type Rotation, type Trigger } from '../domain/rotation.ts';
 import { EVENT } from '../names.ts';
 import type { EventPublisher } from '../ports/events.ts';
+import type { Snapshots } from '../ports/snapshots.ts';
 import type { EngineDeps } from './deps.ts';
 import type { Revocation } from './emergency.ts';
 import {
@@ -34,6 +37,12 @@ export interface Emergency {
   /** When it was asked for. Machines of older versions don't say it everywhere. */
   readonly startedAt?: Instant;
 }
+
+/** What orders to agents need, who may have to hear of it while the ledger is down. */
+export type OrderDeps = EngineDeps & {
+  readonly events: EventPublisher;
+  readonly snapshots: Pick<Snapshots, 'read'>;
+};
 
 /** How long an emergency waits for the ledger where something else must not wait for it (ms). */
 export const LEDGER_PATIENCE_MS = 500;
@@ -173,16 +182,18 @@ function covers(revocation: Revocation, handle: CredentialHandle): boolean {
  * has replaced is not halted again: the failure only joins the record, late (hard decision 3).
  */
 export async function recordFailedRevocation(
-  deps: EngineDeps & { readonly events: EventPublisher },
+  deps: OrderDeps,
   emergency: Emergency,
   cause: string,
 ): Promise<void> {
   const { credentialId } = emergency;
   const reading = deps.ledger.credential(credentialId).then((found) => found ?? ('gone' as const));
+  const copy = inTime(deps.snapshots.read(credentialId), LEDGER_PATIENCE_MS);
   const seen = await inTime(reading, LEDGER_PATIENCE_MS);
   // What was unregistered meanwhile works on, and nothing would ever tell its agents to resume.
   if (seen === 'gone') throw unknownCredential(credentialId);
-  if (seen === undefined || !isLater(emergency, seen)) await tell(deps, EVENT.halt, emergency);
+  if (seen === undefined || !isLater(emergency, seen))
+    await tell(deps, EVENT.halt, emergency, (seen ?? (await copy))?.holders);
   const now = seen ?? (await loadCredential(deps, emergency.credentialId));
   if (now.adoption === 'observed') {
     // Nothing is taken over: an emergency holds what is Rekey's own.
@@ -196,19 +207,21 @@ export async function recordFailedRevocation(
 /**
  * Halt: tells the agents before the ledger, since the bus may be up where the ledger isn't. Only where the ledger says
  * at once that a later emergency holds the credential are they left alone. `unrecorded` is what Record could not write.
+ * Whom it concerns is read beside the ledger, from the copy of the head; where both are silent everybody is told.
  */
 export async function halt(
-  deps: EngineDeps & { readonly events: EventPublisher },
+  deps: OrderDeps,
   emergency: Emergency,
   unrecorded?: Revocation,
 ): Promise<void> {
+  const copy = inTime(deps.snapshots.read(emergency.credentialId), LEDGER_PATIENCE_MS);
   const seen = await inTime(loadCredential(deps, emergency.credentialId), LEDGER_PATIENCE_MS);
   if (seen !== undefined && emergency.emergencyId !== undefined && !holds(emergency, seen)) {
     if (unrecorded === undefined || isLater(emergency, seen, unrecorded)) {
       throw supersededError(emergency, seen.name);
     }
   }
-  await tell(deps, EVENT.halt, emergency);
+  await tell(deps, EVENT.halt, emergency, (seen ?? (await copy))?.holders);
   const credential = await loadCredential(deps, emergency.credentialId);
   const { incident } = credential;
   // Where the revocation could not be recorded, that is still to be done: the incident stays at its stage.
@@ -224,7 +237,8 @@ export async function resume(
   emergency: Emergency,
 ): Promise<void> {
   await enter(deps, emergency, 'resumed', 'agents-resumed', {});
-  await tell(deps, EVENT.resume, emergency);
+  const { holders } = await loadCredential(deps, emergency.credentialId);
+  await tell(deps, EVENT.resume, emergency, holders);
 }
 
 /**
@@ -345,9 +359,10 @@ function draft(
 }
 
 function tell(
-  deps: EngineDeps & { readonly events: EventPublisher },
+  deps: Pick<OrderDeps, 'events' | 'clock'>,
   detailType: string,
   emergency: Emergency,
+  holders: readonly Holder[] = [],
 ): Promise<void> {
   const { credentialId, incidentId, reason } = emergency;
   return deps.events.publish(detailType, {
@@ -356,6 +371,7 @@ function tell(
     credentialId,
     incidentId,
     reason,
+    ...concerned(holders),
   });
 }
 

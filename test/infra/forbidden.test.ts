@@ -303,7 +303,7 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
     {
       what: 'reads a snapshot: an emergency without the ledger, and who says whether that would work',
       asks: on(`${snapshots}/snapshots/one`, 's3:GetObject'),
-      may: ['revoke-database', 'control-api'],
+      may: ['revoke-database', 'record-emergency', 'control-api'],
     },
     {
       what: 'leaves an intent beside a snapshot',

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { GENESIS, seal, type AuditAction } from '../../../shared/domain/audit.ts';
-import { eventOf } from '../../../shared/domain/events.ts';
+import { concerned, eventOf } from '../../../shared/domain/events.ts';
+import type { Holder } from '../../../shared/domain/holders.ts';
 import { EVENT } from '../../../shared/names.ts';
 
 const HEAD = {
@@ -13,9 +14,19 @@ const HEAD = {
   chain: GENESIS,
 };
 
-const record = (action: AuditAction) =>
-  seal(HEAD, {
+const role = (name: string) => `arn:aws:iam::111122223333:role/${name}`;
+const client = (name: string, fleet?: string): Holder => ({
+  kind: 'client',
+  name,
+  principal: role(name),
+  ...(fleet === undefined ? {} : { fleet }),
+});
+const polling = (name: string): Holder => ({ kind: 'polling', name, ttlSeconds: 60 });
+
+const record = (action: AuditAction, holders: readonly Holder[] = []) =>
+  seal({ ...HEAD, holders }, {
     action,
+    holders: holders.map(({ name }) => name),
     time: '2026-11-22T10:00:00.000Z',
     trigger: { kind: 'operator', actor: 'arn:o', reason: 'because' },
     correlationId: 'rotation-1',
@@ -62,5 +73,40 @@ describe('the event of a record', () => {
   it('holds no evidence', () => {
     expect(JSON.stringify(eventOf(record('window-opened')))).not.toContain('canary');
     expect(JSON.stringify(record('window-opened'))).toContain('canary');
+  });
+});
+
+describe('whom an event concerns (hard decision 14)', () => {
+  const mixed = [client('checkout', 'shop'), client('search', 'shop'), client('alone'), polling('nightly')];
+  const named = {
+    holders: ['checkout', 'search', 'alone', 'nightly'],
+    fleets: ['shop', 'alone', 'nightly'],
+  };
+
+  it('is a fleet once, and who declares none is a fleet of its own', () => {
+    expect(concerned(mixed)).toEqual(named);
+    expect(eventOf(record('retired', mixed))?.detail).toMatchObject(named);
+  });
+
+  it('is each holder by itself in a record from before fleets were written', () => {
+    const sealed = record('retired', [polling('a'), polling('b')]);
+    const { fleets: _later, ...data } = sealed.entity.data;
+    const older = { ...sealed, entity: { ...sealed.entity, data } };
+    expect(eventOf(older)?.detail).toMatchObject({ holders: ['a', 'b'], fleets: ['a', 'b'] });
+  });
+
+  it('is everybody where nobody is declared, or where there are too many to name', () => {
+    const hundred = Array.from({ length: 100 }, (_, index) => polling(`agent-${index}`));
+    expect(concerned([])).toEqual({ holders: [], fleets: ['*'] });
+    expect(concerned(hundred).fleets).toHaveLength(100);
+    expect(concerned([...hundred, polling('one more')])).toEqual({ holders: [], fleets: ['*'] });
+    const fleet = Array.from({ length: 101 }, (_, index) => client(`agent-${index}`, 'shop'));
+    expect(concerned(fleet)).toEqual({ holders: [], fleets: ['shop'] });
+  });
+
+  it('fits an event, however long the names are', () => {
+    const long = Array.from({ length: 100 }, (_, index) => polling(`${'\u{1F511}'.repeat(62)}${index}`));
+    const bytes = Buffer.byteLength(JSON.stringify(eventOf(record('retired', long))));
+    expect(bytes).toBeLessThan(200 * 1024);
   });
 });
