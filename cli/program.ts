@@ -13,6 +13,7 @@ import { addPlan } from './commands/plan.ts';
 import { addRevoke } from './commands/revoke.ts';
 import { addRollback, addRotate } from './commands/rotate.ts';
 import { addList, addShow } from './commands/show.ts';
+import { addSubscribe, addSubscriptions, addUnsubscribe } from './commands/subscribe.ts';
 import { addUnregister } from './commands/unregister.ts';
 import type { Context } from './context.ts';
 import { EXIT, failureOf, usage } from './failure.ts';
@@ -72,6 +73,9 @@ const COMMANDS: readonly AddCommand[] = [
   addConfirm,
   addRevoke,
   addUnregister,
+  addSubscribe,
+  addSubscriptions,
+  addUnsubscribe,
   addAudit,
   addDoctor,
 ];

@@ -68,6 +68,12 @@ export class MonitoringStack extends Stack {
     this.#deadLetters('Readers', rotation.readers.deadLetters);
     this.#deadLetters('Archiver', evidence.deadLetters);
     this.#deadLetters('Bus', state.busDeadLetters);
+    this.#alarm('UndeliveredEvents', {
+      summary: 'A subscriber could not be given events.',
+      entry: 'undelivered-events',
+      metric: waiting(api.subscriptions.deadLetters),
+      threshold: 1,
+    });
     this.#lag('ArchiveLag', 'archive-lag', 'The archive trails the ledger.', evidence.archiver);
     this.#lag('PublishLag', 'publish-lag', 'Events trail the ledger.', rotation.publisher);
     this.#tampering(evidence.archiver);
@@ -108,7 +114,14 @@ export class MonitoringStack extends Stack {
 
   get #handlers(): readonly HandlerFunction[] {
     const { evidence, rotation, incident, api } = this.#props;
-    return [...rotation.functions, ...incident.functions, evidence.archiver, api.handler, api.inventory];
+    return [
+      ...rotation.functions,
+      ...incident.functions,
+      evidence.archiver,
+      api.handler,
+      api.inventory,
+      api.subscriptions.handler,
+    ];
   }
 
   #alarm(id: string, what: What): void {
@@ -181,7 +194,7 @@ export class MonitoringStack extends Stack {
     this.#alarm(`${id}DeadLetters`, {
       summary: 'Something could not be delivered and waits in a dead-letter queue.',
       entry: 'dead-letters',
-      metric: queue.metricApproximateNumberOfMessagesVisible({ period: PERIOD, statistic: Stats.MAXIMUM }),
+      metric: waiting(queue),
       threshold: 1,
     });
   }
@@ -275,13 +288,18 @@ export class MonitoringStack extends Stack {
               rotation.readers.deadLetters,
               evidence.deadLetters,
               state.busDeadLetters,
-            ].map((queue) => queue.metricApproximateNumberOfMessagesVisible({ period: PERIOD })),
+              api.subscriptions.deadLetters,
+            ].map((queue) => waiting(queue)),
           ),
           graph('Control API', [api.api.metricCount(sum), api.api.metricServerError(sum)]),
         ],
       ],
     });
   }
+}
+
+function waiting(queue: Queue): IMetric {
+  return queue.metricApproximateNumberOfMessagesVisible({ period: PERIOD, statistic: Stats.MAXIMUM });
 }
 
 function iteratorAge(handler: HandlerFunction): IMetric {

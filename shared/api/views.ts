@@ -135,6 +135,7 @@ function holderView(holder: Holder): HolderView {
     ttl: ttl === undefined ? 'none' : durationText(ttl),
     ...(kind === 'ecs-restart' ? { watched: `${holder.cluster}/${holder.service}` } : {}),
     ...(kind === 'lambda' ? { watched: holder.function } : {}),
+    ...(kind === 'client' && holder.fleet !== undefined ? { fleet: holder.fleet } : {}),
     ...(agents === undefined ? {} : { agents }),
     ...(principal === undefined ? {} : { principal }),
   };

@@ -209,11 +209,7 @@ export async function recordFailedRevocation(
  * at once that a later emergency holds the credential are they left alone. `unrecorded` is what Record could not write.
  * Whom it concerns is read beside the ledger, from the copy of the head; where both are silent everybody is told.
  */
-export async function halt(
-  deps: OrderDeps,
-  emergency: Emergency,
-  unrecorded?: Revocation,
-): Promise<void> {
+export async function halt(deps: OrderDeps, emergency: Emergency, unrecorded?: Revocation): Promise<void> {
   const copy = inTime(deps.snapshots.read(emergency.credentialId), LEDGER_PATIENCE_MS);
   const seen = await inTime(loadCredential(deps, emergency.credentialId), LEDGER_PATIENCE_MS);
   if (seen !== undefined && emergency.emergencyId !== undefined && !holds(emergency, seen)) {

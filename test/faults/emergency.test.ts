@@ -337,7 +337,7 @@ describe('hard decision 3: a revocation waits for nothing', () => {
       false,
       ['fleet'],
     ],
-    ['from the snapshot while the ledger hangs', () => sleep(5_000), false, ['fleet']],
+    ['from the snapshot while the ledger hangs', () => sleep(1_000), false, ['fleet']],
   ])('the order to halt names its fleets, %s', async (_where, answer, healthy, fleets) => {
     const one = await world.registered();
     const order = { credentialId: await one.id(), incidentId: 'x', reason: 'leaked', actor: 'responder' };

@@ -32,6 +32,8 @@ export const holderView = z.object({
   watched: z.string().optional(),
   agents: z.number().optional(),
   principal: z.string().optional(),
+  /** Whom it is told with; absent where it is a fleet of its own. */
+  fleet: z.string().optional(),
 });
 export type HolderView = z.infer<typeof holderView>;
 
