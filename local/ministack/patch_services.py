@@ -4,6 +4,7 @@ import json
 import os
 
 import ministack.app as app
+import ministack.core.iam_actions as iam_actions
 import ministack.services.cloudformation.provisioners as provisioners
 import ministack.services.eventbridge as eventbridge
 import ministack.services.s3 as s3
@@ -56,6 +57,21 @@ def match_rules_for_management_events() -> None:
             'if rule.get("State") not in ("ENABLED", "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"):',
         ),
     )
+
+
+def name_the_rule_of_a_target() -> None:
+    """AWS checks PutTargets and its kin against the rule; MiniStack takes the bus, since the rule's name is in `Rule`
+    there, so that a role for some rules only would be refused."""
+    resource_of = iam_actions.extract_resource_arn
+
+    def extract_resource_arn(service, method, path, headers, body, *rest, **named):
+        rule = iam_actions._safe_json_field(body, "Rule") if service == "events" else ""
+        if rule:
+            bus = iam_actions._safe_json_field(body, "EventBusName")
+            body = json.dumps({"Name": rule, "EventBusName": bus}).encode()
+        return resource_of(service, method, path, headers, body, *rest, **named)
+
+    iam_actions.extract_resource_arn = extract_resource_arn
 
 
 def lock_objects_of_deployed_buckets() -> None:

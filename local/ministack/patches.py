@@ -23,6 +23,7 @@ def apply() -> None:
         patch_machines.name_the_machine_behind_a_task_token,
         patch_functions.report_failed_stream_records,
         patch_services.match_rules_for_management_events,
+        patch_services.name_the_rule_of_a_target,
         patch_services.lock_objects_of_deployed_buckets,
     ):
         patch()

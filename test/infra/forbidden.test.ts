@@ -485,7 +485,9 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
     {
       what: 'changes the bus itself, its archive or its policy',
       asks: [
-        ...on(bus, 'events:DeleteEventBus', 'events:PutPermission', 'events:RemovePermission'),
+        ...on(bus, 'events:DeleteEventBus', 'events:UpdateEventBus'),
+        { action: 'events:PutPermission' },
+        { action: 'events:RemovePermission' },
         ...on(arn('events', 'archive/one'), 'events:DeleteArchive', 'events:UpdateArchive'),
       ],
     },
