@@ -24,21 +24,24 @@ const client = (name: string, fleet?: string): Holder => ({
 const polling = (name: string): Holder => ({ kind: 'polling', name, ttlSeconds: 60 });
 
 const record = (action: AuditAction, holders: readonly Holder[] = []) =>
-  seal({ ...HEAD, holders }, {
-    action,
-    holders: holders.map(({ name }) => name),
-    time: '2026-11-22T10:00:00.000Z',
-    trigger: { kind: 'operator', actor: 'arn:o', reason: 'because' },
-    correlationId: 'rotation-1',
-    newFingerprint: 'sha256:new',
-    window: {
-      opensAt: '2026-11-22T10:00:00.000Z',
-      earliestClose: '2026-11-22T10:15:00.000Z',
-      deadline: '2026-11-22T10:30:00.000Z',
-      cap: '2026-11-22T14:00:00.000Z',
+  seal(
+    { ...HEAD, holders },
+    {
+      action,
+      holders: holders.map(({ name }) => name),
+      time: '2026-11-22T10:00:00.000Z',
+      trigger: { kind: 'operator', actor: 'arn:o', reason: 'because' },
+      correlationId: 'rotation-1',
+      newFingerprint: 'sha256:new',
+      window: {
+        opensAt: '2026-11-22T10:00:00.000Z',
+        earliestClose: '2026-11-22T10:15:00.000Z',
+        deadline: '2026-11-22T10:30:00.000Z',
+        cap: '2026-11-22T14:00:00.000Z',
+      },
+      evidence: { canary: 'evidence stays in the audit' },
     },
-    evidence: { canary: 'evidence stays in the audit' },
-  });
+  );
 
 describe('the event of a record', () => {
   it.each<[AuditAction, string]>([
