@@ -12,9 +12,9 @@ interface RekeyEvent {
 /** How a broker takes an event over HTTP, and how it says that it has it. */
 interface Broker {
   readonly contentType: string;
-  body(event: RekeyEvent): object;
+  readonly body: (event: RekeyEvent) => object;
   /** Whether an answer of status 2xx accepts the event. */
-  accepts(answer: unknown): boolean;
+  readonly accepts: (answer: unknown) => boolean;
 }
 
 const BROKERS = {
