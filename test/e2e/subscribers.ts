@@ -12,6 +12,7 @@ import {
   DeleteMessageCommand,
   GetQueueAttributesCommand,
   ReceiveMessageCommand,
+  SetQueueAttributesCommand,
   SQSClient,
 } from '@aws-sdk/client-sqs';
 import { AwsClient } from 'aws4fetch';
@@ -24,16 +25,28 @@ export interface Subscriber {
   received(): Promise<readonly BusEvent[]>;
 }
 
-/** A queue. */
-export async function queue({ stack }: World, name: string): Promise<Subscriber> {
+/** A queue; where it hears by a topic, its policy lets that in. */
+export async function queue({ stack }: World, name: string, by?: string): Promise<Subscriber> {
   const sqs = new SQSClient(stack.clientConfig);
   const { QueueUrl = '' } = await sqs.send(new CreateQueueCommand({ QueueName: name }));
   const { Attributes } = await sqs.send(
     new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ['QueueArn'] }),
   );
+  const arn = Attributes?.QueueArn ?? '';
+  if (by !== undefined) {
+    const statement = {
+      Effect: 'Allow',
+      Principal: { Service: 'sns.amazonaws.com' },
+      Action: 'sqs:SendMessage',
+      Resource: arn,
+      Condition: { ArnEquals: { 'aws:SourceArn': by } },
+    };
+    const Policy = JSON.stringify({ Version: '2012-10-17', Statement: [statement] });
+    await sqs.send(new SetQueueAttributesCommand({ QueueUrl, Attributes: { Policy } }));
+  }
   const events: BusEvent[] = [];
   return {
-    arn: Attributes?.QueueArn ?? '',
+    arn,
     received: async () => {
       for (;;) {
         const { Messages = [] } = await sqs.send(
@@ -81,7 +94,7 @@ export async function topic(
     return text;
   };
   const arn = /<TopicArn>(.*?)</.exec(await call({ Action: 'CreateTopic', Name: name }))?.[1] ?? '';
-  const behind = await Promise.all(fleets.map((fleet) => queue(world, `${name}-${fleet}`)));
+  const behind = await Promise.all(fleets.map((fleet) => queue(world, `${name}-${fleet}`, arn)));
   for (const [index, { arn: Endpoint }] of behind.entries()) {
     const attributes = {
       RawMessageDelivery: 'true',

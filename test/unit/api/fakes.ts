@@ -257,6 +257,7 @@ export function fakeDiagnosis(
     ledger: async () => ({ value: true }),
     heartbeat: async () => ({ value: minuteAgo }),
     machine: async () => ({ value: 'ACTIVE' }),
+    subscriptions: async () => ({ value: { subscriptions: [SUBSCRIPTION] } }),
     look: async () => ({ value: { checks: [], admin: { value: true } } }),
     holders: async () => ({ value: [] }),
     listed: async () => ({ value: undefined }),
