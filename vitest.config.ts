@@ -3,11 +3,16 @@ import { defineConfig } from 'vitest/config';
 /** A file at a time, after the projects of a lower group. */
 const oneByOne = (group: number): object => ({ fileParallelism: false, sequence: { groupOrder: group } });
 
-/** Fast projects run in parallel; those that start servers or whole stacks run a file at a time on two cores. */
+/** Fast projects run in parallel; those that start servers two files at a time, whole stacks one, on two cores. */
 export const PROJECTS = {
   unit: { include: ['test/unit/**/*.test.ts', 'test/infra/**/*.test.ts'], testTimeout: 60_000 },
   integration: { include: ['test/integration/**/*.int.test.ts'], testTimeout: 180_000, ...oneByOne(1) },
-  faults: { include: ['test/faults/**/*.test.ts'], testTimeout: 300_000, ...oneByOne(2) },
+  faults: {
+    include: ['test/faults/**/*.test.ts'],
+    testTimeout: 300_000,
+    maxWorkers: 2,
+    sequence: { groupOrder: 2 },
+  },
   e2e: { include: ['test/e2e/**/*.e2e.test.ts'], testTimeout: 900_000, ...oneByOne(3) },
   // Reads what the end-to-end tests have recorded.
   iam: { include: ['test/iam/**/*.test.ts'], testTimeout: 120_000, ...oneByOne(4) },

@@ -23,8 +23,16 @@ type Env = Readonly<Record<string, string | undefined>>;
 const LOOK_UP_LIMIT_MS = 10_000;
 
 /** Services that the CLI itself asks, with the caller's own rights. */
-const NAME = { cloudformation: 'CloudFormation', sns: 'SNS' } as const;
-type QueryService = keyof typeof NAME;
+const NAME = { cloudformation: 'CloudFormation', cloudtrail: 'CloudTrail', sns: 'SNS' } as const;
+type Service = keyof typeof NAME;
+
+/** What services of the JSON protocol put in front of an operation. */
+const TARGET = { cloudtrail: 'com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101' } as const;
+
+/** What a service says in place of an answer. */
+interface Refused {
+  readonly refused: { readonly code: string; readonly message: string };
+}
 
 /** The chain remarks on stderr that --profile wins over keys in the environment, which is how the AWS CLI has it. */
 const SILENT = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
@@ -56,7 +64,7 @@ export class AwsContext {
   }
 
   /** `--endpoint-url`, AWS_ENDPOINT_URL_<SERVICE>, AWS_ENDPOINT_URL, then the profile's own. */
-  async endpoint(service: QueryService = 'cloudformation'): Promise<string | undefined> {
+  async endpoint(service: Service = 'cloudformation'): Promise<string | undefined> {
     if (this.#options.endpointUrl !== undefined) return this.#options.endpointUrl;
     if (this.#env['AWS_IGNORE_CONFIGURED_ENDPOINT_URLS'] === 'true') return undefined;
     return (
@@ -156,42 +164,70 @@ export class AwsContext {
 
   /** An operation of a service of the AWS query protocol: its answer as XML, or its refusal. */
   async query(
-    service: QueryService,
+    service: 'cloudformation' | 'sns',
     input: Readonly<Record<string, string>>,
-  ): Promise<{ text: string } | { refused: { code: string; message: string } }> {
+  ): Promise<{ text: string } | Refused> {
+    const headers = { 'content-type': 'application/x-www-form-urlencoded; charset=utf-8' };
+    const body = new URLSearchParams(input).toString();
+    const { ok, status, text } = await this.#post(
+      service,
+      { headers, body },
+      input['StackName'] ?? input['TopicArn'] ?? '',
+    );
+    if (ok) return { text };
+    const said = (tag: string): string | undefined => new RegExp(`<${tag}>([^<]*)</${tag}>`).exec(text)?.[1];
+    return {
+      refused: { code: said('Code') ?? '', message: decodeXml(said('Message') ?? `HTTP ${status}`) },
+    };
+  }
+
+  /** An operation of a service of the AWS JSON protocol: its answer, or its refusal. */
+  async json<T>(
+    service: keyof typeof TARGET,
+    operation: string,
+    input: object,
+  ): Promise<{ answer: T } | Refused> {
+    const headers = {
+      'content-type': 'application/x-amz-json-1.1',
+      'x-amz-target': `${TARGET[service]}.${operation}`,
+    };
+    const { ok, status, text } = await this.#post(
+      service,
+      { headers, body: JSON.stringify(input) },
+      operation,
+    );
+    if (ok) return { answer: JSON.parse(text) as T };
+    const code = /"__type"\s*:\s*"(?:[^"#]*#)?([^"]*)"/.exec(text)?.[1] ?? '';
+    return { refused: { code, message: `HTTP ${status}` } };
+  }
+
+  async #post(
+    service: Service,
+    sent: { headers: Record<string, string>; body: string },
+    about: string,
+  ): Promise<{ ok: boolean; status: number; text: string }> {
     const region = await this.region();
     const suffix = region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
     const endpoint = (await this.endpoint(service)) ?? `https://${service}.${region}.${suffix}`;
     const { url, headers } = await this.sign(service, `${checkedUrl(endpoint, 'the endpoint URL')}/`, {
       method: 'POST',
-      headers: { 'content-type': 'application/x-www-form-urlencoded; charset=utf-8' },
-      body: new URLSearchParams(input).toString(),
+      ...sent,
     });
-    let response: Response;
-    let text: string;
     try {
-      response = await fetch(url, {
+      const response = await fetch(url, {
         method: 'POST',
         headers,
-        body: new URLSearchParams(input).toString(),
+        body: sent.body,
         signal: AbortSignal.timeout(LOOK_UP_LIMIT_MS),
       });
-      text = await response.text();
+      return { ok: response.ok, status: response.status, text: await response.text() };
     } catch (error) {
       throw new Failure('ERR_UNAVAILABLE', `${NAME[service]} at ${url.host} did not answer`, {
         exit: EXIT.unreachable,
-        remedy: `it was asked for ${input['StackName'] ?? input['TopicArn'] ?? ''}, as ${await this.identity()}. Check the network, --profile, --region and --endpoint-url, or pass --api-url`,
+        remedy: `it was asked for ${about}, as ${await this.identity()}. Check the network, --profile, --region and --endpoint-url, or pass --api-url`,
         cause: error,
       });
     }
-    if (response.ok) return { text };
-    const said = (tag: string): string | undefined => new RegExp(`<${tag}>([^<]*)</${tag}>`).exec(text)?.[1];
-    return {
-      refused: {
-        code: said('Code') ?? '',
-        message: decodeXml(said('Message') ?? `HTTP ${response.status}`),
-      },
-    };
   }
 }
 

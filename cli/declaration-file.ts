@@ -6,6 +6,9 @@ import { allOf, Failure, Failures, usage } from './failure.ts';
 
 const MAX_BYTES = 10 * 1024 * 1024;
 
+/** Mistakes of one file that are told to people. */
+const MAX_SHOWN = 10;
+
 /** A declaration file that has been checked, and where each of its fields stands. */
 export interface DeclarationFile {
   readonly path: string;
@@ -43,6 +46,18 @@ export async function readDeclaration(path: string, cwd: string, now: number): P
     // More aliases than a declaration has use for.
     throw usage(`${shown}: ${error instanceof Error ? error.message : 'not readable as YAML'}`);
   }
+  if (isNone(content)) {
+    throw refused([
+      new Failure(
+        'ERR_DECLARATION',
+        `${shown}:1:1: this is no declaration: it has neither "version" nor "credentials"`,
+        {
+          remedy:
+            'examples/rekey.yaml shows the form; `rekey import` proposes entries for secrets that exist',
+        },
+      ),
+    ]);
+  }
   try {
     const { credentials } = parseDeclaration(content, { now, limits: { minWindowSeconds: 1 } });
     return { path: shown, credentials, located };
@@ -57,10 +72,18 @@ export function shownPath(cwd: string, path: string): string {
   return below === '' || below.startsWith('..') || isAbsolute(below) ? path : below;
 }
 
-/** All that is wrong with a file. */
+/** All that is wrong with a file; people are told of the first, which explain most of the others. */
 export function refused(failures: readonly Failure[]): Failures {
   const count = failures.length === 1 ? '1 error' : `${failures.length} errors`;
-  return new Failures(failures, `${count} in the file; nothing was sent`);
+  const more =
+    failures.length > MAX_SHOWN ? `, of which these are the first ${MAX_SHOWN} (--json has all)` : '';
+  return new Failures(failures, `${count} in the file${more}; nothing was sent`, MAX_SHOWN);
+}
+
+/** Whether somebody has given a file that was never meant as one: its fields would be so many mistakes. */
+function isNone(content: unknown): boolean {
+  if (typeof content !== 'object' || content === null) return true;
+  return !('version' in content) && !('credentials' in content);
 }
 
 /** Text of a file. @throws Failure */

@@ -12,6 +12,7 @@ import { isAbsent, outputOf, type AwsContext } from './aws.ts';
 import type { ApiClient } from './client.ts';
 import type { Context } from './context.ts';
 import { failureOf, type Failure } from './failure.ts';
+import { checkTrails } from './trails.ts';
 
 /** The deployment: what its own functions see of it, and what the caller may see of its stacks and alarms. */
 export async function checkDeployment(context: Context): Promise<{ checks: Check[]; client?: ApiClient }> {
@@ -66,10 +67,16 @@ async function checkStacks({ aws, stage }: Context): Promise<Check[]> {
     // Only some deployments have endpoints of their own.
     return found === undefined && role === 'network' ? [] : [stackCheck(name, found?.stack)];
   });
-  const monitoring = described[STACK_ROLES.indexOf('monitoring')];
-  const topic =
-    monitoring !== undefined && 'text' in monitoring ? outputOf(monitoring.text, OUTPUT.alarms) : undefined;
-  return [...checks, await checkAlarms(aws, topic)];
+  const output = (role: (typeof STACK_ROLES)[number], key: string): string | undefined => {
+    const found = described[STACK_ROLES.indexOf(role)];
+    return found !== undefined && 'text' in found ? outputOf(found.text, key) : undefined;
+  };
+  const readers = output('rotation', OUTPUT.readers);
+  return [
+    ...checks,
+    await checkAlarms(aws, output('monitoring', OUTPUT.alarms)),
+    ...(readers === 'off' ? [] : [await checkTrails(aws, readers)]),
+  ];
 }
 
 /** With the caller's own right; undefined where there is no such stack. */

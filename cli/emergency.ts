@@ -76,6 +76,13 @@ export function conclude(out: Output, emergency: EmergencyAnswer): number {
   out.line(
     `${out.style('red', emergency.status.toLowerCase())}: emergency ${emergency.id} ended${ended}; agents may still be halted`,
   );
+  for (const { credentialId, byHand } of emergency.results) {
+    if (typeof byHand !== 'string') continue;
+    out.line(
+      `${out.style('red', 'NOT REVOKED')}: Rekey has let go of ${credentialId} meanwhile. By hand, now:`,
+    );
+    out.line(byHand);
+  }
   out.line('`rekey show NAME` says of each credential how it stands, `rekey audit` what is confirmed.');
   return EXIT.unhappy;
 }

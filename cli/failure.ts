@@ -57,10 +57,13 @@ export class Failure extends Error {
 /** Several failures of one command, each of which was reported or is to be. */
 export class Failures extends Failure {
   readonly all: readonly Failure[];
+  /** How many of them are told to people, of what may be very many. */
+  readonly shown: number;
 
-  constructor(all: readonly Failure[], summary: string) {
+  constructor(all: readonly Failure[], summary: string, shown = all.length) {
     super(all[0]?.code ?? 'ERR_REQUEST', summary, { exit: all[0]?.exit ?? EXIT.failed });
     this.all = all;
+    this.shown = shown;
   }
 }
 

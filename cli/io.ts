@@ -142,7 +142,8 @@ export class Output {
       this.io.stderr(`${JSON.stringify({ error: first, ...(errors.length > 1 ? { errors } : {}) })}\n`);
       return;
     }
-    for (const { message, field, remedy, code } of all) {
+    const shown = failure instanceof Failures ? failure.shown : 1;
+    for (const { message, field, remedy, code } of all.slice(0, shown)) {
       const lines = [
         `${this.#paint('red', 'error', this.#colourErr)} ${message}`,
         ...(field === undefined || message.includes(field) ? [] : [`  field: ${field}`]),

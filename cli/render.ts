@@ -1,4 +1,5 @@
 import type { CredentialView, HolderView, KeyView, RotationView } from '../shared/api/messages.ts';
+import { withoutPause } from '../shared/domain/window.ts';
 import type { Output } from './io.ts';
 
 /** What each phase means to somebody who looks on. */
@@ -135,10 +136,11 @@ export function renderCredential(out: Output, credential: CredentialView, now: n
 }
 
 export function renderRotation(out: Output, rotation: RotationView, now: number): void {
-  const { window, failure, trigger } = rotation;
+  const { window, paused, failure, trigger } = rotation;
   fields(out, [
     ['rotation', rotation.id],
     ['state', `${rotationState(out, rotation)} – ${phaseText(rotation.phase)}`],
+    ['paused', paused && out.style('yellow', `stands still since ${pausedBy(paused)}`)],
     [
       'asked for by',
       `${trigger.actor} (${trigger.kind})${trigger.reason === undefined ? '' : `: ${trigger.reason}`}`,
@@ -149,12 +151,9 @@ export function renderRotation(out: Output, rotation: RotationView, now: number)
     ['ends', rotation.loser === 'old' ? 'the old one' : 'the new one'],
     ['window opened', window && `${when(window.opensAt)} (${distance(window.opensAt, now)})`],
     ['earliest end', window && `${when(window.earliestClose)} (${distance(window.earliestClose, now)})`],
-    ['deadline', window && `${when(window.deadline)}${window.overdue === true ? ' – passed, extended' : ''}`],
-    ['cap', window && when(window.cap)],
-    [
-      'waits for',
-      rotation.missing && (rotation.missing.join('; ') || 'no holder; use at the source decides'),
-    ],
+    ['deadline', limit(rotation, 'deadline', now)],
+    ['cap', limit(rotation, 'cap', now)],
+    ['waits for', waitsFor(rotation)],
     ['suspended', rotation.suspendedAt && when(rotation.suspendedAt)],
     ['rollback by', rotation.rollback && askedBy(rotation.rollback)],
     ['failure', failure && out.style('red', `${failure.code}: ${failure.message}`)],
@@ -162,6 +161,24 @@ export function renderRotation(out: Output, rotation: RotationView, now: number)
     ['started', when(rotation.startedAt)],
     ['last change', when(rotation.updatedAt)],
   ]);
+}
+
+/** A limit of a window; under a pause, what will be left of it when that ends. */
+function limit({ window, paused }: RotationView, which: 'deadline' | 'cap', now: number): string | undefined {
+  if (window === undefined) return undefined;
+  const extended = which === 'deadline' && window.overdue === true ? ' – passed, extended' : '';
+  if (paused === undefined) return when(window[which]) + extended;
+  const then = withoutPause(window, paused.since, now)[which];
+  return Date.parse(then) <= now
+    ? `${when(window[which])}${extended || ' – passed before the pause'}`
+    : `does not count while paused; ${distance(then, now)} from the end of the pause`;
+}
+
+function waitsFor({ missing, paused }: RotationView): string | undefined {
+  const proof = missing && (missing.join('; ') || 'no holder; use at the source decides');
+  return paused === undefined
+    ? proof
+    : ['the end of the pause', proof].filter((part) => part !== undefined).join('; ');
 }
 
 /** Since when something is paused, by whom and why. */
@@ -176,7 +193,9 @@ export function askedBy({ actor, at, reason }: NonNullable<RotationView['rollbac
 
 /** One line about where a rotation stands. */
 export function rotationLine(out: Output, rotation: RotationView, now: number): string {
-  const { window, failure } = rotation;
+  const { window, paused, failure } = rotation;
+  if (paused !== undefined)
+    return `${rotationState(out, rotation)}: stands still, paused since ${pausedBy(paused)}`;
   const until =
     window === undefined || rotation.over
       ? ''

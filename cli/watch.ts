@@ -24,7 +24,13 @@ export async function watchRotation(
   let answeredAt = out.io.now();
   out.note(`watching rotation ${first.id} of ${name}; Ctrl-C ends the watching, not the rotation`);
   for (;;) {
-    const state = JSON.stringify([rotation.phase, rotation.stuck, rotation.window, rotation.failure]);
+    const state = JSON.stringify([
+      rotation.phase,
+      rotation.stuck,
+      rotation.paused,
+      rotation.window,
+      rotation.failure,
+    ]);
     if (state !== shown) {
       shown = state;
       out.line(`${when(rotation.updatedAt)}  ${rotationLine(out, rotation, out.io.now())}`);

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
 import { settingsSchema, type NetworkSettings, type ParsedSettings } from './settings-schema.ts';
+import { inWords } from '../shared/domain/wording.ts';
 
 /** What a deployment is made of; every value is checked and complete. */
 export interface Settings extends Omit<ParsedSettings, 'timing' | '$schema'> {
@@ -75,7 +76,7 @@ export function readSettings(input: SettingsInput): Settings {
     ...(input.stage === undefined ? {} : { stage: input.stage }),
     ...(input.tenant === undefined ? {} : { tenant: input.tenant }),
   };
-  const parsed = settingsSchema.safeParse(given);
+  const parsed = settingsSchema.safeParse(given, { error: inWords });
   if (!parsed.success) throw new SettingsError(parsed.error.issues.flatMap(problemsOf));
   const { $schema: _schema, ...settings } = parsed.data;
   const problems = [

@@ -153,4 +153,6 @@ export const OUTPUT = {
   emergency: 'EmergencyMachine',
   /** Topic that alarms go to. */
   alarms: 'AlarmTopic',
+  /** The setting `readers`. */
+  readers: 'ReadersSetting',
 } as const;

@@ -107,7 +107,7 @@ function render(out: Output, { name, secret, mode, adopt }: CredentialEntry, ans
         : `    ${dryRun ? 'This makes' : 'Made'} a first credential at the target and the secret "${secret}", which agents read from now on.`,
     );
     out.line(
-      `    ${mode === 'observe' || (adopt === true && mode === undefined) ? 'Mode observe: it is not rotated.' : 'Rotation is scheduled; nothing rotates at once.'}`,
+      `    ${mode === 'observe' || (adopt === true && mode === undefined) ? 'Mode observe: it is not rotated.' : 'Rotation is scheduled; registering rotates nothing.'}`,
     );
     return;
   }
@@ -117,7 +117,7 @@ function render(out: Output, { name, secret, mode, adopt }: CredentialEntry, ans
   }
   out.line(`${out.style('yellow', '~')} ${name}: ${dryRun ? 'would be updated' : outcome}`);
   for (const change of changes) out.line(`    ${out.style('yellow', `~ ${changeText(change)}`)}`);
-  if (!dryRun) out.line('    Recorded in the audit trail; nothing rotates because of it.');
+  if (!dryRun) out.line('    Recorded in the audit trail; this by itself rotates nothing.');
 }
 
 function changeText({ field, from, to }: Change): string {

@@ -1,6 +1,11 @@
 import type { Command } from 'commander';
 import { joinAudit } from '../../shared/api/audit-answer.ts';
-import { auditAnswer, type AuditAnswer, type AuditedRotation } from '../../shared/api/messages.ts';
+import {
+  auditAnswer,
+  type AuditAnswer,
+  type AuditedRotation,
+  type AuditEvent,
+} from '../../shared/api/messages.ts';
 import { LONG_TIMEOUT_MS } from '../client.ts';
 import { date, examples, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
@@ -42,7 +47,7 @@ function count(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? '' : 's'}`;
 }
 
-function render(out: Output, { from, to, records, rotations, chain }: AuditAnswer): void {
+function render(out: Output, { from, to, records, rotations, events, chain }: AuditAnswer): void {
   out.line(`Rotations from ${from} to ${to}`);
   if (rotations.length > 0) {
     out.table(
@@ -65,20 +70,56 @@ function render(out: Output, { from, to, records, rotations, chain }: AuditAnswe
   out.line(
     `${count(rotations.length, 'rotation')}, ${rotations.length - unconfirmed} with the deactivation CONFIRMED, ${unconfirmed} NOT CONFIRMED.`,
   );
+  renderEvents(out, events);
+  if (records === 0 && chain.faults.length === 0)
+    return out.line('No record is of this span: there is no chain to check.');
   if (chain.faults.length === 0) {
     out.line(
-      `${out.style('green', 'The chain is whole')}: ${chain.checked} of ${records} records checked, ${count(chain.complete, 'chain')} up to the newest record.`,
+      `${out.style('green', 'The chain is whole')}: ${chain.checked} of ${count(records, 'record')} checked; ${endsText(chain)}.`,
     );
     return;
   }
   out.line(
     out.style(
       'red',
-      `The chain has ${count(chain.faults.length, 'fault')} (${chain.checked} records checked):`,
+      `The chain has ${count(chain.faults.length, 'fault')} (${count(chain.checked, 'record')} checked):`,
     ),
   );
   for (const { credentialId, seq, fault } of chain.faults)
     out.line(`  ${fault} at record ${seq} of ${credentialId}`);
+}
+
+function renderEvents(out: Output, events: readonly AuditEvent[] = []): void {
+  if (events.length === 0) return;
+  out.line(`\n${out.style('bold', 'what else happened')}`);
+  out.table(
+    ['TIME', 'CREDENTIAL', 'RECORD', 'WHAT', 'ACTOR', 'WHY AND HOW'],
+    events.map((event) => [
+      when(event.at),
+      event.credential,
+      String(event.seq),
+      event.action,
+      event.actor,
+      aboutText(event),
+    ]),
+  );
+  out.line();
+}
+
+function aboutText({ incident, reason, deactivation, detail }: AuditEvent): string {
+  const parts = [incident, reason, deactivation, detail].filter((part) => part !== undefined && part !== '');
+  return parts.join('; ') || '–';
+}
+
+/** How far the ends of the chains were checked: what was removed at the end of one shows there alone. */
+function endsText({ complete, chains, later = 0 }: AuditAnswer['chain']): string {
+  if (chains === undefined) return `${count(complete, 'chain')} to the end`;
+  const unknown = chains - complete - later;
+  return [
+    `${complete} of ${count(chains, 'chain')} to the end`,
+    ...(later === 0 ? [] : [`${later} ${later === 1 ? 'goes' : 'go'} on after the span`]),
+    ...(unknown === 0 ? [] : [`of ${unknown} nobody could say where the end is`]),
+  ].join(', ');
 }
 
 /** How it ended; what ended after the span says so, since the records of the span don't show it. */
@@ -93,7 +134,8 @@ export const addAudit: AddCommand = (program, run) => {
     .summary('all rotations of a span, with proof of deactivation')
     .description(
       'Lists every rotation of a span with its date, its actor and whether the old credential is CONFIRMED to be ' +
-        'deactivated, and checks the hash chain of the records. Exit code 3 where the chain has faults.',
+        'deactivated; what else happened, such as registrations, pauses, emergencies and reports of leaks; and checks ' +
+        'the hash chain of the records. Exit code 3 where the chain has faults.',
     )
     .option('--from <date>', 'first day (UTC), default: a year before the last', date('--from'))
     .option('--to <date>', 'last day (UTC), default: today', date('--to'))

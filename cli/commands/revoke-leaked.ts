@@ -8,6 +8,7 @@ import { conclude, consequences, followEmergency, staysHalted, type RevokeOption
 import { EXIT, Failure, usage } from '../failure.ts';
 import type { Output } from '../io.ts';
 import { when } from '../render.ts';
+import { inWords } from '../../shared/domain/wording.ts';
 
 /** What the help of `rekey revoke` says of --leaked. */
 export const LEAKED_HELP = `
@@ -32,7 +33,9 @@ const EXIT_OF: Readonly<Record<string, number>> = {
 /** The options, if the API would take them: what is wrong is said before the value is read. */
 export function checkedLeak(options: RevokeOptions): RevokeOptions {
   const { incident, reason, replace } = options;
-  const parsed = leakRequest.omit({ fingerprints: true }).safeParse({ incident, reason, replace });
+  const parsed = leakRequest
+    .omit({ fingerprints: true })
+    .safeParse({ incident, reason, replace }, { error: inWords });
   if (parsed.success) return options;
   const { message, field } = requestError(parsed.error);
   throw new Failure('ERR_USAGE', message, { exit: EXIT.usage, field });

@@ -10,6 +10,7 @@ import { EXIT, Failure, failureOf, usage } from '../failure.ts';
 import type { Output } from '../io.ts';
 import { checkedLeak, LEAKED_HELP, revokeLeaked } from './revoke-leaked.ts';
 import { readCredential } from './show.ts';
+import { inWords } from '../../shared/domain/wording.ts';
 
 /** `rekey revoke NAME…`: the emergency. With --yes the first request is the revocation itself. */
 async function revoke(context: Context, names: readonly string[], options: RevokeOptions): Promise<number> {
@@ -179,7 +180,7 @@ function assertEither(names: readonly string[], { leaked }: Given): void {
 
 function checkedRevoke(credentials: readonly string[], options: RevokeOptions): RevokeOptions {
   const { incident, reason, replace } = options;
-  const parsed = emergencyRequest.safeParse({ credentials, incident, reason, replace });
+  const parsed = emergencyRequest.safeParse({ credentials, incident, reason, replace }, { error: inWords });
   if (parsed.success) return options;
   const { message, field } = requestError(parsed.error);
   throw new Failure('ERR_USAGE', message, { exit: EXIT.usage, field });

@@ -15,6 +15,7 @@ import { readCredential } from './show.ts';
 
 interface Options {
   readonly reason: string;
+  readonly unconfirmed: boolean;
   readonly yes: boolean;
   readonly dryRun: boolean;
 }
@@ -25,7 +26,7 @@ async function unregister(context: Context, name: string, options: Options): Pro
   const client = await context.client();
   const shown = await out.waiting('reading', readIfThere(client, name));
   const would = await out.waiting('checking', request(client, name, { ...options, dryRun: true }));
-  const steps = consequences(would, shown);
+  const steps = consequences(would, shown, options);
   if (options.dryRun) {
     out.data({ ...would, steps });
     describe(out, would, steps);
@@ -37,7 +38,7 @@ async function unregister(context: Context, name: string, options: Options): Pro
   const answer = await out.waiting(`unregistering ${name}`, request(client, would.id, options));
   out.data(answer);
   if (answer.outcome === 'unchanged') out.line(`${answer.name} was unregistered before`);
-  else out.line(`${out.style('green', 'unregistered')}: ${answer.name}; its secret and its login work on`);
+  else out.line(`${out.style('green', 'unregistered')}: ${answer.name}; ${whatStays(answer, shown)}`);
   out.line(
     `Take its entry out of your declaration file. Its audit trail: rekey audit --credential ${answer.id}`,
   );
@@ -47,10 +48,11 @@ async function unregister(context: Context, name: string, options: Options): Pro
 function request(
   client: ApiClient,
   name: string,
-  { reason, dryRun }: Pick<Options, 'reason' | 'dryRun'>,
+  { reason, dryRun, unconfirmed }: Pick<Options, 'reason' | 'dryRun' | 'unconfirmed'>,
 ): Promise<UnregisterAnswer> {
   return client.post(unregisterAnswer, ['credentials', name, 'unregister'], {
-    body: { reason, dryRun },
+    // An API of the version before doesn't know the field, and has no need of it elsewhere.
+    body: { reason, dryRun, ...(unconfirmed ? { unconfirmed } : {}) },
     timeoutMs: LONG_TIMEOUT_MS,
     idempotencyKey: randomUUID(),
   });
@@ -66,12 +68,25 @@ async function readIfThere(client: ApiClient, name: string): Promise<ShowAnswer 
   }
 }
 
-function consequences({ alive }: UnregisterAnswer, shown: ShowAnswer | undefined): string[] {
+function consequences(
+  { alive, unconfirmed = [] }: UnregisterAnswer,
+  shown: ShowAnswer | undefined,
+  options: Pick<Options, 'unconfirmed'>,
+): string[] {
   const credential = shown?.credential;
-  if (credential === undefined) return ['what an interrupted attempt has left is completed'];
+  const perhapsAlive = unconfirmed.map(
+    ({ id, generation }) =>
+      `${id} (generation ${generation}) MAY GO ON WORKING: an emergency was to end it, nobody has confirmed that, and nobody ` +
+      `will be told of it any more; ${byHand(shown, id)}`,
+  );
+  if (credential === undefined) return ['what an interrupted attempt has left is completed', ...perhapsAlive];
   const { secret, adoption } = credential;
   return [
-    `the secret ${secret.name} stays, with its value; ${worksOn(credential)}`,
+    ...perhapsAlive,
+    ...(options.unconfirmed && unconfirmed.length === 0
+      ? ['nothing of it is unconfirmed: --unconfirmed changes nothing here']
+      : []),
+    `the secret ${secret.name} stays, with its value; ${worksOn(credential, unconfirmed.length > 0)}`,
     ...(adoption === 'observed'
       ? ['Rekey has put nothing on it, and changes nothing']
       : [
@@ -86,9 +101,18 @@ function consequences({ alive }: UnregisterAnswer, shown: ShowAnswer | undefined
   ];
 }
 
-function worksOn({ current, status }: CredentialView): string {
+function worksOn({ current, status }: CredentialView, mayWork: boolean): string {
+  if (mayWork) return 'whether it logs in is not known';
   if (status === 'halted') return 'what it holds was revoked in an emergency and does not work';
   return current === undefined ? 'Rekey has never read it' : `its login ${current.handle.id} works on`;
+}
+
+function whatStays({ unconfirmed = [] }: UnregisterAnswer, shown: ShowAnswer | undefined): string {
+  if (unconfirmed.length > 0)
+    return `its secret stays, and ${unconfirmed.map(({ id }) => id).join(', ')} may go on working: end it by hand once its upstream answers`;
+  return shown?.credential.status === 'halted'
+    ? 'its secret stays; what it holds was revoked'
+    : 'its secret and its login work on';
 }
 
 function byHand(shown: ShowAnswer | undefined, id: string): string {
@@ -118,10 +142,12 @@ export const addUnregister: AddCommand = (program, run) => {
     .description(
       'Takes a credential out of Rekey: its schedule, a dangling AWSPENDING and the tags that Rekey set are taken off the ' +
         'secret, its name is free again. Value, login, secret and audit trail stay. Refused while a rotation or an ' +
-        'emergency is under way. Run again, it completes what was interrupted.',
+        'emergency is under way, and where nobody could confirm that an emergency has ended its logins. Run again, it ' +
+        'completes what was interrupted.',
     )
     .argument('<name>', 'name or id of the credential')
     .requiredOption('--reason <text>', 'why; stands in the audit trail', filled('--reason'))
+    .option('--unconfirmed', 'also where logins that an emergency was to end may go on working')
     .option('--yes', 'do not ask')
     .option('--dry-run', 'say what would happen, change nothing')
     .addHelpText(
@@ -129,10 +155,18 @@ export const addUnregister: AddCommand = (program, run) => {
       examples(
         'rekey unregister orders-db --reason "decommissioned" --dry-run',
         'rekey unregister orders-db --reason "decommissioned" --yes',
+        'rekey unregister orders-db --unconfirmed --reason "INC-7: its server was destroyed"',
       ),
     )
-    .action(async (name: string, given: { reason: string; yes?: true; dryRun?: true }, command: Command) => {
-      const { reason, yes = false, dryRun = false } = given;
-      await run(command, (context) => unregister(context, name, { reason, yes, dryRun }));
+    .action(async (name: string, given: Given, command: Command) => {
+      const { reason, unconfirmed = false, yes = false, dryRun = false } = given;
+      await run(command, (context) => unregister(context, name, { reason, unconfirmed, yes, dryRun }));
     });
 };
+
+interface Given {
+  readonly reason: string;
+  readonly unconfirmed?: true;
+  readonly yes?: true;
+  readonly dryRun?: true;
+}

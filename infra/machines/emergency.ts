@@ -140,7 +140,15 @@ function itemStates(functions: Functions): Record<string, State> {
       { action: 'revocation-failed', cause: expression('$states.input.cause') },
       'NotRevoked',
       ends('revocation-failed'),
+      carried,
+      [caught('Unmanaged', carried, ['ERR_NOT_FOUND'])],
     ),
+    // Unregistered since the emergency was asked for: the results say what a person does now.
+    Unmanaged: step('record-emergency', { action: 'unmanaged' }, 'Ended', ends('revocation-failed'), {
+      credentialId,
+      status: 'revocation-failed',
+      byHand: expression('$states.result.Payload.byHand'),
+    }),
     // The credential is dead and nobody could write that down: the agents are halted all the same, nothing is issued.
     HaltUnrecorded: record('halt', 'Unrecorded', ends('record-failed'), { revocation }),
     // A later emergency has taken the credential over: it kills, halts and replaces; what became of it counts.

@@ -1,3 +1,4 @@
+import { Aws } from 'aws-cdk-lib';
 import type { ApiRoute } from '../../shared/domain/access.ts';
 import { arn, type Grant } from './grant.ts';
 
@@ -28,6 +29,23 @@ export function describeStacks(names: readonly string[]): Grant[] {
 /** Counts who has subscribed to the alarms, as `rekey doctor` does; it shows no address. */
 export function countSubscribers(topicArn: string): Grant[] {
   return [{ actions: ['sns:GetTopicAttributes'], resources: [topicArn] }];
+}
+
+/** Looks whether a trail logs reads of secrets, as `rekey doctor` does; what it has logged is not shown. */
+export function describeTrails(): Grant[] {
+  return [
+    {
+      actions: ['cloudtrail:DescribeTrails'],
+      resources: ['*'],
+      wildcard: 'Listing trails knows no resource; it shows names and where they log to.',
+    },
+    {
+      actions: ['cloudtrail:GetEventSelectors', 'cloudtrail:GetTrailStatus'],
+      resources: [`arn:${Aws.PARTITION}:cloudtrail:*:*:trail/*`],
+      wildcard:
+        'A trail that logs here may be of another region, or of the account that leads the organisation.',
+    },
+  ];
 }
 
 /** Reads the archive object by object, with its locks, and asks it by Athena. */

@@ -73,10 +73,19 @@ export function labelAgentSecrets(of: SecretsOf): Grant[] {
  * that the caller may invoke the rotation function.
  */
 export function rotateAgentSecrets(of: SecretsOf, rotatorArn: string): Grant[] {
-  return [
-    agentSecrets(of, ['DescribeSecret', 'RotateSecret', 'UpdateSecretVersionStage']),
-    ...invoke(rotatorArn),
-  ];
+  return [agentSecrets(of, ['DescribeSecret', 'RotateSecret']), stripAgentSecrets(of), ...invoke(rotatorArn)];
+}
+
+/** Takes off the label of a version that is to come: which version agents read is not the caller's to choose. */
+function stripAgentSecrets(of: SecretsOf): Grant {
+  return {
+    ...agentSecrets(of, ['UpdateSecretVersionStage']),
+    conditions: {
+      StringEquals: tagsOf(of),
+      // AWS documents the key as a list, and asks for a set operator. A request to move a label names one.
+      'ForAnyValue:StringEquals': { 'secretsmanager:VersionStage': 'AWSPENDING' },
+    },
+  };
 }
 
 /** Sets by whom and how often a secret is rotated. The service checks that the caller may invoke that function. */
@@ -139,7 +148,7 @@ export function adoptAgentSecrets(of: SecretsOf): Grant[] {
 /** Takes off a secret that Rekey made what Rekey has put there, its tags last, so that no role reaches it any more. */
 export function letGoOfAgentSecrets(of: SecretsOf): Grant[] {
   return [
-    ...labelAgentSecrets(of),
+    stripAgentSecrets(of),
     {
       ...agentSecrets(of, ['UntagResource']),
       resources: [secretsBelow(of.prefix)],

@@ -9,6 +9,7 @@ import {
   callApi,
   countSubscribers,
   describeStacks,
+  describeTrails,
   readEvidence,
   statement,
   type Grant,
@@ -65,6 +66,7 @@ function grantsOf(person: Person, { settings, evidence, api, monitoring }: Acces
     ...callApi(api.apiId, routes),
     ...describeStacks(STACK_ROLES.map((role) => stackName(settings.stage, role))),
     ...countSubscribers(monitoring.topic.topicArn),
+    ...describeTrails(),
     ...(person === 'auditor' ? evidenceOf(evidence) : []),
   ];
 }

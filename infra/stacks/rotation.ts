@@ -207,6 +207,7 @@ export class RotationStack extends Stack {
       reconcile,
     });
     new CfnOutput(this, OUTPUT.lifecycle, { value: this.lifecycle.machine.stateMachineArn });
+    new CfnOutput(this, OUTPUT.readers, { value: settings.readers });
   }
 
   #lifecycle(

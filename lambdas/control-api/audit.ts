@@ -43,7 +43,7 @@ export async function readAudit(
   if (first < 0)
     throw badQuery('page', 'the page lies outside the span', 'pass from, to and page of one answer');
   const span = spanOf(from, to);
-  const heads = await allHeads(ledger);
+  const registered = await allHeads(ledger);
   const records: AuditRecord[] = [];
   let next = first;
   while (next < months.length && (next === first || records.length < RECORDS_PER_PAGE)) {
@@ -52,8 +52,10 @@ export async function readAudit(
     next++;
   }
   const page = { isFirst: first === 0, isLast: next >= months.length, months: months.slice(first, next) };
+  const left = await unregisteredHeads(ledger, records, registered);
+  const heads = [...registered, ...left];
   const chosen = new Set([
-    ...(page.isLast ? justChanged(records, heads, now) : []),
+    ...justChanged(records, page.isLast ? heads : left, now),
     ...atTheEdges(records, heads, span, page),
     ...(span.end <= now ? unfinished({ from, to, records }) : []),
   ]);
@@ -66,7 +68,8 @@ export async function readAudit(
       ...read.flatMap((each) => each.records).filter((record) => belongs(record, span, page)),
     ],
     after: read.flatMap(({ after }) => after),
-    ...(page.isLast ? { heads: ends(heads, read) } : { next: months[next] ?? '' }),
+    heads: ends(page.isLast ? heads : left, read),
+    ...(page.isLast ? {} : { next: months[next] ?? '' }),
   });
   return page.isFirst && page.isLast ? joinAudit([answer]) : answer;
 }
@@ -99,6 +102,18 @@ async function allHeads(ledger: Ledger): Promise<Credential[]> {
     page = next;
   } while (page !== undefined);
   return heads;
+}
+
+/** The heads of credentials with these records that are registered no more: no list has them, and nothing moves them. */
+async function unregisteredHeads(
+  ledger: Ledger,
+  records: readonly AuditRecord[],
+  registered: readonly Credential[],
+): Promise<Credential[]> {
+  const known = new Set(registered.map(({ id }) => id));
+  const ids = new Set(records.map(({ entity }) => entity.uid).filter((id) => !known.has(id)));
+  const heads = await eachOf(ids, (id) => ledger.unregistered(id));
+  return heads.filter((head) => head !== undefined);
 }
 
 /** Which part of a span a page holds. */
@@ -146,14 +161,17 @@ async function byNumber(
   span: Span,
 ): Promise<Excerpt[]> {
   const headById = new Map(heads.map((head) => [head.id, headOf(head)]));
-  const found: Excerpt[] = [];
+  return eachOf(ids, async (id) => excerpt(await collect(ledger.records(id)), span, headById.get(id)));
+}
+
+/** A few reads at a time. */
+async function eachOf<T>(ids: ReadonlySet<string>, read: (id: string) => Promise<T>): Promise<T[]> {
+  const found: T[] = [];
   const waiting = [...ids];
-  const read = async (): Promise<void> => {
-    for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
-      found.push(excerpt(await collect(ledger.records(id)), span, headById.get(id)));
-    }
+  const work = async (): Promise<void> => {
+    for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) found.push(await read(id));
   };
-  await Promise.all(Array.from({ length: READS_AT_ONCE }, read));
+  await Promise.all(Array.from({ length: READS_AT_ONCE }, work));
   return found;
 }
 

@@ -1,6 +1,8 @@
 import { looksLikeId } from '../../shared/api/messages.ts';
-import { RekeyError } from '../../shared/domain/errors.ts';
+import { RekeyError, throwAll } from '../../shared/domain/errors.ts';
+import { findUnmanaged, notManaged, type Unmanaged } from '../../shared/engine/unmanaged.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
+import { revocationsByHand } from '../../shared/providers/by-hand.ts';
 
 /** How long the ledger may be silent: an emergency waits for nothing else (hard decision 3). */
 export const LEDGER_LIMIT_MS = 500;
@@ -11,9 +13,10 @@ const LOOKUPS_AT_ONCE = 20;
 const NOBODY_ANSWERED = Symbol('no answer');
 
 /**
- * The ids behind what an emergency names. Every unknown name is listed in one error. Where the ledger falls silent, ids
- * are taken at their word and names that were not looked up in time are handed back as `unresolved`.
- * @throws RekeyError ERR_NOT_FOUND, or ERR_UNAVAILABLE where the ledger doesn't answer and no id was given.
+ * The ids behind what an emergency names. Every unknown name is listed in one error, and what Rekey has let go of says
+ * how it is revoked by hand. Where the ledger falls silent, ids are taken at their word and names that were not looked up
+ * in time are handed back as `unresolved`.
+ * @throws RekeyError ERR_NOT_FOUND, ERR_MODE, or ERR_UNAVAILABLE where the ledger doesn't answer and no id was given.
  */
 export async function resolveForEmergency(
   ledger: Ledger,
@@ -22,13 +25,9 @@ export async function resolveForEmergency(
 ): Promise<{ ids: string[]; unresolved: string[] }> {
   const found = await lookUp(ledger, [...new Set(given)], limitMs);
 
+  const gone = found.map(({ id }) => id).filter((id) => typeof id === 'object');
   const unknown = found.filter(({ id }) => id === undefined).map(({ text }) => text);
-  if (unknown.length > 0) {
-    throw new RekeyError('ERR_NOT_FOUND', `no such credential: ${unknown.join(', ')}. Nothing was revoked`, {
-      field: 'credentials',
-      remedy: 'correct the names; `rekey list` has them all',
-    });
-  }
+  throwAll([...gone.map(notManaged), ...(unknown.length === 0 ? [] : [unknownNames(unknown)])]);
   const unread = found.filter(({ id }) => id === NOBODY_ANSWERED).map(({ text }) => text);
   const ids = [
     ...found.map(({ id }) => id).filter((id) => typeof id === 'string'),
@@ -43,9 +42,16 @@ export async function resolveForEmergency(
   return { ids: [...new Set(ids)], unresolved: unread.filter((text) => !looksLikeId(text)) };
 }
 
+function unknownNames(unknown: readonly string[]): RekeyError {
+  return new RekeyError('ERR_NOT_FOUND', `no such credential: ${unknown.join(', ')}. Nothing was revoked`, {
+    field: 'credentials',
+    remedy: 'correct the names; `rekey list` has them all',
+  });
+}
+
 /** Looks all of them up, a few at once, until the ledger falls silent. */
 async function lookUp(ledger: Ledger, texts: readonly string[], limitMs: number) {
-  const answers = new Map<string, string | undefined>();
+  const answers = new Map<string, string | Unmanaged | undefined>();
   // Names first: an id needs no answer.
   const queue = texts.toSorted((a, b) => Number(looksLikeId(a)) - Number(looksLikeId(b)));
   const started = performance.now();
@@ -66,9 +72,15 @@ async function lookUp(ledger: Ledger, texts: readonly string[], limitMs: number)
   const worker = async (): Promise<void> => {
     for (let text = queue.shift(); text !== undefined && !over; text = queue.shift()) {
       try {
-        const id = await idOf(ledger, text);
+        const { id, isLive } = await idOf(ledger, text);
         if (over) return;
         answers.set(text, id);
+        answered();
+        if (isLive) continue;
+        // A name that is still reserved may be let go of already. Where nobody can tell, its emergency does.
+        const gone = await findUnmanaged({ ledger, revocationsByHand }, id ?? text);
+        if (over) return;
+        if (gone !== undefined) answers.set(text, gone);
         answered();
       } catch {
         // Not looked up: it counts as unanswered.
@@ -82,9 +94,13 @@ async function lookUp(ledger: Ledger, texts: readonly string[], limitMs: number)
   return texts.map((text) => ({ text, id: answers.has(text) ? answers.get(text) : NOBODY_ANSWERED }));
 }
 
-/** One read for a name or an id that is known. */
-async function idOf(ledger: Ledger, text: string): Promise<string | undefined> {
+/** One read for a name or an id that is known; by its id it is also known to be live. */
+async function idOf(ledger: Ledger, text: string): Promise<{ id?: string | undefined; isLive: boolean }> {
   const byId = async () => (await ledger.credential(text))?.id;
   const byName = () => ledger.idByName(text);
-  return looksLikeId(text) ? ((await byId()) ?? byName()) : ((await byName()) ?? byId());
+  if (looksLikeId(text)) {
+    const id = await byId();
+    return id === undefined ? { id: await byName(), isLive: false } : { id, isLive: true };
+  }
+  return { id: (await byName()) ?? (await byId()), isLive: false };
 }

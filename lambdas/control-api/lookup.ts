@@ -33,12 +33,13 @@ export async function active(
 }
 
 /** A rotation with what its holders' proof lacks, where its window is open. */
-export function seen({ holders }: Credential, rotation: Rotation, now: number): RotationView {
+export function seen(credential: Credential, rotation: Rotation, now: number): RotationView {
   const { window, phase, holderEvidence } = rotation;
   const open = window !== undefined && ['window', 'rolling-back'].includes(phase);
   return rotationView(
     rotation,
-    open ? stillMissing(holders, window.opensAt, holderEvidence, now) : undefined,
+    credential,
+    open ? stillMissing(credential.holders, window.opensAt, holderEvidence, now) : undefined,
   );
 }
 

@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { IDEMPOTENCY_HEADER, MAX_BODY_BYTES } from '../../shared/api/messages.ts';
 import { requestError } from '../../shared/api/problems.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
+import { inWords } from '../../shared/domain/wording.ts';
 
 /** A request that has a caller and a route. */
 export interface Call {
@@ -69,7 +70,7 @@ function bodyOf({ body, isBase64Encoded }: ApiEvent): unknown {
 
 /** The input in the form that `schema` asks for. @throws RekeyError ERR_REQUEST naming the field */
 export function parse<T extends z.ZodType>(schema: T, input: unknown): z.infer<T> {
-  const parsed = schema.safeParse(input);
+  const parsed = schema.safeParse(input, { error: inWords });
   if (!parsed.success) throw requestError(parsed.error);
   return parsed.data;
 }

@@ -56,10 +56,11 @@ export interface ControlServices {
   pause(input: { name: string; trigger: Trigger }): Promise<Paused>;
   unpause(input: { name: string; trigger: Trigger }): Promise<Paused>;
   /** Lets go of a credential, by name or id; let go of already is success by its id. */
-  unregister(input: { name: string; trigger: Trigger; dryRun: boolean }): Promise<{
+  unregister(input: { name: string; trigger: Trigger; dryRun: boolean; unconfirmed: boolean }): Promise<{
     outcome: 'unregistered' | 'unchanged';
     credential: Credential;
     alive: readonly CredentialHandle[];
+    unconfirmed?: readonly CredentialHandle[];
   }>;
   /** A page of the account's secrets. */
   inventory(input: { prefix?: string | undefined; page?: string | undefined }): Promise<InventoryPage>;

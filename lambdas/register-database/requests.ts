@@ -53,7 +53,12 @@ export function describe(request: Request): object {
   if (request.action === 'align-backstop' || request.action === 'diagnose')
     return { action: request.action, credentialId: request.credentialId };
   if (request.action === 'unregister')
-    return { action: request.action, name: request.name, dryRun: request.dryRun };
+    return {
+      action: request.action,
+      name: request.name,
+      dryRun: request.dryRun,
+      unconfirmed: request.unconfirmed ?? false,
+    };
   return { action: 'register', name: request.declaration.name, dryRun: request.dryRun };
 }
 

@@ -99,10 +99,12 @@ export class Requests {
     // Secrets Manager adds six characters to a name; which ones doesn't matter to any policy here.
     const resource = id.startsWith('arn:') ? id : arn('secretsmanager', `secret:${id}-000000`);
     const given = tagsOf(input['Tags']);
+    const label = textOf(input['VersionStage']);
     const context: Context = {
       ...prefixed('aws:ResourceTag/', operation === 'CreateSecret' ? {} : (secret?.tags ?? {})),
       ...prefixed('aws:RequestTag/', given),
       ...(keysOf(input).length === 0 ? {} : { 'aws:TagKeys': keysOf(input) }),
+      ...(label === undefined ? {} : { 'secretsmanager:VersionStage': label }),
     };
     const asked: IamRequest[] = [{ action: `secretsmanager:${operation}`, resource, context }];
     if (operation === 'CreateSecret' && Object.keys(given).length > 0) {

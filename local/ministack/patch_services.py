@@ -33,6 +33,19 @@ def leave_rotation_to_the_gateway() -> None:
     secrets.handle_request = handle_request
 
 
+def name_the_label_of_a_request() -> None:
+    """AWS tells policies which label a request of Secrets Manager names (secretsmanager:VersionStage). MiniStack doesn't
+    know the key: a role that may move one label only would be refused."""
+    original = iam_actions.request_tag_context
+
+    def request_context(service, iam_action, body, params):
+        context = original(service, iam_action, body, params)
+        label = iam_actions._safe_json_field(body, "VersionStage") if service == "secretsmanager" else ""
+        return {**context, "secretsmanager:VersionStage": label} if label else context
+
+    iam_actions.request_tag_context = request_context
+
+
 def let_the_gateway_emit_service_events() -> None:
     """As on AWS nobody may put events with a source `aws.…`, except the service itself, which the gateway plays. It
     lets no caller's header of this name through."""

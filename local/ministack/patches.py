@@ -13,6 +13,7 @@ def apply() -> None:
     for patch in (
         patch_services.bind_behind_the_gateway,
         patch_services.leave_rotation_to_the_gateway,
+        patch_services.name_the_label_of_a_request,
         patch_services.let_the_gateway_emit_service_events,
         patch_machines.send_service_integrations_through_the_gateway,
         patch_functions.name_errors_of_node_functions,

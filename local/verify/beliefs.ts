@@ -52,6 +52,11 @@ export const BELIEFS = {
     sentence: 'Taking AWSPENDING off a version leaves every other label where it is',
     page: api('UpdateSecretVersionStage'),
   },
+  'label-by-policy': {
+    sentence:
+      'A role that a condition on secretsmanager:VersionStage holds to AWSPENDING may take that label off, and not move AWSCURRENT',
+    page: 'https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html',
+  },
 
   'get-other-label': {
     sentence:
@@ -60,6 +65,10 @@ export const BELIEFS = {
   },
   'get-unknown-version': {
     sentence: 'GetSecretValue of a version that never was is ResourceNotFoundException',
+    page: api('GetSecretValue'),
+  },
+  'get-dates-version': {
+    sentence: 'GetSecretValue gives the time at which that version was stored, wherever its labels go',
     page: api('GetSecretValue'),
   },
   'never-existed': {

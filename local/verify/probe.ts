@@ -18,6 +18,8 @@ export interface Plan {
   /** The step that takes its time, and how long. */
   readonly waitAt?: string;
   readonly waitSeconds?: number;
+  /** The step that first tries to move AWSCURRENT and to take AWSPENDING off. */
+  readonly relabelAt?: string;
 }
 
 /** One call of the probe. */
@@ -28,8 +30,10 @@ export interface ProbeCall {
   readonly token: string;
   /** Labels by version, when it was called. */
   readonly labels: Readonly<Record<string, readonly string[]>>;
-  /** What reading the pending version gave: `value`, or the name of the error. */
+  /** What reading the pending version gave: `done`, or the name of the error. */
   readonly pending: string;
+  /** What moving AWSCURRENT and taking AWSPENDING off gave, where it was asked to. */
+  readonly relabelled?: readonly string[];
 }
 
 interface Event {
@@ -51,7 +55,10 @@ export async function handler({ Step, SecretId, ClientRequestToken: token }: Eve
     secret: SecretId,
     token,
     labels,
-    pending: await readPending(SecretId, token),
+    pending: await answerOf(
+      vault.send(new GetSecretValueCommand({ SecretId, VersionId: token, VersionStage: 'AWSPENDING' })),
+    ),
+    ...(plan.relabelAt === Step ? { relabelled: await relabel(SecretId, token, currentOf(labels)) } : {}),
   };
   await queue.send(
     new SendMessageCommand({
@@ -66,13 +73,27 @@ export async function handler({ Step, SecretId, ClientRequestToken: token }: Eve
   await carryOut(Step, SecretId, token, labels);
 }
 
-async function readPending(SecretId: string, VersionId: string): Promise<string> {
+/** `done`, or the name of the error. */
+async function answerOf(call: Promise<unknown>): Promise<string> {
   try {
-    await vault.send(new GetSecretValueCommand({ SecretId, VersionId, VersionStage: 'AWSPENDING' }));
-    return 'value';
+    await call;
+    return 'done';
   } catch (error) {
     return error instanceof Error ? error.name : String(error);
   }
+}
+
+async function relabel(SecretId: string, token: string, current: string | undefined): Promise<string[]> {
+  const move = { SecretId, MoveToVersionId: token, RemoveFromVersionId: current };
+  const strip = { SecretId, RemoveFromVersionId: token };
+  return [
+    await answerOf(vault.send(new UpdateSecretVersionStageCommand({ ...move, VersionStage: 'AWSCURRENT' }))),
+    await answerOf(vault.send(new UpdateSecretVersionStageCommand({ ...strip, VersionStage: 'AWSPENDING' }))),
+  ];
+}
+
+function currentOf(labels: ProbeCall['labels']): string | undefined {
+  return Object.keys(labels).find((version) => labels[version]?.includes('AWSCURRENT'));
 }
 
 /** Puts a value, moves the label; nothing to be done at an upstream. AWSPENDING stays where it is. */
@@ -82,7 +103,7 @@ async function carryOut(
   token: string,
   labels: ProbeCall['labels'],
 ): Promise<void> {
-  const current = Object.keys(labels).find((version) => labels[version]?.includes('AWSCURRENT'));
+  const current = currentOf(labels);
   if (current === token) return;
   if (labels[token]?.includes('AWSPENDING') !== true) throw new Error('this version is not pending');
   if (step === 'createSecret') {

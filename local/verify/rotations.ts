@@ -166,6 +166,23 @@ export const ROTATIONS: readonly Scenario[] = [
     },
   },
   {
+    name: 'a role that is held to one label',
+    beliefs: ['label-by-policy'],
+    run: async (scene) => {
+      const { stage, see } = scene;
+      const secret = await stage.secret('held', 'pending');
+      await secret.plan({ relabelAt: 'setSecret', failAt: 'setSecret' });
+      const { token } = await secret.rotate();
+      const calls = (await untilStep(scene, secret, token, 'setSecret')) ?? [];
+      const [moved, stripped] = calls.find(({ relabelled }) => relabelled)?.relabelled ?? [];
+      see(
+        'label-by-policy',
+        moved === undefined ? undefined : moved === 'AccessDeniedException' && stripped === 'done',
+        `moving AWSCURRENT: ${moved ?? 'not tried'}; taking AWSPENDING off: ${stripped ?? 'not tried'}`,
+      );
+    },
+  },
+  {
     name: 'a rotation that is cancelled',
     beliefs: ['cancel-stops', 'cancel-leaves-labels'],
     run: async (scene) => {

@@ -82,10 +82,10 @@ export class Stage {
     return this.#calls;
   }
 
-  /** A new secret whose text is `first`. */
-  async secret(label: string): Promise<TrialSecret> {
+  /** A new secret whose text is `first`; the probe may move any label of it, or AWSPENDING only. */
+  async secret(label: string, moves: 'any' | 'pending' = 'any'): Promise<TrialSecret> {
     this.#ended.throwIfAborted();
-    const Name = `${this.name}-${label}`;
+    const Name = `${this.name}${moves === 'any' ? '-' : '/'}${label}`;
     this.#undo.push({
       what: `secret ${Name}`,
       run: () =>
@@ -151,11 +151,18 @@ export class Stage {
     const partition = Role?.Arn?.split(':')[1] ?? 'aws';
     const at = (service: string, resource: string): string =>
       `arn:${partition}:${service}:${region}:${accountId}:${resource}`;
+    const label = { Effect: 'Allow', Action: 'secretsmanager:UpdateSecretVersionStage' };
+    const secrets = at('secretsmanager', `secret:${this.name}-*`);
+    const narrowed = at('secretsmanager', `secret:${this.name}/*`);
     const own = statement(
-      ['DescribeSecret', 'GetSecretValue', 'PutSecretValue', 'UpdateSecretVersionStage'].map(
-        (action) => `secretsmanager:${action}`,
-      ),
-      { Resource: at('secretsmanager', `secret:${this.name}-*`) },
+      ['DescribeSecret', 'GetSecretValue', 'PutSecretValue'].map((action) => `secretsmanager:${action}`),
+      { Resource: [secrets, narrowed] },
+      { ...label, Resource: secrets },
+      {
+        ...label,
+        Resource: narrowed,
+        Condition: { 'ForAnyValue:StringEquals': { 'secretsmanager:VersionStage': 'AWSPENDING' } },
+      },
       { Effect: 'Allow', Action: 'sqs:SendMessage', Resource: at('sqs', `${this.name}.fifo`) },
     );
     await this.#iam.send(new PutRolePolicyCommand({ RoleName, PolicyName: 'probe', PolicyDocument: own }));

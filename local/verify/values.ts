@@ -68,9 +68,15 @@ export const VALUES: readonly Scenario[] = [
       'strip-pending',
       'get-other-label',
       'get-unknown-version',
+      'get-dates-version',
     ],
     run: async ({ stage, see }) => {
       const secret = await stage.secret('labels');
+      const dateOf = async (VersionId: string): Promise<number> => {
+        const found = await stage.vault.send(new GetSecretValueCommand({ SecretId: secret.name, VersionId }));
+        return found.CreatedDate?.getTime() ?? Number.NaN;
+      };
+      const stored = await dateOf(secret.first);
       const next = await secret.put('next', { labels: ['AWSPENDING'] });
 
       const bare = await answerOf(secret.move('AWSCURRENT', { MoveToVersionId: next }));
@@ -86,6 +92,12 @@ export const VALUES: readonly Scenario[] = [
       const moved = 'AWSCURRENT next, AWSPENDING next, AWSPREVIOUS first';
       const labels = await secret.labelled({ next }, moved);
       see('move-current', labels === moved, labels);
+      const [first, second] = [await dateOf(secret.first), await dateOf(next)];
+      see(
+        'get-dates-version',
+        first === stored && second >= stored,
+        `${stored}, then ${first}; next ${second}`,
+      );
       await secret.move('AWSPENDING', { RemoveFromVersionId: next });
       const stripped = 'AWSCURRENT next, AWSPREVIOUS first';
       const left = await secret.labelled({ next }, stripped);

@@ -1,5 +1,6 @@
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { toInstant, type Instant } from '../domain/clock.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { REKEY_VERSION } from '../version.ts';
 import { sign } from './signature.ts';
@@ -21,6 +22,11 @@ export class AwsServiceError extends Error {
 /** Whether `error` is what an AWS service answers under one of `names`. */
 export function isAwsError(error: unknown, ...names: string[]): error is AwsServiceError {
   return error instanceof AwsServiceError && names.includes(error.name);
+}
+
+/** The wire has seconds since 1970 where the SDK's type has a Date. */
+export function instantOfWire(value: unknown): Instant | undefined {
+  return typeof value === 'number' ? toInstant(value * 1000) : undefined;
 }
 
 /** How to reach AWS from a function. */

@@ -1,35 +1,23 @@
-import { toInstant, type Clock, type Instant } from '../domain/clock.ts';
+import type { Instant } from '../domain/clock.ts';
 import type { FunctionName } from '../names.ts';
 import type { Heartbeats } from '../ports/heartbeats.ts';
-import type { AwsCalls } from './aws-client.ts';
-import { heartbeatItem, keys, text, type Item } from './ledger-items.ts';
+import { heartbeatItem, keys, text } from './ledger-items.ts';
+import { LedgerTable, type Store } from './ledger-table.ts';
 
 /** Heartbeats in the ledger's table, beside what the stream's readers look at. */
 export class DynamoDbHeartbeats implements Heartbeats {
-  readonly #aws: AwsCalls;
-  readonly #table: string;
-  readonly #tenant: string;
-  readonly #clock: Clock;
+  readonly #table: LedgerTable;
 
-  constructor(options: { aws: AwsCalls; table: string; tenant: string; clock: Clock }) {
-    this.#aws = options.aws;
-    this.#table = options.table;
-    this.#tenant = options.tenant;
-    this.#clock = options.clock;
+  constructor(store: Store) {
+    this.#table = new LedgerTable(store);
   }
 
   async beat(functionName: FunctionName): Promise<void> {
-    await this.#aws.json('dynamodb', 'PutItem', {
-      TableName: this.#table,
-      Item: heartbeatItem(this.#tenant, functionName, toInstant(this.#clock())),
-    });
+    await this.#table.put(heartbeatItem(this.#table.tenant, functionName, this.#table.now()));
   }
 
   async last(functionName: FunctionName): Promise<Instant | undefined> {
-    const { Item: item } = await this.#aws.json<{ Item?: Item }>('dynamodb', 'GetItem', {
-      TableName: this.#table,
-      Key: keys.heartbeat(this.#tenant, functionName),
-    });
+    const item = await this.#table.getLagging(keys.heartbeat(this.#table.tenant, functionName));
     return item && text(item, 'at');
   }
 }

@@ -2,7 +2,7 @@ import type { ListSecretsCommandOutput } from '@aws-sdk/client-secrets-manager';
 import { shapeOf, type SecretFacts, type Shape } from '../domain/inventory.ts';
 import { RekeyError } from '../domain/errors.ts';
 import type { Vault } from '../ports/vault.ts';
-import { isAwsError, type AwsCalls } from './aws-client.ts';
+import { instantOfWire, isAwsError, type AwsCalls } from './aws-client.ts';
 
 const PAGE = 100;
 const READS_AT_ONCE = 10;
@@ -71,8 +71,8 @@ export class SecretsInventory {
       owningService: secret.OwningService,
       kmsKey: secret.KmsKeyId,
       rotationFunction: secret.RotationEnabled === true ? secret.RotationLambdaARN : undefined,
-      lastAccessed: instantOf(secret.LastAccessedDate),
-      lastChanged: instantOf(secret.LastChangedDate),
+      lastAccessed: instantOfWire(secret.LastAccessedDate),
+      lastChanged: instantOfWire(secret.LastChangedDate),
       shape: await this.#shape(secret, name),
     };
   }
@@ -96,9 +96,4 @@ export class SecretsInventory {
       };
     }
   }
-}
-
-/** The wire has seconds since 1970 where the SDK's type has a Date. */
-function instantOf(value: unknown): string | undefined {
-  return typeof value === 'number' ? new Date(value * 1000).toISOString() : undefined;
 }

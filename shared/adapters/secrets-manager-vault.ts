@@ -4,8 +4,8 @@ import type {
   GetSecretValueCommandOutput,
 } from '@aws-sdk/client-secrets-manager';
 import { Redacted } from '../domain/redacted.ts';
-import type { SecretDescription, Stage, Vault } from '../ports/vault.ts';
-import { isAwsError, type AwsCalls } from './aws-client.ts';
+import type { SecretDescription, Stage, StoredVersion, Vault } from '../ports/vault.ts';
+import { instantOfWire, isAwsError, type AwsCalls } from './aws-client.ts';
 
 const ABSENT = 'ResourceNotFoundException';
 const EXISTS = 'ResourceExistsException';
@@ -43,6 +43,13 @@ export class SecretsManagerVault implements Vault {
     secret: string,
     select: { versionId?: string; stage?: Stage },
   ): Promise<Redacted<string> | undefined> {
+    return (await this.readVersion(secret, select))?.text;
+  }
+
+  async readVersion(
+    secret: string,
+    select: { versionId?: string; stage?: Stage },
+  ): Promise<StoredVersion | undefined> {
     const { versionId, stage } = select;
     try {
       const found = await orAbsent(
@@ -52,7 +59,12 @@ export class SecretsManagerVault implements Vault {
           ...(stage === undefined ? {} : { VersionStage: stage }),
         }),
       );
-      return found?.SecretString === undefined ? undefined : new Redacted(found.SecretString);
+      if (found?.SecretString === undefined) return undefined;
+      const storedAt = instantOfWire(found.CreatedDate);
+      return {
+        text: new Redacted(found.SecretString),
+        ...(storedAt === undefined ? {} : { storedAt }),
+      };
     } catch (error) {
       // The service refuses a version that is there without the stage; that is absent, as the stage is part of the name.
       const mismatch =

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { checkChain, GENESIS, type AuditAction, type AuditRecord } from '../domain/audit.ts';
 import { fromInstant } from '../domain/clock.ts';
+import { eventsOf } from './audit-events.ts';
 import { spanOf, type ChainEnd, type Span } from './audit-span.ts';
 import type { AuditAnswer, AuditedRotation, AuditRest } from './messages.ts';
 
@@ -12,6 +13,8 @@ import type { AuditAnswer, AuditedRotation, AuditRest } from './messages.ts';
 
 type Run = AuditRest['runs'][number];
 type Ending = AuditRest['endings'][number];
+/** The end of a chain: held against the head, after the span, known to nobody, or of no interest to the span. */
+type End = 'checked' | 'later' | 'unknown' | 'no records';
 type Fault = AuditAnswer['chain']['faults'][number];
 
 /** Records that say that a new credential became current. */
@@ -39,7 +42,8 @@ const emergencyEvidence = z.object({
 
 /**
  * What the records of one page say. `after` are later records than the span's: they are not part of it, and only tell
- * how its rotations ended. `heads` belong to the last page only, read before its records.
+ * how its rotations ended. `heads` are read before the records, those of registered
+ * credentials on the last page only.
  */
 export function auditPage(input: {
   from: string;
@@ -60,6 +64,7 @@ export function auditPage(input: {
     to,
     records: records.length,
     rotations: chains.flatMap((chain) => chain.filter(({ message }) => ROTATED.has(message)).map(rotationOf)),
+    events: eventsOf(chains.flat()),
     chain: { checked: records.length, faults, complete: 0 },
     rest: {
       runs: chains.flatMap(runsOf),
@@ -84,12 +89,13 @@ export function joinAudit(pages: readonly AuditAnswer[]): AuditAnswer {
     ({ credentialId }) => credentialId,
   );
   const faults = pages.flatMap(({ chain }) => chain.faults);
-  let complete = 0;
+  const ends: End[] = [];
   for (const credentialId of new Set([...runs.keys(), ...heads.keys()])) {
     const chain = checkRuns(credentialId, runs.get(credentialId) ?? [], heads.get(credentialId), span);
     faults.push(...chain.faults);
-    if (chain.complete) complete++;
+    ends.push(chain.end);
   }
+  const count = (wanted: End): number => ends.filter((end) => end === wanted).length;
   const byCredential = Map.groupBy(endings, ({ credentialId }) => credentialId);
   const rotations = pages
     .flatMap((page) => page.rotations)
@@ -99,8 +105,21 @@ export function joinAudit(pages: readonly AuditAnswer[]): AuditAnswer {
     to: first.to,
     records: sum(pages.map(({ records }) => records)),
     rotations: rotations.sort((a, b) => (a.rotatedAt < b.rotatedAt ? -1 : 1)),
-    chain: { checked: sum(pages.map(({ chain }) => chain.checked)), faults: faults.sort(byPlace), complete },
+    ...eventsIn(pages),
+    chain: {
+      checked: sum(pages.map(({ chain }) => chain.checked)),
+      faults: faults.sort(byPlace),
+      complete: count('checked'),
+      chains: ends.length - count('no records'),
+      later: count('later'),
+    },
   };
+}
+
+function eventsIn(pages: readonly AuditAnswer[]): Pick<AuditAnswer, 'events'> {
+  if (pages.some(({ events }) => events === undefined)) return {};
+  const events = pages.flatMap((page) => page.events ?? []);
+  return { events: events.sort((a, b) => (a.at === b.at ? a.seq - b.seq : a.at < b.at ? -1 : 1)) };
 }
 
 function rotationOf(record: AuditRecord): AuditedRotation {
@@ -203,7 +222,7 @@ function checkRuns(
   runs: readonly Run[],
   head: ChainEnd | undefined,
   { start, end }: Span,
-): { faults: Fault[]; complete: boolean } {
+): { faults: Fault[]; end: End } {
   const faults: Fault[] = [];
   const fault = (seq: number, kind: string): unknown => faults.push({ credentialId, seq, fault: kind });
   const sorted = [...runs].sort((a, b) => a.first - b.first);
@@ -213,7 +232,7 @@ function checkRuns(
   const toHead = head !== undefined && fromInstant(head.updatedAt) < end;
   if (sorted.length === 0 && (born < start || born >= end)) {
     // Nothing was recorded in the span, and nothing says that something should have been.
-    return { faults, complete: false };
+    return { faults, end: 'no records' };
   }
   if (sorted.length === 0 && !toHead) fault(1, 'gap');
 
@@ -229,12 +248,12 @@ function checkRuns(
     expected = run.last + 1;
     hash = run.hash;
   }
-  if (!toHead) return { faults, complete: false };
+  if (!toHead) return { faults, end: head === undefined ? 'unknown' : 'later' };
   for (; expected <= head.seq; expected++) fault(expected, 'gap');
   if (expected - 1 === head.seq && hash !== undefined && hash !== head.chain && !hasGap(faults, head.seq)) {
     fault(head.seq, 'link');
   }
-  return { faults, complete: true };
+  return { faults, end: 'checked' };
 }
 
 function hasGap(faults: readonly Fault[], seq: number): boolean {

@@ -4,7 +4,7 @@ import { durationText } from '../domain/duration.ts';
 import type { Holder } from '../domain/holders.ts';
 import { findingsOf, intervalText, type Finding } from '../domain/interval.ts';
 import type { Sighting } from '../domain/readers.ts';
-import { canRollBack, isOver, type Rotation } from '../domain/rotation.ts';
+import { canRollBack, isOver, isPaused, type Rotation } from '../domain/rotation.ts';
 import type { CredentialView, HolderView, KeyView, PlanEntry, ReaderView, RotationView } from './messages.ts';
 
 /** A credential as operators see it: everything of use, nothing secret. Findings are those of a time, where it is given. */
@@ -45,7 +45,7 @@ export function credentialView(credential: Credential, active?: Rotation, now?: 
     ...(due === undefined ? {} : { dueAt: due.deadline }),
     ...(now === undefined ? {} : { findings: findingsOf(credential, now) }),
     holders: credential.holders.map(holderView),
-    ...(active === undefined ? {} : { rotation: rotationView(active) }),
+    ...(active === undefined ? {} : { rotation: rotationView(active, credential) }),
     ...(credential.paused === undefined ? {} : { paused: { ...credential.paused } }),
     ...emergencyOf(credential),
     tenant: credential.tenant,
@@ -101,8 +101,12 @@ function emergencyOf({ incident }: Credential): Pick<CredentialView, 'emergency'
   };
 }
 
-/** A rotation as operators see it. Task tokens and other machinery stay behind. */
-export function rotationView(rotation: Rotation, missing?: readonly string[]): RotationView {
+/** A rotation as operators see it, under the pause of its credential. Task tokens and other machinery stay behind. */
+export function rotationView(
+  rotation: Rotation,
+  { paused }: Pick<Credential, 'paused'> = {},
+  missing?: readonly string[],
+): RotationView {
   const { old, next, window, suspendedAt, failure, incidentId, rollback } = rotation;
   return {
     id: rotation.id,
@@ -116,6 +120,7 @@ export function rotationView(rotation: Rotation, missing?: readonly string[]): R
     ...(next === undefined ? {} : { next: keyView(next) }),
     loser: rotation.loser,
     ...(window === undefined ? {} : { window }),
+    ...(paused !== undefined && isPaused(rotation, { paused }) ? { paused: { ...paused } } : {}),
     ...(missing === undefined ? {} : { missing: [...missing] }),
     ...(suspendedAt === undefined ? {} : { suspendedAt }),
     ...(failure === undefined ? {} : { failure: { code: failure.code, message: failure.message } }),

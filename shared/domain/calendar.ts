@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto';
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
-import { pauseText, type Credential, type PlanState } from './credential.ts';
-import { deadlineOf, exceptionEndsAt, findingsOf, intervalText, type Finding } from './interval.ts';
+import { pauseText, type Credential, type Key, type PlanState } from './credential.ts';
+import {
+  deadlineOf,
+  exceptionEndsAt,
+  findingsOf,
+  intervalText,
+  type Finding,
+  type Governed,
+} from './interval.ts';
 import { MAX_INTERVAL_DAYS, type Policy } from './policy.ts';
 import type { Rotation } from './rotation.ts';
 
@@ -55,7 +62,7 @@ export function leadSeconds(intervalSeconds: number): number {
 }
 
 /** The next rotation of a credential, whatever keeps it from being planned; undefined where agents have none. */
-export function dueOf(credential: Planned): Due | undefined {
+export function dueOf(credential: Governed & { readonly current?: Pick<Key, 'issuedAt'> }): Due | undefined {
   if (credential.current === undefined) return undefined;
   const { issuedAt } = credential.current;
   const deadline = deadlineOf(credential, issuedAt);

@@ -4,6 +4,7 @@ import { RekeyError, throwAll, errorsOf } from './errors.ts';
 import type { Holder } from './holders.ts';
 import { declarationErrors, prefixField } from './mistakes.ts';
 import { boundsOf, resolvePolicy, type Mode, type PolicyInput, type PolicyLimits } from './policy.ts';
+import { inWords } from './wording.ts';
 
 /** Version of the declaration file's format. */
 export const DECLARATION_VERSION = 1;
@@ -184,7 +185,7 @@ export interface PolicyCheck {
  * @throws RekeyError naming the field, e.g. `credentials[0].policy.window`; its `also` has every further mistake.
  */
 export function parseDeclaration(input: unknown, check?: PolicyCheck): { credentials: CredentialEntry[] } {
-  const parsed = frame.safeParse(input);
+  const parsed = frame.safeParse(input, { error: inWords });
   const found = parsed.success ? [] : declarationErrors(parsed.error);
   const credentials: CredentialEntry[] = [];
   const duplicates = [firstUse('name'), firstUse('secret')];
@@ -204,7 +205,7 @@ export function parseDeclaration(input: unknown, check?: PolicyCheck): { credent
  * @throws RekeyError naming the field; its `also` has every further mistake.
  */
 export function parseEntry(input: unknown, check?: PolicyCheck): CredentialEntry {
-  const parsed = entry.safeParse(input);
+  const parsed = entry.safeParse(input, { error: inWords });
   const { data: part } = policyPart.safeParse(input);
   const { data: typed } = z.object({ type: fields.shape.type }).safeParse(input);
   const unknownType = typed === undefined ? [] : errorsOf(() => boundsOf(typed.type));

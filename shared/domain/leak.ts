@@ -145,10 +145,24 @@ export function standingOf(key: KnownKey, credential: Credential | undefined, em
   if (credential === undefined) return 'gone';
   if (credential.adoption === 'observed') return 'observed';
   if (credential.incident?.execution === emergencyId) return 'live';
-  const works = ({ id, generation }: Key['handle']): boolean =>
-    credential.live.some((handle) => handle.id === id && handle.generation === generation);
   // The same value may have got another handle since, by a version that doesn't know of fingerprints.
   const { current } = credential;
   const isCurrent = current !== undefined && current.fingerprint === key.fingerprint;
-  return works(key.handle) || (isCurrent && works(current.handle)) ? 'live' : 'ended';
+  return mayWork(credential, key.handle) || (isCurrent && mayWork(credential, current.handle))
+    ? 'live'
+    : 'ended';
+}
+
+/** What the head of a credential that is no longer registered tells of its key, in words. */
+export function lastKnown({ handle }: KnownKey, former: Credential | undefined): string {
+  if (former === undefined) return 'its audit trail has what is known of it';
+  if (former.adoption === 'observed') return 'Rekey only observed it, and has not ended it';
+  return mayWork(former, handle)
+    ? 'it worked when Rekey let go of it'
+    : 'it had been ended before, as its audit trail shows, and nobody has looked since';
+}
+
+/** Whether the head has a handle among those that may work. */
+function mayWork({ live }: Credential, { id, generation }: Key['handle']): boolean {
+  return live.some((handle) => handle.id === id && handle.generation === generation);
 }

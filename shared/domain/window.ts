@@ -33,7 +33,11 @@ export function openWindow(policy: Policy, opensAt: Instant): Window {
  * `window` once a pause has ended at `now`: the time since `pausedAt` doesn't count, so that what was left until deadline
  * and cap is left again. Holders move and TTLs pass meanwhile as ever, so its earliest end stays.
  */
-export function withoutPause(window: Window, pausedAt: Instant, now: number): Window {
+export function withoutPause<W extends Pick<Window, 'opensAt' | 'deadline' | 'cap'>>(
+  window: W,
+  pausedAt: Instant,
+  now: number,
+): W {
   const lost = (now - Math.max(fromInstant(pausedAt), fromInstant(window.opensAt))) / 1000;
   if (lost <= 0) return window;
   return { ...window, deadline: plusSeconds(window.deadline, lost), cap: plusSeconds(window.cap, lost) };

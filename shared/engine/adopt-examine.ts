@@ -1,7 +1,9 @@
+import { dueOf } from '../domain/calendar.ts';
+import { fromInstant, toInstant, type Instant } from '../domain/clock.ts';
 import { RekeyError, isRekeyError } from '../domain/errors.ts';
 import type { Redacted } from '../domain/redacted.ts';
 import { TAG } from '../names.ts';
-import type { SecretDescription } from '../ports/vault.ts';
+import type { SecretDescription, StoredVersion } from '../ports/vault.ts';
 import type { Adoption, AnyProvider, Dependency, Notice, ProviderContext } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
 import { assertUnclaimed, type Draft, type RegisterOptions } from './register-draft.ts';
@@ -12,6 +14,8 @@ export interface Found {
   readonly secret: SecretDescription;
   readonly versionId: string;
   readonly material: Redacted<unknown>;
+  /** When the value was stored, hence how old it is at least; absent where the vault doesn't tell. */
+  readonly storedAt?: Instant;
   /** The upstream's id of the value, e.g. the user that it logs in as. */
   readonly id: string;
 }
@@ -95,18 +99,42 @@ export async function readExisting(
 ): Promise<Found> {
   const { provider, adoption, ctx } = await adopter(deps, draft);
   const versionId = Object.entries(secret.versions).find(([, stages]) => stages.includes('AWSCURRENT'))?.[0];
-  const text =
+  const stored =
     versionId === undefined
       ? undefined
-      : await deps.vault.read(secret.arn, { versionId, stage: 'AWSCURRENT' });
-  if (versionId === undefined || text === undefined) {
+      : await deps.vault.readVersion(secret.arn, { versionId, stage: 'AWSCURRENT' });
+  if (versionId === undefined || stored === undefined) {
     throw new RekeyError('ERR_ADOPTION', `the secret ${secret.name} has no current value in text`, {
       field: 'secret',
       remedy: 'store the login there as JSON; binary values are not read',
     });
   }
-  const material = atSecret(() => provider.material(text));
-  return { secret, versionId, material, id: await adoption.identify(draft.target, material, ctx) };
+  const material = atSecret(() => provider.material(stored.text));
+  const id = await adoption.identify(draft.target, material, ctx);
+  return { secret, versionId, material, id, ...ageOf(deps, stored) };
+}
+
+/** Nothing is younger than now, whatever another clock says. */
+function ageOf({ clock }: EngineDeps, { storedAt }: StoredVersion): Pick<Found, 'storedAt'> {
+  if (storedAt === undefined) return {};
+  return { storedAt: toInstant(Math.min(fromInstant(storedAt), clock())) };
+}
+
+/** Tells of a value that is due already by its policy: its rotation follows the take-over, not some interval later. */
+export function noticesOfAge({ clock }: EngineDeps, draft: Draft, found: Found | undefined): Notice[] {
+  const { storedAt } = found ?? {};
+  const due = storedAt === undefined ? undefined : dueOf({ ...draft, current: { issuedAt: storedAt } });
+  if (due === undefined || fromInstant(due.startsAt) > clock()) return [];
+  return [
+    {
+      field: 'policy.interval',
+      message: `the value was stored at ${storedAt ?? ''}: by its policy its rotation has been due since ${due.startsAt}`,
+      remedy:
+        draft.mode === 'observe'
+          ? 'nothing rotates in mode observe; once it leaves that mode, the planner starts a rotation within minutes'
+          : 'the planner starts a rotation within minutes of the take-over: apply when that suits, or allow a longer interval',
+    },
+  ];
 }
 
 /** The value's own faults, with the declaration's field. */

@@ -10,6 +10,7 @@ import {
   existingSecret,
   missingTags,
   noticesOf,
+  noticesOfAge,
   readExisting,
   type Found,
 } from './adopt-examine.ts';
@@ -59,6 +60,7 @@ export async function look(
       : []),
   ];
   const found = missing.length === 0 ? await readExisting(deps, draft, secret) : undefined;
+  notices.push(...noticesOfAge(deps, draft, found));
   if (draft.adminSecret !== undefined) {
     try {
       notices.push(...noticesOf(await adoption.dependencies(draft.target, ctx)));
@@ -88,7 +90,7 @@ export async function observe(
           handle: { id: found.id, generation: 0 },
           versionId: found.versionId,
           fingerprint: fingerprint(provider.secretPart(found.material)),
-          issuedAt: now,
+          issuedAt: found.storedAt ?? now,
         };
   const byHand =
     current === undefined ? undefined : provider.manualRevocation?.(draft.target, current.handle);

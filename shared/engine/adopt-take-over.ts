@@ -1,4 +1,4 @@
-import { toInstant } from '../domain/clock.ts';
+import { fromInstant, toInstant } from '../domain/clock.ts';
 import type { Credential, CredentialHandle, Key } from '../domain/credential.ts';
 import { RekeyError, isRekeyError } from '../domain/errors.ts';
 import { fingerprint } from '../domain/fingerprint.ts';
@@ -8,7 +8,7 @@ import { adopter, examine, type Examined } from './adopt-examine.ts';
 import type { EngineDeps } from './deps.ts';
 import { holderOfCurrent } from './promote.ts';
 import type { Draft, RegisterOptions } from './register-draft.ts';
-import { backstopDays } from '../domain/calendar.ts';
+import { backstopDays, dueOf } from '../domain/calendar.ts';
 import { assertNotPaused } from './start.ts';
 import { describeHandle, loadCredential, untilCommitted, upstream } from './state.ts';
 
@@ -82,7 +82,7 @@ async function keyOf(
   deps: EngineDeps,
   { current }: Credential,
   draft: Draft,
-  { material, versionId }: Examined,
+  { material, versionId, storedAt }: Examined,
   handle: CredentialHandle,
 ): Promise<Key> {
   const { provider } = await adopter(deps, draft);
@@ -90,7 +90,7 @@ async function keyOf(
     handle,
     versionId,
     fingerprint: fingerprint(provider.secretPart(material)),
-    issuedAt: current?.versionId === versionId ? current.issuedAt : toInstant(deps.clock()),
+    issuedAt: storedAt ?? (current?.versionId === versionId ? current.issuedAt : toInstant(deps.clock())),
   };
 }
 
@@ -176,6 +176,7 @@ async function complete(
         holders: draft.holders,
         current: key,
         live: [handle],
+        ...overdueAsTold(key, draft, deps.clock()),
         backstopDays: days,
         ...(byHand === undefined ? {} : { byHand }),
       },
@@ -193,6 +194,13 @@ async function complete(
       ],
     });
   });
+}
+
+/** Whoever takes over what is overdue has been told: a person is paged where its rotation fails, not for its age. */
+function overdueAsTold(current: Key, draft: Draft, now: number): Pick<Credential, 'plan'> {
+  const due = dueOf({ ...draft, current });
+  if (due === undefined || fromInstant(due.deadline) > now) return {};
+  return { plan: { of: current.versionId, attempts: 0, overdue: true } };
 }
 
 /** Marks the login. Where an earlier life of it has left a later generation there, it counts on from the time. */

@@ -3,7 +3,7 @@ import { toInstant } from '../domain/clock.ts';
 import type { Credential } from '../domain/credential.ts';
 import { RekeyError } from '../domain/errors.ts';
 import type { Trigger } from '../domain/rotation.ts';
-import { examine, noticesOf } from './adopt-examine.ts';
+import { examine, noticesOf, noticesOfAge } from './adopt-examine.ts';
 import { look, observe } from './adopt-observe.ts';
 import { giveUp, isReplaced, takeOver } from './adopt-take-over.ts';
 import type { EngineDeps } from './deps.ts';
@@ -63,8 +63,8 @@ export async function updateExisting(
     return { outcome, changes, notices, credential };
   }
   assertNotPaused(existing);
-  const { report } = await examine(deps, options, draft, existing.id);
-  const notices = noticesOf(report);
+  const examined = await examine(deps, options, draft, existing.id);
+  const notices = [...noticesOfAge(deps, draft, examined), ...noticesOf(examined.report)];
   if (dryRun) return { outcome: 'updated', changes, notices, credential: existing };
   const credential = await takeOver(deps, options, existing, draft, trigger);
   return { outcome: 'updated', changes, notices, credential };

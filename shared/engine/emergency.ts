@@ -4,16 +4,9 @@ import type { Deactivation } from '../domain/evidence.ts';
 import { RekeyError } from '../domain/errors.ts';
 import type { Snapshots } from '../ports/snapshots.ts';
 import type { EngineDeps } from './deps.ts';
-import {
-  after,
-  holds,
-  inTime,
-  intend,
-  isLater,
-  LEDGER_PATIENCE_MS,
-  notAdopted,
-  type Emergency,
-} from './incident.ts';
+import { intend } from './incident-commit.ts';
+import { holds, isLater, notAdopted, type Emergency } from './incident.ts';
+import { after, inTime, LEDGER_PATIENCE_MS } from './patience.ts';
 import { describeHandle, unknownCredential, upstream } from './state.ts';
 
 /** What a revocation found and did; goes into the audit. */

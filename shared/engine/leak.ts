@@ -2,9 +2,9 @@ import { toInstant } from '../domain/clock.ts';
 import type { Credential, CredentialHandle } from '../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import type { Deactivation } from '../domain/evidence.ts';
-import { standingOf, type KnownKey, type LeakOutcome, type Standing } from '../domain/leak.ts';
+import { lastKnown, standingOf, type KnownKey, type LeakOutcome, type Standing } from '../domain/leak.ts';
 import type { EngineDeps } from './deps.ts';
-import { retrying } from './incident.ts';
+import { retrying } from './patience.ts';
 import { describeHandle, loadCredential, upstream } from './state.ts';
 
 /** A handle of a credential. */
@@ -36,7 +36,7 @@ export interface LeakReport {
 /** One key that the value is, or was. */
 export interface LeakMatch {
   readonly key: KnownKey;
-  /** Absent once it is no longer registered. */
+  /** Its credential; once that is no longer registered, who has its users now, if anybody. */
   readonly credential?: Credential;
   readonly outcome: Exclude<LeakOutcome, 'not-ours'>;
   /** What the upstream showed, where it was asked. */
@@ -50,6 +50,8 @@ export interface LeakMatch {
 interface Found {
   readonly key: KnownKey;
   readonly credential?: Credential;
+  /** The head of a credential that is no longer registered. */
+  readonly former?: Credential;
   readonly standing: Standing;
 }
 
@@ -74,12 +76,43 @@ export async function reportLeak(deps: LeakDeps, report: LeakReport): Promise<re
 
 async function find(deps: LeakDeps, { fingerprints, token }: LeakReport): Promise<Found[]> {
   const keys = await Promise.all(fingerprints.map((each) => deps.ledger.byFingerprint(each)));
-  return Promise.all(
-    keys.flat().map(async (key) => {
-      const credential = await deps.ledger.credential(key.credentialId);
-      const standing = standingOf(key, credential, token);
-      return { key, standing, ...(credential === undefined ? {} : { credential }) };
-    }),
+  const found = await Promise.all(keys.flat().map((key) => place(deps, key, token)));
+  return found.filter((each) => !found.some((other) => saysMore(other, each)));
+}
+
+/**
+ * Where a key stands. One of a credential that is no longer registered is looked for with whoever has the same users at
+ * the same target by now: it can be asked there, and its report joins that trail. Nothing is revoked for it: what works
+ * of its heir has a key of its own.
+ */
+async function place(deps: LeakDeps, key: KnownKey, token: string): Promise<Found> {
+  const credential = await deps.ledger.credential(key.credentialId);
+  if (credential !== undefined) return { key, credential, standing: standingOf(key, credential, token) };
+  const former = await deps.ledger.unregistered(key.credentialId);
+  const heir = former && (await heirOf(deps, former));
+  return {
+    key,
+    standing: heir === undefined ? 'gone' : 'ended',
+    ...(former === undefined ? {} : { former }),
+    ...(heir === undefined ? {} : { credential: heir }),
+  };
+}
+
+/** Who has the users of a former credential now, as after it was adopted again. */
+async function heirOf({ ledger }: LeakDeps, { targetIdentity }: Credential): Promise<Credential | undefined> {
+  const id = targetIdentity === undefined ? undefined : await ledger.idByTarget(targetIdentity);
+  return id === undefined ? undefined : ledger.credential(id);
+}
+
+/** Whether a former credential's key is known to its heir as well, whose answer is about the present. */
+function saysMore(other: Found, { key, former, credential }: Found): boolean {
+  return (
+    former !== undefined &&
+    other.former === undefined &&
+    other.credential !== undefined &&
+    other.credential.id === credential?.id &&
+    other.key.fingerprint === key.fingerprint &&
+    other.key.handle.id === key.handle.id
   );
 }
 
@@ -115,7 +148,7 @@ function isReplacementOf(token: string, { key, credential }: Found): boolean {
   return incident?.execution === token && key.handle.generation > incident.generation;
 }
 
-async function judge(deps: LeakDeps, { standing, ...of }: Found): Promise<LeakMatch> {
+async function judge(deps: LeakDeps, { standing, former, ...of }: Found): Promise<LeakMatch> {
   switch (standing) {
     case 'live':
     case 'observed':
@@ -124,16 +157,19 @@ async function judge(deps: LeakDeps, { standing, ...of }: Found): Promise<LeakMa
       return {
         ...of,
         outcome: 'not-confirmed',
-        why: 'its credential is no longer registered, so that Rekey can neither ask nor revoke',
+        why: `its credential is no longer registered, so that Rekey can neither ask nor revoke; ${lastKnown(of.key, former)}`,
       };
-    case 'ended':
-      return { ...of, ...(await askUpstream(deps, of.key)) };
+    case 'ended': {
+      const { handle } = of.key;
+      return { ...of, ...(await askUpstream(deps, of.credential?.id ?? of.key.credentialId, handle)) };
+    }
   }
 }
 
 async function askUpstream(
   deps: LeakDeps,
-  { credentialId, handle }: KnownKey,
+  credentialId: string,
+  handle: CredentialHandle,
 ): Promise<Pick<LeakMatch, 'outcome' | 'deactivation' | 'why'>> {
   try {
     const deactivation = await deps.deactivation({ credentialId, handle });
@@ -166,7 +202,7 @@ async function record(
 
 async function commitReport(deps: LeakDeps, report: LeakReport, match: LeakMatch): Promise<void> {
   const { key, outcome, deactivation, why } = match;
-  const before = await loadCredential(deps, key.credentialId);
+  const before = await loadCredential(deps, match.credential?.id ?? key.credentialId);
   if (await isRecorded(deps, before, report, key)) return;
   await deps.ledger.commit({
     before,

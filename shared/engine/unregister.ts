@@ -7,6 +7,7 @@ import { TAG } from '../names.ts';
 import type { SecretDescription } from '../ports/vault.ts';
 import { missingTags } from './adopt-examine.ts';
 import type { EngineDeps } from './deps.ts';
+import { reached } from './incident.ts';
 import type { RegisterOptions } from './register-draft.ts';
 import { assertActive, underWay } from './start.ts';
 import { describeHandle, untilCommitted, without } from './state.ts';
@@ -19,6 +20,8 @@ export interface UnregisterRequest {
   readonly dryRun: boolean;
   /** Execution of its newest emergency, where whoever asks has seen that it runs no more. */
   readonly ended?: string | undefined;
+  /** Also where nobody could confirm that an emergency has ended its logins; changes nothing elsewhere. */
+  readonly unconfirmed?: boolean | undefined;
 }
 
 /** What became of it. */
@@ -27,6 +30,8 @@ export interface UnregisterAnswer {
   readonly credential: Credential;
   /** Logins beside the current one that go on working, as mode overlap has kept them. */
   readonly alive: readonly CredentialHandle[];
+  /** Logins that an emergency was to end, and that may go on working. Absent in what older versions answer. */
+  readonly unconfirmed?: readonly CredentialHandle[];
 }
 
 type Options = Pick<RegisterOptions, 'rotationFunction' | 'stage'>;
@@ -45,10 +50,12 @@ export async function unregister(
   const id = (await deps.ledger.idByName(request.name)) ?? request.name;
   const left = await untilCommitted(() => leave(deps, options, id, request));
   const { outcome, credential } = left;
-  const alive = credential.current === undefined ? [] : without(credential.live, credential.current.handle);
-  if (request.dryRun || outcome === 'unchanged') return { outcome, credential, alive };
-  await untilCommitted(() => complete(deps, options, credential.id, request.trigger));
-  return { outcome, credential, alive };
+  const { current, live } = credential;
+  const unconfirmed = unconfirmedOf(credential);
+  const alive = current === undefined || unconfirmed.length > 0 ? [] : without(live, current.handle);
+  if (!request.dryRun && outcome !== 'unchanged')
+    await untilCommitted(() => complete(deps, options, credential.id, request.trigger));
+  return { outcome, credential, alive, unconfirmed };
 }
 
 /** The refusal to register a name whose former credential is half let go of. */
@@ -64,7 +71,7 @@ async function leave(
   deps: EngineDeps,
   options: Options,
   id: string,
-  { name, trigger, dryRun, ended }: UnregisterRequest,
+  { name, trigger, dryRun, ended, unconfirmed: accepted = false }: UnregisterRequest,
 ): Promise<Pick<UnregisterAnswer, 'outcome' | 'credential'>> {
   const before = await deps.ledger.credential(id);
   if (before === undefined) {
@@ -78,10 +85,11 @@ async function leave(
     const done = (await deps.ledger.idByName(head.name)) !== id;
     return { outcome: done ? 'unchanged' : 'unregistered', credential: head };
   }
-  await assertMayLeave(deps, before, ended);
+  await assertMayLeave(deps, before, { ended, accepted });
   await ownSecret(deps, options, before);
   if (dryRun) return { outcome: 'unregistered', credential: before };
   const { current, live, secretName, mode } = before;
+  const unconfirmed = unconfirmedOf(before).map(describeHandle);
   const credential = await deps.ledger.commit({
     before,
     after: { ...before, status: 'unregistered' },
@@ -89,7 +97,7 @@ async function leave(
       draft(deps, before, 'unregister-intended', trigger, {
         secret: secretName,
         mode,
-        keepsWorking: live.map(describeHandle),
+        ...(unconfirmed.length > 0 ? { unconfirmed } : { keepsWorking: live.map(describeHandle) }),
         current: current && describeHandle(current.handle),
       }),
     ],
@@ -100,19 +108,20 @@ async function leave(
 async function assertMayLeave(
   deps: EngineDeps,
   credential: Credential,
-  ended: string | undefined,
+  { ended, accepted }: { ended: string | undefined; accepted: boolean },
 ): Promise<void> {
-  const { id, name, status, adoption, activeRotation, live } = credential;
+  const { id, name, status, adoption, activeRotation } = credential;
   if (isInEmergency(credential, ended)) {
     throw new RekeyError('ERR_MODE', `an emergency of ${name} is under way`, {
       field: 'status',
       remedy: `wait for its end: \`rekey show ${name}\` has its state`,
     });
   }
-  // Halted by an emergency that is over: nothing more comes, and nothing of it may work.
+  // Halted by an emergency that is over: nothing more comes, and nothing of it may work unless that is accepted.
   if (status !== 'halted') assertActive(credential);
-  else if (live.length > 0) throw notRevoked(credential);
-  if (adoption === 'intended') {
+  else if (!accepted && unconfirmedOf(credential).length > 0) throw notRevoked(credential);
+  // One that an emergency has halted goes no further, and isn't undone either.
+  if (adoption === 'intended' && status !== 'halted') {
     throw new RekeyError('ERR_CONFLICT', `a take-over of ${name} is under way`, {
       field: 'mode',
       remedy: 'apply its entry again, which completes it, or in mode observe, which undoes it',
@@ -128,6 +137,11 @@ function isInEmergency({ status, incident }: Credential, ended: string | undefin
   return incident.execution === undefined ? status === 'halted' : incident.execution !== ended;
 }
 
+/** What may work though its emergency was to leave nothing that does; also of a head that was let go of in that state. */
+function unconfirmedOf({ live, incident }: Credential): readonly CredentialHandle[] {
+  return incident === undefined || reached(incident, 'replaced') ? [] : live;
+}
+
 /** Let go of now, nobody would be told any more that what was to die may work. */
 function notRevoked({ name, live, incident }: Credential): RekeyError {
   return new RekeyError(
@@ -135,7 +149,9 @@ function notRevoked({ name, live, incident }: Credential): RekeyError {
     `an emergency was to end ${live.map(describeHandle).join(', ')} of ${name}, and nobody has confirmed that`,
     {
       field: 'status',
-      remedy: `run it again without a replacement: rekey revoke ${name} --incident ${incident?.id ?? '…'} --no-replace --reason …; then unregister`,
+      remedy:
+        `run it again without a replacement: rekey revoke ${name} --incident ${incident?.id ?? '…'} --no-replace --reason …; then unregister. ` +
+        'Where its upstream is gone for good, `rekey unregister --unconfirmed` lets go of it all the same and records that',
     },
   );
 }

@@ -21,8 +21,8 @@ export interface Page<T> {
   readonly next?: string;
 }
 
-/** Durable state of credentials and rotations, with the audit trail. */
-export interface Ledger {
+/** What the ledger tells of credentials, rotations and the audit trail. */
+export interface LedgerReads {
   /** The credential by its opaque id. */
   credential(id: string): Promise<Credential | undefined>;
   /** The head of a credential that is found no more: for whoever completes its unregistering. */
@@ -52,6 +52,14 @@ export interface Ledger {
   /** Where the calendar has a credential (`nextLook` of its head); undefined where it has none. */
   lookAt(credentialId: string): Promise<string | undefined>;
 
+  /** Audit records of one credential in order. */
+  records(credentialId: string, fromSeq?: number): AsyncIterable<AuditRecord>;
+  /** Audit records of a calendar month (`YYYY-MM`) over all credentials, by time. */
+  recordsOfMonth(month: string): AsyncIterable<AuditRecord>;
+}
+
+/** Durable state of credentials and rotations, with the audit trail. */
+export interface Ledger extends LedgerReads {
   /**
    * Reserves name, secret and the target's identity and writes the first record. A current key is found by its
    * fingerprint from then on.
@@ -77,9 +85,4 @@ export interface Ledger {
    * @throws RekeyError as `commit`.
    */
   release(credential: Credential, ...records: readonly AuditDraft[]): Promise<void>;
-
-  /** Audit records of one credential in order. */
-  records(credentialId: string, fromSeq?: number): AsyncIterable<AuditRecord>;
-  /** Audit records of a calendar month (`YYYY-MM`) over all credentials, by time. */
-  recordsOfMonth(month: string): AsyncIterable<AuditRecord>;
 }

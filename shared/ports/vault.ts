@@ -1,3 +1,4 @@
+import type { Instant } from '../domain/clock.ts';
 import type { Redacted } from '../domain/redacted.ts';
 
 export type Stage = 'AWSCURRENT' | 'AWSPENDING' | 'AWSPREVIOUS';
@@ -22,11 +23,22 @@ export interface SecretDescription {
   readonly deleted?: boolean;
 }
 
+/** The text of a version, with the time at which that was stored, where the vault tells. */
+export interface StoredVersion {
+  readonly text: Redacted<string>;
+  readonly storedAt?: Instant;
+}
+
 /** AWS Secrets Manager, as far as Rekey uses it. Only "resource not found" reads as absent; everything else throws. */
 export interface Vault {
   describe(secret: string): Promise<SecretDescription | undefined>;
   /** The text of a version that carries `stage`; undefined where there is no such version or it is still empty. */
   read(secret: string, select: { versionId?: string; stage?: Stage }): Promise<Redacted<string> | undefined>;
+  /** The same with its date. */
+  readVersion(
+    secret: string,
+    select: { versionId?: string; stage?: Stage },
+  ): Promise<StoredVersion | undefined>;
   /**
    * Stores a version under `token`.
    * @returns `exists` where the token already has another text: read it again and use that (traps).

@@ -1,12 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CredentialEntry } from '../../shared/domain/declaration.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
+import { planDue } from '../../shared/engine/plan.ts';
 import { TAG } from '../../shared/names.ts';
 import type { Vault } from '../../shared/ports/vault.ts';
 import { EngineWorld, inParallel, type EngineCase } from '../support/engine-world.ts';
 import { COMMENT, Existing } from '../support/existing.ts';
 import { MODES } from '../support/explore.ts';
 import type { FaultMode } from '../support/faulty.ts';
+
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
 
 let world: EngineWorld;
 beforeAll(async () => {
@@ -156,6 +160,41 @@ describe('a take-over', () => {
     await apply(found.one, found.declared('overlap'));
     expect(await found.one.actions()).toEqual(['observed', 'adopt-intended', 'adopted']);
     expect((await found.one.credential()).mode).toBe('overlap');
+  });
+
+  test('counts the age of a value from when it was stored: what is due by then is told, and rotates as planned', async () => {
+    const found = await Existing.make(world.newCase());
+    const { one } = found;
+    const stored = one.time.now();
+    // Rekey comes 100 days later; the policy wants a rotation every 30.
+    one.time.jumpTo(stored + 100 * DAY);
+    const { notices = [] } = await apply(one, found.declared());
+    expect(notices.map(({ field }) => field)).toContain('policy.interval');
+    const age = Date.parse((await one.credential()).current?.issuedAt ?? '') - stored;
+    expect(Math.abs(age)).toBeLessThan(MINUTE);
+    const planner = () =>
+      one.time.work(() =>
+        one.process((deps) =>
+          planDue(deps, { maxStarts: 10, paceMs: 0, pause: async () => undefined, until: Infinity }),
+        ),
+      );
+    expect(await planner()).toMatchObject({ started: [], recorded: [] });
+
+    const taken = await apply(one, found.declared('enforce'));
+    expect(taken.notices?.[0]?.message).toMatch(/stored at .*due since/);
+    expect((await one.credential()).activeRotation).toBeUndefined();
+    // Due like any other; nobody is paged for an age that was told.
+    expect(await planner()).toMatchObject({ started: [await one.id()], recorded: [] });
+    await one.settle();
+    expect(await one.faults()).toEqual([]);
+    expect((await one.credential()).current?.handle.id).not.toBe(found.login);
+    expect(await one.actions()).not.toContain('rotation-overdue');
+  });
+
+  test('says nothing of the age of a value that is younger than its policy', async () => {
+    const found = await Existing.make(world.newCase());
+    const { notices = [] } = await apply(found.one, found.declared());
+    expect(notices.map(({ field }) => field)).not.toContain('policy.interval');
   });
 
   test.each(MODES)('is completed by its repetition, whatever fails: %s', async (mode: FaultMode) => {

@@ -6,7 +6,12 @@ import { AwsServiceError } from '../../shared/adapters/aws-client.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { revokeNow } from '../../shared/engine/emergency.ts';
-import { halt, recordFailedRevocation, recordRevocation, superseded } from '../../shared/engine/incident.ts';
+import { halt } from '../../shared/engine/incident-agents.ts';
+import {
+  recordFailedRevocation,
+  recordRevocation,
+  superseded,
+} from '../../shared/engine/incident-outcome.ts';
 import { EngineWorld, inParallel, type EngineCase, type Login } from '../support/engine-world.ts';
 import { everyFault, dryRun, MODES, type Scenario } from '../support/explore.ts';
 import type { Execution } from '../support/machines.ts';

@@ -7,8 +7,10 @@ import { Redacted } from '../../shared/domain/redacted.ts';
 import { deactivationOf, reportLeak, type LeakMatch } from '../../shared/engine/leak.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import { realignAll } from '../../shared/engine/plan.ts';
+import { TAG } from '../../shared/names.ts';
 import { EngineWorld, inParallel, type EngineCase, type Login } from '../support/engine-world.ts';
 import { Existing } from '../support/existing.ts';
+import { tryUnregister } from '../support/leaving.ts';
 
 let world: EngineWorld;
 beforeAll(async () => {
@@ -292,13 +294,57 @@ describe('a leaked value', () => {
     expect(await one.faults()).toEqual([]);
   });
 
-  test('of a credential that is no longer registered is beyond Rekey, and said so', async () => {
+  test('of a credential that is no longer registered is beyond Rekey, and what was known last is said', async () => {
     const one = await world.registered();
-    const { password } = await one.login();
-    await one.deps.ledger.release(await one.credential());
-    expect(await report(one, password)).toMatchObject([
-      { outcome: 'not-confirmed', why: expect.stringContaining('no longer registered') },
-    ]);
+    const ended = await one.login();
+    await one.rotate();
+    const working = await one.login();
+    await tryUnregister(one);
+    for (const [{ password }, known] of [
+      [ended, 'it had been ended before'],
+      [working, 'it worked when Rekey let go of it'],
+    ] as const) {
+      const why = expect.stringMatching(`no longer registered.*${known}`);
+      expect(await report(one, password)).toMatchObject([{ outcome: 'not-confirmed', why }]);
+    }
+  });
+
+  test('of before its secret was let go of and adopted again is asked for there, and what works is revoked', async () => {
+    const one = await world.registered();
+    const ended = await one.login();
+    await one.rotate();
+    const working = await one.login();
+    const former = await one.id();
+    await tryUnregister(one);
+    await one.deps.vault.tag(one.secret, { [TAG.type]: 'database', [TAG.stage]: 'local' });
+    const users = one.target.users;
+    const adopted = (mode: string) =>
+      parseEntry({ ...one.declaration, adopt: true, mode, target: { ...one.declaration.target, users } });
+    await one.tryRegister(adopted('observe'));
+    expect(await outcomes(one, ended.password)).toEqual(['dead']);
+    expect(await outcomes(one, working.password)).toEqual(['observed']);
+    await one.tryRegister(adopted('enforce'));
+    await one.still();
+
+    const heir = (await one.deps.ledger.idByName(one.name)) ?? '';
+    expect(heir).not.toBe(former);
+    const [dead, ...others] = await report(one, ended.password);
+    expect(others).toEqual([]);
+    expect(dead).toMatchObject({ outcome: 'dead', key: { credentialId: former }, credential: { id: heir } });
+    const told = [];
+    for await (const record of one.deps.ledger.records(heir))
+      if (record.message === 'leak-reported') told.push(record.entity.data.old_fingerprint);
+    expect(told).toEqual([dead?.key.fingerprint]);
+    // Its owner opens the login of the former pair again: nobody may call it dead.
+    await world.server.sql(`ALTER ROLE ${ended.user} LOGIN PASSWORD '${ended.password}'`);
+    expect(await outcomes(one, ended.password)).toEqual(['not-confirmed']);
+    await world.server.sql(`ALTER ROLE ${ended.user} NOLOGIN`);
+
+    const live = await report(one, working.password);
+    expect(live).toMatchObject([{ outcome: 'live', key: { credentialId: heir } }]);
+    await one.settle();
+    expect(await one.works(working)).toBe(false);
+    expect(await outcomes(one, working.password)).toEqual(['dead']);
   });
 });
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { resolveForEmergency } from '../../lambdas/control-api/emergency.ts';
 import { checkChain } from '../../shared/domain/audit.ts';
 import { parseEntry } from '../../shared/domain/declaration.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
@@ -54,6 +55,30 @@ async function withDanglingLabel(): Promise<{ one: EngineCase; login: Login }> {
   const login = await one.login();
   await rotateByHand(one);
   return { one, login };
+}
+
+const withoutDatabase: EngineCase['change'] = (deps) => ({
+  ...deps,
+  readAdmin: () => Promise.reject(new RekeyError('ERR_ADMIN_DENIED', 'the administrator is refused')),
+});
+
+/** An emergency that ends without having reached the database. */
+async function revokedInVain(one: EngineCase): Promise<void> {
+  one.change = withoutDatabase;
+  const failed = await one.startEmergency('leak', { replace: false });
+  await one.finished(failed);
+  one.change = (deps) => deps;
+  expect(failed.status).toBe('FAILED');
+}
+
+/** The calls of an unregistering, in their order. */
+async function callsToLeave(): Promise<readonly string[]> {
+  const one = await world.registered();
+  await one.id();
+  one.calls.arm();
+  await tryUnregister(one);
+  one.calls.disarm();
+  return one.calls.labels;
 }
 
 describe('unregistering', () => {
@@ -191,23 +216,87 @@ describe('unregistering', () => {
   test('is refused where an emergency could not end what works, until one has', async () => {
     const one = await world.registered();
     const login = await one.login();
-    one.change = (deps) => ({
-      ...deps,
-      readAdmin: () => Promise.reject(new RekeyError('ERR_ADMIN_DENIED', 'the administrator is refused')),
-    });
-    const failed = await one.startEmergency();
-    await one.finished(failed);
-    one.change = (deps) => deps;
-    expect([failed.status, await one.works(login)]).toEqual(['FAILED', true]);
+    await revokedInVain(one);
+    expect(await one.works(login)).toBe(true);
     await expect(tryUnregister(one)).rejects.toMatchObject({
       code: 'ERR_MODE',
       field: 'status',
       message: expect.stringContaining(`${login.user}#1`),
-      remedy: expect.stringContaining('--no-replace'),
+      remedy: expect.stringMatching(/--no-replace.*--unconfirmed/),
     });
     await one.finished(await one.startEmergency('again', { replace: false }));
     expect((await tryUnregister(one)).outcome).toBe('unregistered');
     expect(await one.works(login)).toBe(false);
+  });
+
+  test('of what an emergency could not end is done where that is accepted, and the trail names it', async () => {
+    const one = await world.registered();
+    const id = await one.id();
+    const login = await one.login();
+    await revokedInVain(one);
+    const handle = { id: login.user, generation: 1 };
+    const looked = await tryUnregister(one, one.name, { dryRun: true, unconfirmed: true });
+    expect(looked).toMatchObject({ outcome: 'unregistered', alive: [], unconfirmed: [handle] });
+    expect((await one.credential()).status).toBe('halted');
+
+    one.calls.arm({ at: (await callsToLeave()).indexOf('ledger.commit') + 1, mode: 'after' });
+    await expect(tryUnregister(one, one.name, { unconfirmed: true })).rejects.toThrow();
+    one.calls.disarm();
+    // Once it is let go of, its repetition accepts nothing anew; it tells of them all the same.
+    expect(await tryUnregister(one)).toMatchObject({ outcome: 'unregistered', unconfirmed: [handle] });
+    expect(await notLeft(one, login)).toEqual([]);
+    expect(await tryUnregister(one, id)).toMatchObject({ outcome: 'unchanged', unconfirmed: [handle] });
+    const intended = (await one.records()).find(({ message }) => message === 'unregister-intended');
+    expect(intended?.entity.data).toMatchObject({ reason: 'moving the database' });
+    expect(JSON.parse(intended?.entity.data.evidence ?? '')).toMatchObject({
+      unconfirmed: [`${login.user}#1`],
+    });
+    expect(intended?.entity.data.evidence).not.toContain('keepsWorking');
+  });
+
+  test('whatever was under way can be left though its database is gone: an emergency ends it first', async () => {
+    const rotating = await world.registered();
+    const token = await rotating.requestRotation();
+    await rotating.until(({ phase }) => phase === 'window', token);
+    const existing = await Existing.make(world.newCase());
+    const adopting = existing.one;
+    adopting.calls.arm({ at: 'vault.tag', mode: 'before' });
+    await expect(adopting.tryRegister(existing.declared('enforce'))).rejects.toThrow();
+    adopting.calls.disarm();
+    expect((await adopting.credential()).adoption).toBe('intended');
+    await expect(tryUnregister(adopting)).rejects.toMatchObject({ code: 'ERR_CONFLICT', field: 'mode' });
+
+    for (const one of [rotating, adopting]) {
+      await revokedInVain(one);
+      await expect(tryUnregister(one)).rejects.toMatchObject({ code: 'ERR_MODE', field: 'status' });
+      one.change = withoutDatabase;
+      expect((await tryUnregister(one, one.name, { unconfirmed: true })).outcome).toBe('unregistered');
+      one.change = (deps) => deps;
+      expect([await one.deps.ledger.idByName(one.name), await isScheduled(one)]).toEqual([undefined, false]);
+    }
+  });
+
+  test('changes nothing by accepting what nothing is unconfirmed of, and skips no other refusal', async () => {
+    const one = await world.registered();
+    const token = await one.requestRotation();
+    await one.until(({ phase }) => phase === 'window', token);
+    await expect(tryUnregister(one, one.name, { unconfirmed: true })).rejects.toMatchObject({
+      code: 'ERR_WINDOW_OPEN',
+    });
+    await one.settle();
+    const emergency = await one.startEmergency();
+    await one.finished(emergency);
+    const login = await one.login();
+    const unseen = await world.registered();
+    await revokedInVain(unseen);
+    await expect(
+      tryUnregister(unseen, unseen.name, { unconfirmed: true, ended: undefined }),
+    ).rejects.toMatchObject({ code: 'ERR_MODE', message: expect.stringContaining('under way') });
+    const answer = await tryUnregister(one, one.name, { unconfirmed: true });
+    expect(answer).toMatchObject({ outcome: 'unregistered', alive: [], unconfirmed: [] });
+    expect(await notLeft(one, login)).toEqual([]);
+    const intended = (await one.records()).find(({ message }) => message === 'unregister-intended');
+    expect(intended?.entity.data.evidence).not.toContain('unconfirmed');
   });
 
   test('is final for an emergency, also for one that finds no ledger but its copy', async () => {
@@ -228,6 +317,54 @@ describe('unregistering', () => {
     expect(late.status).toBe('FAILED');
     expect(one.published.map(({ detailType }) => detailType)).not.toContain(EVENT.halt);
     expect(await one.works(await one.login())).toBe(true);
+  });
+
+  test('half done refuses an emergency, and one accepted before fails: both say what to type', async () => {
+    const one = await world.registered();
+    const id = await one.id();
+    const login = await one.login();
+    one.calls.arm({ at: 'ledger.release', mode: 'before' });
+    await expect(tryUnregister(one)).rejects.toThrow();
+    one.calls.disarm();
+    const { ledger } = one.deps;
+    const dies = `ALTER ROLE "${login.user}" NOLOGIN`;
+    for (const named of [one.name, id]) {
+      await expect(resolveForEmergency(ledger, [named])).rejects.toMatchObject({
+        code: 'ERR_MODE',
+        message: expect.stringContaining('is being let go of'),
+        remedy: expect.stringMatching(new RegExp(`${dies}[\\s\\S]*rekey unregister ${one.name}`)),
+      });
+    }
+    const accepted = await one.startEmergency();
+    await one.finished(accepted);
+    const ended = one.published.find(({ detailType }) => detailType === EVENT.emergency);
+    expect(accepted.status).toBe('FAILED');
+    expect(ended?.detail).toMatchObject({
+      results: [{ credentialId: id, status: 'revocation-failed', byHand: expect.stringContaining(dies) }],
+    });
+    expect(one.published.map(({ detailType }) => detailType)).not.toContain(EVENT.halt);
+
+    await tryUnregister(one);
+    await expect(resolveForEmergency(ledger, [id])).rejects.toMatchObject({
+      code: 'ERR_MODE',
+      message: expect.stringContaining('was unregistered'),
+      remedy: expect.stringContaining(dies),
+    });
+    await expect(resolveForEmergency(ledger, [one.name])).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
+    await one.deps.vault.tag(one.secret, { [TAG.type]: 'database', [TAG.stage]: 'local' });
+    const users = one.target.users;
+    await one.tryRegister(
+      parseEntry({
+        ...one.declaration,
+        adopt: true,
+        mode: 'enforce',
+        target: { ...one.declaration.target, users },
+      }),
+    );
+    await one.still();
+    // By hand, it would end what another credential holds now.
+    const refusal = { code: 'ERR_MODE', remedy: expect.stringContaining(`rekey revoke ${one.name}`) };
+    await expect(resolveForEmergency(ledger, [id])).rejects.toMatchObject(refusal);
   });
 
   test('of a secret whose owner has taken the tags off says so, and lets go of nothing', async () => {

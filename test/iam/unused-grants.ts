@@ -61,7 +61,9 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
   {
     reason:
       'Takes AWSPENDING off what an aborted rotation has left, before the next one (test/faults/duplicates.test.ts).',
-    grants: { 'begin-rotation': [`secretsmanager:UpdateSecretVersionStage on ${AGENTS}`] },
+    grants: {
+      'begin-rotation': [`secretsmanager:UpdateSecretVersionStage on ${AGENTS}, secretsmanager:VersionStage`],
+    },
   },
   {
     reason:

@@ -92,6 +92,10 @@ const DEPLOYMENT: readonly (readonly [string, string, boolean])[] = [
   ['sns:GetTopicAttributes', arns.alarms, true],
   ['sns:ListSubscriptionsByTopic', arns.alarms, false],
   ['sns:GetTopicAttributes', service('sns', 'somebody-elses'), false],
+  ['cloudtrail:DescribeTrails', '*', true],
+  ['cloudtrail:GetTrailStatus', 'arn:aws:cloudtrail:us-east-1:444455556666:trail/all', true],
+  ['cloudtrail:GetEventSelectors', 'arn:aws:cloudtrail:us-east-1:444455556666:trail/all', true],
+  ['cloudtrail:LookupEvents', '*', false],
 ];
 
 /** What nobody may do by their role: the power is Rekey's, not that of people. */

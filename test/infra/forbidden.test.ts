@@ -48,6 +48,10 @@ const secret =
 const tagged = { [TAG.type]: 'database', [TAG.stage]: 'dev' };
 const ofAgents = secret('agents/orders', tagged);
 const ofAdmin = secret('admin/orders', { [TAG.admin]: 'database' });
+const labelling = (of: typeof ofAgents, stage: string): IamRequest => {
+  const { context = {}, ...asked } = of('UpdateSecretVersionStage');
+  return { ...asked, context: { ...context, 'secretsmanager:VersionStage': stage } };
+};
 const creating = (operation: string, tags: Record<string, string>): IamRequest => ({
   action: `secretsmanager:${operation}`,
   resource: arn('secretsmanager', 'secret:agents/new-a1b2c3'),
@@ -147,8 +151,8 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
       may: ['replace-database', 'rotate-database'],
     },
     {
-      what: 'moves a label',
-      asks: [ofAgents('UpdateSecretVersionStage')],
+      what: 'takes off the label of a version that is to come',
+      asks: [labelling(ofAgents, 'AWSPENDING')],
       may: [
         'begin-rotation',
         'reconcile-database',
@@ -157,6 +161,11 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
         'rollback-database',
         'rotate-database',
       ],
+    },
+    {
+      what: 'moves the label of the version that agents read',
+      asks: [labelling(ofAgents, 'AWSCURRENT')],
+      may: ['reconcile-database', 'replace-database', 'rollback-database', 'rotate-database'],
     },
     { what: 'rotates', asks: [ofAgents('RotateSecret')], may: ['begin-rotation', 'register-database'] },
     {
@@ -223,9 +232,11 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       what: 'changes an administrative secret',
-      asks: ['PutSecretValue', 'UpdateSecretVersionStage', 'RotateSecret', 'DeleteSecret', 'TagResource'].map(
-        ofAdmin,
-      ),
+      asks: [
+        ...['PutSecretValue', 'RotateSecret', 'DeleteSecret', 'TagResource'].map(ofAdmin),
+        labelling(ofAdmin, 'AWSPENDING'),
+        labelling(ofAdmin, 'AWSCURRENT'),
+      ],
     },
     {
       what: 'reads a value of another stage, another type, outside the prefix or without a tag',

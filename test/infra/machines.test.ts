@@ -178,7 +178,15 @@ describe('emergency', () => {
       });
     }
     // What could not be revoked is never taken for superseded.
-    expect(catches(item, 'RevocationFailed').map(({ Next }) => Next)).toEqual(['Ended']);
+    expect(catches(item, 'RevocationFailed').map(({ Next }) => Next)).toEqual(['Unmanaged', 'Ended']);
+  });
+
+  it('what was let go of ends as not revoked, with what a person does', () => {
+    expect(catches(item, 'RevocationFailed')[0]?.['ErrorEquals']).toEqual(['ERR_NOT_FOUND']);
+    expect(item.States['Unmanaged']).toMatchObject({
+      Output: { status: 'revocation-failed', byHand: '{% $states.result.Payload.byHand %}' },
+      Next: 'Ended',
+    });
   });
 
   it('a failed validation leaves the agents halted', () => {

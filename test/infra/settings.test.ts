@@ -76,7 +76,7 @@ describe('settings of a stage', () => {
     [{ settings: { tenants: 'x' } }, 'tenants: there is no such setting'],
     [{ settings: { archiveLock: { years: 7 } } }, 'archiveLock.years: there is no such setting'],
     [{ settings: { archiveLock: { days: 0 } } }, 'archiveLock.days:'],
-    [{ settings: { logRetentionDays: 31 } }, 'logRetentionDays: Invalid option: expected one of 1|3|5'],
+    [{ settings: { logRetentionDays: 31 } }, 'logRetentionDays: use one of 1, 3, 5'],
     [{ settings: { alarms: { emails: ['nobody'] } } }, 'alarms.emails[0]: an e-mail address'],
     [{ settings: { alarms: { webhooks: ['http://example.com'] } } }, 'alarms.webhooks[0]: an address that'],
     [
@@ -98,6 +98,12 @@ describe('settings of a stage', () => {
     [{ stage: 'local', settings: { timing: { reconcileEverySeconds: 90 } } }, 'use whole minutes'],
     [{ settings: '/nowhere/settings.json' }, "settings: can't read /nowhere/settings.json"],
     [{ settings: 7 }, 'settings: a JSON object'],
+    [{ settings: { tenant: 5 } }, 'tenant: write a text here, not a number'],
+    [
+      { settings: { network: { vpcId: 'vpc-0a1b2c3d4e5f60718' } } },
+      'network.subnets: is missing; write a list',
+    ],
+    [{ settings: { archiveLock: { days: 99_999 } } }, 'archiveLock.days: write a number of at most 36500'],
   ])('%j is refused with its field and what to do', (input, message) => {
     expect(() => readSettings(input)).toThrow(SettingsError);
     expect(() => readSettings(input)).toThrow(message);

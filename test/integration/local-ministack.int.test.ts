@@ -1,5 +1,16 @@
 // The corrections in local/ministack/patch*.py, each seen as a machine or a function of Rekey would see it.
-import { CreateSecretCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import {
+  CreateAccessKeyCommand,
+  CreateUserCommand,
+  IAMClient,
+  PutUserPolicyCommand,
+} from '@aws-sdk/client-iam';
+import {
+  CreateSecretCommand,
+  PutSecretValueCommand,
+  SecretsManagerClient,
+  UpdateSecretVersionStageCommand,
+} from '@aws-sdk/client-secrets-manager';
 import {
   CreateStateMachineCommand,
   DescribeExecutionCommand,
@@ -130,3 +141,49 @@ test('A rotation that a machine starts by itself is driven, and its call is reco
   expect(stack.gateway.secrets.jobs.at(-1)?.state).toBe('succeeded');
   expect(stack.gateway.recorder.calls({ function: 'states', operation: 'RotateSecret' })).toHaveLength(1);
 });
+
+test('A caller who may move one label only is refused another', async () => {
+  const guarded = await startLocalStack({ iam: true });
+  const vault = new SecretsManagerClient(guarded.clientConfig);
+  const caller = new SecretsManagerClient({
+    ...guarded.clientConfig,
+    credentials: await userWith(guarded, {
+      Effect: 'Allow',
+      Action: 'secretsmanager:UpdateSecretVersionStage',
+      Resource: '*',
+      Condition: { 'ForAnyValue:StringEquals': { 'secretsmanager:VersionStage': 'AWSPENDING' } },
+    }),
+  });
+  try {
+    const first = await vault.send(new CreateSecretCommand({ Name: 'labelled', SecretString: 'first' }));
+    const next = await vault.send(
+      new PutSecretValueCommand({
+        SecretId: 'labelled',
+        SecretString: 'next',
+        VersionStages: ['AWSPENDING'],
+      }),
+    );
+    const move = (VersionStage: string, versions: object) =>
+      caller.send(new UpdateSecretVersionStageCommand({ SecretId: 'labelled', VersionStage, ...versions }));
+    await expect(
+      move('AWSCURRENT', { MoveToVersionId: next.VersionId, RemoveFromVersionId: first.VersionId }),
+    ).rejects.toMatchObject({ name: 'AccessDeniedException' });
+    await move('AWSPENDING', { RemoveFromVersionId: next.VersionId });
+  } finally {
+    caller.destroy();
+    vault.destroy();
+    await guarded.stop();
+  }
+});
+
+/** Keys of a new user who may do what a statement says. */
+async function userWith({ clientConfig }: LocalStack, statement: object) {
+  const iam = new IAMClient(clientConfig);
+  const UserName = 'caller';
+  const PolicyDocument = JSON.stringify({ Version: '2012-10-17', Statement: [statement] });
+  await iam.send(new CreateUserCommand({ UserName }));
+  await iam.send(new PutUserPolicyCommand({ UserName, PolicyName: 'own', PolicyDocument }));
+  const { AccessKey } = await iam.send(new CreateAccessKeyCommand({ UserName }));
+  iam.destroy();
+  return { accessKeyId: AccessKey?.AccessKeyId ?? '', secretAccessKey: AccessKey?.SecretAccessKey ?? '' };
+}

@@ -69,6 +69,14 @@ describe('looking at a secret', () => {
     expect(await vault.read(name, { stage: 'AWSPENDING' })).toBeUndefined();
   });
 
+  test('a version tells when it was stored, whatever came after it', async () => {
+    const { name, first } = await secret();
+    const storedAt = (await vault.readVersion(name, { versionId: first }))?.storedAt ?? '';
+    expect(Math.abs(Date.parse(storedAt) - Date.now())).toBeLessThan(60_000);
+    await vault.put(name, randomUUID(), text('two'), 'AWSPENDING');
+    expect(await vault.readVersion(name, { versionId: first })).toMatchObject({ storedAt });
+  });
+
   test('trap: throttling and server errors never mean absent', async () => {
     const { name } = await secret();
     for (const action of [{ kind: 'throttle' }, { kind: 'error', status: 500 }, { kind: 'drop' }] as const) {

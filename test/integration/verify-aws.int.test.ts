@@ -71,7 +71,7 @@ describe('npm run verify:aws', () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'rekey-verify-'));
     stack = await startLocalStack({ iam: true, retry: RETRY });
-    other = await startLocalStack({ retry: { ...RETRY, from: 'step' } });
+    other = await startLocalStack({ iam: true, retry: { ...RETRY, from: 'step' } });
     [ended, endedElsewhere] = await Promise.all([
       start(stack, ['--yes', ...SHORT, '--json', join(folder, 'ours.json')]),
       start(other, ['--yes', ...SHORT, '--json', join(folder, 'other.json')]),

@@ -52,6 +52,7 @@ const LOOKS = [
   'idByTarget',
   'describe',
   'read',
+  'readVersion',
   'verify',
   'list',
   'usage',

@@ -3,15 +3,19 @@ import { lifecycle as lifecycleMachine } from '../../infra/machines/lifecycle.ts
 import type { Machine } from '../../infra/machines/states.ts';
 import { revokeNow, type Revocation } from '../../shared/engine/emergency.ts';
 import { checkHolders } from '../../shared/engine/holders.ts';
-import * as incident from '../../shared/engine/incident.ts';
+import * as agents from '../../shared/engine/incident-agents.ts';
+import * as outcome from '../../shared/engine/incident-outcome.ts';
+import type { Emergency } from '../../shared/engine/incident.ts';
 import { reconcile } from '../../shared/engine/reconcile.ts';
 import * as replace from '../../shared/engine/replace.ts';
 import { enterLifecycle, startRotation } from '../../shared/engine/requests.ts';
 import { retire } from '../../shared/engine/retire.ts';
 import { rollback } from '../../shared/engine/rollback.ts';
+import { reportUnmanaged } from '../../shared/engine/unmanaged.ts';
 import { awaitWindow, verifyWindow } from '../../shared/engine/window.ts';
 import type { Snapshots } from '../../shared/ports/snapshots.ts';
 import type { EmergencyInput, LifecycleOutcome, Workflow } from '../../shared/ports/workflow.ts';
+import { revocationsByHand } from '../../shared/providers/by-hand.ts';
 import type { ProcessDeps } from './faulty.ts';
 import type { Machines } from './machines.ts';
 
@@ -64,7 +68,7 @@ type Payload = {
   rotationId: string;
   taskToken: string;
   action: string;
-} & incident.Emergency & {
+} & Emergency & {
     step: 'generate' | 'validate' | 'vault';
     cause: string;
     revocation: Revocation;
@@ -98,17 +102,19 @@ export function call(
     case 'revoke-database':
       return revokeNow(deps, payload);
     case 'record-emergency record':
-      return incident.recordRevocation(deps, payload, payload.revocation);
+      return outcome.recordRevocation(deps, payload, payload.revocation);
     case 'record-emergency halt':
-      return incident.halt(deps, payload, payload.revocation);
+      return agents.halt(deps, payload, payload.revocation);
     case 'record-emergency resume':
-      return incident.resume(deps, payload);
+      return agents.resume(deps, payload);
     case 'record-emergency superseded':
-      return incident.superseded(deps, payload);
+      return outcome.superseded(deps, payload);
     case 'record-emergency revocation-failed':
-      return incident.recordFailedRevocation(deps, payload, payload.cause);
+      return outcome.recordFailedRevocation(deps, payload, payload.cause);
+    case 'record-emergency unmanaged':
+      return reportUnmanaged({ ...deps, revocationsByHand }, payload);
     case 'record-emergency replacement-failed':
-      return incident.recordFailedReplacement(deps, payload, payload);
+      return outcome.recordFailedReplacement(deps, payload, payload);
     case 'record-emergency notify':
       return deps.events.publish('Emergency Ended', {
         incidentId: payload.incidentId,

@@ -49,10 +49,14 @@ async function endedEmergency(one: EngineCase, name: string): Promise<string | u
 export async function tryUnregister(
   one: EngineCase,
   name: string = one.name,
-  { dryRun = false, ...seen }: { dryRun?: boolean; ended?: string | undefined } = {},
+  {
+    dryRun = false,
+    unconfirmed,
+    ...seen
+  }: { dryRun?: boolean; unconfirmed?: boolean; ended?: string | undefined } = {},
 ): Promise<UnregisterAnswer> {
   const ended = 'ended' in seen ? seen.ended : await endedEmergency(one, name);
-  return one.process((deps) => unregister(deps, one.options, { name, trigger, dryRun, ended }));
+  return one.process((deps) => unregister(deps, one.options, { name, trigger, dryRun, ended, unconfirmed }));
 }
 
 /** Whether Secrets Manager rotates the secret by itself. */

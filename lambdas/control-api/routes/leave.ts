@@ -6,6 +6,7 @@ import {
   type UnregisterAnswer,
 } from '../../../shared/api/messages.ts';
 import { credentialView } from '../../../shared/api/views.ts';
+import type { CredentialHandle } from '../../../shared/domain/credential.ts';
 import { active, triggerOf } from '../lookup.ts';
 import { parse, type Call } from '../request.ts';
 import type { ControlServices, Done, Paused } from '../route.ts';
@@ -30,14 +31,14 @@ async function answer(
   return { status: 200, body: { credential: view, changed, backstop } };
 }
 
+const handleView = ({ id, generation }: CredentialHandle) => ({ id, generation });
+
 export async function unregister(call: Call, services: ControlServices): Promise<Done<UnregisterAnswer>> {
-  const { reason, dryRun } = parse(unregisterRequest, call.body());
+  const { reason, dryRun, unconfirmed: accepted } = parse(unregisterRequest, call.body());
   const [name = ''] = call.params;
-  const { outcome, credential, alive } = await services.unregister({
-    name,
-    trigger: triggerOf(call.actor, reason),
-    dryRun,
-  });
+  const trigger = triggerOf(call.actor, reason);
+  const asked = { name, trigger, dryRun, unconfirmed: accepted };
+  const { outcome, credential, alive, unconfirmed = [] } = await services.unregister(asked);
   return {
     status: 200,
     body: {
@@ -45,7 +46,8 @@ export async function unregister(call: Call, services: ControlServices): Promise
       dryRun,
       name: credential.name,
       id: credential.id,
-      alive: alive.map(({ id, generation }) => ({ id, generation })),
+      alive: alive.map(handleView),
+      unconfirmed: unconfirmed.map(handleView),
     },
   };
 }

@@ -38,6 +38,30 @@ const auditedRotation = z.object({
 });
 export type AuditedRotation = z.infer<typeof auditedRotation>;
 
+/** Something else than a rotation that the records tell. */
+const auditEvent = z.object({
+  credential: z.string(),
+  credentialId: z.string(),
+  /** Number of the record. */
+  seq: z.number(),
+  at: instant,
+  /** An open set: newer versions have more. */
+  action: z.string(),
+  trigger: z.string(),
+  actor: z.string(),
+  reason: z.string(),
+  incident: z.string(),
+  /** The rotation, the request or the emergency that it belongs to; empty where it belongs to none. */
+  rotation: z.string(),
+  /** Of the value that it is about, as far as recorded. */
+  fingerprint: z.string(),
+  /** `CONFIRMED` or `NOT CONFIRMED` where something was deactivated, else empty. */
+  deactivation: z.string(),
+  /** From its evidence, in words. */
+  detail: z.string().optional(),
+});
+export type AuditEvent = z.infer<typeof auditEvent>;
+
 /** A page's unfinished ends, from which pages are joined. */
 const auditRest = z.object({
   /** Runs of records without a gap. */
@@ -82,11 +106,17 @@ export const auditAnswer = z.object({
   to: day,
   records: z.number(),
   rotations: z.array(auditedRotation),
+  /** What else happened, by time. Absent in answers of older deployments. */
+  events: z.array(auditEvent).optional(),
   chain: z.object({
     checked: z.number(),
     faults: z.array(chainFault),
-    /** Credentials whose chain was held against the head in the ledger, so that nothing is missing at its end. */
+    /** Credentials whose chain was held against the head in the ledger, that of an unregistered one included, so that nothing is missing at its end. */
     complete: z.number(),
+    /** Credentials of which records are checked here. Absent in answers of older deployments, as is `later`. */
+    chains: z.number().optional(),
+    /** Those of them whose chain goes on after the span, so that the answer doesn't hold its end. */
+    later: z.number().optional(),
   }),
   /** Only where the span takes more than one page: pass it to `joinAudit` with the other pages. */
   rest: auditRest.optional(),

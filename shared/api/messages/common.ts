@@ -40,6 +40,9 @@ export const keyView = z.object({
 });
 export type KeyView = z.infer<typeof keyView>;
 
+/** Since when something stands still, who wants it so, and why. */
+export const pauseView = z.object({ since: instant, actor: z.string(), reason: z.string() });
+
 /** Something about a policy that somebody should look at. */
 export const finding = z.object({
   /** The same for the same finding. */

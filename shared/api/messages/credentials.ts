@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { finding, handle, instant, keyView, readerView } from './common.ts';
+import { finding, handle, instant, keyView, pauseView, readerView } from './common.ts';
 import { rotationView } from './rotations.ts';
 
 /** `POST /v1/credentials` */
@@ -64,7 +64,7 @@ export const credentialView = z.object({
   /** The one that is not yet over. */
   rotation: rotationView.optional(),
   /** Who paused it and why; absent where nobody did. */
-  paused: z.object({ since: instant, actor: z.string(), reason: z.string() }).optional(),
+  paused: pauseView.optional(),
   /** The newest emergency, as long as its agents are halted. */
   emergency: z
     .object({

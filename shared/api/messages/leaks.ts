@@ -17,7 +17,7 @@ export const leakRequest = z.strictObject({
 });
 
 const leakMatch = z.object({
-  /** Absent where it is no longer registered. */
+  /** Name of its credential; of a former one, of who has its users at the target now. Absent where nobody has. */
   credential: z.string().optional(),
   credentialId: z.string(),
   fingerprint: z.string(),

@@ -19,7 +19,12 @@ export const pauseAnswer = z.object({
 export type PauseAnswer = z.infer<typeof pauseAnswer>;
 
 /** `POST /v1/credentials/{name}/unregister` */
-export const unregisterRequest = z.strictObject({ reason, dryRun: z.boolean().default(false) });
+export const unregisterRequest = z.strictObject({
+  reason,
+  dryRun: z.boolean().default(false),
+  /** Also where nobody could confirm that an emergency has ended its logins. */
+  unconfirmed: z.boolean().default(false),
+});
 
 export const unregisterAnswer = z.object({
   /** `unregistered`, or `unchanged` where that was done before. */
@@ -30,5 +35,7 @@ export const unregisterAnswer = z.object({
   id: z.string(),
   /** Logins beside the current one that go on working at the upstream. */
   alive: z.array(handle),
+  /** Logins that an emergency was to end, and that may go on working. Absent in what older versions answer. */
+  unconfirmed: z.array(handle).optional(),
 });
 export type UnregisterAnswer = z.infer<typeof unregisterAnswer>;

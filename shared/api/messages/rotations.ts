@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { instant, keyView, reason } from './common.ts';
+import { instant, keyView, pauseView, reason } from './common.ts';
 
 /** `POST /v1/credentials/{name}/rotations` and `…/rollback` */
 export const reasonRequest = z.strictObject({ reason: reason.optional() });
@@ -36,6 +36,8 @@ export const rotationView = z.object({
       overdue: z.boolean().optional(),
     })
     .optional(),
+  /** The pause that has stopped it: deadline and cap of its window don't count until that ends. Absent where none has. */
+  paused: pauseView.optional(),
   /** What the holders' proof still lacks in an open window, in words. */
   missing: z.array(z.string()).optional(),
   suspendedAt: instant.optional(),

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { RekeyError, throwAll } from '../../domain/errors.ts';
 import { declarationErrors } from '../../domain/mistakes.ts';
+import { inWords } from '../../domain/wording.ts';
 
 const FORM = 'docs/cli.md has every field of a target';
 
@@ -130,7 +131,7 @@ export function readTarget(input: unknown): PostgresTarget {
 }
 
 function completed(schema: z.ZodType<z.infer<typeof declaredSchema>>, input: unknown): PostgresTarget {
-  const parsed = schema.safeParse(input);
+  const parsed = schema.safeParse(input, { error: inWords });
   if (!parsed.success) throwAll(declarationErrors(parsed.error, 'target', FORM));
   const data = schema.parse(input);
   const { host, port, database, connectionLimit, acceptNameUse, tls } = data;

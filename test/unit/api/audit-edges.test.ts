@@ -106,7 +106,7 @@ describe('a chain at the edges of a span', () => {
         '2026-01-31T23:59:59.500Z',
       );
       const told = await ask(ledgerOf(drafts), { ...january, ...more });
-      expect(told.chain).toEqual({ checked: 5, faults: [], complete: 1 });
+      expect(told.chain).toEqual({ checked: 5, faults: [], complete: 1, chains: 1, later: 0 });
     },
   );
 
@@ -117,7 +117,7 @@ describe('a chain at the edges of a span', () => {
       '2026-02-28T23:59:59.500Z',
     );
     const told = await ask(ledgerOf(drafts), { from: '2026-01-01', to: '2026-02-28' });
-    expect(told.chain).toEqual({ checked: 5, faults: [], complete: 1 });
+    expect(told.chain).toEqual({ checked: 5, faults: [], complete: 1, chains: 1, later: 0 });
   });
 
   it('has none where a clock was behind at its beginning', async () => {
@@ -127,7 +127,7 @@ describe('a chain at the edges of a span', () => {
       '2026-02-01T00:00:02.000Z',
     );
     const told = await ask(ledgerOf(drafts), { from: '2026-02-01', to: '2026-02-28' });
-    expect(told.chain).toEqual({ checked: 3, faults: [], complete: 1 });
+    expect(told.chain).toEqual({ checked: 3, faults: [], complete: 1, chains: 1, later: 0 });
   });
 
   it('has none where the head was written by a clock behind that of its newest record', async () => {
@@ -137,7 +137,13 @@ describe('a chain at the edges of a span', () => {
       waiting('2026-02-01T00:00:03.000Z'),
     ]);
     const ledger = new FakeLedger().add({ ...head, updatedAt: '2026-01-31T23:59:59.800Z' }, records);
-    expect((await ask(ledger, january)).chain).toEqual({ checked: 4, faults: [], complete: 1 });
+    expect((await ask(ledger, january)).chain).toEqual({
+      checked: 4,
+      faults: [],
+      complete: 1,
+      chains: 1,
+      later: 0,
+    });
   });
 
   it('has none for a registration in the first moments of the span', async () => {
@@ -148,7 +154,7 @@ describe('a chain at the edges of a span', () => {
       waiting('2026-01-01T00:00:05.000Z'),
     ];
     const told = await ask(ledgerOf(drafts, early), january);
-    expect(told.chain).toEqual({ checked: 3, faults: [], complete: 1 });
+    expect(told.chain).toEqual({ checked: 3, faults: [], complete: 1, chains: 1, later: 0 });
   });
 
   it('has one where its last record is missing, because the next one knows its number', async () => {

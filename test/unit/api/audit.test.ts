@@ -65,7 +65,8 @@ describe('the auditor’s answer', () => {
         },
         expect.objectContaining({ rotation: 'r-2', deactivation: 'CONFIRMED' }),
       ],
-      chain: { checked: 8, faults: [], complete: 1 },
+      events: [expect.objectContaining({ action: 'registered' })],
+      chain: { checked: 8, faults: [], complete: 1, chains: 1, later: 0 },
     });
   });
 
@@ -131,6 +132,77 @@ describe('the auditor’s answer', () => {
     expect(whole(chain.records).rotations).toMatchObject([
       { rotation: 'r-9', deactivation: 'CONFIRMED', deactivatedAt: '2026-02-01T00:00:00.000Z' },
     ]);
+  });
+});
+
+describe('what else happened', () => {
+  const at = (minute: number): string => `2026-04-01T00:${String(minute).padStart(2, '0')}:00.000Z`;
+  const alice = { kind: 'operator' as const, actor: CALLER, reason: 'change freeze' };
+
+  it('is every fact that no rotation tells, with its actor and its reason', () => {
+    const chain = chainOf(credential, [
+      ...drafts,
+      { action: 'paused', time: at(1), trigger: alice },
+      { action: 'unpaused', time: at(2), trigger: alice },
+      {
+        action: 'leak-reported',
+        time: at(3),
+        trigger: alice,
+        incidentId: 'INC-9',
+        oldFingerprint: 'fp-1',
+        evidence: { outcome: 'not-confirmed', deactivation: { confirmed: false }, why: 'it may log in' },
+      },
+      { action: 'emergency-intended', time: at(4), incidentId: 'INC-9' },
+      { action: 'emergency-revoked', time: at(5), incidentId: 'INC-9', deactivation: 'CONFIRMED' },
+      { action: 'replacement-failed', time: at(6), evidence: { step: 'generate', cause: 'Timeout' } },
+      { action: 'unregister-intended', time: at(7), trigger: alice },
+      { action: 'unregistered', time: at(8), trigger: alice },
+    ]);
+    const { events = [] } = whole(chain.records);
+    expect(events.map(({ action }) => action)).toEqual([
+      'registered',
+      'paused',
+      'unpaused',
+      'leak-reported',
+      'emergency-revoked',
+      'replacement-failed',
+      'unregistered',
+    ]);
+    expect(events[1]).toMatchObject({ seq: 9, at: at(1), actor: CALLER, reason: 'change freeze' });
+    expect(events[3]).toMatchObject({
+      incident: 'INC-9',
+      fingerprint: 'fp-1',
+      detail: 'not-confirmed; it may log in',
+    });
+    expect(events[4]).toMatchObject({ deactivation: 'CONFIRMED' });
+    expect(events[5]).toMatchObject({ detail: 'generate; Timeout' });
+  });
+
+  it('tells of what only a newer version knows, and keeps to what an evidence says in words', () => {
+    const chain = chainOf(credential, [
+      // A record that a version after this one has written.
+      {
+        action: 'quarantined' as AuditDraft['action'],
+        time: at(1),
+        evidence: { message: { of: 'another form' } },
+      },
+      {
+        action: 'declaration-changed',
+        time: at(2),
+        evidence: { changes: [{ field: 'mode' }, { field: 'holders' }] },
+      },
+    ]);
+    const { events = [] } = whole(chain.records);
+    expect(events[0]).toMatchObject({ action: 'quarantined' });
+    expect(events[0]).not.toHaveProperty('detail');
+    expect(events[1]).toMatchObject({ detail: 'changed: mode, holders' });
+  });
+
+  it('is left out where a page comes from a deployment that has none', () => {
+    const { events: _none, ...older } = auditPage({ ...span, records: [], next: '2026-05' });
+    const joined = joinAudit([older, auditPage({ ...span, records, heads: [headOf(head)] })]);
+    expect(joined).not.toHaveProperty('events');
+    expect(joined.rotations).toHaveLength(2);
   });
 });
 
@@ -217,7 +289,7 @@ describe('the chain', () => {
     const later = { from: '2026-03-01', to: '2026-12-31' };
     const own = records.filter(({ time_dt: time }) => time >= '2026-03');
     const joined = joinAudit([auditPage({ ...later, records: own, heads: [headOf(head)] })]);
-    expect(joined.chain).toEqual({ checked: 3, faults: [], complete: 1 });
+    expect(joined.chain).toEqual({ checked: 3, faults: [], complete: 1, chains: 1, later: 0 });
     const broken = joinAudit([auditPage({ ...later, records: own.slice(0, 2), heads: [headOf(head)] })]);
     expect(broken.chain.faults).toEqual([{ credentialId: ID, seq: 8, fault: 'gap' }]);
   });
@@ -226,7 +298,7 @@ describe('the chain', () => {
     const earlier = { from: '2026-01-01', to: '2026-01-31' };
     const own = records.filter(({ time_dt: time }) => time < '2026-02');
     const joined = joinAudit([auditPage({ ...earlier, records: own, heads: [headOf(head)] })]);
-    expect(joined.chain).toEqual({ checked: 3, faults: [], complete: 0 });
+    expect(joined.chain).toEqual({ checked: 3, faults: [], complete: 0, chains: 1, later: 1 });
   });
 
   it('is whole over pages, in any order, with late records of an earlier month', () => {
@@ -243,7 +315,7 @@ describe('the chain', () => {
       }),
     );
     const joined = joinAudit(pages);
-    expect(joined.chain).toEqual({ checked: 9, faults: [], complete: 1 });
+    expect(joined.chain).toEqual({ checked: 9, faults: [], complete: 1, chains: 1, later: 0 });
     expect(joined.rotations).toMatchObject([
       { rotation: 'r-1', deactivation: 'CONFIRMED', outcome: 'completed' },
       { rotation: 'r-2', deactivation: 'CONFIRMED' },
@@ -280,6 +352,36 @@ describe('GET /v1/audit', () => {
     });
   });
 
+  it('checks the chain of what is unregistered to its end, though no list has it', async () => {
+    const gone = chainOf(credential, [
+      ...drafts,
+      { action: 'unregistered', time: '2026-04-01T00:00:00.000Z' },
+    ]);
+    const ended = { ...gone.head, status: 'unregistered' as const };
+    const chainAfter = async (given: readonly AuditRecord[]) =>
+      (await ask(new FakeLedger().add(ended, given), {}))['chain'];
+    expect(await chainAfter(gone.records)).toEqual({
+      checked: 9,
+      faults: [],
+      complete: 1,
+      chains: 1,
+      later: 0,
+    });
+    expect(await chainAfter(gone.records.slice(0, -1))).toMatchObject({ faults: [{ seq: 9, fault: 'gap' }] });
+  });
+
+  it('says which chains go on after the span, also of what was unregistered then', async () => {
+    const gone = chainOf({ ...credential, id: 'gone', name: 'gone-db' }, [
+      ...first,
+      { action: 'unregistered', time: '2026-04-01T00:00:00.000Z' },
+    ]);
+    const ledger = new FakeLedger()
+      .add(head, records)
+      .add({ ...gone.head, status: 'unregistered' }, gone.records);
+    const told = await ask(ledger, { from: '2025-12-20', to: '2026-01-20' });
+    expect(told['chain']).toEqual({ checked: 4, faults: [], complete: 0, chains: 2, later: 2 });
+  });
+
   it('goes on in pages where there are many records, and the pages join to the whole', async () => {
     const many = Array.from({ length: 11_000 }, (_, index) => ({
       action: 'window-waiting' as const,
@@ -299,6 +401,7 @@ describe('GET /v1/audit', () => {
     expect(pages.length).toBeGreaterThan(1);
     const expected = busy.records.filter(({ time_dt: time }) => time < '2026-11-23').length;
     expect(joinAudit(pages)).toMatchObject({ records: expected, chain: { checked: expected, faults: [] } });
+    expect(joinAudit(pages).chain.complete).toBe(1);
   });
 
   it('reads what has just changed from the table, because the index lags', async () => {

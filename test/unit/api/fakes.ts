@@ -161,21 +161,25 @@ export class FakeLedger implements Ledger {
 
   async credential(id: string): Promise<Credential | undefined> {
     await this.#turn();
-    return this.credentials.get(id);
+    const head = this.credentials.get(id);
+    return head?.status === 'unregistered' ? undefined : head;
   }
   async idByName(name: string): Promise<string | undefined> {
     await this.#turn();
     return [...this.credentials.values()].find((credential) => credential.name === name)?.id;
   }
-  async unregistered(): Promise<undefined> {
+  async unregistered(id: string): Promise<Credential | undefined> {
     await this.#turn();
+    const head = this.credentials.get(id);
+    return head?.status === 'unregistered' ? head : undefined;
   }
   async idBySecret(_secret: string): Promise<string | undefined> {
     await this.#turn();
     return undefined;
   }
-  async idByTarget(): Promise<undefined> {
+  async idByTarget(_identity: string): Promise<string | undefined> {
     await this.#turn();
+    return undefined;
   }
   async rotation(credentialId: string, rotationId: string): Promise<Rotation | undefined> {
     await this.#turn();

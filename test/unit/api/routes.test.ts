@@ -3,6 +3,7 @@ import { answer } from '../../../lambdas/control-api/routes.ts';
 import type { ControlServices } from '../../../lambdas/control-api/route.ts';
 import { resolveForEmergency } from '../../../lambdas/control-api/emergency.ts';
 import { MAX_BODY_BYTES } from '../../../shared/api/messages.ts';
+import type { Credential } from '../../../shared/domain/credential.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { LeakMatch } from '../../../shared/engine/leak.ts';
 import {
@@ -29,8 +30,8 @@ const declaration = {
   target: { host: 'db.internal' },
 };
 
-function ledgerWithRotation(): FakeLedger {
-  const ledger = new FakeLedger().add(credentialOf({ activeRotation: ROTATION_ID }));
+function ledgerWithRotation(changes: Partial<Credential> = {}): FakeLedger {
+  const ledger = new FakeLedger().add(credentialOf({ activeRotation: ROTATION_ID, ...changes }));
   ledger.rotationsById.set(ROTATION_ID, rotationOf());
   return ledger;
 }
@@ -121,6 +122,23 @@ describe('reading', () => {
       fakeServices(ledger),
     );
     expect(other.response.statusCode).toBe(404);
+  });
+
+  it('shows the pause that has stopped a rotation, in a list, with its credential and alone; not one that is over', async () => {
+    const paused = { since: '2026-11-22T11:00:00.000Z', actor: CALLER, reason: 'freeze' };
+    const ledger = ledgerWithRotation({ paused });
+    const over = rotationOf({ id: 'over', phase: 'completed' });
+    ledger.rotationsById.set(over.id, over);
+    const read = async (path: string) =>
+      bodyOf((await answer(eventOf('GET', path), fakeServices(ledger))).response);
+    const stopped = { id: ROTATION_ID, paused };
+    expect(await read('/v1/credentials')).toMatchObject({ credentials: [{ rotation: stopped }] });
+    expect(await read(`/v1/credentials/orders-db/rotations/${ROTATION_ID}`)).toMatchObject({
+      rotation: stopped,
+    });
+    const { credential, rotations } = await read('/v1/credentials/orders-db');
+    expect(credential).toMatchObject({ rotation: stopped });
+    expect((rotations as { id: string }[]).filter((each) => 'paused' in each)).toMatchObject([stopped]);
   });
 
   it('strips the stage of an API that has a named one', async () => {
@@ -367,8 +385,23 @@ describe('rotating', () => {
       name: 'orders-db',
       id: ID,
       alive: [{ id: 'orders_a', generation: 1 }],
+      unconfirmed: [],
     });
-    expect(services.asked[0]?.input).toMatchObject({ name: ID, dryRun: true });
+    expect(services.asked[0]?.input).toMatchObject({ name: ID, dryRun: true, unconfirmed: false });
+  });
+
+  it('hands on that an unconfirmed end is accepted, with a reason only, and names what may work', async () => {
+    const unconfirmed = [{ id: 'orders_a', generation: 1, token: 'not shown' }];
+    const services = fakeServices(new FakeLedger(), { unregister: { unconfirmed } });
+    const path = '/v1/credentials/orders-db/unregister';
+    const body = { reason: 'its server is gone', unconfirmed: true };
+    const { response } = await answer(eventOf('POST', path, { body }), services);
+    expect(bodyOf(response)).toMatchObject({ unconfirmed: [{ id: 'orders_a', generation: 1 }], alive: [] });
+    expect(response.body).not.toContain('not shown');
+    expect(services.asked[0]?.input).toMatchObject({ unconfirmed: true, dryRun: false });
+    const unsaid = await answer(eventOf('POST', path, { body: { unconfirmed: true } }), services);
+    expect([unsaid.response.statusCode, bodyOf(unsaid.response)['field']]).toEqual([400, 'reason']);
+    expect(services.asked).toHaveLength(1);
   });
 
   it('asks for a rollback by credential and rotation', async () => {
@@ -575,6 +608,68 @@ describe('an emergency', () => {
     expect(response.statusCode).toBe(404);
     expect(bodyOf(response)['detail']).toContain('typo-a, typo-b');
     expect(services.asked).toEqual([]);
+  });
+
+  describe('of what Rekey has let go of', () => {
+    const target = { host: 'db.internal', port: 5432, database: 'orders', ownerRole: 'orders' };
+    const gone = credentialOf({ status: 'unregistered', target, targetIdentity: 'orders at db.internal' });
+    const asking = (ledger: FakeLedger, credentials: readonly string[]) => {
+      const services = fakeServices(ledger);
+      return {
+        services,
+        asked: answer(eventOf('POST', '/v1/emergencies', { body: { ...body, credentials } }), services),
+      };
+    };
+
+    it('starts nothing while that is not complete, and says what to type and how to complete it', async () => {
+      const { services, asked } = asking(new FakeLedger().add(gone), ['orders-db', ID]);
+      const { response } = await asked;
+      expect(response.statusCode).toBe(409);
+      const { code, field, detail, remedy } = bodyOf(response);
+      expect([code, field]).toEqual(['ERR_MODE', 'credentials']);
+      expect(detail).toMatch(/orders-db is being let go of.*doesn't manage.*Nothing was revoked/);
+      expect(remedy).toMatch(
+        /by hand, now:[\s\S]*ALTER ROLE "orders_a" NOLOGIN[\s\S]*rekey unregister orders-db/,
+      );
+      expect(services.asked).toEqual([]);
+    });
+
+    it('by its id also once it is complete, beside the names that nobody knows', async () => {
+      const ledger = new FakeLedger().add(gone);
+      ledger.idByName = async () => undefined;
+      const { services, asked } = asking(ledger, [ID, 'typo-a']);
+      const { detail, remedy, also } = bodyOf((await asked).response);
+      expect(detail).toContain(`orders-db (${ID}) was unregistered`);
+      expect(remedy).toMatch(/ALTER ROLE "orders_a" NOLOGIN/);
+      expect(remedy).not.toContain('rekey unregister');
+      expect(also).toMatchObject([{ code: 'ERR_NOT_FOUND', message: expect.stringContaining('typo-a') }]);
+      expect(services.asked).toEqual([]);
+    });
+
+    it('tells of whoever has its logins by now, instead of what would end them unseen', async () => {
+      const heir = credentialOf({ id: 'heir', name: 'new-orders-db' });
+      const ledger = new FakeLedger().add(gone).add(heir);
+      ledger.idByName = async () => undefined;
+      ledger.idByTarget = async () => heir.id;
+      const { remedy } = bodyOf((await asking(ledger, [ID]).asked).response);
+      expect(remedy).toContain('rekey revoke new-orders-db');
+      expect(remedy).not.toContain('ALTER ROLE');
+    });
+
+    it.each([
+      ['falls silent', () => new Promise<never>(() => {})],
+      ['fails', () => Promise.reject(new Error('ECONNRESET'))],
+    ])('takes a name that was found at its word where the ledger %s then', async (_what, unregistered) => {
+      const ledger = Object.assign(new FakeLedger().add(credentialOf()), { unregistered });
+      expect(await resolveForEmergency(ledger, ['orders-db'], 20)).toEqual({ ids: [ID], unresolved: [] });
+    });
+
+    it('asks nothing more of one that its id has found', async () => {
+      const ledger = new FakeLedger().add(credentialOf());
+      const more = [vi.spyOn(ledger, 'unregistered'), vi.spyOn(ledger, 'idByName')];
+      expect(await resolveForEmergency(ledger, [ID])).toEqual({ ids: [ID], unresolved: [] });
+      for (const read of more) expect(read).not.toHaveBeenCalled();
+    });
   });
 
   it.each(['silent', 'failing'] as const)('starts with ids while the ledger is %s', async (state) => {

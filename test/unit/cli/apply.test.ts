@@ -71,7 +71,7 @@ describe('rekey apply', () => {
       { declaration: { name: 'billing-db' } },
     ]);
     expect(stdout).toMatch(
-      /\+ orders-db: registered[\s\S]*secret "agents\/orders-db"[\s\S]*nothing rotates at once/,
+      /\+ orders-db: registered[\s\S]*secret "agents\/orders-db"[\s\S]*registering rotates nothing/,
     );
     expect(stdout).toContain('= billing-db: unchanged');
     expect(stdout).toContain('1 registered, 0 updated, 1 unchanged');
@@ -206,8 +206,18 @@ describe('a bad declaration file is refused before anything is sent', () => {
       `version: 1\ncredentials:${ENTRY}${SECOND.replace('agents/billing', 'agents/orders')}`,
       /two entries have the secret/,
     ],
-    ['nothing at all', '', /rekey\.yaml:1:1: /],
-    ['a list', '- a\n', /rekey\.yaml:1:1: /],
+    ['nothing at all', '', /rekey\.yaml:1:1: this is no declaration/],
+    ['a list', '- a\n', /rekey\.yaml:1:1: this is no declaration/],
+    [
+      'a file of something else, in one sentence',
+      'name: x\ndependencies: {}\nscripts: {}\n',
+      /^error .*:1:1: this is no declaration.*\n.*remedy: examples\/rekey\.yaml.*\n.*\n1 error in the file/,
+    ],
+    [
+      'a value of another kind',
+      `version: 1\ncredentials:${ENTRY}    mode: [enforce]\n`,
+      /mode: use one of observe/,
+    ],
     ['an unknown tag', `version: !boom 1\ncredentials:${ENTRY}`, /rekey\.yaml:1:10: /],
   ])('%s', async (_what, text, expected) => {
     const ran = await applied(text);
@@ -225,6 +235,16 @@ describe('a bad declaration file is refused before anything is sent', () => {
       error: { field: 'credentials[0].type' },
       errors: [{ field: 'credentials[0].type' }, { field: 'credentials[1].provider' }],
     });
+  });
+
+  it('with the first of very many, and all of them for machines', async () => {
+    const many = Array.from({ length: 15 }, (_each, index) => `    key${index}: 1\n`).join('');
+    const bad = `version: 1\ncredentials:${ENTRY}${many}`;
+    const { stderr } = await applied(bad);
+    expect(stderr.match(/^error /gm)).toHaveLength(10);
+    expect(stderr).toContain('15 errors in the file, of which these are the first 10 (--json has all)');
+    const { errors } = JSON.parse((await applied(bad, '--json')).stderr) as { errors: unknown[] };
+    expect(errors).toHaveLength(15);
   });
 
   it('with every error of one entry, its policy and its unknown keys among them', async () => {

@@ -482,6 +482,22 @@ describe('rekey revoke', () => {
     expect((await rekey(api, [...args, '--yes', '--wait'])).exit).toBe(4);
   });
 
+  it('prints with --wait what to type for what Rekey has let go of meanwhile', async () => {
+    const results = [
+      { credentialId: 'c-1', status: 'replaced' },
+      { credentialId: 'c-2', status: 'revocation-failed', byHand: 'ALTER ROLE orders_a NOLOGIN' },
+    ];
+    api.routes['GET /v1/emergencies/e-1'] = {
+      body: { id: 'e-1', status: 'FAILED', startedAt: 'a', endedAt: 'b', results },
+    };
+    const { exit, stdout } = await rekey(api, [...args, '--yes', '--wait']);
+    expect(exit).toBe(4);
+    expect(stdout).toMatch(
+      /NOT REVOKED: Rekey has let go of c-2[^\n]*by hand, now:\nALTER ROLE orders_a NOLOGIN/i,
+    );
+    expect(stdout).not.toContain('c-1');
+  });
+
   it('only reads with --dry-run', async () => {
     const { exit, stdout } = await rekey(api, [...args, '--dry-run', '--json']);
     expect(exit).toBe(0);
@@ -519,7 +535,10 @@ describe('rekey audit', () => {
     });
     const { exit, stdout } = await rekey(api, ['audit']);
     expect(exit).toBe(0);
-    expect(stdout).toMatch(/CONFIRMED 2026-02-01 00:00:00 UTC[\s\S]*The chain is whole: 3 of 3 records/);
+    expect(stdout).toMatch(
+      /CONFIRMED 2026-02-01 00:00:00 UTC[\s\S]*The chain is whole: 3 of 3 records checked; 1 of 1 chain to the end/,
+    );
+    expect(stdout).toMatch(/what else happened[\s\S]*orders-db +1 +registered/);
     expect(api.seen.map(({ query }) => query)).toEqual([{}, { ...span, page: '2026-02' }]);
   });
 
@@ -544,6 +563,21 @@ describe('rekey audit', () => {
     const { exit, stdout } = await rekey(api, ['audit', '--from', january.from, '--to', january.to]);
     expect(exit).toBe(0);
     expect(stdout).toMatch(/completed, after the span +CONFIRMED 2026-02-01 00:00:00 UTC/);
+  });
+
+  it('says how far each chain was checked, and what an older deployment says', async () => {
+    const chainsOf = async (more: object, records = 3): Promise<string> => {
+      const { faults, checked } = { faults: [], checked: records };
+      api.routes['GET /v1/audit'] = {
+        body: { ...span, records, rotations: [], chain: { checked, faults, complete: 1, ...more } },
+      };
+      return (await rekey(api, ['audit'])).stdout;
+    };
+    expect(await chainsOf({ chains: 4, later: 2 })).toContain(
+      '1 of 4 chains to the end, 2 go on after the span, of 1 nobody could say where the end is',
+    );
+    expect(await chainsOf({})).toContain('1 chain to the end');
+    expect(await chainsOf({ complete: 0, chains: 0, later: 0 }, 0)).toContain('No record is of this span');
   });
 
   it('shows what is not confirmed as such', async () => {

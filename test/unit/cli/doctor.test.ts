@@ -23,9 +23,31 @@ const UNCHECKED = {
   remedy: 'try again',
 };
 
-/** CloudFormation and SNS of a deployment: `stacks` says what isn't as usual. */
-function aws({ stacks = {}, sns }: { stacks?: Record<string, string>; sns?: Reply } = {}) {
-  return ({ body }: Seen): Reply => {
+/** Outputs of the stacks; here each has all of them. */
+const OUTPUTS = { AlarmTopic: 'arn:topic', ReadersSetting: 'observe' };
+
+const TRAIL = { Name: 'main', TrailARN: 'arn:trail/main', HasCustomEventSelectors: true };
+
+/** What CloudTrail answers, by operation. */
+const TRAILS: Readonly<Record<string, Reply>> = {
+  DescribeTrails: { body: { trailList: [TRAIL] } },
+  GetTrailStatus: { body: { IsLogging: true } },
+  GetEventSelectors: { body: { EventSelectors: [{ ReadWriteType: 'All', IncludeManagementEvents: true }] } },
+};
+
+interface Otherwise {
+  readonly stacks?: Record<string, string>;
+  readonly sns?: Reply;
+  readonly trails?: Record<string, Reply>;
+  readonly outputs?: Record<string, string>;
+}
+
+/** CloudFormation, SNS and CloudTrail of a deployment; what is given isn't as usual. */
+function aws({ stacks = {}, sns, trails = {}, outputs = OUTPUTS }: Otherwise = {}) {
+  return ({ body, headers }: Seen): Reply => {
+    const target = String(headers['x-amz-target'] ?? '');
+    const operation = target.slice(target.lastIndexOf('.') + 1);
+    if (target !== '') return trails[operation] ?? TRAILS[operation] ?? { status: 400 };
     const asked = new URLSearchParams(String(body));
     if (asked.get('Action') === 'GetTopicAttributes') {
       const counts = { SubscriptionsConfirmed: 2, SubscriptionsPending: 0 };
@@ -46,12 +68,16 @@ function aws({ stacks = {}, sns }: { stacks?: Record<string, string>; sns?: Repl
         status: 403,
         text: '<Error><Code>AccessDenied</Code><Message>User: arn:x is not authorized</Message></Error>',
       };
-    const topic = '<member><OutputKey>AlarmTopic</OutputKey><OutputValue>arn:topic</OutputValue></member>';
-    return { type: 'text/xml', text: `<member><StackStatus>${status}</StackStatus>${topic}</member>` };
+    const members = Object.entries(outputs)
+      .map(
+        ([key, value]) => `<member><OutputKey>${key}</OutputKey><OutputValue>${value}</OutputValue></member>`,
+      )
+      .join('');
+    return { type: 'text/xml', text: `<member><StackStatus>${status}</StackStatus>${members}</member>` };
   };
 }
 
-function deployed(checks: Record<string, readonly object[]>, more: Parameters<typeof aws>[0] = {}): void {
+function deployed(checks: Record<string, readonly object[]>, more: Otherwise = {}): void {
   stand.routes = {
     'POST /': aws(more),
     'GET /v1/diagnosis': { body: { version: REKEY_VERSION, checks: [] } },
@@ -79,6 +105,7 @@ describe('rekey doctor', () => {
     expect(stdout).toMatch(/ok +control API +answers, version/);
     expect(stdout).toMatch(/ok +rekey-prod-state +complete/);
     expect(stdout).toMatch(/ok +alarms +reach 2 destinations/);
+    expect(stdout).toMatch(/ok +reads of secrets +are logged by the trail main/);
     expect(stdout).toMatch(/orders\n {2}ok +secret: exists +agents\/orders\n/);
     expect(stdout).not.toContain('rekey-prod-network');
     expect(stdout).not.toContain('\nto be mended');
@@ -180,6 +207,51 @@ describe('rekey doctor', () => {
     const { exit, stdout } = await doctor();
     expect(exit).toBe(10);
     expect(stdout).toMatch(/not checked +alarms +SNS refuses/);
+  });
+
+  it('says where nobody would see who reads a secret, and asks no trail more than it has to', async () => {
+    deployed({}, { trails: { DescribeTrails: { body: { trailList: [] } } } });
+    const none = await doctor();
+    expect([none.exit, none.stdout]).toEqual([
+      0,
+      expect.stringMatching(/warn +reads of secrets +are seen by nobody/),
+    ]);
+    const usual = { ...TRAIL, HasCustomEventSelectors: false };
+    deployed({}, { trails: { DescribeTrails: { body: { trailList: [usual] } } } });
+    stand.seen.length = 0;
+    expect((await doctor()).stdout).toMatch(/ok +reads of secrets/);
+    const asked = stand.seen.filter(({ headers }) => headers['x-amz-target'] !== undefined);
+    expect(asked.map(({ headers, body }) => [headers['x-amz-target'], body])).toEqual([
+      ['com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.DescribeTrails', {}],
+      ['com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.GetTrailStatus', { Name: 'arn:trail/main' }],
+    ]);
+  });
+
+  it('does not take a trail that it may not see for one that logs nothing', async () => {
+    const denied = { status: 400, body: { __type: 'AccessDeniedException', Message: 'no' } };
+    for (const operation of ['DescribeTrails', 'GetTrailStatus', 'GetEventSelectors']) {
+      deployed({}, { trails: { [operation]: denied } });
+      const { exit, stdout } = await doctor();
+      expect(exit).toBe(10);
+      expect(stdout).toMatch(/not checked +reads of secrets/);
+      expect(stdout).toMatch(new RegExp(`remedy: allow you .*cloudtrail:${operation}`));
+    }
+    deployed({}, { trails: { DescribeTrails: 'cut' } });
+    expect((await doctor()).stdout).toMatch(/not checked +reads of secrets +CloudTrail at .* did not answer/);
+  });
+
+  it('asks for no trail where reads are not to be seen, or a version before does not say', async () => {
+    deployed({}, { outputs: { ...OUTPUTS, ReadersSetting: 'off' } });
+    const off = await doctor();
+    expect([off.exit, off.stdout]).toEqual([0, expect.not.stringContaining('reads of secrets')]);
+    const { AlarmTopic } = OUTPUTS;
+    deployed({}, { outputs: { AlarmTopic } });
+    const before = await doctor();
+    expect([before.exit, before.stdout]).toEqual([
+      10,
+      expect.stringMatching(/not checked +reads of secrets +the stack rotation does not say/),
+    ]);
+    expect(stand.seen.filter(({ headers }) => headers['x-amz-target'] !== undefined)).toEqual([]);
   });
 
   it('goes on without an API that knows no diagnosis, and without one that does not answer', async () => {

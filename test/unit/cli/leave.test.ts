@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { problemOf } from '../../../shared/api/problems.ts';
-import { credentialView } from '../../../shared/api/views.ts';
+import { credentialView, rotationView } from '../../../shared/api/views.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { Rotation } from '../../../shared/domain/rotation.ts';
-import { credentialOf, ID, impactBody, rotationOf } from '../api/fakes.ts';
+import { credentialOf, ID, impactBody, ROTATION_ID, rotationOf } from '../api/fakes.ts';
 import { rekey, startStandIn, type Reply, type StandIn } from './stand-in.ts';
 
 const PAUSED = { since: '2026-11-22T11:00:00.000Z', actor: 'arn:alice', reason: 'change freeze' };
@@ -133,6 +133,53 @@ describe('a paused credential', () => {
   });
 });
 
+describe('a paused rotation', () => {
+  // The pause came 10 minutes after the opening; it is noon, 20 minutes after that.
+  const window = {
+    opensAt: '2026-11-22T11:30:00.000Z',
+    earliestClose: '2026-11-22T12:10:00.000Z',
+    deadline: '2026-11-22T12:30:00.000Z',
+    cap: '2026-11-22T15:30:00.000Z',
+  };
+  const paused = { ...PAUSED, since: '2026-11-22T11:40:00.000Z' };
+  const show = async (changes: Partial<Rotation>, ...args: string[]) => {
+    const rotation = rotationView(rotationOf(changes), { paused }, []);
+    api.routes[`GET /v1/credentials/orders-db/rotations/${ROTATION_ID}`] = { body: { rotation } };
+    return (await rekey(api, ['show', 'orders-db', ROTATION_ID, ...args])).stdout;
+  };
+
+  it('is shown with what is left of its deadline and cap when the pause ends, as no instant', async () => {
+    const stdout = await show({ window });
+    expect(stdout).toMatch(/paused +stands still since 2026-11-22 11:40:00 UTC by arn:alice: change freeze/);
+    expect(stdout).toMatch(/deadline +does not count while paused; in 50 min from the end of the pause/);
+    expect(stdout).toMatch(/cap +does not count while paused; in 4 h from the end of the pause/);
+    expect(stdout).toMatch(/earliest end +2026-11-22 12:10:00 UTC/);
+    expect(stdout).toMatch(/waits for +the end of the pause; no holder/);
+    expect(stdout).not.toContain('12:30:00');
+  });
+
+  it('says of a deadline that had passed by then that it had', async () => {
+    const deadline = '2026-11-22T11:35:00.000Z';
+    expect(await show({ window: { ...window, deadline } })).toMatch(/deadline .*passed before the pause/);
+    const extended = { ...window, deadline, overdue: true };
+    expect(await show({ window: extended })).toMatch(/deadline .*11:35:00 UTC – passed, extended/);
+  });
+
+  it('is not said of one that a pause does not stop', async () => {
+    expect(await show({ window, phase: 'revoking' })).toMatch(/deadline +2026-11-22 12:30:00 UTC/);
+  });
+
+  it('says while it is watched that it stands still, and goes on once it does', async () => {
+    const path = `GET /v1/credentials/orders-db/rotations/${ROTATION_ID}`;
+    const seen = [{ paused }, {}].map((pause) => rotationView(rotationOf({ window }), pause));
+    const over = rotationView(rotationOf({ window, phase: 'completed' }));
+    api.routes[path] = [...seen, over].map((rotation) => ({ body: { rotation } }));
+    const { exit, stdout } = await rekey(api, ['show', 'orders-db', ROTATION_ID, '--watch']);
+    expect(exit).toBe(0);
+    expect(stdout).toMatch(/stands still, paused since .*\n.*deadline in 30 min\n.*completed/);
+  });
+});
+
 describe('rekey unregister', () => {
   const reading = 'GET /v1/credentials/orders-db';
   const checking = 'POST /v1/credentials/orders-db/unregister';
@@ -188,6 +235,47 @@ describe('rekey unregister', () => {
       expect.stringMatching(/b0d3[\s\S]*roll it back[\s\S]*ERR_WINDOW_OPEN/),
     ]);
   });
+
+  it('with --unconfirmed says before it asks which logins may go on working, and how to end them', async () => {
+    const manualRevocation = [{ handle: kept, text: 'ALTER ROLE orders_app_a NOLOGIN' }];
+    api.routes[reading] = {
+      body: { credential: view({ status: 'halted' }), rotations: [], manualRevocation },
+    };
+    api.routes[checking] = { body: { ...left, dryRun: true, unconfirmed: [kept] } };
+    api.routes[doing] = { body: { ...left, unconfirmed: [kept] } };
+    const args = ['unregister', 'orders-db', '--unconfirmed', '--reason', 'its server is gone'];
+    const asked = await rekey(api, args, { tty: true, answer: 'no' });
+    expect(asked.exit).toBe(1);
+    expect(asked.stdout).toMatch(
+      /orders_app_a \(generation 3\) MAY GO ON WORKING.*nobody has confirmed.*ALTER ROLE orders_app_a NOLOGIN/,
+    );
+    expect(asked.stdout).not.toMatch(/was revoked|works on/);
+    const done = await rekey(api, [...args, '--yes']);
+    expect([done.exit, done.stdout]).toEqual([
+      0,
+      expect.stringMatching(/unregistered.*orders_app_a may go on/),
+    ]);
+    expect(posts().map(({ body }) => body)).toEqual([
+      { reason: 'its server is gone', dryRun: true, unconfirmed: true },
+      { reason: 'its server is gone', dryRun: true, unconfirmed: true },
+      { reason: 'its server is gone', dryRun: false, unconfirmed: true },
+    ]);
+  });
+
+  it('with --unconfirmed and nothing that is, says that the option changes nothing', async () => {
+    const args = ['unregister', 'orders-db', '--unconfirmed', '--reason', 'gone'];
+    const { exit, stdout } = await rekey(api, [...args, '--dry-run']);
+    expect([exit, stdout]).toEqual([0, expect.stringContaining('--unconfirmed changes nothing')]);
+  });
+
+  it.each([[[]], [['--reason', ' ']]])(
+    'with --unconfirmed and %j for a reason sends nothing',
+    async (reason) => {
+      const { exit, stderr } = await rekey(api, ['unregister', 'orders-db', '--unconfirmed', ...reason]);
+      expect([exit, stderr]).toEqual([2, expect.stringContaining('--reason')]);
+      expect(api.seen).toEqual([]);
+    },
+  );
 
   it('completes what was interrupted, though nobody knows the credential any more', async () => {
     api.routes[reading] = refusal(new RekeyError('ERR_NOT_FOUND', 'no credential "orders-db"'));

@@ -6,6 +6,7 @@ import {
   subscribersCheck,
   versionCheck,
 } from '../../../shared/domain/diagnose-deployment.ts';
+import { trailCheck, type FieldSelector, type SeenTrail } from '../../../shared/domain/diagnose-trails.ts';
 import {
   secretChecks,
   type DescribedSecret,
@@ -365,6 +366,65 @@ describe('the deployment', () => {
     expect(subscribersCheck({ confirmed: 1, pending: 1 }).state).toBe('ok');
     expect(subscribersCheck({ confirmed: 0, pending: 1 }).state).toBe('fail');
     expect(subscribersCheck({ confirmed: 0, pending: 0 }).state).toBe('warn');
+  });
+
+  describe('reads of secrets', () => {
+    const all = [{ ReadWriteType: 'All', IncludeManagementEvents: true }];
+    const trail = (over: Partial<SeenTrail> = {}): SeenTrail => ({
+      name: 'main',
+      logging: true,
+      selectors: all,
+      ...over,
+    });
+    const advanced = (...fields: FieldSelector[]): SeenTrail =>
+      trail({
+        selectors: [{ FieldSelectors: [{ Field: 'eventCategory', Equals: ['Management'] }, ...fields] }],
+      });
+
+    test.each<[string, SeenTrail, string]>([
+      ['logs all management events', trail(), 'ok'],
+      ['logs reads alone', trail({ selectors: [{ ReadWriteType: 'ReadOnly' }] }), 'ok'],
+      ['logs writes alone', trail({ selectors: [{ ReadWriteType: 'WriteOnly' }] }), 'warn'],
+      ['logs data events alone', trail({ selectors: [{ IncludeManagementEvents: false }] }), 'warn'],
+      ['was stopped', trail({ logging: false }), 'warn'],
+      ['says in the newer form that it logs all', advanced(), 'ok'],
+      ['says so of reads', advanced({ Field: 'readOnly', Equals: ['true'] }), 'ok'],
+      ['says so of writes', advanced({ Field: 'readOnly', Equals: ['false'] }), 'warn'],
+      [
+        'leaves out another service',
+        advanced({ Field: 'eventSource', NotEquals: ['kms.amazonaws.com'] }),
+        'ok',
+      ],
+      [
+        'leaves out Secrets Manager',
+        advanced({ Field: 'eventSource', NotEquals: ['secretsmanager.amazonaws.com'] }),
+        'warn',
+      ],
+      [
+        'logs data events in the newer form',
+        trail({ selectors: [{ FieldSelectors: [{ Field: 'eventCategory', Equals: ['Data'] }] }] }),
+        'warn',
+      ],
+      ['does not say whether it logs', trail({ logging: undefined }), 'not-checked'],
+      ['does not say what it logs', trail({ selectors: undefined }), 'not-checked'],
+      ['was stopped, whatever it logs', trail({ logging: false, selectors: undefined }), 'warn'],
+    ])('where the one trail %s', (_what, seen, state) => {
+      expect(trailCheck([seen])).toMatchObject({
+        state,
+        ...(state === 'ok' ? {} : { remedy: expect.stringMatching(/./) }),
+      });
+    });
+
+    test('one trail that logs them is enough, and none is too few', () => {
+      expect(trailCheck([trail({ logging: undefined }), trail({ name: 'second' })])).toMatchObject({
+        state: 'ok',
+        detail: expect.stringContaining('second'),
+      });
+      expect(trailCheck([])).toMatchObject({
+        state: 'warn',
+        detail: expect.stringContaining('there is no trail'),
+      });
+    });
   });
 
   test('another version of the CLI works, and one should know', () => {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { fingerprint } from '../../../shared/domain/fingerprint.ts';
 import {
   candidatesOf,
+  lastKnown,
   MAX_LEAKED_BYTES,
   standingOf,
   worstOf,
@@ -129,6 +130,15 @@ describe('a key that is known', () => {
 
   it('of a credential that was taken out of Rekey is beyond its reach', () => {
     expect(standingOf(key, undefined, 'this-emergency')).toBe('gone');
+  });
+
+  it('of a former credential tells what its head knew last', () => {
+    const last = (changes: Parameters<typeof credentialOf>[0]): string =>
+      lastKnown(key, credentialOf({ status: 'unregistered', ...changes }));
+    expect(last({ live: [handle] })).toContain('worked when');
+    expect(last({ live: [{ ...handle, generation: 5 }] })).toContain('had been ended');
+    expect(last({ live: [], adoption: 'observed' })).toContain('has not ended it');
+    expect(lastKnown(key, undefined)).toContain('audit trail');
   });
 
   it('among several decides by what a person has to do most', () => {

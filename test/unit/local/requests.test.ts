@@ -52,6 +52,13 @@ describe('What IAM is asked about a call', () => {
     );
   });
 
+  test('of a move of a label names the label', () => {
+    const input = { SecretId: 'agents/a', VersionStage: 'AWSPENDING', RemoveFromVersionId: 'v' };
+    expect(asked(new Requests(), 'secretsmanager', 'UpdateSecretVersionStage', input)).toMatchObject([
+      { context: { 'secretsmanager:VersionStage': 'AWSPENDING' } },
+    ]);
+  });
+
   test('of a query by an index is about the index', () => {
     const input = { TableName: 't', IndexName: 'i' };
     expect(asked(new Requests(), 'dynamodb', 'Query', input)).toEqual([
