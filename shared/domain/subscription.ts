@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { EVENT, EVENT_SOURCE } from '../names.ts';
 import type { Instant } from './clock.ts';
 import { RekeyError } from './errors.ts';
+import { assertDeadLetter, kindOf, type Here } from './event-target.ts';
 import { EVERY_FLEET } from './holders.ts';
 
 /** Events by the words that a subscription asks for them with. */
@@ -39,17 +40,6 @@ export const MOST_RULES = 300;
 
 /** Rules that subscriptions leave free: for Rekey's own, and for those that somebody makes by hand. */
 const RESERVED_RULES = 20;
-
-/** Where the rules are, and by which role they reach other buses and API destinations. */
-export interface Here {
-  readonly account: string;
-  readonly region: string;
-  /** Name of Rekey's bus. */
-  readonly bus: string;
-  readonly deliveryRole: string;
-  /** Queue that takes what can't be delivered, where the subscriber has none of its own. */
-  readonly deadLetters: string;
-}
 
 /** What somebody asks for. */
 export interface SubscriptionRequest {
@@ -100,22 +90,6 @@ export interface Subscription {
   readonly since?: Instant;
 }
 
-/** What the owner of a resource has to do, so that events arrive. */
-export interface Need {
-  readonly of: string;
-  readonly text: string;
-  /** A statement for the policy of `of`. */
-  readonly statement?: object;
-}
-
-const KINDS = {
-  queue: /^arn:[a-z-]+:sqs:([a-z0-9-]+):(\d{12}):([A-Za-z0-9_-]{1,80})$/,
-  topic: /^arn:[a-z-]+:sns:([a-z0-9-]+):(\d{12}):([A-Za-z0-9_-]{1,256})$/,
-  bus: /^arn:[a-z-]+:events:([a-z0-9-]+):(\d{12}):event-bus\/([\w./-]{1,256})$/,
-  webhook: /^arn:[a-z-]+:events:([a-z0-9-]+):(\d{12}):api-destination\/([\w./-]{1,128})$/,
-} as const;
-type Kind = keyof typeof KINDS;
-
 /** The one target of a subscription's rule. */
 const TARGET_ID = 'subscriber';
 
@@ -140,7 +114,7 @@ export function planRule(
       remedy: 'leave emergency-ended out, or subscribe to every fleet',
     });
   }
-  if (deadLetter !== undefined) assertHome('deadLetter', deadLetter, KINDS.queue.exec(deadLetter), here);
+  if (deadLetter !== undefined) assertDeadLetter(deadLetter, here);
   const id = createHash('sha256')
     .update(JSON.stringify([fleet, to]))
     .digest('hex')
@@ -178,55 +152,6 @@ function patternOf(fleet: string, events: readonly EventWord[]): string {
     source: [EVENT_SOURCE],
     'detail-type': types.map(([, detailType]) => detailType),
     ...(fleet === EVERY_FLEET ? {} : { detail: { fleets: [fleet, EVERY_FLEET] } }),
-  });
-}
-
-function kindOf(to: string, here: Here): Kind {
-  const kinds = Object.keys(KINDS) as Kind[];
-  const kind = kinds.find((each) => KINDS[each].test(to));
-  if (kind === undefined) {
-    const fifo = /:(sqs|sns):.*\.fifo$/.test(to);
-    throw new RekeyError(
-      'ERR_REQUEST',
-      fifo ? 'events keep no order, and a FIFO target would refuse them' : `events can't be sent to ${to}`,
-      {
-        field: 'to',
-        remedy: fifo
-          ? 'use a standard queue or topic'
-          : 'give the ARN of an SQS queue, an SNS topic, an event bus or an API destination of EventBridge',
-      },
-    );
-  }
-  if (kind !== 'bus') assertHome('to', to, KINDS[kind].exec(to), here);
-  else if (to === busArn(here)) {
-    throw new RekeyError('ERR_REQUEST', "that is Rekey's own bus: its events would come back to it", {
-      field: 'to',
-      remedy: 'give another bus',
-    });
-  }
-  return kind;
-}
-
-/** Queues, topics and API destinations are reached in the account and region of the bus only. */
-function assertHome(
-  field: 'to' | 'deadLetter',
-  given: string,
-  found: RegExpExecArray | null,
-  { region, account }: Here,
-): void {
-  if (found === null) {
-    throw new RekeyError('ERR_REQUEST', `${given} is not the ARN of a standard SQS queue`, {
-      field,
-      remedy: 'give the ARN of a queue in the account and region of the deployment',
-    });
-  }
-  if (found[1] === region && found[2] === account) return;
-  throw new RekeyError('ERR_REQUEST', `${given} is not in ${account} and ${region}, where the events are`, {
-    field,
-    remedy:
-      field === 'to'
-        ? 'subscribe an event bus of that account or region, and make the rule to the target there'
-        : 'give a queue in the account and region of the deployment',
   });
 }
 
@@ -298,57 +223,4 @@ function jsonOf(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** What owners have to do for this subscription. Rekey gives nobody a right over what isn't its own. */
-export function needsOf({ rule, target }: PlannedRule, here: Here): Need[] {
-  const source = busArn(here).replace(':event-bus/', ':rule/') + `/${rule.name}`;
-  const letIn = (of: string, action: string): Need => ({
-    of,
-    text: 'its policy has to let this rule in; where a key of your own encrypts it, that key has to let events.amazonaws.com use kms:Decrypt and kms:GenerateDataKey',
-    statement: {
-      Sid: `Rekey${rule.name.slice(RULE_PREFIX.length)}`,
-      Effect: 'Allow',
-      Principal: { Service: 'events.amazonaws.com' },
-      Action: action,
-      Resource: of,
-      Condition: { ArnEquals: { 'aws:SourceArn': source } },
-    },
-  });
-  const { arn, deadLetter = here.deadLetters } = target;
-  return [
-    ...targetNeeds(arn, here, letIn),
-    ...(deadLetter === here.deadLetters ? [] : [letIn(deadLetter, 'sqs:SendMessage')]),
-  ];
-}
-
-function targetNeeds(arn: string, here: Here, letIn: (of: string, action: string) => Need): Need[] {
-  if (KINDS.queue.test(arn)) return [letIn(arn, 'sqs:SendMessage')];
-  if (KINDS.topic.test(arn)) return [letIn(arn, 'sns:Publish')];
-  if (KINDS.webhook.test(arn)) {
-    return [
-      {
-        of: arn,
-        text: 'its connection holds what the endpoint asks for as authorization: you make both, and Rekey never sees it',
-      },
-    ];
-  }
-  if (KINDS.bus.exec(arn)?.[2] === here.account) return [];
-  return [
-    {
-      of: arn,
-      text: 'the policy of a bus in another account has to let the role in that delivers',
-      statement: {
-        Sid: 'RekeyEvents',
-        Effect: 'Allow',
-        Principal: { AWS: here.deliveryRole },
-        Action: 'events:PutEvents',
-        Resource: arn,
-      },
-    },
-  ];
-}
-
-function busArn({ region, account, bus, deliveryRole }: Here): string {
-  return `arn:${deliveryRole.split(':')[1] ?? 'aws'}:events:${region}:${account}:event-bus/${bus}`;
 }

@@ -1,14 +1,12 @@
 import { toInstant, type Clock } from '../domain/clock.ts';
 import { isRekeyError } from '../domain/errors.ts';
+import { needsOf, type Here, type Need } from '../domain/event-target.ts';
 import {
   assertRoom,
-  needsOf,
   outcomeOf,
   planRule,
   ruleNameOf,
   subscriptionOf,
-  type Here,
-  type Need,
   type Subscription,
   type SubscriptionOutcome,
   type SubscriptionRequest,

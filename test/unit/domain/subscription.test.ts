@@ -1,12 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { needsOf, type Here } from '../../../shared/domain/event-target.ts';
 import {
   assertRoom,
-  needsOf,
   outcomeOf,
   planRule,
   ruleNameOf,
   subscriptionOf,
-  type Here,
   type SubscriptionRequest,
 } from '../../../shared/domain/subscription.ts';
 import { EVENT } from '../../../shared/names.ts';

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { RekeyError } from '../../../shared/domain/errors.ts';
-import type { Here, Rule, RuleTarget, SubscriptionRequest } from '../../../shared/domain/subscription.ts';
+import type { Here } from '../../../shared/domain/event-target.ts';
+import type { Rule, RuleTarget, SubscriptionRequest } from '../../../shared/domain/subscription.ts';
 import {
   listSubscriptions,
   subscribe,
