@@ -1,20 +1,14 @@
 import { awsCallsFromEnvironment } from '../../shared/adapters/aws-client.ts';
 import { EventBridgeRules } from '../../shared/adapters/eventbridge-rules.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
-import type { SubscriptionRequest } from '../../shared/domain/subscription.ts';
-import * as subscriptions from '../../shared/engine/subscriptions.ts';
+import type { SubscriptionDeps } from '../../shared/engine/subscriptions.ts';
 import { ENV } from '../../shared/names.ts';
 import { createLogger, errorFields, setting } from '../compose.ts';
-
-type Event = { actor: string } & (
-  | ({ action: 'subscribe'; dryRun: boolean } & SubscriptionRequest)
-  | { action: 'unsubscribe'; id: string; dryRun: boolean }
-  | { action: 'list'; page?: string }
-);
+import { answer, type Request } from './requests.ts';
 
 const logger = createLogger();
 const bus = setting(ENV.bus);
-const deps: subscriptions.SubscriptionDeps = {
+const deps: SubscriptionDeps = {
   rules: new EventBridgeRules({ aws: awsCallsFromEnvironment(process.env), bus }),
   here: {
     account: setting(ENV.account),
@@ -27,25 +21,14 @@ const deps: subscriptions.SubscriptionDeps = {
 };
 
 /** Makes, lists and ends the rules that are subscriptions. Its log says who asked for what, beside CloudTrail. */
-export async function handler(event: Event): Promise<object> {
+export async function handler(request: Request): Promise<object> {
   try {
-    const answer = await act(event);
-    if (event.action !== 'list') logger.info('subscription asked for', { ...event, ...answer });
-    return answer;
+    const done = await answer(deps, request);
+    if (request.action !== 'list') logger.info('subscription asked for', { ...request, ...done });
+    return done;
   } catch (error) {
-    logger.error('subscription failed', { action: event.action, actor: event.actor, ...errorFields(error) });
+    logger.error('subscription failed', { ...request, ...errorFields(error) });
     if (error instanceof RekeyError) return { error: error.toJSON() };
     throw error;
-  }
-}
-
-async function act(event: Event): Promise<object> {
-  switch (event.action) {
-    case 'subscribe':
-      return subscriptions.subscribe(deps, event);
-    case 'unsubscribe':
-      return subscriptions.unsubscribe(deps, event);
-    case 'list':
-      return subscriptions.listSubscriptions(deps, event.page);
   }
 }
