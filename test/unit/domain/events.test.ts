@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
 import { GENESIS, seal, type AuditAction } from '../../../shared/domain/audit.ts';
 import { concerned, eventOf } from '../../../shared/domain/events.ts';
@@ -112,4 +114,17 @@ describe('whom an event concerns (hard decision 14)', () => {
     const bytes = Buffer.byteLength(JSON.stringify(eventOf(record('retired', long))));
     expect(bytes).toBeLessThan(200 * 1024);
   });
+});
+
+describe('the published schema', () => {
+  const file = new URL('../../../docs/events.schema.json', import.meta.url);
+  const schema = JSON.parse(readFileSync(file, 'utf8')) as { examples: { 'detail-type': string }[] };
+  const valid = new Ajv2020({ strict: false, validateFormats: false }).compile(schema);
+
+  it.each(schema.examples.map((example) => [example['detail-type'], example]))(
+    'describes its own example of %s',
+    (_type, example) => {
+      expect([valid(example), valid.errors]).toEqual([true, null]);
+    },
+  );
 });
