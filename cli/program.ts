@@ -14,6 +14,7 @@ import { addPlan } from './commands/plan.ts';
 import { addRevoke } from './commands/revoke.ts';
 import { addRollback, addRotate } from './commands/rotate.ts';
 import { addList, addShow } from './commands/show.ts';
+import { addSubscribe, addSubscriptions, addUnsubscribe } from './commands/subscribe.ts';
 import { addUnregister } from './commands/unregister.ts';
 import type { Context } from './context.ts';
 import { EXIT, failureOf, usage } from './failure.ts';
@@ -74,6 +75,9 @@ const COMMANDS: readonly AddCommand[] = [
   addPacts,
   addRevoke,
   addUnregister,
+  addSubscribe,
+  addSubscriptions,
+  addUnsubscribe,
   addAudit,
   addDoctor,
 ];

@@ -5,5 +5,6 @@ export * from './permissions/ledger.ts';
 export * from './permissions/secrets.ts';
 export * from './permissions/holders.ts';
 export * from './permissions/services.ts';
+export * from './permissions/subscriptions.ts';
 export * from './permissions/people.ts';
 export * from './permissions/network.ts';

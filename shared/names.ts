@@ -29,6 +29,12 @@ export const ENV = {
   verifyWindow: 'REKEY_VERIFY_WINDOW',
   /** ARN of the alias of the function that lists what could be adopted. */
   takeInventory: 'REKEY_TAKE_INVENTORY',
+  /** ARN of the alias of the function that manages subscriptions to events. */
+  manageSubscriptions: 'REKEY_MANAGE_SUBSCRIPTIONS',
+  /** ARN of the role that delivers events to other buses and to API destinations. */
+  deliveryRole: 'REKEY_DELIVERY_ROLE',
+  /** ARN of the queue for events that a subscriber could not be given. */
+  deadLetters: 'REKEY_DEAD_LETTERS',
   /** ARN of the alias of the function that looks at holders. */
   checkHolders: 'REKEY_CHECK_HOLDERS',
   /** ARNs of the two state machines. */
@@ -91,6 +97,7 @@ export const FUNCTIONS = [
   'publish-events',
   'observe-readers',
   'take-inventory',
+  'manage-subscriptions',
   'control-api',
   'agent-api',
 ] as const;

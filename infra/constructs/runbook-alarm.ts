@@ -13,6 +13,7 @@ export type RunbookEntry =
   | 'revocation-errors'
   | 'function-errors'
   | 'dead-letters'
+  | 'undelivered-events'
   | 'archive-lag'
   | 'audit-tampering'
   | 'publish-lag'

@@ -9,6 +9,7 @@ import { OUTPUT } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
 import { accessLogTo } from '../constructs/access-log.ts';
 import { HandlerFunction } from '../constructs/handler-function.ts';
+import { Subscriptions } from '../constructs/subscriptions.ts';
 import * as may from '../permissions.ts';
 import { SNAPSHOTS } from './evidence.ts';
 import type { IncidentStack } from './incident.ts';
@@ -27,11 +28,13 @@ export class ApiStack extends Stack {
   readonly api: HttpApi;
   readonly handler: HandlerFunction;
   readonly inventory: HandlerFunction;
+  readonly subscriptions: Subscriptions;
 
   constructor(scope: Construct, id: string, props: ApiStackProps) {
     super(scope, id, props);
     const { settings, state } = props;
     this.inventory = this.#inventory(props);
+    this.subscriptions = new Subscriptions(this, 'Subscriptions', props);
     this.handler = this.#handler(props);
     this.api = new HttpApi(this, 'Api', {
       description: `Rekey ${settings.stage}`,
@@ -80,6 +83,7 @@ export class ApiStack extends Stack {
     const registerArn = rotation.register.live.functionArn;
     const verifyArn = rotation.verify.live.functionArn;
     const holdersArn = rotation.holders.live.functionArn;
+    const subscriptionsArn = this.subscriptions.handler.live.functionArn;
     return new HandlerFunction(this, 'ControlApi', {
       name: 'control-api',
       description: 'API of operators: reads the ledger, starts workflows',
@@ -96,6 +100,7 @@ export class ApiStack extends Stack {
         lifecycle: rotation.lifecycleArn,
         emergency: emergencyArn,
         takeInventory: this.inventory.live.functionArn,
+        manageSubscriptions: subscriptionsArn,
         snapshots: state.snapshots.bucketName,
       },
       grants: [
@@ -108,6 +113,7 @@ export class ApiStack extends Stack {
         ...may.invoke(verifyArn),
         ...may.invoke(holdersArn),
         ...may.invoke(this.inventory.live.functionArn),
+        ...may.invoke(subscriptionsArn),
         ...may.start(rotation.lifecycleArn),
         ...may.answer(rotation.lifecycleArn),
         ...may.start(emergencyArn),

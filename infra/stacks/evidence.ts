@@ -272,6 +272,6 @@ export const COLUMNS = {
   entity:
     'struct<type:string,uid:string,name:string,data:struct<trigger:string,reason:string,incident:string,' +
     'old_fingerprint:string,new_fingerprint:string,old_handle:string,new_handle:string,window_opens:string,' +
-    'window_closes:string,holders:array<string>,deactivation:string,evidence:string>>',
+    'window_closes:string,holders:array<string>,fleets:array<string>,deactivation:string,evidence:string>>',
   integrity: 'struct<algorithm:string,previous:string,hash:string>',
 } as const;

@@ -66,8 +66,18 @@ export class IncidentStack extends Stack {
       name: 'record-emergency',
       description: 'Records the steps of an emergency, halts and resumes agents',
       timeout: Duration.seconds(30),
-      environment: { ...environment, account: Aws.ACCOUNT_ID, bus: state.bus.eventBusName },
-      grants: [...may.writeLedger(ledger), ...may.publish(state.bus.eventBusArn), ...answers],
+      environment: {
+        ...environment,
+        account: Aws.ACCOUNT_ID,
+        bus: state.bus.eventBusName,
+        snapshots: state.snapshots.bucketName,
+      },
+      grants: [
+        ...may.writeLedger(ledger),
+        ...may.readObjects(state.snapshotsArn, SNAPSHOTS),
+        ...may.publish(state.bus.eventBusArn),
+        ...answers,
+      ],
     });
     const replace = new HandlerFunction(this, 'ReplaceDatabase', {
       ...common,

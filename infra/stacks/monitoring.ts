@@ -70,6 +70,12 @@ export class MonitoringStack extends Stack {
     this.#deadLetters('Readers', rotation.readers.deadLetters);
     this.#deadLetters('Archiver', evidence.deadLetters);
     this.#deadLetters('Bus', state.busDeadLetters);
+    this.#alarm('UndeliveredEvents', {
+      summary: 'A subscriber could not be given events.',
+      entry: 'undelivered-events',
+      metric: waiting(api.subscriptions.deadLetters),
+      threshold: 1,
+    });
     this.#lag('ArchiveLag', 'archive-lag', 'The archive trails the ledger.', evidence.archiver);
     this.#lag('PublishLag', 'publish-lag', 'Events trail the ledger.', rotation.publisher);
     this.#tampering(evidence.archiver);
@@ -122,6 +128,7 @@ export class MonitoringStack extends Stack {
       evidence.archiver,
       api.handler,
       api.inventory,
+      api.subscriptions.handler,
       agents.api.handler,
     ];
   }
@@ -196,7 +203,7 @@ export class MonitoringStack extends Stack {
     this.#alarm(`${id}DeadLetters`, {
       summary: 'Something could not be delivered and waits in a dead-letter queue.',
       entry: 'dead-letters',
-      metric: queue.metricApproximateNumberOfMessagesVisible({ period: PERIOD, statistic: Stats.MAXIMUM }),
+      metric: waiting(queue),
       threshold: 1,
     });
   }
@@ -290,7 +297,8 @@ export class MonitoringStack extends Stack {
               rotation.readers.deadLetters,
               evidence.deadLetters,
               state.busDeadLetters,
-            ].map((queue) => queue.metricApproximateNumberOfMessagesVisible({ period: PERIOD })),
+              api.subscriptions.deadLetters,
+            ].map((queue) => waiting(queue)),
           ),
           graph('Control API', [api.api.metricCount(sum), api.api.metricServerError(sum)]),
           graph('Agent API', [
@@ -302,6 +310,10 @@ export class MonitoringStack extends Stack {
       ],
     });
   }
+}
+
+function waiting(queue: Queue): IMetric {
+  return queue.metricApproximateNumberOfMessagesVisible({ period: PERIOD, statistic: Stats.MAXIMUM });
 }
 
 function iteratorAge(handler: HandlerFunction): IMetric {

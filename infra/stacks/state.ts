@@ -76,6 +76,10 @@ export class StateStack extends Stack {
     return this.exportValue(this.snapshots.bucketArn);
   }
 
+  get busName(): string {
+    return this.exportValue(this.bus.eventBusName);
+  }
+
   /** Multi-Region, so that a second region can take part later: that can't be changed afterwards (hard decision 12). */
   #key(id: string, description: string): Key {
     return new Key(this, id, {

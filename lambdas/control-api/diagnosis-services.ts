@@ -8,6 +8,7 @@ import type { Listed } from '../../shared/domain/diagnose-access.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
 import type { Check, Seen } from '../../shared/domain/diagnosis.ts';
 import type { CredentialLook } from '../../shared/engine/diagnose.ts';
+import type { SubscriptionPage } from '../../shared/engine/subscriptions.ts';
 import { ENV, type FunctionName } from '../../shared/names.ts';
 import { setting } from '../compose.ts';
 
@@ -18,6 +19,8 @@ export interface DiagnosisServices {
   heartbeat(name: FunctionName): Promise<Seen<string | undefined>>;
   /** Status of a state machine, as Step Functions names it. */
   machine(which: 'lifecycle' | 'emergency'): Promise<Seen<string>>;
+  /** The first page of who is subscribed to events. */
+  subscriptions(): Promise<Seen<SubscriptionPage>>;
   /** What the functions that work with a credential see. */
   look(credentialId: string): Promise<Seen<CredentialLook>>;
   /** What the function sees that looks at holders. */
@@ -47,6 +50,8 @@ export function createDiagnosisServices(
       }),
     heartbeat: (name) => seen(() => heartbeats.last(name)),
     machine: (which) => seen(() => machineStatus(aws, machines[which])),
+    subscriptions: () =>
+      seen(() => ask<SubscriptionPage>(setting(ENV.manageSubscriptions), { action: 'list' })),
     look: (credentialId) =>
       seen(() => ask<CredentialLook>(setting(ENV.registerDatabase), { action: 'diagnose', credentialId })),
     holders: (credentialId) =>

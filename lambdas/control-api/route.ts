@@ -6,8 +6,10 @@ import type { CredentialEntry } from '../../shared/domain/declaration.ts';
 import type { PactTerms } from '../../shared/domain/pact.ts';
 import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
 import type { PactAnswer } from '../../shared/engine/agents/register-pact.ts';
+import type { SubscriptionRequest } from '../../shared/domain/subscription.ts';
 import type { LeakMatch, LeakReport } from '../../shared/engine/leak.ts';
 import type { AgentStore } from '../../shared/ports/agents.ts';
+import type { Subscribed, SubscriptionPage, Unsubscribed } from '../../shared/engine/subscriptions.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { ReaderLog } from '../../shared/ports/reader-log.ts';
 import type { DiagnosisServices } from './diagnosis-services.ts';
@@ -69,6 +71,12 @@ export interface ControlServices {
   }>;
   /** A page of the account's secrets. */
   inventory(input: { prefix?: string | undefined; page?: string | undefined }): Promise<InventoryPage>;
+  /** A page of the subscriptions to events. */
+  subscriptions(page: string | undefined): Promise<SubscriptionPage>;
+  /** Subscribes a fleet; the same again is success and completes what was interrupted. */
+  subscribe(request: SubscriptionRequest & { actor: string; dryRun: boolean }): Promise<Subscribed>;
+  /** Ends a subscription; one that is gone already is success. */
+  unsubscribe(request: { id: string; actor: string; dryRun: boolean }): Promise<Unsubscribed>;
   /** `token` is the caller's idempotency key or a fresh one: a second start with the same one is the first. */
   startEmergency(input: {
     credentialIds: readonly string[];

@@ -16,6 +16,7 @@ import { pause, unpause, unregister } from './routes/leave.ts';
 import { impact } from './routes/impact.ts';
 import { reportLeak } from './routes/leaks.ts';
 import { applyPact, listPacts, showPact } from './routes/pacts.ts';
+import { endSubscription, subscribe, subscriptions } from './routes/subscriptions.ts';
 import { confirm, rollBack, rotate, showRotation } from './routes/rotations.ts';
 
 /** An answer, and the error behind it where Rekey didn't raise it on purpose: for the log only. */
@@ -46,6 +47,9 @@ const ROUTES: Readonly<Record<RouteKey, Route>> = {
   'GET /v1/pacts/{agent}': showPact,
   'GET /v1/plan': plan,
   'GET /v1/inventory': inventory,
+  'GET /v1/subscriptions': subscriptions,
+  'POST /v1/subscriptions': subscribe,
+  'POST /v1/subscriptions/{id}/end': endSubscription,
   'GET /v1/audit': audit,
   'GET /v1/diagnosis': diagnoseDeployment,
   'GET /v1/credentials/{name}/diagnosis': diagnoseCredential,

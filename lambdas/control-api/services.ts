@@ -20,6 +20,7 @@ import { reportLeak, type LeakDeps } from '../../shared/engine/leak.ts';
 import type { RegisterAnswer } from '../../shared/engine/register.ts';
 import { idOf, requestRotation } from '../../shared/engine/requests.ts';
 import { requestRollback } from '../../shared/engine/rollback.ts';
+import type { Subscribed, SubscriptionPage, Unsubscribed } from '../../shared/engine/subscriptions.ts';
 import type { UnregisterAnswer } from '../../shared/engine/unregister.ts';
 import { ENV } from '../../shared/names.ts';
 import { revocationsByHand } from '../../shared/providers/by-hand.ts';
@@ -67,6 +68,7 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
     register: (request) => ask<RegisterAnswer>(aws, registering, request),
     unregister: (request) => ask<UnregisterAnswer>(aws, registering, { action: 'unregister', ...request }),
     inventory: (request) => ask<InventoryPage>(aws, setting(ENV.takeInventory), request),
+    ...subscriptionsBy((request) => ask(aws, setting(ENV.manageSubscriptions), request)),
     deactivation: (ref) => ask<Deactivation>(aws, setting(ENV.verifyWindow), { action: 'look', ...ref }),
     diagnosis: createDiagnosisServices(aws, {
       ask: (functionArn, request) => ask(aws, functionArn, request),
@@ -76,7 +78,10 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
 }
 
 /** What other functions do for the API, with rights that it lacks. */
-export interface Delegates extends Pick<ControlServices, 'register' | 'inventory' | 'diagnosis'> {
+export interface Delegates extends Pick<
+  ControlServices,
+  'register' | 'inventory' | 'diagnosis' | 'subscriptions' | 'subscribe' | 'unsubscribe'
+> {
   unregister(
     request: Parameters<ControlServices['unregister']>[0] & { readonly ended: string | undefined },
   ): Promise<UnregisterAnswer>;
@@ -120,6 +125,9 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
     unregister: async (request) =>
       delegates.unregister({ ...request, ended: await endedEmergency(request.name) }),
     inventory: delegates.inventory,
+    subscriptions: delegates.subscriptions,
+    subscribe: delegates.subscribe,
+    unsubscribe: delegates.unsubscribe,
     startEmergency: async ({ credentialIds, incidentId, reason, actor, replace, token }) => {
       await workflow.startEmergency(token, {
         incidentId,
@@ -135,6 +143,17 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
     reportLeak: (report) =>
       reportLeak({ ...engine, deactivation: delegates.deactivation, revocationsByHand }, report),
     diagnosis: delegates.diagnosis,
+  };
+}
+
+/** Subscriptions by the function that may touch rules. */
+function subscriptionsBy(
+  manage: <T extends object>(request: object) => Promise<T>,
+): Pick<ControlServices, 'subscriptions' | 'subscribe' | 'unsubscribe'> {
+  return {
+    subscriptions: (page) => manage<SubscriptionPage>({ action: 'list', page }),
+    subscribe: (request) => manage<Subscribed>({ action: 'subscribe', ...request }),
+    unsubscribe: (request) => manage<Unsubscribed>({ action: 'unsubscribe', ...request }),
   };
 }
 

@@ -1,5 +1,6 @@
 import { awsCallsFromEnvironment } from '../../shared/adapters/aws-client.ts';
 import { EventBridgePublisher } from '../../shared/adapters/eventbridge-publisher.ts';
+import { S3Snapshots } from '../../shared/adapters/s3-snapshots.ts';
 import type { Revocation } from '../../shared/engine/emergency.ts';
 import * as agents from '../../shared/engine/incident-agents.ts';
 import * as outcome from '../../shared/engine/incident-outcome.ts';
@@ -22,6 +23,7 @@ const aws = awsCallsFromEnvironment(process.env);
 const engine = {
   ...composeEngine(aws),
   events: new EventBridgePublisher({ aws, bus: setting(ENV.bus), home: home() }),
+  snapshots: new S3Snapshots({ aws, bucket: setting(ENV.snapshots), tenant: setting(ENV.tenant) }),
   revocationsByHand,
 };
 

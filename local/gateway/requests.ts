@@ -59,7 +59,7 @@ export class Requests {
       case 'states':
         return states(call.operation, input ?? {});
       case 'events':
-        return call.operation === 'PutEvents' ? events(input ?? {}) : undefined;
+        return call.operation === 'PutEvents' ? events(input ?? {}) : rules(call.operation, input ?? {});
       case 'kms':
         return kms(call.operation, input ?? {});
       case 'lambda':
@@ -226,6 +226,29 @@ function events(input: Input): readonly IamRequest[] {
       'events:detail-type': textOf(entry['DetailType']) ?? '',
     },
   }));
+}
+
+/** Operations on a rule of a bus. A target with a role asks whether the caller may hand that on. */
+function rules(operation: string, input: Input): readonly IamRequest[] | undefined {
+  // Listing knows no resource.
+  if (operation === 'ListRules') return [{ action: 'events:ListRules' }];
+  const name = textOf(input['Rule']) ?? textOf(input['Name']);
+  const bus = textOf(input['EventBusName']);
+  if (name === undefined || bus === undefined) return undefined;
+  const targets = recordsOf(input['Targets']);
+  const arns = targets.map((target) => textOf(target['Arn']) ?? '');
+  return [
+    {
+      action: `events:${operation}`,
+      resource: arn('events', `rule/${bus}/${name}`),
+      ...(arns.length === 0 ? {} : { context: { 'events:TargetArn': arns } }),
+    },
+    ...targets.flatMap((target) => {
+      const role = textOf(target['RoleArn']);
+      const context = { 'iam:PassedToService': 'events.amazonaws.com' };
+      return role === undefined ? [] : [{ action: 'iam:PassRole', resource: role, context }];
+    }),
+  ];
 }
 
 function tagsOf(tags: unknown): Record<string, string> {

@@ -89,6 +89,21 @@ def tell_policies_what_a_key_is_used_for() -> None:
     iam_actions.request_tag_context = with_encryption_context
 
 
+def name_the_rule_of_a_target() -> None:
+    """AWS checks PutTargets and its kin against the rule; MiniStack takes the bus, since the rule's name is in `Rule`
+    there, so that a role for some rules only would be refused."""
+    resource_of = iam_actions.extract_resource_arn
+
+    def extract_resource_arn(service, method, path, headers, body, *rest, **named):
+        rule = iam_actions._safe_json_field(body, "Rule") if service == "events" else ""
+        if rule:
+            bus = iam_actions._safe_json_field(body, "EventBusName")
+            body = json.dumps({"Name": rule, "EventBusName": bus}).encode()
+        return resource_of(service, method, path, headers, body, *rest, **named)
+
+    iam_actions.extract_resource_arn = extract_resource_arn
+
+
 def lock_objects_of_deployed_buckets() -> None:
     """CloudFormation ignores ObjectLockEnabled and ObjectLockConfiguration of a bucket."""
     handler = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]

@@ -25,6 +25,7 @@ def apply() -> None:
         patch_functions.report_failed_stream_records,
         patch_services.match_rules_for_management_events,
         patch_services.tell_policies_what_a_key_is_used_for,
+        patch_services.name_the_rule_of_a_target,
         patch_services.lock_objects_of_deployed_buckets,
     ):
         patch()

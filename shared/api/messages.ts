@@ -21,5 +21,6 @@ export * from './messages/leaks.ts';
 export * from './messages/pacts.ts';
 export * from './messages/plan.ts';
 export * from './messages/inventory.ts';
+export * from './messages/subscriptions.ts';
 export * from './messages/audit.ts';
 export * from './messages/diagnosis.ts';

@@ -16,7 +16,7 @@ const PROBLEMS: Readonly<Record<ErrorCode | typeof INTERNAL_CODE, { status: numb
   ERR_NOT_PROPAGATED: { status: 503, title: 'A change has not reached every place yet' },
   ERR_TIMEOUT: { status: 504, title: 'It took too long' },
   ERR_REJECTED: { status: 422, title: 'The upstream refused' },
-  ERR_CAPACITY: { status: 422, title: 'The upstream has no room for another credential' },
+  ERR_CAPACITY: { status: 422, title: 'There is no room for another one' },
   ERR_ADMIN_DENIED: { status: 422, title: 'The administrative login was refused' },
   ERR_DECLARATION: { status: 422, title: 'The declaration is not valid' },
   ERR_POLICY: { status: 422, title: 'The policy is not allowed' },

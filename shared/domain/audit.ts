@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import { fromInstant, type Instant } from './clock.ts';
 import type { Home } from './credential.ts';
+import { fleetsOf, type Holder } from './holders.ts';
 import type { Trigger, Window } from './rotation.ts';
 import { REKEY_VERSION } from '../version.ts';
 
@@ -161,6 +162,8 @@ export interface AuditRecord {
       readonly window_opens: string;
       readonly window_closes: string;
       readonly holders: readonly string[];
+      /** The credential's fleets at that time. Absent in what older versions wrote: each holder was its own fleet. */
+      readonly fleets?: readonly string[];
       readonly deactivation: string;
       readonly evidence: string;
     };
@@ -172,6 +175,7 @@ export interface AuditRecord {
 export interface ChainHead extends Home {
   readonly id: string;
   readonly name: string;
+  readonly holders: readonly Holder[];
   readonly seq: number;
   readonly chain: string;
 }
@@ -212,6 +216,7 @@ export function seal(head: ChainHead, draft: AuditDraft): AuditRecord {
         window_opens: draft.window?.opensAt ?? '',
         window_closes: draft.window?.deadline ?? '',
         holders: draft.holders ?? [],
+        fleets: fleetsOf(head.holders),
         deactivation: draft.deactivation ?? '',
         evidence: draft.evidence === undefined ? '' : JSON.stringify(draft.evidence),
       },

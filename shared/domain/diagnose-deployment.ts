@@ -1,5 +1,6 @@
 import { fromInstant } from './clock.ts';
 import { bad, ok, type Check } from './diagnosis.ts';
+import type { Subscription } from './subscription.ts';
 
 /** Longest silence of a function that its schedule calls every five minutes; the alarm `planner-failed` says the same. */
 const SILENCE_MS = 15 * 60_000;
@@ -83,6 +84,20 @@ export function subscribersCheck({ confirmed, pending }: { confirmed: number; pe
         'reach nobody: no destination is named',
         'name one in the setting alarms (emails, webhooks or topicArn), and deploy',
       );
+}
+
+/** Whether everybody who is subscribed to events gets them, as far as the bus tells. */
+export function subscriptionsCheck(subscriptions: readonly Subscription[]): Check {
+  const about = 'subscriptions';
+  const idle = subscriptions.filter(({ state }) => state !== 'delivering');
+  if (idle.length === 0) return ok('deployment', about, `${subscriptions.length} deliver events`);
+  return bad(
+    'warn',
+    'deployment',
+    about,
+    idle.map(({ fleet, to, state }) => `${fleet} to ${to} is ${state}`).join('; '),
+    'rekey subscribe with the same fleet and target completes it, rekey unsubscribe ends it',
+  );
 }
 
 /** Whether the CLI is that of the deployment. */

@@ -1,5 +1,6 @@
 import { EVENT } from '../names.ts';
 import type { AuditAction, AuditRecord } from './audit.ts';
+import { EVERY_FLEET, fleetsOf, type Holder } from './holders.ts';
 
 /** The event that tells agents and operators of an audit record; most records are no news for either. */
 const EVENT_OF: Partial<Record<AuditAction, string>> = {
@@ -20,10 +21,34 @@ const EVENT_OF: Partial<Record<AuditAction, string>> = {
   'emergency-revoked': EVENT.revoked,
 };
 
+/** More names than this aren't listed in an event: EventBridge takes 256 KB. */
+const MOST_NAMED = 100;
+
+/** Whom an event concerns; rules match on it. */
+export interface Concerned {
+  /** Names of the holders; empty where there are too many to name, or none is known. */
+  readonly holders: readonly string[];
+  /** Their fleets; `*` alone where there are too many to name, or none is known: then every fleet hears of it. */
+  readonly fleets: readonly string[];
+}
+
+/** Whom an event about a credential with these holders concerns. */
+export function concerned(holders: readonly Holder[]): Concerned {
+  return bounded({ holders: holders.map(({ name }) => name), fleets: fleetsOf(holders) });
+}
+
+function bounded({ holders, fleets }: Concerned): Concerned {
+  const known = fleets.length > 0 && fleets.length <= MOST_NAMED;
+  return {
+    holders: holders.length > MOST_NAMED ? [] : holders,
+    fleets: known ? fleets : [EVERY_FLEET],
+  };
+}
+
 /** What is published of a record. `id` is the same at every delivery of the same event. */
 export interface RekeyEvent {
   readonly detailType: string;
-  readonly detail: {
+  readonly detail: Concerned & {
     readonly id: string;
     readonly time: string;
     readonly tenant: string;
@@ -48,6 +73,7 @@ export function eventOf(record: AuditRecord): RekeyEvent | undefined {
   const detailType = EVENT_OF[record.message];
   if (detailType === undefined) return undefined;
   const { entity, metadata, cloud } = record;
+  const { holders, fleets = holders } = entity.data;
   return {
     detailType,
     detail: {
@@ -67,6 +93,7 @@ export function eventOf(record: AuditRecord): RekeyEvent | undefined {
       windowCloses: entity.data.window_closes,
       incident: entity.data.incident,
       deactivation: entity.data.deactivation,
+      ...bounded({ holders, fleets }),
     },
   };
 }

@@ -47,6 +47,18 @@ export interface ClientHolder extends Named {
 /** Somebody who uses the credential, and by what kind of proof Rekey knows that they have moved. */
 export type Holder = PollingHolder | EcsRestartHolder | LambdaHolder | ManualHolder | ClientHolder;
 
+/** Every fleet, where an event can't name them: a rule of a fleet matches it as well. */
+export const EVERY_FLEET = '*';
+
+/** The fleets that holders belong to, each once: agents that are told together. Who declares none is a fleet alone. */
+export function fleetsOf(holders: readonly Holder[]): string[] {
+  return [
+    ...new Set(
+      holders.map((holder) => (holder.kind === 'client' ? (holder.fleet ?? holder.name) : holder.name)),
+    ),
+  ];
+}
+
 /** Twice the longest TTL among `holders`, in seconds (Z2: a 15-minute TTL takes 30 minutes, a 1-hour TTL two hours). */
 export function requiredWindowSeconds(holders: readonly Holder[]): number {
   return 2 * Math.max(0, ...holders.map((holder) => ('ttlSeconds' in holder ? (holder.ttlSeconds ?? 0) : 0)));

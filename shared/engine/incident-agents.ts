@@ -1,7 +1,10 @@
 import { toInstant } from '../domain/clock.ts';
 import type { Credential } from '../domain/credential.ts';
+import { concerned } from '../domain/events.ts';
+import type { Holder } from '../domain/holders.ts';
 import { EVENT } from '../names.ts';
 import type { EventPublisher } from '../ports/events.ts';
+import type { Snapshots } from '../ports/snapshots.ts';
 import type { EngineDeps } from './deps.ts';
 import type { Revocation } from './emergency.ts';
 import { enter, note } from './incident-commit.ts';
@@ -9,23 +12,27 @@ import { holds, isLater, keyOf, reached, supersededError, type Emergency } from 
 import { inTime, LEDGER_PATIENCE_MS } from './patience.ts';
 import { loadCredential, unknownCredential } from './state.ts';
 
+/** What orders to agents need: whom they concern is known while the ledger is down as well. */
+export type OrderDeps = EngineDeps & {
+  readonly events: EventPublisher;
+  readonly snapshots: Pick<Snapshots, 'read'>;
+};
+
 /**
  * Halt: tells the agents before the ledger, since the bus may be up where the ledger isn't. Only where the ledger says at
  * once that a later emergency holds the credential, or that it is unregistered, are they left alone. `unrecorded` is what
- * Record could not write.
+ * Record could not write. Whom it concerns is read beside the ledger, from the copy of the head; where both are silent
+ * everybody is told.
  */
-export async function halt(
-  deps: EngineDeps & { readonly events: EventPublisher },
-  emergency: Emergency,
-  unrecorded?: Revocation,
-): Promise<void> {
+export async function halt(deps: OrderDeps, emergency: Emergency, unrecorded?: Revocation): Promise<void> {
+  const copy = inTime(deps.snapshots.read(emergency.credentialId), LEDGER_PATIENCE_MS);
   const seen = await seenAtOnce(deps, emergency);
   if (seen !== undefined && emergency.emergencyId !== undefined && !holds(emergency, seen)) {
     if (unrecorded === undefined || isLater(emergency, seen, unrecorded)) {
       throw supersededError(emergency, seen.name);
     }
   }
-  await tell(deps, EVENT.halt, emergency);
+  await tell(deps, EVENT.halt, emergency, (seen ?? (await copy))?.holders);
   const credential = await loadCredential(deps, emergency.credentialId);
   const { incident } = credential;
   // Where the revocation could not be recorded, that is still to be done: the incident stays at its stage.
@@ -55,14 +62,16 @@ export async function resume(
   emergency: Emergency,
 ): Promise<void> {
   await enter(deps, emergency, 'resumed', 'agents-resumed', {});
-  await tell(deps, EVENT.resume, emergency);
+  const { holders } = await loadCredential(deps, emergency.credentialId);
+  await tell(deps, EVENT.resume, emergency, holders);
 }
 
-/** Says it on the bus; the same again has the same id. */
+/** Says it on the bus to the fleets of `holders`, to all where none is known; the same again has the same id. */
 export function tell(
-  deps: EngineDeps & { readonly events: EventPublisher },
+  deps: Pick<OrderDeps, 'events' | 'clock'>,
   detailType: string,
   emergency: Emergency,
+  holders: readonly Holder[] = [],
 ): Promise<void> {
   const { credentialId, incidentId, reason } = emergency;
   return deps.events.publish(detailType, {
@@ -71,5 +80,6 @@ export function tell(
     credentialId,
     incidentId,
     reason,
+    ...concerned(holders),
   });
 }

@@ -1,12 +1,12 @@
 import type { CredentialHandle } from '../domain/credential.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { EVENT } from '../names.ts';
-import type { EventPublisher } from '../ports/events.ts';
 import type { EngineDeps } from './deps.ts';
 import type { Revocation } from './emergency.ts';
-import { seenAtOnce, tell } from './incident-agents.ts';
+import { seenAtOnce, tell, type OrderDeps } from './incident-agents.ts';
 import { enter, intend, note } from './incident-commit.ts';
 import { holds, isLater, reached, supersededError, type Emergency } from './incident.ts';
+import { inTime, LEDGER_PATIENCE_MS } from './patience.ts';
 import { describeHandle, loadCredential } from './state.ts';
 
 /** Record: what was revoked, with the evidence. The intent is caught up on where it could not be written in time. */
@@ -49,12 +49,14 @@ function covers(revocation: Revocation, handle: CredentialHandle): boolean {
  * has replaced is not halted again: the failure only joins the record, late (hard decision 3).
  */
 export async function recordFailedRevocation(
-  deps: EngineDeps & { readonly events: EventPublisher },
+  deps: OrderDeps,
   emergency: Emergency,
   cause: string,
 ): Promise<void> {
+  const copy = inTime(deps.snapshots.read(emergency.credentialId), LEDGER_PATIENCE_MS);
   const seen = await seenAtOnce(deps, emergency);
-  if (seen === undefined || !isLater(emergency, seen)) await tell(deps, EVENT.halt, emergency);
+  if (seen === undefined || !isLater(emergency, seen))
+    await tell(deps, EVENT.halt, emergency, (seen ?? (await copy))?.holders);
   const now = seen ?? (await loadCredential(deps, emergency.credentialId));
   if (now.adoption === 'observed') {
     // Nothing is taken over: an emergency holds what is Rekey's own.

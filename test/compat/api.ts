@@ -38,6 +38,9 @@ export function servicesOf(engine: EngineDeps, register: ControlServices['regist
       register,
       unregister: never,
       deactivation: never,
+      subscriptions: never,
+      subscribe: never,
+      unsubscribe: never,
       diagnosis: new Proxy({}, { get: never }) as ControlServices['diagnosis'],
       inventory: async () => ({
         secrets: [

@@ -7,7 +7,11 @@ import type { Credential } from '../../shared/domain/credential.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { revokeNow } from '../../shared/engine/emergency.ts';
 import { halt } from '../../shared/engine/incident-agents.ts';
-import { recordRevocation, superseded } from '../../shared/engine/incident-outcome.ts';
+import {
+  recordFailedRevocation,
+  recordRevocation,
+  superseded,
+} from '../../shared/engine/incident-outcome.ts';
 import { EngineWorld, inParallel, type EngineCase, type Login } from '../support/engine-world.ts';
 import { everyFault, dryRun, MODES, type Scenario } from '../support/explore.ts';
 import type { Execution } from '../support/machines.ts';
@@ -328,6 +332,51 @@ describe('hard decision 3: a revocation waits for nothing', () => {
     await emergency(one, 'slow');
     await one.settle();
     expect(await one.faults()).toEqual([]);
+  });
+
+  test.each<[string, () => Promise<void>, boolean, string[]]>([
+    ['from the ledger', async () => {}, true, ['fleet']],
+    [
+      'from the snapshot while the ledger is down',
+      () => Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'the ledger is down')),
+      false,
+      ['fleet'],
+    ],
+    ['from the snapshot while the ledger hangs', () => sleep(1_000), false, ['fleet']],
+  ])('the order to halt names its fleets, %s', async (_where, answer, healthy, fleets) => {
+    const one = await world.registered();
+    const order = { credentialId: await one.id(), incidentId: 'x', reason: 'leaked', actor: 'responder' };
+    const revocation = await one.process((deps) => revokeNow(deps, order));
+    if (!healthy) broken(one, answer);
+    for (const tell of [
+      () => one.process((deps) => halt(deps, order, revocation)),
+      () => one.process((deps) => recordFailedRevocation(deps, order, 'ERR_ADMIN_DENIED')),
+    ]) {
+      one.published.length = 0;
+      const started = performance.now();
+      const told = tell().catch(() => undefined);
+      while (one.published.length === 0 && performance.now() - started < 3000) await sleep(20);
+      expect(one.published).toMatchObject([
+        { detailType: 'Agents Halt', detail: { holders: fleets, fleets } },
+      ]);
+      expect(performance.now() - started).toBeLessThan(500 + 250);
+      await told;
+    }
+    one.change = (deps) => deps;
+  });
+
+  test('the order to halt is for every fleet where neither ledger nor snapshot tells whose it is', async () => {
+    const one = await world.registered();
+    const order = { credentialId: await one.id(), incidentId: 'x', reason: 'leaked', actor: 'responder' };
+    broken(one, () => Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'the ledger is down')));
+    const down = one.change;
+    const read = () => Promise.reject(new AwsServiceError('AccessDenied', 'Access Denied', 403));
+    one.change = (deps) => ({ ...down(deps), snapshots: { ...one.deps.snapshots, read } });
+    await expect(one.process((deps) => halt(deps, order))).rejects.toThrow('down');
+    expect(one.published).toMatchObject([
+      { detailType: 'Agents Halt', detail: { holders: [], fleets: ['*'] } },
+    ]);
+    one.change = (deps) => deps;
   });
 
   test('with a ledger that hangs the revocation begins after 500 ms', async () => {

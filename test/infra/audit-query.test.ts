@@ -20,7 +20,8 @@ function chain(
   drafts: readonly Omit<AuditDraft, 'trigger' | 'time'>[],
   daysAgo = 10,
 ): AuditRecord[] {
-  let head = { id: `id-${name}`, name, seq: 0, chain: GENESIS, tenant: 'default', account: '0', region: 'r' };
+  const home = { tenant: 'default', account: '0', region: 'r' };
+  let head = { id: `id-${name}`, name, holders: [], seq: 0, chain: GENESIS, ...home };
   return drafts.map((draft, index) => {
     const time = new Date(now - daysAgo * DAY + index * 1000).toISOString();
     const record = seal(head, { ...draft, time, trigger: { kind: 'operator', actor: `arn:${name}` } });

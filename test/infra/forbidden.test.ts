@@ -93,6 +93,18 @@ const snapshots = arnOf('state', 'Snapshots');
 const dataKey = arnOf('state', 'DataKey');
 const secretsKey = arnOf('state', 'SecretsKey');
 const bus = arnOf('state', 'Bus');
+const busName = bus.split('/').at(-1) ?? '';
+const subscription = arn('events', `rule/${busName}/subscription-0123456789abcdef0123`);
+const targeting = (target: string): IamRequest => ({
+  action: 'events:PutTargets',
+  resource: subscription,
+  context: { 'events:TargetArn': [target] },
+});
+const handingOn = (role: string, to: string): IamRequest => ({
+  action: 'iam:PassRole',
+  resource: role,
+  context: { 'iam:PassedToService': to },
+});
 const readsQueue = queueOf('ReadersReads');
 const lifecycle = machineOf('rekey-dev-rotation-lifecycle');
 const emergency = machineOf('rekey-dev-incident-emergency');
@@ -343,7 +355,7 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
     {
       what: 'reads a snapshot: an emergency without the ledger, and who says whether that would work',
       asks: on(`${snapshots}/snapshots/one`, 's3:GetObject'),
-      may: ['revoke-database', 'control-api'],
+      may: ['revoke-database', 'record-emergency', 'control-api'],
     },
     {
       what: 'leaves an intent beside a snapshot',
@@ -471,10 +483,70 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
       may: ['publish-events', 'record-emergency'],
     },
     {
-      what: 'publishes elsewhere or changes who hears',
+      what: 'carries events to a bus of the account or of another, or to an API destination',
       asks: [
         ...on(arn('events', 'event-bus/default'), 'events:PutEvents'),
-        ...on(arn('events', 'rule/one'), 'events:PutRule', 'events:PutTargets', 'events:DisableRule'),
+        ...on('arn:aws:events:eu-west-1:444455556666:event-bus/fleets', 'events:PutEvents'),
+        ...on(arn('events', 'api-destination/pager/0a1b2c3d'), 'events:InvokeApiDestination'),
+      ],
+      may: ['SubscriptionsDelivery'],
+    },
+    {
+      what: 'changes who hears: the rules of subscriptions',
+      asks: [
+        ...on(
+          subscription,
+          'events:PutRule',
+          'events:DescribeRule',
+          'events:ListTargetsByRule',
+          'events:RemoveTargets',
+          'events:DeleteRule',
+        ),
+        ...[
+          arn('sqs', 'shop'),
+          arn('sns', 'shop'),
+          arn('events', 'api-destination/pager/0a1b2c3d'),
+          'arn:aws:events:eu-west-1:444455556666:event-bus/fleets',
+        ].map(targeting),
+        handingOn(policies.role('SubscriptionsDelivery').arn, 'events.amazonaws.com'),
+        { action: 'events:ListRules' },
+      ],
+      may: ['manage-subscriptions'],
+    },
+    {
+      what: 'changes any other rule, lets a rule of a subscription do more than tell, or hands on another role',
+      asks: [
+        ...[
+          `rule/${busName}/rekey-dev-monitoring-Pages`,
+          'rule/one',
+          'rule/other-bus/subscription-1',
+        ].flatMap((rule) =>
+          on(
+            arn('events', rule),
+            'events:PutRule',
+            'events:PutTargets',
+            'events:DeleteRule',
+            'events:RemoveTargets',
+          ),
+        ),
+        ...on(subscription, 'events:DisableRule', 'events:TagResource'),
+        ...[
+          aliasOf('revoke-database'),
+          emergency,
+          arn('sqs', 'shop').replace(localAccountId, '444455556666'),
+          arn('kinesis', 'stream/shop'),
+        ].map(targeting),
+        handingOn(policies.role('SubscriptionsDelivery').arn, 'lambda.amazonaws.com'),
+        handingOn(policies.role('control-api').arn, 'events.amazonaws.com'),
+      ],
+    },
+    {
+      what: 'changes the bus itself, its archive or its policy',
+      asks: [
+        ...on(bus, 'events:DeleteEventBus', 'events:UpdateEventBus'),
+        { action: 'events:PutPermission' },
+        { action: 'events:RemovePermission' },
+        ...on(arn('events', 'archive/one'), 'events:DeleteArchive', 'events:UpdateArchive'),
       ],
     },
     {

@@ -175,8 +175,26 @@ describe('roles', () => {
       for (const { Condition } of allows('check-holders', action))
         expect(Condition).toHaveProperty(['StringEquals', 'aws:ResourceTag/rekey:stage']);
     }
-    expect(JSON.stringify(roles)).not.toMatch(/lambda:Update|ecs:(Run|Create|Delete|Register)|iam:PassRole/);
+    expect(JSON.stringify(roles)).not.toMatch(/lambda:Update|ecs:(Run|Create|Delete|Register)/);
     expect(JSON.stringify(roles['check-holders'])).not.toContain('secretsmanager');
+  });
+
+  it('only manage-subscriptions hands a role on: the one that delivers, to EventBridge; and it reaches no other rule', () => {
+    expect(FUNCTIONS.filter((name) => allows(name, 'iam:PassRole').length > 0)).toEqual([
+      'manage-subscriptions',
+    ]);
+    const [passes] = allows('manage-subscriptions', 'iam:PassRole');
+    expect(JSON.stringify(passes?.Resource)).toMatch(/SubscriptionsDelivery/);
+    expect(passes?.Condition).toEqual({
+      StringEquals: { 'iam:PassedToService': 'events.amazonaws.com' },
+    });
+    for (const action of ['PutRule', 'PutTargets', 'RemoveTargets', 'DeleteRule', 'DescribeRule']) {
+      expect(FUNCTIONS.filter((name) => allows(name, `events:${action}`).length > 0)).toEqual([
+        'manage-subscriptions',
+      ]);
+      for (const { Resource } of allows('manage-subscriptions', `events:${action}`))
+        expect(JSON.stringify(Resource)).toMatch(/:rule\/.*Bus.*\/subscription-\*/);
+    }
   });
 
   it('grant no action by a pattern', () => {

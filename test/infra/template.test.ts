@@ -115,7 +115,7 @@ describe('the audit archive', () => {
 
   it('is described to Athena column by column as records are sealed', () => {
     const record = seal(
-      { id: 'id', name: 'n', seq: 0, chain: GENESIS, tenant: 't', account: 'a', region: 'r' },
+      { id: 'id', name: 'n', holders: [], seq: 0, chain: GENESIS, tenant: 't', account: 'a', region: 'r' },
       { action: 'retired', time: '2026-01-01T00:00:00.000Z', trigger: { kind: 'operator', actor: 'x' } },
     );
     expect(Object.keys(COLUMNS)).toEqual(Object.keys(record));

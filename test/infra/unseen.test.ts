@@ -18,8 +18,10 @@ describe('hard decision 15: what AWS services do where no recorder sees it is al
   it('these are the paths', () => {
     expect([...byPath.keys()].toSorted()).toEqual([
       'CloudWatch Logs encrypts a log',
+      'EventBridge carries an event to a subscriber',
       'EventBridge gathers events in a queue',
       'EventBridge gives up on an event',
+      'EventBridge gives up on an event of a subscription',
       'Lambda gives up on an asynchronous invocation',
       'Lambda joins the network of the settings',
       'Lambda polls a queue',

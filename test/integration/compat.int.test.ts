@@ -227,6 +227,9 @@ describe.each(VERSIONS)('what version %s', (version) => {
       const news = eventOf(record);
       const today = await onTheBus(record.metadata.tenant_uid, news?.detailType ?? '', news?.detail ?? {});
       expect(today).toMatchObject(event);
+      // Before records named fleets, each holder was one of its own.
+      const { holders, fleets = holders } = record.entity.data;
+      expect(today.detail).toMatchObject({ holders, fleets });
       expect([event['detail-type'], valid(today), valid.errors]).toEqual([event['detail-type'], true, null]);
     }
   });

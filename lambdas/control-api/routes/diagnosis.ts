@@ -1,6 +1,6 @@
 import type { CredentialDiagnosis, DeploymentDiagnosis } from '../../../shared/api/messages.ts';
 import { adminCheck } from '../../../shared/domain/diagnose-access.ts';
-import { heartbeatCheck } from '../../../shared/domain/diagnose-deployment.ts';
+import { heartbeatCheck, subscriptionsCheck } from '../../../shared/domain/diagnose-deployment.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';
 import {
   bad,
@@ -25,12 +25,13 @@ export async function diagnoseDeployment(
   _call: Call,
   { diagnosis, clock }: ControlServices,
 ): Promise<Done<DeploymentDiagnosis>> {
-  const [ledger, planner, reconciler, lifecycle, emergency] = await Promise.all([
+  const [ledger, planner, reconciler, lifecycle, emergency, told] = await Promise.all([
     diagnosis.ledger(),
     diagnosis.heartbeat('plan-rotations'),
     diagnosis.heartbeat('reconcile-database'),
     diagnosis.machine('lifecycle'),
     diagnosis.machine('emergency'),
+    diagnosis.subscriptions(),
   ]);
   const beat = (
     name: 'plan-rotations' | 'reconcile-database',
@@ -52,6 +53,9 @@ export async function diagnoseDeployment(
         beat('reconcile-database', 'ReconcileSchedule', reconciler),
         machineCheck('lifecycle machine', 'rotation', lifecycle),
         machineCheck('emergency machine', 'incident', emergency),
+        'value' in told
+          ? subscriptionsCheck(told.value.subscriptions)
+          : uncalled('deployment', 'subscriptions', 'manage-subscriptions'),
       ],
     },
   };

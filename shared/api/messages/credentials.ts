@@ -31,10 +31,10 @@ export const holderView = z.object({
   ttl: z.string(),
   /** What is looked at for its proof: a service or a function. */
   watched: z.string().optional(),
-  /** Of an agent of kind client: those that are told together with it. */
-  fleet: z.string().optional(),
   agents: z.number().optional(),
   principal: z.string().optional(),
+  /** Of an agent of kind client: those that are told together. */
+  fleet: z.string().optional(),
 });
 export type HolderView = z.infer<typeof holderView>;
 

@@ -1,5 +1,7 @@
 import { viaService, type IamRequest } from '../../../local/gateway/requests.ts';
 import { localAccountId, localRegion } from '../../../local/settings.ts';
+import { RULE_PREFIX } from '../../../shared/domain/subscription.ts';
+import { ENV } from '../../../shared/names.ts';
 import { at, list, text, type Json, type Resource, type Stack } from '../../infra/app.ts';
 import type { Policies, Role } from './policies.ts';
 
@@ -25,6 +27,7 @@ export function unseenCalls(policies: Policies): UnseenCall[] {
     ...failedInvocations(policies),
     ...machines(policies),
     ...deadLettersOfEvents(policies),
+    ...subscriptions(policies),
     ...notifications(policies),
     ...encryptedLogs(policies),
     ...accessLogs(policies),
@@ -199,6 +202,35 @@ function deadLettersOfEvents(policies: Policies): UnseenCall[] {
     by: 'events.amazonaws.com',
     asks: { ...sendTo(policies.resolver.text(queue, stack)), context: fromSource(source) },
   }));
+}
+
+/** Their rules are made at run time: templates show where such a rule may deliver, and what takes the rest. */
+function subscriptions(policies: Policies): UnseenCall[] {
+  const [handler, stack] =
+    policies
+      .each('AWS::Lambda::Function')
+      .find(
+        ([{ Properties }]) => at(Properties, 'Environment', 'Variables', ENV.deliveryRole) !== undefined,
+      ) ?? [];
+  if (handler === undefined || stack === undefined) throw new Error('nothing manages subscriptions');
+  const setting = (name: string): string =>
+    policies.resolver.text(at(handler.Properties, 'Environment', 'Variables', name) ?? '', stack);
+  const role = policies.roles.find(({ arn }) => arn === setting(ENV.deliveryRole));
+  if (role === undefined) throw new Error('no role delivers to subscribers');
+  const events = (resource: string): string => `arn:aws:events:${localRegion}:${localAccountId}:${resource}`;
+  const context = fromSource(events(`rule/${setting(ENV.bus)}/${RULE_PREFIX}0123456789abcdef0123`));
+  return [
+    {
+      path: 'EventBridge gives up on an event of a subscription',
+      by: 'events.amazonaws.com',
+      asks: { ...sendTo(setting(ENV.deadLetters)), context },
+    },
+    ...[
+      { action: 'events:PutEvents', resource: events('event-bus/fleets') },
+      { action: 'events:PutEvents', resource: 'arn:aws:events:eu-west-1:444455556666:event-bus/fleets' },
+      { action: 'events:InvokeApiDestination', resource: events('api-destination/pager/0a1b2c3d') },
+    ].map((asks) => ({ path: 'EventBridge carries an event to a subscriber', by: role, asks })),
+  ];
 }
 
 /** Alarms and rules that tell a topic: the topic and the key under it must both let the service. */

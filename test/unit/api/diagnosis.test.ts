@@ -4,7 +4,15 @@ import { answer } from '../../../lambdas/control-api/routes.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';
 import { ok, type Check } from '../../../shared/domain/diagnosis.ts';
 import { REKEY_VERSION } from '../../../shared/version.ts';
-import { bodyOf, credentialOf, eventOf, fakeDiagnosis, FakeLedger, fakeServices } from './fakes.ts';
+import {
+  bodyOf,
+  credentialOf,
+  eventOf,
+  fakeDiagnosis,
+  FakeLedger,
+  fakeServices,
+  SUBSCRIPTION,
+} from './fakes.ts';
 
 /** What a route says where these parts of the deployment are ill. */
 async function said(
@@ -34,6 +42,7 @@ describe('GET /v1/diagnosis', () => {
       ['reconcile-database', 'ok'],
       ['lifecycle machine', 'ok'],
       ['emergency machine', 'ok'],
+      ['subscriptions', 'ok'],
     ]);
   });
 
@@ -47,6 +56,16 @@ describe('GET /v1/diagnosis', () => {
     [
       { machine: async (which) => ({ value: which === 'lifecycle' ? 'DELETING' : 'ACTIVE' }) },
       /^lifecycle machine fail: it is DELETING/,
+    ],
+    [
+      {
+        subscriptions: async () => ({ value: { subscriptions: [{ ...SUBSCRIPTION, state: 'incomplete' }] } }),
+      },
+      /^subscriptions warn: shop to arn:\S+ is incomplete/,
+    ],
+    [
+      { subscriptions: async () => ({ trouble: 'unexpected' }) },
+      /^subscriptions not-checked: manage-subscriptions gave no answer/,
     ],
   ])('%o', async (changes, expected) => {
     expect(ill(await said('/v1/diagnosis', changes))).toEqual([expect.stringMatching(expected)]);

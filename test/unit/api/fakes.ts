@@ -7,6 +7,7 @@ import { GENESIS, seal, type AuditDraft, type AuditRecord } from '../../../share
 import { plusSeconds } from '../../../shared/domain/clock.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
+import type { Subscription } from '../../../shared/domain/subscription.ts';
 import type { SeenReader } from '../../../shared/domain/readers.ts';
 import type { Rotation, Trigger } from '../../../shared/domain/rotation.ts';
 import { registerPact } from '../../../shared/engine/agents/register-pact.ts';
@@ -18,6 +19,17 @@ export const NOW = Date.parse('2026-11-22T12:00:00.000Z');
 export const CALLER = 'arn:aws:sts::111122223333:assumed-role/Operator/alice';
 export const ID = '6f1d4f0e-3a52-4c43-9b3e-0f6f7f6f0a01';
 export const ROTATION_ID = 'b0d3c1aa-5f0e-4f8e-8a43-7f2f3f4f5f61';
+
+export const SUBSCRIPTION: Subscription = {
+  id: '0123456789abcdef0123',
+  fleet: 'shop',
+  events: ['rotated', 'halt'],
+  to: 'arn:aws:sqs:eu-central-1:111122223333:shop',
+  deadLetter: 'arn:aws:sqs:eu-central-1:111122223333:undelivered',
+  state: 'delivering',
+  by: CALLER,
+  since: '2026-11-22T11:00:00.000Z',
+};
 
 export function credentialOf(changes: Partial<Credential> = {}): Credential {
   return {
@@ -251,6 +263,7 @@ export function fakeDiagnosis(
     ledger: async () => ({ value: true }),
     heartbeat: async () => ({ value: minuteAgo }),
     machine: async () => ({ value: 'ACTIVE' }),
+    subscriptions: async () => ({ value: { subscriptions: [SUBSCRIPTION] } }),
     look: async () => ({ value: { checks: [], admin: { value: true } } }),
     holders: async () => ({ value: [] }),
     listed: async () => ({ value: undefined }),
@@ -307,6 +320,18 @@ export function fakeServices(
       alive: [],
     }),
     inventory: answer<Awaited<ReturnType<ControlServices['inventory']>>>('inventory', { secrets: [] }),
+    subscriptions: answer<Awaited<ReturnType<ControlServices['subscriptions']>>>('subscriptions', {
+      subscriptions: [SUBSCRIPTION],
+    }),
+    subscribe: answer<Awaited<ReturnType<ControlServices['subscribe']>>>('subscribe', {
+      outcome: 'subscribed',
+      subscription: SUBSCRIPTION,
+      needs: [],
+    }),
+    unsubscribe: answer<Awaited<ReturnType<ControlServices['unsubscribe']>>>('unsubscribe', {
+      outcome: 'unsubscribed',
+      subscription: SUBSCRIPTION,
+    }),
     startEmergency: answer('startEmergency', { id: 'emergency-1' }),
     reportLeak: answer<Awaited<ReturnType<ControlServices['reportLeak']>>>('reportLeak', []),
     emergency: answer('emergency', { status: 'RUNNING', startedAt: '2026-11-22T12:00:00.000Z' }),

@@ -17,6 +17,7 @@ import {
   impactBody,
   ROTATION_ID,
   rotationOf,
+  SUBSCRIPTION,
   underWay,
 } from './fakes.ts';
 
@@ -496,6 +497,63 @@ describe('a leaked value', () => {
     expect([response.statusCode, bodyOf(response)['field']]).toEqual([400, field]);
     expect(response.body).not.toContain('the value itself');
     expect(services.reportLeak).not.toHaveBeenCalled();
+  });
+});
+
+describe('subscriptions', () => {
+  const to = SUBSCRIPTION.to;
+
+  it('are made for the caller, whoever the body says', async () => {
+    const services = fakeServices();
+    const done = await answer(
+      eventOf('POST', '/v1/subscriptions', { body: { fleet: 'shop', to, events: ['halt'] } }),
+      services,
+    );
+    expect(done.response.statusCode).toBe(201);
+    expect(services.asked).toEqual([
+      { method: 'subscribe', input: { fleet: 'shop', to, events: ['halt'], dryRun: false, actor: CALLER } },
+    ]);
+    expect(bodyOf(done.response)).toMatchObject({ outcome: 'subscribed', subscription: SUBSCRIPTION });
+  });
+
+  it('for trial, or there already, are no creation', async () => {
+    const body = { fleet: 'shop', to };
+    const trial = await answer(
+      eventOf('POST', '/v1/subscriptions', { body: { ...body, dryRun: true } }),
+      fakeServices(),
+    );
+    const again = await answer(
+      eventOf('POST', '/v1/subscriptions', { body }),
+      fakeServices(undefined, { subscribe: { outcome: 'unchanged' } }),
+    );
+    expect([trial.response.statusCode, again.response.statusCode]).toEqual([200, 200]);
+  });
+
+  it('are listed and ended by id', async () => {
+    const services = fakeServices();
+    const listed = await answer(eventOf('GET', '/v1/subscriptions'), services);
+    expect(bodyOf(listed.response)).toEqual({ subscriptions: [SUBSCRIPTION] });
+    const path = `/v1/subscriptions/${SUBSCRIPTION.id}/end`;
+    const ended = await answer(eventOf('POST', path, { body: {} }), services);
+    expect(bodyOf(ended.response)).toMatchObject({ outcome: 'unsubscribed', id: SUBSCRIPTION.id });
+    expect(services.asked.at(-1)).toEqual({
+      method: 'unsubscribe',
+      input: { id: SUBSCRIPTION.id, dryRun: false, actor: CALLER },
+    });
+  });
+
+  it.each([
+    [{ to: 'arn' }, 'fleet'],
+    [{ fleet: '', to: 'arn' }, 'fleet'],
+    [{ fleet: 'shop' }, 'to'],
+    [{ fleet: 'shop', to: 'arn', events: [] }, 'events'],
+    [{ fleet: 'shop', to: 'arn', events: ['birthday'] }, 'events[0]'],
+    [{ fleet: 'shop', to: 'arn', actor: 'arn:somebody' }, 'actor'],
+  ])('%j is refused, and nothing asked', async (body, field) => {
+    const services = fakeServices();
+    const { response } = await answer(eventOf('POST', '/v1/subscriptions', { body }), services);
+    expect([response.statusCode, bodyOf(response)['field']]).toEqual([400, field]);
+    expect(services.asked).toEqual([]);
   });
 });
 

@@ -12,7 +12,7 @@ import {
 import { eventOf } from '../../../shared/domain/events.ts';
 import { REKEY_VERSION } from '../../../shared/version.ts';
 
-const HOME = { tenant: 'acme', account: '111122223333', region: 'eu-central-1' };
+const HOME = { tenant: 'acme', account: '111122223333', region: 'eu-central-1', holders: [] };
 
 function draft(index: number): AuditDraft {
   return {
@@ -162,6 +162,19 @@ describe('the audit chain', () => {
       region: 'eu-central-1',
     });
     expect(JSON.stringify(event)).not.toContain('evidence');
+  });
+
+  it('of older records, which name no fleets, stays whole', () => {
+    const { records, head } = chain(3);
+    let previous = GENESIS;
+    const older = records.map((record) => {
+      const { fleets: _later, ...data } = record.entity.data;
+      const before = { ...record, entity: { ...record.entity, data } };
+      const sealed = rehashed({ ...before, integrity: { ...record.integrity, previous } });
+      previous = sealed.integrity.hash;
+      return sealed;
+    });
+    expect(checkChain(older, { ...head, chain: previous })).toEqual([]);
   });
 
   it('holds what an auditor asks: trigger, actor, fingerprints, holders and window (A1)', () => {
