@@ -9,6 +9,7 @@ import { client, Clients } from '../support/clients.ts';
 import { EngineWorld, type EngineCase } from '../support/engine-world.ts';
 import { OPERATOR } from '../support/engine-case.ts';
 import { everyFault, MODES, type Scenario } from '../support/explore.ts';
+import { paused, unpaused } from '../support/leaving.ts';
 
 let world: EngineWorld;
 beforeAll(async () => {
@@ -373,6 +374,26 @@ describe('T2: a rotation of what an agent in session can’t change', () => {
     await one.settle();
     expect((await one.rotation(token)).phase).toBe('completed');
     expect((await one.actions()).filter((action) => action === 'rotation-deferred')).toHaveLength(1);
+  });
+
+  test('is stopped by a pause while it waits, goes on waiting after it, and is ended by an emergency', async () => {
+    const { one, clients, session } = await busy();
+    const token = await one.requestRotation();
+    await one.until((rotation) => rotation.callback?.awaiting === 'rotate', token);
+    await paused(one);
+    await one.settle();
+    expect(await one.rotation(token)).toMatchObject({
+      phase: 'announced',
+      deferred: { agents: ['checkout'] },
+    });
+    await unpaused(one);
+    await one.until((rotation) => rotation.callback?.awaiting === 'rotate', token);
+    expect(one.jobs().filter((job) => job.token === token)).toEqual([]);
+    await one.startEmergency();
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('preempted');
+    await clients.close(session);
+    expect(await one.faults()).toEqual([]);
   });
 
   const waiting: Scenario = {
