@@ -2,7 +2,8 @@ import { isLost } from './agents.ts';
 import { dueOf, type Planned } from './calendar.ts';
 import { termsOf, type KnownAgent } from './client-evidence.ts';
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
-import type { Deferral, Trigger } from './rotation.ts';
+import { GAP_SECONDS } from './notices.ts';
+import type { Deferral, Rotation, Trigger } from './rotation.ts';
 import { MAX_WAKE_UPS } from './window.ts';
 
 /** Looks of a deferral that one execution takes, each some twenty events of its history (hard decision 5). */
@@ -14,6 +15,29 @@ export function inTheWay(agents: readonly KnownAgent[], credential: string, now:
     ({ pact, sessions }) =>
       termsOf(pact, credential)?.refresh === 'between-sessions' &&
       sessions.some((session) => session.closedAt === undefined && !isLost(session, now)),
+  );
+}
+
+/**
+ * Whether the gap that a deferred rotation waits for is there: the last session that stood against it has ended, and the
+ * lifecycle is on its way. Who opened another one now would take the gap away again, each time, until the deadline.
+ */
+export function gapHasCome(
+  agents: readonly KnownAgent[],
+  credential: string,
+  { phase, deferred }: Pick<Rotation, 'phase' | 'deferred'>,
+  now: number,
+): boolean {
+  if (phase !== 'announced' || deferred === undefined || inTheWay(agents, credential, now).length > 0) {
+    return false;
+  }
+  return agents.some(({ sessions }) =>
+    sessions.some(
+      ({ closedAt }) =>
+        closedAt !== undefined &&
+        closedAt >= deferred.since &&
+        now < fromInstant(closedAt) + GAP_SECONDS * 1000,
+    ),
   );
 }
 

@@ -134,7 +134,7 @@ describe(
       expect(deferred).toHaveLength(1);
       expect(JSON.stringify(deferred[0])).toContain('batch-1');
       expect(JSON.stringify(deferred[0])).toContain('batch-2');
-      expect(await recordsOf(world, id, 'deferral-ended')).toEqual([]);
+      expect(await recordsOf(world, id, 'deferral-ended')).toMatchObject([{ why: 'gap', inSession: [] }]);
       expect(await tryLogin(world.server, old)).toBe('refused');
     });
 

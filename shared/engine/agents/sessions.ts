@@ -10,11 +10,13 @@ import {
   type Session,
 } from '../../domain/agents.ts';
 import { toInstant } from '../../domain/clock.ts';
+import { gapHasCome } from '../../domain/deferral.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import type { InstanceJwk } from '../../domain/instance-key.ts';
 import { noticesOf, usesGap, type Notice, type NoticeFacts } from '../../domain/notices.ts';
 import { parseClose } from '../../domain/possession.ts';
 import { Redacted } from '../../domain/redacted.ts';
+import { agentsOfCredential } from '../clients.ts';
 import type { AgentDeps } from './deps.ts';
 import { signedBy } from './signed.ts';
 import { factsOf, openSessionOf, speakerOf, standing, type Speaker, type Speaking } from './speaker.ts';
@@ -43,7 +45,7 @@ export async function openSession(
   const thumbprint = await deps.signatures.thumbprint(key);
   const id = sessionId(instance, thumbprint, deps.newNonce());
   const facts = await factsOf(deps, speaker, { id });
-  assertNoGapUsed(speaker, facts, deps.clock());
+  await assertNoGapUsed(deps, speaker, facts);
   await assertRoom(deps, agent);
   const now = toInstant(deps.clock());
   const session = await deps.agents.openSession({
@@ -66,10 +68,21 @@ export async function openSession(
   };
 }
 
-function assertNoGapUsed({ pact }: Speaker, facts: ReadonlyMap<string, NoticeFacts>, now: number): void {
+async function assertNoGapUsed(
+  deps: AgentDeps,
+  { pact }: Speaker,
+  facts: ReadonlyMap<string, NoticeFacts>,
+): Promise<void> {
+  const now = deps.clock();
   for (const { credential, refresh } of pact.credentials) {
-    const rotation = facts.get(credential)?.rotation;
-    if (refresh !== 'between-sessions' || rotation === undefined || !usesGap(rotation, now)) continue;
+    const known = facts.get(credential);
+    const rotation = known?.rotation;
+    if (refresh !== 'between-sessions' || known === undefined || rotation === undefined) continue;
+    const used =
+      usesGap(rotation, now) ||
+      (rotation.deferred !== undefined &&
+        gapHasCome(await agentsOfCredential(deps, known.credential), credential, rotation, now));
+    if (!used) continue;
     throw new RekeyError('ERR_ROTATION_UNDER_WAY', `${credential} is being rotated between your sessions`, {
       field: 'credential',
       remedy: 'open the session again in some seconds: it takes two minutes at most',

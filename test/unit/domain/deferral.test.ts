@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Pact, Session } from '../../../shared/domain/agents.ts';
 import type { KnownAgent } from '../../../shared/domain/client-evidence.ts';
 import { toInstant } from '../../../shared/domain/clock.ts';
-import { inTheWay, latestStart, nextDeferredLook } from '../../../shared/domain/deferral.ts';
+import { gapHasCome, inTheWay, latestStart, nextDeferredLook } from '../../../shared/domain/deferral.ts';
 import { dueOf } from '../../../shared/domain/calendar.ts';
 import { credentialOf } from '../api/fakes.ts';
 
@@ -61,6 +61,31 @@ describe('T2: who is in the way of a rotation', () => {
     expect(found(agent('between-sessions', [{ closedAt: at(1) }]))).toBe(0);
     expect(found(agent('between-sessions', [{ seenAt: at(-200) }]))).toBe(0);
     expect(inTheWay([agent('between-sessions', [{}])], 'another-db', now)).toEqual([]);
+  });
+});
+
+describe('the gap that a deferred rotation waits for', () => {
+  const deferred = { since: at(50), until: at(4000), agents: ['checkout'] };
+  const has = (sessions: readonly Partial<Session>[], seconds: number, rotation: object = {}): boolean =>
+    gapHasCome(
+      [agent('between-sessions', sessions)],
+      'orders-db',
+      { phase: 'announced', deferred, ...rotation },
+      START + seconds * 1000,
+    );
+
+  it('is there from the end of the last session that stood against it, for two minutes', () => {
+    expect(has([{ closedAt: at(60) }], 61)).toBe(true);
+    expect(has([{ closedAt: at(60) }], 179)).toBe(true);
+    expect(has([{ closedAt: at(60) }], 180)).toBe(false);
+  });
+
+  it('is not there while another session runs, where none has ended since, nor for a rotation that waits for nobody', () => {
+    expect(has([{ closedAt: at(60) }, {}], 61)).toBe(false);
+    expect(has([], 61)).toBe(false);
+    expect(has([{ closedAt: at(49) }], 51)).toBe(false);
+    expect(has([{ closedAt: at(60) }], 61, { deferred: undefined })).toBe(false);
+    expect(has([{ closedAt: at(60) }], 61, { phase: 'window' })).toBe(false);
   });
 });
 
