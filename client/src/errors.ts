@@ -16,6 +16,8 @@ export type CredentialErrorCode =
   | 'ERR_TOMBSTONED'
   /** The last value is older than the pact allows, or has expired. */
   | 'ERR_STALE'
+  /** The agent API refuses what was asked: another try is pointless. */
+  | 'ERR_REFUSED'
   /** The agent was told to stop. */
   | 'ERR_HALTED'
   /** The source is closed. */

@@ -8,7 +8,7 @@ export {
   type CredentialErrorCode,
   type CredentialErrorDetails,
 } from './errors.ts';
-export type { Listener, ListenerMap, RefreshFailure, SourceEvents, Swap } from './listeners.ts';
+export type { Listener, ListenerMap, RefreshFailure, SourceEvents, Swap, Use } from './listeners.ts';
 export type { SharedOptions, SourceOptions } from './options.ts';
 export type { Time } from './time.ts';
 export type { Stage, Vault, VaultVersion } from './vault.ts';

@@ -8,6 +8,12 @@ export interface Swap {
   readonly previous: Credential;
 }
 
+/** One use of a version. */
+export interface Use {
+  readonly versionId: string;
+  readonly refused: boolean;
+}
+
 /** A refresh has failed; what is there goes on being served. */
 export interface RefreshFailure {
   readonly error: CredentialError;
@@ -29,6 +35,8 @@ export interface SourceEvents {
   readonly halted: { readonly reason: string };
   /** A halt is over; its reason. */
   readonly resumed: { readonly reason: string };
+  /** The upstream has taken or refused a version, as `use` and the adapters have seen it. */
+  readonly used: Use;
   /** A listener has thrown, or has taken too long. */
   readonly listenerFailed: { readonly event: keyof SourceEvents; readonly error: unknown };
 }
@@ -53,6 +61,10 @@ export class Listeners {
     return () => set.delete(entry);
   }
 
+  hears(name: keyof SourceEvents): boolean {
+    return (this.#byName.get(name)?.size ?? 0) > 0;
+  }
+
   /** Tells everybody at once; true when all of them have ended well. Never rejects. */
   async tell<Name extends keyof SourceEvents>(name: Name, event: SourceEvents[Name]): Promise<boolean> {
     const told = [...(this.#byName.get(name) ?? [])].map(async (listener) => listener(event));
@@ -61,21 +73,22 @@ export class Listeners {
     return failed.length === 0;
   }
 
-  /** Tells of a swap, waits for its listeners as long as they may take, then tells that it is done. Never rejects. */
+  /**
+   * Tells of a swap, and that it is done when its listeners are. Listeners that take longer than they may are reported, and
+   * waited for all the same: only they know when the previous version is out of use. Never rejects.
+   */
   async tellSwap(swap: Swap, time: Time, ms: number): Promise<void> {
     const late = (): Error => new CredentialError('ERR_TIMEOUT', `a swap isn't done after ${ms / 1000} s`);
     const limit = { ms, controller: new AbortController(), late };
-    try {
-      if (await within(time, limit, async () => this.tell('swap', swap))) await this.tell('swapped', swap);
-    } catch (error) {
-      this.#report('swap', error);
-    }
+    const told = this.tell('swap', swap);
+    await within(time, limit, async () => told).catch((error: unknown) => this.#report('swap', error));
+    if (await told) await this.tell('swapped', swap);
   }
 
   #report(event: keyof SourceEvents, error: unknown): void {
-    const hearing = this.#byName.get('listenerFailed')?.size ?? 0;
     // Whoever fails while it hears of failures is not told of its own.
-    if (event !== 'listenerFailed' && hearing > 0) void this.tell('listenerFailed', { event, error });
+    if (event !== 'listenerFailed' && this.hears('listenerFailed'))
+      void this.tell('listenerFailed', { event, error });
     else process.emitWarning(`a listener of "${event}" has failed`, { type: 'RekeyClientWarning' });
   }
 }

@@ -34,6 +34,8 @@ interface Flight {
   readonly done: Promise<CredentialError | undefined>;
 }
 
+type Work<T> = (credential: Credential) => T | Promise<T>;
+
 /** What another try won't mend, when there is no value yet. */
 const POINTLESS = ['ERR_NOT_FOUND', 'ERR_DENIED', 'ERR_VALUE'] as const;
 
@@ -102,19 +104,34 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
     return this.current();
   }
 
-  async use<T>(
-    work: (credential: Credential) => T | Promise<T>,
-    isFailure: FailureTest = this.#settings.isAuthenticationFailure,
-  ): Promise<T> {
+  async use<T>(work: Work<T>, isFailure: FailureTest = this.#settings.isAuthenticationFailure): Promise<T> {
     const served = this.current();
     const credential = this.#extras?.recovery?.first() ?? served;
+    const attempt = this.#extras?.listeners.hears('used') === true ? this.#observed(work, isFailure) : work;
     try {
-      return await work(credential);
+      return await attempt(credential);
     } catch (error) {
       if (!isFailure(error)) throw error;
       const recovery = (this.#extra().recovery ??= new Recovery(this, this.#settings.time));
-      return recovery.repeat(work, isFailure, { credential, error });
+      return recovery.repeat(attempt, isFailure, { credential, error });
     }
+  }
+
+  /** `work` that tells of each use. What fails for another reason says nothing of the credential. */
+  #observed<T>(work: Work<T>, isFailure: FailureTest): Work<T> {
+    const tell = ({ versionId }: Credential, refused: boolean): void => {
+      void this.#extras?.listeners.tell('used', { versionId, refused });
+    };
+    return async (credential) => {
+      try {
+        const result = await work(credential);
+        tell(credential, false);
+        return result;
+      } catch (error) {
+        if (isFailure(error)) tell(credential, true);
+        throw error;
+      }
+    };
   }
 
   get acceptsNewTasks(): boolean {

@@ -1,0 +1,49 @@
+import { createHmac, generateKeyPairSync, hkdfSync, sign, type KeyObject } from 'node:crypto';
+import type { Credential } from '../credential.ts';
+
+/** The public half of an instance's key (RFC 8037). */
+export interface InstanceJwk {
+  readonly kty: 'OKP';
+  readonly crv: 'Ed25519';
+  readonly x: string;
+}
+
+/** The key of one process. Its private half is nowhere but here. */
+export class InstanceKey {
+  readonly jwk: InstanceJwk;
+  readonly #private: KeyObject;
+
+  constructor() {
+    const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+    this.#private = privateKey;
+    this.jwk = { kty: 'OKP', crv: 'Ed25519', x: String(publicKey.export({ format: 'jwk' }).x) };
+  }
+
+  /** A compact JWS (RFC 7515). */
+  sign(payload: object): string {
+    const text = `${encoded({ alg: 'EdDSA' })}.${encoded(payload)}`;
+    return `${text}.${sign(null, Buffer.from(text), this.#private).toString('base64url')}`;
+  }
+}
+
+/** What an acknowledgement is about. */
+export interface Proven {
+  readonly challenge: string;
+  readonly session: string;
+  readonly rotation: string;
+  readonly versionId: string;
+  readonly fingerprint: string;
+}
+
+/** The proof that this process has the value (docs/agents.md). */
+export function proofOf(credential: Credential, proven: Proven): string {
+  const { challenge, session, rotation, versionId, fingerprint } = proven;
+  const info = 'rekey acknowledgement v1';
+  const key = new Uint8Array(hkdfSync('sha256', credential.reveal(), rotation, info, 32));
+  const text = [challenge, session, rotation, versionId, fingerprint].join('\n');
+  return createHmac('sha256', key).update(text).digest('base64url');
+}
+
+function encoded(part: object): string {
+  return Buffer.from(JSON.stringify(part)).toString('base64url');
+}

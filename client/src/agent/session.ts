@@ -1,0 +1,370 @@
+import { hostname } from 'node:os';
+import { asCredentialError, CredentialError, isCredentialError } from '../errors.ts';
+import { millisecondsOf } from '../options.ts';
+import { backoffMs, systemTime, within, type Time } from '../time.ts';
+import { AgentApi, AgentApiError, textIn, understood } from './api.ts';
+import { Follower } from './follower.ts';
+import { InstanceKey, proofOf } from './instance-key.ts';
+import { noticesIn, type Notice } from './notice.ts';
+import type { AgentSessionOptions } from './options.ts';
+import { UseCounts, type UseReport } from './uses.ts';
+
+/** The time in which this process holds its credentials, as Rekey knows it. */
+export interface AgentSession extends AsyncDisposable {
+  /** Id of the session; undefined while the agent API can't be reached. */
+  readonly id: string | undefined;
+  /** Looks at the notices now, e.g. because an event has come. */
+  look(): void;
+  /**
+   * Ends the session by this process's signed word. Rekey takes it that nothing here uses the credentials any more: close
+   * pools first. Never rejects.
+   */
+  close(): Promise<void>;
+}
+
+/** A rotation uses the gap between two sessions for so long at most. */
+const LONGEST_GAP_MS = 120_000;
+const LONGEST_PAUSE_MS = 60_000;
+/** While something is under way, notices are looked at so often, or six times between two heartbeats. */
+const OFTEN_MS = 10_000;
+const MOST_HOLDS = 40;
+const CLOSE_TRIES = 3;
+
+/** The one implementation of a session: one loop, one call at a time, so that nothing overtakes an acknowledgement. */
+export class Session implements AgentSession {
+  readonly #options: AgentSessionOptions;
+  readonly #time: Time;
+  readonly #timeoutMs: number;
+  readonly #api: AgentApi;
+  readonly #key = new InstanceKey();
+  readonly #followers: readonly Follower[];
+  readonly #uses: UseCounts;
+  #id: string | undefined;
+  #registered = false;
+  /** The last notices that had a tag. */
+  #tagged: { readonly etag: string; readonly notices: readonly Notice[] } | undefined;
+  #heartbeatMs = 60_000;
+  #heartbeatAt = 0;
+  #failures = 0;
+  #changed = false;
+  #asked = false;
+  #closing: Promise<void> | undefined;
+  #wake: (() => void) | undefined;
+  #life: Promise<void> | undefined;
+
+  constructor(options: AgentSessionOptions, fixedSeconds?: number) {
+    this.#options = options;
+    this.#time = options.time ?? systemTime;
+    this.#timeoutMs = millisecondsOf('requestTimeoutSeconds', options.requestTimeoutSeconds ?? 10);
+    this.#api = new AgentApi({
+      api: options.api,
+      agent: options.agent,
+      sign: options.sign,
+      fetch: options.fetch ?? globalThis.fetch,
+      timeoutMs: this.#timeoutMs,
+      time: this.#time,
+    });
+    this.#uses = new UseCounts(this.#time, this.#api.clock);
+    const checkpointMs = millisecondsOf('checkpointTimeoutSeconds', options.checkpointTimeoutSeconds ?? 60);
+    this.#followers = Object.entries(options.credentials).map(
+      ([name, source]) =>
+        new Follower(name, source, {
+          hooks: options,
+          time: this.#time,
+          checkpointMs,
+          fixedSeconds,
+          problem: (during, error) => this.#problem(during, error),
+          changed: () => this.#change(),
+          used: (credential, versionId, refused) => this.#uses.count(credential, versionId, refused),
+        }),
+    );
+  }
+
+  get id(): string | undefined {
+    return this.#id;
+  }
+
+  /**
+   * Opens the session, waiting for a rotation that uses the gap, then lives by itself. Where the API can't be reached, it
+   * goes on trying.
+   * @throws CredentialError where another try is pointless
+   */
+  async start(): Promise<void> {
+    const giveUpAt = this.#time.monotonic() + LONGEST_GAP_MS;
+    try {
+      for (;;) {
+        const error = await this.#tryToOpen();
+        if (error === undefined) break;
+        const { isPointless, gapMs } = meaningOf(error);
+        if (isPointless) throw error;
+        if (gapMs === undefined || this.#time.monotonic() + gapMs > giveUpAt) {
+          this.#problem('open', error);
+          break;
+        }
+        await this.#pause(gapMs, true);
+      }
+    } catch (error) {
+      this.#stop();
+      throw error;
+    }
+    this.#life = this.#live();
+  }
+
+  /** Reads the sources once more and keeps them as they are then, until the session is closed. */
+  async keep(): Promise<void> {
+    await Promise.all(this.#followers.map(async (follower) => follower.keep()));
+  }
+
+  look(): void {
+    this.#asked = true;
+    this.#wake?.();
+  }
+
+  async close(): Promise<void> {
+    await (this.#closing ??= this.#end());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #live(): Promise<void> {
+    // What was opened just now has told its notices.
+    let waitMs = this.#id === undefined ? backoffMs(1, LONGEST_PAUSE_MS, this.#time.random()) : 0;
+    while (this.#closing === undefined) {
+      if (waitMs > 0 && !this.#asked) await this.#pause(waitMs, false);
+      this.#asked = false;
+      if (this.#closing !== undefined) return;
+      waitMs = await this.#turn();
+    }
+  }
+
+  /** One look; gives the time to the next. Never rejects. */
+  async #turn(): Promise<number> {
+    let during = 'open';
+    try {
+      if (this.#id === undefined) await this.#open();
+      const isBeat = this.#changed || this.#time.monotonic() >= this.#heartbeatAt;
+      during = isBeat ? 'heartbeat' : 'notices';
+      await (isBeat ? this.#heartbeat() : this.#readNotices());
+      during = 'acknowledge';
+      await this.#acknowledge();
+      this.#failures = 0;
+      return this.#nextIn();
+    } catch (error) {
+      if (this.#closing !== undefined) return 0;
+      this.#problem(during, error);
+      const { isLost, isUnregistered, gapMs } = meaningOf(error);
+      if (isLost) this.#id = undefined;
+      if (isUnregistered) this.#registered = false;
+      this.#failures++;
+      return gapMs ?? backoffMs(this.#failures, LONGEST_PAUSE_MS, this.#time.random());
+    }
+  }
+
+  #nextIn(): number {
+    const now = this.#api.clock.now();
+    const often = Math.min(OFTEN_MS, this.#heartbeatMs / 6) * (0.9 + this.#time.random() / 10);
+    const looks = this.#followers.map((follower) => follower.nextLookIn(now, often));
+    const beat = this.#changed ? 0 : this.#heartbeatAt - this.#time.monotonic();
+    return Math.max(1, Math.min(beat, ...looks));
+  }
+
+  async #tryToOpen(): Promise<CredentialError | undefined> {
+    try {
+      await this.#open();
+      return undefined;
+    } catch (error) {
+      return asCredentialError(error);
+    }
+  }
+
+  /** The same instance with the same key again is the same session: an answer may get lost. */
+  async #open(): Promise<void> {
+    const { pact, instance = `${hostname()}:${process.pid}` } = this.#options;
+    if (pact !== undefined && !this.#registered) {
+      await this.#api.call('PUT', 'pact', pact);
+      this.#registered = true;
+    }
+    const { body } = await this.#api.call('POST', 'sessions', { instance, key: this.#key.jwk });
+    const notices = understood(noticesIn(body));
+    this.#id = textIn(body, 'session');
+    const { heartbeatSeconds } = body as { heartbeatSeconds?: unknown };
+    const isTime = typeof heartbeatSeconds === 'number' && heartbeatSeconds >= 1 && heartbeatSeconds <= 3600;
+    this.#heartbeatMs = isTime ? heartbeatSeconds * 1000 : 60_000;
+    this.#tagged = undefined;
+    this.#heartbeatAt = this.#time.monotonic();
+    this.#follow(notices);
+    for (const { name } of this.#followers.filter(({ isKnown }) => !isKnown)) {
+      const message = `Rekey tells nothing of "${name}"`;
+      const remedy = 'name the credential in the pact, and the agent among its holders';
+      this.#problem('open', new CredentialError('ERR_OPTIONS', message, { field: 'credentials', remedy }));
+    }
+  }
+
+  async #heartbeat(): Promise<void> {
+    this.#changed = false;
+    try {
+      const { body } = await this.#say('heartbeat', { holds: this.#held() });
+      this.#heartbeatAt = this.#time.monotonic() + this.#heartbeatMs * (0.8 + this.#time.random() / 10);
+      this.#follow(understood(noticesIn(body)));
+    } catch (error) {
+      this.#changed = true;
+      throw error;
+    }
+    await this.#report();
+  }
+
+  async #readNotices(): Promise<void> {
+    const known = this.#tagged;
+    const { body, etag } = await this.#api.call('GET', this.#path('notices'), undefined, known?.etag);
+    // Where nothing has changed, what couldn't be done at the last look is tried again.
+    const notices = body === undefined ? known?.notices : noticesIn(body);
+    this.#tagged = etag === undefined ? undefined : { etag, notices: understood(notices) };
+    this.#follow(understood(notices));
+  }
+
+  #follow(notices: readonly Notice[]): void {
+    const now = this.#api.clock.now();
+    for (const notice of notices)
+      this.#followers.find(({ name }) => name === notice.credential)?.follow(notice, now);
+  }
+
+  async #acknowledge(): Promise<void> {
+    for (const follower of this.#followers) {
+      if (follower.owes === undefined) continue;
+      const persisted = await this.#isPersisted(follower.name);
+      const { owes } = follower;
+      // What it holds is told before; then there is nothing that contradicts the acknowledgement.
+      if (!persisted || owes === undefined || this.#changed) continue;
+      const { rotation, fingerprint, credential } = owes;
+      const { body } = await this.#say('challenges', { rotation });
+      const session = this.#id ?? '';
+      const challenge = textIn(body, 'challenge');
+      const proven = { challenge, session, rotation, versionId: credential.versionId, fingerprint };
+      const proof = proofOf(credential, proven);
+      const payload = { ...proven, credential: follower.name, proof, persisted };
+      await this.#say('acknowledgements', { acknowledgement: this.#key.sign(payload) });
+      follower.acknowledged();
+    }
+  }
+
+  async #isPersisted(credential: string): Promise<boolean> {
+    const { persisted } = this.#options;
+    if (persisted === undefined) return true;
+    const late = (): Error => new CredentialError('ERR_TIMEOUT', 'persisted has not answered');
+    const limit = { ms: this.#timeoutMs, controller: new AbortController(), late };
+    return within(this.#time, limit, async () => persisted(credential));
+  }
+
+  async #report(): Promise<void> {
+    const held = this.#followers.flatMap(({ name, isKnown, current }) =>
+      isKnown && current !== undefined ? [{ credential: name, versionId: current }] : [],
+    );
+    const uses = this.#uses.due(held);
+    if (uses.length === 0) return;
+    try {
+      await this.#say('uses', { uses });
+      this.#uses.settle(uses);
+    } catch (error) {
+      this.#problem('uses', error);
+      // Refused as they are: they would be again. One that is named goes, the rest is for the next time.
+      if (isCredentialError(error, 'ERR_REFUSED')) this.#uses.settle(refusedOf(error, uses));
+    }
+  }
+
+  /** What this process holds of what Rekey tells it of. */
+  #held(): { credential: string; versionId: string }[] {
+    return this.#followers
+      .filter(({ isKnown }) => isKnown)
+      .flatMap(({ name, holds }) => holds.map((versionId) => ({ credential: name, versionId })))
+      .slice(0, MOST_HOLDS);
+  }
+
+  async #say(what: string, body: object): Promise<{ readonly body: unknown }> {
+    return this.#api.call('POST', this.#path(what), body);
+  }
+
+  #path(what: string): string {
+    return `sessions/${encodeURIComponent(this.#id ?? '')}/${what}`;
+  }
+
+  #change(): void {
+    this.#changed = true;
+    this.look();
+  }
+
+  async #end(): Promise<void> {
+    this.#stop();
+    this.#wake?.();
+    this.#api.abort(new CredentialError('ERR_CLOSED', 'the session is being closed'));
+    await this.#life;
+    const id = this.#id;
+    if (id === undefined) return;
+    await this.#report();
+    const close = this.#key.sign({ session: id, closed: true });
+    for (let tried = 1; this.#id !== undefined; tried++) {
+      try {
+        await this.#say('close', { close });
+        this.#id = undefined;
+      } catch (error) {
+        this.#problem('close', error);
+        if (tried === CLOSE_TRIES || !isCredentialError(error, 'ERR_UNAVAILABLE', 'ERR_TIMEOUT')) return;
+        await this.#pause(backoffMs(tried, LONGEST_PAUSE_MS, this.#time.random()), true);
+      }
+    }
+  }
+
+  #stop(): void {
+    for (const follower of this.#followers) follower.stop();
+  }
+
+  async #pause(ms: number, holdsProcess: boolean): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const cancel = this.#time.after(ms, resolve, holdsProcess);
+      this.#wake = () => {
+        cancel();
+        resolve();
+      };
+    });
+    this.#wake = undefined;
+  }
+
+  #problem(during: string, error: unknown): void {
+    const { onProblem } = this.#options;
+    if (onProblem === undefined) return;
+    // A hook that fails where it hears of failures has nobody left to tell.
+    void Promise.resolve()
+      .then(() => onProblem({ during, error }))
+      .catch(() => undefined);
+  }
+}
+
+interface Meaning {
+  /** Another try is pointless: the options or the declaration are wrong. */
+  readonly isPointless: boolean;
+  /** The session is closed, or nobody knows it any more. */
+  readonly isLost: boolean;
+  /** The agent has no pact. */
+  readonly isUnregistered: boolean;
+  /** A rotation uses the gap between two sessions: the time until the next try. */
+  readonly gapMs: number | undefined;
+}
+
+function meaningOf(error: unknown): Meaning {
+  const isRefusal = isCredentialError(error, 'ERR_REFUSED', 'ERR_DENIED', 'ERR_NOT_FOUND');
+  const { problem = '', field, status, retryAfterSeconds } = error instanceof AgentApiError ? error : {};
+  const isGap = problem === 'ERR_ROTATION_UNDER_WAY';
+  return {
+    isPointless: isRefusal && !isGap && problem !== 'ERR_CAPACITY',
+    isLost: status === 404 && field === 'session',
+    isUnregistered: status === 404 && field === 'agent',
+    gapMs: isGap ? Math.min(30, Math.max(1, retryAfterSeconds ?? 5)) * 1000 : undefined,
+  };
+}
+
+/** The reports that an answer refuses by name; all of them where it names none. */
+function refusedOf({ field = '' }: CredentialError, uses: readonly UseReport[]): readonly UseReport[] {
+  const named = uses[Number(/^uses\[(\d+)\]/.exec(field)?.[1] ?? NaN)];
+  return named === undefined ? uses : [named];
+}
