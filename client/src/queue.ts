@@ -34,6 +34,7 @@ export interface QueueOptions {
 /** How long one call of `receive` may take: SQS waits 20 seconds at most. */
 const RECEIVE_MS = 30_000;
 const LONGEST_PAUSE_MS = 60_000;
+const EAGER_MS = 200;
 
 /**
  * Heeds events of rotations and emergencies that come over a queue. They are hints: what counts is what the vault has, so
@@ -57,6 +58,13 @@ export function queueNotices(options: QueueOptions): AsyncDisposable {
     if (source !== undefined) await bySource.get(source)?.heed(fact);
   };
 
+  const handle = async (message: QueueMessage): Promise<void> => {
+    const fact = factOf(message.body);
+    if (fact !== undefined) await heed(fact);
+    // Deleted when it was heeded: one that comes again does no harm.
+    await options.delete(message);
+  };
+
   const receive = async (): Promise<void> => {
     const late = (): Error => new CredentialError('ERR_TIMEOUT', 'the queue has not answered');
     const controller = new AbortController();
@@ -64,22 +72,26 @@ export function queueNotices(options: QueueOptions): AsyncDisposable {
     stopping.signal.addEventListener('abort', stop, { once: true });
     try {
       const messages = await within(time, { ms: RECEIVE_MS, controller, late }, options.receive);
-      for (const message of messages) {
-        const fact = factOf(message.body);
-        if (fact !== undefined) await heed(fact);
-        // Deleted when it was heeded: one that comes again does no harm.
-        await options.delete(message);
-      }
+      // All at once: an order to stop waits for nobody's look at the vault.
+      await Promise.all(messages.map(async (message) => handle(message).catch(problem)));
     } finally {
       stopping.signal.removeEventListener('abort', stop);
     }
   };
 
-  const pause = async (ms: number): Promise<void> =>
-    new Promise((resolve) => {
-      const cancel = time.after(ms, resolve);
-      stopping.signal.addEventListener('abort', () => (cancel(), resolve()), { once: true });
+  const pause = async (ms: number): Promise<void> => {
+    const { signal } = stopping;
+    if (signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        cancel();
+        signal.removeEventListener('abort', end);
+        resolve();
+      };
+      const cancel = time.after(ms, end);
+      signal.addEventListener('abort', end);
     });
+  };
 
   const listen = async (): Promise<void> => {
     for (let failures = 0; !stopping.signal.aborted;) {
@@ -113,5 +125,3 @@ export function queueNotices(options: QueueOptions): AsyncDisposable {
     },
   };
 }
-
-const EAGER_MS = 200;

@@ -12,6 +12,12 @@ export class FakeTime implements Time {
   readonly #timers = new Set<Timer>();
   /** What the next draws give. */
   chance = 0;
+  /** Waits until what a timer has begun has come to rest. */
+  readonly #rest: () => Promise<void>;
+
+  constructor(rest: () => Promise<void> = atRest) {
+    this.#rest = rest;
+  }
 
   now(): number {
     return this.#wall;
@@ -39,17 +45,17 @@ export class FakeTime implements Time {
   /** Lets `seconds` pass: every timer rings at its time, and what it begins comes to rest before the next one rings. */
   async pass(seconds: number): Promise<void> {
     const end = this.#mono + seconds * 1000;
-    await atRest();
+    await this.#rest();
     for (;;) {
       const next = [...this.#timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
       if (next === undefined) break;
       this.#timers.delete(next);
       this.#advance(Math.max(this.#mono, next.at));
       next.run();
-      await atRest();
+      await this.#rest();
     }
     this.#advance(end);
-    await atRest();
+    await this.#rest();
   }
 
   /** The wall clock alone jumps, forwards or back. */

@@ -21,9 +21,9 @@ export class FakeVault implements Vault {
   before: (stage: Stage) => void = () => undefined;
 
   /** A new version; without a label nobody reads it. */
-  put(value: string, label?: Stage): string {
+  put(value: string, label?: Stage, id?: string): string {
     this.#made++;
-    const versionId = `v${this.#made}`;
+    const versionId = id ?? `v${this.#made}`;
     this.#versions.set(versionId, { versionId, value, createdAt: this.#made * 1000 });
     if (label === 'AWSCURRENT') this.promote(versionId);
     else if (label !== undefined) this.#labels.set(label, versionId);

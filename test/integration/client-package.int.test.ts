@@ -11,7 +11,19 @@ import { startSecretsManager } from '../fakes/secrets-manager-server.ts';
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '..', '..');
-const SUBPATHS = ['', '/secrets-manager', '/pg', '/mysql2', '/fetch', '/openai', '/anthropic'];
+const SUBPATHS = [
+  '',
+  '/secrets-manager',
+  '/pg',
+  '/mysql2',
+  '/fetch',
+  '/openai',
+  '/anthropic',
+  '/agent',
+  '/sigv4',
+  '/queue',
+  '/sqs',
+];
 
 /** A folder inside the checkout, so that drivers and SDKs are found; the package itself comes from its tarball. */
 let folder: string;
@@ -38,7 +50,7 @@ async function script(name: string, text: string): Promise<string> {
 /** A bundle of what `text` needs. */
 async function bundle(text: string): Promise<string> {
   const stdin = { contents: text, resolveDir: folder };
-  const external = ['@aws-sdk/*', 'pg', 'mysql2'];
+  const external = ['@aws-sdk/*', '@smithy/*', 'pg', 'mysql2'];
   const { outputFiles } = await build({
     stdin,
     external,
@@ -116,7 +128,14 @@ describe('the package', () => {
     const source = await bundle(`export { createCredentialSource } from '@rekey/client';`);
     expect(source).not.toContain('GetSecretValue');
     expect(source).not.toContain('authorization');
-    expect((await bundle(`import '@rekey/client';`)).trim()).toBe('');
+    // Who needs no session carries none, and who has one signs as it likes.
+    expect(source).not.toContain('heartbeat');
+    const session = await bundle(`export { openAgentSession } from '@rekey/client/agent';`);
+    expect(session).toContain('heartbeat');
+    for (const part of ['smithy', 'GetSecretValue', 'ReceiveMessage', 'AWSPENDING']) {
+      expect(session).not.toContain(part);
+    }
+    expect((await bundle(`import '@rekey/client'; import '@rekey/client/agent';`)).trim()).toBe('');
   });
 });
 

@@ -45,7 +45,16 @@ export class MemoryAgentStore implements AgentStore {
   }
 
   async openSession(session: Session): Promise<Session> {
-    const key = `${session.agent} ${session.id}`;
+    const { agent, instance, thumbprint } = session;
+    const same = [...this.all.values()].find(
+      (known) =>
+        known.agent === agent &&
+        known.instance === instance &&
+        known.thumbprint === thumbprint &&
+        known.closedAt === undefined,
+    );
+    if (same !== undefined) return same;
+    const key = `${agent} ${session.id}`;
     if (!this.all.has(key)) this.all.set(key, session);
     return this.all.get(key) ?? session;
   }

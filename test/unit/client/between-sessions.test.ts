@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import { withSession } from '../../../client/src/agent.ts';
+import { credentialOf, ID, ROTATION_ID } from '../api/fakes.ts';
+import { holder, pactOf, VALUE } from '../../support/agent-api.ts';
+import { SessionCase } from '../../support/agent-session.ts';
+
+const pact = pactOf({}, { refresh: 'between-sessions' });
+
+describe('an agent that changes nothing within a session', () => {
+  it('keeps its version while the work runs, and has the new one in the next session', async () => {
+    await using agent = await SessionCase.make();
+    const options = { ...agent.options, pact };
+    const seen = await withSession(options, async () => {
+      await agent.openWindow();
+      await agent.time.pass(1_200);
+      return agent.source.current().versionId;
+    });
+    expect(seen).toBe(ID);
+    expect(agent.acknowledged).toEqual([]);
+    expect([...agent.store.all.values()]).toMatchObject([{ closedAt: expect.any(String) }]);
+    await withSession(options, async () => {
+      expect(agent.source.current().versionId).toBe(ROTATION_ID);
+      await agent.time.pass(2);
+      expect(agent.acknowledged).toHaveLength(1);
+    });
+  });
+
+  it('reads the vault before the work begins', async () => {
+    await using agent = await SessionCase.make();
+    agent.vault.put(VALUE, 'AWSCURRENT', ROTATION_ID);
+    const { current } = credentialOf();
+    if (current === undefined) throw new Error('it has one');
+    agent.world.ledger.add(
+      credentialOf({ holders: [holder()], current: { ...current, versionId: ROTATION_ID } }),
+    );
+    const work = () => agent.source.current().versionId;
+    expect(await withSession({ ...agent.options, pact }, work)).toBe(ROTATION_ID);
+  });
+
+  it('leaves a dead version all the same', async () => {
+    await using agent = await SessionCase.make();
+    const seen = await withSession({ ...agent.options, pact }, async () => {
+      agent.vault.put(VALUE, 'AWSCURRENT', ROTATION_ID);
+      const { current } = credentialOf();
+      if (current === undefined) throw new Error('it has one');
+      agent.world.ledger.add(
+        credentialOf({ holders: [holder()], current: { ...current, versionId: ROTATION_ID } }),
+      );
+      await agent.time.pass(120);
+      return agent.source.current().versionId;
+    });
+    expect(seen).toBe(ROTATION_ID);
+  });
+
+  it('closes its session where the work fails', async () => {
+    await using agent = await SessionCase.make();
+    const failing = withSession({ ...agent.options, pact }, () => {
+      throw new Error('a bug');
+    });
+    await expect(failing).rejects.toThrow('a bug');
+    expect([...agent.store.all.values()]).toMatchObject([{ closedAt: expect.any(String) }]);
+  });
+
+  it('works also where the agent API is out', async () => {
+    await using agent = await SessionCase.make();
+    agent.server.mode = 'down';
+    const working = withSession(agent.options, () => agent.source.current().versionId);
+    await agent.time.pass(10);
+    expect(await working).toBe(ID);
+  });
+});
