@@ -33,6 +33,8 @@ export class AgentServer implements AsyncDisposable {
   readonly calls: SeenCall[] = [];
   /** What didn't have the published form. */
   readonly violations: string[] = [];
+  /** How calls were signed: nobody checks that here. */
+  readonly signatures: string[] = [];
   mode: ApiMode = 'up';
   /** Answers to these are lost, once each: the call is done all the same. */
   readonly lost = new Set<string>();
@@ -73,6 +75,7 @@ export class AgentServer implements AsyncDisposable {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = '', url: path = '' } = request;
     const sent = await text(request);
+    this.signatures.push(request.headers.authorization ?? '');
     const what = path.split('/').at(-1) ?? '';
     if (this.mode === 'hangs') return;
     response.setHeader('date', new Date(this.world.now).toUTCString());

@@ -5,9 +5,12 @@ import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startPostgres, type Postgres } from '../../local/postgres/start.ts';
+import { AgentServer } from '../fakes/agent-server.ts';
 import { startKeyServer } from '../fakes/key-server.ts';
 import { startFakeMysql } from '../fakes/mysql-server.ts';
 import { startSecretsManager } from '../fakes/secrets-manager-server.ts';
+import { AGENT, AgentApiWorld } from '../support/agent-api.ts';
+import { MemoryAgentStore, MemorySealer } from '../support/agent-parts.ts';
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '..', '..');
@@ -150,9 +153,11 @@ describe('the example', () => {
     name: string,
     value: string,
     env: Readonly<Record<string, string>>,
+    before: (versionId: string) => Promise<void> = async () => undefined,
   ): Promise<string> {
     await copyFile(join(root, 'examples', 'client', name), join(folder, name));
     await using vault = await startSecretsManager(value);
+    await before(vault.put(value, 'AWSCURRENT'));
     const aws = {
       AWS_ENDPOINT_URL: vault.url,
       AWS_REGION: 'eu-central-1',
@@ -177,6 +182,39 @@ describe('the example', () => {
     };
     const said = await example('pg-pool.ts', login(superuser.user, superuser.password), env);
     expect(said).toBe('logged in as postgres\n');
+  });
+
+  it('of an agent runs: it proves in an open window what it holds, works, and leaves', async () => {
+    const { host, port, caPem, superuser } = database;
+    await writeFile(join(folder, 'ca.pem'), caPem);
+    const store = new MemoryAgentStore();
+    const world = new AgentApiWorld(() => ({ agents: store, sealer: new MemorySealer() }));
+    world.now = Date.now();
+    await using api = new AgentServer(world);
+    await api.listen();
+    const env = {
+      PGHOST: host,
+      PGPORT: String(port),
+      PGDATABASE: 'postgres',
+      NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem'),
+      AGENT_API: api.url,
+      AGENT,
+    };
+    const value = login(superuser.user, superuser.password);
+    const said = await example('agent.ts', value, env, async (versionId) =>
+      world.openWindow({}, { versionId, value }),
+    );
+    expect(said).toBe('done 3\n');
+    const calls = api.calls.map(({ what, status }) => [what, status]);
+    expect(calls.slice(0, 3)).toEqual([
+      ['pact', 200],
+      ['sessions', 201],
+      ['heartbeat', 200],
+    ]);
+    expect(calls.at(-1)).toEqual(['close', 200]);
+    expect(store.said).toMatchObject([{ agent: AGENT, persisted: true }]);
+    expect(api.violations).toEqual([]);
+    expect(api.signatures.every((value) => value.startsWith('AWS4-HMAC-SHA256 Credential=a/'))).toBe(true);
   });
 
   it('of a pool of mysql2 runs', async () => {

@@ -101,17 +101,21 @@ export class AgentApiWorld {
   }
 
   /** Opens the window of a rotation, as the engine does: with the key that acknowledgements are held against. */
-  async openWindow(changes: Partial<ReturnType<typeof rotationOf>> = {}): Promise<void> {
-    const rotation = rotationOf(changes);
+  async openWindow(
+    changes: Partial<ReturnType<typeof rotationOf>> = {},
+    { versionId, value } = { versionId: ROTATION_ID, value: VALUE },
+  ): Promise<void> {
+    const { next, ...rest } = rotationOf(changes);
+    const rotation = { ...rest, ...(next === undefined ? {} : { next: { ...next, versionId } }) };
     const opensAt = rotation.window?.opensAt ?? '';
-    const sealed = await this.deps.sealer.seal(acknowledgementKey(new Redacted(VALUE), ROTATION_ID), {
+    const sealed = await this.deps.sealer.seal(acknowledgementKey(new Redacted(value), ROTATION_ID), {
       purpose: 'acknowledgement',
       of: ID,
       id: ROTATION_ID,
     });
     this.ledger.rotationsById.set(ROTATION_ID, {
       ...rotation,
-      acknowledgement: { opensAt, versionId: ROTATION_ID, fingerprint: 'sha256:2222', sealed },
+      acknowledgement: { opensAt, versionId, fingerprint: 'sha256:2222', sealed },
       ...changes,
     });
     const credential = this.ledger.credentials.get(ID) ?? credentialOf();
