@@ -36,6 +36,15 @@ const RECEIVE_MS = 30_000;
 const LONGEST_PAUSE_MS = 60_000;
 const EAGER_MS = 200;
 
+/** A hook that fails where it hears of failures has nobody left to tell. */
+async function tell(onProblem: QueueOptions['onProblem'], error: unknown): Promise<void> {
+  try {
+    await onProblem?.(error);
+  } catch {
+    // See above.
+  }
+}
+
 /**
  * Heeds events of rotations and emergencies that come over a queue. They are hints: what counts is what the vault has, so
  * late ones, lost ones and repeated ones do no harm. Disposing of it stops it.
@@ -47,10 +56,7 @@ export function queueNotices(options: QueueOptions): AsyncDisposable {
   // One for each source, under however many names it stands.
   const bySource = new Map(Object.values(credentials).map((source) => [source, new Hinted(source)]));
   const problem = (error: unknown): void => {
-    if (!stopping.signal.aborted)
-      void Promise.resolve(error)
-        .then(onProblem)
-        .catch(() => undefined);
+    if (!stopping.signal.aborted) void tell(onProblem, error);
   };
 
   const heed = async ({ names, ...fact }: Fact): Promise<void> => {

@@ -214,7 +214,7 @@ describe('the example', () => {
     expect(calls.at(-1)).toEqual(['close', 200]);
     expect(store.said).toMatchObject([{ agent: AGENT, persisted: true }]);
     expect(api.violations).toEqual([]);
-    expect(api.signatures.every((value) => value.startsWith('AWS4-HMAC-SHA256 Credential=a/'))).toBe(true);
+    expect(api.signatures.every((each) => each.startsWith('AWS4-HMAC-SHA256 Credential=a/'))).toBe(true);
   });
 
   it('of a pool of mysql2 runs', async () => {

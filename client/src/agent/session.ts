@@ -6,7 +6,7 @@ import { AgentApi, AgentApiError, textIn, understood } from './api.ts';
 import { Follower } from './follower.ts';
 import { InstanceKey, proofOf } from './instance-key.ts';
 import { noticesIn, type Notice } from './notice.ts';
-import type { AgentSessionOptions } from './options.ts';
+import type { AgentSessionOptions, SessionProblem } from './options.ts';
 import { UseCounts, type UseReport } from './uses.ts';
 
 /** The time in which this process holds its credentials, as Rekey knows it. */
@@ -331,12 +331,16 @@ export class Session implements AgentSession {
   }
 
   #problem(during: string, error: unknown): void {
-    const { onProblem } = this.#options;
-    if (onProblem === undefined) return;
-    // A hook that fails where it hears of failures has nobody left to tell.
-    void Promise.resolve()
-      .then(() => onProblem({ during, error }))
-      .catch(() => undefined);
+    void this.#tell({ during, error });
+  }
+
+  /** A hook that fails where it hears of failures has nobody left to tell. */
+  async #tell(problem: SessionProblem): Promise<void> {
+    try {
+      await this.#options.onProblem?.(problem);
+    } catch {
+      // See above.
+    }
   }
 }
 

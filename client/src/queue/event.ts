@@ -26,7 +26,8 @@ export function factOf(body: string): Fact | undefined {
   const at = Date.parse(String(detail['time']));
   const names = [detail['credential'], detail['credentialId']].filter((name) => typeof name === 'string');
   if (Number.isNaN(at) || names.length === 0) return undefined;
-  return { kind, names, at, reason: String(detail['reason'] ?? 'emergency') };
+  const { reason } = detail;
+  return { kind, names, at, reason: typeof reason === 'string' ? reason : 'an emergency' };
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

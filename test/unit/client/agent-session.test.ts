@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { createCredentialSource } from '../../../client/src/create.ts';
+import { FakeVault } from '../../fakes/fake-vault.ts';
 import { ID, ROTATION_ID, credentialOf } from '../api/fakes.ts';
 import { AGENT, holder, pactOf, SIBLING } from '../../support/agent-api.ts';
 import { OPENS_AT, SessionCase } from '../../support/agent-session.ts';
+
+const PARTNER = '7a2f4a3e-1d0b-4d43-8c5a-2b3c4d5e6f70';
 
 const passwordOf = ({ source }: SessionCase): string => source.current().field('password');
 
@@ -338,6 +342,27 @@ describe('opening a session', () => {
     expect(agent.server.of('sessions').every(({ status }) => status === 409)).toBe(true);
     await agent.time.pass(30);
     expect((await opening).id).toBeDefined();
+    expect(agent.problems).toEqual([]);
+  });
+
+  it('is one for several credentials, each of which moves by itself', async () => {
+    await using agent = await SessionCase.make();
+    const vault = new FakeVault();
+    vault.put('key-1', 'AWSCURRENT', 'key-1');
+    const options = { secretId: 'agents/partner', vault, time: agent.time, lifetimeSeconds: 900 };
+    await using partner = await createCredentialSource(options);
+    const { current, ...rest } = credentialOf({ id: PARTNER, name: 'partner-api', holders: [holder()] });
+    if (current === undefined) throw new Error('it has one');
+    agent.world.ledger.add({ ...rest, current: { ...current, versionId: 'key-1' } });
+    const [terms] = (pactOf() as { credentials: object[] }).credentials;
+    await agent.open({
+      credentials: { 'orders-db': agent.source, 'partner-api': partner },
+      pact: { ...pactOf(), credentials: [terms, { ...terms, credential: 'partner-api' }] },
+    });
+    await agent.openWindow();
+    await agent.time.pass(60);
+    expect(agent.held).toEqual([ROTATION_ID, 'key-1']);
+    expect(agent.acknowledged).toHaveLength(1);
     expect(agent.problems).toEqual([]);
   });
 
