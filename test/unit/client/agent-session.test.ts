@@ -179,6 +179,10 @@ describe('a session', () => {
     await agent.time.pass(60);
     expect(passwordOf(agent)).toBe('old');
     expect(checkpoints).toEqual([]);
+    // Not even where a label comes back.
+    agent.vault.promote(ROTATION_ID);
+    await expect(agent.source.refreshNow()).rejects.toMatchObject({ code: 'ERR_TOMBSTONED' });
+    expect(passwordOf(agent)).toBe('old');
   });
 
   it('whose acknowledgement was contradicted gives another one', async () => {

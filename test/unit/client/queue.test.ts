@@ -108,8 +108,10 @@ describe('a queue of events', () => {
     for (let each = 0; each < 30; each++) queue.of.vault.put('between');
     queue.of.vault.put('new', 'AWSCURRENT');
     await queue.of.source.refreshNow();
+    const halts: unknown[] = [];
+    queue.of.source.on('halted', (halt) => halts.push(halt));
     await queue.send('Agents Halt', 10);
-    expect(served(queue)).toBe('new');
+    expect([served(queue), halts]).toEqual(['new', []]);
   });
 
   it('goes on where the order to do so was lost and the vault has a newer value', async () => {
