@@ -10,7 +10,11 @@ import { withLock } from './lock.mjs';
 /** The checkout's top folder. */
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-const requirementFiles = ['local/ministack/requirements.txt', 'scripts/requirements-lint.txt'];
+const requirementFiles = [
+  'local/ministack/requirements.txt',
+  'scripts/requirements-lint.txt',
+  'examples/python/requirements.txt',
+];
 const stampName = '.rekey-setup';
 const installLimitMs = 15 * 60_000;
 

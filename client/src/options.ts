@@ -18,7 +18,7 @@ export interface SharedOptions {
   readonly firstValueSeconds?: number;
   /** How long one look at the vault may take; 30. */
   readonly fetchTimeoutSeconds?: number;
-  /** How long listeners of `swap` may take, e.g. to drain a pool; 300. */
+  /** How long listeners of `swap` may take, e.g. to drain a pool, before `listenerFailed` says so; 300. */
   readonly swapTimeoutSeconds?: number;
   /** Throws where a new value is unusable; the current one is kept, and the refresh counts as failed. */
   readonly validate?: (credential: Credential) => void;

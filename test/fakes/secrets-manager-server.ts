@@ -81,11 +81,18 @@ export async function startSecretsManager(first: string): Promise<SecretsManager
 }
 
 async function answer(state: State, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const asked = JSON.parse(await text(request)) as { SecretId: string; VersionStage?: string };
+  const asked = JSON.parse(await text(request)) as {
+    SecretId: string;
+    VersionId?: string;
+    VersionStage?: string;
+  };
   state.calls++;
   if (state.mode === 'hangs') return;
   if (state.mode === 'down') return send(response, 503, { __type: 'ServiceUnavailable', message: 'down' });
-  const version = state.labels.get(asked.VersionStage ?? 'AWSCURRENT');
+  const version =
+    asked.VersionId === undefined
+      ? state.labels.get(asked.VersionStage ?? 'AWSCURRENT')
+      : [...state.labels.values()].find(({ id }) => id === asked.VersionId);
   if (version === undefined) {
     return send(response, 400, { __type: 'ResourceNotFoundException', Message: 'no such version' });
   }
