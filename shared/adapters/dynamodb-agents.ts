@@ -1,5 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import type { Acknowledgement, Pact, Session, UseReport } from '../domain/agents.ts';
+import {
+  LONGEST_REPORT_SECONDS,
+  type Acknowledgement,
+  type Pact,
+  type Session,
+  type UseReport,
+} from '../domain/agents.ts';
 import { plusSeconds, toInstant, type Clock, type Instant } from '../domain/clock.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { TABLE } from '../names.ts';
@@ -287,12 +293,15 @@ export class DynamoDbAgents implements AgentStore {
       KeyConditionExpression: `${TABLE.pk} = :p AND ${TABLE.sk} BETWEEN :from AND :to`,
       ExpressionAttributeValues: {
         ':p': keys.use(this.#tenant, credentialId, '', '')[TABLE.pk],
-        ':from': { S: minuteOf(from) },
+        // The longest report that ends after it; those of one minute stand in one item.
+        ':from': { S: minuteOf(plusSeconds(from, -LONGEST_REPORT_SECONDS - 60)) },
         // After every session of that minute.
         ':to': { S: `${minuteOf(to)}$` },
       },
+      ConsistentRead: true,
     });
     for await (const item of pages) {
+      if ((text(item, 'to') ?? '') <= from) continue;
       found.push({
         credentialId,
         agent: text(item, 'agent') ?? '',

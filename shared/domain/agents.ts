@@ -32,6 +32,28 @@ export interface Pact {
   readonly registeredAt: Instant;
 }
 
+/** What a session may count on: an instance keeps to the pact of its own release, whatever is registered after it. */
+export interface Bears {
+  readonly credentials: readonly Pick<
+    PactCredential,
+    'credential' | 'refresh' | 'ttlSeconds' | 'staleLimitSeconds'
+  >[];
+  readonly sessionLimitSeconds: number;
+}
+
+/** What a pact says of the sessions that are opened under it. */
+export function bearsOf({ credentials, sessionLimitSeconds }: Bears): Bears {
+  return {
+    credentials: credentials.map(({ credential, refresh, ttlSeconds, staleLimitSeconds }) => ({
+      credential,
+      refresh,
+      ttlSeconds,
+      staleLimitSeconds,
+    })),
+    sessionLimitSeconds,
+  };
+}
+
 /** What an instance says that it holds. */
 export interface Held {
   readonly credential: string;
@@ -56,6 +78,8 @@ export interface Session {
   readonly seenAt: Instant;
   readonly closedAt?: Instant;
   readonly holds: readonly Held[];
+  /** By the pact under which it was opened. */
+  readonly bears?: Bears;
   /** From then on it counts for nothing any more, closed or not, and is forgotten. */
   readonly keptUntil: Instant;
 }
@@ -105,6 +129,12 @@ export function isLost({ seenAt, closedAt }: Session, now: number): boolean {
   return closedAt === undefined && Date.parse(seenAt) + LOST_AFTER_SECONDS * 1000 <= now;
 }
 
+/** Longest session that a pact may name: no credential is left in place for longer. */
+export const MAX_SESSION_SECONDS = 30 * 86_400;
+
+/** The time that one report of uses covers at most. */
+export const LONGEST_REPORT_SECONDS = 600;
+
 /** Sessions of one agent that run at a time, and those that are remembered; a few more where they open at once. */
 export const MAX_RUNNING_SESSIONS = 1000;
 export const MAX_SESSIONS = 10_000;
@@ -113,14 +143,16 @@ const DAY_SECONDS = 86_400;
 
 /**
  * Until when a session that was last seen at `seenAt` counts: a day, or for as long as its instance may work by the pact
- * without being heard of.
+ * without being heard of; the pact of now and that of its opening.
  */
-export function keptUntil(
-  seenAt: Instant,
-  { credentials, sessionLimitSeconds }: Pick<Pact, 'credentials' | 'sessionLimitSeconds'>,
-): Instant {
-  const alone = credentials.map(({ ttlSeconds, staleLimitSeconds }) => ttlSeconds + staleLimitSeconds);
-  return plusSeconds(seenAt, LOST_AFTER_SECONDS + Math.max(DAY_SECONDS, sessionLimitSeconds, ...alone));
+export function keptUntil(seenAt: Instant, pact: Bears, opened?: Bears): Instant {
+  const alone = [pact, ...(opened === undefined ? [] : [opened])].flatMap(
+    ({ credentials, sessionLimitSeconds }) => [
+      sessionLimitSeconds,
+      ...credentials.map(({ ttlSeconds, staleLimitSeconds }) => ttlSeconds + staleLimitSeconds),
+    ],
+  );
+  return plusSeconds(seenAt, LOST_AFTER_SECONDS + Math.max(DAY_SECONDS, ...alone));
 }
 
 /**

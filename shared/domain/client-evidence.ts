@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto';
 import canonicalize from 'canonicalize';
-import { isLost, type Acknowledgement, type Pact, type PactCredential, type Session } from './agents.ts';
+import {
+  isLost,
+  type Acknowledgement,
+  type Bears,
+  type Pact,
+  type PactCredential,
+  type Session,
+} from './agents.ts';
 import { authenticationOf, usesOf, whyNotQuiet, type Reported, type Spans } from './authentication.ts';
 import { fromInstant, toInstant, type Instant } from './clock.ts';
 import type { ClientEvidence, Look } from './holder-evidence.ts';
@@ -103,7 +110,7 @@ function judge(look: Look, facts: ClientFacts, { name, from, pact, sessions }: K
     .filter(({ closedAt }) => closedAt === undefined || closedAt >= look.opensAt)
     .map((session) => ({
       instance: from === undefined ? session.instance : `${name}/${session.instance}`,
-      standing: standingOf(look, facts, terms, session),
+      standing: standingOf(look, facts, pact, session),
     }));
   const who = from === undefined ? name : `${name} (which gets it from ${from})`;
   const of = (standing: Standing): string[] =>
@@ -133,7 +140,7 @@ function judge(look: Look, facts: ClientFacts, { name, from, pact, sessions }: K
 function standingOf(
   { opensAt, now }: Look,
   facts: ClientFacts,
-  terms: PactCredential | undefined,
+  pact: Pact | undefined,
   session: Session,
 ): Standing {
   if (session.closedAt !== undefined) return 'moved';
@@ -142,12 +149,26 @@ function standingOf(
   );
   const contradicted = acknowledged && contradictedAt(facts, session, acknowledged);
   if (acknowledged !== undefined && counts(facts, acknowledged) && contradicted === undefined) return 'moved';
-  if (terms !== undefined && isLost(session, now)) {
-    // It keeps a value for its ttl, and longer only where it can't reach the vault.
+  if (pact !== undefined && termsOf(pact, facts.credential) !== undefined && isLost(session, now)) {
     const since = Math.max(fromInstant(opensAt), fromInstant(contradicted ?? opensAt));
-    return now < since + (terms.ttlSeconds + terms.staleLimitSeconds) * 1000 ? 'lost' : 'moved';
+    const until = [pact, ...(session.bears === undefined ? [] : [session.bears])].map((bears) =>
+      worksUntil(bears, facts.credential, session, since),
+    );
+    return now < Math.max(...until) ? 'lost' : 'moved';
   }
   return contradicted === undefined ? 'waiting' : 'contradicted';
+}
+
+/**
+ * Until when a silent session may still work with a value that has changed at `since`. It keeps a value for its ttl, and
+ * longer only where it can't reach the vault; one that can't change it within the session, until that ends at the latest.
+ */
+function worksUntil(bears: Bears, credential: string, { openedAt }: Session, since: number): number {
+  const terms = bears.credentials.find((each) => each.credential === credential);
+  if (terms === undefined) return since;
+  const alone = since + (terms.ttlSeconds + terms.staleLimitSeconds) * 1000;
+  if (terms.refresh === 'in-session') return alone;
+  return Math.max(alone, fromInstant(openedAt) + bears.sessionLimitSeconds * 1000);
 }
 
 function counts({ rotation: { loser, old, next } }: ClientFacts, acknowledged: Acknowledgement): boolean {
@@ -162,8 +183,11 @@ function contradictedAt(
   { versionId, at, contradictedAt: marked }: Acknowledgement,
 ): Instant | undefined {
   if (marked !== undefined) return marked;
-  const holds = session.holds.find((held) => held.credential === credential);
-  if (holds !== undefined && holds.versionId !== versionId && session.seenAt > at) return session.seenAt;
+  // Any of them: a pool that is being drained holds the old one beside the new one.
+  const holdsOther = session.holds.some(
+    (held) => held.credential === credential && held.versionId !== versionId,
+  );
+  if (holdsOther && session.seenAt > at) return session.seenAt;
   const used = uses.recent.find(
     (use) =>
       use.session === session.id &&

@@ -1,6 +1,6 @@
-import { isLost } from './agents.ts';
+import { isLost, type Bears } from './agents.ts';
 import { dueOf, type Planned } from './calendar.ts';
-import { termsOf, type KnownAgent } from './client-evidence.ts';
+import type { KnownAgent } from './client-evidence.ts';
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
 import { GAP_SECONDS } from './notices.ts';
 import type { Deferral, Rotation, Trigger } from './rotation.ts';
@@ -11,10 +11,16 @@ export const LOOKS_PER_EXECUTION = 20;
 
 /** Agents in session that can't change the value of a credential within one (T2). */
 export function inTheWay(agents: readonly KnownAgent[], credential: string, now: number): KnownAgent[] {
-  return agents.filter(
-    ({ pact, sessions }) =>
-      termsOf(pact, credential)?.refresh === 'between-sessions' &&
-      sessions.some((session) => session.closedAt === undefined && !isLost(session, now)),
+  const fixed = (bears: Bears | undefined): boolean =>
+    bears?.credentials.find((each) => each.credential === credential)?.refresh === 'between-sessions';
+  return agents.filter(({ pact, sessions }) =>
+    sessions.some(
+      (session) =>
+        session.closedAt === undefined &&
+        !isLost(session, now) &&
+        // Whatever is registered now, an instance of the release before can bear what it could.
+        (fixed(pact) || fixed(session.bears)),
+    ),
   );
 }
 

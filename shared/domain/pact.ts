@@ -1,9 +1,9 @@
 import * as z from 'zod';
-import type { Pact, PactCredential } from './agents.ts';
+import { MAX_SESSION_SECONDS, type Pact, type PactCredential } from './agents.ts';
 import { toInstant } from './clock.ts';
 import type { Credential } from './credential.ts';
 import { duration } from './declaration.ts';
-import { durationSeconds } from './duration.ts';
+import { durationSeconds, durationText } from './duration.ts';
 import { RekeyError, throwAll } from './errors.ts';
 import type { ClientHolder } from './holders.ts';
 import { declarationErrors } from './mistakes.ts';
@@ -48,7 +48,7 @@ const pact = z.strictObject({
     .boolean()
     .optional()
     .describe('It writes a checkpoint when told that a rotation comes; default: false'),
-  sessionLimit: duration.describe('Longest session'),
+  sessionLimit: duration.describe(`Longest session; at most ${durationText(MAX_SESSION_SECONDS)}`),
 });
 
 /** A pact as it is written in a file and sent to the API. */
@@ -99,8 +99,19 @@ export function parsePact(input: unknown): PactTerms {
   };
 }
 
-function contradictions({ agent, credentials }: z.infer<typeof pact>): RekeyError[] {
-  return credentials.flatMap(({ credential: name, ttl, staleLimit, delegates = [] }, index) => {
+function contradictions({ agent, credentials, sessionLimit }: z.infer<typeof pact>): RekeyError[] {
+  const longest = durationText(MAX_SESSION_SECONDS);
+  const tooLong =
+    durationSeconds(sessionLimit) <= MAX_SESSION_SECONDS
+      ? []
+      : [
+          refusal(
+            'sessionLimit',
+            `a sessionLimit of ${sessionLimit} is longer than ${longest}`,
+            `let a session end within ${longest}, and open another one`,
+          ),
+        ];
+  const found = credentials.flatMap(({ credential: name, ttl, staleLimit, delegates = [] }, index) => {
     const at = `credentials[${index}]`;
     return [
       ...(credentials.findIndex((each) => each.credential === name) === index
@@ -123,6 +134,7 @@ function contradictions({ agent, credentials }: z.infer<typeof pact>): RekeyErro
         : [refusal(`${at}.delegates`, 'a sub-agent is named twice', 'name each once')]),
     ];
   });
+  return [...tooLong, ...found];
 }
 
 /** The holder of kind `client` under this name. */

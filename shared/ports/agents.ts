@@ -48,6 +48,6 @@ export interface AgentStore {
 
   /** Adds to the counts of the minute in which `from` lies; what was reported up to `to` already is left as it is. */
   report(use: UseReport): Promise<void>;
-  /** Uses of a credential that were reported for a time, in no order. */
+  /** Uses of a credential that were reported for a time that reaches into this one, in no order. */
   uses(credentialId: string, from: Instant, to: Instant): Promise<readonly UseReport[]>;
 }

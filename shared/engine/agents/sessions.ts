@@ -1,4 +1,5 @@
 import {
+  bearsOf,
   HEARTBEAT_SECONDS,
   isLost,
   keptUntil,
@@ -57,6 +58,7 @@ export async function openSession(
     openedAt: now,
     seenAt: now,
     holds: [],
+    bears: bearsOf(speaker.pact),
     keptUntil: keptUntil(now, speaker.pact),
   });
   // The one that was there already may have acknowledged.
@@ -136,7 +138,8 @@ export async function heartbeat(
   const speaker = await speakerOf(deps, speaking);
   const session = await openSessionOf(deps, speaking.agent, id);
   const seenAt = toInstant(deps.clock());
-  await deps.agents.touch({ ...session, holds, seenAt, keptUntil: keptUntil(seenAt, speaker.pact) });
+  const kept = keptUntil(seenAt, speaker.pact, session.bears);
+  await deps.agents.touch({ ...session, holds, seenAt, keptUntil: kept });
   const facts = await factsOf(deps, speaker, session);
   const taken = [...standing(facts)].filter(([credential, { versionId }]) =>
     holds.some((held) => held.credential === credential && held.versionId !== versionId),

@@ -1,3 +1,4 @@
+import { LONGEST_REPORT_SECONDS } from '../../domain/agents.ts';
 import { toInstant, type Instant } from '../../domain/clock.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import type { NoticeFacts } from '../../domain/notices.ts';
@@ -14,8 +15,7 @@ export interface ReportedUse {
   readonly to: Instant;
 }
 
-/** A report covers so much at most, reaches back so far, and may be ahead of this clock by so much. */
-const LONGEST_MS = 10 * 60_000;
+/** A report reaches back so far, and may be ahead of this clock by so much. */
 const OLDEST_MS = 60 * 60_000;
 const AHEAD_MS = 60_000;
 
@@ -65,7 +65,7 @@ function versionsOf({ credential, rotation }: NoticeFacts): readonly (string | u
 function timesOf({ from, to }: ReportedUse, at: string, now: number): Pick<ReportedUse, 'from' | 'to'> {
   const [began, ended] = [Date.parse(from), Date.parse(to)];
   if (ended < began) throw mistake(`${at}.to`, 'it ends before it begins');
-  if (ended - began > LONGEST_MS) throw mistake(`${at}.to`, 'a report covers ten minutes at most');
+  if (ended - began > LONGEST_REPORT_SECONDS * 1000) throw mistake(`${at}.to`, 'a report covers ten minutes at most');
   if (ended > now + AHEAD_MS) throw mistake(`${at}.to`, 'it ends in the future');
   if (began < now - OLDEST_MS) throw mistake(`${at}.from`, 'it began more than an hour ago');
   return { from: toInstant(began), to: toInstant(ended) };

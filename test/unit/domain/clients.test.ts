@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { acknowledgementKey } from '../../../shared/domain/acknowledgement-key.ts';
 import {
+  bearsOf,
   LOST_AFTER_SECONDS,
   type Acknowledgement,
   type Pact,
@@ -190,6 +191,32 @@ describe('an agent has moved', () => {
     );
   });
 
+  it('not while it is silent and can’t change the value within its session: that may last as long as its limit', () => {
+    // Opened before the window; by its ttl and stale limit alone it would be over at once.
+    const quiet = session('a', { openedAt: at(-100), seenAt: at(-10) });
+    const terms = { refresh: 'between-sessions', ttlSeconds: 60, staleLimitSeconds: 60 } as const;
+    const missing = (now: number) =>
+      look([quiet], { acknowledgements: [], terms, now: START + now * 1000 }).missing;
+    expect(missing(3499)).toEqual(['checkout: silent, and may still work with the value of before: a']);
+    expect(missing(3500)).toEqual([]);
+  });
+
+  it('not sooner than by the pact under which its session was opened, whatever has been registered since', () => {
+    const bears = bearsOf(pact('checkout'));
+    const shorter = { ttlSeconds: 60, staleLimitSeconds: 60 };
+    const moved = (opened: Session['bears'], terms: Partial<PactCredential>, now: number) =>
+      look([session('a', { seenAt: at(0), ...(opened && { bears: opened }) })], {
+        acknowledgements: [],
+        terms,
+        now: START + now * 1000,
+      }).moved;
+    expect(moved(bears, shorter, TTL + STALE - 1)).toBe(0);
+    expect(moved(bears, shorter, TTL + STALE)).toBe(1);
+    expect(moved(bearsOf(pact('checkout', shorter)), {}, TTL + STALE - 1)).toBe(0);
+    // Stored by a version that kept none.
+    expect(moved(undefined, shorter, 180)).toBe(1);
+  });
+
   it('not without a pact, and not by one that doesn’t name the credential', () => {
     const none = look([], { agents: [{ name: 'checkout', sessions: [] }] });
     expect(none.missing).toEqual(['checkout has registered no pact']);
@@ -228,6 +255,8 @@ describe('an instance contradicts its acknowledgement', () => {
     const holds = [{ credential: 'orders-db', versionId: 'v1' }];
     expect(look([session('a', { holds })]).missing).toEqual(contradicted);
     expect(look([session('a', { holds, seenAt: at(50) })], { now: START + 100_000 }).missing).toEqual([]);
+    const both = ['v2', 'v1'].map((versionId) => ({ credential: 'orders-db', versionId }));
+    expect(look([session('a', { holds: both })]).missing).toEqual(contradicted);
     const others = [{ credential: 'another-db', versionId: 'v1' }];
     expect(look([session('a', { holds: others })]).missing).toEqual([]);
   });

@@ -58,6 +58,10 @@ describe('T2: who is in the way of a rotation', () => {
     expect(found(agent('between-sessions', [{ closedAt: at(1) }, {}]))).toBe(1);
     expect(found(agent('in-session', [{}]))).toBe(0);
     expect(found(agent('between-sessions', []))).toBe(0);
+    // Opened by an instance of the release before, which registered that.
+    const bears = (refresh: 'in-session' | 'between-sessions') => agent(refresh, []).pact as Pact;
+    expect(found(agent('in-session', [{ bears: bears('between-sessions') }]))).toBe(1);
+    expect(found(agent('in-session', [{ bears: bears('in-session') }]))).toBe(0);
     expect(found(agent('between-sessions', [{ closedAt: at(1) }]))).toBe(0);
     expect(found(agent('between-sessions', [{ seenAt: at(-200) }]))).toBe(0);
     expect(inTheWay([agent('between-sessions', [{}])], 'another-db', now)).toEqual([]);

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { keptUntil } from '../../../shared/domain/agents.ts';
 import { cycleIn, delegationsOf, type Delegations } from '../../../shared/domain/delegation.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import {
@@ -70,6 +71,18 @@ describe('the form of a pact', () => {
       'credentials[0].delegates',
       'credentials[0].delegates',
     ]);
+  });
+
+  it('names no session without an end: one that is remembered beyond the year 9999 would count for nothing', () => {
+    const limited = (sessionLimit: string): PactTerms => terms({ sessionLimit });
+    expect(() => limited('31d')).toThrow(
+      expect.objectContaining({ code: 'ERR_PACT', field: 'sessionLimit' }),
+    );
+    const now = '2026-01-01T00:00:00.000Z';
+    expect(keptUntil(now, limited('30d'))).toBe('2026-01-31T00:03:00.000Z');
+    // Opened under a longer one, or under a shorter one.
+    expect(keptUntil(now, limited('1h'), limited('30d'))).toBe('2026-01-31T00:03:00.000Z');
+    expect(keptUntil(now, limited('30d'), limited('1h'))).toBe('2026-01-31T00:03:00.000Z');
   });
 
   it('is that of examples/pact.yaml, and of what docs/agents.md shows', async () => {
