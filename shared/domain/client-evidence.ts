@@ -27,7 +27,7 @@ export interface KnownAgent {
 export interface ClientFacts {
   /** Name of the credential. */
   readonly credential: string;
-  readonly rotation: Pick<Rotation, 'id' | 'loser' | 'old' | 'next'>;
+  readonly rotation: Pick<Rotation, 'id' | 'phase' | 'loser' | 'old' | 'next'>;
   /** The holder itself, and whoever gets the credential from it, directly or not. */
   readonly agents: readonly KnownAgent[];
   /** Those of the window. */
@@ -151,12 +151,48 @@ function standingOf(
   if (acknowledged !== undefined && counts(facts, acknowledged) && contradicted === undefined) return 'moved';
   if (pact !== undefined && termsOf(pact, facts.credential) !== undefined && isLost(session, now)) {
     const since = Math.max(fromInstant(opensAt), fromInstant(contradicted ?? opensAt));
-    const until = [pact, ...(session.bears === undefined ? [] : [session.bears])].map((bears) =>
+    const until = bearsOfBoth(pact, session).map((bears) =>
       worksUntil(bears, facts.credential, session, since),
     );
     return now < Math.max(...until) ? 'lost' : 'moved';
   }
-  return contradicted === undefined ? 'waiting' : 'contradicted';
+  if (contradicted !== undefined) return 'contradicted';
+  return acknowledged === undefined && cameAfterKept(facts, pact, session, opensAt) ? 'moved' : 'waiting';
+}
+
+/**
+ * Whether a session has begun when nobody could have the kept credential any more. What mode overlap keeps has no open
+ * window: whoever comes later can't acknowledge, and reads from the vault what is current.
+ */
+function cameAfterKept(
+  { credential, rotation }: ClientFacts,
+  pact: Pact | undefined,
+  session: Session,
+  opensAt: Instant,
+): boolean {
+  if (rotation.phase !== 'completed' || termsOf(pact, credential) === undefined) return false;
+  const since = fromInstant(opensAt);
+  const over = bearsOfBoth(pact, session).map((bears) => keepsUntil(bears, credential, since));
+  return (
+    fromInstant(session.openedAt) >= Math.max(...over) &&
+    !holdsOther(credential, session, rotation.next?.versionId)
+  );
+}
+
+/** The pact of now, and that under which the session was opened. */
+function bearsOfBoth(pact: Pact | undefined, { bears }: Session): Bears[] {
+  return [pact, bears].filter((each) => each !== undefined);
+}
+
+/** Until when a value that has changed at `since` is kept, vault or not. */
+function keepsUntil({ credentials }: Bears, credential: string, since: number): number {
+  const terms = credentials.find((each) => each.credential === credential);
+  return since + (terms === undefined ? 0 : terms.ttlSeconds + terms.staleLimitSeconds) * 1000;
+}
+
+/** Whether a session says that it holds another version as well. A pool that is being drained holds the old one, too. */
+function holdsOther(credential: string, { holds }: Session, versionId: string | undefined): boolean {
+  return holds.some((held) => held.credential === credential && held.versionId !== versionId);
 }
 
 /**
@@ -164,11 +200,11 @@ function standingOf(
  * longer only where it can't reach the vault; one that can't change it within the session, until that ends at the latest.
  */
 function worksUntil(bears: Bears, credential: string, { openedAt }: Session, since: number): number {
-  const terms = bears.credentials.find((each) => each.credential === credential);
-  if (terms === undefined) return since;
-  const alone = since + (terms.ttlSeconds + terms.staleLimitSeconds) * 1000;
-  if (terms.refresh === 'in-session') return alone;
-  return Math.max(alone, fromInstant(openedAt) + bears.sessionLimitSeconds * 1000);
+  const alone = keepsUntil(bears, credential, since);
+  const fixed = bears.credentials.some(
+    (each) => each.credential === credential && each.refresh === 'between-sessions',
+  );
+  return fixed ? Math.max(alone, fromInstant(openedAt) + bears.sessionLimitSeconds * 1000) : alone;
 }
 
 function counts({ rotation: { loser, old, next } }: ClientFacts, acknowledged: Acknowledgement): boolean {
@@ -183,11 +219,7 @@ function contradictedAt(
   { versionId, at, contradictedAt: marked }: Acknowledgement,
 ): Instant | undefined {
   if (marked !== undefined) return marked;
-  // Any of them: a pool that is being drained holds the old one beside the new one.
-  const holdsOther = session.holds.some(
-    (held) => held.credential === credential && held.versionId !== versionId,
-  );
-  if (holdsOther && session.seenAt > at) return session.seenAt;
+  if (holdsOther(credential, session, versionId) && session.seenAt > at) return session.seenAt;
   const used = uses.recent.find(
     (use) =>
       use.session === session.id &&

@@ -36,7 +36,7 @@ const keyOf = (versionId: string): Key => ({
   fingerprint: `sha256:${versionId}`,
   issuedAt: OPENS,
 });
-const ROTATION = { id: 'r1', loser: 'old', old: keyOf('v1'), next: keyOf('v2') } as const;
+const ROTATION = { id: 'r1', phase: 'window', loser: 'old', old: keyOf('v1'), next: keyOf('v2') } as const;
 
 const pact = (agent: string, terms: Partial<PactCredential> = {}): Pact => ({
   agent,
@@ -215,6 +215,23 @@ describe('an agent has moved', () => {
     expect(moved(bearsOf(pact('checkout', shorter)), {}, TTL + STALE - 1)).toBe(0);
     // Stored by a version that kept none.
     expect(moved(undefined, shorter, 180)).toBe(1);
+  });
+
+  it('when it came after what mode overlap has kept could be had: nobody can acknowledge that any more', () => {
+    const kept = { ...ROTATION, phase: 'completed' } as const;
+    const moved = (opened: number, more: Partial<Session> = {}, rotation: ClientFacts['rotation'] = kept) =>
+      look([session('a', { openedAt: at(opened), seenAt: at(9990), ...more })], {
+        acknowledgements: [],
+        rotation,
+        now: START + 10_000_000,
+      }).moved;
+    expect(moved(TTL + STALE)).toBe(1);
+    expect(moved(TTL + STALE - 1)).toBe(0);
+    expect(moved(TTL + STALE, { holds: [{ credential: 'orders-db', versionId: 'v1' }] })).toBe(0);
+    expect(moved(TTL + STALE, { holds: [{ credential: 'orders-db', versionId: 'v2' }] })).toBe(1);
+    expect(moved(TTL + STALE, { bears: bearsOf(pact('checkout', { ttlSeconds: 9000 })) })).toBe(0);
+    // In an open window it can acknowledge, so it has to.
+    expect(moved(TTL + STALE, {}, ROTATION)).toBe(0);
   });
 
   it('not without a pact, and not by one that doesn’t name the credential', () => {
