@@ -2,7 +2,7 @@ import type { Acknowledgement, Pact, Session } from './agents.ts';
 import { cohortOf } from './canary.ts';
 import { plusSeconds, type Instant } from './clock.ts';
 import type { Credential, Key } from './credential.ts';
-import { isInSteps, loserOf, type Rotation } from './rotation.ts';
+import { isInSteps, isOpen, loserOf, type Rotation } from './rotation.ts';
 
 /** What is going on with a credential, as an agent has to know it. */
 export type NoticeState =
@@ -115,11 +115,6 @@ function stateOf(credential: Credential, rotation: Rotation | undefined): Notice
   if (['window', 'suspending', 'revoking'].includes(rotation.phase))
     return rotation.loser === 'next' ? 'rolling-back' : 'window';
   return 'steady';
-}
-
-/** Whether both of its keys work. */
-function isOpen({ phase }: Rotation): boolean {
-  return phase === 'window' || phase === 'rolling-back';
 }
 
 interface ValidVersions {

@@ -203,6 +203,11 @@ export function overtakenBy(
   return rotation.phase === 'rolling-back' && rotation.window === undefined ? 'rolling-back' : undefined;
 }
 
+/** Whether both of its keys work, and holders move. */
+export function isOpen({ phase }: Pick<Rotation, 'phase'>): boolean {
+  return phase === 'window' || phase === 'rolling-back';
+}
+
 /** Drops the callback: it has been answered or is void. */
 export function withoutCallback(rotation: Rotation): Rotation {
   const { callback: _answered, ...rest } = rotation;

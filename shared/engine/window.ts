@@ -4,6 +4,7 @@ import { RekeyError } from '../domain/errors.ts';
 import { advance, loserOf, overtakenBy, type Rotation } from '../domain/rotation.ts';
 import {
   decideWindow,
+  MAX_LOOKS,
   secondsBetweenLooks,
   type WindowDecision,
   type WindowFacts,
@@ -11,6 +12,7 @@ import {
 import { beforeCanary, canarySeen, risenText, type CanarySeen } from '../domain/canary-look.ts';
 import { evidenceNow } from './clients.ts';
 import type { EngineDeps } from './deps.ts';
+import { drive } from './drive.ts';
 import { reconcileAt } from './promote.ts';
 import { observeSessions } from './readers.ts';
 import { requestRollback } from './rollback.ts';
@@ -151,24 +153,28 @@ export async function record(
           record: { action: 'canary-observed', evidence: { canary: decision.canary } },
         });
       } else if (toInstant(deps.clock()) >= (rotation.window?.earliestClose ?? '')) {
-        await commit(deps, credential, {
+        const looked = await commit(deps, credential, {
           rotation: woken(decision.until),
           record: { action: 'window-waiting', evidence: { proof: decision.proof, until: decision.until } },
         });
+        if (await handedOver(deps, looked)) return { decision: 'over', waitSeconds: 1 };
       }
       return { decision: 'wait', waitSeconds: secondsUntil(deps, decision.until) };
     case 'extend': {
       const waitSeconds = extension(deps, secondsBetweenLooks(credential.policy), decision.until);
       // By the next look, not by the cap: a lifecycle that dies in the extension is missed then.
       const next = woken(plusSeconds(toInstant(deps.clock()), waitSeconds));
-      if (rotation.window?.overdue === true) {
-        await deps.ledger.attach(credential, next);
-      } else {
-        await commit(deps, credential, {
-          rotation: { ...next, ...overdue(rotation) },
-          record: { action: 'window-extended', evidence: { proof: decision.proof, until: decision.until } },
-        });
-      }
+      const looked =
+        rotation.window?.overdue === true
+          ? { credential: await deps.ledger.attach(credential, next), rotation: next }
+          : await commit(deps, credential, {
+              rotation: { ...next, ...overdue(rotation) },
+              record: {
+                action: 'window-extended',
+                evidence: { proof: decision.proof, until: decision.until },
+              },
+            });
+      if (await handedOver(deps, looked)) return { decision: 'over', waitSeconds: 1 };
       return { decision: 'extend', waitSeconds };
     }
     case 'keep': {
@@ -191,6 +197,16 @@ export async function record(
       });
       return { decision: 'hold', waitSeconds: 1 };
   }
+}
+
+/**
+ * Gives the window another execution after so many looks: agents wake it as well as time does, and the history of one
+ * execution is bounded (hard decision 5).
+ */
+async function handedOver(deps: EngineDeps, looked: Loaded): Promise<boolean> {
+  if (looked.rotation.wakeUps % MAX_LOOKS !== 0) return false;
+  await drive(deps, looked);
+  return true;
 }
 
 function overdue(rotation: Rotation): Pick<Rotation, 'window'> | object {

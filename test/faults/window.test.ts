@@ -265,4 +265,21 @@ describe('a window', () => {
     const deferral = history(['Deferred', 'Outcome', 'Announced', 'Rotate', 'Outcome']) * LOOKS_PER_EXECUTION;
     expect((history(longest ?? []) / looks) * MAX_LOOKS + deferral).toBeLessThan(10_000);
   });
+
+  test('hard decision 5: goes on in another execution after so many looks, whoever asked for them', async () => {
+    const { one, token, client } = await withStraggler(SHORT);
+    await one.until((rotation) => rotation.window?.overdue === true, token);
+    const before = [...one.machines.executions.values()].filter(({ status }) => status === 'RUNNING');
+    // As if agents had woken it until here.
+    await one.deps.ledger.attach(await one.credential(), {
+      ...(await one.rotation(token)),
+      wakeUps: MAX_LOOKS - 1,
+    });
+    await one.until(({ wakeUps }) => wakeUps > MAX_LOOKS, token);
+    expect(before.map(({ status }) => status)).toEqual(['SUCCEEDED']);
+    await client.end();
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('completed');
+    expect(await one.faults()).toEqual([]);
+  });
 });

@@ -1,7 +1,7 @@
 import { isLost } from '../../domain/agents.ts';
 import type { Credential } from '../../domain/credential.ts';
 import { inTheWay } from '../../domain/deferral.ts';
-import { overtakenBy, type Rotation } from '../../domain/rotation.ts';
+import { isOpen, overtakenBy, type Rotation } from '../../domain/rotation.ts';
 import { agentsOfCredential } from '../clients.ts';
 import { answerCallback } from '../state.ts';
 import type { AgentDeps } from './deps.ts';
@@ -24,6 +24,8 @@ export async function wakeWindow(deps: WakeDeps, credentialId: string, rotationI
     if (left.length === 0) await answerCallback(deps, rotation, 'rotate');
     return;
   }
+  // What soaks ends by time, and holders have nothing more to prove.
+  if (!isOpen(rotation)) return;
   if (await allHaveSpoken(deps, credential, rotation)) await answerCallback(deps, rotation, 'verify');
 }
 

@@ -103,6 +103,24 @@ describe('every route of the agent API', () => {
   });
 });
 
+describe('the lifecycle', () => {
+  it('is woken by nobody who leaves while what was retired soaks: each time would cost it events', async () => {
+    const world = worldOf();
+    await world.pact();
+    await world.openWindow();
+    world.now += 3600_000;
+    const instance = await world.instance();
+    await world.openWindow({ phase: 'suspending' });
+    expect(await instance.close()).toMatchObject({ status: 200 });
+    expect(world.answers).toEqual([]);
+    // In a window that may close it is.
+    const other = await world.instance('host-2');
+    await world.openWindow();
+    await other.close();
+    expect(world.answers).toEqual(['verify']);
+  });
+});
+
 /** A good body of each route. */
 const bodies: Readonly<Record<string, Record<string, unknown> | undefined>> = {
   sessions: { instance: 'a', key: { kty: 'oct', k: 'A'.repeat(43) } },
