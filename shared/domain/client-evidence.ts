@@ -77,10 +77,16 @@ export function clientSeen(look: Look, facts: ClientFacts): ClientEvidence {
     digest: digestOf(acknowledgements),
     ...(authentication === undefined ? {} : { authentication }),
     missing: [
-      ...judged.flatMap(({ missing }) => missing),
+      ...someOf(judged.flatMap(({ missing }) => missing)),
       ...(authentication === undefined ? [] : whyNotQuiet(authentication)),
     ],
   };
+}
+
+/** What the first of many sub-agents lack, and how much there is beside it. */
+function someOf(missing: readonly string[]): readonly string[] {
+  const { names, more } = named(missing);
+  return more === 0 ? names : [...names, `and ${more} more`];
 }
 
 /** What an agent can bear of a credential, as its pact says. */

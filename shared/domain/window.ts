@@ -1,3 +1,4 @@
+import { boundedHolders, boundedMissing, type LeftOut } from './bounded-proof.ts';
 import type { CanarySeen } from './canary-look.ts';
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
 import type { Usage } from './evidence.ts';
@@ -70,6 +71,8 @@ export interface Proof {
   readonly usage: Usage;
   /** What was seen of the holders in this window, where any had to be looked at. */
   readonly holders?: readonly HolderEvidence[];
+  /** Those of whom a record has no room for more. */
+  readonly left?: LeftOut;
   /** Why the proof is incomplete, in words; empty when complete. */
   readonly missing: readonly string[];
 }
@@ -179,8 +182,8 @@ function proofOf(
   return {
     complete: missing.length === 0,
     usage,
-    ...(seen.length === 0 ? {} : { holders: seen }),
-    missing,
+    ...(seen.length === 0 ? {} : boundedHolders(seen)),
+    missing: boundedMissing(missing),
   };
 }
 
