@@ -32,11 +32,11 @@ export interface Pact {
   readonly registeredAt: Instant;
 }
 
-/** What a session may count on: an instance keeps to the pact of its own release, whatever is registered after it. */
+/** What an instance can bear, and whether it reports: an instance keeps to the pact of its own release, whatever is registered after it. */
 export interface Bears {
   readonly credentials: readonly Pick<
     PactCredential,
-    'credential' | 'refresh' | 'ttlSeconds' | 'staleLimitSeconds'
+    'credential' | 'refresh' | 'ttlSeconds' | 'staleLimitSeconds' | 'uses'
   >[];
   readonly sessionLimitSeconds: number;
 }
@@ -44,11 +44,12 @@ export interface Bears {
 /** What a pact says of the sessions that are opened under it. */
 export function bearsOf({ credentials, sessionLimitSeconds }: Bears): Bears {
   return {
-    credentials: credentials.map(({ credential, refresh, ttlSeconds, staleLimitSeconds }) => ({
+    credentials: credentials.map(({ credential, refresh, ttlSeconds, staleLimitSeconds, uses }) => ({
       credential,
       refresh,
       ttlSeconds,
       staleLimitSeconds,
+      uses,
     })),
     sessionLimitSeconds,
   };

@@ -90,7 +90,19 @@ export function whyNotQuiet(authentication: Authentication): string[] {
   ];
 }
 
-/** Whether the pact of an agent says that it reports its uses of a credential. */
-export function usesOf(pact: Pact | undefined, credential: string): Reporter['uses'] {
-  return pact?.credentials.find((each) => each.credential === credential)?.uses ?? 'unreported';
+/**
+ * Whether an agent reports its uses of a credential, by its pact; and by that under which a session was opened that runs
+ * on, so that no later pact takes its refusals out of the proof.
+ */
+export function usesOf(
+  pact: Pact | undefined,
+  credential: string,
+  sessions: readonly Session[],
+): Reporter['uses'] {
+  const running = sessions.filter(({ closedAt }) => closedAt === undefined).map(({ bears }) => bears);
+  return [pact, ...running].some(
+    (bears) => bears?.credentials.find((each) => each.credential === credential)?.uses === 'reported',
+  )
+    ? 'reported'
+    : 'unreported';
 }

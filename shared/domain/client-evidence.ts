@@ -53,7 +53,11 @@ export function clientSeen(look: Look, facts: ClientFacts): ClientEvidence {
   const known = new Set(agents.map(({ name }) => name));
   const acknowledgements = facts.acknowledgements.filter(({ agent }) => known.has(agent));
   const authentication = authenticationOf(
-    agents.map(({ name, pact, sessions }) => ({ name, sessions, uses: usesOf(pact, facts.credential) })),
+    agents.map(({ name, pact, sessions }) => ({
+      name,
+      sessions,
+      uses: usesOf(pact, facts.credential, sessions),
+    })),
     uses,
     spans,
     look.now,

@@ -376,6 +376,12 @@ describe('P4: authentication errors', () => {
   it('of agents that don’t report decide nothing, and those that do keep the window open', () => {
     const refused = { recent: [use('v2', { refused: 9 })], before: [] };
     expect(look([session('a')], { uses: refused }).authentication).toBeUndefined();
+    // A pact that is registered in mid-window takes no refusal out of the proof.
+    const bears = bearsOf(pact('checkout', { uses: 'reported' }));
+    expect(look([session('a', { bears })], { uses: refused }).authentication?.risen).toBe(true);
+    expect(
+      look([session('a', { bears, closedAt: at(1990) })], { uses: refused }).authentication,
+    ).toBeUndefined();
     const reported = look([session('a')], { uses: refused, terms: { uses: 'reported' } });
     expect(reported.authentication).toMatchObject({ refused: 9, succeeded: 10, risen: true });
     expect(reported.missing[0]).toMatch(/^authentication errors have risen: 9 of 19 uses/);
