@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import {
+  CLOSED_KEPT_SECONDS,
   LONGEST_REPORT_SECONDS,
   type Acknowledgement,
   type Pact,
@@ -150,11 +151,18 @@ export class DynamoDbAgents implements AgentStore {
   }
 
   async close({ agent, id }: Pick<Session, 'agent' | 'id'>, at: Instant): Promise<void> {
+    const kept = plusSeconds(at, CLOSED_KEPT_SECONDS);
     try {
       await this.#update(keys.session(this.#tenant, agent, id), {
-        UpdateExpression: 'SET closedAt = :at',
+        UpdateExpression: 'SET closedAt = :at, keptUntil = :kept, #expires = :expires',
         ConditionExpression: OPEN,
-        ExpressionAttributeValues: { ':id': { S: id }, ':at': { S: at } },
+        ExpressionAttributeNames: { '#expires': TABLE.expires },
+        ExpressionAttributeValues: {
+          ':id': { S: id },
+          ':at': { S: at },
+          ':kept': { S: kept },
+          ':expires': { N: String(expiry(kept)) },
+        },
       });
     } catch (error) {
       if (!isRefused(error)) throw error;

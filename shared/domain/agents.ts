@@ -140,6 +140,9 @@ export const LONGEST_REPORT_SECONDS = 600;
 export const MAX_RUNNING_SESSIONS = 1000;
 export const MAX_SESSIONS = 10_000;
 
+/** How long a session is remembered that has closed: its instance may repeat that, and a gap may have come of it. */
+export const CLOSED_KEPT_SECONDS = 3600;
+
 const DAY_SECONDS = 86_400;
 
 /**

@@ -4,7 +4,8 @@ import { throwAll } from './errors.ts';
 import { declarationErrors } from './mistakes.ts';
 import type { Redacted } from './redacted.ts';
 
-const word = z.string().min(1).max(256);
+/** Every one of them is a word that Rekey has given out, or a name of its own. */
+const word = z.string().regex(/^[\x21-\x7e]{1,256}$/, 'use what the notice and the challenge say');
 
 const acknowledgementPayload = z.strictObject({
   session: word,

@@ -27,7 +27,7 @@ export interface AgentStore {
    * @throws RekeyError ERR_CONFLICT where it has ended meanwhile.
    */
   touch(session: Pick<Session, 'agent' | 'id' | 'holds' | 'seenAt' | 'keptUntil'>): Promise<void>;
-  /** Ends a session for good; one that has ended is left as it is. */
+  /** Ends a session for good, and forgets it soon; one that has ended is left as it is. */
   close(session: Pick<Session, 'agent' | 'id'>, at: Instant): Promise<void>;
 
   /** Keeps a challenge for one acknowledgement of one session and rotation; the one before it is void. */

@@ -138,8 +138,8 @@ export async function heartbeat(
   const speaker = await speakerOf(deps, speaking);
   const session = await openSessionOf(deps, speaking.agent, id);
   const seenAt = toInstant(deps.clock());
-  const kept = keptUntil(seenAt, speaker.pact, session.bears);
-  await deps.agents.touch({ ...session, holds, seenAt, keptUntil: kept });
+  const until = keptUntil(seenAt, speaker.pact, session.bears);
+  await deps.agents.touch({ ...session, holds, seenAt, keptUntil: until });
   const facts = await factsOf(deps, speaker, session);
   const taken = [...standing(facts)].filter(([credential, { versionId }]) =>
     holds.some((held) => held.credential === credential && held.versionId !== versionId),

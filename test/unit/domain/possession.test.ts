@@ -48,6 +48,10 @@ describe('what is signed', () => {
 
   it('is an acknowledgement or a close, and neither is taken for the other', () => {
     expect(parseAcknowledgement(payload)).toEqual(payload);
+    for (const odd of ['a\nb', '\ud800', 'ü'])
+      expect(() => parseAcknowledgement({ ...payload, rotation: odd })).toThrow(
+        expect.objectContaining({ code: 'ERR_REQUEST', field: 'payload.rotation' }),
+      );
     expect(parseClose({ session: 's', closed: true })).toEqual({ session: 's', closed: true });
     expect(() => parseClose(payload)).toThrow(expect.objectContaining({ code: 'ERR_REQUEST' }));
     expect(() => parseAcknowledgement({ session: 's', closed: true })).toThrow(
