@@ -18,6 +18,8 @@ export function staggeredWith(pact: Pact | undefined, credential: string): strin
 export interface Neighbours {
   /** The credential that administers its target, where that is registered. */
   readonly master: Credential | undefined;
+  /** The master is administered by its own dependant, directly or not: neither goes first. */
+  readonly circular?: boolean;
   /** Other credentials of an agent that changes them between its sessions only. */
   readonly staggered: readonly { readonly agent: string; readonly credential: Credential }[];
 }
@@ -26,9 +28,9 @@ export interface Neighbours {
  * Why a planned rotation waits for another one, in words: a master goes before its dependants and never beside them, and
  * an agent that needs a gap between its sessions meets one rotation at a time.
  */
-export function goesAfter({ master, staggered }: Neighbours, now: number): string | undefined {
+export function goesAfter({ master, circular, staggered }: Neighbours, now: number): string | undefined {
   if (master?.activeRotation !== undefined) return `its administrative login ${master.name} is being rotated`;
-  const masterStarts = master === undefined ? undefined : nextStart(master);
+  const masterStarts = master === undefined || circular === true ? undefined : nextStart(master);
   if (master !== undefined && masterStarts !== undefined && fromInstant(masterStarts) <= now)
     return `its administrative login ${master.name} is due, and goes first`;
   const other = staggered.find(({ credential }) => credential.activeRotation !== undefined);
