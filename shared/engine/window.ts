@@ -5,6 +5,7 @@ import { advance, loserOf, overtakenBy, type Rotation } from '../domain/rotation
 import {
   decideWindow,
   MAX_LOOKS,
+  MAX_WAKE_UPS,
   secondsBetweenLooks,
   type WindowDecision,
   type WindowFacts,
@@ -153,10 +154,18 @@ export async function record(
           record: { action: 'canary-observed', evidence: { canary: decision.canary } },
         });
       } else if (toInstant(deps.clock()) >= (rotation.window?.earliestClose ?? '')) {
-        const looked = await commit(deps, credential, {
-          rotation: woken(decision.until),
-          record: { action: 'window-waiting', evidence: { proof: decision.proof, until: decision.until } },
-        });
+        const next = woken(decision.until);
+        // Time asks so often before the deadline; whoever wakes it beside that makes no record each time.
+        const looked =
+          rotation.wakeUps >= MAX_WAKE_UPS
+            ? { credential: await deps.ledger.attach(credential, next), rotation: next }
+            : await commit(deps, credential, {
+                rotation: next,
+                record: {
+                  action: 'window-waiting',
+                  evidence: { proof: decision.proof, until: decision.until },
+                },
+              });
         if (await handedOver(deps, looked)) return { decision: 'over', waitSeconds: 1 };
       }
       return { decision: 'wait', waitSeconds: secondsUntil(deps, decision.until) };

@@ -3,6 +3,7 @@ import type { AuditRecord } from '../../shared/domain/audit.ts';
 import { cohortOf } from '../../shared/domain/canary.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
 import { isOver } from '../../shared/domain/rotation.ts';
+import { MAX_WAKE_UPS } from '../../shared/domain/window.ts';
 import { requestRotation } from '../../shared/engine/requests.ts';
 import type { Session } from '../../shared/domain/agents.ts';
 import { client, Clients } from '../support/clients.ts';
@@ -122,6 +123,28 @@ describe('a holder of kind client', () => {
     await clients.close(session);
     await one.settle();
     expect((await one.rotation(token)).phase).toBe('completed');
+  });
+
+  test('that wakes its window again and again fills no audit trail', async () => {
+    const { one, clients } = await withClient();
+    await clients.pact('checkout');
+    await clients.open('checkout', 'host-1');
+    const token = await one.requestRotation();
+    await one.until((rotation) => rotation.wakeUps === 1, token);
+    for (let wakes = 0; wakes < 5; wakes++) {
+      const { callback } = await one.rotation(token);
+      await one.process((deps) =>
+        deps.workflow.answer(callback?.taskToken ?? '', { outcome: 'verify', waitSeconds: 0 }),
+      );
+      await one.still();
+    }
+    expect((await one.rotation(token)).wakeUps).toBe(6);
+    const waiting = (await one.records()).filter(({ message }) => message === 'window-waiting');
+    expect(waiting).toHaveLength(MAX_WAKE_UPS);
+    await acknowledgeAll(one);
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('completed');
+    expect(await one.faults()).toEqual([]);
   });
 
   test('without a pact is never proven', async () => {
