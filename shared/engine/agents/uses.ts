@@ -65,7 +65,8 @@ function versionsOf({ credential, rotation }: NoticeFacts): readonly (string | u
 function timesOf({ from, to }: ReportedUse, at: string, now: number): Pick<ReportedUse, 'from' | 'to'> {
   const [began, ended] = [Date.parse(from), Date.parse(to)];
   if (ended < began) throw mistake(`${at}.to`, 'it ends before it begins');
-  if (ended - began > LONGEST_REPORT_SECONDS * 1000) throw mistake(`${at}.to`, 'a report covers ten minutes at most');
+  if (ended - began > LONGEST_REPORT_SECONDS * 1000)
+    throw mistake(`${at}.to`, 'a report covers ten minutes at most');
   if (ended > now + AHEAD_MS) throw mistake(`${at}.to`, 'it ends in the future');
   if (began < now - OLDEST_MS) throw mistake(`${at}.from`, 'it began more than an hour ago');
   return { from: toInstant(began), to: toInstant(ended) };
