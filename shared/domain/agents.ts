@@ -141,7 +141,14 @@ export const MAX_RUNNING_SESSIONS = 1000;
 export const MAX_SESSIONS = 10_000;
 
 /** How long a session is remembered that has closed: its instance may repeat that, and a gap may have come of it. */
-export const CLOSED_KEPT_SECONDS = 3600;
+export const CLOSED_KEPT_SECONDS = 600;
+
+/** Whether an agent has as many sessions as are taken: of whoever else works, nothing is known. */
+export function isFull(sessions: readonly Session[], now: number): boolean {
+  if (sessions.length >= MAX_SESSIONS) return true;
+  const running = sessions.filter((session) => session.closedAt === undefined && !isLost(session, now));
+  return running.length >= MAX_RUNNING_SESSIONS;
+}
 
 const DAY_SECONDS = 86_400;
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import {
+  isFull,
   isLost,
   type Acknowledgement,
   type Bears,
@@ -133,6 +134,9 @@ function judge(look: Look, facts: ClientFacts, { name, from, pact, sessions }: K
     standings,
     missing: [
       ...(terms === undefined ? [`${who} ${unknown}`] : []),
+      ...(isFull(sessions, look.now)
+        ? [`${who} has as many sessions as Rekey takes: others may work without one`]
+        : []),
       ...say(
         'waiting',
         (some) =>

@@ -5,6 +5,7 @@ import { acknowledgementKey } from '../../../shared/domain/acknowledgement-key.t
 import {
   bearsOf,
   LOST_AFTER_SECONDS,
+  MAX_RUNNING_SESSIONS,
   type Acknowledgement,
   type Pact,
   type PactCredential,
@@ -232,6 +233,14 @@ describe('an agent has moved', () => {
     expect(moved(TTL + STALE, { bears: bearsOf(pact('checkout', { ttlSeconds: 9000 })) })).toBe(0);
     // In an open window it can acknowledge, so it has to.
     expect(moved(TTL + STALE, {}, ROTATION)).toBe(0);
+  });
+
+  it('not while it has as many sessions as are taken: who was refused one may work without', () => {
+    const sessions = Array.from({ length: MAX_RUNNING_SESSIONS }, (_each, index) => session(`i${index}`));
+    expect(look(sessions).missing).toEqual([
+      'checkout has as many sessions as Rekey takes: others may work without one',
+    ]);
+    expect(look(sessions.slice(1)).missing).toEqual([]);
   });
 
   it('not without a pact, and not by one that doesn’t name the credential', () => {
