@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { withSession } from '../../../client/src/agent.ts';
-import { credentialOf, ID, ROTATION_ID } from '../api/fakes.ts';
-import { holder, pactOf, VALUE } from '../../support/agent-api.ts';
+import { isFull, MAX_RUNNING_SESSIONS } from '../../../shared/domain/agents.ts';
+import { toInstant } from '../../../shared/domain/clock.ts';
+import { credentialOf, ID, NOW, ROTATION_ID } from '../api/fakes.ts';
+import { AGENT, holder, pactOf, VALUE } from '../../support/agent-api.ts';
 import { SessionCase } from '../../support/agent-session.ts';
 
 const pact = pactOf({}, { refresh: 'between-sessions' });
@@ -59,6 +61,27 @@ describe('an agent that changes nothing within a session', () => {
     });
     await expect(failing).rejects.toThrow('a bug');
     expect([...agent.store.all.values()]).toMatchObject([{ closedAt: expect.any(String) }]);
+  });
+
+  it('works also where there is room for no other session, which Rekey takes for missing proof', async () => {
+    await using agent = await SessionCase.make();
+    const seenAt = toInstant(NOW);
+    for (let index = 0; index < MAX_RUNNING_SESSIONS; index++)
+      await agent.store.openSession({
+        agent: AGENT,
+        id: `s-${index}`,
+        instance: `i-${index}`,
+        key: { kind: 'sealed', sealed: '' },
+        thumbprint: '',
+        openedAt: seenAt,
+        seenAt,
+        holds: [],
+        keptUntil: '9999-12-31T23:59:59.999Z',
+      });
+    const session = await withSession({ ...agent.options, pact }, ({ id }) => id ?? 'none');
+    expect(session).toBe('none');
+    expect(agent.problems).toEqual(['open: ERR_REFUSED']);
+    expect(isFull(await agent.store.sessions(AGENT), NOW)).toBe(true);
   });
 
   it('works also where the agent API is out', async () => {
