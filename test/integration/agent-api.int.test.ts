@@ -238,6 +238,8 @@ describe('a session', () => {
       id: `${index}.n`,
     }));
     Object.assign(agents, { sessions: async () => many });
+    many.push({ ...known });
+    expect(await first.open()).toMatchObject({ status: 201, body: { session: first.session } });
     const next = await Instance.make(world, 'host-2');
     expect(await next.open()).toMatchObject({
       status: 422,

@@ -1,10 +1,11 @@
 import {
   bearsOf,
   HEARTBEAT_SECONDS,
-  isLost,
+  isFull,
   keptUntil,
   MAX_RUNNING_SESSIONS,
   MAX_SESSIONS,
+  placeOf,
   sessionId,
   type Held,
   type InstanceKey,
@@ -47,7 +48,7 @@ export async function openSession(
   const id = sessionId(instance, thumbprint, deps.newNonce());
   const facts = await factsOf(deps, speaker, { id });
   await assertNoGapUsed(deps, speaker, facts);
-  await assertRoom(deps, agent);
+  await assertRoom(deps, agent, id);
   const now = toInstant(deps.clock());
   const session = await deps.agents.openSession({
     agent,
@@ -93,15 +94,16 @@ async function assertNoGapUsed(
 }
 
 /** An agent can't fill the table, whatever its instances do. */
-async function assertRoom({ agents, clock }: AgentDeps, agent: string): Promise<void> {
+async function assertRoom({ agents, clock }: AgentDeps, agent: string, id: string): Promise<void> {
   const sessions = await agents.sessions(agent);
-  const running = sessions.filter(
-    (session) => session.closedAt === undefined && !isLost(session, clock()),
-  ).length;
-  if (running < MAX_RUNNING_SESSIONS && sessions.length < MAX_SESSIONS) return;
+  if (!isFull(sessions, clock())) return;
+  // The same again, after a lost answer: it has its place.
+  const place = placeOf(id);
+  if (sessions.some((each) => each.closedAt === undefined && placeOf(each.id) === place)) return;
+  const isOfLate = sessions.length >= MAX_SESSIONS;
   throw new RekeyError(
     'ERR_CAPACITY',
-    running < MAX_RUNNING_SESSIONS
+    isOfLate
       ? `the agent "${agent}" has opened ${MAX_SESSIONS} sessions of late`
       : `the agent "${agent}" has ${MAX_RUNNING_SESSIONS} running sessions`,
     {
