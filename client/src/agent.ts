@@ -23,12 +23,19 @@ export async function openAgentSession(options: AgentSessionOptions): Promise<Ag
 export interface FixedSessionOptions extends AgentSessionOptions {
   /** The longest session, as the pact says; 28,800, which is eight hours. Then the sources move by themselves. */
   readonly sessionLimitSeconds?: number;
+  /**
+   * What happens where the session can't be opened, e.g. because the agent API can't be reached. `work`: it runs all the
+   * same, but Rekey doesn't know of it, and may end its credential before it has ended. `refuse`: after a few tries it
+   * doesn't run. `work` where nothing is said.
+   */
+  readonly whenUnlisted?: 'work' | 'refuse';
 }
 
 /**
  * For agents whose pact says `between-sessions`: opens a session, runs `work`, and closes it. The sources are read once more
  * before, and keep their versions while `work` runs, unless the upstream refuses one or a notice is urgent.
- * @throws what `work` throws; CredentialError as `openAgentSession` does
+ * @throws what `work` throws; CredentialError as `openAgentSession` does, and with `whenUnlisted: 'refuse'` what kept the
+ * session from being opened
  */
 export async function withSession<T>(
   options: FixedSessionOptions,
@@ -37,7 +44,7 @@ export async function withSession<T>(
   const seconds = options.sessionLimitSeconds ?? 8 * 3600;
   millisecondsOf('sessionLimitSeconds', seconds);
   const session = new Session(options, seconds);
-  await session.start();
+  await session.start(options.whenUnlisted === 'refuse');
   try {
     await session.keep();
     return await work(session);

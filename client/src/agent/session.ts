@@ -28,6 +28,7 @@ const LONGEST_PAUSE_MS = 60_000;
 /** While something is under way, notices are looked at so often, or six times between two heartbeats. */
 const OFTEN_MS = 10_000;
 const MOST_HOLDS = 40;
+const OPEN_TRIES = 4;
 const CLOSE_TRIES = 3;
 
 /** The one implementation of a session: one loop, one call at a time, so that nothing overtakes an acknowledgement. */
@@ -85,23 +86,26 @@ export class Session implements AgentSession {
   }
 
   /**
-   * Opens the session, waiting for a rotation that uses the gap, then lives by itself. Where the API can't be reached, it
-   * goes on trying.
-   * @throws CredentialError where another try is pointless
+   * Opens the session, waiting for a rotation that uses the gap, then lives by itself. Where it can't be opened, it goes on
+   * trying; with `mustOpen` only a few times.
+   * @throws CredentialError where another try is pointless, and with `mustOpen` where none has opened it
    */
-  async start(): Promise<void> {
+  async start(mustOpen = false): Promise<void> {
     const giveUpAt = this.#time.monotonic() + LONGEST_GAP_MS;
     try {
-      for (;;) {
+      for (let tried = 1; ; tried++) {
         const error = await this.#tryToOpen();
         if (error === undefined) break;
         const { isPointless, gapMs } = meaningOf(error);
         if (isPointless) throw error;
-        if (gapMs === undefined || this.#time.monotonic() + gapMs > giveUpAt) {
+        const again = mustOpen && tried < OPEN_TRIES ? backoffMs(tried, LONGEST_PAUSE_MS, 1) : undefined;
+        const waitMs = gapMs ?? again;
+        if (waitMs === undefined || this.#time.monotonic() + waitMs > giveUpAt) {
           this.#problem('open', error);
+          if (mustOpen) throw error;
           break;
         }
-        await this.#pause(gapMs, true);
+        await this.#pause(waitMs, true);
       }
     } catch (error) {
       this.#stop();

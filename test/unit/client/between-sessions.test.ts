@@ -91,4 +91,28 @@ describe('an agent that changes nothing within a session', () => {
     await agent.time.pass(10);
     expect(await working).toBe(ID);
   });
+
+  it('doesn’t begin without a session where it must not lose its value, and tries a few times before', async () => {
+    await using agent = await SessionCase.make();
+    agent.server.mode = 'down';
+    let began = false;
+    const refused = withSession({ ...agent.options, pact, whenUnlisted: 'refuse' }, () => {
+      began = true;
+    });
+    const told = expect(refused).rejects.toMatchObject({ code: 'ERR_UNAVAILABLE' });
+    await agent.time.pass(60);
+    await told;
+    expect(began).toBe(false);
+    expect(agent.problems).toEqual(['open: ERR_UNAVAILABLE']);
+  });
+
+  it('begins where the agent API comes back in time', async () => {
+    await using agent = await SessionCase.make();
+    agent.server.mode = 'down';
+    const working = withSession({ ...agent.options, pact, whenUnlisted: 'refuse' }, ({ id }) => id);
+    await agent.time.pass(2);
+    agent.server.mode = 'up';
+    await agent.time.pass(30);
+    expect(await working).toEqual(expect.any(String));
+  });
 });
