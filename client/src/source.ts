@@ -19,7 +19,7 @@ import {
   unusable,
 } from './refusals.ts';
 import { backoffMs, within } from './time.ts';
-import type { Stage } from './vault.ts';
+import { assertVersion, type Stage } from './vault.ts';
 
 /** Under so much validity no new task is begun (Z4). */
 const TASK_MARGIN_MS = 120_000;
@@ -291,7 +291,9 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
       { ms: fetchMs, controller, late: () => lateVault(fetchMs) },
       async (signal) => vault.read(this.secretId, stage, signal),
     );
-    return found === undefined ? undefined : new Credential(found);
+    if (found === undefined) return undefined;
+    assertVersion(found);
+    return new Credential(found);
   }
 
   #take(next: Credential | undefined): void {

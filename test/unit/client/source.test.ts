@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { createCredentialSource, createCredentialSources } from '../../../client/src/create.ts';
 import type { RefreshFailure } from '../../../client/src/listeners.ts';
+import type { VaultVersion } from '../../../client/src/vault.ts';
 import { atRest, FakeTime } from '../../fakes/fake-time.ts';
 import { FakeVault } from '../../fakes/fake-vault.ts';
 import { sourceCase } from '../../support/client.ts';
@@ -45,6 +46,25 @@ describe('the first value', () => {
     });
     await expect(opening).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
   });
+
+  it.each([
+    ['versionId', { value: 'pw-1', stages: ['AWSCURRENT'], createdAt: 1 }],
+    ['versionId', { versionId: '', value: 'pw-1', stages: ['AWSCURRENT'], createdAt: 1 }],
+    ['versionId', 'pw-1'],
+    ['versionId', null],
+    ['value', { versionId: 'v1', SecretString: 'pw-1', stages: ['AWSCURRENT'], createdAt: 1 }],
+    ['createdAt', { versionId: 'v1', value: 'pw-1', stages: ['AWSCURRENT'], createdAt: new Date(1) }],
+    ['stages', { versionId: 'v1', value: 'pw-1', createdAt: 1 }],
+  ])(
+    'without a usable %s is an error at once that names the field and quotes nothing',
+    async (field, answer) => {
+      const vault = { read: async () => answer as unknown as VaultVersion };
+      const opening = createCredentialSource({ secretId: 's', vault, time: new FakeTime(), ...timing });
+      const error: unknown = await opening.catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'ERR_VALUE', field, remedy: expect.stringContaining(field) });
+      expect(inspect(error)).not.toContain('pw-1');
+    },
+  );
 
   it('is read by one call for each secret, whoever asks how often', async () => {
     const vault = new FakeVault();
