@@ -1,13 +1,15 @@
 #!/usr/bin/env node
 // `node scripts/run.mjs [entry.ts args…]`: sets the checkout up where needed, then runs the entry on the project's
-// own Node, with its exit code. Without an entry it only sets up.
+// own Node, with its exit code. Without an entry it only sets up. `--no-python` before the entry: it needs node modules only.
 import { spawn } from 'node:child_process';
 import { delimiter, join } from 'node:path';
 import { nodePath, root, SetupError, setUp } from './setup.mjs';
 
 try {
-  await setUp();
-  const args = process.argv.slice(2);
+  const given = process.argv.slice(2);
+  const python = given[0] !== '--no-python';
+  await setUp({ python });
+  const args = python ? given : given.slice(1);
   if (args.length > 0) start(args);
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;

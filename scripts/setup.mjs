@@ -21,15 +21,16 @@ const installLimitMs = 15 * 60_000;
 /** An error whose message is one line that names what is wrong and the remedy. */
 export class SetupError extends Error {}
 
-/** Brings node modules and the Python environment into the state that the lock files describe. */
-export async function setUp() {
-  if (nodeModulesReady() && venvReady()) return;
+/** Brings node modules and, where `python` is needed, its environment into the state that the lock files describe. */
+export async function setUp({ python }) {
+  const pythonReady = () => !python || venvReady();
+  if (nodeModulesReady() && pythonReady()) return;
   const cache = join(root, '.cache');
   mkdirSync(cache, { recursive: true });
   await withLock(join(cache, 'setup.lock'), SetupError, async () => {
     // Asked again under the lock: a second run that waited here finds the work done.
     if (!nodeModulesReady()) await installNodeModules();
-    if (!venvReady()) await installVenv();
+    if (!pythonReady()) await installVenv();
   });
 }
 
