@@ -1,32 +1,44 @@
 """An agent whose credential rotates under it, with the standard library and boto3 (docs/agents.md).
 
+    pip install -r examples/python/requirements.txt
     python examples/python/agent.py --api URL --agent checkout --credential orders-db --work http://localhost:8080/task
 
 It opens a session, reads the secret, works, and every few seconds says what it holds. When a notice asks for it, it reads
-the new version, works with it from the next task on, and proves to Rekey that it has it.
+the new version, works with it from the next task on, and proves to Rekey that it has it. Where the agent API can't be reached
+it works on, and reads the vault by itself.
+
+The pact is an operator's (`rekey pacts apply FILE`), with `refresh: in-session` and `uses: unreported`; give --ttl and
+--stale-limit what it says.
 """
 
 import argparse
 import base64
-import hashlib
+import email.utils
 import hmac
+import http.client
 import json
 import os
 import random
 import secrets
+import signal
 import socket
 import sys
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import datetime
 
 import boto3
 import botocore.exceptions
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 10
+# Between two tries to read a vault that is out, and between tasks that are refused again and again.
+RETRY_SECONDS, LONGEST_PAUSE_SECONDS = 10, 60
 
 
 def b64(data: bytes) -> str:
@@ -39,6 +51,15 @@ class Refused(Exception):
     def __init__(self, status: int, problem: dict, retry_after: float):
         super().__init__(f"{problem.get('code', status)}: {problem.get('detail', problem.get('title', ''))}")
         self.code, self.field, self.retry_after = problem.get("code"), problem.get("field"), retry_after
+        # Wrong options or a wrong declaration: another try is pointless.
+        self.final = 400 <= status < 500 and status != 429 and self.code not in ("ERR_CAPACITY", "ERR_ROTATION_UNDER_WAY")
+
+
+# What passes: the agent API or the vault is out, or answers something else than it should.
+FAILURES = (
+    Refused, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError,
+    OSError, http.client.HTTPException, ValueError, KeyError,
+)
 
 
 class AgentApi:
@@ -46,6 +67,15 @@ class AgentApi:
 
     def __init__(self, url: str, agent: str, aws: boto3.Session):
         self.base, self.aws = f"{url.rstrip('/')}/agents/{agent}", aws
+        self.ahead = time.time() - time.monotonic()
+
+    def now(self) -> float:
+        """The server's time: a wrong clock here changes nothing."""
+        return self.ahead + time.monotonic()
+
+    def hear(self, date: str | None) -> None:
+        if date is not None:
+            self.ahead = email.utils.parsedate_to_datetime(date).timestamp() - time.monotonic()
 
     def call(self, method: str, path: str, body: dict | None = None) -> dict:
         data = None if body is None else json.dumps(body).encode()
@@ -53,9 +83,10 @@ class AgentApi:
         request = AWSRequest(method=method, url=self.base + path, data=data, headers=headers)
         credentials = self.aws.get_credentials().get_frozen_credentials()
         SigV4Auth(credentials, "execute-api", self.aws.region_name).add_auth(request)
-        http = urllib.request.Request(self.base + path, data, dict(request.headers), method=method)
+        signed = urllib.request.Request(self.base + path, data, dict(request.headers), method=method)
         try:
-            with urllib.request.urlopen(http, timeout=TIMEOUT_SECONDS) as answer:
+            with urllib.request.urlopen(signed, timeout=TIMEOUT_SECONDS) as answer:
+                self.hear(answer.headers.get("Date"))
                 return json.loads(answer.read() or b"{}")
         except urllib.error.HTTPError as error:
             try:
@@ -68,15 +99,24 @@ class AgentApi:
 class Session:
     """One session: the instance's key, what it holds, what it has been told."""
 
-    def __init__(self, api: AgentApi, vault, credential: str):
+    def __init__(self, api: AgentApi, vault, credential: str, secret: str | None, ttl: float, stale_limit: float):
         self.api, self.vault, self.credential = api, vault, credential
+        self.secret, self.ttl, self.stale_limit = secret, ttl, stale_limit
         self.instance = f"{socket.gethostname()}-{os.getpid()}"
         # A fresh key at each start: nobody else can speak for this process, not even under the same role.
         self.key = secrets.token_bytes(32)
         self.value: dict | None = None
         self.text = self.version = ""
+        self.id: str | None = None
+        self.heartbeat_seconds, self.move_from = 60, 0.0
+        # By the monotonic clock: when the value was last read, and when it is to be read again.
+        self.confirmed = self.renew_at = 0.0
+        self.dead: list[str] = []
         self.halted = False
-        self.open()
+
+    def may_work(self) -> bool:
+        is_fresh = time.monotonic() - self.confirmed <= self.stale_limit
+        return self.value is not None and is_fresh and not self.halted and self.version not in self.dead
 
     def open(self) -> None:
         """The same instance with the same key is the same session, until that is closed."""
@@ -98,7 +138,9 @@ class Session:
                 time.sleep(refused.retry_after)
 
     def heartbeat(self) -> None:
-        holds = [{"credential": self.credential, "versionId": self.version}]
+        if self.id is None:
+            self.open()
+        holds = [] if self.value is None else [{"credential": self.credential, "versionId": self.version}]
         try:
             self.follow(self.api.call("POST", f"{self.path}/heartbeat", {"holds": holds})["notices"])
         except Refused as refused:
@@ -112,20 +154,43 @@ class Session:
         notice = next((each for each in notices if each["credential"] == self.credential), None)
         if notice is None:
             raise SystemExit(f"{self.credential} is not in the pact, or this agent is no holder of it")
-        self.halted = notice["state"] == "halted"
+        self.secret, self.dead, self.halted = notice["secret"], notice["tombstoned"], notice["state"] == "halted"
         if self.halted:
+            # Nothing is held until what replaces it is there.
+            self.value, self.text, self.version = None, "", ""
             return
-        waits = notice.get("moveFrom", "") > time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        if notice["versionId"] != self.version and not (waits and self.value is not None):
-            self.read(notice["secret"], notice["versionId"])
-        if notice.get("acknowledge") and notice["versionId"] == self.version:
+        self.move_from = datetime.fromisoformat(notice.get("moveFrom", "1970-01-01T00:00:00Z").replace("Z", "+00:00")).timestamp()
+        # While a value is being made, whoever has read the vault may be ahead of the notice.
+        stays = self.value is not None and (notice["state"] == "rotating" or self.waits()) and not notice["urgent"]
+        if notice["versionId"] != self.version and not stays:
+            self.read(notice["versionId"])
+        if notice["acknowledge"] and notice["versionId"] == self.version:
             self.acknowledge(notice)
 
-    def read(self, secret: str, version: str) -> None:
-        """The whole value is swapped at once: a task that has begun goes on with what it took."""
-        got = self.vault.get_secret_value(SecretId=secret, VersionId=version)
-        self.text, self.value, self.version = got["SecretString"], json.loads(got["SecretString"]), version
-        report(swapped=version)
+    def waits(self) -> bool:
+        """Whether it isn't this instance's turn to move yet."""
+        return self.api.now() < self.move_from
+
+    def renew(self) -> None:
+        """Reads the vault when the value has its age, whatever the agent API says: while that is out, nobody else tells."""
+        if self.halted or self.secret is None or time.monotonic() < self.renew_at:
+            return
+        self.renew_at = time.monotonic() + min(RETRY_SECONDS, self.ttl)
+        self.read(self.version if self.value is not None and self.waits() else None)
+
+    def read(self, version: str | None) -> None:
+        """One version, or what is AWSCURRENT. The whole value is swapped at once: a task that has begun goes on with its own."""
+        began = time.monotonic()
+        which = {"VersionStage": "AWSCURRENT"} if version is None else {"VersionId": version}
+        got = self.vault.get_secret_value(SecretId=self.secret, **which)
+        # Given up, while the label has yet to move back.
+        if got["VersionId"] in self.dead:
+            return
+        if got["VersionId"] != self.version:
+            text = got["SecretString"]
+            self.text, self.value, self.version = text, json.loads(text), got["VersionId"]
+            report(swapped=self.version)
+        self.confirmed, self.renew_at = began, began + self.ttl * random.uniform(0.8, 1)
 
     def acknowledge(self, notice: dict) -> None:
         rotation, version, fingerprint = notice["rotation"], notice["versionId"], notice["fingerprint"]
@@ -145,6 +210,8 @@ class Session:
         report(acknowledged=version)
 
     def close(self) -> None:
+        if self.id is None:
+            return
         payload = {"session": self.id, "closed": True}
         self.api.call("POST", f"{self.path}/close", {"close": self.sign(payload)})
 
@@ -186,31 +253,63 @@ def main() -> int:
     parser.add_argument("--work", required=True, help="URL of the service that takes the login")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="how long to run")
     parser.add_argument("--heartbeat", type=float, help="seconds between heartbeats (default: as the API says)")
+    parser.add_argument("--secret", help="name of the secret, to begin while the agent API is out (default: as it says)")
+    parser.add_argument("--ttl", type=float, default=900, help="seconds after which the secret is read again")
+    parser.add_argument("--stale-limit", type=float, default=3600, help="seconds to work on while the vault is out")
     options = parser.parse_args()
     aws = boto3.Session()
+    vault = aws.client(
+        "secretsmanager", config=Config(connect_timeout=5, read_timeout=TIMEOUT_SECONDS, retries={"max_attempts": 2})
+    )
     api = AgentApi(options.api, options.agent, aws)
-    session = Session(api, aws.client("secretsmanager"), options.credential)
-    between = options.heartbeat or session.heartbeat_seconds
-    began, beat, done, refused = time.monotonic(), time.monotonic(), 0, 0
+    session = Session(api, vault, options.credential, options.secret, options.ttl, options.stale_limit)
+    done = refused = 0
+    # Ends what is under way, so that the session is closed before whoever stops this process kills it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        while time.monotonic() - began < options.seconds:
-            if not session.halted and session.value is not None:
-                if work(options.work, session.value):
-                    done += 1
-                else:
-                    refused += 1
-            if time.monotonic() >= beat:
-                # With jitter, so that a fleet doesn't come all at once. Without an answer it works on with what it has.
-                beat = time.monotonic() + between * random.uniform(0.8, 1.2)
-                try:
-                    session.heartbeat()
-                except (Refused, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, OSError) as error:
-                    report(heartbeat=f"failed: {type(error).__name__}")
-            time.sleep(0.1)
+        for succeeded in run(session, options):
+            done, refused = done + succeeded, refused + (not succeeded)
     finally:
-        session.close()
+        attempt("close", session.close)
         report(done=done, refused=refused)
     return 0 if refused == 0 else 1
+
+
+def run(session: Session, options: argparse.Namespace) -> Iterator[bool]:
+    """Works, and gives for each task whether its login was taken."""
+    began, beat, rest, pause = time.monotonic(), 0.0, 0.0, 1.0
+    try:
+        session.open()
+    except Refused as error:
+        if error.final:
+            raise SystemExit(str(error)) from None
+        report(open=f"failed: {error.code or 'no code'}")
+    except FAILURES as error:
+        report(open=f"failed: {type(error).__name__}")
+    while time.monotonic() - began < options.seconds:
+        if time.monotonic() >= beat:
+            # With jitter, so that a fleet doesn't come all at once. Without an answer it works on with what it has.
+            attempt("heartbeat", session.heartbeat)
+            beat = time.monotonic() + (options.heartbeat or session.heartbeat_seconds) * random.uniform(0.8, 1)
+        attempt("renew", session.renew)
+        if session.may_work() and time.monotonic() >= rest:
+            succeeded = work(options.work, session.value)
+            if succeeded:
+                pause = 1.0
+            else:
+                # It may have missed a change: it looks at once, then tries again; in vain, it waits longer each time.
+                beat = session.renew_at = 0.0
+                rest, pause = time.monotonic() + pause * random.uniform(0.5, 1), min(2 * pause, LONGEST_PAUSE_SECONDS)
+            yield succeeded
+        time.sleep(0.1)
+
+
+def attempt(what: str, call: Callable[[], None]) -> None:
+    """What fails here is tried again later."""
+    try:
+        call()
+    except FAILURES as error:
+        report(**{what: f"failed: {getattr(error, 'code', None) or type(error).__name__}"})
 
 
 if __name__ == "__main__":

@@ -45,6 +45,50 @@ async function isTaken(user: string, password: string): Promise<boolean> {
   }
 }
 
+const options = { timeout: 20_000, interval: 50 };
+
+/** The agent of the example, as a process. */
+function startAgent(
+  api: { url: string },
+  vault: { url: string },
+  service: { url: string },
+  ...more: readonly string[]
+): { said: Promise<string>; complained: Promise<string>; ended: Promise<unknown>; stop: () => void } {
+  const about = ['--api', api.url, '--agent', AGENT, '--credential', 'orders-db', '--work', service.url];
+  const script = join(import.meta.dirname, '..', '..', 'examples', 'python', 'agent.py');
+  const agent = spawn(venvPython(), [script, ...about, '--heartbeat', '0.5', ...more], {
+    env: {
+      PATH: process.env['PATH'],
+      AWS_ENDPOINT_URL: vault.url,
+      AWS_DEFAULT_REGION: 'eu-central-1',
+      AWS_ACCESS_KEY_ID: 'a',
+      AWS_SECRET_ACCESS_KEY: 's',
+    },
+  });
+  return {
+    said: text(agent.stdout),
+    complained: text(agent.stderr),
+    ended: new Promise((resolve) => agent.on('exit', resolve)),
+    stop: () => void agent.kill('SIGTERM'),
+  };
+}
+
+/** The agent API of an agent that holds `versionId`, with its pact registered. */
+async function startApi(
+  versionId: string,
+): Promise<{ api: AgentServer; world: AgentApiWorld; store: MemoryAgentStore }> {
+  const store = new MemoryAgentStore();
+  const world = new AgentApiWorld(() => ({ agents: store, sealer: new MemorySealer() }));
+  world.now = Date.now();
+  const { current } = credentialOf();
+  if (current === undefined) throw new Error('it is there');
+  world.ledger.add(credentialOf({ holders: [holder()], current: { ...current, versionId } }));
+  await world.pact({}, { uses: 'unreported' });
+  const api = new AgentServer(world);
+  await api.listen();
+  return { api, world, store };
+}
+
 /** A service that takes whom the database takes, and says whom. */
 async function startService(): Promise<AsyncDisposable & { url: string; users: string[] }> {
   const users: string[] = [];
@@ -73,32 +117,13 @@ it('an agent in Python moves under its work, proves it, and no login of it is re
   await using service = await startService();
   await using vault = await startSecretsManager('{}');
   const old = vault.put(JSON.stringify({ username: 'orders_a', password: 'first' }), 'AWSCURRENT');
-  const store = new MemoryAgentStore();
-  const world = new AgentApiWorld(() => ({ agents: store, sealer: new MemorySealer() }));
-  world.now = Date.now();
-  const { current } = credentialOf();
+  const started = await startApi(old);
+  const { world, store } = started;
+  await using api = started.api;
   const { old: replaced } = rotationOf();
-  if (current === undefined || replaced === undefined) throw new Error('both are there');
-  world.ledger.add(credentialOf({ holders: [holder()], current: { ...current, versionId: old } }));
-  await world.pact({}, { uses: 'unreported' });
-  await using api = new AgentServer(world);
-  await api.listen();
+  if (replaced === undefined) throw new Error('it is there');
 
-  const about = ['--api', api.url, '--agent', AGENT, '--credential', 'orders-db', '--work', service.url];
-  const script = join(import.meta.dirname, '..', '..', 'examples', 'python', 'agent.py');
-  const agent = spawn(venvPython(), [script, ...about, '--heartbeat', '0.5', '--seconds', '8'], {
-    env: {
-      PATH: process.env['PATH'],
-      AWS_ENDPOINT_URL: vault.url,
-      AWS_DEFAULT_REGION: 'eu-central-1',
-      AWS_ACCESS_KEY_ID: 'a',
-      AWS_SECRET_ACCESS_KEY: 's',
-    },
-  });
-  const said = text(agent.stdout);
-  const complained = text(agent.stderr);
-  const ended = new Promise((resolve) => agent.on('exit', resolve));
-  const options = { timeout: 20_000, interval: 50 };
+  const { said, complained, ended } = startAgent(api, vault, service, '--seconds', '8');
   await vi.waitFor(() => expect(service.users).toContain('orders_a'), options);
 
   const value = JSON.stringify({ username: 'orders_b', password: 'second' });
@@ -120,4 +145,86 @@ it('an agent in Python moves under its work, proves it, and no login of it is re
   });
   expect(api.violations).toEqual([]);
   expect(api.signatures.every((each) => each.startsWith('AWS4-HMAC-SHA256 Credential=a/'))).toBe(true);
+}, 60_000);
+
+it('an agent in Python that starts halted holds nothing, and works once what replaces the credential is there', async () => {
+  await sql("CREATE ROLE orders_c LOGIN PASSWORD 'third'");
+  await using service = await startService();
+  await using vault = await startSecretsManager('{}');
+  const current = vault.put(JSON.stringify({ username: 'orders_c', password: 'third' }), 'AWSCURRENT');
+  const { api: started, world } = await startApi(current);
+  await using api = started;
+  const active = [...world.ledger.credentials.values()][0];
+  if (active === undefined) throw new Error('it is there');
+  world.ledger.add({ ...active, status: 'halted' });
+
+  const agent = startAgent(api, vault, service);
+  await vi.waitFor(() => expect(api.of('heartbeat').length).toBeGreaterThan(1), options);
+  expect(api.of('heartbeat').map(({ status, body }) => [status, body])).toEqual(
+    api.of('heartbeat').map(() => [200, { holds: [] }]),
+  );
+  expect(service.users).toEqual([]);
+
+  world.ledger.add(active);
+  await vi.waitFor(() => expect(service.users).toContain('orders_c'), options);
+  const holds = [{ credential: 'orders-db', versionId: current }];
+  await vi.waitFor(() => expect(api.of('heartbeat').at(-1)?.body).toEqual({ holds }), options);
+  agent.stop();
+  expect([await agent.ended, await agent.complained]).toEqual([0, '']);
+  expect(await agent.said).toMatch(/"refused": 0/);
+  expect(api.of('close')).toMatchObject([{ status: 200 }]);
+}, 60_000);
+
+it('an agent in Python reads the vault by itself while the agent API is out, and opens its session later', async () => {
+  await sql("CREATE ROLE orders_d LOGIN PASSWORD 'fourth'");
+  await sql("CREATE ROLE orders_e LOGIN PASSWORD 'fifth'");
+  await using service = await startService();
+  await using vault = await startSecretsManager('{}');
+  vault.put(JSON.stringify({ username: 'orders_d', password: 'fourth' }), 'AWSCURRENT');
+  const next = vault.put(JSON.stringify({ username: 'orders_e', password: 'fifth' }), 'AWSPENDING');
+  await using api = (await startApi(next)).api;
+  api.mode = 'down';
+
+  const byItself = ['--secret', 'orders-db', '--ttl', '1', '--stale-limit', '3'];
+  const agent = startAgent(api, vault, service, ...byItself);
+  await vi.waitFor(() => expect(service.users).toContain('orders_d'), options);
+  vault.promote(next);
+  await vi.waitFor(() => expect(service.users.at(-1)).toBe('orders_e'), options);
+
+  // Neither the API nor the vault: it stops at its stale limit, and works on when the vault is back.
+  vault.be('down');
+  const done = async (): Promise<number> => {
+    const before = service.users.length;
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    return service.users.length - before;
+  };
+  await vi.waitFor(async () => expect(await done()).toBe(0), options);
+  vault.be('up');
+  await vi.waitFor(async () => expect(await done()).toBeGreaterThan(0), options);
+
+  api.mode = 'up';
+  await vi.waitFor(() => expect(api.of('heartbeat').at(-1)?.status).toBe(200), options);
+  api.mode = 'down';
+  agent.stop();
+  expect([await agent.ended, await agent.complained]).toEqual([0, '']);
+  expect(await agent.said).toMatch(/"close": "failed[^]*"refused": 0/);
+}, 60_000);
+
+it('an agent in Python whose login is refused looks at the vault at once, and does not storm', async () => {
+  await sql("CREATE ROLE orders_f LOGIN PASSWORD 'sixth'");
+  await using service = await startService();
+  await using vault = await startSecretsManager('{}');
+  const current = vault.put(JSON.stringify({ username: 'orders_f', password: 'sixth' }), 'AWSCURRENT');
+  await using api = (await startApi(current)).api;
+  const agent = startAgent(api, vault, service, '--heartbeat', '600');
+  await vi.waitFor(() => expect(service.users).toContain('orders_f'), options);
+  await sql("ALTER ROLE orders_f PASSWORD 'seventh'");
+  vault.reset();
+  vault.put(JSON.stringify({ username: 'orders_f', password: 'seventh' }), 'AWSCURRENT');
+  const before = service.users.length;
+  await vi.waitFor(() => expect(service.users.length).toBeGreaterThan(before + 2), options);
+  agent.stop();
+  await agent.ended;
+  expect(await agent.said).toMatch(/"refused": [12]\}/);
+  expect(api.of('heartbeat').length).toBeLessThan(5);
 }, 60_000);
