@@ -193,14 +193,15 @@ it('an agent in Python reads the vault by itself while the agent API is out, and
 
   // Neither the API nor the vault: it stops at its stale limit, and works on when the vault is back.
   vault.be('down');
-  const done = async (): Promise<number> => {
+  const done = async (ms: number): Promise<number> => {
     const before = service.users.length;
-    await new Promise((resolve) => setTimeout(resolve, 600));
+    await new Promise((resolve) => setTimeout(resolve, ms));
     return service.users.length - before;
   };
-  await vi.waitFor(async () => expect(await done()).toBe(0), options);
+  // A try to read takes less than that.
+  await vi.waitFor(async () => expect(await done(2500)).toBe(0), options);
   vault.be('up');
-  await vi.waitFor(async () => expect(await done()).toBeGreaterThan(0), options);
+  await vi.waitFor(async () => expect(await done(500)).toBeGreaterThan(0), options);
 
   api.mode = 'up';
   await vi.waitFor(() => expect(api.of('heartbeat').at(-1)?.status).toBe(200), options);
