@@ -39,6 +39,8 @@ from botocore.config import Config
 TIMEOUT_SECONDS = 10
 # Between two tries to read a vault that is out, and between tasks that are refused again and again.
 RETRY_SECONDS, LONGEST_PAUSE_SECONDS = 10, 60
+# Between two looks at the notices while something is under way.
+OFTEN_SECONDS = 10
 
 
 def b64(data: bytes) -> str:
@@ -113,6 +115,8 @@ class Session:
         self.confirmed = self.renew_at = 0.0
         self.dead: list[str] = []
         self.halted = False
+        # Whether nothing is under way, so that the next heartbeat brings the next notice soon enough.
+        self.settled = True
 
     def may_work(self) -> bool:
         is_fresh = time.monotonic() - self.confirmed <= self.stale_limit
@@ -158,14 +162,17 @@ class Session:
         if self.halted:
             # Nothing is held until what replaces it is there.
             self.value, self.text, self.version = None, "", ""
+            self.settled = True
             return
         self.move_from = datetime.fromisoformat(notice.get("moveFrom", "1970-01-01T00:00:00Z").replace("Z", "+00:00")).timestamp()
+        self.settled = False
         # While a value is being made, whoever has read the vault may be ahead of the notice.
         stays = self.value is not None and (notice["state"] == "rotating" or self.waits()) and not notice["urgent"]
         if notice["versionId"] != self.version and not stays:
             self.read(notice["versionId"])
         if notice["acknowledge"] and notice["versionId"] == self.version:
             self.acknowledge(notice)
+        self.settled = notice["state"] != "rotating" and notice["versionId"] == self.version
 
     def waits(self) -> bool:
         """Whether it isn't this instance's turn to move yet."""
@@ -286,12 +293,17 @@ def run(session: Session, options: argparse.Namespace) -> Iterator[bool]:
         report(open=f"failed: {error.code or 'no code'}")
     except FAILURES as error:
         report(open=f"failed: {type(error).__name__}")
+    held = session.version
     while time.monotonic() - began < options.seconds:
         if time.monotonic() >= beat:
             # With jitter, so that a fleet doesn't come all at once. Without an answer it works on with what it has.
             attempt("heartbeat", session.heartbeat)
-            beat = time.monotonic() + (options.heartbeat or session.heartbeat_seconds) * random.uniform(0.8, 1)
+            between = options.heartbeat or session.heartbeat_seconds
+            beat = time.monotonic() + (between if session.settled else min(between, OFTEN_SECONDS)) * random.uniform(0.8, 1)
         attempt("renew", session.renew)
+        if session.version != held:
+            # What it holds has changed: it says so at once.
+            held, beat = session.version, 0.0
         if session.may_work() and time.monotonic() >= rest:
             succeeded = work(options.work, session.value)
             if succeeded:

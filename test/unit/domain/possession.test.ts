@@ -1,4 +1,5 @@
 import { createHmac, hkdfSync } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { acknowledgementKey } from '../../../shared/domain/acknowledgement-key.ts';
@@ -22,6 +23,22 @@ describe('the proof of possession', () => {
     const expected = createHmac('sha256', Buffer.from(derived)).update(text).digest('base64url');
     expect(proofOf(key(), about).reveal()).toBe(expected);
     expect(proves(key(), about, expected)).toBe(true);
+  });
+
+  it('has an example in docs/agents.md that comes out as it says', () => {
+    const page = readFileSync(new URL('../../../docs/agents.md', import.meta.url), 'utf8');
+    const example = (name: string): string =>
+      new RegExp(`^    ${name} {2,}(\\S.*)$`, 'm').exec(page)?.[1] ?? '';
+    const proven = {
+      challenge: example('challenge'),
+      session: example('session'),
+      rotation: example('rotation'),
+      versionId: example('versionId'),
+      fingerprint: example('fingerprint'),
+    };
+    const derived = key(example('SecretString'), proven.rotation);
+    expect(Buffer.from(derived.reveal()).toString('hex')).toBe(example('key \\(hex\\)'));
+    expect(proofOf(derived, proven).reveal()).toBe(example('proof'));
   });
 
   it('holds for its own value, rotation, challenge, session, version and fingerprint only', () => {
