@@ -51,6 +51,7 @@ export function rotatingFetch<Fetch extends AnyFetch = typeof globalThis.fetch>(
       throw error;
     }
   };
+  // One function for every signature that the caller's `fetch` has: overloads can't be told of a wrapper.
   return rotating as unknown as Fetch;
 }
 

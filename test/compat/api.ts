@@ -70,6 +70,7 @@ export function gatewayEvent({ method, path, query, headers, body }: ApiRequest)
       http: { method, path },
       authorizer: { iam: { userArn: 'arn:aws:iam::111122223333:user/operator' } },
     },
+    // As far as the routes read an event: the type wants all that AWS sends.
   } as unknown as APIGatewayProxyEventV2;
 }
 

@@ -35,6 +35,7 @@ export async function startFakeMysql(): Promise<MysqlServer> {
   const sessions = new Map<Connection, string>();
   let id = 0;
   const server = mysql.createServer((connection) => {
+    // The server's side of mysql2 has no types for these; a packet out of sequence is refused by every client.
     const counting = connection as unknown as Counting;
     connection.on('error', () => undefined);
     connection.on('end', () => sessions.delete(connection));
@@ -72,6 +73,7 @@ export async function startFakeMysql(): Promise<MysqlServer> {
       counting._resetSequenceId();
     });
   });
+  // mysql2's `listen` takes no address: the socket behind it is bound to the loopback interface here.
   const socket = (server as unknown as Listening)._server;
   await new Promise<void>((resolve) => socket.listen(0, '127.0.0.1', resolve));
   return {

@@ -58,6 +58,7 @@ describe('a snapshot', () => {
         async request() {
           throw error;
         },
+        // As above.
       } as unknown as AwsCalls,
       bucket: 'snapshots',
       tenant: 'acme',

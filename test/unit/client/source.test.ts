@@ -58,6 +58,7 @@ describe('the first value', () => {
   ])(
     'without a usable %s is an error at once that names the field and quotes nothing',
     async (field, answer) => {
+      // What a vault that somebody wrote in JavaScript may answer.
       const vault = { read: async () => answer as unknown as VaultVersion };
       const opening = createCredentialSource({ secretId: 's', vault, time: new FakeTime(), ...timing });
       const error: unknown = await opening.catch((thrown: unknown) => thrown);

@@ -28,6 +28,7 @@ async function whyWaiting(
     credential: async (id: string) => Promise.resolve(all.find((each) => each.id === id)),
   };
   const starts = Math.max(...all.map((each) => Date.parse(nextStart(each) ?? '')));
+  // The rule looks up heads and the time; the engine's other parts have no say in it.
   const deps = { ledger, clock: () => starts } as unknown as EngineDeps;
   return Promise.all(all.map(async (each) => waitsForAnother(deps, each)));
 }
