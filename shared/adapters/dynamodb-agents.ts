@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import {
   CLOSED_KEPT_SECONDS,
   LONGEST_REPORT_SECONDS,
@@ -7,12 +6,12 @@ import {
   type Session,
   type UseReport,
 } from '../domain/agents.ts';
-import { plusSeconds, toInstant, type Clock, type Instant } from '../domain/clock.ts';
+import { plusSeconds, type Instant } from '../domain/clock.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { TABLE } from '../names.ts';
 import type { AgentStore } from '../ports/agents.ts';
 import type { Page } from '../ports/ledger.ts';
-import { isAwsError, type AwsCalls, type AwsServiceError } from './aws-client.ts';
+import { isAwsError, type AwsServiceError } from './aws-client.ts';
 import {
   acknowledgementItem,
   acknowledgementOf,
@@ -27,40 +26,34 @@ import {
   text,
   type Item,
 } from './ledger-items.ts';
+import { ABSENT, LedgerTable, type Condition, type Store } from './ledger-table.ts';
 import { decodePactPage, encodePactPage } from './page-token.ts';
 
 /** How long reports of uses are kept: a proof looks back for minutes. */
 const USES_KEPT_SECONDS = 86_400;
 
-const ABSENT = `attribute_not_exists(${TABLE.pk})`;
 const OPEN = 'id = :id AND attribute_not_exists(closedAt)';
 
 /** What agents say, in the ledger's table below keys of its own (docs/architecture.md). */
 export class DynamoDbAgents implements AgentStore {
-  readonly #aws: AwsCalls;
-  readonly #table: string;
-  readonly #tenant: string;
-  readonly #clock: Clock;
+  readonly #table: LedgerTable;
 
-  constructor(options: { aws: AwsCalls; table: string; tenant: string; clock: Clock }) {
-    this.#aws = options.aws;
-    this.#table = options.table;
-    this.#tenant = options.tenant;
-    this.#clock = options.clock;
+  constructor(store: Store) {
+    this.#table = new LedgerTable(store);
   }
 
   async pact(agent: string): Promise<Pact | undefined> {
-    const item = await this.#get(keys.pact(this.#tenant, agent));
+    const item = await this.#table.get(keys.pact(this.#table.tenant, agent));
     return item && documentOf<Pact>(item);
   }
 
   async pacts(page?: string): Promise<Page<Pact>> {
-    const { Items = [], LastEvaluatedKey: last } = await this.#query({
+    const { Items = [], LastEvaluatedKey: last } = await this.#table.query({
       IndexName: TABLE.index,
       KeyConditionExpression: `${TABLE.indexPk} = :g`,
-      ExpressionAttributeValues: { ':g': { S: groups.pacts(this.#tenant) } },
+      ExpressionAttributeValues: { ':g': { S: groups.pacts(this.#table.tenant) } },
       Limit: 100,
-      ...(page === undefined ? {} : { ExclusiveStartKey: decodePactPage(page, this.#tenant) }),
+      ...(page === undefined ? {} : { ExclusiveStartKey: decodePactPage(page, this.#table.tenant) }),
     });
     return {
       items: Items.map((item) => documentOf<Pact>(item)),
@@ -69,18 +62,14 @@ export class DynamoDbAgents implements AgentStore {
   }
 
   async putPact(pact: Pact, others: ReadonlyMap<string, number> = new Map()): Promise<void> {
-    const [newest, version] = pactItems(this.#tenant, pact);
-    const unchanged = [...others].map(([agent, known]) => ({
-      ConditionCheck: {
-        TableName: this.#table,
-        Key: keys.pact(this.#tenant, agent),
-        ...versionIs(known),
-      },
-    }));
+    const [newest, version] = pactItems(this.#table.tenant, pact);
+    const unchanged = [...others].map(([agent, known]) =>
+      this.#table.checking(keys.pact(this.#table.tenant, agent), versionIs(known)),
+    );
     try {
-      await this.#transact([
-        { Put: { TableName: this.#table, Item: newest, ...versionIs(pact.version - 1) } },
-        { Put: { TableName: this.#table, Item: version } },
+      await this.#table.transact([
+        this.#table.putting(newest, versionIs(pact.version - 1)),
+        this.#table.putting(version),
         ...unchanged,
       ]);
     } catch (error) {
@@ -93,15 +82,15 @@ export class DynamoDbAgents implements AgentStore {
   }
 
   async session(agent: string, id: string): Promise<Session | undefined> {
-    const item = await this.#get(keys.session(this.#tenant, agent, id));
+    const item = await this.#table.get(keys.session(this.#table.tenant, agent, id));
     return item !== undefined && text(item, 'id') === id && this.#counts(item) ? sessionOf(item) : undefined;
   }
 
   async sessions(agent: string): Promise<readonly Session[]> {
     const found: Session[] = [];
-    const pages = this.#pages({
+    const pages = this.#table.pages({
       KeyConditionExpression: `${TABLE.pk} = :p`,
-      ExpressionAttributeValues: { ':p': keys.session(this.#tenant, agent, '')[TABLE.pk] },
+      ExpressionAttributeValues: { ':p': keys.session(this.#table.tenant, agent, '')[TABLE.pk] },
       ConsistentRead: true,
     });
     for await (const item of pages) if (this.#counts(item)) found.push(sessionOf(item));
@@ -110,16 +99,14 @@ export class DynamoDbAgents implements AgentStore {
 
   async openSession(session: Session): Promise<Session> {
     try {
-      await this.#aws.json('dynamodb', 'PutItem', {
-        TableName: this.#table,
-        Item: sessionItem(this.#tenant, session),
-        ConditionExpression: `${ABSENT} OR attribute_exists(closedAt) OR keptUntil < :now`,
-        ExpressionAttributeValues: { ':now': { S: this.#now() } },
+      await this.#table.put(sessionItem(this.#table.tenant, session), {
+        ConditionExpression: `${ABSENT.ConditionExpression} OR attribute_exists(closedAt) OR keptUntil < :now`,
+        ExpressionAttributeValues: { ':now': { S: this.#table.now() } },
       });
       return session;
     } catch (error) {
       if (!isRefused(error)) throw error;
-      const item = await this.#get(keys.session(this.#tenant, session.agent, session.id));
+      const item = await this.#table.get(keys.session(this.#table.tenant, session.agent, session.id));
       if (item !== undefined) return sessionOf(item);
       throw ended(session.id, error);
     }
@@ -133,7 +120,7 @@ export class DynamoDbAgents implements AgentStore {
     keptUntil,
   }: Pick<Session, 'agent' | 'id' | 'holds' | 'seenAt' | 'keptUntil'>): Promise<void> {
     try {
-      await this.#update(keys.session(this.#tenant, agent, id), {
+      await this.#table.update(keys.session(this.#table.tenant, agent, id), {
         UpdateExpression: 'SET seenAt = :seen, holds = :holds, keptUntil = :kept, #expires = :expires',
         ConditionExpression: OPEN,
         ExpressionAttributeNames: { '#expires': TABLE.expires },
@@ -153,7 +140,7 @@ export class DynamoDbAgents implements AgentStore {
   async close({ agent, id }: Pick<Session, 'agent' | 'id'>, at: Instant): Promise<void> {
     const kept = plusSeconds(at, CLOSED_KEPT_SECONDS);
     try {
-      await this.#update(keys.session(this.#tenant, agent, id), {
+      await this.#table.update(keys.session(this.#table.tenant, agent, id), {
         UpdateExpression: 'SET closedAt = :at, keptUntil = :kept, #expires = :expires',
         ConditionExpression: OPEN,
         ExpressionAttributeNames: { '#expires': TABLE.expires },
@@ -175,32 +162,25 @@ export class DynamoDbAgents implements AgentStore {
     challenge: string;
     expires: Instant;
   }): Promise<void> {
-    await this.#aws.json('dynamodb', 'PutItem', {
-      TableName: this.#table,
-      Item: {
-        ...keys.challenge(this.#tenant, of.session, of.rotation),
-        kind: { S: 'challenge' },
-        challenge: { S: of.challenge },
-        until: { S: of.expires },
-        [TABLE.expires]: { N: String(expiry(of.expires)) },
-      },
+    await this.#table.put({
+      ...keys.challenge(this.#table.tenant, of.session, of.rotation),
+      kind: { S: 'challenge' },
+      challenge: { S: of.challenge },
+      until: { S: of.expires },
+      [TABLE.expires]: { N: String(expiry(of.expires)) },
     });
   }
 
   async acknowledge(acknowledgement: Acknowledgement, challenge: string, now: Instant): Promise<void> {
     const { session, rotation, jws } = acknowledgement;
     try {
-      await this.#transact([
-        { Put: { TableName: this.#table, Item: acknowledgementItem(this.#tenant, acknowledgement) } },
-        {
-          Delete: {
-            TableName: this.#table,
-            Key: keys.challenge(this.#tenant, session, rotation),
-            ConditionExpression: 'challenge = :challenge AND #until > :now',
-            ExpressionAttributeNames: { '#until': 'until' },
-            ExpressionAttributeValues: { ':challenge': { S: challenge }, ':now': { S: now } },
-          },
-        },
+      await this.#table.transact([
+        this.#table.putting(acknowledgementItem(this.#table.tenant, acknowledgement)),
+        this.#table.deleting(keys.challenge(this.#table.tenant, session, rotation), {
+          ConditionExpression: 'challenge = :challenge AND #until > :now',
+          ExpressionAttributeNames: { '#until': 'until' },
+          ExpressionAttributeValues: { ':challenge': { S: challenge }, ':now': { S: now } },
+        }),
       ]);
     } catch (error) {
       if (!isRefused(error)) throw error;
@@ -224,7 +204,7 @@ export class DynamoDbAgents implements AgentStore {
     of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session'>,
     at: Instant,
   ): Promise<void> {
-    await this.#update(keys.acknowledgement(this.#tenant, of, of.session), {
+    await this.#table.update(keys.acknowledgement(this.#table.tenant, of, of.session), {
       UpdateExpression: 'SET contradictedAt = if_not_exists(contradictedAt, :at)',
       ConditionExpression: `attribute_exists(${TABLE.pk})`,
       ExpressionAttributeValues: { ':at': { S: at } },
@@ -234,7 +214,7 @@ export class DynamoDbAgents implements AgentStore {
   async acknowledgement(
     of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session'>,
   ): Promise<Acknowledgement | undefined> {
-    const item = await this.#get(keys.acknowledgement(this.#tenant, of, of.session));
+    const item = await this.#table.get(keys.acknowledgement(this.#table.tenant, of, of.session));
     return item && acknowledgementOf(item);
   }
 
@@ -242,9 +222,9 @@ export class DynamoDbAgents implements AgentStore {
     of: Pick<Acknowledgement, 'rotation' | 'opensAt'>,
   ): Promise<readonly Acknowledgement[]> {
     const found: Acknowledgement[] = [];
-    const pages = this.#pages({
+    const pages = this.#table.pages({
       KeyConditionExpression: `${TABLE.pk} = :p`,
-      ExpressionAttributeValues: { ':p': keys.acknowledgement(this.#tenant, of, '')[TABLE.pk] },
+      ExpressionAttributeValues: { ':p': keys.acknowledgement(this.#table.tenant, of, '')[TABLE.pk] },
       ConsistentRead: true,
     });
     for await (const item of pages) found.push(acknowledgementOf(item));
@@ -261,9 +241,9 @@ export class DynamoDbAgents implements AgentStore {
     from,
     to,
   }: UseReport): Promise<void> {
-    const key = keys.use(this.#tenant, credentialId, minuteOf(from), `${session}#${versionId}`);
+    const key = keys.use(this.#table.tenant, credentialId, minuteOf(from), `${session}#${versionId}`);
     try {
-      await this.#update(key, {
+      await this.#table.update(key, {
         UpdateExpression:
           'SET #kind = :kind, #agent = :agent, #session = :session, versionId = :version, ' +
           '#from = if_not_exists(#from, :from), #to = :to, #expires = :expires ' +
@@ -297,10 +277,10 @@ export class DynamoDbAgents implements AgentStore {
 
   async uses(credentialId: string, from: Instant, to: Instant): Promise<readonly UseReport[]> {
     const found: UseReport[] = [];
-    const pages = this.#pages({
+    const pages = this.#table.pages({
       KeyConditionExpression: `${TABLE.pk} = :p AND ${TABLE.sk} BETWEEN :from AND :to`,
       ExpressionAttributeValues: {
-        ':p': keys.use(this.#tenant, credentialId, '', '')[TABLE.pk],
+        ':p': keys.use(this.#table.tenant, credentialId, '', '')[TABLE.pk],
         // The longest report that ends after it; those of one minute stand in one item.
         ':from': { S: minuteOf(plusSeconds(from, -LONGEST_REPORT_SECONDS - 60)) },
         // After every session of that minute.
@@ -324,50 +304,9 @@ export class DynamoDbAgents implements AgentStore {
     return found;
   }
 
-  #now(): Instant {
-    return toInstant(this.#clock());
-  }
-
   /** DynamoDB deletes what has expired within days. */
   #counts(item: Item): boolean {
-    return (text(item, 'keptUntil') ?? '') >= this.#now();
-  }
-
-  async #get(key: Item): Promise<Item | undefined> {
-    const answer = await this.#aws.json<{ Item?: Item }>('dynamodb', 'GetItem', {
-      TableName: this.#table,
-      Key: key,
-      ConsistentRead: true,
-    });
-    return answer.Item;
-  }
-
-  async #update(key: Item, change: object): Promise<void> {
-    await this.#aws.json('dynamodb', 'UpdateItem', { TableName: this.#table, Key: key, ...change });
-  }
-
-  #query(input: object): Promise<{ Items?: Item[]; LastEvaluatedKey?: Item }> {
-    return this.#aws.json('dynamodb', 'Query', { TableName: this.#table, ...input });
-  }
-
-  async *#pages(input: object): AsyncIterable<Item> {
-    let start: Item | undefined;
-    do {
-      const { Items = [], LastEvaluatedKey: last } = await this.#query({
-        ...input,
-        ...(start === undefined ? {} : { ExclusiveStartKey: start }),
-      });
-      yield* Items;
-      start = last;
-    } while (start !== undefined);
-  }
-
-  /** The token makes a repeated call after a lost answer the same call. */
-  async #transact(items: readonly object[]): Promise<void> {
-    await this.#aws.json('dynamodb', 'TransactWriteItems', {
-      TransactItems: items,
-      ClientRequestToken: randomUUID(),
-    });
+    return (text(item, 'keptUntil') ?? '') >= this.#table.now();
   }
 }
 
@@ -375,9 +314,9 @@ function minuteOf(instant: Instant): string {
   return instant.slice(0, 16);
 }
 
-function versionIs(version: number): object {
+function versionIs(version: number): Condition {
   return version === 0
-    ? { ConditionExpression: ABSENT }
+    ? ABSENT
     : {
         ConditionExpression: '#version = :version',
         ExpressionAttributeNames: { '#version': 'version' },

@@ -12,8 +12,9 @@ export interface Store {
   readonly clock: Clock;
 }
 
-/** One change of a transaction, from `putting` or `deleting`. */
+/** One part of a transaction, from `putting`, `deleting` or `checking`. */
 export interface TransactItem {
+  readonly ConditionCheck?: object;
   readonly Put?: object;
   readonly Delete?: object;
 }
@@ -21,6 +22,7 @@ export interface TransactItem {
 /** What a put may demand of what is there already. */
 export interface Condition {
   readonly ConditionExpression?: string;
+  readonly ExpressionAttributeNames?: Readonly<Record<string, string>>;
   readonly ExpressionAttributeValues?: Item;
 }
 
@@ -72,6 +74,10 @@ export class LedgerTable {
     await this.#aws.json('dynamodb', 'PutItem', { TableName: this.#name, Item: item, ...condition });
   }
 
+  async update(key: Item, change: object): Promise<void> {
+    await this.#aws.json('dynamodb', 'UpdateItem', { TableName: this.#name, Key: key, ...change });
+  }
+
   query(input: object): Promise<QueryAnswer> {
     return this.#aws.json('dynamodb', 'Query', { TableName: this.#name, ...input });
   }
@@ -93,8 +99,12 @@ export class LedgerTable {
     return { Put: { TableName: this.#name, Item: item, ...condition } };
   }
 
-  deleting(key: Item): TransactItem {
-    return { Delete: { TableName: this.#name, Key: key } };
+  deleting(key: Item, condition: Condition = {}): TransactItem {
+    return { Delete: { TableName: this.#name, Key: key, ...condition } };
+  }
+
+  checking(key: Item, condition: Condition): TransactItem {
+    return { ConditionCheck: { TableName: this.#name, Key: key, ...condition } };
   }
 
   /** The token makes a repeated call after a lost answer the same call (DynamoDB keeps it for ten minutes). */
