@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { base64url } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { startLocalStack, type LocalStack } from '../../local/stack.ts';
-import { AwsCalls } from '../../shared/adapters/aws-client.ts';
+import type { LocalStack } from '../../local/stack.ts';
+import type { AwsCalls } from '../../shared/adapters/aws-client.ts';
 import { DynamoDbAgents } from '../../shared/adapters/dynamodb-agents.ts';
 import { KmsSealer } from '../../shared/adapters/kms-sealer.ts';
 import type { Item } from '../../shared/adapters/ledger-items.ts';
 import { LOST_AFTER_SECONDS, MAX_RUNNING_SESSIONS } from '../../shared/domain/agents.ts';
 import { AGENT, AgentApiWorld, holder, Instance, pactOf, SIBLING, VALUE } from '../support/agent-api.ts';
-import { createTable } from '../support/engine-world.ts';
+import { startTable } from '../support/table.ts';
 import { credentialOf, ID, NOW, ROTATION_ID, rotationOf } from '../unit/api/fakes.ts';
 
 /** The version before. */
@@ -23,14 +23,7 @@ let world: AgentApiWorld;
 let agents: DynamoDbAgents;
 
 beforeAll(async () => {
-  stack = await startLocalStack();
-  aws = new AwsCalls({
-    region: stack.region,
-    endpoint: stack.endpoint,
-    credentials: stack.clientConfig.credentials,
-    caller: 'agent-api',
-  });
-  await createTable(aws);
+  ({ stack, aws } = await startTable('agent-api'));
   const made = await aws.json<{ KeyMetadata: { KeyId: string } }>('kms', 'CreateKey', {});
   key = made.KeyMetadata.KeyId;
 });

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { startLocalStack, type LocalStack } from '../../local/stack.ts';
-import { AwsCalls } from '../../shared/adapters/aws-client.ts';
+import type { LocalStack } from '../../local/stack.ts';
+import type { AwsCalls } from '../../shared/adapters/aws-client.ts';
 import { DynamoDbAgents } from '../../shared/adapters/dynamodb-agents.ts';
 import { KmsSealer } from '../../shared/adapters/kms-sealer.ts';
 import type { Item } from '../../shared/adapters/ledger-items.ts';
 import { sessionId, type Acknowledgement, type Pact, type Session } from '../../shared/domain/agents.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
 import { Redacted } from '../../shared/domain/redacted.ts';
-import { createTable } from '../support/engine-world.ts';
+import { startTable } from '../support/table.ts';
 
 const AGENT = 'checkout';
 const START = Date.parse('2026-11-22T10:12:54.000Z');
@@ -21,14 +21,7 @@ let tenant: string;
 let agents: DynamoDbAgents;
 
 beforeAll(async () => {
-  stack = await startLocalStack();
-  aws = new AwsCalls({
-    region: stack.region,
-    endpoint: stack.endpoint,
-    credentials: stack.clientConfig.credentials,
-    caller: 'agent-test',
-  });
-  await createTable(aws);
+  ({ stack, aws } = await startTable('agent-test'));
 });
 afterAll(async () => {
   await stack.stop();

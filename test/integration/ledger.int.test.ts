@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { startLocalStack, type LocalStack } from '../../local/stack.ts';
-import { AwsCalls } from '../../shared/adapters/aws-client.ts';
+import type { LocalStack } from '../../local/stack.ts';
+import type { AwsCalls } from '../../shared/adapters/aws-client.ts';
 import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
 import {
   checkChain,
@@ -14,7 +14,7 @@ import { toInstant } from '../../shared/domain/clock.ts';
 import type { Credential, Key } from '../../shared/domain/credential.ts';
 import { resolvePolicy } from '../../shared/domain/policy.ts';
 import { advance, type Rotation } from '../../shared/domain/rotation.ts';
-import { createTable } from '../support/engine-world.ts';
+import { startTable } from '../support/table.ts';
 
 const START = Date.parse('2026-11-22T10:00:00.000Z');
 
@@ -25,14 +25,7 @@ let tenant: string;
 let now = START;
 
 beforeAll(async () => {
-  stack = await startLocalStack();
-  aws = new AwsCalls({
-    region: stack.region,
-    endpoint: stack.endpoint,
-    credentials: stack.clientConfig.credentials,
-    caller: 'ledger-test',
-  });
-  await createTable(aws);
+  ({ stack, aws } = await startTable('ledger-test'));
 });
 afterAll(async () => {
   await stack.stop();

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startLocalStack, type LocalStack } from '../../local/stack.ts';
-import { AwsCalls } from '../../shared/adapters/aws-client.ts';
+import type { LocalStack } from '../../local/stack.ts';
+import type { AwsCalls } from '../../shared/adapters/aws-client.ts';
 import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
 import { SecretsManagerVault } from '../../shared/adapters/secrets-manager-vault.ts';
 import { GENESIS } from '../../shared/domain/audit.ts';
@@ -11,7 +11,7 @@ import { resolvePolicy } from '../../shared/domain/policy.ts';
 import type { EngineDeps } from '../../shared/engine/deps.ts';
 import { planDue, realignAll } from '../../shared/engine/plan.ts';
 import { MemoryAgentStore, MemorySealer } from '../support/agent-parts.ts';
-import { createTable } from '../support/engine-world.ts';
+import { startTable } from '../support/table.ts';
 
 const START = Date.parse('2026-01-01T00:00:00.000Z');
 const DAY_MS = 86_400_000;
@@ -19,14 +19,7 @@ const DAY_MS = 86_400_000;
 let stack: LocalStack;
 let aws: AwsCalls;
 beforeAll(async () => {
-  stack = await startLocalStack();
-  aws = new AwsCalls({
-    region: stack.region,
-    endpoint: stack.endpoint,
-    credentials: stack.clientConfig.credentials,
-    caller: 'planner-test',
-  });
-  await createTable(aws);
+  ({ stack, aws } = await startTable('planner-test'));
 });
 afterAll(async () => {
   await stack.stop();

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { startLocalStack, type LocalStack } from '../../local/stack.ts';
-import { AwsCalls } from '../../shared/adapters/aws-client.ts';
+import type { LocalStack } from '../../local/stack.ts';
+import type { AwsCalls } from '../../shared/adapters/aws-client.ts';
 import type { Item } from '../../shared/adapters/ledger-items.ts';
 import { DynamoDbReaderLog } from '../../shared/adapters/dynamodb-reader-log.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
 import type { SeenReader } from '../../shared/domain/readers.ts';
 import { observeReads } from '../../shared/engine/readers.ts';
-import { createTable } from '../support/engine-world.ts';
+import { startTable } from '../support/table.ts';
 import { ACCOUNT, assumedRole, lambdaSession, readRecord, REGION } from '../support/cloudtrail.ts';
 
 const SECRET = 'agents/orders';
@@ -22,14 +22,7 @@ let tenant: string;
 let readers: DynamoDbReaderLog;
 
 beforeAll(async () => {
-  stack = await startLocalStack();
-  aws = new AwsCalls({
-    region: stack.region,
-    endpoint: stack.endpoint,
-    credentials: stack.clientConfig.credentials,
-    caller: 'reader-test',
-  });
-  await createTable(aws);
+  ({ stack, aws } = await startTable('reader-test'));
 });
 afterAll(async () => {
   await stack.stop();
