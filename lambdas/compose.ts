@@ -107,6 +107,7 @@ export function composeEngine(aws: AwsCalls = awsCallsFromEnvironment(process.en
     },
     clock,
     newId: randomUUID,
+    reach: { privateHosts: listSetting(ENV.privateUpstreams) },
     timing: { stuckAfterSeconds: Number(optionalSetting(ENV.stuckAfter) ?? 900) },
   };
 }

@@ -21,6 +21,8 @@ export const ENV = {
   secretPrefix: 'REKEY_SECRET_PREFIX',
   /** The same of the secrets that it may adopt beside them, with commas between. */
   adoptPrefixes: 'REKEY_ADOPT_PREFIXES',
+  /** Hosts of upstreams that may have private addresses, with commas between. */
+  privateUpstreams: 'REKEY_PRIVATE_UPSTREAMS',
   /** ARN of the rotation function's alias for databases. */
   rotateDatabase: 'REKEY_ROTATE_DATABASE',
   /** ARN of the registering function's alias for databases. */

@@ -55,6 +55,7 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
     readAdmin: never,
     clock,
     newId: randomUUID,
+    reach: { privateHosts: [] },
     timing: { stuckAfterSeconds: Number(optionalSetting(ENV.stuckAfter) ?? 900) },
     alignBackstop: async (credentialId) => {
       const { backstop } = await ask<{ backstop: Backstop }>(aws, registering, {

@@ -1,7 +1,6 @@
-import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
-import { request as httpsRequest } from 'node:https';
 import { toInstant, type Instant } from '../domain/clock.ts';
 import { RekeyError } from '../domain/errors.ts';
+import { exchange, NoAnswer, pause, type HttpAnswer, type HttpRequest } from '../http/exchange.ts';
 import { REKEY_VERSION } from '../version.ts';
 import { sign } from './signature.ts';
 
@@ -60,23 +59,6 @@ const JSON_SERVICES = {
   ecs: { target: 'AmazonEC2ContainerServiceV20141113', version: '1.1' },
 } as const;
 export type JsonService = keyof typeof JSON_SERVICES;
-
-/** A request as its caller gives it: the path percent-encoded and without a query, header names in lower case. */
-export interface AwsRequest {
-  readonly path: string;
-  readonly method: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
-}
-
-export interface AwsAnswer {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly text: string;
-}
-
-/** The connection broke or the time was up before the answer was whole. */
-class NoAnswer extends Error {}
 
 const THROTTLED = new Set([
   'ThrottlingException',
@@ -139,7 +121,7 @@ export class AwsCalls {
   }
 
   /** A signed request with retries. Answers of 4xx other than throttling throw at once. */
-  async request(service: string, request: AwsRequest, options: CallOptions = {}): Promise<AwsAnswer> {
+  async request(service: string, request: HttpRequest, options: CallOptions = {}): Promise<HttpAnswer> {
     const attempts = options.attempts ?? this.#options.attempts ?? 4;
     let last: unknown;
     for (let attempt = 1; attempt <= attempts; attempt++) {
@@ -157,7 +139,7 @@ export class AwsCalls {
     });
   }
 
-  async #attempt(service: string, request: AwsRequest, options: CallOptions): Promise<AwsAnswer> {
+  async #attempt(service: string, request: HttpRequest, options: CallOptions): Promise<HttpAnswer> {
     const { method, path, body = '' } = request;
     const { region, credentials, caller } = this.#options;
     const base = new URL(this.#base(service));
@@ -172,7 +154,7 @@ export class AwsCalls {
       { service, region, credentials, time: new Date() },
     );
     const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs ?? 5000;
-    const answer = await exchange(base, { method, path, headers, body }, timeoutMs);
+    const answer = await exchange(base, { method, path, headers, body }, { timeoutMs });
     if (answer.status >= 200 && answer.status < 300) return answer;
     throw serviceError(answer);
   }
@@ -215,45 +197,7 @@ function isTransient(service: string, error: unknown): boolean {
   return error instanceof NoAnswer;
 }
 
-/** One request and its whole answer. @throws NoAnswer */
-function exchange(
-  base: URL,
-  { method, path, headers, body = '' }: AwsRequest,
-  timeoutMs: number,
-): Promise<AwsAnswer> {
-  const request = base.protocol === 'http:' ? httpRequest : httpsRequest;
-  return new Promise((resolve, reject) => {
-    const fail = (cause: unknown): void => reject(new NoAnswer('no whole answer', { cause }));
-    const outgoing = request(
-      {
-        hostname: base.hostname,
-        port: base.port,
-        path,
-        method,
-        headers: { ...headers, 'content-length': Buffer.byteLength(body) },
-      },
-      (incoming) => {
-        const chunks: Buffer[] = [];
-        incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
-        incoming.on('error', fail);
-        incoming.on('end', () =>
-          resolve({
-            status: incoming.statusCode ?? 0,
-            headers: incoming.headers,
-            text: Buffer.concat(chunks).toString('utf8'),
-          }),
-        );
-      },
-    );
-    // The client's own timeout is one of silence; this one is for the whole exchange.
-    const limit = setTimeout(() => outgoing.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
-    outgoing.on('close', () => clearTimeout(limit));
-    outgoing.on('error', fail);
-    outgoing.end(body);
-  });
-}
-
-function serviceError({ status, headers, text }: AwsAnswer): AwsServiceError {
+function serviceError({ status, headers, text }: HttpAnswer): AwsServiceError {
   const header = headers['x-amzn-errortype'];
   const fallback =
     (Array.isArray(header) ? header[0] : header) ??
@@ -278,10 +222,4 @@ function serviceError({ status, headers, text }: AwsAnswer): AwsServiceError {
     status,
     (body.CancellationReasons ?? []).map((reason) => reason.Code ?? 'None'),
   );
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }

@@ -7,7 +7,7 @@ import type { SecretDescription, StoredVersion } from '../ports/vault.ts';
 import type { Adoption, AnyProvider, Dependency, Notice, ProviderContext } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
 import { assertUnclaimed, type Draft, type RegisterOptions } from './register-draft.ts';
-import { adminOf } from './state.ts';
+import { adminOf, contextOf } from './state.ts';
 
 /** What a secret that exists holds now, as far as it could be read. */
 export interface Found {
@@ -39,7 +39,7 @@ export async function adopter(
     });
   }
   let admin: ReturnType<ProviderContext['admin']> | undefined;
-  const ctx = { clock: deps.clock, admin: () => (admin ??= deps.readAdmin(adminOf(draft))) };
+  const ctx = contextOf(deps, () => (admin ??= deps.readAdmin(adminOf(draft))));
   return { provider, adoption: provider.adoption, ctx };
 }
 

@@ -6,7 +6,7 @@ import type { ReaderLog } from '../ports/reader-log.ts';
 import type { Sealer } from '../ports/sealer.ts';
 import type { Vault } from '../ports/vault.ts';
 import type { Workflow } from '../ports/workflow.ts';
-import type { AnyProvider } from '../providers/provider.ts';
+import type { AnyProvider, Reach } from '../providers/provider.ts';
 
 /** What the engine works with. Handlers compose it; tests put real or faulty parts in. */
 export interface EngineDeps {
@@ -23,6 +23,8 @@ export interface EngineDeps {
   readonly providerFor: (type: string, provider: string) => Promise<AnyProvider>;
   /** Reads an administrative secret. Functions without that right give a function that throws. */
   readonly readAdmin: (adminSecret: string) => Promise<Redacted<string>>;
+  /** Where the calls of providers may go. */
+  readonly reach: Reach;
   readonly clock: Clock;
   /** A fresh UUID. */
   readonly newId: () => string;

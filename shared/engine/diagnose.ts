@@ -5,9 +5,8 @@ import { WHO } from '../domain/diagnose-access.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { fingerprint } from '../domain/fingerprint.ts';
 import type { Redacted } from '../domain/redacted.ts';
-import type { ProviderContext } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
-import { loadCredential, upstream } from './state.ts';
+import { contextOf, loadCredential, upstream } from './state.ts';
 
 /** What a diagnosis works with: it reads, and changes nothing. */
 export type DiagnoseDeps = EngineDeps & {
@@ -155,7 +154,7 @@ async function observed(
 async function reached(deps: DiagnoseDeps, credential: Credential, admin: Seen<Redacted<string>>) {
   const { provider, target } = await upstream(deps, credential);
   if ('trouble' in admin) return { provider, target };
-  const ctx: ProviderContext = { clock: deps.clock, admin: async () => Promise.resolve(admin.value) };
+  const ctx = contextOf(deps, async () => Promise.resolve(admin.value));
   return { provider, target, ctx };
 }
 

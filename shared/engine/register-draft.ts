@@ -7,7 +7,7 @@ import { resolvePolicy, type PolicyLimits } from '../domain/policy.ts';
 import { TAG } from '../names.ts';
 import type { Notice } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
-import { adminOf } from './state.ts';
+import { adminOf, contextOf } from './state.ts';
 
 /** What registration needs beside the engine's own parts. */
 export interface RegisterOptions {
@@ -136,10 +136,10 @@ export async function preflight(deps: EngineDeps, draft: Draft): Promise<readonl
   // Read once: what is checked of it is what logs in.
   let admin: ReturnType<EngineDeps['readAdmin']> | undefined;
   try {
-    return await provider.preflight(draft.target, {
-      clock: deps.clock,
-      admin: () => (admin ??= deps.readAdmin(adminOf(draft))),
-    });
+    return await provider.preflight(
+      draft.target,
+      contextOf(deps, () => (admin ??= deps.readAdmin(adminOf(draft)))),
+    );
   } catch (error) {
     if (!isRekeyError(error)) throw error;
     throw new RekeyError(error.code, error.message, {

@@ -125,8 +125,16 @@ export async function upstream(
   return {
     provider,
     target: provider.storedTarget(credential.target),
-    ctx: { clock: deps.clock, admin: () => (admin ??= deps.readAdmin(adminOf(credential))) },
+    ctx: contextOf(deps, () => (admin ??= deps.readAdmin(adminOf(credential)))),
   };
+}
+
+/** What a provider may use, with the administrative secret as `admin` gives it. */
+export function contextOf(
+  { clock, reach }: Pick<EngineDeps, 'clock' | 'reach'>,
+  admin: ProviderContext['admin'],
+): ProviderContext {
+  return { clock, reach, admin };
 }
 
 /** @throws RekeyError ERR_DECLARATION where no administrative login is declared, which only observing needs none of */

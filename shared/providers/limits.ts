@@ -1,12 +1,7 @@
-import type { Overlap } from './provider.ts';
-
-/** What each upstream allows, without its driver. */
-const OVERLAPS: Readonly<Record<string, () => Promise<Overlap>>> = {
-  'database/postgresql': async () => (await import('./postgresql/overlap.ts')).OVERLAP,
-};
+import { capabilitiesOf } from './capabilities.ts';
 
 /** What the upstream of a credential allows beside each other, in words; empty where nobody has said. */
-export async function limitsOf({
+export function limitsOf({
   type,
   provider,
   live,
@@ -14,9 +9,8 @@ export async function limitsOf({
   type: string;
   provider: string;
   live: readonly unknown[];
-}): Promise<readonly string[]> {
-  const key = `${type}/${provider}`;
-  const overlap = Object.hasOwn(OVERLAPS, key) ? await OVERLAPS[key]?.() : undefined;
+}): readonly string[] {
+  const overlap = capabilitiesOf(type, provider)?.overlap;
   switch (overlap?.kind) {
     case 'dual':
       return [

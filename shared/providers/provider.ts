@@ -25,11 +25,20 @@ export interface Notice {
   readonly remedy: string;
 }
 
+/** Where a provider's calls may go. */
+export interface Reach {
+  /** Hosts that may have private addresses, as the setting `privateUpstreams` names them. */
+  readonly privateHosts: readonly string[];
+  /** How long one call over HTTP may take, in milliseconds; ten seconds where nothing is said. */
+  readonly timeoutMs?: number;
+}
+
 /** What a provider may use while it performs one step. */
 export interface ProviderContext {
   readonly clock: Clock;
   /** The administrative secret of the target, read on first use only. Absent for functions that must not have it. */
   readonly admin: () => Promise<Redacted<string>>;
+  readonly reach: Reach;
 }
 
 /** The context of `issue`. */

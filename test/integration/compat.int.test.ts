@@ -62,6 +62,7 @@ async function engineAt({ ledger }: Recorded, moment: Moment): Promise<EngineDep
     readAdmin: never,
     clock,
     newId: randomUUID,
+    reach: { privateHosts: [] },
     timing: { stuckAfterSeconds: 900 },
   };
 }

@@ -107,6 +107,7 @@ async function fleet(
       readAdmin: never,
       clock: () => clock.now,
       newId: randomUUID,
+      reach: { privateHosts: [] },
       timing: { stuckAfterSeconds: 900 },
     },
   };

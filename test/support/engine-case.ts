@@ -131,6 +131,7 @@ export class EngineCase extends CaseState {
       },
       clock: this.time.now,
       newId: randomUUID,
+      reach: { privateHosts: [] },
       timing: { stuckAfterSeconds: TIMING.stuckAfterSeconds },
     };
     this.agents = new Agents(this);

@@ -76,7 +76,11 @@ export class TestServer {
     // The host in the administrative secret is a trap: only the target's may be connected to.
     const allowedHosts = ['localhost', '127.0.0.1', '127.1'];
     const secret = { host: '192.0.2.1', allowedHosts, username: login.user, password: login.password };
-    return { clock: Date.now, admin: async () => new Redacted(JSON.stringify(secret)) };
+    return {
+      clock: Date.now,
+      reach: { privateHosts: [] },
+      admin: async () => new Redacted(JSON.stringify(secret)),
+    };
   }
 
   /** Runs statements as the superuser; the rows of the last one. */

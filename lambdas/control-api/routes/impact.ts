@@ -27,7 +27,7 @@ export async function impact(
       agents: found.agents,
       inSession: found.inSession.map((each) => ({ ...each, atRisk: [...each.atRisk] })),
       ...(deferral === undefined ? {} : { deferral: { ...deferral, agents: [...deferral.agents] } }),
-      limits: [...(await limitsOf(credential))],
+      limits: [...limitsOf(credential)],
       now: [...found.now],
       ...(planned === undefined
         ? {}

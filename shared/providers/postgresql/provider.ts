@@ -2,6 +2,7 @@ import { toInstant } from '../../domain/clock.ts';
 import type { CredentialHandle } from '../../domain/credential.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import type { Deactivation, Usage } from '../../domain/evidence.ts';
+import { CAPABILITIES } from '../capabilities.ts';
 import type { CredentialProvider, ProviderContext } from '../provider.ts';
 import { activate, assertFree, chooseSlot } from './activate.ts';
 import { adopt, identify, release } from './adopt.ts';
@@ -9,7 +10,6 @@ import { manualRevocation } from './by-hand.ts';
 import { changeSlot, type Changed } from './change.ts';
 import { asAdmin, asAgent } from './connection.ts';
 import { dependencies } from './dependencies.ts';
-import { OVERLAP } from './overlap.ts';
 import { syncNow } from './grants.ts';
 import { lookAtEnded } from './look-at-ended.ts';
 import {
@@ -33,7 +33,7 @@ import { parseTarget, readTarget, type PostgresTarget } from './target.ts';
 export const postgresqlProvider: CredentialProvider<PostgresTarget, PostgresMaterial> = {
   type: 'database',
   provider: 'postgresql',
-  overlap: OVERLAP,
+  overlap: CAPABILITIES['database/postgresql'].overlap,
   revocation: 'api',
   createsAt: 'activate',
   target: parseTarget,

@@ -185,6 +185,7 @@ describe('the place of the administrative secret', () => {
     const preflight = async (secret: object): Promise<unknown> =>
       postgresqlProvider.preflight(parseTarget({ ...input, host: '127.0.0.1', port }), {
         clock: Date.now,
+        reach: { privateHosts: [] },
         admin: async () => new Redacted(JSON.stringify({ ...login, ...secret })),
       });
     try {
@@ -399,6 +400,7 @@ describe('the administrator’s password', () => {
       await expect(
         postgresqlProvider.preflight(parseTarget({ ...input, host: '127.0.0.1', port, tls }), {
           clock: Date.now,
+          reach: { privateHosts: [] },
           admin,
         }),
       ).rejects.toMatchObject({ code: 'ERR_ADMIN_DENIED', remedy: expect.stringContaining('scram-sha-256') });

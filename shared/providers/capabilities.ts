@@ -1,0 +1,82 @@
+import type { Overlap } from './provider.ts';
+
+/** What an upstream can do for one type of credential, as its documentation or a trial says it: facts, not choices. */
+export interface Capabilities {
+  /** How old and new live together, as Rekey uses the upstream. */
+  readonly overlap: Overlap;
+  /** Whether Rekey makes new ones; else an operator fills a pool. */
+  readonly canCreate: boolean;
+  /** Whether a credential can be made useless and brought back. */
+  readonly canSuspend: boolean;
+  readonly revocation: 'api' | 'manual' | 'deploy-hook';
+  /** How long one may still work after the upstream has taken the revocation, in seconds. */
+  readonly revocationDelaySeconds: number;
+  /** How long a new one may be refused although it was made, in seconds. */
+  readonly propagationSeconds: number;
+  /** How far the upstream's time of last use runs behind, in seconds; absent where it tells none. */
+  readonly lastUsedLagSeconds?: number;
+  /** Keys that the upstream allows one owner at most; absent where no limit is known. */
+  readonly maxKeys?: number;
+  /** What would need no key at all. */
+  readonly keyless?: string;
+}
+
+/** By type and provider. Without any driver, so that everybody may ask. */
+export const CAPABILITIES = {
+  'database/postgresql': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: true,
+    revocation: 'api',
+    revocationDelaySeconds: 0,
+    propagationSeconds: 0,
+    lastUsedLagSeconds: 0,
+    keyless: 'IAM database authentication (RDS, Aurora)',
+  },
+  'llm-key/openai': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: false,
+    revocation: 'api',
+    revocationDelaySeconds: 60,
+    propagationSeconds: 30,
+    lastUsedLagSeconds: 3600,
+  },
+  'llm-key/anthropic': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: false,
+    canSuspend: true,
+    revocation: 'api',
+    revocationDelaySeconds: 60,
+    propagationSeconds: 30,
+    keyless: 'Workload Identity Federation',
+  },
+  'vector-database-key/pinecone': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: false,
+    revocation: 'api',
+    revocationDelaySeconds: 60,
+    propagationSeconds: 30,
+  },
+  'cloud-key/aws-iam': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: true,
+    revocation: 'api',
+    revocationDelaySeconds: 10,
+    propagationSeconds: 15,
+    lastUsedLagSeconds: 14_400,
+    maxKeys: 2,
+    keyless: 'IAM roles (instance profile, task role, IAM Roles Anywhere)',
+  },
+} as const satisfies Readonly<Record<string, Capabilities>>;
+
+/** A type with its provider, e.g. `llm-key/openai`. */
+export type ProviderKey = keyof typeof CAPABILITIES;
+
+/** What is known of a provider; undefined where nobody knows it. */
+export function capabilitiesOf(type: string, provider: string): Capabilities | undefined {
+  const key = `${type}/${provider}`;
+  return Object.hasOwn(CAPABILITIES, key) ? CAPABILITIES[key as ProviderKey] : undefined;
+}

@@ -1,0 +1,84 @@
+import { lookup as resolve } from 'node:dns';
+import type { LookupFunction } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import { RekeyError } from '../../domain/errors.ts';
+
+/**
+ * Whether `address` is one of the public internet. Everything else could be somebody's own network, the function's own
+ * loopback or the metadata service of a cloud: whoever declares a target must not be able to send requests there.
+ */
+export function isPublic(address: string): boolean {
+  if (!ipaddr.isValid(address)) return false;
+  // An IPv4 address within an IPv6 one is judged as what it is.
+  return ipaddr.process(address).range() === 'unicast';
+}
+
+/**
+ * The base address of an upstream: https, a host and nothing that hides another. `privateHosts` are those that the
+ * deployment's settings name as its own; on them alone a private address is taken, and http on loopback.
+ * @throws RekeyError ERR_DECLARATION with `field`
+ */
+export function parseBaseUrl(text: string, privateHosts: readonly string[], field: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (
+    url === undefined ||
+    url.username !== '' ||
+    url.password !== '' ||
+    url.search !== '' ||
+    url.hash !== ''
+  ) {
+    throw refusal(field, 'must be the address of an API, without a login, a query or a fragment');
+  }
+  const host = hostOf(url);
+  const isOwn = isListed(host, privateHosts);
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isOwn && isLoopback(host))) {
+    throw refusal(field, 'must begin with https://');
+  }
+  if (host === '' || (ipaddr.isValid(host) && !isPublic(host) && !isOwn)) throw notPublic(field, host);
+  return url;
+}
+
+/**
+ * Resolves a name for one connection and refuses it where any of its addresses isn't public: what was checked is what is
+ * connected to, whatever the name means a moment later (DNS rebinding).
+ */
+export function publicLookup(privateHosts: readonly string[], field: string): LookupFunction {
+  return (hostname, options, callback) => {
+    resolve(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error !== null) return callback(error, []);
+      const isRefused = addresses.some(({ address }) => !isPublic(address));
+      if (isRefused && !isListed(hostname, privateHosts)) return callback(notPublic(field, hostname), []);
+      const [first] = addresses;
+      if (options.all === true || first === undefined) return callback(null, addresses);
+      return callback(null, first.address, first.family);
+    });
+  };
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || (ipaddr.isValid(host) && ipaddr.process(host).range() === 'loopback');
+}
+
+function isListed(host: string, hosts: readonly string[]): boolean {
+  const name = host.toLowerCase().replace(/\.$/, '');
+  return hosts.some((each) => each.toLowerCase() === name);
+}
+
+function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[(.*)\]$/, '$1');
+}
+
+function refusal(field: string, problem: string): RekeyError {
+  return new RekeyError('ERR_DECLARATION', `${field} ${problem}; nothing was sent there`, {
+    field,
+    remedy: 'write it as the provider documents it, e.g. https://api.example.com',
+  });
+}
+
+function notPublic(field: string, host: string): RekeyError {
+  return new RekeyError(
+    'ERR_DECLARATION',
+    `${field}: ${host} is not an address of the public internet; nothing was sent there`,
+    { field, remedy: 'where it is an upstream of your own, name its host in the setting privateUpstreams' },
+  );
+}

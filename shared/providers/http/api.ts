@@ -1,0 +1,179 @@
+import * as z from 'zod';
+import { RekeyError } from '../../domain/errors.ts';
+import { exchange, pause, type HttpAnswer } from '../../http/exchange.ts';
+import { REKEY_VERSION } from '../../version.ts';
+import type { Reach } from '../provider.ts';
+import { parseBaseUrl, publicLookup } from './address.ts';
+
+/** Whose login a call carries: a refusal of Rekey's own stops and pages, one of the agents' is an answer. */
+export type Caller = 'admin' | 'agent';
+
+/** One call of an upstream's API. */
+export interface Call<T> {
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
+  /** Below the base address, with its query; every part of it percent-encoded. */
+  readonly path: string;
+  readonly body?: object;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The form of the answer; what isn't in it is left out. */
+  readonly answer: z.ZodType<T>;
+}
+
+/** How an upstream is reached. */
+export interface ApiOptions {
+  /** What the upstream is called in messages. */
+  readonly name: string;
+  readonly baseUrl: string;
+  readonly reach: Reach;
+  readonly caller: Caller;
+  /** Headers with the login. They are secret. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+const TIMEOUT_MS = 10_000;
+const MAX_BYTES = 4 * 1024 * 1024;
+/** An upstream that asks to wait no longer is asked again at once; other waits are the workflow's. */
+const LONGEST_WAIT_MS = 5_000;
+const ATTEMPTS = 3;
+
+/**
+ * An HTTP API of an upstream. It follows no redirect and reaches no private address, and nothing that the upstream writes
+ * into an error is passed on: it may quote a key.
+ */
+export class Api {
+  readonly #options: ApiOptions;
+  readonly #base: URL;
+
+  /** @throws RekeyError ERR_DECLARATION for target.baseUrl */
+  constructor(options: ApiOptions) {
+    this.#options = options;
+    this.#base = parseBaseUrl(options.baseUrl, options.reach.privateHosts, 'target.baseUrl');
+  }
+
+  /**
+   * The answer of a call.
+   * @throws RekeyError ERR_UNAVAILABLE (again later), ERR_ADMIN_DENIED or ERR_REJECTED (a login is refused, a request is
+   *   wrong), ERR_NOT_FOUND, ERR_CONFLICT
+   */
+  async call<T>(call: Call<T>): Promise<T> {
+    const { name } = this.#options;
+    const answer = await this.#patiently(call);
+    if (answer.status < 200 || answer.status > 299) throw this.#refusal(call, answer);
+    const parsed = call.answer.safeParse(jsonOf(answer.text));
+    if (parsed.success) return parsed.data;
+    const at = parsed.error.issues[0]?.path.join('.') ?? '';
+    throw new RekeyError(
+      'ERR_UNAVAILABLE',
+      `${name} answers in another form than it documents (at "${at}")`,
+      {
+        remedy: 'look whether its API has changed; nothing of the answer is kept',
+      },
+    );
+  }
+
+  /** As `call`, and undefined where the upstream doesn't know what the call is about. */
+  async find<T>(call: Call<T>): Promise<T | undefined> {
+    try {
+      return await this.call(call);
+    } catch (error) {
+      if (error instanceof RekeyError && error.code === 'ERR_NOT_FOUND') return undefined;
+      throw error;
+    }
+  }
+
+  async #patiently(call: Call<unknown>): Promise<HttpAnswer> {
+    for (let attempt = 1; ; attempt++) {
+      const answer = await this.#send(call);
+      // Refused for its rate, it has done nothing: every method may be repeated.
+      const waitMs = answer.status === 429 ? waitOf(answer) : undefined;
+      if (waitMs === undefined || waitMs > LONGEST_WAIT_MS || attempt === ATTEMPTS) return answer;
+      await pause(waitMs);
+    }
+  }
+
+  async #send({ method, path, body, headers }: Call<unknown>): Promise<HttpAnswer> {
+    const { name, reach } = this.#options;
+    const { privateHosts, timeoutMs = TIMEOUT_MS } = reach;
+    const base = this.#base;
+    const request = {
+      method,
+      path: `${base.pathname.replace(/\/$/, '')}${path}`,
+      headers: {
+        accept: 'application/json',
+        'user-agent': `rekey/${REKEY_VERSION}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...this.#options.headers,
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    };
+    try {
+      const lookup = publicLookup(privateHosts, 'target.baseUrl');
+      return await exchange(base, request, { timeoutMs, maxBytes: MAX_BYTES, lookup });
+    } catch (error) {
+      const refused = refusalIn(error);
+      if (refused !== undefined) throw refused;
+      throw new RekeyError('ERR_UNAVAILABLE', `${name} has not answered`, {
+        remedy: 'it is tried again; if it goes on, look at the status page of the provider',
+        cause: error,
+      });
+    }
+  }
+
+  #refusal({ method, path }: Call<unknown>, { status, headers }: HttpAnswer): RekeyError {
+    const { name, caller } = this.#options;
+    const said = `${name} answers ${status} to ${method} ${path.split('?')[0] ?? ''}`;
+    if (status === 429 || status >= 500) {
+      const wait = headers['retry-after'];
+      const asked = wait !== undefined && /^\d{1,6}$/.test(wait) ? `, and asks to wait ${wait} s` : '';
+      return new RekeyError('ERR_UNAVAILABLE', `${said}${asked}`, { remedy: 'it is tried again' });
+    }
+    if (status === 401 || status === 403) {
+      return caller === 'agent'
+        ? new RekeyError('ERR_REJECTED', `${said}: it does not take the key`, {
+            remedy: 'the key is wrong, revoked or may do nothing here',
+          })
+        : new RekeyError('ERR_ADMIN_DENIED', `${said}: it does not take Rekey's own login, or not for this`, {
+            field: 'admin',
+            remedy:
+              'look whether the administrative key still works and has the rights that docs/providers.md names',
+          });
+    }
+    if (status === 404) return new RekeyError('ERR_NOT_FOUND', said, { field: 'target' });
+    if (status === 409) return new RekeyError('ERR_CONFLICT', said);
+    if (status >= 300 && status < 400) {
+      return new RekeyError('ERR_REJECTED', `${said}, a redirect, which is not followed`, {
+        field: 'target.baseUrl',
+        remedy: 'name the address at which the API itself answers',
+      });
+    }
+    return new RekeyError('ERR_REJECTED', said, {
+      field: 'target',
+      remedy: 'hold the target against the provider: the request is refused as it is',
+    });
+  }
+}
+
+/** The answer of a call that says nothing that counts. */
+export const ANYTHING = z.unknown();
+
+function waitOf({ headers }: HttpAnswer): number | undefined {
+  const text = headers['retry-after'];
+  return text !== undefined && /^\d{1,6}$/.test(text) ? Number(text) * 1000 : undefined;
+}
+
+/** Our own refusal of an address, which comes out of the connection as its cause. */
+function refusalIn(error: unknown): RekeyError | undefined {
+  for (let each = error; each instanceof Error; each = each.cause)
+    if (each instanceof RekeyError) return each;
+  return undefined;
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return text === '' ? {} : JSON.parse(text);
+  } catch {
+    // The parser's message quotes the text.
+    return undefined;
+  }
+}

@@ -1,0 +1,89 @@
+import * as z from 'zod';
+import type { CredentialHandle } from '../../domain/credential.ts';
+import { RekeyError } from '../../domain/errors.ts';
+import type { Redacted } from '../../domain/redacted.ts';
+
+/**
+ * What agents read: the key, and what tells whose it is. A secret that was adopted may be the bare key, or have it among
+ * fields of its own.
+ */
+const schema = z.object({
+  apiKey: z.string().min(1),
+  /** The upstream's id of the key. */
+  apiKeyId: z.string().min(1).optional(),
+  /** The provider's `identity` of the target. */
+  of: z.string().min(1).optional(),
+  /** Where the upstream isn't at its provider's usual address. */
+  baseUrl: z.string().min(1).optional(),
+});
+
+export type KeyMaterial = Readonly<z.infer<typeof schema>>;
+
+/** Shorter texts are no key of any provider; a bare one has neither spaces nor quotes. */
+const BARE = /^[!-~]{8,4096}$/;
+
+/** @throws RekeyError ERR_MATERIAL_MISMATCH naming the field, never quoting it */
+export function parseKey(text: Redacted<string>): Redacted<KeyMaterial> {
+  return text.map((raw) => {
+    const trimmed = raw.trim();
+    if (BARE.test(trimmed) && !/^["[{]/.test(trimmed)) return { apiKey: trimmed };
+    return parseJson(schema, raw, 'the secret', undefined, '{"apiKey": …}, or the key alone');
+  });
+}
+
+/** The text that agents read; like `like`, the text so far, in all but the key. */
+export function serializeKey(material: Redacted<KeyMaterial>, like?: Redacted<string>): Redacted<string> {
+  if (like === undefined) return material.map((key) => JSON.stringify(key));
+  const former = parseKey(like).reveal();
+  return like.map((raw) => {
+    const { apiKey, apiKeyId } = material.reveal();
+    if (!raw.trim().startsWith('{')) return raw.replace(former.apiKey, () => apiKey);
+    const hadId = former.apiKeyId !== undefined;
+    return JSON.stringify({ ...(JSON.parse(raw) as object), apiKey, ...(hadId ? { apiKeyId } : {}) });
+  });
+}
+
+/** Refuses a material that is not of this target and handle (confused deputy). What it doesn't say isn't held against it. */
+export function assertKeyBelongs(
+  expected: { readonly of: string; readonly handle?: CredentialHandle },
+  material: Redacted<KeyMaterial>,
+): void {
+  const { of, apiKeyId } = material.reveal();
+  const field =
+    of !== undefined && of !== expected.of
+      ? 'of'
+      : apiKeyId !== undefined && expected.handle !== undefined && apiKeyId !== expected.handle.id
+        ? 'apiKeyId'
+        : undefined;
+  if (field === undefined) return;
+  throw new RekeyError('ERR_MATERIAL_MISMATCH', `the secret's ${field} is not that of the target`, {
+    field,
+    remedy:
+      'the secret was changed by another hand, or belongs to another credential; nothing was sent there',
+  });
+}
+
+/** The JSON of a secret in the form of `shape`; a refusal never quotes it. */
+export function parseJson<T>(
+  shape: z.ZodType<T>,
+  json: string,
+  what: string,
+  field: string | undefined,
+  form: string,
+): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    // The parser's message quotes the text.
+    value = undefined;
+  }
+  const parsed = shape.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const path = parsed.error.issues[0]?.path.join('.') ?? '';
+  throw new RekeyError(
+    'ERR_MATERIAL_MISMATCH',
+    `${what} has another form than it should${path === '' ? '' : ` (at "${path}")`}`,
+    { field: field ?? (path === '' ? 'secret' : path), remedy: `store it as ${form}` },
+  );
+}

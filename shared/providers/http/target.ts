@@ -1,0 +1,71 @@
+import * as z from 'zod';
+import { RekeyError, throwAll } from '../../domain/errors.ts';
+import { declarationErrors } from '../../domain/mistakes.ts';
+import { inWords } from '../../domain/wording.ts';
+import { LABEL } from './mark.ts';
+
+const FORM = 'docs/providers.md has every field of a target';
+
+/** What the targets of all keys have. Not secret: it goes into the ledger. */
+export interface KeyTarget {
+  /** What the credential's keys are called at the upstream; unique below what owns them there. */
+  readonly label: string;
+  /** Where the upstream isn't at its provider's usual address. */
+  readonly baseUrl?: string | undefined;
+}
+
+const common = {
+  label: z.string().regex(LABEL, 'must be 1 to 24 small letters, digits and hyphens'),
+  baseUrl: z.url('must be the address of an API').max(512).optional(),
+};
+
+/** An id of an upstream, which stands in a path. */
+export const upstreamId = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._@:-]{0,254}$/, 'must be an id as the upstream writes it');
+
+/** How a target of a provider is read, declared (an unknown field is a mistake) and stored (of a newer version). */
+export function targetOf<S extends z.ZodRawShape>(
+  shape: S,
+): {
+  target(input: unknown): KeyTarget & z.infer<z.ZodObject<S>>;
+  storedTarget(input: unknown): KeyTarget & z.infer<z.ZodObject<S>>;
+} {
+  const fields = { ...common, ...shape };
+  const read = (schema: z.ZodType, input: unknown): KeyTarget & z.infer<z.ZodObject<S>> => {
+    const parsed = schema.safeParse(input, { error: inWords });
+    if (!parsed.success) throwAll(declarationErrors(parsed.error, 'target', FORM));
+    // Zod can't say the type of a shape that is spread; the schema is the one above.
+    return withoutUndefined(parsed.data as object) as KeyTarget & z.infer<z.ZodObject<S>>;
+  };
+  return {
+    target: (input) => read(z.strictObject(fields), input),
+    storedTarget: (input) => read(z.object(fields), input),
+  };
+}
+
+function withoutUndefined(fields: object): object {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
+
+/**
+ * Refuses a target that the administrative secret isn't for: otherwise whoever may declare one could have the login sent
+ * to a host of his own. A secret without `baseUrl` is for the provider's usual address.
+ * @throws RekeyError ERR_DECLARATION
+ */
+export function assertPlace(
+  admin: { readonly baseUrl?: string | undefined },
+  target: string,
+  usual: string,
+): void {
+  if (sameOrigin(admin.baseUrl ?? usual, target)) return;
+  throw new RekeyError(
+    'ERR_DECLARATION',
+    'the administrative secret is not for the address of this target; nothing was sent there',
+    { field: 'target.baseUrl', remedy: 'declare the address that the secret names as its baseUrl' },
+  );
+}
+
+function sameOrigin(one: string, other: string): boolean {
+  return URL.canParse(one) && URL.canParse(other) && new URL(one).origin === new URL(other).origin;
+}

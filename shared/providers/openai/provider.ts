@@ -1,0 +1,93 @@
+import * as z from 'zod';
+import { toInstant } from '../../domain/clock.ts';
+import { ANYTHING, type Api } from '../http/api.ts';
+import { keyProvider, type UpstreamKey } from '../http/keys.ts';
+import { targetOf, upstreamId } from '../http/target.ts';
+
+const keySchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  last_used_at: z.number().nullable(),
+  owner: z.object({ service_account: z.object({ id: z.string() }).optional() }),
+});
+
+type Key = z.infer<typeof keySchema>;
+
+interface OpenAiTarget {
+  readonly project: string;
+  readonly serviceAccount: string;
+  readonly label: string;
+  readonly baseUrl?: string | undefined;
+  /** Scopes of the key; those of the service account where nothing is said. */
+  readonly scopes?: readonly string[] | undefined;
+}
+
+/**
+ * OpenAI: keys of a project's service account, which stays, so that old and new overlap. The administrative secret is
+ * `{"adminKey": "sk-admin-…"}`.
+ */
+export const openaiProvider = keyProvider<OpenAiTarget, { adminKey: string }>({
+  key: 'llm-key/openai',
+  name: 'OpenAI',
+  baseUrl: 'https://api.openai.com/v1',
+  ...targetOf({
+    project: upstreamId,
+    serviceAccount: upstreamId,
+    scopes: z.array(z.string().min(1).max(128)).min(1).max(64).optional(),
+  }),
+  owner: ({ project, serviceAccount }) => `${project}/${serviceAccount}`,
+  admin: z.object({ adminKey: z.string().min(1) }),
+  adminHeaders: ({ adminKey }) => ({ authorization: `Bearer ${adminKey}` }),
+  agentHeaders: (value) => ({ authorization: `Bearer ${value}` }),
+
+  async list(api, target) {
+    const keys: Key[] = [];
+    for (let after: string | undefined; ;) {
+      const query = new URLSearchParams({ limit: '100', ...(after === undefined ? {} : { after }) });
+      const page = await api.call({
+        method: 'GET',
+        path: `${projectPath(target)}/api_keys?${query.toString()}`,
+        answer: z.object({ data: z.array(keySchema), has_more: z.boolean(), last_id: z.string().nullish() }),
+      });
+      keys.push(...page.data);
+      if (!page.has_more || !page.last_id || page.last_id === after) break;
+      after = page.last_id;
+    }
+    return keys.filter(({ owner }) => owner.service_account?.id === target.serviceAccount).map(shown);
+  },
+
+  async find(api, target, id) {
+    const key = await api.find({ method: 'GET', path: pathOf(target, id), answer: keySchema });
+    return key === undefined ? undefined : shown(key);
+  },
+
+  async create(api, target, name) {
+    return api.call({
+      method: 'POST',
+      path: `${projectPath(target)}/service_accounts/${encodeURIComponent(target.serviceAccount)}/api_keys`,
+      body: { name, ...(target.scopes === undefined ? {} : { scopes: target.scopes }) },
+      answer: z.object({ id: z.string().min(1), value: z.string().min(1) }),
+    });
+  },
+
+  async remove(api, target, id) {
+    await api.find({ method: 'DELETE', path: pathOf(target, id), answer: ANYTHING });
+  },
+
+  /** Lists models, which is free. */
+  async test(api: Api) {
+    await api.call({ method: 'GET', path: '/models', answer: z.object({ data: z.array(ANYTHING) }) });
+  },
+});
+
+function projectPath({ project: id }: OpenAiTarget): string {
+  return `/organization/projects/${encodeURIComponent(id)}`;
+}
+
+function pathOf(target: OpenAiTarget, id: string): string {
+  return `${projectPath(target)}/api_keys/${encodeURIComponent(id)}`;
+}
+
+function shown({ id, name, last_used_at: lastUsed }: Key): UpstreamKey {
+  return { id, name, active: true, lastUsed: lastUsed === null ? null : toInstant(lastUsed * 1000) };
+}

@@ -1,0 +1,54 @@
+import { Redacted } from '../../shared/domain/redacted.ts';
+import type { KeyMaterial } from '../../shared/providers/http/material.ts';
+import type { KeyTarget } from '../../shared/providers/http/target.ts';
+import type { CredentialProvider } from '../../shared/providers/provider.ts';
+import type { ProviderHarness } from './describe-provider.ts';
+
+/** What the tests of an upstream of keys have of their own. */
+export interface KeyCase<T extends KeyTarget> {
+  readonly provider: CredentialProvider<T, KeyMaterial>;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Base address of the fake upstream. */
+  url(): string;
+  /** A target as it is declared, for something of which no other test knows. */
+  target(label: string): Omit<T, 'label' | 'baseUrl'>;
+  /** The administrative secret. */
+  admin(): object;
+  /** Whether the upstream takes a key, asked without the provider. */
+  takes(value: string, target: T): Promise<boolean>;
+  /** A key beside the credential's own, under another name. */
+  addForeign(target: T): void;
+}
+
+let count = 0;
+
+/** The contract's harness over an upstream of keys: a session is a request that is sent again and again. */
+export function keyHarness<T extends KeyTarget>(it: KeyCase<T>): ProviderHarness<T, KeyMaterial> {
+  const { provider } = it;
+  return {
+    provider,
+    stateless: true,
+    start: async () => it.start(),
+    stop: async () => it.stop(),
+    freshTarget: async () => {
+      const label = `case-${++count}`;
+      return Promise.resolve(provider.target({ ...it.target(label), label, baseUrl: it.url() }));
+    },
+    elsewhere: (target) => ({ ...target, label: 'elsewhere' }),
+    context: () => ({
+      clock: Date.now,
+      reach: { privateHosts: ['127.0.0.1'], timeoutMs: 2000 },
+      admin: async () => Promise.resolve(new Redacted(JSON.stringify({ ...it.admin(), baseUrl: it.url() }))),
+    }),
+    open: async (target, material) => {
+      const { apiKey } = material.reveal();
+      if (!(await it.takes(apiKey, target))) throw new Error('the upstream refuses the key');
+      return { works: async () => it.takes(apiKey, target), close: async () => Promise.resolve() };
+    },
+    withWrongSecret: (material) =>
+      material.map((key) => ({ ...key, apiKey: `${key.apiKey.slice(0, -6)}wrong!` })),
+    withOtherUser: (material) => material.map((key) => ({ ...key, apiKeyId: 'key_of_somebody_else' })),
+    addForeignCredential: async (target) => Promise.resolve(it.addForeign(target)),
+  };
+}

@@ -1,0 +1,85 @@
+import { bearerOf, FakeKeys, UpstreamServer, type Asked, type FakeKey, type Reply } from './upstream.ts';
+
+/** OpenAI's administration of project keys and its list of models, as its specification has them. */
+export class FakeOpenAi implements AsyncDisposable {
+  readonly adminKey = 'sk-admin-0123456789abcdefghij';
+  readonly keys: FakeKeys = new FakeKeys();
+  readonly server: UpstreamServer;
+
+  private constructor(server: UpstreamServer) {
+    this.server = server;
+  }
+
+  static async start(): Promise<FakeOpenAi> {
+    const fake: { current?: FakeOpenAi } = {};
+    const server = await UpstreamServer.start((asked) => fake.current?.answer(asked) ?? { status: 500 });
+    return (fake.current = new FakeOpenAi(server));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server[Symbol.asyncDispose]();
+  }
+
+  private answer(asked: Asked): Reply {
+    const { method, path } = asked;
+    if (path === '/v1/models') {
+      if (!this.keys.use(bearerOf(asked))) return refusal(401, 'invalid_api_key');
+      const model = { id: 'gpt-5', object: 'model', created: 1_700_000_000, owned_by: 'openai' };
+      return { status: 200, body: { object: 'list', data: [model] } };
+    }
+    if (bearerOf(asked) !== this.adminKey) return refusal(401, 'invalid_api_key');
+    const create = /^\/v1\/organization\/projects\/([^/]+)\/service_accounts\/([^/]+)\/api_keys$/.exec(path);
+    if (create !== null && method === 'POST')
+      return this.create(create[1] ?? '', create[2] ?? '', asked.body);
+    const keys = /^\/v1\/organization\/projects\/([^/]+)\/api_keys(?:\/([^/]+))?$/.exec(path);
+    if (keys === null) return refusal(404, 'not_found');
+    const [, project = '', id] = keys;
+    if (id === undefined) return this.list(project, asked.query);
+    const key = this.keys.all.get(id);
+    if (key?.owner.startsWith(`${project}/`) !== true) return refusal(404, 'not_found');
+    if (method === 'GET') return { status: 200, body: shown(key) };
+    this.keys.all.delete(id);
+    return { status: 200, body: { object: 'organization.project.api_key.deleted', id, deleted: true } };
+  }
+
+  private create(project: string, account: string, body: unknown): Reply {
+    const { name = 'unnamed' } = (body ?? {}) as { name?: string };
+    const key = this.keys.add(`${project}/${account}`, name, 'sk-svcacct-');
+    const { id, value, createdAt } = key;
+    const created = { object: 'organization.project.service_account.api_key', id, value, name };
+    return { status: 200, body: { ...created, created_at: Math.floor(createdAt / 1000) } };
+  }
+
+  private list(project: string, query: URLSearchParams): Reply {
+    const all = [...this.keys.all.values()].filter(({ owner }) => owner.startsWith(`${project}/`));
+    const after = all.findIndex(({ id }) => id === query.get('after')) + 1;
+    const data = all.slice(after, after + Number(query.get('limit') ?? 20));
+    const more = after + data.length < all.length;
+    const ends = { first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null };
+    return { status: 200, body: { object: 'list', data: data.map(shown), ...ends, has_more: more } };
+  }
+}
+
+function shown({ id, name, value, owner, createdAt, lastUsed }: FakeKey): object {
+  const account = owner.split('/')[1] ?? '';
+  const made = Math.floor(createdAt / 1000);
+  return {
+    object: 'organization.project.api_key',
+    id,
+    name,
+    redacted_value: `${value.slice(0, 6)}...${value.slice(-4)}`,
+    created_at: made,
+    last_used_at: lastUsed === null ? null : Math.floor(lastUsed / 1000),
+    owner_project_access: 'active',
+    owner: {
+      type: 'service_account',
+      service_account: { id: account, name: account, created_at: made, role: 'member' },
+    },
+  };
+}
+
+function refusal(status: number, code: string): Reply {
+  // Upstreams quote what they were sent; nothing of it may come out at the other end.
+  const message = 'Incorrect API key provided: sk-quoted-by-the-upstream';
+  return { status, body: { error: { message, type: 'invalid_request_error', param: null, code } } };
+}

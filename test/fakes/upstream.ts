@@ -1,0 +1,156 @@
+import { randomBytes } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+
+/** A request to an upstream. */
+export interface Asked {
+  readonly method: string;
+  /** Without the query. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: IncomingMessage['headers'];
+  /** The JSON or form that was sent; undefined where there is none. */
+  readonly body: unknown;
+}
+
+/** What an upstream answers. */
+export interface Reply {
+  readonly status: number;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** What goes wrong with one request. `lost` does the work and drops the answer; `reset` does nothing. */
+export type Fault =
+  { readonly kind: 'lost' | 'reset' | 'hang' | 'malformed' | 'huge' } | ({ readonly kind: 'reply' } & Reply);
+
+/** An upstream's API behind real HTTP, whose requests can be made to go wrong. */
+export class UpstreamServer implements AsyncDisposable {
+  /** What was asked, in order, and how it was answered; 0 where it wasn't. */
+  readonly asked: { readonly method: string; readonly path: string; readonly status: number }[] = [];
+  readonly #server: Server;
+  readonly #answer: (asked: Asked) => Reply;
+  #faults: { readonly on: (asked: Asked) => boolean; readonly fault: Fault }[] = [];
+
+  private constructor(answer: (asked: Asked) => Reply) {
+    this.#answer = answer;
+    this.#server = createServer((request, response) => {
+      void this.#serve(request, response);
+    });
+  }
+
+  static async start(answer: (asked: Asked) => Reply): Promise<UpstreamServer> {
+    const server = new UpstreamServer(answer);
+    await new Promise<void>((resolve) => server.#server.listen(0, '127.0.0.1', resolve));
+    return server;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** The next request that `on` is true of goes wrong, `times` over. */
+  fail(fault: Fault, on: (asked: Asked) => boolean = () => true, times = 1): void {
+    for (let count = 0; count < times; count++) this.#faults.push({ on, fault });
+  }
+
+  /** No request goes wrong any more. */
+  heal(): void {
+    this.#faults = [];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? '', 'http://upstream');
+    const asked: Asked = {
+      method: request.method ?? '',
+      path: url.pathname,
+      query: url.searchParams,
+      headers: request.headers,
+      body: bodyOf(await text(request)),
+    };
+    const { method, path } = asked;
+    const at = this.#faults.findIndex(({ on }) => on(asked));
+    const fault = at === -1 ? undefined : this.#faults.splice(at, 1)[0]?.fault;
+    const reply = fault?.kind === 'reply' ? fault : undefined;
+    const { status, body, headers } = reply ?? (isUndone(fault) ? { status: 0 } : this.#answer(asked));
+    const isSilent = fault !== undefined && ['lost', 'reset', 'hang'].includes(fault.kind);
+    this.asked.push({ method, path, status: isSilent ? 0 : status });
+    if (fault?.kind === 'hang') return;
+    if (isSilent) {
+      request.socket.destroy();
+      return;
+    }
+    response.writeHead(status, { 'content-type': 'application/json', ...headers });
+    if (fault?.kind === 'malformed') response.end('{"id": "sk-leaked-in-a-broken-answer');
+    else if (fault?.kind === 'huge') response.end(JSON.stringify({ padding: 'x'.repeat(5 * 1024 * 1024) }));
+    else response.end(body === undefined ? '' : JSON.stringify(body));
+  }
+}
+
+/** A key of a fake upstream. */
+export interface FakeKey {
+  readonly id: string;
+  readonly value: string;
+  /** Who owns it, e.g. project and service account. */
+  readonly owner: string;
+  readonly createdAt: number;
+  name: string;
+  active: boolean;
+  lastUsed: number | null;
+  /** How many uses are still refused: a new key spreads slowly. */
+  refusals: number;
+}
+
+/** The keys that an upstream knows. */
+export class FakeKeys {
+  readonly all: Map<string, FakeKey> = new Map();
+  /** How many uses of each new key are refused. */
+  slowness = 0;
+  #count = 0;
+
+  add(owner: string, name: string, prefix: string): FakeKey {
+    const id = `key_${String(++this.#count).padStart(4, '0')}${randomBytes(6).toString('hex')}`;
+    const value = `${prefix}${randomBytes(24).toString('base64url')}`;
+    const key = { id, value, owner, name, active: true, lastUsed: null, refusals: this.slowness };
+    const added = { ...key, createdAt: Date.now() };
+    this.all.set(id, added);
+    return added;
+  }
+
+  of(owner: string): FakeKey[] {
+    return [...this.all.values()].filter((key) => key.owner === owner);
+  }
+
+  /** Uses a key: true where it is taken. */
+  use(value: string | undefined): boolean {
+    const key = [...this.all.values()].find((each) => each.value === value);
+    if (key === undefined || !key.active) return false;
+    if (key.refusals-- > 0) return false;
+    key.lastUsed = Date.now();
+    return true;
+  }
+}
+
+/** The token of `Authorization: Bearer`. */
+export function bearerOf({ headers }: Asked): string | undefined {
+  return /^Bearer (.+)$/.exec(headers.authorization ?? '')?.[1];
+}
+
+function isUndone(fault: Fault | undefined): boolean {
+  return fault?.kind === 'reset' || fault?.kind === 'hang';
+}
+
+function bodyOf(sent: string): unknown {
+  if (sent === '') return undefined;
+  try {
+    return JSON.parse(sent) as unknown;
+  } catch {
+    return Object.fromEntries(new URLSearchParams(sent));
+  }
+}
