@@ -1,13 +1,18 @@
 import { basename, join } from 'node:path';
 import { buildSync, transformSync, type Metafile } from 'esbuild';
-import type { FunctionName } from '../shared/names.ts';
+import { typedFunction, type FunctionName } from '../shared/names.ts';
 
 const root = join(import.meta.dirname, '..');
 const target = { platform: 'node', target: 'node24', minify: true } as const;
 
-/** The code of a function as it is deployed, by file name: `index.js`, and what it imports only when it needs it. */
+/**
+ * The code of a function as it is deployed, by file name: `index.js`, and what it imports only when it needs it. A function
+ * of a type has the providers of that type only.
+ */
 export function bundleHandler(name: FunctionName): ReadonlyMap<string, string> {
-  return bundleEntry(`lambdas/${name}/handler.ts`);
+  const { role = name, type = 'none' } = typedFunction(name) ?? {};
+  const providers = join(root, `shared/providers/types/${type}.ts`);
+  return bundleEntry(`lambdas/${role}/handler.ts`, { splitting: true, providers });
 }
 
 /**
@@ -17,7 +22,7 @@ export function bundleHandler(name: FunctionName): ReadonlyMap<string, string> {
  */
 export function bundleEntry(
   entry: string,
-  options: { readonly splitting: boolean } = { splitting: true },
+  options: { readonly splitting: boolean; readonly providers?: string } = { splitting: true },
 ): ReadonlyMap<string, string> {
   const result = buildSync({
     ...target,
@@ -28,6 +33,7 @@ export function bundleEntry(
     metafile: true,
     bundle: true,
     treeShaking: true,
+    ...(options.providers === undefined ? {} : { alias: { '#providers': options.providers } }),
     splitting: options.splitting,
     format: 'esm',
     mainFields: ['module', 'main'],

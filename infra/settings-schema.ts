@@ -1,5 +1,6 @@
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { z } from 'zod';
+import { CREDENTIAL_TYPES } from '../shared/names.ts';
 
 const seconds = (min: number, max: number): z.ZodInt => z.int().min(min).max(max);
 
@@ -125,6 +126,21 @@ export const settingsSchema = z.strictObject({
     })
     .prefault({})
     .describe('Object Lock of the audit archive'),
+  types: z
+    .array(z.enum(CREDENTIAL_TYPES))
+    .min(1)
+    .refine((types) => new Set(types).size === types.length, 'name each type once')
+    .default([...CREDENTIAL_TYPES])
+    .describe('Credential types that the deployment has functions for; each type has roles of its own'),
+  privateUpstreams: z
+    .array(
+      z
+        .string()
+        .regex(/^[A-Za-z0-9]([A-Za-z0-9.:-]{0,253}[A-Za-z0-9])?$/, 'the name of a host or an address'),
+    )
+    .max(50)
+    .default([])
+    .describe('Hosts of upstreams of yours that may have private addresses; every other must be public'),
   network: network
     .optional()
     .describe('Network of the functions that log in to databases; without it they run outside any VPC'),

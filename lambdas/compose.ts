@@ -12,7 +12,7 @@ import type { Home } from '../shared/domain/credential.ts';
 import { RekeyError } from '../shared/domain/errors.ts';
 import type { EngineDeps } from '../shared/engine/deps.ts';
 import type { Heartbeats } from '../shared/ports/heartbeats.ts';
-import { ENV } from '../shared/names.ts';
+import { CREDENTIAL_TYPES, ENV, type CredentialType } from '../shared/names.ts';
 import { providerFor } from '../shared/providers/registry.ts';
 
 /** The setting `name`; a function without it was deployed wrongly and says so at cold start. */
@@ -36,6 +36,24 @@ export function home(): Home {
 export function optionalSetting(name: string): string | undefined {
   const value = process.env[name];
   return value === undefined || value === '' ? undefined : value;
+}
+
+/** The credential type that this function is for. */
+export function typeSetting(): CredentialType {
+  const type = setting(ENV.type);
+  const known = CREDENTIAL_TYPES.find((each) => each === type);
+  if (known === undefined) throw new Error(`${ENV.type} is no credential type`);
+  return known;
+}
+
+/** The setting `name` by credential type: `type=value`, with commas between. */
+export function byTypeSetting(name: string): ReadonlyMap<string, string> {
+  return new Map(
+    listSetting(name).map((each) => {
+      const at = each.indexOf('=');
+      return [each.slice(0, at), each.slice(at + 1)] as const;
+    }),
+  );
 }
 
 /** The setting `name` as a list; empty where it isn't set. */

@@ -1,5 +1,22 @@
 /** Names that infra and the Lambdas share: environment variables, resource names, event types, tags. */
 
+/** What kinds of credentials there are (requirements C1 to C9). */
+export const CREDENTIAL_TYPES = ['database', 'llm-key', 'vector-database-key', 'cloud-key'] as const;
+export type CredentialType = (typeof CREDENTIAL_TYPES)[number];
+
+/** What each type has a function of its own for, with the rights and the network that only it needs. */
+export const TYPED_ROLES = [
+  'rotate',
+  'register',
+  'verify',
+  'retire',
+  'rollback',
+  'reconcile',
+  'revoke',
+  'replace',
+] as const;
+export type TypedRole = (typeof TYPED_ROLES)[number];
+
 /** Environment variables of the functions. Infra sets exactly those that a function reads. */
 export const ENV = {
   stage: 'REKEY_STAGE',
@@ -23,12 +40,14 @@ export const ENV = {
   adoptPrefixes: 'REKEY_ADOPT_PREFIXES',
   /** Hosts of upstreams that may have private addresses, with commas between. */
   privateUpstreams: 'REKEY_PRIVATE_UPSTREAMS',
-  /** ARN of the rotation function's alias for databases. */
-  rotateDatabase: 'REKEY_ROTATE_DATABASE',
-  /** ARN of the registering function's alias for databases. */
-  registerDatabase: 'REKEY_REGISTER_DATABASE',
-  /** ARN of the alias of the function that looks at a database for the API. */
-  verifyWindow: 'REKEY_VERIFY_WINDOW',
+  /** The credential type that the function is for. */
+  type: 'REKEY_TYPE',
+  /** ARN of the alias of the type's rotation function. */
+  rotator: 'REKEY_ROTATOR',
+  /** By credential type, the ARN of the alias of the registering function: `type=arn`, with commas between. */
+  registrars: 'REKEY_REGISTRARS',
+  /** The same of the functions that look at an upstream for the API. */
+  verifiers: 'REKEY_VERIFIERS',
   /** ARN of the alias of the function that lists what could be adopted. */
   takeInventory: 'REKEY_TAKE_INVENTORY',
   /** ARN of the alias of the function that manages subscriptions to events. */
@@ -81,20 +100,25 @@ export const TABLE = {
   expires: 'expires',
 } as const;
 
-/** Folded function names: infra names the handler `lambdas/<name>/handler.ts`, the recorder knows them by it. */
+/** Function of a role for a credential type, e.g. `rotate-database`. */
+export type TypedFunction = `${TypedRole}-${CredentialType}`;
+
+/** What a function of a type is for; undefined where it serves all types. */
+export function typedFunction(
+  name: FunctionName,
+): { readonly role: TypedRole; readonly type: CredentialType } | undefined {
+  const role = TYPED_ROLES.find((each) => name.startsWith(`${each}-`));
+  const type = CREDENTIAL_TYPES.find((each) => name === `${role ?? ''}-${each}`);
+  return role === undefined || type === undefined ? undefined : { role, type };
+}
+
+/** Names of functions: the recorder knows them by these. The code is `lambdas/<name or role>/handler.ts`. */
 export const FUNCTIONS = [
-  'rotate-database',
-  'register-database',
+  ...CREDENTIAL_TYPES.flatMap((type) => TYPED_ROLES.map((role): TypedFunction => `${role}-${type}`)),
   'begin-rotation',
   'plan-rotations',
-  'verify-window',
   'check-holders',
-  'retire-database',
-  'rollback-database',
-  'revoke-database',
-  'replace-database',
   'record-emergency',
-  'reconcile-database',
   'archive-audit',
   'publish-events',
   'observe-readers',

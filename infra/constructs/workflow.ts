@@ -10,7 +10,6 @@ import {
   type CfnStateMachine,
 } from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
-import type { FunctionName } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
 import { placeholderOf, type Machine } from '../machines/states.ts';
 import { acknowledge } from '../nag.ts';
@@ -20,7 +19,7 @@ export interface WorkflowProps {
   readonly machineName: string;
   readonly definition: Machine;
   /** The functions that the definition names. */
-  readonly functions: Partial<Record<FunctionName, HandlerFunction>>;
+  readonly functions: readonly HandlerFunction[];
   readonly settings: Settings;
   readonly logKey: IKey;
 }
@@ -39,10 +38,10 @@ export class Workflow extends Construct {
       // It has a name of its own, so that one left behind would stand in the way of the next deployment.
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    const aliases = Object.values(props.functions).map((handler) => handler.live.functionArn);
-    const substitutions = Object.entries(props.functions).map(([name, handler]) => [
-      placeholderOf(name as FunctionName),
-      handler.live.functionArn,
+    const aliases = props.functions.map((handler) => handler.live.functionArn);
+    const substitutions = props.functions.map(({ functionName, live }) => [
+      placeholderOf(functionName),
+      live.functionArn,
     ]);
     this.machine = new StateMachine(this, 'Machine', {
       stateMachineName: props.machineName,

@@ -1,3 +1,4 @@
+import type { CredentialType } from '../../shared/names.ts';
 import {
   callSeconds,
   caught,
@@ -6,14 +7,20 @@ import {
   fail,
   task,
   URGENT,
+  typesIn,
   when,
   type Callee,
   type Machine,
   type State,
 } from './states.ts';
 
-type Called = 'revoke-database' | 'record-emergency' | 'replace-database';
-type Functions = Readonly<Record<Called, Callee>>;
+type OfType = 'revoke' | 'replace';
+type Called = 'record-emergency' | OfType;
+
+/** What the emergency calls, with the function of each type where types have their own. */
+export type EmergencyFunctions = Readonly<
+  Record<'record-emergency', Callee> & Record<OfType, Readonly<Partial<Record<CredentialType, Callee>>>>
+>;
 
 /** Inline maps run this many items at once. */
 const AT_ONCE = 40;
@@ -31,14 +38,18 @@ const credentialId = expression('$states.input.credentialId');
 const revocation = expression('$states.input.revocation');
 const cause = expression('$states.errorOutput.Error');
 
-/** What an item hands on: which credential, nothing else. */
-const carried = { credentialId };
+/** Of an item of an emergency that a version before types has started: a database. */
+const ITEM_TYPE =
+  "($exists($states.context.Map.Item.Value.type) ? $states.context.Map.Item.Value.type : 'database')";
+
+/** What an item hands on: which credential of which type, nothing else. */
+const carried = { credentialId, type: expression('$states.input.type') };
 
 /**
  * Revokes and replaces credentials in the order of I2. The revocation is the first state of each credential and waits
  * for nothing. An error never leaves its item: it would end the map and with it the revocation of the others.
  */
-export function emergency(functions: Functions): Machine {
+export function emergency(functions: EmergencyFunctions): Machine {
   return {
     Comment: 'Rekey: emergency revocation',
     QueryLanguage: 'JSONata',
@@ -48,7 +59,10 @@ export function emergency(functions: Functions): Machine {
       Credentials: {
         Type: 'Map',
         Items: expression('$states.input.credentials'),
-        ItemSelector: { credentialId: expression('$states.context.Map.Item.Value.credentialId') },
+        ItemSelector: {
+          credentialId: expression('$states.context.Map.Item.Value.credentialId'),
+          type: expression(ITEM_TYPE),
+        },
         MaxConcurrency: AT_ONCE,
         ItemProcessor: {
           ProcessorConfig: { Mode: 'INLINE' },
@@ -81,7 +95,7 @@ export function emergency(functions: Functions): Machine {
   };
 }
 
-function itemStates(functions: Functions): Record<string, State> {
+function itemStates(functions: EmergencyFunctions): Record<string, State> {
   /** A call that hands on the credential; its failure ends this credential with `status`. */
   const step = (
     name: Called,
@@ -92,9 +106,15 @@ function itemStates(functions: Functions): Record<string, State> {
     before: readonly object[] = [],
   ): State =>
     task({
-      function: name,
+      function:
+        name === 'record-emergency'
+          ? name
+          : { role: name, types: typesIn(functions[name]), type: '$states.input.type' },
       payload: { ...payload, credentialId, ...incident },
-      timeoutSeconds: callSeconds(functions[name]),
+      timeoutSeconds:
+        name === 'record-emergency'
+          ? callSeconds(functions[name])
+          : callSeconds(...Object.values(functions[name])),
       catch: [...before, onError],
       output,
       next,
@@ -105,22 +125,22 @@ function itemStates(functions: Functions): Record<string, State> {
   const ends = (status: string): object => caught('Ended', { credentialId, status });
   const replacing = (stepName: string, next: string): State =>
     step(
-      'replace-database',
+      'replace',
       { step: stepName },
       next,
-      caught('ReplacementFailed', { credentialId, step: stepName, cause }),
+      caught('ReplacementFailed', { ...carried, step: stepName, cause }),
       carried,
       overtaken,
     );
   return {
     Revoke: {
-      ...step('revoke-database', {}, 'Record', caught('RevocationFailed', { credentialId, cause }), {
-        credentialId,
+      ...step('revoke', {}, 'Record', caught('RevocationFailed', { ...carried, cause }), {
+        ...carried,
         revocation: expression('$states.result.Payload'),
       }),
       Retry: URGENT,
     },
-    Record: record('record', 'Halt', caught('HaltUnrecorded', { credentialId, revocation }), {
+    Record: record('record', 'Halt', caught('HaltUnrecorded', { ...carried, revocation }), {
       revocation,
     }),
     Halt: record('halt', 'Replace', ends('halt-failed')),

@@ -1,3 +1,4 @@
+import type { CredentialType, FunctionName } from '../../shared/names.ts';
 import {
   callback,
   callSeconds,
@@ -6,19 +7,26 @@ import {
   expression,
   fail,
   task,
+  typesIn,
   when,
+  type ByType,
   type Callee,
   type Machine,
   type State,
 } from './states.ts';
 
-type Called =
-  | 'begin-rotation'
-  | 'check-holders'
-  | 'verify-window'
-  | 'retire-database'
-  | 'rollback-database'
-  | 'reconcile-database';
+type OfType = 'verify' | 'retire' | 'rollback' | 'reconcile';
+type Called = 'begin-rotation' | 'check-holders' | OfType;
+
+/** What the lifecycle calls, with the function of each type where types have their own. */
+export type LifecycleFunctions = Readonly<
+  Record<'begin-rotation' | 'check-holders', Callee> &
+    Record<OfType, Readonly<Partial<Record<CredentialType, Callee>>>>
+>;
+
+/** Executions that a version before types has started are of databases. */
+const TYPE =
+  "($exists($states.context.Execution.Input.type) ? $states.context.Execution.Input.type : 'database')";
 
 const rotation = {
   credentialId: executionInput('credentialId'),
@@ -36,23 +44,31 @@ const waitSeconds = (least: number): string =>
  * the ledger and says what comes next, so that a second execution can take over in any state.
  */
 export function lifecycle(
-  functions: Readonly<Record<Called, Callee>>,
+  functions: LifecycleFunctions,
   options: { readonly rotateTimeoutSeconds: number },
 ): Machine {
+  const named = (name: Called): FunctionName | ByType =>
+    name === 'begin-rotation' || name === 'check-holders'
+      ? name
+      : { role: name, types: typesIn(functions[name]), type: TYPE };
+  const seconds = (name: Called): number =>
+    name === 'begin-rotation' || name === 'check-holders'
+      ? callSeconds(functions[name])
+      : callSeconds(...Object.values(functions[name]));
   const call = (name: Called, payload: object, next: string): State =>
     task({
-      function: name,
+      function: named(name),
       payload: { ...rotation, ...payload },
-      timeoutSeconds: callSeconds(functions[name]),
+      timeoutSeconds: seconds(name),
       // The reconciler is the last resort: when it fails, so does the execution, which pages.
-      ...(name === 'reconcile-database' ? {} : { catch: [toReconcile] }),
+      ...(name === 'reconcile' ? {} : { catch: [toReconcile] }),
       next,
     });
   const look = (next: string, output: unknown): State =>
     task({
       function: 'check-holders',
       payload: rotation,
-      timeoutSeconds: callSeconds(functions['check-holders']),
+      timeoutSeconds: seconds('check-holders'),
       catch: [caught(next, output)],
       output,
       next,
@@ -106,14 +122,14 @@ export function lifecycle(
       Holders: look('Window', expression('$states.input')),
       Evidence: look('Verify', {}),
       Window: callback({
-        function: 'verify-window',
+        function: named('verify'),
         payload: { action: 'await', ...rotation },
         timeoutSeconds: waitSeconds(1),
         catch: [caught('Evidence', {}, ['States.Timeout']), toReconcile],
         next: 'Outcome',
       }),
-      Verify: call('verify-window', { action: 'verify' }, 'Decision'),
-      Retire: call('retire-database', {}, 'Decision'),
+      Verify: call('verify', { action: 'verify' }, 'Decision'),
+      Retire: call('retire', {}, 'Decision'),
       Decision: {
         Type: 'Choice',
         Choices: [
@@ -127,8 +143,8 @@ export function lifecycle(
       },
       // As above: the reconciler says how long to wait before it is tried again.
       RollingBack: { Type: 'Wait', Seconds: waitSeconds(0), Next: 'Rollback' },
-      Rollback: call('rollback-database', {}, 'Outcome'),
-      Reconcile: call('reconcile-database', { cause: expression('$states.input.cause') }, 'Outcome'),
+      Rollback: call('rollback', {}, 'Outcome'),
+      Reconcile: call('reconcile', { cause: expression('$states.input.cause') }, 'Outcome'),
       Done: { Type: 'Succeed' },
       Aborted: fail('RotationAborted', 'The new credential never became current; agents stay on the old one'),
       Stuck: fail('RotationStuck', 'Nothing that Rekey may do by itself ends this rotation'),

@@ -1,4 +1,9 @@
-import type { FunctionName } from '../../shared/names.ts';
+import {
+  CREDENTIAL_TYPES,
+  type CredentialType,
+  type FunctionName,
+  type TypedRole,
+} from '../../shared/names.ts';
 
 /** States of the Amazon States Language, as far as the machines here use it; expressions are JSONata. */
 export type State = Readonly<Record<string, unknown>>;
@@ -17,13 +22,26 @@ export interface Callee {
 }
 
 /** How long a state waits for one call: longer than the function runs, so that its own end is seen first. */
-export function callSeconds({ timeout }: Callee): number {
-  return timeout.toSeconds() + 5;
+export function callSeconds(...called: readonly Callee[]): number {
+  return Math.max(...called.map(({ timeout }) => timeout.toSeconds())) + 5;
 }
 
 /** Text of a JSONata expression. */
 export function expression(text: string): string {
   return `{% ${text} %}`;
+}
+
+/** The function of a role for the type that an expression gives, where each type has one of its own. */
+export interface ByType {
+  readonly role: TypedRole;
+  readonly types: readonly CredentialType[];
+  /** JSONata. */
+  readonly type: string;
+}
+
+/** The types for which there is a function. */
+export function typesIn(functions: Readonly<Partial<Record<CredentialType, Callee>>>): CredentialType[] {
+  return CREDENTIAL_TYPES.filter((type) => functions[type] !== undefined);
 }
 
 /** What the execution was started with; reading it from the context spares passing it through every state. */
@@ -74,7 +92,7 @@ export const URGENT = [
 ];
 
 export interface TaskOptions {
-  readonly function: FunctionName;
+  readonly function: FunctionName | ByType;
   readonly payload: Readonly<Record<string, unknown>>;
   /** Of one attempt; a number, or an expression. */
   readonly timeoutSeconds: number | string;
@@ -99,13 +117,19 @@ function taskState(resource: string, output: string, options: TaskOptions): Stat
   return {
     Type: 'Task',
     Resource: `arn:\${partition}:states:::${resource}`,
-    Arguments: { FunctionName: `\${${placeholderOf(options.function)}}`, Payload: options.payload },
+    Arguments: { FunctionName: arnOf(options.function), Payload: options.payload },
     TimeoutSeconds: options.timeoutSeconds,
     Retry: options.retry ?? PATIENT,
     ...(options.catch === undefined ? {} : { Catch: options.catch }),
     Output: options.output ?? output,
     Next: options.next,
   };
+}
+
+function arnOf(called: FunctionName | ByType): string {
+  if (typeof called === 'string') return `\${${placeholderOf(called)}}`;
+  const arns = called.types.map((type) => `'${type}': '\${${placeholderOf(`${called.role}-${type}`)}}'`);
+  return expression(`$lookup({${arns.join(', ')}}, ${called.type})`);
 }
 
 /** Goes to `next` on any error, with the output given; `$states.errorOutput` is the error. */

@@ -165,7 +165,10 @@ export function letGoOfAgentSecrets(of: SecretsOf): Grant[] {
  * Lists the account's secrets, and reads those below `adoptPrefixes` for their form: naming a prefix there is the
  * consent. Administrative ones are never among them.
  */
-export function takeInventory({ adoptPrefixes, adoptKeyArns }: SecretsOf): Grant[] {
+export function takeInventory({
+  adoptPrefixes,
+  adoptKeyArns,
+}: Pick<SecretsOf, 'adoptPrefixes' | 'adoptKeyArns'>): Grant[] {
   return [
     {
       actions: ['secretsmanager:ListSecrets'],

@@ -11,6 +11,7 @@ import { accessLogTo } from '../constructs/access-log.ts';
 import { HandlerFunction } from '../constructs/handler-function.ts';
 import { Subscriptions } from '../constructs/subscriptions.ts';
 import * as may from '../permissions.ts';
+import { mapTypes, settingOf } from '../types.ts';
 import { SNAPSHOTS } from './evidence.ts';
 import type { IncidentStack } from './incident.ts';
 import type { RotationStack } from './rotation.ts';
@@ -74,14 +75,14 @@ export class ApiStack extends Stack {
       logKey: state.key,
       timeout: Duration.seconds(25),
       environment: { adoptPrefixes: settings.adoptPrefixes.join(',') },
-      grants: may.takeInventory(may.secretsOf('database', settings)),
+      grants: may.takeInventory(settings),
     });
   }
 
   #handler({ settings, state, rotation, incident }: ApiStackProps): HandlerFunction {
     const emergencyArn = incident.emergency.machine.stateMachineArn;
-    const registerArn = rotation.register.live.functionArn;
-    const verifyArn = rotation.verify.live.functionArn;
+    const registrars = mapTypes(rotation.types, ({ register }) => register.live.functionArn);
+    const verifiers = mapTypes(rotation.types, ({ verify }) => verify.live.functionArn);
     const holdersArn = rotation.holders.live.functionArn;
     const subscriptionsArn = this.subscriptions.handler.live.functionArn;
     return new HandlerFunction(this, 'ControlApi', {
@@ -94,8 +95,8 @@ export class ApiStack extends Stack {
         tenant: settings.tenant,
         table: state.table.tableName,
         stuckAfter: String(settings.timing.stuckAfterSeconds),
-        registerDatabase: registerArn,
-        verifyWindow: verifyArn,
+        registrars: settingOf(registrars),
+        verifiers: settingOf(verifiers),
         checkHolders: holdersArn,
         lifecycle: rotation.lifecycleArn,
         emergency: emergencyArn,
@@ -109,8 +110,7 @@ export class ApiStack extends Stack {
         ...may.readRecords(state.ledger),
         ...may.holdPacts(state.ledger),
         ...may.readObjects(state.snapshotsArn, SNAPSHOTS),
-        ...may.invoke(registerArn),
-        ...may.invoke(verifyArn),
+        ...[...Object.values(registrars), ...Object.values(verifiers)].flatMap(may.invoke),
         ...may.invoke(holdersArn),
         ...may.invoke(this.inventory.live.functionArn),
         ...may.invoke(subscriptionsArn),

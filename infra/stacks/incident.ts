@@ -1,14 +1,16 @@
 import { Aws, CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import { OUTPUT } from '../../shared/names.ts';
+import { OUTPUT, type CredentialType } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
 import { HandlerFunction, type HandlerEnvironment } from '../constructs/handler-function.ts';
 import { Workflow } from '../constructs/workflow.ts';
 import { emergency } from '../machines/emergency.ts';
 import * as may from '../permissions.ts';
 import { INTENTS, SNAPSHOTS } from './evidence.ts';
+import { byType, mapTypes } from '../types.ts';
 import type { NetworkStack } from './network.ts';
-import type { RotationStack } from './rotation.ts';
+import { NOUN, upstreamOf } from './rotation-types.ts';
+import { idOf, type RotationStack } from './rotation.ts';
 import type { StateStack } from './state.ts';
 
 export interface IncidentStackProps extends StackProps {
@@ -18,8 +20,6 @@ export interface IncidentStackProps extends StackProps {
   /** Endpoints of the VPC, where Rekey makes them. */
   readonly network?: NetworkStack | undefined;
 }
-
-const TYPE = 'database';
 
 /** The emergency: revokes first, then records, halts, replaces. */
 export class IncidentStack extends Stack {
@@ -32,9 +32,6 @@ export class IncidentStack extends Stack {
     const { settings, state, rotation, network } = props;
     this.emergencyName = `${this.stackName}-emergency`;
     const { ledger } = state;
-    const secretsKey = state.secretsKey.keyArn;
-    const secrets = may.secretsOf(TYPE, settings);
-    const admin = may.readAdminSecret(TYPE, settings.adminSecretKeyArns);
     const answers = may.answer(rotation.lifecycleArn);
     const common = { settings, logKey: state.key, endpoints: network?.endpoints };
     const environment: HandlerEnvironment = {
@@ -43,24 +40,7 @@ export class IncidentStack extends Stack {
       stuckAfter: String(settings.timing.stuckAfterSeconds),
     };
 
-    const revoke = new HandlerFunction(this, 'RevokeDatabase', {
-      ...common,
-      name: 'revoke-database',
-      description: 'Revokes a database credential at once',
-      timeout: Duration.seconds(30),
-      // A whole processor: loading the code is most of a cold start, and this is the path that counts.
-      memoryMiB: 1769,
-      database: true,
-      reservedConcurrency: settings.reservedConcurrency.revoke,
-      environment: { ...environment, snapshots: state.snapshots.bucketName },
-      grants: [
-        ...may.writeLedger(ledger),
-        ...may.readObjects(state.snapshotsArn, SNAPSHOTS),
-        ...may.appendObjects(state.snapshotsArn, INTENTS),
-        ...admin,
-        ...answers,
-      ],
-    });
+    const types = byType(settings.types, (type) => this.#ofType(type, props, environment));
     const record = new HandlerFunction(this, 'RecordEmergency', {
       ...common,
       name: 'record-emergency',
@@ -79,13 +59,54 @@ export class IncidentStack extends Stack {
         ...answers,
       ],
     });
-    const replace = new HandlerFunction(this, 'ReplaceDatabase', {
+    this.functions = [...Object.values(types).flatMap(({ revoke, replace }) => [revoke, replace]), record];
+    this.emergency = new Workflow(this, 'Emergency', {
       ...common,
-      name: 'replace-database',
-      description: 'Generates, validates and stores the replacement of a revoked database credential',
+      machineName: this.emergencyName,
+      functions: this.functions,
+      definition: emergency({
+        'record-emergency': record,
+        revoke: mapTypes(types, ({ revoke }) => revoke),
+        replace: mapTypes(types, ({ replace }) => replace),
+      }),
+    });
+    new CfnOutput(this, OUTPUT.emergency, { value: this.emergency.machine.stateMachineArn });
+  }
+
+  #ofType(
+    type: CredentialType,
+    { settings, state, rotation, network }: IncidentStackProps,
+    environment: HandlerEnvironment,
+  ): Record<'revoke' | 'replace', HandlerFunction> {
+    const { ledger } = state;
+    const secretsKey = state.secretsKey.keyArn;
+    const secrets = may.secretsOf(type, settings);
+    const admin = may.readAdminSecret(type, settings.adminSecretKeyArns);
+    const upstream = upstreamOf(type, settings);
+    const common = { ...upstream, settings, logKey: state.key, endpoints: network?.endpoints };
+    const revoke = new HandlerFunction(this, idOf(`revoke-${type}`), {
+      ...common,
+      name: `revoke-${type}`,
+      description: `Revokes a ${NOUN[type]} at once`,
+      timeout: Duration.seconds(30),
+      // A whole processor: loading the code is most of a cold start, and this is the path that counts.
+      memoryMiB: 1769,
+      reservedConcurrency: settings.reservedConcurrency.revoke,
+      environment: { ...environment, ...upstream.environment, snapshots: state.snapshots.bucketName },
+      grants: [
+        ...may.writeLedger(ledger),
+        ...may.readObjects(state.snapshotsArn, SNAPSHOTS),
+        ...may.appendObjects(state.snapshotsArn, INTENTS),
+        ...admin,
+        ...may.answer(rotation.lifecycleArn),
+      ],
+    });
+    const replace = new HandlerFunction(this, idOf(`replace-${type}`), {
+      ...common,
+      name: `replace-${type}`,
+      description: `Generates, validates and stores the replacement of a revoked ${NOUN[type]}`,
       timeout: Duration.seconds(120),
-      database: true,
-      environment,
+      environment: { ...environment, ...upstream.environment },
       grants: [
         ...may.writeLedger(ledger),
         ...may.readAgentSecrets(secrets, secretsKey),
@@ -94,14 +115,6 @@ export class IncidentStack extends Stack {
         ...admin,
       ],
     });
-    this.functions = [revoke, record, replace];
-    const called = { 'revoke-database': revoke, 'record-emergency': record, 'replace-database': replace };
-    this.emergency = new Workflow(this, 'Emergency', {
-      ...common,
-      machineName: this.emergencyName,
-      functions: called,
-      definition: emergency(called),
-    });
-    new CfnOutput(this, OUTPUT.emergency, { value: this.emergency.machine.stateMachineArn });
+    return { revoke, replace };
   }
 }

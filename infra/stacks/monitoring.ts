@@ -9,7 +9,7 @@ import { EmailSubscription, UrlSubscription } from 'aws-cdk-lib/aws-sns-subscrip
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
-import { EVENT, EVENT_SOURCE, METRICS_NAMESPACE, OUTPUT, type FunctionName } from '../../shared/names.ts';
+import { EVENT, EVENT_SOURCE, METRICS_NAMESPACE, OUTPUT, typedFunction } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
 import type { HandlerFunction } from '../constructs/handler-function.ts';
 import {
@@ -43,10 +43,10 @@ type What = Omit<RunbookAlarmProps, 'topic' | 'runbook'>;
 export const TAMPERED = 'audit record tampered with';
 
 /** Functions of which a single error pages, with the entry that says what to do. */
-const ENTRY_OF: Partial<Record<FunctionName, RunbookEntry>> = {
-  'revoke-database': 'revocation-errors',
+const ENTRY_OF: Partial<Record<string, RunbookEntry>> = {
+  revoke: 'revocation-errors',
   'plan-rotations': 'planner-failed',
-  'reconcile-database': 'function-errors',
+  reconcile: 'function-errors',
 };
 
 /** Stream consumers that stand still this long lose records after 24 hours. */
@@ -176,7 +176,7 @@ export class MonitoringStack extends Stack {
   }
 
   #errors(handler: HandlerFunction): void {
-    const entry = ENTRY_OF[handler.functionName];
+    const entry = ENTRY_OF[typedFunction(handler.functionName)?.role ?? handler.functionName];
     this.#alarm(`${idOf(handler.functionName)}Errors`, {
       summary: `The function ${handler.functionName} fails.`,
       entry: entry ?? 'function-errors',

@@ -36,7 +36,11 @@ type Ask = <T extends object>(functionArn: string, request: object) => Promise<T
 /** The services from the environment. */
 export function createDiagnosisServices(
   aws: AwsCalls,
-  { ask, list }: { ask: Ask; list: () => Promise<unknown> },
+  {
+    ask,
+    list,
+    registrarOf,
+  }: { ask: Ask; list: () => Promise<unknown>; registrarOf: (nameOrId: string) => Promise<string> },
 ): DiagnosisServices {
   const tenant = setting(ENV.tenant);
   const heartbeats = new DynamoDbHeartbeats({ aws, table: setting(ENV.table), tenant, clock: Date.now });
@@ -53,7 +57,9 @@ export function createDiagnosisServices(
     subscriptions: () =>
       seen(() => ask<SubscriptionPage>(setting(ENV.manageSubscriptions), { action: 'list' })),
     look: (credentialId) =>
-      seen(() => ask<CredentialLook>(setting(ENV.registerDatabase), { action: 'diagnose', credentialId })),
+      seen(async () =>
+        ask<CredentialLook>(await registrarOf(credentialId), { action: 'diagnose', credentialId }),
+      ),
     holders: (credentialId) =>
       seen(async () => {
         const answer = await ask<{ checks: readonly Check[] }>(setting(ENV.checkHolders), {

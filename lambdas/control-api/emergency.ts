@@ -1,7 +1,9 @@
+import type { Credential } from '../../shared/domain/credential.ts';
 import { looksLikeId } from '../../shared/api/messages.ts';
 import { RekeyError, throwAll } from '../../shared/domain/errors.ts';
 import { findUnmanaged, notManaged, type Unmanaged } from '../../shared/engine/unmanaged.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
+import type { EmergencyInput } from '../../shared/ports/workflow.ts';
 import { revocationsByHand } from '../../shared/providers/by-hand.ts';
 
 /** How long the ledger may be silent: an emergency waits for nothing else (hard decision 3). */
@@ -13,7 +15,7 @@ const LOOKUPS_AT_ONCE = 20;
 const NOBODY_ANSWERED = Symbol('no answer');
 
 /**
- * The ids behind what an emergency names. Every unknown name is listed in one error, and what Rekey has let go of says
+ * The credentials behind what an emergency names, with their types as far as the ledger has told them. Every unknown name is listed in one error, and what Rekey has let go of says
  * how it is revoked by hand. Where the ledger falls silent, ids are taken at their word and names that were not looked up
  * in time are handed back as `unresolved`.
  * @throws RekeyError ERR_NOT_FOUND, ERR_MODE, or ERR_UNAVAILABLE where the ledger doesn't answer and no id was given.
@@ -22,24 +24,32 @@ export async function resolveForEmergency(
   ledger: Ledger,
   given: readonly string[],
   limitMs: number = LEDGER_LIMIT_MS,
-): Promise<{ ids: string[]; unresolved: string[] }> {
+): Promise<{ credentials: EmergencyInput['credentials']; unresolved: string[] }> {
   const found = await lookUp(ledger, [...new Set(given)], limitMs);
 
-  const gone = found.map(({ id }) => id).filter((id) => typeof id === 'object');
-  const unknown = found.filter(({ id }) => id === undefined).map(({ text }) => text);
+  const gone = found.flatMap(({ answer }) =>
+    typeof answer === 'object' && 'byHand' in answer ? [answer] : [],
+  );
+  const unknown = found.filter(({ answer }) => answer === undefined).map(({ text }) => text);
   throwAll([...gone.map(notManaged), ...(unknown.length === 0 ? [] : [unknownNames(unknown)])]);
-  const unread = found.filter(({ id }) => id === NOBODY_ANSWERED).map(({ text }) => text);
-  const ids = [
-    ...found.map(({ id }) => id).filter((id) => typeof id === 'string'),
-    ...unread.filter((text) => looksLikeId(text)),
+  const unread = found.filter(({ answer }) => answer === NOBODY_ANSWERED).map(({ text }) => text);
+  const credentials = [
+    ...found.flatMap(({ answer }) =>
+      typeof answer === 'object' && 'credentialId' in answer ? [answer] : [],
+    ),
+    ...unread.filter((text) => looksLikeId(text)).map((credentialId) => ({ credentialId })),
   ];
-  if (ids.length === 0) {
+  if (credentials.length === 0) {
     throw new RekeyError('ERR_UNAVAILABLE', 'the ledger does not answer: no name was looked up in time', {
       field: 'credentials',
       remedy: 'name the credentials by their ids: those are revoked without the ledger',
     });
   }
-  return { ids: [...new Set(ids)], unresolved: unread.filter((text) => !looksLikeId(text)) };
+  return {
+    // A name and the id of the same credential are one.
+    credentials: [...new Map(credentials.map((each) => [each.credentialId, each])).values()],
+    unresolved: unread.filter((text) => !looksLikeId(text)),
+  };
 }
 
 function unknownNames(unknown: readonly string[]): RekeyError {
@@ -51,7 +61,7 @@ function unknownNames(unknown: readonly string[]): RekeyError {
 
 /** Looks all of them up, a few at once, until the ledger falls silent. */
 async function lookUp(ledger: Ledger, texts: readonly string[], limitMs: number) {
-  const answers = new Map<string, string | Unmanaged | undefined>();
+  const answers = new Map<string, Found | Unmanaged | undefined>();
   // Names first: an id needs no answer.
   const queue = texts.toSorted((a, b) => Number(looksLikeId(a)) - Number(looksLikeId(b)));
   const started = performance.now();
@@ -72,13 +82,21 @@ async function lookUp(ledger: Ledger, texts: readonly string[], limitMs: number)
   const worker = async (): Promise<void> => {
     for (let text = queue.shift(); text !== undefined && !over; text = queue.shift()) {
       try {
-        const { id, isLive } = await idOf(ledger, text);
+        const found = await knownAs(ledger, text);
         if (over) return;
-        answers.set(text, id);
+        answers.set(text, found);
         answered();
-        if (isLive) continue;
+        if (found?.type !== undefined) continue;
+        const id = found?.credentialId ?? text;
+        const credential = found === undefined ? undefined : await ledger.credential(id);
+        if (over) return;
+        if (credential !== undefined) {
+          answers.set(text, typed(credential));
+          answered();
+          continue;
+        }
         // A name that is still reserved may be let go of already. Where nobody can tell, its emergency does.
-        const gone = await findUnmanaged({ ledger, revocationsByHand }, id ?? text);
+        const gone = await findUnmanaged({ ledger, revocationsByHand }, id);
         if (over) return;
         if (gone !== undefined) answers.set(text, gone);
         answered();
@@ -91,16 +109,27 @@ async function lookUp(ledger: Ledger, texts: readonly string[], limitMs: number)
   await Promise.race([Promise.all(Array.from({ length: LOOKUPS_AT_ONCE }, worker)), silent]);
   clearTimeout(silence);
   over = true;
-  return texts.map((text) => ({ text, id: answers.has(text) ? answers.get(text) : NOBODY_ANSWERED }));
+  return texts.map((text) => ({
+    text,
+    answer: answers.has(text) ? answers.get(text) : NOBODY_ANSWERED,
+  }));
 }
 
-/** One read for a name or an id that is known; by its id it is also known to be live. */
-async function idOf(ledger: Ledger, text: string): Promise<{ id?: string | undefined; isLive: boolean }> {
-  const byId = async () => (await ledger.credential(text))?.id;
-  const byName = () => ledger.idByName(text);
-  if (looksLikeId(text)) {
-    const id = await byId();
-    return id === undefined ? { id: await byName(), isLive: false } : { id, isLive: true };
-  }
-  return { id: (await byName()) ?? (await byId()), isLive: false };
+type Found = EmergencyInput['credentials'][number];
+
+/** One read for a name or an id that is known; by its id its type is known as well. */
+async function knownAs(ledger: Ledger, text: string): Promise<Found | undefined> {
+  const byId = async (): Promise<Found | undefined> => {
+    const credential = await ledger.credential(text);
+    return credential === undefined ? undefined : typed(credential);
+  };
+  const byName = async (): Promise<Found | undefined> => {
+    const credentialId = await ledger.idByName(text);
+    return credentialId === undefined ? undefined : { credentialId };
+  };
+  return looksLikeId(text) ? ((await byId()) ?? byName()) : ((await byName()) ?? byId());
+}
+
+function typed({ id, type }: Credential): Found {
+  return { credentialId: id, type };
 }

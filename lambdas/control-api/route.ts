@@ -1,3 +1,4 @@
+import type { EmergencyInput } from '../../shared/ports/workflow.ts';
 import type { Change, Notice } from '../../shared/api/messages.ts';
 import type { InventoryPage } from '../../shared/adapters/secrets-inventory.ts';
 import type { Clock } from '../../shared/domain/clock.ts';
@@ -79,7 +80,7 @@ export interface ControlServices {
   unsubscribe(request: { id: string; actor: string; dryRun: boolean }): Promise<Unsubscribed>;
   /** `token` is the caller's idempotency key or a fresh one: a second start with the same one is the first. */
   startEmergency(input: {
-    credentialIds: readonly string[];
+    credentials: EmergencyInput['credentials'];
     incidentId: string;
     reason: string;
     actor: string;

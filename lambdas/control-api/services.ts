@@ -25,6 +25,7 @@ import type { UnregisterAnswer } from '../../shared/engine/unregister.ts';
 import { ENV } from '../../shared/names.ts';
 import { revocationsByHand } from '../../shared/providers/by-hand.ts';
 import { optionalSetting, setting } from '../compose.ts';
+import { typedFunctions } from './typed-functions.ts';
 import { find } from './lookup.ts';
 import { createDiagnosisServices } from './diagnosis-services.ts';
 import type { ControlServices } from './route.ts';
@@ -43,7 +44,7 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
   const never = (): never => {
     throw new RekeyError('ERR_PROTOCOL', 'control-api has no part in this');
   };
-  const registering = setting(ENV.registerDatabase);
+  const functions = typedFunctions(ledger);
   const engine: EngineDeps & PauseDeps = {
     ledger,
     readers,
@@ -58,7 +59,8 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
     reach: { privateHosts: [] },
     timing: { stuckAfterSeconds: Number(optionalSetting(ENV.stuckAfter) ?? 900) },
     alignBackstop: async (credentialId) => {
-      const { backstop } = await ask<{ backstop: Backstop }>(aws, registering, {
+      const registrar = await functions.registrarOf(credentialId);
+      const { backstop } = await ask<{ backstop: Backstop }>(aws, registrar, {
         action: 'align-backstop',
         credentialId,
       });
@@ -66,13 +68,19 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
     },
   };
   return servicesOver(engine, {
-    register: (request) => ask<RegisterAnswer>(aws, registering, request),
-    unregister: (request) => ask<UnregisterAnswer>(aws, registering, { action: 'unregister', ...request }),
+    register: async (request) =>
+      ask<RegisterAnswer>(aws, functions.registrarFor(request.declaration.type), request),
+    unregister: async (request) => {
+      const registrar = await functions.registrarOf(request.name);
+      return ask<UnregisterAnswer>(aws, registrar, { action: 'unregister', ...request });
+    },
     inventory: (request) => ask<InventoryPage>(aws, setting(ENV.takeInventory), request),
     ...subscriptionsBy((request) => ask(aws, setting(ENV.manageSubscriptions), request)),
-    deactivation: (ref) => ask<Deactivation>(aws, setting(ENV.verifyWindow), { action: 'look', ...ref }),
+    deactivation: async (ref) =>
+      ask<Deactivation>(aws, await functions.verifierOf(ref.credentialId), { action: 'look', ...ref }),
     diagnosis: createDiagnosisServices(aws, {
       ask: (functionArn, request) => ask(aws, functionArn, request),
+      registrarOf: functions.registrarOf,
       list: () => ledger.list(),
     }),
   });
@@ -129,14 +137,14 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
     subscriptions: delegates.subscriptions,
     subscribe: delegates.subscribe,
     unsubscribe: delegates.unsubscribe,
-    startEmergency: async ({ credentialIds, incidentId, reason, actor, replace, token }) => {
+    startEmergency: async ({ credentials, incidentId, reason, actor, replace, token }) => {
       await workflow.startEmergency(token, {
         incidentId,
         reason,
         actor,
         startedAt: toInstant(clock()),
         replace,
-        credentials: credentialIds.map((credentialId) => ({ credentialId })),
+        credentials,
       });
       return { id: token };
     },

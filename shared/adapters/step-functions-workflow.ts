@@ -1,4 +1,10 @@
-import type { EmergencyInput, EmergencyStatus, LifecycleOutcome, Workflow } from '../ports/workflow.ts';
+import type {
+  EmergencyInput,
+  EmergencyStatus,
+  LifecycleInput,
+  LifecycleOutcome,
+  Workflow,
+} from '../ports/workflow.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { isAwsError, type AwsCalls } from './aws-client.ts';
 
@@ -22,7 +28,7 @@ export class StepFunctionsWorkflow implements Workflow {
     this.#emergencyArn = options.emergencyArn;
   }
 
-  async startLifecycle(input: { credentialId: string; rotationId: string }, attempt: number): Promise<void> {
+  async startLifecycle(input: LifecycleInput, attempt: number): Promise<void> {
     await this.#start(this.#lifecycleArn, `${input.rotationId}-${attempt}`, input);
   }
 

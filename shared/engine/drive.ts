@@ -7,7 +7,7 @@ import type { Loaded } from './state.ts';
  */
 export function drive(deps: EngineDeps, { credential, rotation }: Loaded): Promise<void> {
   return deps.workflow.startLifecycle(
-    { credentialId: credential.id, rotationId: rotation.id },
+    { credentialId: credential.id, rotationId: rotation.id, type: credential.type },
     credential.version,
   );
 }

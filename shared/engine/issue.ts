@@ -71,7 +71,7 @@ async function adopt(deps: EngineDeps, { credentialId, token, secret }: StepInpu
   if (rotation !== undefined) {
     if (isPaused(rotation, credential)) assertNotPaused(credential);
     if (rotation.trigger.kind === 'vault' && rotation.phase === 'announced')
-      await follow(deps, credentialId, token);
+      await follow(deps, credential, token);
     return { credential, rotation };
   }
   const active =
@@ -89,12 +89,12 @@ async function adopt(deps: EngineDeps, { credentialId, token, secret }: StepInpu
     kind: 'vault',
     actor: 'secretsmanager.amazonaws.com',
   });
-  await follow(deps, credentialId, token);
+  await follow(deps, credential, token);
   return adopted;
 }
 
-function follow(deps: EngineDeps, credentialId: string, rotationId: string): Promise<void> {
-  return deps.workflow.startLifecycle({ credentialId, rotationId }, 0);
+function follow(deps: EngineDeps, { id, type }: Credential, rotationId: string): Promise<void> {
+  return deps.workflow.startLifecycle({ credentialId: id, rotationId, type }, 0);
 }
 
 /** Reserves the next generation before anything is asked of the upstream. */

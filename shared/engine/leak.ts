@@ -126,14 +126,17 @@ async function startEmergency(
       },
     );
   }
-  const ids = [...new Set(live.map(({ key }) => key.credentialId))];
+  const types = new Map(live.map(({ key, credential }) => [key.credentialId, credential?.type]));
   await deps.workflow.startEmergency(token, {
     incidentId,
     reason,
     actor,
     startedAt: toInstant(deps.clock()),
     replace,
-    credentials: ids.map((credentialId) => ({ credentialId })),
+    credentials: [...types].map(([credentialId, type]) => ({
+      credentialId,
+      ...(type === undefined ? {} : { type }),
+    })),
   });
 }
 

@@ -107,7 +107,10 @@ async function start(deps: EngineDeps, credential: Credential): Promise<void> {
     reason: reasonOf(credential, deps.clock()),
   });
   // Where the process dies here, the reconciler finds the announced rotation and drives it.
-  await deps.workflow.startLifecycle({ credentialId: credential.id, rotationId: rotation.id }, 0);
+  await deps.workflow.startLifecycle(
+    { credentialId: credential.id, rotationId: rotation.id, type: credential.type },
+    0,
+  );
 }
 
 const trigger: Trigger = { kind: 'planner', actor: PLANNER };

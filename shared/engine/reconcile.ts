@@ -6,7 +6,7 @@ import { abort } from './abort.ts';
 import { MAX_REPAIRS, type EngineDeps } from './deps.ts';
 import { finishSecret, promote } from './promote.ts';
 import { drive } from './drive.ts';
-import { commit, load, secondsUntil, untilCommitted, type Loaded } from './state.ts';
+import { commit, load, loadCredential, secondsUntil, untilCommitted, type Loaded } from './state.ts';
 
 /** What became of a rotation, in the words of the lifecycle machine. */
 export interface ReconcileAnswer {
@@ -55,14 +55,17 @@ function reconcileUpTo(deps: EngineDeps, ref: Ref, maxRepairs: number): Promise<
 /**
  * The scheduled form: every rotation whose time to be looked at has passed. One that is repaired in its window gets a
  * lifecycle of its own, since the former one is not known to live; two at once do no harm, each step is fenced.
+ * @param type Only rotations of credentials of this type.
  */
 export async function reconcileAll(
   deps: EngineDeps,
+  type?: string,
 ): Promise<{ rotationId: string; outcome: ReconcileAnswer['outcome'] | 'failed' }[]> {
   const due = await deps.ledger.unfinished(toInstant(deps.clock()));
   const answers = [];
   for (const ref of due) {
     try {
+      if (type !== undefined && (await loadCredential(deps, ref.credentialId)).type !== type) continue;
       const { outcome } = await reconcileUpTo(deps, ref, Number.POSITIVE_INFINITY);
       if (outcome === 'window' || outcome === 'rotate' || outcome === 'rolling-back') {
         await drive(deps, await load(deps, ref.credentialId, ref.rotationId));

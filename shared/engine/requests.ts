@@ -42,7 +42,7 @@ export function requestRotation(
     const rotation = request.now === true ? await skipDeferral(deps, state, request.trigger) : state.rotation;
     // Idempotent by its name: a caller that died after the commit is helped by its own repetition.
     if (rotation.phase === 'announced') {
-      await deps.workflow.startLifecycle({ credentialId, rotationId: rotation.id }, 0);
+      await deps.workflow.startLifecycle({ credentialId, rotationId: rotation.id, type: credential.type }, 0);
     }
     return { rotation, joined: joined !== undefined };
   });

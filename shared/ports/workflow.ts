@@ -1,7 +1,7 @@
 /** The lifecycle and emergency machines, as the engine sees them. */
 export interface Workflow {
   /** Starts the lifecycle of a rotation; a second start of the same attempt is success. */
-  startLifecycle(input: { credentialId: string; rotationId: string }, attempt: number): Promise<void>;
+  startLifecycle(input: LifecycleInput, attempt: number): Promise<void>;
   /** Answers a waiting state. A token that nobody waits on any more is success. */
   answer(taskToken: string, output: LifecycleOutcome): Promise<void>;
   /**
@@ -10,6 +10,14 @@ export interface Workflow {
    */
   startEmergency(id: string, input: EmergencyInput): Promise<void>;
   emergency(id: string): Promise<EmergencyStatus | undefined>;
+}
+
+/** Input of the lifecycle machine: which rotation, and whose functions lead it. */
+export interface LifecycleInput {
+  readonly credentialId: string;
+  readonly rotationId: string;
+  /** Credential type. */
+  readonly type: string;
 }
 
 /** What a waiting state of the lifecycle machine is told. */
@@ -28,7 +36,11 @@ export interface EmergencyInput {
   /** RFC 3339. */
   readonly startedAt: string;
   readonly replace: boolean;
-  readonly credentials: readonly { readonly credentialId: string }[];
+  readonly credentials: readonly {
+    readonly credentialId: string;
+    /** Credential type; absent where nobody could tell it in time. */
+    readonly type?: string;
+  }[];
 }
 
 export interface EmergencyStatus {

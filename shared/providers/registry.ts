@@ -1,13 +1,6 @@
+import { PROVIDERS } from '#providers';
 import { RekeyError } from '../domain/errors.ts';
 import type { AnyProvider } from './provider.ts';
-
-/**
- * Providers by type and name. Each is loaded when it is first used: a function that never meets an upstream carries
- * none, and the first call of an emergency goes out before a driver is loaded.
- */
-const PROVIDERS: Readonly<Record<string, () => Promise<AnyProvider>>> = {
-  'database/postgresql': async () => (await import('./postgresql/provider.ts')).postgresqlProvider,
-};
 
 /** The provider for a credential. @throws RekeyError ERR_DECLARATION naming the ones that there are */
 export async function providerFor(type: string, provider: string): Promise<AnyProvider> {

@@ -49,7 +49,7 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
     sometimes: true,
     grants: {
       'begin-rotation': [`states:SendTaskSuccess on ${LIFECYCLE}`],
-      'verify-window': [`states:SendTaskSuccess on ${LIFECYCLE}`],
+      'verify-database': [`states:SendTaskSuccess on ${LIFECYCLE}`],
       'record-emergency': [`states:SendTaskSuccess on ${LIFECYCLE}`],
     },
   },
@@ -76,7 +76,7 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
     grants: {
       'rotate-database': [ASKS_AGENTS, SEALS],
       'begin-rotation': [ASKS_AGENTS, `states:StartExecution on ${LIFECYCLE}`],
-      'verify-window': [ASKS_AGENTS],
+      'verify-database': [ASKS_AGENTS],
       'retire-database': [ASKS_AGENTS],
       'rollback-database': [SEALS],
       'reconcile-database': [SEALS],

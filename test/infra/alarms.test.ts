@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { TAMPERED } from '../../infra/stacks/monitoring.ts';
-import { EVENT, FUNCTIONS } from '../../shared/names.ts';
-import { list, ofType, root, synthesise, text } from './app.ts';
+import { EVENT } from '../../shared/names.ts';
+import { DEPLOYED, list, ofType, root, synthesise, text } from './app.ts';
 
 const stacks = synthesise();
 
@@ -32,7 +32,7 @@ describe('alarms', () => {
     const errors = alarms.filter(
       ({ Properties }) => Properties['MetricName'] === 'Errors' && Properties['Namespace'] === 'AWS/Lambda',
     );
-    expect(errors).toHaveLength(FUNCTIONS.length);
+    expect(errors).toHaveLength(DEPLOYED.length);
   });
 
   it('tell the same topic of rotations that need a person, and of tampering by what the archiver logs', () => {
@@ -61,7 +61,7 @@ describe('alarms', () => {
       EvaluationPeriods: 3,
       TreatMissingData: 'breaching',
     });
-    expect(of('VerifyWindowErrors')).toMatchObject({ Threshold: 5, TreatMissingData: 'notBreaching' });
+    expect(of('VerifyDatabaseErrors')).toMatchObject({ Threshold: 5, TreatMissingData: 'notBreaching' });
   });
 
   it('each link to an entry of the runbook that exists, and page', () => {

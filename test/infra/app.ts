@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App } from 'aws-cdk-lib';
 import { readSettings, type SettingsInput } from '../../infra/config.ts';
+import { FUNCTIONS, typedFunction } from '../../shared/names.ts';
 import { addRekey } from '../../infra/deployment.ts';
 
 export const root = join(import.meta.dirname, '..', '..');
@@ -43,7 +44,7 @@ export function synthesise(input: SettingsInput = {}): Stacks {
   try {
     const cdkJson = readJson<{ context: Record<string, unknown> }>(join(root, 'cdk.json'));
     const app = new App({ context: cdkJson.context, outdir, analyticsReporting: false });
-    const settings = readSettings(input);
+    const settings = readSettings(withTypes(input));
     addRekey(app, settings);
     const assembly = app.synth();
     return Object.fromEntries(
@@ -60,6 +61,16 @@ export function synthesise(input: SettingsInput = {}): Stacks {
     rmSync(outdir, { recursive: true, force: true });
   }
 }
+
+/** Databases only, where a test says nothing else: what holds for one type holds for each. */
+function withTypes(input: SettingsInput): SettingsInput {
+  const { settings } = input;
+  if (settings !== undefined && typeof settings !== 'object') return input;
+  return { ...input, settings: { types: ['database'], ...settings } };
+}
+
+/** The functions that `synthesise` deploys where nothing is said of types. */
+export const DEPLOYED = FUNCTIONS.filter((name) => (typedFunction(name)?.type ?? 'database') === 'database');
 
 export function ofType(stacks: Stacks, type: string): Resource[] {
   return Object.values(stacks).flatMap(({ resources }) => resources.filter((each) => each.Type === type));

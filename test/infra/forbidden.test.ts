@@ -124,7 +124,7 @@ const WRITERS_OF_THE_LEDGER = [
   'revoke-database',
   'rollback-database',
   'rotate-database',
-  'verify-window',
+  'verify-database',
 ];
 
 interface Row {
@@ -231,7 +231,7 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
     {
       what: 'reads an administrative value',
       asks: [ofAdmin('GetSecretValue')],
-      may: WRITERS_OF_THE_LEDGER.filter((name) => /-database$|^verify-window$/.test(name)),
+      may: WRITERS_OF_THE_LEDGER.filter((name) => /-database$|never^/.test(name)),
     },
     {
       what: 'changes an administrative secret',
@@ -435,7 +435,7 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       what: 'decides a window, or looks at a database for the API',
-      asks: on(aliasOf('verify-window'), 'lambda:InvokeFunction'),
+      asks: on(aliasOf('verify-database'), 'lambda:InvokeFunction'),
       may: ['LifecycleMachine', 'control-api'],
     },
     {

@@ -4,21 +4,22 @@ import { lifecycle } from '../../infra/machines/lifecycle.ts';
 import type { State } from '../../infra/machines/states.ts';
 
 const callee = { timeout: { toSeconds: () => 30 } };
+const ofTypes = { database: callee, 'llm-key': callee };
 const rotation = lifecycle(
   {
     'begin-rotation': callee,
-    'verify-window': callee,
     'check-holders': callee,
-    'retire-database': callee,
-    'rollback-database': callee,
-    'reconcile-database': callee,
+    verify: ofTypes,
+    retire: ofTypes,
+    rollback: ofTypes,
+    reconcile: ofTypes,
   },
   { rotateTimeoutSeconds: 3600 },
 );
 const incident = emergency({
-  'revoke-database': callee,
   'record-emergency': callee,
-  'replace-database': callee,
+  revoke: ofTypes,
+  replace: ofTypes,
 });
 
 interface Machine {

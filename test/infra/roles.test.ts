@@ -32,7 +32,7 @@ describe('roles', () => {
       'revoke-database',
       'rollback-database',
       'rotate-database',
-      'verify-window',
+      'verify-database',
     ]);
   });
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { COLUMNS } from '../../infra/stacks/evidence.ts';
 import { GENESIS, seal } from '../../shared/domain/audit.ts';
-import { FUNCTIONS } from '../../shared/names.ts';
 import {
+  DEPLOYED,
   at,
   functionNames,
   list,
@@ -141,9 +141,9 @@ describe('functions', () => {
   const functions = ofType(stacks, 'AWS::Lambda::Function');
 
   it('are those of the contract, each with an alias', () => {
-    expect(functionNames(functions)).toEqual(FUNCTIONS.toSorted());
+    expect(functionNames(functions)).toEqual(DEPLOYED.toSorted());
     expect(ofType(stacks, 'AWS::Lambda::Alias').map(({ Properties }) => at(Properties, 'Name'))).toEqual(
-      FUNCTIONS.map(() => 'live'),
+      DEPLOYED.map(() => 'live'),
     );
   });
 
@@ -171,7 +171,7 @@ describe('functions', () => {
       'revoke-database',
       'rollback-database',
       'rotate-database',
-      'verify-window',
+      'verify-database',
     ]);
   });
 

@@ -99,7 +99,7 @@ describe('services that invoke a function may, each from its source', () => {
     const rotators = policies.each('AWS::Lambda::Function').flatMap(([{ Properties }, stack]) => {
       const environment = at(Properties, 'Environment', 'Variables');
       return Object.entries(typeof environment === 'object' && environment !== null ? environment : {})
-        .filter(([name]) => name.startsWith('REKEY_ROTATE_'))
+        .filter(([name]) => name === 'REKEY_ROTATOR')
         .map(([, alias]) => policies.resolver.text(alias, stack));
     });
     expect(rotators.length).toBeGreaterThan(0);

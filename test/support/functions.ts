@@ -32,9 +32,21 @@ export interface Definitions {
 /** The machines as infra defines them. */
 export function definitions(): Definitions {
   const patience = { timeout: { toSeconds: () => 60 } };
-  const everyFunction = new Proxy({}, { get: () => patience }) as Parameters<typeof emergencyMachine>[0] &
-    Parameters<typeof lifecycleMachine>[0];
-  return { lifecycle: lifecycleMachine(everyFunction, TIMING), emergency: emergencyMachine(everyFunction) };
+  const ofTypes = { database: patience, 'llm-key': patience };
+  return {
+    lifecycle: lifecycleMachine(
+      {
+        'begin-rotation': patience,
+        'check-holders': patience,
+        verify: ofTypes,
+        retire: ofTypes,
+        rollback: ofTypes,
+        reconcile: ofTypes,
+      },
+      TIMING,
+    ),
+    emergency: emergencyMachine({ 'record-emergency': patience, revoke: ofTypes, replace: ofTypes }),
+  };
 }
 
 /** The machines, as what a process may ask of them; those of another version where they are given. */
@@ -90,9 +102,9 @@ export function call(
       return startRotation(deps, payload);
     case 'begin-rotation await-gap':
       return awaitGap(deps, payload);
-    case 'verify-window await':
+    case 'verify-database await':
       return awaitWindow(deps, payload);
-    case 'verify-window verify':
+    case 'verify-database verify':
       return verifyWindow(deps, payload);
     case 'check-holders':
       return checkHolders(deps, payload);

@@ -235,6 +235,16 @@ function valueOf(expression: string, scope: Scope): unknown {
     [...text.matchAll(/'([^']*)'/g)].map((match) => match[1] ?? '');
 
   if (/^\$states\.[\w.]+$/.test(expression)) return path(expression);
+  const given = /^\(\$exists\((\$states\.[\w.]+)\) \? \1 : '(\w+)'\)$/.exec(expression);
+  if (given?.[1] !== undefined) return path(given[1]) ?? given[2];
+  const looked = /^\$lookup\(\{(.+)\}, (.+)\)$/.exec(expression);
+  if (looked?.[1] !== undefined && looked[2] !== undefined) {
+    const values = literals(looked[1]);
+    const at = values.indexOf(String(valueOf(looked[2], scope)));
+    // Step Functions refuses an argument that is nothing.
+    if (at === -1) throw new StateFailed('States.QueryEvaluationError');
+    return values[at + 1];
+  }
   const equal = /^(\$states\.[\w.]+) = '([^']*)'$/.exec(expression);
   if (equal?.[1] !== undefined) return path(equal[1]) === equal[2];
   const within = /^(\$states\.[\w.]+) in \[(.+)\]$/.exec(expression);

@@ -4,22 +4,36 @@ import {
   type EmergencyStarted,
 } from '../../../shared/api/messages.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
-import { resolveForEmergency } from '../emergency.ts';
+import { inTime } from '../../../shared/engine/patience.ts';
+import type { EmergencyInput } from '../../../shared/ports/workflow.ts';
+import { LEDGER_LIMIT_MS, resolveForEmergency } from '../emergency.ts';
 import { parse, type Call } from '../../http/request.ts';
 import type { ControlServices, Done } from '../route.ts';
 
 export async function startEmergency(call: Call, services: ControlServices): Promise<Done<EmergencyStarted>> {
   const { credentials, incident, reason, replace } = parse(emergencyRequest, call.body());
-  const { ids, unresolved } = await resolveForEmergency(services.ledger, credentials);
+  const found = await resolveForEmergency(services.ledger, credentials);
   const { id } = await services.startEmergency({
-    credentialIds: ids,
+    credentials: await Promise.all(found.credentials.map((each) => typed(each, services))),
     incidentId: incident,
     reason,
     actor: call.actor,
     replace,
     token: call.token,
   });
-  return { status: 202, body: { id, credentials: ids, unresolved } };
+  const ids = found.credentials.map(({ credentialId }) => credentialId);
+  return { status: 202, body: { id, credentials: ids, unresolved: found.unresolved } };
+}
+
+/** Where the ledger is silent, the credential's snapshot tells its type. */
+async function typed(
+  { credentialId, type }: EmergencyInput['credentials'][number],
+  { diagnosis }: ControlServices,
+): Promise<EmergencyInput['credentials'][number]> {
+  if (type !== undefined) return { credentialId, type };
+  const seen = await inTime(diagnosis.snapshot(credentialId), LEDGER_LIMIT_MS);
+  const known = seen !== undefined && 'value' in seen ? seen.value?.type : undefined;
+  return { credentialId, ...(known === undefined ? {} : { type: known }) };
 }
 
 export async function showEmergency(

@@ -586,7 +586,7 @@ describe('an emergency', () => {
       {
         method: 'startEmergency',
         input: {
-          credentialIds: [ID],
+          credentials: [{ credentialId: ID, type: 'database' }],
           incidentId: 'INC-7',
           reason: body.reason,
           actor: CALLER,
@@ -685,13 +685,19 @@ describe('an emergency', () => {
       ['fails', () => Promise.reject(new Error('ECONNRESET'))],
     ])('takes a name that was found at its word where the ledger %s then', async (_what, unregistered) => {
       const ledger = Object.assign(new FakeLedger().add(credentialOf()), { unregistered });
-      expect(await resolveForEmergency(ledger, ['orders-db'], 20)).toEqual({ ids: [ID], unresolved: [] });
+      expect(await resolveForEmergency(ledger, ['orders-db'], 20)).toEqual({
+        credentials: [{ credentialId: ID, type: 'database' }],
+        unresolved: [],
+      });
     });
 
     it('asks nothing more of one that its id has found', async () => {
       const ledger = new FakeLedger().add(credentialOf());
       const more = [vi.spyOn(ledger, 'unregistered'), vi.spyOn(ledger, 'idByName')];
-      expect(await resolveForEmergency(ledger, [ID])).toEqual({ ids: [ID], unresolved: [] });
+      expect(await resolveForEmergency(ledger, [ID])).toEqual({
+        credentials: [{ credentialId: ID, type: 'database' }],
+        unresolved: [],
+      });
       for (const read of more) expect(read).not.toHaveBeenCalled();
     });
   });
@@ -737,10 +743,10 @@ describe('an emergency', () => {
       reads++;
       return undefined;
     };
-    const { ids, unresolved } = await resolveForEmergency(ledger, names, 60);
+    const { credentials, unresolved } = await resolveForEmergency(ledger, names, 60);
     expect(unresolved).toEqual([]);
-    expect(ids).toEqual(names.map((name) => `id-of-${name}`));
-    expect(reads).toBe(200);
+    expect(credentials).toEqual(names.map((name) => ({ credentialId: `id-of-${name}` })));
+    expect(reads).toBe(400);
     expect(most).toBeLessThanOrEqual(20);
   });
 

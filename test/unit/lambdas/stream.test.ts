@@ -1,6 +1,6 @@
 import type { DynamoDBStreamEvent } from 'aws-lambda';
 import { describe, expect, it } from 'vitest';
-import { assertPrefix } from '../../../lambdas/register-database/prefix.ts';
+import { assertPrefix } from '../../../lambdas/register/prefix.ts';
 import { eachChange, type TableChange } from '../../../lambdas/stream.ts';
 import { parseEntry } from '../../../shared/domain/declaration.ts';
 

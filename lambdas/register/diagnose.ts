@@ -18,7 +18,7 @@ export function diagnoseHere(credentialId: string): Promise<CredentialLook> {
   };
   const expected = {
     stage: setting(ENV.stage),
-    rotationFunction: setting(ENV.rotateDatabase),
+    rotationFunction: setting(ENV.rotator),
     ...(secretsKey === undefined ? {} : { secretsKey }),
   };
   return diagnose(deps, expected, credentialId);

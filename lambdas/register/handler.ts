@@ -5,7 +5,7 @@ import { answer, describe, summary, type Answer, type Request } from './requests
 const logger = createLogger();
 
 /**
- * Registers a database credential, looks at one, or does at its secret what was decided. Refusals are answers, so that
+ * Registers a credential, looks at one, or does at its secret what was decided. Refusals are answers, so that
  * their field and remedy arrive whole.
  */
 export async function handler(event: Request): Promise<Answer | { error: object }> {

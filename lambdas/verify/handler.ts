@@ -27,7 +27,7 @@ export async function handler(
   return answer;
 }
 
-/** What the database shows of a handle that was ended. Refusals are answers, so that they arrive whole. */
+/** What the upstream shows of a handle that was ended. Refusals are answers, so that they arrive whole. */
 async function look({ credentialId, handle }: HandleRef): Promise<Deactivation | { error: object }> {
   try {
     return await deactivationOf(engine, { credentialId, handle });

@@ -4,7 +4,7 @@ import { composeEngine, createLogger, errorFields } from '../compose.ts';
 const logger = createLogger();
 const engine = composeEngine();
 
-/** The rotation function of databases: the four steps, as Secrets Manager calls them. */
+/** The rotation function of a credential type: the four steps, as Secrets Manager calls them. */
 export async function handler(event: RotationStep): Promise<void> {
   const fields = { step: event.Step, secret: event.SecretId, token: event.ClientRequestToken };
   try {

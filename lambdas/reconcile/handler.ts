@@ -1,17 +1,18 @@
 import { reconcile, reconcileAll } from '../../shared/engine/reconcile.ts';
-import { composeEngine, composeHeartbeats, createLogger } from '../compose.ts';
+import { composeEngine, composeHeartbeats, createLogger, typeSetting } from '../compose.ts';
 
 const logger = createLogger();
 const engine = composeEngine();
 const heartbeats = composeHeartbeats();
+const type = typeSetting();
 
 /** By schedule: every rotation that has stood still too long. From the lifecycle: the one that failed there. */
 export async function handler(event: { credentialId?: string; rotationId?: string }): Promise<object> {
   const { credentialId, rotationId } = event;
   if (credentialId === undefined || rotationId === undefined) {
-    const answers = await reconcileAll(engine);
+    const answers = await reconcileAll(engine, type);
     logger.info('reconciled', { answers });
-    await heartbeats.beat('reconcile-database');
+    await heartbeats.beat(`reconcile-${type}`);
     return { answers };
   }
   const answer = await reconcile(engine, { credentialId, rotationId });

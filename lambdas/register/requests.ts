@@ -32,7 +32,7 @@ const options = {
   home: home(),
   stage: setting(ENV.stage),
   limits: minWindow === undefined ? {} : { minWindowSeconds: Number(minWindow) },
-  rotationFunction: () => setting(ENV.rotateDatabase),
+  rotationFunction: () => setting(ENV.rotator),
   ...(secretsKey === undefined ? {} : { secretsKey }),
 };
 

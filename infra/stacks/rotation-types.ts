@@ -1,0 +1,166 @@
+import { Aws, Duration } from 'aws-cdk-lib';
+import { ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import type { Queue } from 'aws-cdk-lib/aws-sqs';
+import type { CredentialType, FunctionName } from '../../shared/names.ts';
+import type { Settings } from '../config.ts';
+import type { HandlerFunction, HandlerFunctionProps } from '../constructs/handler-function.ts';
+import * as may from '../permissions.ts';
+import type { StateStack } from './state.ts';
+
+/** How a function of a stack is made; what is common to all the stack adds. */
+export type Call = Pick<HandlerFunctionProps, 'description' | 'timeout' | 'grants'> &
+  Partial<HandlerFunctionProps>;
+export type MakeFunction = (name: FunctionName, call: Call) => HandlerFunction;
+
+/** What leads the rotations of one credential type: nothing here reaches another type's secrets or administrators. */
+export interface RotationFunctions {
+  readonly rotate: HandlerFunction;
+  readonly register: HandlerFunction;
+  /** Also looks, for the API, whether what was ended is dead. */
+  readonly verify: HandlerFunction;
+  readonly retire: HandlerFunction;
+  readonly rollback: HandlerFunction;
+  readonly reconcile: HandlerFunction;
+}
+
+export interface RotationFunctionsProps {
+  readonly settings: Settings;
+  readonly state: StateStack;
+  readonly lifecycleArn: string;
+  readonly deadLetters: Queue;
+  readonly make: MakeFunction;
+}
+
+/** Makes the functions of a type. */
+export function rotationFunctions(
+  type: CredentialType,
+  { settings, state, lifecycleArn, deadLetters, make }: RotationFunctionsProps,
+): RotationFunctions {
+  const { ledger } = state;
+  const secretsKey = state.secretsKey.keyArn;
+  const secrets = may.secretsOf(type, settings);
+  const admin = may.readAdminSecret(type, settings.adminSecretKeyArns);
+  const readSecrets = may.readAgentSecrets(secrets, secretsKey);
+  const answers = may.answer(lifecycleArn);
+  const starts = may.start(lifecycleArn);
+  const agents = may.askAgents(ledger);
+  const seals = may.sealAcknowledgements(ledger);
+  const sealingKey = state.key.keyArn;
+  const upstream = upstreamOf(type, settings);
+  const { minWindowSeconds } = settings.timing;
+
+  const rotate = make(`rotate-${type}`, {
+    ...upstream,
+    description: `The four steps of Secrets Manager for ${NOUN[type]}s`,
+    timeout: Duration.seconds(120),
+    reservedConcurrency: settings.reservedConcurrency.rotate,
+    environment: { ...upstream.environment, lifecycle: lifecycleArn, sealingKey },
+    grants: [
+      ...may.writeLedger(ledger),
+      ...agents,
+      ...seals,
+      ...readSecrets,
+      ...may.putAgentSecrets(secrets, secretsKey),
+      ...may.labelAgentSecrets(secrets),
+      ...admin,
+      ...starts,
+      ...answers,
+    ],
+  });
+  rotate.live.addPermission('SecretsManager', {
+    principal: new ServicePrincipal('secretsmanager.amazonaws.com'),
+    sourceAccount: Aws.ACCOUNT_ID,
+  });
+  const rotator = rotate.live.functionArn;
+  const register = make(`register-${type}`, {
+    ...upstream,
+    description: `Registers a ${NOUN[type]} or brings it in line with its declaration`,
+    timeout: Duration.seconds(120),
+    environment: {
+      ...upstream.environment,
+      stage: settings.stage,
+      secretPrefix: settings.secretPrefix,
+      adoptPrefixes: settings.adoptPrefixes.join(','),
+      account: Aws.ACCOUNT_ID,
+      secretsKey,
+      rotator,
+      ...(minWindowSeconds === undefined ? {} : { minWindow: String(minWindowSeconds) }),
+    },
+    grants: [
+      ...may.writeLedger(ledger),
+      ...may.releaseLedger(ledger),
+      ...may.createAgentSecrets(secrets, secretsKey),
+      ...may.adoptAgentSecrets(secrets),
+      ...may.letGoOfAgentSecrets(secrets),
+      ...readSecrets,
+      ...may.configureRotation(secrets, rotator),
+      ...admin,
+    ],
+  });
+  const verify = make(`verify-${type}`, {
+    ...upstream,
+    description: `Decides whether the window of a ${NOUN[type]} may close`,
+    timeout: Duration.seconds(60),
+    grants: [...may.writeLedger(ledger), ...agents, ...admin, ...answers],
+  });
+  const retire = make(`retire-${type}`, {
+    ...upstream,
+    description: `Suspends, then revokes the ${NOUN[type]} that a rotation ends`,
+    timeout: Duration.seconds(120),
+    grants: [...may.writeLedger(ledger), ...agents, ...admin],
+  });
+  const rollback = make(`rollback-${type}`, {
+    ...upstream,
+    description: `Leads agents back to the old ${NOUN[type]}`,
+    timeout: Duration.seconds(120),
+    environment: { ...upstream.environment, sealingKey },
+    grants: [
+      ...may.writeLedger(ledger),
+      ...seals,
+      ...readSecrets,
+      ...may.labelAgentSecrets(secrets),
+      ...admin,
+    ],
+  });
+  const reconcile = make(`reconcile-${type}`, {
+    ...upstream,
+    description: `Finishes or undoes what a rotation of a ${NOUN[type]} has left behind`,
+    timeout: Duration.seconds(300),
+    deadLetters,
+    environment: { ...upstream.environment, type, lifecycle: lifecycleArn, sealingKey },
+    grants: [
+      ...may.writeLedger(ledger),
+      ...seals,
+      ...may.listLedger(ledger),
+      ...readSecrets,
+      ...may.labelAgentSecrets(secrets),
+      ...admin,
+      ...starts,
+      ...answers,
+    ],
+  });
+  return { rotate, register, verify, retire, rollback, reconcile };
+}
+
+/** What a credential of a type is called in descriptions. */
+export const NOUN: Readonly<Record<CredentialType, string>> = {
+  database: 'database credential',
+  'llm-key': 'LLM key',
+  'vector-database-key': 'vector database key',
+  'cloud-key': 'cloud key',
+};
+
+/**
+ * How functions of a type reach its upstreams: databases within their network, everything else over HTTPS from outside
+ * any VPC, to the public internet and to the hosts that the settings name.
+ */
+export function upstreamOf(
+  type: CredentialType,
+  { privateUpstreams }: Pick<Settings, 'privateUpstreams'>,
+): { readonly database: boolean; readonly environment: { readonly privateUpstreams?: string } } {
+  if (type === 'database') return { database: true, environment: {} };
+  return {
+    database: false,
+    environment: privateUpstreams.length === 0 ? {} : { privateUpstreams: privateUpstreams.join(',') },
+  };
+}

@@ -1,0 +1,4 @@
+import type { Loaders } from './loaders.ts';
+
+/** Keys of cloud accounts (C3). */
+export const PROVIDERS: Loaders = {};

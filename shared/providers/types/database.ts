@@ -1,0 +1,6 @@
+import type { Loaders } from './loaders.ts';
+
+/** Databases. */
+export const PROVIDERS: Loaders = {
+  'database/postgresql': async () => (await import('../postgresql/provider.ts')).postgresqlProvider,
+};

@@ -1,0 +1,6 @@
+import type { Loaders } from './loaders.ts';
+
+/** Keys of LLM providers (C1). */
+export const PROVIDERS: Loaders = {
+  'llm-key/openai': async () => (await import('../openai/provider.ts')).openaiProvider,
+};

@@ -1,0 +1,4 @@
+import type { Loaders } from './loaders.ts';
+
+/** Keys of vector databases (C8). */
+export const PROVIDERS: Loaders = {};
