@@ -60,13 +60,25 @@ const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** Maxima of C4 (30 days; 7 days for agents that write to sensitive tables) and of Z2 (15 minutes to 4 hours). */
+/** Z2: 15 minutes to 4 hours, whatever the type. */
+const WINDOW: TypeBounds['window'] = { min: 15 * MINUTE, max: 4 * HOUR, default: 30 * MINUTE };
+
 const BOUNDS: Readonly<Record<string, TypeBounds>> = {
+  /** C4: shorter for agents that write to sensitive tables. */
   database: {
     maxIntervalSeconds: (access, sensitivity) =>
       access === 'write' && sensitivity === 'sensitive' ? 7 * DAY : 30 * DAY,
-    window: { min: 15 * MINUTE, max: 4 * HOUR, default: 30 * MINUTE },
+    window: WINDOW,
   },
+  /** C1. */
+  'llm-key': { maxIntervalSeconds: () => 30 * DAY, window: WINDOW },
+  /** C8: who may write can poison what every agent reads. */
+  'vector-database-key': {
+    maxIntervalSeconds: (access) => (access === 'write' ? 14 * DAY : 30 * DAY),
+    window: WINDOW,
+  },
+  /** C3. */
+  'cloud-key': { maxIntervalSeconds: () => 30 * DAY, window: WINDOW },
 };
 
 /**

@@ -23,6 +23,38 @@ describe('a policy', () => {
     expect(resolve({ sensitivity: 'sensitive', access: 'read' }).intervalSeconds).toBe(30 * DAY);
   });
 
+  it.for([
+    ['llm-key', 30, 30],
+    ['vector-database-key', 30, 14],
+    ['cloud-key', 30, 30],
+  ] as const)(
+    'of type %s has at most %i days to read and %i to write (C1, C3, C8)',
+    ([type, read, write]) => {
+      for (const [access, days] of [
+        ['read', read],
+        ['write', write],
+      ] as const) {
+        for (const sensitivity of ['normal', 'sensitive'] as const) {
+          const of = (intervalSeconds?: number): number =>
+            resolvePolicy(type, { access, sensitivity, intervalSeconds }, [], NOW).intervalSeconds;
+          expect(of()).toBe(days * DAY);
+          expect(refusal(() => of(days * DAY + 1))).toMatchObject({
+            code: 'ERR_POLICY',
+            field: 'policy.interval',
+          });
+        }
+      }
+      expect(resolvePolicy(type, {}, [], NOW).intervalSeconds).toBe(write * DAY);
+    },
+  );
+
+  it.for(['database', 'llm-key', 'vector-database-key', 'cloud-key'])(
+    'of type %s has a window of 15 minutes to 4 hours (Z2)',
+    (type) => {
+      expect(boundsOf(type).window).toEqual({ min: 15 * 60, max: 4 * 3600, default: 30 * 60 });
+    },
+  );
+
   it('may be tighter than its type, and looser only with an exception that has a reason and is not over', () => {
     expect(resolve({ intervalSeconds: DAY }).intervalSeconds).toBe(DAY);
     expect(refusal(() => resolve({ intervalSeconds: 31 * DAY }))).toMatchObject({
