@@ -44,13 +44,17 @@ export interface KeyUpstream<T extends KeyTarget, A> {
   owner(target: T): string;
   /** Fields of the administrative secret, beside `baseUrl`. */
   readonly admin: z.ZodType<A>;
-  /** Headers of Rekey's own calls. `open` gives an API without a login, where a token has to be fetched first. */
+  /**
+   * Headers of Rekey's own calls. `open` gives an API without a login, where a token has to be fetched first: `field` is
+   * where its address is written.
+   */
   adminHeaders(
     admin: A,
-    open: (baseUrl: string) => Api,
+    target: T,
+    open: (baseUrl: string, field: string) => Api,
   ): Record<string, string> | Promise<Record<string, string>>;
   /** Headers of an agent's calls. */
-  agentHeaders(value: string): Record<string, string>;
+  agentHeaders(value: string, target: T): Record<string, string>;
   /** All keys of the owner that aren't revoked, whoever made them. */
   list(api: Api, target: T): Promise<readonly UpstreamKey[]>;
   find(api: Api, target: T, id: string): Promise<UpstreamKey | undefined>;
@@ -85,7 +89,8 @@ export function keyProvider<T extends KeyTarget, A>(
     baseUrl: string,
     caller: Caller,
     headers: Record<string, string>,
-  ): Api => new Api({ name: upstream.name, baseUrl, reach, caller, headers });
+    field = 'target.baseUrl',
+  ): Api => new Api({ name: upstream.name, baseUrl, reach, caller, headers, field });
 
   /** The API under Rekey's own login, which is sent nowhere else than its secret says. */
   async function asAdmin(target: T, ctx: ProviderContext): Promise<{ api: Api; admin: A }> {
@@ -95,7 +100,9 @@ export function keyProvider<T extends KeyTarget, A>(
     const what = 'the administrative secret';
     assertPlace(parseJson(place, secret.reveal(), what, 'admin', form), baseUrlOf(target), upstream.baseUrl);
     const admin = parseJson(upstream.admin, secret.reveal(), what, 'admin', form);
-    const headers = await upstream.adminHeaders(admin, (baseUrl) => open(ctx, baseUrl, 'admin', {}));
+    const headers = await upstream.adminHeaders(admin, target, (baseUrl, field) =>
+      open(ctx, baseUrl, 'admin', {}, field),
+    );
     return { api: open(ctx, baseUrlOf(target), 'admin', headers), admin };
   }
 
@@ -109,7 +116,7 @@ export function keyProvider<T extends KeyTarget, A>(
   }
 
   async function used(target: T, material: Redacted<KeyMaterial>, ctx: ProviderContext): Promise<void> {
-    const headers = upstream.agentHeaders(material.reveal().apiKey);
+    const headers = upstream.agentHeaders(material.reveal().apiKey, target);
     await upstream.test(open(ctx, baseUrlOf(target), 'agent', headers), target);
   }
 
