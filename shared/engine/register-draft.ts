@@ -3,7 +3,7 @@ import { holdersOf, modeOf, policyInput, type CredentialEntry } from '../domain/
 import { assertForeignHost } from '../domain/foreign-host.ts';
 import { diffDeclared, type FieldChange } from '../domain/declared-diff.ts';
 import { errorsOf, isRekeyError, RekeyError, throwAll } from '../domain/errors.ts';
-import { resolvePolicy, type PolicyLimits } from '../domain/policy.ts';
+import { resolvePolicy, type Policy, type PolicyLimits } from '../domain/policy.ts';
 import { TAG } from '../names.ts';
 import type { Notice } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
@@ -47,6 +47,8 @@ export async function draftOf(
     resolvePolicy(declaration.type, policyInput(declaration), holders, deps.clock(), options.limits);
   throwAll(errorsOf(() => provider.target(declaration.target), policyOf));
   const target = provider.target(declaration.target);
+  const policy = policyOf();
+  assertAccess(policy, provider.access?.(target));
   if (options.stage !== 'local') assertForeignHost(target);
   const targetIdentity = provider.identity?.(target);
   return {
@@ -59,10 +61,19 @@ export async function draftOf(
     ...(targetIdentity === undefined ? {} : { targetIdentity }),
     ...(declaration.adopt === true ? { adoption: 'observed' as const } : {}),
     ...adminOfEntry(declaration, options.home),
-    policy: policyOf(),
+    policy,
     mode: modeOf(declaration),
     holders,
   };
+}
+
+/** Refuses a policy that takes what may write for what only reads, and so may live longer (C8). */
+function assertAccess({ access }: Policy, granted: Policy['access'] | undefined): void {
+  if (access === 'write' || granted !== 'write') return;
+  throw new RekeyError('ERR_POLICY', 'the policy says read, and the target lets the credential write', {
+    field: 'policy.access',
+    remedy: 'leave policy.access out, or declare a target that may only read',
+  });
 }
 
 /** @throws RekeyError ERR_DECLARATION where the ARN names another region, out of reach of Rekey's functions */

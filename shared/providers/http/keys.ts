@@ -42,6 +42,8 @@ export interface KeyUpstream<T extends KeyTarget, A> {
   storedTarget(input: unknown): T;
   /** What owns the keys there, e.g. project and service account, as one text. */
   owner(target: T): string;
+  /** As in the provider contract. */
+  readonly access?: (target: T) => 'read' | 'write';
   /** Fields of the administrative secret, beside `baseUrl`. */
   readonly admin: z.ZodType<A>;
   /**
@@ -150,6 +152,7 @@ export function keyProvider<T extends KeyTarget, A>(
     target: (input) => upstream.target(input),
     storedTarget: (input) => upstream.storedTarget(input),
     identity,
+    ...(upstream.access === undefined ? {} : { access: upstream.access }),
     material: parseKey,
     serialize: serializeKey,
     secretPart: (material) => material.map(({ apiKey }) => apiKey),

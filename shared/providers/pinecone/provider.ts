@@ -24,11 +24,11 @@ interface PineconeTarget {
 }
 
 /** A service account, and where its token is fetched: the client secret is sent nowhere else than its own secret says. */
-interface PineconeAdmin {
-  readonly clientId: string;
-  readonly clientSecret: string;
-  readonly loginUrl?: string | undefined;
-}
+const adminSchema = z.object({
+  clientId: z.string().min(1),
+  clientSecret: z.string().min(1),
+  loginUrl: z.string().min(1).optional(),
+});
 
 const keySchema = z.object({ id: z.string().min(1), name: z.string(), roles: z.array(z.string()) });
 
@@ -40,7 +40,7 @@ const DELETION_WAITS_MS = [50, 200, 500, 1000, 1500];
  * Pinecone: keys of a project with the roles that are declared. The administrative secret is a service account,
  * `{"clientId": …, "clientSecret": …}`.
  */
-export const pineconeProvider = keyProvider<PineconeTarget, PineconeAdmin>({
+export const pineconeProvider = keyProvider<PineconeTarget, z.infer<typeof adminSchema>>({
   key: 'vector-database-key/pinecone',
   name: 'Pinecone',
   baseUrl: 'https://api.pinecone.io',
@@ -56,11 +56,8 @@ export const pineconeProvider = keyProvider<PineconeTarget, PineconeAdmin>({
       .optional(),
   }),
   owner: ({ project }) => project,
-  admin: z.object({
-    clientId: z.string().min(1),
-    clientSecret: z.string().min(1),
-    loginUrl: z.string().min(1).optional(),
-  }),
+  access: ({ roles }) => (roles.every((role) => role.endsWith('Viewer')) ? 'read' : 'write'),
+  admin: adminSchema,
 
   async adminHeaders(
     { clientId, clientSecret, loginUrl = 'https://login.pinecone.io' },
