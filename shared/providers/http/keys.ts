@@ -55,6 +55,8 @@ export interface KeyUpstream<T extends KeyTarget, A> {
     target: T,
     open: (baseUrl: string, field: string) => Api,
   ): Record<string, string> | Promise<Record<string, string>>;
+  /** Where Rekey's own calls go, if elsewhere than agents': as the administrative secret says, never a target. */
+  adminUrl?(admin: A): string | undefined;
   /** Headers of an agent's calls. */
   agentHeaders(value: string, target: T): Record<string, string>;
   /** All keys of the owner that aren't revoked, whoever made them. */
@@ -64,7 +66,7 @@ export interface KeyUpstream<T extends KeyTarget, A> {
    * Makes a key of that name; of a pool: takes one, and gives it that name.
    * @throws RekeyError ERR_CAPACITY where the upstream or the pool has no room
    */
-  create(api: Api, target: T, name: string, admin: A): Promise<NewKey>;
+  create(api: Api, target: T, name: string, admin: A, now: Instant): Promise<NewKey>;
   /** The value of a key that was made before, where it can be had again. */
   reveal?(api: Api, target: T, id: string, admin: A): Promise<string | undefined>;
   /** Ends a key for good; one that is gone is success. */
@@ -105,7 +107,12 @@ export function keyProvider<T extends KeyTarget, A>(
     const headers = await upstream.adminHeaders(admin, target, (baseUrl, field) =>
       open(ctx, baseUrl, 'admin', {}, field),
     );
-    return { api: open(ctx, baseUrlOf(target), 'admin', headers), admin };
+    const elsewhere = upstream.adminUrl?.(admin);
+    const api =
+      elsewhere === undefined
+        ? open(ctx, baseUrlOf(target), 'admin', headers)
+        : open(ctx, elsewhere, 'admin', headers, 'admin.adminUrl');
+    return { api, admin };
   }
 
   /** Those of this credential, by their marks. */
@@ -185,7 +192,8 @@ export function keyProvider<T extends KeyTarget, A>(
       }
       if (live >= maxLive) throw noRoom(upstream.name, live);
       const name = nameOf({ label: target.label, generation: ctx.generation, token });
-      return material(await upstream.create(api, target, name, admin));
+      const now = toInstant(ctx.clock());
+      return material(await upstream.create(api, target, name, admin, now));
     },
 
     /** Waits until a new key is taken: upstreams tell their parts of it one after another. */
