@@ -3,7 +3,7 @@ import { holdersOf, modeOf, policyInput, type CredentialEntry } from '../domain/
 import { assertForeignHost } from '../domain/foreign-host.ts';
 import { diffDeclared, type FieldChange } from '../domain/declared-diff.ts';
 import { errorsOf, isRekeyError, RekeyError, throwAll } from '../domain/errors.ts';
-import { resolvePolicy, type Policy, type PolicyLimits } from '../domain/policy.ts';
+import { assertAccess, resolvePolicy, type PolicyLimits } from '../domain/policy.ts';
 import { TAG } from '../names.ts';
 import type { Notice } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
@@ -65,15 +65,6 @@ export async function draftOf(
     mode: modeOf(declaration),
     holders,
   };
-}
-
-/** Refuses a policy that takes what may write for what only reads, and so may live longer (C8). */
-function assertAccess({ access }: Policy, granted: Policy['access'] | undefined): void {
-  if (access === 'write' || granted !== 'write') return;
-  throw new RekeyError('ERR_POLICY', 'the policy says read, and the target lets the credential write', {
-    field: 'policy.access',
-    remedy: 'leave policy.access out, or declare a target that may only read',
-  });
 }
 
 /** @throws RekeyError ERR_DECLARATION where the ARN names another region, out of reach of Rekey's functions */

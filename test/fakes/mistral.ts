@@ -33,7 +33,7 @@ export class FakeMistral implements AsyncDisposable {
     const { method, path, headers, query } = asked;
     if (path === '/v1/models') {
       if (!this.keys.use(bearerOf(asked))) return refusal(401);
-      const model = { id: 'mistral-small-latest', object: 'model', created: 1_700_000_000, owned_by: 'm' };
+      const model = { id: 'mistral-small-latest', object: 'model', capabilities: {} };
       return { status: 200, body: { object: 'list', data: [model] } };
     }
     const given = this.header === 'bearer' ? bearerOf(asked) : headers['x-api-key'];
