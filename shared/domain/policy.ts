@@ -195,6 +195,19 @@ export function resolvePolicy(
   return policy;
 }
 
+/**
+ * Refuses a policy that takes what may write for what only reads, and so may live longer (C8). `granted` is what the
+ * target lets the credential do, where that is known.
+ * @throws RekeyError ERR_POLICY
+ */
+export function assertAccess({ access }: Policy, granted: Policy['access'] | undefined): void {
+  if (access === 'write' || granted !== 'write') return;
+  throw new RekeyError('ERR_POLICY', 'the policy says read, and the target lets the credential write', {
+    field: 'policy.access',
+    remedy: 'leave policy.access out, or declare a target that may only read',
+  });
+}
+
 /** When an exception no longer counts, in epoch milliseconds: at the end of its last day (UTC). */
 export function exceptionEnds({ expires }: PolicyException): number {
   const last = Date.parse(`${expires}T00:00:00.000Z`);

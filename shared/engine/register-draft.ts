@@ -3,7 +3,7 @@ import { holdersOf, modeOf, policyInput, type CredentialEntry } from '../domain/
 import { assertForeignHost } from '../domain/foreign-host.ts';
 import { diffDeclared, type FieldChange } from '../domain/declared-diff.ts';
 import { errorsOf, isRekeyError, RekeyError, throwAll } from '../domain/errors.ts';
-import { resolvePolicy, type PolicyLimits } from '../domain/policy.ts';
+import { assertAccess, resolvePolicy, type PolicyLimits } from '../domain/policy.ts';
 import { TAG } from '../names.ts';
 import type { Notice } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
@@ -47,6 +47,8 @@ export async function draftOf(
     resolvePolicy(declaration.type, policyInput(declaration), holders, deps.clock(), options.limits);
   throwAll(errorsOf(() => provider.target(declaration.target), policyOf));
   const target = provider.target(declaration.target);
+  const policy = policyOf();
+  assertAccess(policy, provider.access?.(target));
   if (options.stage !== 'local') assertForeignHost(target);
   const targetIdentity = provider.identity?.(target);
   return {
@@ -59,7 +61,7 @@ export async function draftOf(
     ...(targetIdentity === undefined ? {} : { targetIdentity }),
     ...(declaration.adopt === true ? { adoption: 'observed' as const } : {}),
     ...adminOfEntry(declaration, options.home),
-    policy: policyOf(),
+    policy,
     mode: modeOf(declaration),
     holders,
   };

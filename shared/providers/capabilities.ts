@@ -51,6 +51,14 @@ export const CAPABILITIES = {
     propagationSeconds: 30,
     keyless: 'Workload Identity Federation',
   },
+  'llm-key/mistral': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: false,
+    revocation: 'api',
+    revocationDelaySeconds: 60,
+    propagationSeconds: 30,
+  },
   'vector-database-key/pinecone': {
     overlap: { kind: 'dual', maxLive: 2 },
     canCreate: true,

@@ -101,6 +101,8 @@ export interface CredentialProvider<T, M> {
    * sharing does no harm.
    */
   identity?(target: T): string;
+  /** What the credentials of a target may do, where the target says it: no policy may say less. Pure. */
+  access?(target: T): 'read' | 'write';
   /** Parses the secret's text; throws ERR_MATERIAL_MISMATCH where it isn't this provider's. */
   material(text: Redacted<string>): Redacted<M>;
   /**

@@ -17,6 +17,10 @@ export interface Call<T> {
   readonly headers?: Readonly<Record<string, string>>;
   /** The form of the answer; what isn't in it is left out. */
   readonly answer: z.ZodType<T>;
+  /** Statuses beside 2xx that are an answer as well. */
+  readonly accepts?: readonly number[];
+  /** The form of a refusal that says that there is no room for more. */
+  readonly full?: z.ZodType;
 }
 
 /** How an upstream is reached. */
@@ -28,6 +32,8 @@ export interface ApiOptions {
   readonly caller: Caller;
   /** Headers with the login. They are secret. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Where the address is written. */
+  readonly field: string;
 }
 
 const TIMEOUT_MS = 10_000;
@@ -43,22 +49,25 @@ const ATTEMPTS = 3;
 export class Api {
   readonly #options: ApiOptions;
   readonly #base: URL;
+  readonly #field: string;
 
-  /** @throws RekeyError ERR_DECLARATION for target.baseUrl */
+  /** @throws RekeyError ERR_DECLARATION for the address */
   constructor(options: ApiOptions) {
     this.#options = options;
-    this.#base = parseBaseUrl(options.baseUrl, options.reach.privateHosts, 'target.baseUrl');
+    this.#field = options.field;
+    this.#base = parseBaseUrl(options.baseUrl, options.reach.privateHosts, this.#field);
   }
 
   /**
    * The answer of a call.
    * @throws RekeyError ERR_UNAVAILABLE (again later), ERR_ADMIN_DENIED or ERR_REJECTED (a login is refused, a request is
-   *   wrong), ERR_NOT_FOUND, ERR_CONFLICT
+   *   wrong), ERR_NOT_FOUND, ERR_CONFLICT, ERR_CAPACITY
    */
   async call<T>(call: Call<T>): Promise<T> {
     const { name } = this.#options;
     const answer = await this.#patiently(call);
-    if (answer.status < 200 || answer.status > 299) throw this.#refusal(call, answer);
+    const isDone = answer.status >= 200 && answer.status <= 299;
+    if (!isDone && call.accepts?.includes(answer.status) !== true) throw this.#refusal(call, answer);
     const parsed = call.answer.safeParse(jsonOf(answer.text));
     if (parsed.success) return parsed.data;
     const at = parsed.error.issues[0]?.path.join('.') ?? '';
@@ -108,7 +117,7 @@ export class Api {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     };
     try {
-      const lookup = publicLookup(privateHosts, 'target.baseUrl');
+      const lookup = publicLookup(privateHosts, this.#field);
       return await exchange(base, request, { timeoutMs, maxBytes: MAX_BYTES, lookup });
     } catch (error) {
       const refused = refusalIn(error);
@@ -120,9 +129,16 @@ export class Api {
     }
   }
 
-  #refusal({ method, path }: Call<unknown>, { status, headers }: HttpAnswer): RekeyError {
+  #refusal({ method, path, full }: Call<unknown>, { status, headers, text }: HttpAnswer): RekeyError {
     const { name, caller } = this.#options;
     const said = `${name} answers ${status} to ${method} ${path.split('?')[0] ?? ''}`;
+    if (full?.safeParse(jsonOf(text)).success === true) {
+      return new RekeyError('ERR_CAPACITY', `${said}: it has no room for more`, {
+        field: 'target',
+        remedy:
+          'remove there what is used no more, or have the limit raised; nothing was removed to make room',
+      });
+    }
     if (status === 429 || status >= 500) {
       const wait = headers['retry-after'];
       const asked = wait !== undefined && /^\d{1,6}$/.test(wait) ? `, and asks to wait ${wait} s` : '';
@@ -143,7 +159,7 @@ export class Api {
     if (status === 409) return new RekeyError('ERR_CONFLICT', said);
     if (status >= 300 && status < 400) {
       return new RekeyError('ERR_REJECTED', `${said}, a redirect, which is not followed`, {
-        field: 'target.baseUrl',
+        field: this.#field,
         remedy: 'name the address at which the API itself answers',
       });
     }

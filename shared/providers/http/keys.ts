@@ -42,15 +42,23 @@ export interface KeyUpstream<T extends KeyTarget, A> {
   storedTarget(input: unknown): T;
   /** What owns the keys there, e.g. project and service account, as one text. */
   owner(target: T): string;
+  /** As in the provider contract. */
+  readonly access?: (target: T) => 'read' | 'write';
   /** Fields of the administrative secret, beside `baseUrl`. */
   readonly admin: z.ZodType<A>;
-  /** Headers of Rekey's own calls. `open` gives an API without a login, where a token has to be fetched first. */
+  /**
+   * Headers of Rekey's own calls. `open` gives an API without a login, where a token has to be fetched first: `field` is
+   * where its address is written.
+   */
   adminHeaders(
     admin: A,
-    open: (baseUrl: string) => Api,
+    target: T,
+    open: (baseUrl: string, field: string) => Api,
   ): Record<string, string> | Promise<Record<string, string>>;
+  /** Where Rekey's own calls go, if elsewhere than agents': as the administrative secret says, never a target. */
+  adminUrl?(admin: A): string | undefined;
   /** Headers of an agent's calls. */
-  agentHeaders(value: string): Record<string, string>;
+  agentHeaders(value: string, target: T): Record<string, string>;
   /** All keys of the owner that aren't revoked, whoever made them. */
   list(api: Api, target: T): Promise<readonly UpstreamKey[]>;
   find(api: Api, target: T, id: string): Promise<UpstreamKey | undefined>;
@@ -58,7 +66,7 @@ export interface KeyUpstream<T extends KeyTarget, A> {
    * Makes a key of that name; of a pool: takes one, and gives it that name.
    * @throws RekeyError ERR_CAPACITY where the upstream or the pool has no room
    */
-  create(api: Api, target: T, name: string, admin: A): Promise<NewKey>;
+  create(api: Api, target: T, name: string, admin: A, now: Instant): Promise<NewKey>;
   /** The value of a key that was made before, where it can be had again. */
   reveal?(api: Api, target: T, id: string, admin: A): Promise<string | undefined>;
   /** Ends a key for good; one that is gone is success. */
@@ -85,7 +93,8 @@ export function keyProvider<T extends KeyTarget, A>(
     baseUrl: string,
     caller: Caller,
     headers: Record<string, string>,
-  ): Api => new Api({ name: upstream.name, baseUrl, reach, caller, headers });
+    field = 'target.baseUrl',
+  ): Api => new Api({ name: upstream.name, baseUrl, reach, caller, headers, field });
 
   /** The API under Rekey's own login, which is sent nowhere else than its secret says. */
   async function asAdmin(target: T, ctx: ProviderContext): Promise<{ api: Api; admin: A }> {
@@ -95,8 +104,15 @@ export function keyProvider<T extends KeyTarget, A>(
     const what = 'the administrative secret';
     assertPlace(parseJson(place, secret.reveal(), what, 'admin', form), baseUrlOf(target), upstream.baseUrl);
     const admin = parseJson(upstream.admin, secret.reveal(), what, 'admin', form);
-    const headers = await upstream.adminHeaders(admin, (baseUrl) => open(ctx, baseUrl, 'admin', {}));
-    return { api: open(ctx, baseUrlOf(target), 'admin', headers), admin };
+    const headers = await upstream.adminHeaders(admin, target, (baseUrl, field) =>
+      open(ctx, baseUrl, 'admin', {}, field),
+    );
+    const elsewhere = upstream.adminUrl?.(admin);
+    const api =
+      elsewhere === undefined
+        ? open(ctx, baseUrlOf(target), 'admin', headers)
+        : open(ctx, elsewhere, 'admin', headers, 'admin.adminUrl');
+    return { api, admin };
   }
 
   /** Those of this credential, by their marks. */
@@ -109,7 +125,7 @@ export function keyProvider<T extends KeyTarget, A>(
   }
 
   async function used(target: T, material: Redacted<KeyMaterial>, ctx: ProviderContext): Promise<void> {
-    const headers = upstream.agentHeaders(material.reveal().apiKey);
+    const headers = upstream.agentHeaders(material.reveal().apiKey, target);
     await upstream.test(open(ctx, baseUrlOf(target), 'agent', headers), target);
   }
 
@@ -143,6 +159,7 @@ export function keyProvider<T extends KeyTarget, A>(
     target: (input) => upstream.target(input),
     storedTarget: (input) => upstream.storedTarget(input),
     identity,
+    ...(upstream.access === undefined ? {} : { access: upstream.access }),
     material: parseKey,
     serialize: serializeKey,
     secretPart: (material) => material.map(({ apiKey }) => apiKey),
@@ -175,7 +192,8 @@ export function keyProvider<T extends KeyTarget, A>(
       }
       if (live >= maxLive) throw noRoom(upstream.name, live);
       const name = nameOf({ label: target.label, generation: ctx.generation, token });
-      return material(await upstream.create(api, target, name, admin));
+      const now = toInstant(ctx.clock());
+      return material(await upstream.create(api, target, name, admin, now));
     },
 
     /** Waits until a new key is taken: upstreams tell their parts of it one after another. */

@@ -1,0 +1,147 @@
+import * as z from 'zod';
+import { RekeyError } from '../../domain/errors.ts';
+import { pause } from '../../http/exchange.ts';
+import { ANYTHING, type Api } from '../http/api.ts';
+import { keyProvider, type UpstreamKey } from '../http/keys.ts';
+import { targetOf } from '../http/target.ts';
+
+const ROLES = [
+  'ProjectEditor',
+  'ProjectViewer',
+  'ControlPlaneEditor',
+  'ControlPlaneViewer',
+  'DataPlaneEditor',
+  'DataPlaneViewer',
+] as const;
+
+interface PineconeTarget {
+  readonly project: string;
+  /** What the key may do. Pinecone's own default is everything, hence there is none here. */
+  readonly roles: readonly (typeof ROLES)[number][];
+  readonly label: string;
+  readonly baseUrl?: string | undefined;
+  readonly apiVersion?: string | undefined;
+}
+
+/** A service account, and where its token is fetched: the client secret is sent nowhere else than its own secret says. */
+const adminSchema = z.object({
+  clientId: z.string().min(1),
+  clientSecret: z.string().min(1),
+  loginUrl: z.string().min(1).optional(),
+});
+
+const keySchema = z.object({ id: z.string().min(1), name: z.string(), roles: z.array(z.string()) });
+
+const API_VERSION = '2026-04';
+/** How long a deletion is waited for, look by look, in milliseconds: what lasts longer isn't confirmed. */
+const DELETION_WAITS_MS = [50, 200, 500, 1000, 1500];
+
+/**
+ * Pinecone: keys of a project with the roles that are declared. The administrative secret is a service account,
+ * `{"clientId": …, "clientSecret": …}`.
+ */
+export const pineconeProvider = keyProvider<PineconeTarget, z.infer<typeof adminSchema>>({
+  key: 'vector-database-key/pinecone',
+  name: 'Pinecone',
+  baseUrl: 'https://api.pinecone.io',
+  ...targetOf({
+    project: z.guid('must be the id of the project, a UUID'),
+    roles: z
+      .array(z.enum(ROLES))
+      .min(1)
+      .refine((roles) => new Set(roles).size === roles.length, 'must name each role once'),
+    apiVersion: z
+      .string()
+      .regex(/^\d{4}-\d{2}$/, `must be a version of the API, e.g. ${API_VERSION}`)
+      .optional(),
+  }),
+  owner: ({ project }) => project,
+  access: ({ roles }) => (roles.every((role) => role.endsWith('Viewer')) ? 'read' : 'write'),
+  admin: adminSchema,
+
+  async adminHeaders(
+    { clientId, clientSecret, loginUrl = 'https://login.pinecone.io' },
+    { apiVersion },
+    open,
+  ) {
+    const { access_token: token } = await open(loginUrl, 'admin.loginUrl').call({
+      method: 'POST',
+      path: '/oauth/token',
+      headers: versionHeader(apiVersion),
+      body: {
+        client_id: clientId,
+        client_secret: clientSecret,
+        grant_type: 'client_credentials',
+        audience: 'https://api.pinecone.io/',
+      },
+      answer: z.object({ access_token: z.string().min(1) }),
+    });
+    return { ...versionHeader(apiVersion), authorization: `Bearer ${token}` };
+  },
+  agentHeaders: (value, { apiVersion }) => ({ ...versionHeader(apiVersion), 'api-key': value }),
+
+  async list(api, target) {
+    const answer = z.object({ data: z.array(keySchema) });
+    return (await api.call({ method: 'GET', path: keysOf(target), answer })).data.map(shown);
+  },
+
+  find,
+
+  async create(api, target, name) {
+    const { key, value } = await api.call({
+      method: 'POST',
+      path: keysOf(target),
+      body: { name, roles: target.roles },
+      answer: z.object({ key: keySchema, value: z.string().min(1) }),
+      full: z.object({ error: z.object({ code: z.literal('QUOTA_EXCEEDED') }) }),
+    });
+    // A version of the API that knows no roles would have made a key that may do everything.
+    if (key.roles.toSorted().join() === target.roles.toSorted().join()) return { id: key.id, value };
+    throw new RekeyError('ERR_REJECTED', 'Pinecone has made a key with other roles than those declared', {
+      field: 'target.roles',
+      remedy: 'look whether the project and this version of the API have roles for keys; the key is ended',
+    });
+  },
+
+  /** Pinecone takes a deletion and does it a moment later; whoever asks afterwards sees whether it is done. */
+  async remove(api, target, id) {
+    await api.find({ method: 'DELETE', path: pathOf(id), answer: ANYTHING });
+    for (const waitMs of DELETION_WAITS_MS) {
+      if ((await find(api, target, id)) === undefined) return;
+      await pause(waitMs);
+    }
+  },
+
+  /** Lists indexes. A key for their data alone may not: being told so, it is known (traps: 401 is dead, 403 is alive). */
+  async test(api: Api, { roles }) {
+    const isDataOnly = roles.every((role) => role.startsWith('DataPlane'));
+    await api.call({
+      method: 'GET',
+      path: '/indexes',
+      ...(isDataOnly
+        ? { answer: ANYTHING, accepts: [403] }
+        : { answer: z.object({ indexes: z.array(ANYTHING) }) }),
+    });
+  },
+});
+
+async function find(api: Api, _target: PineconeTarget, id: string): Promise<UpstreamKey | undefined> {
+  const key = await api.find({ method: 'GET', path: pathOf(id), answer: keySchema });
+  return key === undefined ? undefined : shown(key);
+}
+
+function versionHeader(version = API_VERSION): Record<string, string> {
+  return { 'x-pinecone-api-version': version };
+}
+
+function keysOf({ project }: PineconeTarget): string {
+  return `/admin/projects/${encodeURIComponent(project)}/api-keys`;
+}
+
+function pathOf(id: string): string {
+  return `/admin/api-keys/${encodeURIComponent(id)}`;
+}
+
+function shown({ id, name, roles }: z.infer<typeof keySchema>): UpstreamKey {
+  return { id, name, active: true, scope: roles };
+}

@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import { parseEntry } from '../../../shared/domain/declaration.ts';
+import type { EngineDeps } from '../../../shared/engine/deps.ts';
+import { draftOf } from '../../../shared/engine/register-draft.ts';
+import { pineconeProvider } from '../../../shared/providers/pinecone/provider.ts';
+
+const NOW = Date.parse('2026-11-26T00:00:00.000Z');
+
+async function draftWith(roles: readonly string[], policy: object): Promise<{ policy: object }> {
+  // Nothing else is asked of the engine's parts before a draft is whole.
+  const deps = {
+    clock: () => NOW,
+    providerFor: async () => Promise.resolve(pineconeProvider),
+  } as unknown as EngineDeps;
+  const entry = parseEntry({
+    name: 'search-index',
+    type: 'vector-database-key',
+    provider: 'pinecone',
+    secret: 'agents/search-index',
+    admin: 'admin/pinecone',
+    target: { project: '7f1b0c1e-6a0e-4c57-9f6c-0d4a5b8c2e11', label: 'search-index', roles },
+    policy,
+    holders: [{ kind: 'polling', name: 'search-agents', ttl: '5m' }],
+  });
+  const options = {
+    home: { tenant: 'default', account: '111122223333', region: 'eu-central-1' },
+    stage: 'test',
+    limits: {},
+    rotationFunction: () => 'arn:aws:lambda:eu-central-1:111122223333:function:rotate',
+  };
+  return draftOf(deps, options, entry);
+}
+
+describe('what a target lets its credential do', () => {
+  it('may be less than its policy says: the shorter interval does no harm', async () => {
+    const { policy } = await draftWith(['DataPlaneViewer'], {});
+    expect(policy).toMatchObject({ access: 'write', intervalSeconds: 14 * 86_400 });
+  });
+
+  it('lets a policy say read where it only reads (C8)', async () => {
+    const { policy } = await draftWith(['DataPlaneViewer', 'ControlPlaneViewer'], { access: 'read' });
+    expect(policy).toMatchObject({ access: 'read', intervalSeconds: 30 * 86_400 });
+  });
+
+  it.for([['DataPlaneEditor'], ['DataPlaneViewer', 'ControlPlaneEditor'], ['ProjectEditor']])(
+    'refuses a policy that says read where it may write: %j',
+    async (roles) => {
+      await expect(draftWith(roles, { access: 'read' })).rejects.toMatchObject({
+        code: 'ERR_POLICY',
+        field: 'policy.access',
+        remedy: 'leave policy.access out, or declare a target that may only read',
+      });
+    },
+  );
+});
