@@ -123,6 +123,7 @@ export function renderCredential(out: Output, credential: CredentialView, now: n
     ],
     ['at deadline', policy.atDeadline === 'extend' ? 'extend and page' : policy.atDeadline],
     ['sensitivity', `${policy.access}, ${policy.sensitivity}`],
+    ['evidence of use', policy.evidenceOfUse && 'what the holders prove, where the upstream tells of none'],
     ['canary', policy.canary && `${policy.canary.percent} % move first, for ${policy.canary.for}`],
     ['exception', policy.exception && `until ${policy.exception.expires}: ${policy.exception.reason}`],
     [

@@ -50,6 +50,7 @@ export function credentialView(credential: Credential, active?: Rotation, now?: 
       access: policy.access,
       sensitivity: policy.sensitivity,
       ...(policy.exception === undefined ? {} : { exception: policy.exception }),
+      ...(policy.evidenceOfUse === undefined ? {} : { evidenceOfUse: policy.evidenceOfUse }),
       ...(policy.canary === undefined
         ? {}
         : { canary: { percent: policy.canary.percent, for: durationText(policy.canary.seconds) } }),

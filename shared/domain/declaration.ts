@@ -91,6 +91,12 @@ const policy = z.strictObject({
     })
     .optional()
     .describe('Agents of kind client: a part moves first; refusals roll the rotation back'),
+  evidenceOfUse: z
+    .enum(['source', 'holders'])
+    .optional()
+    .describe(
+      'What shows that the old one is no longer used: its upstream (default), or, where that tells nothing, the holders',
+    ),
   access: z.enum(['read', 'write']).optional(),
   sensitivity: z.enum(['normal', 'sensitive']).optional(),
   exception: z
@@ -251,6 +257,7 @@ export function policyInput(declared: Pick<CredentialEntry, 'policy'>): PolicyIn
     deadlineSeconds: seconds(given.deadline),
     capSeconds: seconds(given.cap),
     soakSeconds: seconds(given.soak),
+    evidenceOfUse: given.evidenceOfUse,
     announceSeconds: seconds(given.announce),
     atDeadline: given.atDeadline,
     access: given.access,

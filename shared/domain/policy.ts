@@ -31,6 +31,11 @@ export interface Policy {
   readonly exception?: PolicyException;
   /** Agents of kind `client` that move first; absent: all at once. */
   readonly canary?: Canary;
+  /**
+   * What counts as "no longer used" where the upstream tells of no use: `holders`, what they prove. Absent: unknown use is
+   * missing proof (hard decision 8).
+   */
+  readonly evidenceOfUse?: 'holders';
 }
 
 /** A part of the instances that moves first; where their authentication errors rise, the rotation is rolled back. */
@@ -146,6 +151,7 @@ export interface PolicyInput {
   readonly sensitivity?: Policy['sensitivity'] | undefined;
   readonly exception?: PolicyException | undefined;
   readonly canary?: Canary | undefined;
+  readonly evidenceOfUse?: 'source' | 'holders' | undefined;
 }
 
 /**
@@ -183,6 +189,7 @@ export function resolvePolicy(
     sensitivity,
     ...(input.exception === undefined ? {} : { exception: input.exception }),
     ...(input.canary === undefined ? {} : { canary: input.canary }),
+    ...(input.evidenceOfUse === 'holders' ? { evidenceOfUse: 'holders' } : {}),
   };
   throwAll(
     errorsOf(

@@ -128,7 +128,7 @@ function early({ now, canary }: WindowFacts, until: Instant, proof: Proof): Wind
  * come since, so TTLs no longer count. The deadline means what it means for the window (hard decision 10).
  */
 export function decideSoaked(facts: WindowFacts): EndDecision {
-  const missing = [...stillUsed(facts.usage), ...refusedSince(facts)];
+  const missing = [...stillUsed(facts), ...refusedSince(facts)];
   return decideEnd(facts, proofOf(facts, missing));
 }
 
@@ -165,12 +165,13 @@ function decideEnd(facts: WindowFacts, proof: Proof): EndDecision {
   return { kind: 'hold', proof };
 }
 
-function proveMoved({ now, window, holders, holderEvidence, usage }: WindowFacts): Proof {
+function proveMoved(facts: WindowFacts): Proof {
+  const { now, window, holders, holderEvidence } = facts;
   const missing: string[] = [];
   if (holders.length === 0) missing.push('no holder is known: an empty set proves nothing');
   missing.push(...stillMissing(holders, window.opensAt, holderEvidence, now));
-  missing.push(...stillUsed(usage));
-  return proofOf({ window, holderEvidence, usage }, missing);
+  missing.push(...stillUsed(facts));
+  return proofOf(facts, missing);
 }
 
 /** With what was seen of the holders in this very window. */
@@ -187,8 +188,11 @@ function proofOf(
   };
 }
 
-function stillUsed(usage: Usage): string[] {
-  if (usage === 'unknown') return ['use at the source is unknown, which is not "unused"'];
+/** Use that the source shows counts whatever the policy says; its silence may be replaced by what the holders prove. */
+function stillUsed({ usage, policy }: Pick<WindowFacts, 'usage' | 'policy'>): string[] {
+  if (usage === 'unknown') {
+    return policy.evidenceOfUse === 'holders' ? [] : ['use at the source is unknown, which is not "unused"'];
+  }
   if ((usage.sessions ?? 0) > 0) return [`${usage.sessions} sessions are still open at the source`];
   if (usage.lastSeen === null) return [];
   const quiet = (fromInstant(usage.observedAt) - fromInstant(usage.lastSeen)) / 1000;

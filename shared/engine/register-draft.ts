@@ -3,9 +3,9 @@ import { holdersOf, modeOf, policyInput, type CredentialEntry } from '../domain/
 import { assertForeignHost } from '../domain/foreign-host.ts';
 import { diffDeclared, type FieldChange } from '../domain/declared-diff.ts';
 import { errorsOf, isRekeyError, RekeyError, throwAll } from '../domain/errors.ts';
-import { assertAccess, resolvePolicy, type PolicyLimits } from '../domain/policy.ts';
+import { assertAccess, resolvePolicy, type Policy, type PolicyLimits } from '../domain/policy.ts';
 import { TAG } from '../names.ts';
-import type { Notice } from '../providers/provider.ts';
+import type { AnyProvider, Notice } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
 import { adminOf, contextOf } from './state.ts';
 
@@ -49,6 +49,7 @@ export async function draftOf(
   const target = provider.target(declaration.target);
   const policy = policyOf();
   assertAccess(policy, provider.access?.(target));
+  if (modeOf(declaration) === 'enforce') assertSeen(policy, provider);
   if (options.stage !== 'local') assertForeignHost(target);
   const targetIdentity = provider.identity?.(target);
   return {
@@ -65,6 +66,16 @@ export async function draftOf(
     mode: modeOf(declaration),
     holders,
   };
+}
+
+/** @throws RekeyError ERR_POLICY where nothing could ever show that an old credential is no longer used */
+function assertSeen({ evidenceOfUse }: Policy, { provider, usage }: AnyProvider): void {
+  if (usage !== undefined || evidenceOfUse === 'holders') return;
+  throw new RekeyError('ERR_POLICY', `${provider} does not tell when a credential was used last`, {
+    field: 'policy.evidenceOfUse',
+    remedy:
+      'write evidenceOfUse: holders, so that what the holders prove is enough to end an old one; or mode: overlap, which ends none',
+  });
 }
 
 /** @throws RekeyError ERR_DECLARATION where the ARN names another region, out of reach of Rekey's functions */

@@ -21,6 +21,8 @@ export const policyView = z.object({
   access: z.string(),
   sensitivity: z.string(),
   exception: z.object({ reason: z.string(), expires: z.string() }).optional(),
+  /** `holders`: what they prove is enough where the upstream tells of no use. */
+  evidenceOfUse: z.string().optional(),
   canary: z.object({ percent: z.number(), for: z.string() }).optional(),
 });
 

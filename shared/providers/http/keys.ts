@@ -82,6 +82,7 @@ export function keyProvider<T extends KeyTarget, A>(
   upstream: KeyUpstream<T, A>,
 ): CredentialProvider<T, KeyMaterial> {
   const facts: Capabilities = CAPABILITIES[upstream.key];
+  const { lastUsedLagSeconds: lagSeconds } = facts;
   const [type = '', provider = ''] = upstream.key.split('/');
   const baseUrlOf = (target: T): string => target.baseUrl ?? upstream.baseUrl;
   const identity = (target: T): string =>
@@ -257,14 +258,16 @@ export function keyProvider<T extends KeyTarget, A>(
       return (await own(api, target)).filter(({ key }) => key.active).map(({ handle }) => handle);
     },
 
-    async usage(target, handle, ctx): Promise<Usage> {
-      if (facts.lastUsedLagSeconds === undefined) return 'unknown';
-      const { api } = await asAdmin(target, ctx);
-      const found = await upstream.find(api, target, handle.id);
-      const observedAt = toInstant(ctx.clock());
-      if (found !== undefined && found.lastUsed === undefined) return 'unknown';
-      return { lastSeen: found?.lastUsed ?? null, observedAt, lagSeconds: facts.lastUsedLagSeconds };
-    },
+    ...(lagSeconds === undefined
+      ? {}
+      : {
+          async usage(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Usage> {
+            const { api } = await asAdmin(target, ctx);
+            const found = await upstream.find(api, target, handle.id);
+            if (found !== undefined && found.lastUsed === undefined) return 'unknown';
+            return { lastSeen: found?.lastUsed ?? null, observedAt: toInstant(ctx.clock()), lagSeconds };
+          },
+        }),
 
     ...(upstream.setActive === undefined
       ? {}

@@ -3,4 +3,5 @@ import type { Loaders } from './loaders.ts';
 /** Keys of LLM providers (C1). */
 export const PROVIDERS: Loaders = {
   'llm-key/openai': async () => (await import('../openai/provider.ts')).openaiProvider,
+  'llm-key/mistral': async () => (await import('../mistral/provider.ts')).mistralProvider,
 };

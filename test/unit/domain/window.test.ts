@@ -178,6 +178,18 @@ describe('the acceptance window', () => {
     );
   });
 
+  it('takes what the holders prove where the upstream tells of no use, if the policy says so, and use that it tells of in any case', () => {
+    const policy = { ...POLICY, evidenceOfUse: 'holders' as const };
+    const unseen = facts(2000, { usage: 'unknown', policy });
+    expect(decideWindow(unseen).kind).toBe('retire');
+    expect(decideSoaked(unseen).kind).toBe('retire');
+    const now = toInstant(unseen.now);
+    const used: Usage = { lastSeen: now, observedAt: now, lagSeconds: 60 };
+    expect(decideWindow(facts(2000, { usage: used, policy })).proof.missing.join()).toContain(
+      'seen at the source',
+    );
+  });
+
   it('hard decision 8: unknown use is never "unused"', () => {
     const decision = decideWindow(facts(2000, { usage: 'unknown' }));
     expect(decision).toMatchObject({ kind: 'wait', proof: { complete: false } });
