@@ -107,6 +107,8 @@ class Session:
         self.instance = f"{socket.gethostname()}-{os.getpid()}"
         # A fresh key at each start: nobody else can speak for this process, not even under the same role.
         self.key = secrets.token_bytes(32)
+        # Of the last heartbeat: it only grows, for as long as the key lives.
+        self.sequence = 0
         self.value: dict | None = None
         self.text = self.version = ""
         self.id: str | None = None
@@ -145,8 +147,10 @@ class Session:
         if self.id is None:
             self.open()
         holds = [] if self.value is None else [{"credential": self.credential, "versionId": self.version}]
+        self.sequence += 1
+        said = self.sign({"session": self.id, "sequence": self.sequence, "holds": holds})
         try:
-            self.follow(self.api.call("POST", f"{self.path}/heartbeat", {"holds": holds})["notices"])
+            self.follow(self.api.call("POST", f"{self.path}/heartbeat", {"heartbeat": said})["notices"])
         except Refused as refused:
             # Closed, or nobody knows it any more.
             if (refused.code, refused.field) != ("ERR_NOT_FOUND", "session"):

@@ -141,7 +141,7 @@ it('an agent in Python moves under its work, proves it, and no login of it is re
   expect(await said).not.toContain('second');
   expect(service.users.at(-1)).toBe('orders_b');
   expect(api.of('close')).toMatchObject([{ status: 200 }]);
-  expect(api.of('heartbeat').at(-1)?.body).toEqual({
+  expect(api.of('heartbeat').at(-1)?.signed).toMatchObject({
     holds: [{ credential: 'orders-db', versionId: next }],
   });
   expect(api.violations).toEqual([]);
@@ -161,15 +161,15 @@ it('an agent in Python that starts halted holds nothing, and works once what rep
 
   const agent = startAgent(api, vault, service);
   await vi.waitFor(() => expect(api.of('heartbeat').length).toBeGreaterThan(1), options);
-  expect(api.of('heartbeat').map(({ status, body }) => [status, body])).toEqual(
-    api.of('heartbeat').map(() => [200, { holds: [] }]),
+  expect(api.of('heartbeat').map(({ status, signed }) => [status, signed['holds']])).toEqual(
+    api.of('heartbeat').map(() => [200, []]),
   );
   expect(service.users).toEqual([]);
 
   world.ledger.add(active);
   await vi.waitFor(() => expect(service.users).toContain('orders_c'), options);
   const holds = [{ credential: 'orders-db', versionId: current }];
-  await vi.waitFor(() => expect(api.of('heartbeat').at(-1)?.body).toEqual({ holds }), options);
+  await vi.waitFor(() => expect(api.of('heartbeat').at(-1)?.signed).toMatchObject({ holds }), options);
   agent.stop();
   expect([await agent.ended, await agent.complained]).toEqual([0, '']);
   expect(await agent.said).toMatch(/"refused": 0/);
@@ -223,7 +223,8 @@ it('an agent in Python whose login is refused looks at the vault at once, and do
   await vi.waitFor(() => expect(service.users).toContain('orders_f'), options);
   // From here on it looks by itself only when its login is refused.
   const holds = [{ credential: 'orders-db', versionId: current }];
-  const held = (): unknown[] => api.of('heartbeat').filter(({ body }) => isDeepStrictEqual(body, { holds }));
+  const held = (): unknown[] =>
+    api.of('heartbeat').filter(({ signed }) => isDeepStrictEqual(signed['holds'], holds));
   await vi.waitFor(() => expect(held()).toHaveLength(1), options);
   await sql("ALTER ROLE orders_f PASSWORD 'seventh'");
   const next = vault.put(JSON.stringify({ username: 'orders_f', password: 'seventh' }), 'AWSCURRENT');
