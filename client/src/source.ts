@@ -1,30 +1,23 @@
 import type { Member } from './agenda.ts';
 import type { FailureTest } from './authentication.ts';
 import type { CredentialSource } from './credential-source.ts';
-import { Credential } from './credential.ts';
-import { asCredentialError, isCredentialError, type CredentialError } from './errors.ts';
+import type { Credential } from './credential.ts';
+import { asCredentialError, type CredentialError } from './errors.ts';
 import { Extras } from './extras.ts';
+import { firstValue } from './first-value.ts';
 import { movedBack } from './labels.ts';
 import type { Listener, SourceEvents } from './listeners.ts';
+import { observed, type Work } from './observed.ts';
 import { millisecondsOf, type Settings } from './options.ts';
+import { assertUsable, readFrom, termsOf } from './reading.ts';
 import { Recovery, type Peek, type Recovering } from './recovery.ts';
-import {
-  closedSource,
-  givenUp,
-  halted,
-  lateVault,
-  noFirstValue,
-  noValue,
-  pastLimit,
-  unusable,
-} from './refusals.ts';
-import { backoffMs, within } from './time.ts';
-import { assertVersion, type Stage } from './vault.ts';
+import { closedSource, givenUp, halted, lateVault, noValue, pastLimit } from './refusals.ts';
+import { backoffMs } from './time.ts';
+import type { Stage } from './vault.ts';
 
 /** Under so much validity no new task is begun (Z4). */
 const TASK_MARGIN_MS = 120_000;
 const LONGEST_RETRY_MS = 60_000;
-const SHORTEST_REFRESH_MS = 1_000;
 
 /** One look at AWSCURRENT. */
 interface Flight {
@@ -33,11 +26,6 @@ interface Flight {
   /** What it ended with. Never rejects. */
   readonly done: Promise<CredentialError | undefined>;
 }
-
-type Work<T> = (credential: Credential) => T | Promise<T>;
-
-/** What another try won't mend, when there is no value yet. */
-const POINTLESS = ['ERR_NOT_FOUND', 'ERR_DENIED', 'ERR_VALUE'] as const;
 
 /**
  * The one implementation of a source; `createCredentialSource` makes it and waits for the first value. Instants are whole
@@ -72,15 +60,9 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
 
   /** Waits for the first value, then lives by itself. @throws CredentialError at once where another try is pointless */
   async start(): Promise<void> {
-    const { time, firstValueMs, agenda } = this.#settings;
-    const deadline = time.monotonic() + firstValueMs;
-    for (;;) {
-      const error = await this.#inTime(deadline, this.#begin().done);
-      if (error === undefined) break;
-      if (isCredentialError(error, ...POINTLESS)) throw error;
-      await this.#inTime(deadline, this.#pause(this.#extras?.trouble?.retryMs ?? 0));
-    }
-    agenda.add(this);
+    const look = async (): Promise<CredentialError | undefined> => this.#begin().done;
+    await firstValue(this.secretId, this.#settings, look, () => this.#extras?.trouble?.retryMs ?? 0);
+    this.#settings.agenda.add(this);
     this.#arm();
   }
 
@@ -117,21 +99,8 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
     }
   }
 
-  /** `work` that tells of each use. What fails for another reason says nothing of the credential. */
   #observed<T>(work: Work<T>, isFailure: FailureTest): Work<T> {
-    const tell = ({ versionId }: Credential, refused: boolean): void => {
-      void this.#extras?.listeners.tell('used', { versionId, refused });
-    };
-    return async (credential) => {
-      try {
-        const result = await work(credential);
-        tell(credential, false);
-        return result;
-      } catch (error) {
-        if (isFailure(error)) tell(credential, true);
-        throw error;
-      }
-    };
+    return observed(work, isFailure, (use) => void this.#extras?.listeners.tell('used', use));
   }
 
   get acceptsNewTasks(): boolean {
@@ -247,7 +216,7 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   async read(stage: Stage): Promise<Credential | undefined> {
     try {
       const found = await this.#ask(stage, new AbortController());
-      if (found !== undefined) this.#check(found);
+      if (found !== undefined) assertUsable(this.#settings, found);
       return found;
     } catch {
       // The labels beside AWSCURRENT only help; agents may not even be allowed to read them.
@@ -285,15 +254,7 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   }
 
   async #ask(stage: Stage, controller: AbortController): Promise<Credential | undefined> {
-    const { vault, time, fetchMs } = this.#settings;
-    const found = await within(
-      time,
-      { ms: fetchMs, controller, late: () => lateVault(fetchMs) },
-      async (signal) => vault.read(this.secretId, stage, signal),
-    );
-    if (found === undefined) return undefined;
-    assertVersion(found);
-    return new Credential(found);
+    return readFrom(this.#settings, this.secretId, stage, controller);
   }
 
   #take(next: Credential | undefined): void {
@@ -304,19 +265,9 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
       if (this.#extras !== undefined) this.#extras.waiting = undefined;
       return;
     }
-    this.#check(next);
+    assertUsable(this.#settings, next);
     if (served !== undefined && this.#extras?.heldUntil !== undefined) this.#extras.waiting = next;
     else this.#serve(next);
-  }
-
-  /** @throws CredentialError ERR_VALUE where the version is unusable */
-  #check(next: Credential): void {
-    try {
-      this.#settings.validate?.(next);
-      this.#settings.expiresAt?.(next);
-    } catch (error) {
-      throw isCredentialError(error) ? error : unusable(next.versionId);
-    }
   }
 
   #serve(next: Credential): void {
@@ -331,18 +282,13 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   }
 
   #confirmed(): void {
-    const { time, refreshMs, staleMs, expiresAt, madeAt } = this.#settings;
-    const now = time.now();
+    const { time, madeAt } = this.#settings;
     this.#readAt = Math.round(time.monotonic());
-    this.#readAtWall = Math.round(now - madeAt);
+    this.#readAtWall = Math.round(time.now() - madeAt);
     if (this.#extras !== undefined) this.#extras.trouble = undefined;
-    const dies = this.#credential === undefined ? undefined : expiresAt?.(this.#credential);
-    const left = Math.max(0, (dies ?? Infinity) - now);
-    this.#limitAt = Math.round(this.#readAt + Math.min(staleMs, left));
-    // Up to a tenth earlier, so that agents that started together don't come together.
-    const spread = 1 - time.random() / 10;
-    const refreshIn = Math.max(SHORTEST_REFRESH_MS, Math.min(refreshMs, left * 0.75) * spread);
-    this.#refreshAt = Math.round(this.#readAt + refreshIn);
+    const { refreshMs, limitMs } = termsOf(this.#settings, this.#credential);
+    this.#limitAt = Math.round(this.#readAt + limitMs);
+    this.#refreshAt = Math.round(this.#readAt + refreshMs);
     if (this.#extras?.shut === 'stale') {
       this.#extras.shut = undefined;
       this.#settle();
@@ -387,27 +333,6 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
 
   #arm(): void {
     if (this.#extras?.shut !== 'closed') this.#settings.agenda.arm(this.dueAt);
-  }
-
-  async #pause(ms: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.#settings.time.after(ms, resolve);
-    });
-  }
-
-  /**
-   * Holds the process meanwhile, which may have nothing else to live for.
-   * @throws CredentialError ERR_TIMEOUT where `work` isn't done at the deadline for the first value
-   */
-  async #inTime<T>(deadline: number, work: Promise<T>): Promise<T> {
-    const { time, firstValueMs } = this.#settings;
-    const late = (): Error => noFirstValue(this.secretId, firstValueMs);
-    const ms = deadline - time.monotonic();
-    return within(
-      time,
-      { ms, controller: new AbortController(), late, holdsProcess: true },
-      async () => work,
-    );
   }
 
   #refusal(): CredentialError {

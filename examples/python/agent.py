@@ -29,6 +29,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import TypeVar
 
 import boto3
 import botocore.exceptions
@@ -36,8 +37,10 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 
+T = TypeVar("T")
+
 TIMEOUT_SECONDS = 10
-# Between two tries to read a vault that is out, and between tasks that are refused again and again.
+# Between two tries to read a vault that is out, and between tasks that fail again and again.
 RETRY_SECONDS, LONGEST_PAUSE_SECONDS = 10, 60
 # Between two looks at the notices while something is under way.
 OFTEN_SECONDS = 10
@@ -57,7 +60,7 @@ class Refused(Exception):
         self.final = 400 <= status < 500 and status != 429 and self.code not in ("ERR_CAPACITY", "ERR_ROTATION_UNDER_WAY")
 
 
-# What passes: the agent API or the vault is out, or answers something else than it should.
+# What passes: the agent API, the vault or the service is out, or answers something else than it should.
 FAILURES = (
     Refused, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError,
     OSError, http.client.HTTPException, ValueError, KeyError,
@@ -107,6 +110,8 @@ class Session:
         self.instance = f"{socket.gethostname()}-{os.getpid()}"
         # A fresh key at each start: nobody else can speak for this process, not even under the same role.
         self.key = secrets.token_bytes(32)
+        # Of the last heartbeat: it only grows, for as long as the key lives.
+        self.sequence = 0
         self.value: dict | None = None
         self.text = self.version = ""
         self.id: str | None = None
@@ -145,8 +150,10 @@ class Session:
         if self.id is None:
             self.open()
         holds = [] if self.value is None else [{"credential": self.credential, "versionId": self.version}]
+        self.sequence += 1
+        said = self.sign({"session": self.id, "sequence": self.sequence, "holds": holds})
         try:
-            self.follow(self.api.call("POST", f"{self.path}/heartbeat", {"holds": holds})["notices"])
+            self.follow(self.api.call("POST", f"{self.path}/heartbeat", {"heartbeat": said})["notices"])
         except Refused as refused:
             # Closed, or nobody knows it any more.
             if (refused.code, refused.field) != ("ERR_NOT_FOUND", "session"):
@@ -235,7 +242,7 @@ def derive_key(secret: str, rotation: str) -> bytes:
 
 
 def work(url: str, value: dict) -> bool:
-    """One task: calls a service with the login. False where it refuses the login."""
+    """One task: calls a service with the login. False where it refuses the login; any other failure says nothing of it."""
     login = base64.b64encode(f"{value['username']}:{value['password']}".encode()).decode()
     request = urllib.request.Request(url, headers={"Authorization": f"Basic {login}"})
     try:
@@ -305,23 +312,27 @@ def run(session: Session, options: argparse.Namespace) -> Iterator[bool]:
             # What it holds has changed: it says so at once.
             held, beat = session.version, 0.0
         if session.may_work() and time.monotonic() >= rest:
-            succeeded = work(options.work, session.value)
-            if succeeded:
+            taken = attempt("work", lambda: work(options.work, session.value))
+            if taken:
                 pause = 1.0
             else:
-                # It may have missed a change: it looks at once, then tries again; in vain, it waits longer each time.
-                beat = session.renew_at = 0.0
+                # It tries again; in vain, it waits longer each time.
                 rest, pause = time.monotonic() + pause * random.uniform(0.5, 1), min(2 * pause, LONGEST_PAUSE_SECONDS)
-            yield succeeded
+            if taken is False:
+                # It may have missed a change: it looks at once.
+                beat = session.renew_at = 0.0
+            if taken is not None:
+                yield taken
         time.sleep(0.1)
 
 
-def attempt(what: str, call: Callable[[], None]) -> None:
-    """What fails here is tried again later."""
+def attempt(what: str, call: Callable[[], T]) -> T | None:
+    """What fails here leaves one line, and is tried again later."""
     try:
-        call()
+        return call()
     except FAILURES as error:
         report(**{what: f"failed: {getattr(error, 'code', None) or type(error).__name__}"})
+        return None
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import { DynamoDbAgents } from '../../shared/adapters/dynamodb-agents.ts';
 import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
 import { joseSignatures } from '../../shared/adapters/jose-signatures.ts';
 import { KmsSealer } from '../../shared/adapters/kms-sealer.ts';
+import { RememberingSealer } from '../../shared/adapters/remembering-sealer.ts';
 import { StepFunctionsWorkflow } from '../../shared/adapters/step-functions-workflow.ts';
 import type { AgentDeps } from '../../shared/engine/agents/deps.ts';
 import { ENV } from '../../shared/names.ts';
@@ -16,7 +17,7 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
   return {
     ledger: new DynamoDbLedger(store),
     agents: new DynamoDbAgents(store),
-    sealer: new KmsSealer({ aws, key: setting(ENV.sealingKey) }),
+    sealer: new RememberingSealer(new KmsSealer({ aws, key: setting(ENV.sealingKey) })),
     signatures: joseSignatures,
     workflow: new StepFunctionsWorkflow({ aws, lifecycleArn: setting(ENV.lifecycle), emergencyArn: '' }),
     clock,

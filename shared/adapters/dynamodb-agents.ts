@@ -9,7 +9,7 @@ import {
 import { plusSeconds, type Instant } from '../domain/clock.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { TABLE } from '../names.ts';
-import type { AgentStore } from '../ports/agents.ts';
+import type { AgentStore, SaidNow } from '../ports/agents.ts';
 import type { Page } from '../ports/ledger.ts';
 import { isAwsError, type AwsServiceError } from './aws-client.ts';
 import {
@@ -112,28 +112,30 @@ export class DynamoDbAgents implements AgentStore {
     }
   }
 
-  async touch({
-    agent,
-    id,
-    holds,
-    seenAt,
-    keptUntil,
-  }: Pick<Session, 'agent' | 'id' | 'holds' | 'seenAt' | 'keptUntil'>): Promise<void> {
+  async touch(said: SaidNow): Promise<Pick<Session, 'holds' | 'seenAt'>> {
+    const { agent, id, sequence, holds, seenAt, keptUntil } = said;
     try {
       await this.#table.update(keys.session(this.#table.tenant, agent, id), {
-        UpdateExpression: 'SET seenAt = :seen, holds = :holds, keptUntil = :kept, #expires = :expires',
-        ConditionExpression: OPEN,
-        ExpressionAttributeNames: { '#expires': TABLE.expires },
+        UpdateExpression:
+          'SET seenAt = :seen, holds = :holds, #sequence = :sequence, keptUntil = :kept, #expires = :expires',
+        ConditionExpression: `${OPEN} AND (attribute_not_exists(#sequence) OR #sequence < :sequence)`,
+        ExpressionAttributeNames: { '#expires': TABLE.expires, '#sequence': 'sequence' },
         ExpressionAttributeValues: {
           ':id': { S: id },
           ':seen': { S: seenAt },
           ':holds': { S: JSON.stringify(holds) },
+          ':sequence': { N: String(sequence) },
           ':kept': { S: keptUntil },
           ':expires': { N: String(expiry(keptUntil)) },
         },
       });
+      return said;
     } catch (error) {
-      throw isRefused(error) ? ended(id, error) : error;
+      if (!isRefused(error)) throw error;
+      const known = await this.session(agent, id);
+      if (known === undefined || known.closedAt !== undefined) throw ended(id, error);
+      if (known.sequence === sequence) return known;
+      throw overtaken(known, error);
     }
   }
 
@@ -331,6 +333,14 @@ function isRefused(error: unknown): error is AwsServiceError {
     'TransactionCanceledException',
     'TransactionConflictException',
   );
+}
+
+function overtaken({ id, sequence = 0 }: Session, cause: unknown): RekeyError {
+  return new RekeyError('ERR_CONFLICT', `a newer heartbeat of the session ${id} has come before`, {
+    field: 'payload.sequence',
+    remedy: `send the next one with a sequence above ${sequence}`,
+    cause,
+  });
 }
 
 function ended(session: string, cause: unknown): RekeyError {

@@ -3,6 +3,7 @@ import { HEARTBEAT_SECONDS } from '../domain/agents.ts';
 import { instanceJwk } from '../domain/instance-key.ts';
 import type { Notice } from '../domain/notices.ts';
 import { pactDocument } from '../domain/pact.ts';
+import { acknowledgementPayload, closePayload, heartbeatPayload, usesPayload } from '../domain/signed.ts';
 import { instant } from './messages/common.ts';
 import { pactView } from './messages/pacts.ts';
 
@@ -14,19 +15,22 @@ import { pactView } from './messages/pacts.ts';
 /** Largest body that the agent API reads, in bytes. */
 export const MAX_AGENT_BODY_BYTES = 32 * 1024;
 
-const credentialName = z.string().min(1).max(63).describe('Name of a credential of the pact');
-/** Secrets Manager's own bounds. */
-const versionId = z
-  .string()
-  .regex(/^[A-Za-z0-9_-]{1,64}$/, 'use the id of a version of the secret')
-  .describe('Version of the secret');
-const jws = z
-  .string()
-  .max(4096)
-  .regex(/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/, 'send a compact JWS')
-  .describe("Compact JWS (RFC 7515) under the instance's key: EdDSA, ES256 or HS256");
-const time = z.iso.datetime({ offset: true }).describe('RFC 3339');
-const times = z.int().min(0).max(1_000_000_000);
+/** What is kept as it came is bounded more tightly than what is read and forgotten. */
+const KEPT_JWS = 4096;
+
+/** A field for what an instance signs. Its form is published with it: header and payload, as RFC 7519's are in JSON Schema. */
+function jwsOf(payload: z.ZodType, max = MAX_AGENT_BODY_BYTES): z.ZodString {
+  const { $schema: _dialect, ...form } = z.toJSONSchema(payload, { io: 'input' });
+  return z
+    .string()
+    .max(max)
+    .regex(/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/, 'send a compact JWS')
+    .meta({
+      description: "Compact JWS (RFC 7515) under the instance's key: EdDSA, ES256 or HS256",
+      contentMediaType: 'application/jose',
+      contentSchema: { type: 'array', prefixItems: [{ type: 'object', required: ['alg'] }, form] },
+    });
+}
 
 /** `PUT /agents/{agent}/pact` */
 export const pactRequest = pactDocument;
@@ -43,12 +47,7 @@ export const sessionRequest = z.strictObject({
 });
 
 /** `POST …/heartbeat` */
-export const heartbeatRequest = z.strictObject({
-  holds: z
-    .array(z.strictObject({ credential: credentialName, versionId }))
-    .max(40)
-    .describe('Every version that the instance still uses'),
-});
+export const heartbeatRequest = z.strictObject({ heartbeat: jwsOf(heartbeatPayload) });
 
 /** `POST …/challenges` */
 export const challengeRequest = z.strictObject({
@@ -56,27 +55,15 @@ export const challengeRequest = z.strictObject({
 });
 
 /** `POST …/acknowledgements` */
-export const acknowledgementRequest = z.strictObject({ acknowledgement: jws });
-
-/** `POST …/uses` */
-export const usesRequest = z.strictObject({
-  uses: z
-    .array(
-      z.strictObject({
-        credential: credentialName,
-        versionId,
-        succeeded: times.describe('Accepted by the upstream'),
-        refused: times.describe('Refused by the upstream as unauthenticated'),
-        from: time,
-        to: time,
-      }),
-    )
-    .min(1)
-    .max(50),
+export const acknowledgementRequest = z.strictObject({
+  acknowledgement: jwsOf(acknowledgementPayload, KEPT_JWS),
 });
 
+/** `POST …/uses` */
+export const usesRequest = z.strictObject({ uses: jwsOf(usesPayload) });
+
 /** `POST …/close` */
-export const closeRequest = z.strictObject({ close: jws });
+export const closeRequest = z.strictObject({ close: jwsOf(closePayload, KEPT_JWS) });
 
 const notice = z.object({
   credential: z.string(),

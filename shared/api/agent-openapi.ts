@@ -40,11 +40,13 @@ const OPERATIONS: Readonly<Record<AgentRouteKey, Operation>> = {
   },
   'POST /agents/{agent}/sessions/{session}/heartbeat': {
     id: 'heartbeat',
-    summary: 'Says what the instance holds, and takes its notices',
+    summary: 'Says what the instance holds, and takes its notices; the same again changes nothing',
     request: messages.heartbeatRequest,
     status: 200,
     answer: messages.noticesAnswer,
-    refusals: { 409: 'ERR_CONFLICT: the session has ended meanwhile' },
+    refusals: {
+      409: 'ERR_CONFLICT: a newer heartbeat has come before (field `payload.sequence`), or the session has ended meanwhile',
+    },
   },
   'GET /agents/{agent}/sessions/{session}/notices': {
     id: 'notices',

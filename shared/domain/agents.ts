@@ -79,6 +79,8 @@ export interface Session {
   readonly seenAt: Instant;
   readonly closedAt?: Instant;
   readonly holds: readonly Held[];
+  /** That of its newest heartbeat; absent before the first. */
+  readonly sequence?: number;
   /** By the pact under which it was opened. */
   readonly bears?: Bears;
   /** From then on it counts for nothing any more, closed or not, and is forgotten. */

@@ -2,6 +2,9 @@ import type { Acknowledgement, Pact, Session, UseReport } from '../domain/agents
 import type { Instant } from '../domain/clock.ts';
 import type { Page } from './ledger.ts';
 
+/** What a session says of itself in one heartbeat. */
+export type SaidNow = Required<Pick<Session, 'agent' | 'id' | 'sequence' | 'holds' | 'seenAt' | 'keptUntil'>>;
+
 /**
  * What agents have said: items of their own beside the ledger, so that a fleet doesn't contend with heads and records
  * (hard decision 13). Nothing here changes a credential's state.
@@ -23,10 +26,11 @@ export interface AgentStore {
   /** Stores a session that is new; answers the open one of the same instance and key where there is one. */
   openSession(session: Session): Promise<Session>;
   /**
-   * Keeps what a session says of itself now.
-   * @throws RekeyError ERR_CONFLICT where it has ended meanwhile.
+   * Keeps what a session says of itself now, and answers what it has said. The same `sequence` again changes nothing: what
+   * stands there is the answer.
+   * @throws RekeyError ERR_CONFLICT where it has ended meanwhile, or a higher `sequence` has come before
    */
-  touch(session: Pick<Session, 'agent' | 'id' | 'holds' | 'seenAt' | 'keptUntil'>): Promise<void>;
+  touch(said: SaidNow): Promise<Pick<Session, 'holds' | 'seenAt'>>;
   /** Ends a session for good, and forgets it soon; one that has ended is left as it is. */
   close(session: Pick<Session, 'agent' | 'id'>, at: Instant): Promise<void>;
 

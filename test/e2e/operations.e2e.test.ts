@@ -645,9 +645,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     expect(await instance.holds(about.versionId, 'shop')).toMatchObject({ status: 200 });
     const use = { credential: 'shop', versionId: about.versionId, succeeded: 1, refused: 0 };
     const at = toInstant(Date.now());
-    expect(await instance.say('uses', { uses: [{ ...use, from: at, to: at }] })).toMatchObject({
-      status: 200,
-    });
+    expect(await instance.report([{ ...use, from: at, to: at }])).toMatchObject({ status: 200 });
     expect(await instance.acknowledge(about, SecretString)).toMatchObject({ status: 200 });
     const shown = await rekeyJson<PactShownAnswer>(['pacts', 'show', 'shopper'], world.env);
     expect(shown.sessions).toMatchObject([{ instance: 'host-1', state: 'running' }]);

@@ -14,6 +14,8 @@ export interface SeenCall {
   /** The last part of the path, e.g. `heartbeat`. */
   readonly what: string;
   readonly body: Record<string, unknown>;
+  /** The payload of what is signed in it. */
+  readonly signed: Record<string, unknown>;
   readonly status: number;
 }
 
@@ -21,7 +23,10 @@ interface Operation {
   readonly requestBody?: { readonly content: Content };
   readonly responses: Readonly<Record<string, { readonly content?: Content }>>;
 }
-type Content = Readonly<Record<string, { readonly schema: object }>>;
+type Content = Readonly<Record<string, { readonly schema: Schema }>>;
+interface Schema {
+  readonly properties?: Readonly<Record<string, { readonly contentSchema?: object }>>;
+}
 interface Published {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
   readonly components: object;
@@ -83,11 +88,13 @@ export class AgentServer implements AsyncDisposable {
     if (this.mode === 'garbage') return void response.writeHead(200).end('<html>');
     const body = sent === '' ? undefined : (JSON.parse(sent) as Record<string, unknown>);
     const operation = this.#operationOf(method, path);
-    this.#hold(`${method} ${path}`, operation?.requestBody?.content['application/json']?.schema, body);
+    const form = operation?.requestBody?.content['application/json']?.schema;
+    this.#hold(`${method} ${path}`, form, body);
+    const signed = this.#signedIn(`${method} ${path}`, form, body);
     const tag = request.headers['if-none-match'];
     const options = { caller: this.caller, headers: tag === undefined ? {} : { 'if-none-match': tag } };
     const answered = await this.world.call(method, decodeURIComponent(path), body, options);
-    this.calls.push({ method, what, body: body ?? {}, status: answered.status });
+    this.calls.push({ method, what, body: body ?? {}, signed, status: answered.status });
     const content = Object.values(operation?.responses[answered.status]?.content ?? {})[0];
     this.#hold(`${answered.status} of ${method} ${path}`, content?.schema, answered.body);
     if (this.lost.delete(what)) return void request.socket.destroy();
@@ -106,6 +113,21 @@ export class AgentServer implements AsyncDisposable {
         template.split('/').every((part, at) => part.startsWith('{') || part === path.split('/')[at]),
     );
     return found?.[1][method.toLowerCase()];
+  }
+
+  /** The payload of the JWS in a body, held to the form that is published with its field. */
+  #signedIn(about: string, form: Schema | undefined, body: Record<string, unknown> = {}): SeenCall['signed'] {
+    for (const [field, { contentSchema }] of Object.entries(form?.properties ?? {})) {
+      const jws = body[field];
+      if (contentSchema === undefined || typeof jws !== 'string') continue;
+      const parts = jws.split('.').slice(0, 2);
+      const [header, payload] = parts.map(
+        (part) => JSON.parse(Buffer.from(part, 'base64url').toString()) as Record<string, unknown>,
+      );
+      this.#hold(`${about}: what is signed`, contentSchema, [header, payload]);
+      return payload ?? {};
+    }
+    return {};
   }
 
   #hold(about: string, schema: object | undefined, value: unknown): void {

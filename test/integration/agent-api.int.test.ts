@@ -137,7 +137,7 @@ describe('a session', () => {
     const own = { instance: 'x', key: instance.jwk };
     const attempts = [
       await world.call('POST', `/agents/${AGENT}/sessions`, own, caller),
-      await instance.say('heartbeat', { holds: [] }, caller),
+      await instance.beat([], caller),
       await instance.say('notices', undefined, caller),
       await instance.say('challenges', { rotation: ROTATION_ID }, caller),
       await instance.say(
@@ -250,7 +250,7 @@ describe('an instance of the release before', () => {
       { credential: 'orders-db', versionId: ROTATION_ID },
       { credential: 'former-db', versionId: 'v' },
     ];
-    expect(await instance.say('heartbeat', { holds })).toMatchObject({
+    expect(await instance.beat(holds)).toMatchObject({
       status: 200,
       body: { notices: [{ credential: 'orders-db' }] },
     });
@@ -446,61 +446,22 @@ describe('an instance that contradicts itself', () => {
     const instance = await running();
     await instance.acknowledge();
     const holds = [OLD, ROTATION_ID].map((versionId) => ({ credential: 'orders-db', versionId }));
-    await instance.say('heartbeat', { holds });
+    await instance.beat(holds);
     expect((await acknowledgements())[0]).toHaveProperty('contradictedAt');
   });
 
   test('by uses of the version before that began later is flagged; by earlier ones it is not', async () => {
     const instance = await running();
     await instance.acknowledge();
-    const use = (from: number, to: number, counts: object) => ({
-      uses: [
-        {
-          credential: 'orders-db',
-          versionId: OLD,
-          from: world.at(from),
-          to: world.at(to),
-          succeeded: 0,
-          refused: 0,
-          ...counts,
-        },
-      ],
-    });
-    expect(await instance.say('uses', use(-60, -1, { succeeded: 5 }))).toMatchObject({ status: 200 });
-    expect(await instance.say('uses', use(1, 5, {}))).toMatchObject({ status: 200 });
+    const report = async (from: number, to: number, counts: object) => {
+      const about = { credential: 'orders-db', versionId: OLD, from: world.at(from), to: world.at(to) };
+      return instance.report([{ ...about, succeeded: 0, refused: 0, ...counts }]);
+    };
+    expect(await report(-60, -1, { succeeded: 5 })).toMatchObject({ status: 200 });
+    expect(await report(1, 5, {})).toMatchObject({ status: 200 });
     expect((await acknowledgements())[0]).not.toHaveProperty('contradictedAt');
-    await instance.say('uses', use(5, 9, { refused: 1 }));
+    await report(5, 9, { refused: 1 });
     expect((await acknowledgements())[0]).toHaveProperty('contradictedAt');
-  });
-});
-
-describe('reports of uses', () => {
-  test('count once however often they come, and only for what the agent has', async () => {
-    const instance = await running();
-    const report = { credential: 'orders-db', versionId: ROTATION_ID, succeeded: 7, refused: 1 };
-    const uses = [{ ...report, from: '2026-11-22T13:59:00+02:00', to: '2026-11-22T13:59:30+02:00' }];
-    loseAnswers('UpdateItem');
-    expect(await instance.say('uses', { uses })).toMatchObject({ status: 200, body: { reported: 1 } });
-    await instance.say('uses', { uses });
-    expect(await agents.uses(ID, world.at(-120), world.at(0))).toMatchObject([
-      { session: instance.session, succeeded: 7, refused: 1, from: '2026-11-22T11:59:00.000Z' },
-    ]);
-    const strange = [{ ...report, credential: 'payroll', from: world.at(-9), to: world.at(-5) }];
-    expect(await instance.say('uses', { uses: strange })).toMatchObject({
-      status: 200,
-      body: { reported: 0 },
-    });
-    for (const [wrong, field] of [
-      [{ versionId: 'unheard-of' }, 'uses[0].versionId'],
-      [{ from: world.at(-4000), to: world.at(-3900) }, 'uses[0].from'],
-      [{ from: world.at(-900) }, 'uses[0].to'],
-      [{ to: world.at(61) }, 'uses[0].to'],
-      [{ succeeded: -1 }, 'uses[0].succeeded'],
-      [{ from: 'yesterday' }, 'uses[0].from'],
-    ] as const) {
-      const one = { ...report, from: world.at(-10), to: world.at(-5), ...wrong };
-      expect(await instance.say('uses', { uses: [one] })).toMatchObject({ status: 400, body: { field } });
-    }
   });
 });
 

@@ -158,17 +158,36 @@ describe('a session in the table', () => {
   test('keeps what it last said, and once closed takes nothing more', async () => {
     const open = await agents.openSession(session());
     const holds = [{ credential: 'orders-db', versionId: 'v-1' }];
-    await agents.touch({ ...open, holds, seenAt: at(60), keptUntil: at(90_000) });
+    await agents.touch({ ...open, sequence: 1, holds, seenAt: at(60), keptUntil: at(90_000) });
     expect(await agents.session(AGENT, open.id)).toEqual({
       ...open,
+      sequence: 1,
       holds,
       seenAt: at(60),
       keptUntil: at(90_000),
     });
     await agents.close(open, at(61));
     await agents.close(open, at(99));
-    await expect(agents.touch({ ...open, seenAt: at(70) })).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
+    await expect(agents.touch({ ...open, sequence: 2, seenAt: at(70) })).rejects.toMatchObject({
+      code: 'ERR_CONFLICT',
+      field: 'session',
+    });
     expect(await agents.session(AGENT, open.id)).toMatchObject({ closedAt: at(61), seenAt: at(60) });
+  });
+
+  test('keeps the newest that it has said: the same again and what is older change nothing', async () => {
+    const open = await agents.openSession(session());
+    const newest = { ...open, sequence: 7, seenAt: at(60) };
+    expect(await agents.touch(newest)).toMatchObject({ seenAt: at(60) });
+    const again = { ...newest, holds: [{ credential: 'orders-db', versionId: 'v-1' }], seenAt: at(90) };
+    expect(await agents.touch(again)).toMatchObject({ holds: [], seenAt: at(60) });
+    await expect(agents.touch({ ...again, sequence: 6 })).rejects.toMatchObject({
+      code: 'ERR_CONFLICT',
+      field: 'payload.sequence',
+    });
+    expect(await agents.session(AGENT, open.id)).toEqual(newest);
+    // As a number: not as text.
+    expect(await agents.touch({ ...again, sequence: 10 })).toMatchObject({ seenAt: at(90) });
   });
 
   test('counts no longer than it is kept, and leaves its place to another', async () => {

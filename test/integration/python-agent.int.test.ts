@@ -90,10 +90,19 @@ async function startApi(
   return { api, world, store };
 }
 
+interface Service extends AsyncDisposable {
+  readonly url: string;
+  readonly users: string[];
+  /** Answers with this, whoever calls; with `reset` not at all. */
+  fault: 503 | 'reset' | undefined;
+}
+
 /** A service that takes whom the database takes, and says whom. */
-async function startService(): Promise<AsyncDisposable & { url: string; users: string[] }> {
+async function startService(): Promise<Service> {
   const users: string[] = [];
   const server = createServer((request, response) => {
+    if (service.fault === 'reset') return void request.socket.destroy();
+    if (service.fault !== undefined) return void response.writeHead(service.fault).end();
     const basic = (request.headers.authorization ?? '').replace('Basic ', '');
     const [user = '', password = ''] = Buffer.from(basic, 'base64').toString().split(':');
     void isTaken(user, password).then((taken) => {
@@ -102,14 +111,16 @@ async function startService(): Promise<AsyncDisposable & { url: string; users: s
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
+  const service: Service = {
     users,
+    fault: undefined,
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/task`,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },
   };
+  return service;
 }
 
 it('an agent in Python moves under its work, proves it, and no login of it is refused', async () => {
@@ -141,7 +152,7 @@ it('an agent in Python moves under its work, proves it, and no login of it is re
   expect(await said).not.toContain('second');
   expect(service.users.at(-1)).toBe('orders_b');
   expect(api.of('close')).toMatchObject([{ status: 200 }]);
-  expect(api.of('heartbeat').at(-1)?.body).toEqual({
+  expect(api.of('heartbeat').at(-1)?.signed).toMatchObject({
     holds: [{ credential: 'orders-db', versionId: next }],
   });
   expect(api.violations).toEqual([]);
@@ -161,15 +172,15 @@ it('an agent in Python that starts halted holds nothing, and works once what rep
 
   const agent = startAgent(api, vault, service);
   await vi.waitFor(() => expect(api.of('heartbeat').length).toBeGreaterThan(1), options);
-  expect(api.of('heartbeat').map(({ status, body }) => [status, body])).toEqual(
-    api.of('heartbeat').map(() => [200, { holds: [] }]),
+  expect(api.of('heartbeat').map(({ status, signed }) => [status, signed['holds']])).toEqual(
+    api.of('heartbeat').map(() => [200, []]),
   );
   expect(service.users).toEqual([]);
 
   world.ledger.add(active);
   await vi.waitFor(() => expect(service.users).toContain('orders_c'), options);
   const holds = [{ credential: 'orders-db', versionId: current }];
-  await vi.waitFor(() => expect(api.of('heartbeat').at(-1)?.body).toEqual({ holds }), options);
+  await vi.waitFor(() => expect(api.of('heartbeat').at(-1)?.signed).toMatchObject({ holds }), options);
   agent.stop();
   expect([await agent.ended, await agent.complained]).toEqual([0, '']);
   expect(await agent.said).toMatch(/"refused": 0/);
@@ -223,7 +234,8 @@ it('an agent in Python whose login is refused looks at the vault at once, and do
   await vi.waitFor(() => expect(service.users).toContain('orders_f'), options);
   // From here on it looks by itself only when its login is refused.
   const holds = [{ credential: 'orders-db', versionId: current }];
-  const held = (): unknown[] => api.of('heartbeat').filter(({ body }) => isDeepStrictEqual(body, { holds }));
+  const held = (): unknown[] =>
+    api.of('heartbeat').filter(({ signed }) => isDeepStrictEqual(signed['holds'], holds));
   await vi.waitFor(() => expect(held()).toHaveLength(1), options);
   await sql("ALTER ROLE orders_f PASSWORD 'seventh'");
   const next = vault.put(JSON.stringify({ username: 'orders_f', password: 'seventh' }), 'AWSCURRENT');
@@ -236,4 +248,30 @@ it('an agent in Python whose login is refused looks at the vault at once, and do
   await agent.ended;
   expect(await agent.said).toMatch(/"refused": [12]\}/);
   expect(api.of('heartbeat').length).toBeLessThan(6);
+}, 60_000);
+
+it('an agent in Python works on when its service is back, and takes no failure of it for a refusal', async () => {
+  await sql("CREATE ROLE orders_g LOGIN PASSWORD 'eighth'");
+  await using service = await startService();
+  await using vault = await startSecretsManager('{}');
+  const current = vault.put(JSON.stringify({ username: 'orders_g', password: 'eighth' }), 'AWSCURRENT');
+  await using api = (await startApi(current)).api;
+  const agent = startAgent(api, vault, service);
+  await vi.waitFor(() => expect(service.users).toContain('orders_g'), options);
+  for (const fault of [503, 'reset'] as const) {
+    service.fault = fault;
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    service.fault = undefined;
+    const before = service.users.length;
+    await vi.waitFor(() => expect(service.users.length).toBeGreaterThan(before), options);
+  }
+  agent.stop();
+  expect([await agent.ended, await agent.complained]).toEqual([0, '']);
+  const lines = (await agent.said).split('\n').filter((line) => line.includes('"work"'));
+  expect(lines).toContain('{"work": "failed: 503"}');
+  // One for each try, and tries are spaced.
+  expect(lines.length).toBeGreaterThan(1);
+  expect(lines.length).toBeLessThan(9);
+  expect(await agent.said).toMatch(/"refused": 0/);
+  expect(api.of('close')).toMatchObject([{ status: 200 }]);
 }, 60_000);

@@ -4,8 +4,9 @@ import { answer } from '../../lambdas/agent-api/routes.ts';
 import { joseSignatures } from '../../shared/adapters/jose-signatures.ts';
 import { acknowledgementKey } from '../../shared/domain/acknowledgement-key.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
-import { proofOf, type AcknowledgementPayload } from '../../shared/domain/possession.ts';
+import { proofOf } from '../../shared/domain/possession.ts';
 import { Redacted } from '../../shared/domain/redacted.ts';
+import type { AcknowledgementPayload, HeartbeatPayload } from '../../shared/domain/signed.ts';
 import type { AgentDeps } from '../../shared/engine/agents/deps.ts';
 import type { AgentStore } from '../../shared/ports/agents.ts';
 import type { Sealer } from '../../shared/ports/sealer.ts';
@@ -148,6 +149,7 @@ export class Instance {
   readonly jwk: JWK;
   readonly #key: CryptoKey | Uint8Array;
   session = '';
+  #sequence = 0;
 
   private constructor(
     world: AgentCaller,
@@ -195,7 +197,20 @@ export class Instance {
   }
 
   async holds(versionId: string, credential = 'orders-db'): Promise<Answered> {
-    return this.say('heartbeat', { holds: [{ credential, versionId }] });
+    return this.beat([{ credential, versionId }]);
+  }
+
+  async beat(holds: HeartbeatPayload['holds'], options: { caller?: string } = {}): Promise<Answered> {
+    return this.say('heartbeat', { heartbeat: await this.heartbeat(holds) }, options);
+  }
+
+  /** What this instance would send as its next heartbeat. */
+  async heartbeat(holds: HeartbeatPayload['holds']): Promise<string> {
+    return this.sign({ session: this.session, sequence: ++this.#sequence, holds });
+  }
+
+  async report(uses: readonly object[]): Promise<Answered> {
+    return this.say('uses', { uses: await this.sign({ session: this.session, uses }) });
   }
 
   async challenge(rotation = ROTATION_ID): Promise<string> {

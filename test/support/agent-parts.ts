@@ -3,7 +3,7 @@ import type { Acknowledgement, Pact, Session, UseReport } from '../../shared/dom
 import { toInstant, type Clock } from '../../shared/domain/clock.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { Redacted } from '../../shared/domain/redacted.ts';
-import type { AgentStore } from '../../shared/ports/agents.ts';
+import type { AgentStore, SaidNow } from '../../shared/ports/agents.ts';
 import type { SealContext, Sealer } from '../../shared/ports/sealer.ts';
 
 /** What agents have said, in memory; as the ledger's table keeps it. */
@@ -59,9 +59,16 @@ export class MemoryAgentStore implements AgentStore {
     return this.all.get(key) ?? session;
   }
 
-  async touch({ agent, id, ...now }: Pick<Session, 'agent' | 'id' | 'holds' | 'seenAt'>): Promise<void> {
+  async touch({ agent, id, ...now }: SaidNow): Promise<Pick<Session, 'holds' | 'seenAt'>> {
     const session = await this.session(agent, id);
-    if (session !== undefined) this.all.set(`${agent} ${id}`, { ...session, ...now });
+    if (session === undefined) throw new RekeyError('ERR_CONFLICT', 'the session has ended');
+    const { sequence = -1 } = session;
+    if (sequence === now.sequence) return session;
+    if (sequence > now.sequence) {
+      throw new RekeyError('ERR_CONFLICT', 'a newer heartbeat has come', { field: 'payload.sequence' });
+    }
+    this.all.set(`${agent} ${id}`, { ...session, ...now });
+    return now;
   }
 
   async close({ agent, id }: Pick<Session, 'agent' | 'id'>, closedAt: string): Promise<void> {
@@ -108,6 +115,8 @@ export class MemoryAgentStore implements AgentStore {
 export class MemorySealer implements Sealer {
   /** How often something was sealed. */
   sealed = 0;
+  /** How often something was to be opened. */
+  unsealed = 0;
   readonly #key = randomBytes(32);
 
   async seal(secret: Redacted<Uint8Array>, context: SealContext): Promise<string> {
@@ -119,6 +128,7 @@ export class MemorySealer implements Sealer {
   }
 
   async unseal(sealed: string, context: SealContext): Promise<Redacted<Uint8Array>> {
+    this.unsealed++;
     const bytes = Buffer.from(sealed, 'base64');
     const decipher = createDecipheriv('aes-256-gcm', this.#key, bytes.subarray(0, 12))
       .setAAD(aad(context))

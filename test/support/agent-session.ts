@@ -92,7 +92,7 @@ export class SessionCase implements AsyncDisposable {
 
   /** Versions that the last heartbeat named. */
   get held(): readonly string[] {
-    const holds = this.server.of('heartbeat').at(-1)?.body['holds'] as { versionId: string }[];
+    const holds = this.server.of('heartbeat').at(-1)?.signed['holds'] as { versionId: string }[];
     return holds.map(({ versionId }) => versionId);
   }
 

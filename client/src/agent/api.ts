@@ -122,6 +122,31 @@ export class AgentApi {
   }
 }
 
+/** What a refusal is to be answered by. */
+export interface Meaning {
+  /** Another try is pointless: the options or the declaration are wrong. */
+  readonly isPointless: boolean;
+  /** The session is closed, or nobody knows it any more. */
+  readonly isLost: boolean;
+  /** The agent has no pact. */
+  readonly isUnregistered: boolean;
+  /** A rotation uses the gap between two sessions: the time until the next try. */
+  readonly gapMs: number | undefined;
+}
+
+/** What a failed call says of the session, and of whether to try again. */
+export function meaningOf(error: unknown): Meaning {
+  const isRefusal = isCredentialError(error, 'ERR_REFUSED', 'ERR_DENIED', 'ERR_NOT_FOUND');
+  const { problem = '', field, status, retryAfterSeconds } = error instanceof AgentApiError ? error : {};
+  const isGap = problem === 'ERR_ROTATION_UNDER_WAY';
+  return {
+    isPointless: isRefusal && !isGap && problem !== 'ERR_CAPACITY',
+    isLost: status === 404 && field === 'session',
+    isUnregistered: status === 404 && field === 'agent',
+    gapMs: isGap ? Math.min(30, Math.max(1, retryAfterSeconds ?? 5)) * 1000 : undefined,
+  };
+}
+
 /** @throws CredentialError ERR_UNAVAILABLE where `value` is undefined: the answer has another form */
 export function understood<T>(value: T | undefined): T {
   if (value === undefined) throw garbage();

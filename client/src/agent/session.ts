@@ -2,12 +2,12 @@ import { hostname } from 'node:os';
 import { asCredentialError, CredentialError, isCredentialError } from '../errors.ts';
 import { millisecondsOf } from '../options.ts';
 import { backoffMs, systemTime, within, type Time } from '../time.ts';
-import { AgentApi, AgentApiError, textIn, understood } from './api.ts';
+import { AgentApi, meaningOf } from './api.ts';
 import { Follower } from './follower.ts';
-import { InstanceKey, proofOf } from './instance-key.ts';
-import { noticesIn, type Notice } from './notice.ts';
+import { Instance, type Held } from './instance.ts';
+import type { Notice } from './notice.ts';
 import type { AgentSessionOptions, SessionProblem } from './options.ts';
-import { UseCounts, type UseReport } from './uses.ts';
+import { refusedOf, UseCounts } from './uses.ts';
 
 /** The time in which this process holds its credentials, as Rekey knows it. */
 export interface AgentSession extends AsyncDisposable {
@@ -37,13 +37,9 @@ export class Session implements AgentSession {
   readonly #time: Time;
   readonly #timeoutMs: number;
   readonly #api: AgentApi;
-  readonly #key = new InstanceKey();
+  readonly #instance: Instance;
   readonly #followers: readonly Follower[];
   readonly #uses: UseCounts;
-  #id: string | undefined;
-  #registered = false;
-  /** The last notices that had a tag. */
-  #tagged: { readonly etag: string; readonly notices: readonly Notice[] } | undefined;
   #heartbeatMs = 60_000;
   #heartbeatAt = 0;
   #failures = 0;
@@ -65,6 +61,8 @@ export class Session implements AgentSession {
       timeoutMs: this.#timeoutMs,
       time: this.#time,
     });
+    const { pact, instance = `${hostname()}:${process.pid}` } = options;
+    this.#instance = new Instance(this.#api, instance, pact);
     this.#uses = new UseCounts(this.#time, this.#api.clock);
     const checkpointMs = millisecondsOf('checkpointTimeoutSeconds', options.checkpointTimeoutSeconds ?? 60);
     this.#followers = Object.entries(options.credentials).map(
@@ -82,7 +80,7 @@ export class Session implements AgentSession {
   }
 
   get id(): string | undefined {
-    return this.#id;
+    return this.#instance.session;
   }
 
   /**
@@ -134,7 +132,7 @@ export class Session implements AgentSession {
 
   async #live(): Promise<void> {
     // What was opened just now has told its notices.
-    let waitMs = this.#id === undefined ? backoffMs(1, LONGEST_PAUSE_MS, this.#time.random()) : 0;
+    let waitMs = this.id === undefined ? backoffMs(1, LONGEST_PAUSE_MS, this.#time.random()) : 0;
     while (this.#closing === undefined) {
       if (waitMs > 0 && !this.#asked) await this.#pause(waitMs, false);
       this.#asked = false;
@@ -147,10 +145,11 @@ export class Session implements AgentSession {
   async #turn(): Promise<number> {
     let during = 'open';
     try {
-      if (this.#id === undefined) await this.#open();
+      if (this.id === undefined) await this.#open();
       const isBeat = this.#changed || this.#time.monotonic() >= this.#heartbeatAt;
       during = isBeat ? 'heartbeat' : 'notices';
-      await (isBeat ? this.#heartbeat() : this.#readNotices());
+      if (isBeat) await this.#heartbeat();
+      else this.#follow(await this.#instance.notices());
       during = 'acknowledge';
       await this.#acknowledge();
       this.#failures = 0;
@@ -158,11 +157,9 @@ export class Session implements AgentSession {
     } catch (error) {
       if (this.#closing !== undefined) return 0;
       this.#problem(during, error);
-      const { isLost, isUnregistered, gapMs } = meaningOf(error);
-      if (isLost) this.#id = undefined;
-      if (isUnregistered) this.#registered = false;
+      this.#instance.heed(error);
       this.#failures++;
-      return gapMs ?? backoffMs(this.#failures, LONGEST_PAUSE_MS, this.#time.random());
+      return meaningOf(error).gapMs ?? backoffMs(this.#failures, LONGEST_PAUSE_MS, this.#time.random());
     }
   }
 
@@ -183,20 +180,9 @@ export class Session implements AgentSession {
     }
   }
 
-  /** The same instance with the same key again is the same session: an answer may get lost. */
   async #open(): Promise<void> {
-    const { pact, instance = `${hostname()}:${process.pid}` } = this.#options;
-    if (pact !== undefined && !this.#registered) {
-      await this.#api.call('PUT', 'pact', pact);
-      this.#registered = true;
-    }
-    const { body } = await this.#api.call('POST', 'sessions', { instance, key: this.#key.jwk });
-    const notices = understood(noticesIn(body));
-    this.#id = textIn(body, 'session');
-    const { heartbeatSeconds } = body as { heartbeatSeconds?: unknown };
-    const isTime = typeof heartbeatSeconds === 'number' && heartbeatSeconds >= 1 && heartbeatSeconds <= 3600;
-    this.#heartbeatMs = isTime ? heartbeatSeconds * 1000 : 60_000;
-    this.#tagged = undefined;
+    const { notices, heartbeatMs } = await this.#instance.open();
+    this.#heartbeatMs = heartbeatMs;
     this.#heartbeatAt = this.#time.monotonic();
     this.#follow(notices);
     for (const { name } of this.#followers.filter(({ isKnown }) => !isKnown)) {
@@ -209,23 +195,14 @@ export class Session implements AgentSession {
   async #heartbeat(): Promise<void> {
     this.#changed = false;
     try {
-      const { body } = await this.#say('heartbeat', { holds: this.#held() });
+      const notices = await this.#instance.heartbeat(this.#held());
       this.#heartbeatAt = this.#time.monotonic() + this.#heartbeatMs * (0.8 + this.#time.random() / 10);
-      this.#follow(understood(noticesIn(body)));
+      this.#follow(notices);
     } catch (error) {
       this.#changed = true;
       throw error;
     }
     await this.#report();
-  }
-
-  async #readNotices(): Promise<void> {
-    const known = this.#tagged;
-    const { body, etag } = await this.#api.call('GET', this.#path('notices'), undefined, known?.etag);
-    // Where nothing has changed, what couldn't be done at the last look is tried again.
-    const notices = body === undefined ? known?.notices : noticesIn(body);
-    this.#tagged = etag === undefined ? undefined : { etag, notices: understood(notices) };
-    this.#follow(understood(notices));
   }
 
   #follow(notices: readonly Notice[]): void {
@@ -241,14 +218,7 @@ export class Session implements AgentSession {
       const { owes } = follower;
       // What it holds is told before; then there is nothing that contradicts the acknowledgement.
       if (!persisted || owes === undefined || this.#changed) continue;
-      const { rotation, fingerprint, credential } = owes;
-      const { body } = await this.#say('challenges', { rotation });
-      const session = this.#id ?? '';
-      const challenge = textIn(body, 'challenge');
-      const proven = { challenge, session, rotation, versionId: credential.versionId, fingerprint };
-      const proof = proofOf(credential, proven);
-      const payload = { ...proven, credential: follower.name, proof, persisted };
-      await this.#say('acknowledgements', { acknowledgement: this.#key.sign(payload) });
+      await this.#instance.acknowledge(follower.name, owes, persisted);
       follower.acknowledged();
     }
   }
@@ -268,7 +238,7 @@ export class Session implements AgentSession {
     const uses = this.#uses.due(held);
     if (uses.length === 0) return;
     try {
-      await this.#say('uses', { uses });
+      await this.#instance.report(uses);
       this.#uses.settle(uses);
     } catch (error) {
       this.#problem('uses', error);
@@ -278,19 +248,11 @@ export class Session implements AgentSession {
   }
 
   /** What this process holds of what Rekey tells it of. */
-  #held(): { credential: string; versionId: string }[] {
+  #held(): readonly Held[] {
     return this.#followers
       .filter(({ isKnown }) => isKnown)
       .flatMap(({ name, holds }) => holds.map((versionId) => ({ credential: name, versionId })))
       .slice(0, MOST_HOLDS);
-  }
-
-  async #say(what: string, body: object): Promise<{ readonly body: unknown }> {
-    return this.#api.call('POST', this.#path(what), body);
-  }
-
-  #path(what: string): string {
-    return `sessions/${encodeURIComponent(this.#id ?? '')}/${what}`;
   }
 
   #change(): void {
@@ -303,14 +265,11 @@ export class Session implements AgentSession {
     this.#wake?.();
     this.#api.abort(new CredentialError('ERR_CLOSED', 'the session is being closed'));
     await this.#life;
-    const id = this.#id;
-    if (id === undefined) return;
+    if (this.id === undefined) return;
     await this.#report();
-    const close = this.#key.sign({ session: id, closed: true });
-    for (let tried = 1; this.#id !== undefined; tried++) {
+    for (let tried = 1; this.id !== undefined; tried++) {
       try {
-        await this.#say('close', { close });
-        this.#id = undefined;
+        await this.#instance.close();
       } catch (error) {
         this.#problem('close', error);
         if (tried === CLOSE_TRIES || !isCredentialError(error, 'ERR_UNAVAILABLE', 'ERR_TIMEOUT')) return;
@@ -346,33 +305,4 @@ export class Session implements AgentSession {
       // See above.
     }
   }
-}
-
-interface Meaning {
-  /** Another try is pointless: the options or the declaration are wrong. */
-  readonly isPointless: boolean;
-  /** The session is closed, or nobody knows it any more. */
-  readonly isLost: boolean;
-  /** The agent has no pact. */
-  readonly isUnregistered: boolean;
-  /** A rotation uses the gap between two sessions: the time until the next try. */
-  readonly gapMs: number | undefined;
-}
-
-function meaningOf(error: unknown): Meaning {
-  const isRefusal = isCredentialError(error, 'ERR_REFUSED', 'ERR_DENIED', 'ERR_NOT_FOUND');
-  const { problem = '', field, status, retryAfterSeconds } = error instanceof AgentApiError ? error : {};
-  const isGap = problem === 'ERR_ROTATION_UNDER_WAY';
-  return {
-    isPointless: isRefusal && !isGap && problem !== 'ERR_CAPACITY',
-    isLost: status === 404 && field === 'session',
-    isUnregistered: status === 404 && field === 'agent',
-    gapMs: isGap ? Math.min(30, Math.max(1, retryAfterSeconds ?? 5)) * 1000 : undefined,
-  };
-}
-
-/** The reports that an answer refuses by name; all of them where it names none. */
-function refusedOf({ field = '' }: CredentialError, uses: readonly UseReport[]): readonly UseReport[] {
-  const named = uses[Number(/^uses\[(\d+)\]/.exec(field)?.[1] ?? NaN)];
-  return named === undefined ? uses : [named];
 }

@@ -1,3 +1,4 @@
+import type { CredentialError } from '../errors.ts';
 import type { Time } from '../time.ts';
 import type { ServerClock } from './server-clock.ts';
 
@@ -74,4 +75,10 @@ export class UseCounts {
   settle(reports: readonly UseReport[]): void {
     this.#pending = this.#pending.filter((report) => !reports.includes(report));
   }
+}
+
+/** The reports that an answer refuses by name; all of them where it names none. */
+export function refusedOf({ field = '' }: CredentialError, uses: readonly UseReport[]): readonly UseReport[] {
+  const named = uses[Number(/^payload\.uses\[(\d+)\]/.exec(field)?.[1] ?? NaN)];
+  return named === undefined ? uses : [named];
 }

@@ -34,8 +34,8 @@ export async function open(call: Call, deps: AgentDeps): Promise<Done<SessionAns
 }
 
 export async function heartbeat(call: Call, deps: AgentDeps): Promise<Done<NoticesAnswer>> {
-  const { holds } = parse(heartbeatRequest, call.body(), FORM);
-  const found = await sessions.heartbeat(deps, speakingOf(call), { session: sessionOf(call), holds });
+  const { heartbeat: jws } = parse(heartbeatRequest, call.body(), FORM);
+  const found = await sessions.heartbeat(deps, speakingOf(call), { session: sessionOf(call), jws });
   return { status: 200, body: { notices: found.map(viewOfNotice) } };
 }
 
@@ -45,8 +45,8 @@ export async function notices(call: Call, deps: AgentDeps): Promise<Done<Notices
 }
 
 export async function reportUses(call: Call, deps: AgentDeps): Promise<Done<UsesAnswer>> {
-  const { uses } = parse(usesRequest, call.body(), FORM);
-  const kept = await reported.reportUses(deps, speakingOf(call), { session: sessionOf(call), uses });
+  const { uses: jws } = parse(usesRequest, call.body(), FORM);
+  const kept = await reported.reportUses(deps, speakingOf(call), { session: sessionOf(call), jws });
   return { status: 200, body: { reported: kept } };
 }
 

@@ -2,12 +2,9 @@ import { CHALLENGE_SECONDS, type Acknowledgement, type Session } from '../../dom
 import { plusSeconds, toInstant, type Instant } from '../../domain/clock.ts';
 import type { Credential } from '../../domain/credential.ts';
 import { RekeyError } from '../../domain/errors.ts';
-import {
-  parseAcknowledgement,
-  proves,
-  type AcknowledgementPayload as Payload,
-} from '../../domain/possession.ts';
+import { proves } from '../../domain/possession.ts';
 import type { AcknowledgementKey, Rotation } from '../../domain/rotation.ts';
+import { parseAcknowledgement, type AcknowledgementPayload as Payload } from '../../domain/signed.ts';
 import type { AgentDeps } from './deps.ts';
 import { signedBy } from './signed.ts';
 import { openSessionOf, speakerOf, type Speaker, type Speaking } from './speaker.ts';

@@ -7,7 +7,6 @@ import {
   MAX_SESSIONS,
   placeOf,
   sessionId,
-  type Held,
   type InstanceKey,
   type Session,
 } from '../../domain/agents.ts';
@@ -16,8 +15,8 @@ import { gapHasCome } from '../../domain/deferral.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import type { InstanceJwk } from '../../domain/instance-key.ts';
 import { noticesOf, usesGap, type Notice, type NoticeFacts } from '../../domain/notices.ts';
-import { parseClose } from '../../domain/possession.ts';
 import { Redacted } from '../../domain/redacted.ts';
+import { parseClose, parseHeartbeat } from '../../domain/signed.ts';
 import { agentsOfCredential } from '../clients.ts';
 import type { AgentDeps } from './deps.ts';
 import { signedBy } from './signed.ts';
@@ -128,23 +127,32 @@ async function kept(
 }
 
 /**
- * Keeps what an instance holds, and answers its notices. One that holds another version than it has acknowledged
- * contradicts itself: that acknowledgement no longer counts. What isn't in the pact (any more) is kept and means nothing: an
- * instance of the release before lives on while the next one is rolled out.
+ * Keeps what an instance holds by its signed word, and answers its notices. One that holds another version than it has
+ * acknowledged contradicts itself: that acknowledgement no longer counts. The same heartbeat again counts as of its first
+ * time, whoever sends it: it keeps no session alive and contradicts nothing that was acknowledged since. What isn't in the
+ * pact (any more) is kept and means nothing: an instance of the release before lives on while the next one is rolled out.
+ * @throws RekeyError ERR_PROOF where somebody else has signed; ERR_CONFLICT where a newer one has come before
  */
 export async function heartbeat(
   deps: AgentDeps,
   speaking: Speaking,
-  { session: id, holds }: { session: string; holds: readonly Held[] },
+  { session: id, jws }: { session: string; jws: string },
 ): Promise<readonly Notice[]> {
   const speaker = await speakerOf(deps, speaking);
   const session = await openSessionOf(deps, speaking.agent, id);
-  const seenAt = toInstant(deps.clock());
-  const until = keptUntil(seenAt, speaker.pact, session.bears);
-  await deps.agents.touch({ ...session, holds, seenAt, keptUntil: until });
+  const said = await signedBy(deps, session, parseHeartbeat, jws);
+  const now = toInstant(deps.clock());
+  const { holds, seenAt } = await deps.agents.touch({
+    ...session,
+    sequence: said.sequence,
+    holds: said.holds,
+    seenAt: now,
+    keptUntil: keptUntil(now, speaker.pact, session.bears),
+  });
   const facts = await factsOf(deps, speaker, session);
-  const taken = [...standing(facts)].filter(([credential, { versionId }]) =>
-    holds.some((held) => held.credential === credential && held.versionId !== versionId),
+  const taken = [...standing(facts)].filter(
+    ([credential, { versionId, at }]) =>
+      at <= seenAt && holds.some((held) => held.credential === credential && held.versionId !== versionId),
   );
   for (const [, acknowledgement] of taken) await deps.agents.contradict(acknowledgement, seenAt);
   const known = taken.length === 0 ? facts : await factsOf(deps, speaker, session);

@@ -1,41 +1,37 @@
 import { LONGEST_REPORT_SECONDS } from '../../domain/agents.ts';
-import { toInstant, type Instant } from '../../domain/clock.ts';
+import { toInstant } from '../../domain/clock.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import type { NoticeFacts } from '../../domain/notices.ts';
+import { parseUses, type UsesPayload } from '../../domain/signed.ts';
 import type { AgentDeps } from './deps.ts';
+import { signedBy } from './signed.ts';
 import { factsOf, openSessionOf, speakerOf, standing, type Speaking } from './speaker.ts';
 
-/** Uses of one version by the instance that reports them. */
-export interface ReportedUse {
-  readonly credential: string;
-  readonly versionId: string;
-  readonly succeeded: number;
-  readonly refused: number;
-  readonly from: Instant;
-  readonly to: Instant;
-}
+type ReportedUse = UsesPayload['uses'][number];
 
 /** A report reaches back so far, and may be ahead of this clock by so much. */
 const OLDEST_MS = 60 * 60_000;
 const AHEAD_MS = 60_000;
 
 /**
- * Keeps what an instance reports of its uses, and says how much of it; the same report again counts once. What isn't in the
- * pact any more is passed over. Uses of another version than the
- * acknowledged one, begun after the acknowledgement, contradict it.
- * @throws RekeyError ERR_REQUEST naming the report
+ * Keeps what an instance reports of its uses by its signed word, and says how much of it. The same report again counts once,
+ * whoever sends it: it ends no later than one before it in its minute, which is remembered for longer than a report may be
+ * old. What isn't in the pact any more is passed over. Uses of another version than the acknowledged one, begun after the
+ * acknowledgement, contradict it.
+ * @throws RekeyError ERR_PROOF where somebody else has signed; ERR_REQUEST naming the report
  */
 export async function reportUses(
   deps: AgentDeps,
   speaking: Speaking,
-  { session: id, uses }: { session: string; uses: readonly ReportedUse[] },
+  { session: id, jws }: { session: string; jws: string },
 ): Promise<number> {
   const speaker = await speakerOf(deps, speaking);
   const session = await openSessionOf(deps, speaking.agent, id);
+  const { uses } = await signedBy(deps, session, parseUses, jws);
   const facts = await factsOf(deps, speaker, session);
   const now = deps.clock();
   const known = uses.flatMap((use, index) => {
-    const at = `uses[${index}]`;
+    const at = `payload.uses[${index}]`;
     const found = facts.get(use.credential);
     if (found === undefined) return [];
     const held = session.holds.some(

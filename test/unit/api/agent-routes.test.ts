@@ -55,22 +55,40 @@ describe('every route of the agent API', () => {
     expect(await raw('{"instance":')).toBe(400);
   });
 
-  it('is bounded: 40 versions held, 50 uses, 4 KB signed', async () => {
+  it('is bounded: 40 versions held, 50 uses, 4 KB of what is kept', async () => {
     const world = worldOf();
     await world.pact();
-    const say = (what: string, body: object) =>
-      world.call('POST', `/agents/${AGENT}/sessions/a.b/${what}`, body);
+    const instance = await world.instance();
     const held = { credential: 'orders-db', versionId: 'v' };
     const use = { ...held, succeeded: 1, refused: 0, from: world.at(-1), to: world.at(0) };
     for (const [answered, field] of [
-      [await say('heartbeat', { holds: Array.from({ length: 41 }, () => held) }), 'holds'],
-      [await say('uses', { uses: Array.from({ length: 51 }, () => use) }), 'uses'],
-      [await say('uses', { uses: [] }), 'uses'],
-      [await say('close', { close: `${'a'.repeat(4096)}.b.c` }), 'close'],
-      [await say('acknowledgements', { acknowledgement: 'no jws' }), 'acknowledgement'],
+      [await instance.beat(Array.from({ length: 41 }, () => held)), 'payload.holds'],
+      [await instance.report(Array.from({ length: 51 }, () => use)), 'payload.uses'],
+      [await instance.report([]), 'payload.uses'],
+      [await instance.say('close', { close: `${'a'.repeat(4096)}.b.c` }), 'close'],
+      [await instance.say('acknowledgements', { acknowledgement: 'no jws' }), 'acknowledgement'],
     ] as const)
       expect(answered).toMatchObject({ status: 400, body: { code: 'ERR_REQUEST', field } });
   });
+
+  it.each(['EdDSA', 'ES256', 'HS256'] as const)(
+    'takes the largest heartbeat and the largest report under a signature of %s',
+    async (alg) => {
+      const world = worldOf();
+      await world.pact();
+      const instance = await world.instance('host-1', alg);
+      // Another credential than the pact's: of what it isn't asked about, an instance may say anything.
+      const held = { credential: 'c'.repeat(63), versionId: 'v'.repeat(64) };
+      const most = { succeeded: 1_000_000_000, refused: 1_000_000_000 };
+      const times = {
+        from: '2026-11-22T13:59:00.000000000+02:00',
+        to: '2026-11-22T13:59:30.000000000+02:00',
+      };
+      expect(await instance.beat(Array.from({ length: 40 }, () => held))).toMatchObject({ status: 200 });
+      const report = Array.from({ length: 50 }, () => ({ ...held, ...most, ...times }));
+      expect(await instance.report(report)).toMatchObject({ status: 200, body: { reported: 0 } });
+    },
+  );
 
   it('says what is possible where the method or the path is another', async () => {
     const world = worldOf();
@@ -124,20 +142,9 @@ describe('the lifecycle', () => {
 /** A good body of each route. */
 const bodies: Readonly<Record<string, Record<string, unknown> | undefined>> = {
   sessions: { instance: 'a', key: { kty: 'oct', k: 'A'.repeat(43) } },
-  heartbeat: { holds: [] },
+  heartbeat: { heartbeat: 'a.b.c' },
   challenges: { rotation: 'r' },
   acknowledgements: { acknowledgement: 'a.b.c' },
-  uses: {
-    uses: [
-      {
-        credential: 'orders-db',
-        versionId: 'v',
-        succeeded: 1,
-        refused: 0,
-        from: '2026-11-22T11:59:00Z',
-        to: '2026-11-22T11:59:30Z',
-      },
-    ],
-  },
+  uses: { uses: 'a.b.c' },
   close: { close: 'a.b.c' },
 };

@@ -281,6 +281,18 @@ describe('a session beside an agent API that fails', () => {
     expect(agent.acknowledged).toHaveLength(1);
   });
 
+  it('numbers its heartbeats upwards, through lost answers and another session', async () => {
+    await using agent = await SessionCase.make();
+    const session = await agent.open();
+    agent.server.lost.add('heartbeat');
+    await agent.time.pass(120);
+    await agent.store.close({ agent: AGENT, id: session.id ?? '' }, agent.world.at(0));
+    await agent.time.pass(120);
+    const numbers = agent.server.of('heartbeat').map(({ signed }) => Number(signed['sequence']));
+    expect(numbers).toEqual(numbers.map((_each, index) => index + 1));
+    expect(new Set(agent.server.of('heartbeat').map(({ signed }) => signed['session'])).size).toBe(2);
+  });
+
   it('closes although the answer is lost', async () => {
     await using agent = await SessionCase.make();
     const session = await agent.open();

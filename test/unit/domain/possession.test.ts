@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { acknowledgementKey } from '../../../shared/domain/acknowledgement-key.ts';
-import { parseAcknowledgement, parseClose, proofOf, proves } from '../../../shared/domain/possession.ts';
+import { proofOf, proves } from '../../../shared/domain/possession.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 
 const VALUE = '{"username":"orders_b","password":"s3cret ✓"}';
@@ -57,25 +57,5 @@ describe('the proof of possession', () => {
       }),
     );
     expect(proves(key(), about, '')).toBe(false);
-  });
-});
-
-describe('what is signed', () => {
-  const payload = { ...about, credential: 'orders-db', proof: 'a'.repeat(43), persisted: true };
-
-  it('is an acknowledgement or a close, and neither is taken for the other', () => {
-    expect(parseAcknowledgement(payload)).toEqual(payload);
-    for (const odd of ['a\nb', '\ud800', 'ü'])
-      expect(() => parseAcknowledgement({ ...payload, rotation: odd })).toThrow(
-        expect.objectContaining({ code: 'ERR_REQUEST', field: 'payload.rotation' }),
-      );
-    expect(parseClose({ session: 's', closed: true })).toEqual({ session: 's', closed: true });
-    expect(() => parseClose(payload)).toThrow(expect.objectContaining({ code: 'ERR_REQUEST' }));
-    expect(() => parseAcknowledgement({ session: 's', closed: true })).toThrow(
-      expect.objectContaining({ code: 'ERR_REQUEST' }),
-    );
-    expect(() => parseClose({ session: 's', closed: false })).toThrow(
-      expect.objectContaining({ field: 'payload.closed' }),
-    );
   });
 });
