@@ -32,8 +32,8 @@ export interface Policy {
   /** Agents of kind `client` that move first; absent: all at once. */
   readonly canary?: Canary;
   /**
-   * What counts as "no longer used" where the upstream tells of no use: `holders`, what they prove. Absent: unknown use is
-   * missing proof (hard decision 8).
+   * What counts as "no longer used" where the upstream tells of no use, or later than a window lasts: `holders`, what they
+   * prove. Absent: that is missing proof (hard decision 8).
    */
   readonly evidenceOfUse?: 'holders';
 }
@@ -125,6 +125,9 @@ export interface PolicyLimits {
   /** Smallest window in seconds where shorter than the type's own minimum. */
   readonly minWindowSeconds?: number;
 }
+
+/** How far an upstream's view of use runs behind (`Usage.lagSeconds`): a window that is to see it lasts longer. */
+export const LAG_MARGIN_SECONDS = 5 * MINUTE;
 
 /** Bounds of `type`; ERR_DECLARATION where the type is unknown. */
 export function boundsOf(type: string): TypeBounds {

@@ -188,17 +188,21 @@ function proofOf(
   };
 }
 
-/** Use that the source shows counts whatever the policy says; its silence may be replaced by what the holders prove. */
-function stillUsed({ usage, policy }: Pick<WindowFacts, 'usage' | 'policy'>): string[] {
-  if (usage === 'unknown') {
-    return policy.evidenceOfUse === 'holders' ? [] : ['use at the source is unknown, which is not "unused"'];
-  }
+/**
+ * What the source says against the end of the old one. Unseen means quiet, since the opening at least, for longer than the
+ * source's view runs behind. What the source can't tell the holders' proof may replace, by policy (hard decision 8); use
+ * since the opening that it does tell of counts whatever the policy says.
+ */
+function stillUsed({ usage, policy, window }: Pick<WindowFacts, 'usage' | 'policy' | 'window'>): string[] {
+  const isReplaced = policy.evidenceOfUse === 'holders';
+  if (usage === 'unknown') return isReplaced ? [] : ['use at the source is unknown, which is not "unused"'];
   if ((usage.sessions ?? 0) > 0) return [`${usage.sessions} sessions are still open at the source`];
-  if (usage.lastSeen === null) return [];
-  const quiet = (fromInstant(usage.observedAt) - fromInstant(usage.lastSeen)) / 1000;
-  return quiet > usage.lagSeconds
-    ? []
-    : [`seen at the source ${Math.round(quiet)} s ago (lag ${usage.lagSeconds} s)`];
+  const { lastSeen, observedAt, lagSeconds } = usage;
+  const since = (instant: Instant): number => (fromInstant(observedAt) - fromInstant(instant)) / 1000;
+  if (lastSeen !== null && lastSeen > window.opensAt && since(lastSeen) <= lagSeconds)
+    return [`seen at the source ${Math.round(since(lastSeen))} s ago (lag ${lagSeconds} s)`];
+  if (isReplaced || lagSeconds === 0 || since(window.opensAt) > lagSeconds) return [];
+  return [`what the source shows is up to ${lagSeconds} s old: nothing of it is about this window yet`];
 }
 
 /** Spreads the wake-ups that are left over the time to the deadline; the last one is the deadline itself. */

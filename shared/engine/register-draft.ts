@@ -3,7 +3,13 @@ import { holdersOf, modeOf, policyInput, type CredentialEntry } from '../domain/
 import { assertForeignHost } from '../domain/foreign-host.ts';
 import { diffDeclared, type FieldChange } from '../domain/declared-diff.ts';
 import { errorsOf, isRekeyError, RekeyError, throwAll } from '../domain/errors.ts';
-import { assertAccess, resolvePolicy, type Policy, type PolicyLimits } from '../domain/policy.ts';
+import {
+  assertAccess,
+  LAG_MARGIN_SECONDS,
+  resolvePolicy,
+  type Policy,
+  type PolicyLimits,
+} from '../domain/policy.ts';
 import { TAG } from '../names.ts';
 import type { AnyProvider, Notice } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
@@ -68,13 +74,23 @@ export async function draftOf(
   };
 }
 
-/** @throws RekeyError ERR_POLICY where nothing could ever show that an old credential is no longer used */
-function assertSeen({ evidenceOfUse }: Policy, { provider, usage }: AnyProvider): void {
-  if (usage !== undefined || evidenceOfUse === 'holders') return;
-  throw new RekeyError('ERR_POLICY', `${provider} does not tell when a credential was used last`, {
+/** @throws RekeyError ERR_POLICY where no window could show that an old credential is no longer used */
+function assertSeen(
+  { evidenceOfUse, deadlineSeconds }: Policy,
+  { provider, usage, usageLagSeconds = 0 }: AnyProvider,
+): void {
+  const seenAfter = usage === undefined ? Infinity : usageLagSeconds + LAG_MARGIN_SECONDS;
+  const isAtOnce = usage !== undefined && usageLagSeconds === 0;
+  if (evidenceOfUse === 'holders' || isAtOnce || seenAfter <= deadlineSeconds) return;
+  const told =
+    usage === undefined
+      ? 'does not tell when a credential was used last'
+      : `tells of use up to ${usageLagSeconds} s later, and the window's deadline is after ${deadlineSeconds} s`;
+  throw new RekeyError('ERR_POLICY', `${provider} ${told}`, {
     field: 'policy.evidenceOfUse',
-    remedy:
-      'write evidenceOfUse: holders, so that what the holders prove is enough to end an old one; or mode: overlap, which ends none',
+    remedy: `write evidenceOfUse: holders, so that what the holders prove is enough to end an old one; or mode: overlap, which ends none${
+      usage === undefined ? '' : `; or a deadline of at least ${seenAfter} s`
+    }`,
   });
 }
 

@@ -160,6 +160,8 @@ export interface CredentialProvider<T, M> {
   /** This credential's own live handles at the upstream, whatever the ledger knows. */
   list?(target: T, ctx: ProviderContext): Promise<readonly CredentialHandle[]>;
   usage?(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Usage>;
+  /** How far `usage` runs behind, in seconds. */
+  readonly usageLagSeconds?: number;
   /** Reversible deactivation, the step before revocation (deactivate → soak → delete). */
   readonly suspension?: {
     suspend(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<void>;

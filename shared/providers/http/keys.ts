@@ -261,6 +261,7 @@ export function keyProvider<T extends KeyTarget, A>(
     ...(lagSeconds === undefined
       ? {}
       : {
+          usageLagSeconds: lagSeconds,
           async usage(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Usage> {
             const { api } = await asAdmin(target, ctx);
             const found = await upstream.find(api, target, handle.id);

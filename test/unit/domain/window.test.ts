@@ -206,6 +206,18 @@ describe('the acceptance window', () => {
     expect(decideWindow(facts(2000, { usage: usage(301) })).kind).toBe('retire');
   });
 
+  it('hard decision 8: what a source that runs behind shows is about the window only once that has lasted as long', () => {
+    const unseen = (quietSeconds: number): Usage => ({
+      lastSeen: null,
+      observedAt: toInstant(START + quietSeconds * 1000),
+      lagSeconds: 300,
+    });
+    expect(decideWindow(facts(2000, { usage: unseen(300) })).kind).toBe('wait');
+    expect(decideWindow(facts(2000, { usage: unseen(301) })).kind).toBe('retire');
+    const policy = { ...POLICY, evidenceOfUse: 'holders' as const };
+    expect(decideWindow(facts(2000, { usage: unseen(1), policy })).kind).toBe('retire');
+  });
+
   it('an open session at the source keeps it open until the deadline, then extends', () => {
     const usage: Usage = { ...QUIET, sessions: 1 };
     expect(decideWindow(facts(2000, { usage })).kind).toBe('wait');

@@ -6,11 +6,21 @@ import { pineconeProvider } from '../../../shared/providers/pinecone/provider.ts
 
 const NOW = Date.parse('2026-11-26T00:00:00.000Z');
 
-async function draftWith(roles: readonly string[], policy: object): Promise<{ policy: object }> {
+async function draftWith(
+  roles: readonly string[],
+  policy: object,
+  { usageLagSeconds, mode }: { usageLagSeconds?: number; mode?: string } = {},
+): Promise<{ policy: object }> {
   // Nothing else is asked of the engine's parts before a draft is whole.
   const deps = {
     clock: () => NOW,
-    providerFor: async () => Promise.resolve(pineconeProvider),
+    providerFor: async () =>
+      Promise.resolve({
+        ...pineconeProvider,
+        ...(usageLagSeconds === undefined
+          ? {}
+          : { usageLagSeconds, usage: async () => Promise.resolve('unknown' as const) }),
+      }),
   } as unknown as EngineDeps;
   const entry = parseEntry({
     name: 'search-index',
@@ -20,6 +30,7 @@ async function draftWith(roles: readonly string[], policy: object): Promise<{ po
     admin: 'admin/pinecone',
     target: { project: '7f1b0c1e-6a0e-4c57-9f6c-0d4a5b8c2e11', label: 'search-index', roles },
     policy,
+    ...(mode === undefined ? {} : { mode }),
     holders: [{ kind: 'polling', name: 'search-agents', ttl: '5m' }],
   });
   const options = {
@@ -33,12 +44,15 @@ async function draftWith(roles: readonly string[], policy: object): Promise<{ po
 
 describe('what a target lets its credential do', () => {
   it('may be less than its policy says: the shorter interval does no harm', async () => {
-    const { policy } = await draftWith(['DataPlaneViewer'], {});
+    const { policy } = await draftWith(['DataPlaneViewer'], { evidenceOfUse: 'holders' });
     expect(policy).toMatchObject({ access: 'write', intervalSeconds: 14 * 86_400 });
   });
 
   it('lets a policy say read where it only reads (C8)', async () => {
-    const { policy } = await draftWith(['DataPlaneViewer', 'ControlPlaneViewer'], { access: 'read' });
+    const { policy } = await draftWith(['DataPlaneViewer', 'ControlPlaneViewer'], {
+      access: 'read',
+      evidenceOfUse: 'holders',
+    });
     expect(policy).toMatchObject({ access: 'read', intervalSeconds: 30 * 86_400 });
   });
 
@@ -52,4 +66,30 @@ describe('what a target lets its credential do', () => {
       });
     },
   );
+});
+
+describe('what shows that an old credential is no longer used', () => {
+  const viewer = ['DataPlaneViewer'];
+
+  it('has to be named where the upstream tells of no use, unless none is ended', async () => {
+    await expect(draftWith(viewer, {})).rejects.toMatchObject({
+      code: 'ERR_POLICY',
+      field: 'policy.evidenceOfUse',
+      remedy: expect.stringContaining('evidenceOfUse: holders'),
+    });
+    await expect(draftWith(viewer, {}, { mode: 'overlap' })).resolves.toBeDefined();
+    await expect(draftWith(viewer, { evidenceOfUse: 'holders' })).resolves.toMatchObject({
+      policy: { evidenceOfUse: 'holders' },
+    });
+  });
+
+  it('has to be seen within the deadline where the upstream tells of it later', async () => {
+    const late = { usageLagSeconds: 3600 };
+    await expect(draftWith(viewer, { deadline: '60m' }, late)).rejects.toMatchObject({
+      field: 'policy.evidenceOfUse',
+      remedy: expect.stringContaining('a deadline of at least 3900 s'),
+    });
+    await expect(draftWith(viewer, { deadline: '65m' }, late)).resolves.toBeDefined();
+    await expect(draftWith(viewer, {}, { usageLagSeconds: 0 })).resolves.toBeDefined();
+  });
 });
