@@ -6,7 +6,7 @@ import type { IamRequest } from '../../../local/gateway/requests.ts';
 import { root } from '../../infra/app.ts';
 
 /** The end-to-end files that leave a recording; the test of the roles wants one of each. */
-export const RECORDINGS = ['main-job', 'operations', 'adoption', 'quickstart', 'agents'] as const;
+export const RECORDINGS = ['main-job', 'operations', 'adoption', 'quickstart', 'agents', 'keys'] as const;
 export type RecordingName = (typeof RECORDINGS)[number];
 
 /** What the functions of one end-to-end run asked AWS for. */

@@ -1,0 +1,181 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  CreateSecretCommand,
+  GetSecretValueCommand,
+  SecretsManagerClient,
+} from '@aws-sdk/client-secrets-manager';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { rekeyJson } from '../../local/demo/rekey.ts';
+import { follow } from '../../local/demo/scenario.ts';
+import { startWorld, type World } from '../../local/demo/world.ts';
+import type {
+  AuditAnswer,
+  EmergencyAnswer,
+  RotateAnswer,
+  RotationView,
+  ShowAnswer,
+} from '../../shared/api/messages.ts';
+import { CREDENTIAL_TYPES, TAG } from '../../shared/names.ts';
+import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
+import { playUpstreams, type PlayedUpstream } from './upstreams.ts';
+
+/** Keys of every HTTP upstream, led by the deployed functions of their type against the upstream's stateful fake. */
+describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, () => {
+  let world: World;
+  let vault: SecretsManagerClient;
+  let upstreams: PlayedUpstream[] = [];
+  /** What each upstream has passed; printed at the end. */
+  const table = new Map<string, string[]>();
+
+  const nameOf = ({ key }: PlayedUpstream): string => key.replace('/', '-');
+  const read = async (one: PlayedUpstream, stage = 'AWSCURRENT'): Promise<string> => {
+    const { SecretString = '' } = await vault.send(
+      new GetSecretValueCommand({ SecretId: `agents/${nameOf(one)}`, VersionStage: stage }),
+    );
+    return SecretString;
+  };
+  const rotate = async (one: PlayedUpstream): Promise<string> =>
+    (await rekeyJson<RotateAnswer>(['rotate', nameOf(one)], world.env)).rotation.id;
+  const rotation = async (one: PlayedUpstream, id: string): Promise<RotationView | undefined> =>
+    (await rekeyJson<ShowAnswer>(['show', nameOf(one)], world.env)).rotations.find((each) => each.id === id);
+  const inWindow = async (one: PlayedUpstream, id: string): Promise<void> => {
+    await expect.poll(async () => (await rotation(one, id))?.phase, { timeout: 60_000 }).toBe('window');
+  };
+  const passed = (one: PlayedUpstream, what: string): void => {
+    table.set(one.key, [...(table.get(one.key) ?? []), what]);
+  };
+  /** Runs for every upstream at once: they have nothing in common but the functions. */
+  const forEach = async (what: string, act: (one: PlayedUpstream) => Promise<void>): Promise<void> => {
+    const outcomes = await Promise.allSettled(
+      upstreams.map(async (one) => act(one).then(() => passed(one, what))),
+    );
+    const failures = outcomes.flatMap((outcome, at) =>
+      outcome.status === 'rejected' ? [`${upstreams[at]?.key}: ${String(outcome.reason)}`] : [],
+    );
+    expect(failures).toEqual([]);
+  };
+
+  beforeAll(async () => {
+    await forgetRecording('keys');
+    upstreams = await playUpstreams();
+    world = await startWorld(() => undefined, {
+      types: [...CREDENTIAL_TYPES],
+      privateUpstreams: ['127.0.0.1'],
+    });
+    vault = new SecretsManagerClient(world.stack.clientConfig);
+    for (const { key, entry, admin } of upstreams) {
+      await vault.send(
+        new CreateSecretCommand({
+          Name: `admin/${key}`,
+          SecretString: JSON.stringify(admin),
+          Tags: [{ Key: TAG.admin, Value: entry.type }],
+        }),
+      );
+    }
+  }, 240_000);
+
+  afterAll(async () => {
+    const rows = [...table].map(([key, what]) => `  ${key}: ${what.join(', ')}`);
+    process.stdout.write(`\nUpstreams through deployed functions:\n${rows.join('\n')}\n`);
+    try {
+      await keepRecording('keys', world);
+    } finally {
+      vault?.destroy();
+      await world?.stop();
+      for (const one of upstreams) await one[Symbol.asyncDispose]();
+    }
+  }, 60_000);
+
+  test('are registered with a first key, which works', async () => {
+    const credentials = upstreams.map((one) => ({
+      name: nameOf(one),
+      ...one.entry,
+      secret: `agents/${nameOf(one)}`,
+      admin: `admin/${one.key}`,
+      policy: {
+        window: '5s',
+        deadline: '60s',
+        cap: '5m',
+        soak: '1s',
+        interval: '14d',
+        evidenceOfUse: 'holders',
+      },
+      holders: [{ kind: 'polling', name: `${nameOf(one)}-agents`, ttl: '2s' }],
+    }));
+    const file = join(world.dir, 'keys.yaml');
+    await writeFile(file, stringify({ version: 1, credentials }));
+    await rekeyJson(['apply', '-f', file], world.env);
+    await forEach('register', async (one) => {
+      expect([await one.takes(await read(one)), one.live()]).toEqual([true, 1]);
+    });
+  });
+
+  test('are rotated: both keys work in the window, then the old one is dead', async () => {
+    await forEach('rotate', async (one) => {
+      const old = await read(one);
+      const id = await rotate(one);
+      await inWindow(one, id);
+      const next = await read(one);
+      expect(next).not.toBe(old);
+      expect([await one.takes(old), await one.takes(next)]).toEqual([true, true]);
+      passed(one, 'window');
+      expect((await follow(world, nameOf(one), id, () => undefined)).phase).toBe('completed');
+      expect([await one.takes(old), await one.takes(next), one.live()]).toEqual([false, true, 1]);
+    });
+  });
+
+  test('are rolled back: agents are on the old key again, the new one is dead', async () => {
+    await forEach('roll back', async (one) => {
+      const old = await read(one);
+      const id = await rotate(one);
+      await inWindow(one, id);
+      const next = await read(one);
+      await rekeyJson(['rollback', nameOf(one), id, '--reason', 'test'], world.env);
+      expect((await follow(world, nameOf(one), id, () => undefined)).phase).toBe('rolled-back');
+      expect(await read(one)).toBe(old);
+      expect([await one.takes(old), await one.takes(next), one.live()]).toEqual([true, false, 1]);
+    });
+  });
+
+  test('survive that the answer to a creation is lost: one key works, no orphan lives', async () => {
+    await forEach('lost answer', async (one) => {
+      one.server.fail({ kind: 'lost' }, (asked) => one.isCreate(asked));
+      const id = await rotate(one);
+      expect((await follow(world, nameOf(one), id, () => undefined)).phase).toBe('completed');
+      expect([await one.takes(await read(one)), one.live()]).toEqual([true, 1]);
+    });
+  });
+
+  test('are revoked in one emergency of all types, and replaced', async () => {
+    const leaked = new Map<PlayedUpstream, string>();
+    for (const one of upstreams) leaked.set(one, await read(one));
+    const names = upstreams.map(nameOf);
+    const ended = await rekeyJson<EmergencyAnswer>(
+      ['revoke', ...names, '--incident', 'INC-9', '--reason', 'test', '--yes', '--wait'],
+      world.env,
+    );
+    expect(ended.status).toBe('SUCCEEDED');
+    await forEach('revoke', async (one) => {
+      const replaced = await read(one);
+      expect([await one.takes(leaked.get(one) ?? ''), await one.takes(replaced)]).toEqual([false, true]);
+      expect(one.live()).toBe(1);
+    });
+  });
+
+  test('leave fingerprints in the audit trail, and no key anywhere that can be read', async () => {
+    await sleep(1000);
+    await forEach('audit', async (one) => {
+      const { records } = await rekeyJson<AuditAnswer>(['audit', nameOf(one)], world.env);
+      const text = JSON.stringify(records);
+      expect(text).toContain('sha256:');
+      const key = (JSON.parse(await read(one)) as { apiKey: string }).apiKey;
+      for (const secret of [key, ...Object.values(one.admin).map(String)]) {
+        if (secret.startsWith('http')) continue;
+        expect([one.key, text.includes(secret)]).toEqual([one.key, false]);
+      }
+    });
+  });
+});
