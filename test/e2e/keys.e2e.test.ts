@@ -168,7 +168,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
   test('leave fingerprints in the audit trail, and no key anywhere that can be read', async () => {
     await sleep(1000);
     await forEach('audit', async (one) => {
-      const { records } = await rekeyJson<AuditAnswer>(['audit', nameOf(one)], world.env);
+      const { records } = await rekeyJson<AuditAnswer>(['audit', '--credential', nameOf(one)], world.env);
       const text = JSON.stringify(records);
       expect(text).toContain('sha256:');
       const key = (JSON.parse(await read(one)) as { apiKey: string }).apiKey;

@@ -30,6 +30,7 @@ export async function playUpstreams(): Promise<PlayedUpstream[]> {
 
 async function openai(): Promise<PlayedUpstream> {
   const fake = await FakeOpenAi.start();
+  fake.usageLagMs = 3_600_000;
   const baseUrl = `${fake.server.url}/v1`;
   return {
     key: 'llm-key/openai',

@@ -5,6 +5,8 @@ export class FakeOpenAi implements AsyncDisposable {
   readonly adminKey = 'sk-admin-0123456789abcdefghij';
   readonly keys: FakeKeys = new FakeKeys();
   readonly server: UpstreamServer;
+  /** How much later it tells of a use. */
+  usageLagMs = 0;
 
   private constructor(server: UpstreamServer) {
     this.server = server;
@@ -37,7 +39,7 @@ export class FakeOpenAi implements AsyncDisposable {
     if (id === undefined) return this.list(project, asked.query);
     const key = this.keys.all.get(id);
     if (key?.owner.startsWith(`${project}/`) !== true) return refusal(404, 'not_found');
-    if (method === 'GET') return { status: 200, body: shown(key) };
+    if (method === 'GET') return { status: 200, body: shown(key, Date.now() - this.usageLagMs) };
     this.keys.all.delete(id);
     return { status: 200, body: { object: 'organization.project.api_key.deleted', id, deleted: true } };
   }
@@ -56,11 +58,11 @@ export class FakeOpenAi implements AsyncDisposable {
     const data = all.slice(after, after + Number(query.get('limit') ?? 20));
     const more = after + data.length < all.length;
     const ends = { first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null };
-    return { status: 200, body: { object: 'list', data: data.map(shown), ...ends, has_more: more } };
+    return { status: 200, body: { object: 'list', data: data.map((key) => shown(key, Date.now() - this.usageLagMs)), ...ends, has_more: more } };
   }
 }
 
-function shown({ id, name, value, owner, createdAt, lastUsed }: FakeKey): object {
+function shown({ id, name, value, owner, createdAt, lastUsed }: FakeKey, toldBefore: number): object {
   const account = owner.split('/')[1] ?? '';
   const made = Math.floor(createdAt / 1000);
   return {
@@ -69,7 +71,7 @@ function shown({ id, name, value, owner, createdAt, lastUsed }: FakeKey): object
     name,
     redacted_value: `${value.slice(0, 6)}...${value.slice(-4)}`,
     created_at: made,
-    last_used_at: lastUsed === null ? null : Math.floor(lastUsed / 1000),
+    last_used_at: lastUsed === null || lastUsed > toldBefore ? null : Math.floor(lastUsed / 1000),
     owner_project_access: 'active',
     owner: {
       type: 'service_account',
