@@ -11,6 +11,7 @@ import {
 } from '../../client/src/agent.ts';
 import { createCredentialSource } from '../../client/src/create.ts';
 import type { CredentialSource } from '../../client/src/credential-source.ts';
+import { isCredentialError } from '../../client/src/errors.ts';
 import { loginOf, rotatingPool, type RotatingPool } from '../../client/src/pg.ts';
 import { secretsManagerVault } from '../../client/src/secrets-manager.ts';
 import { sigV4 } from '../../client/src/sigv4.ts';
@@ -156,6 +157,8 @@ export class FleetAgent {
       onProblem: ({ during, error }) => {
         // A window that closes in this moment takes no acknowledgement any more.
         if (error instanceof AgentApiError && error.problem === 'ERR_CONFLICT') return;
+        // A session that is being closed gives up the call under way, and says the same again before it ends.
+        if (isCredentialError(error, 'ERR_CLOSED')) return;
         this.troubles.push(`${during}: ${error instanceof Error ? error.message : String(error)}`);
       },
     };
