@@ -105,6 +105,7 @@ export class ApiStack extends Stack {
       },
       grants: [
         ...may.writeLedger(state.ledger),
+        ...may.holdHeads(state.ledger),
         ...may.listLedger(state.ledger),
         ...may.readRecords(state.ledger),
         ...may.holdPacts(state.ledger),

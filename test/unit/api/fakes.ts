@@ -9,7 +9,7 @@ import type { Credential } from '../../../shared/domain/credential.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { Subscription } from '../../../shared/domain/subscription.ts';
 import type { SeenReader } from '../../../shared/domain/readers.ts';
-import type { Rotation, Trigger } from '../../../shared/domain/rotation.ts';
+import { isOver, type Rotation, type Trigger } from '../../../shared/domain/rotation.ts';
 import { registerPact } from '../../../shared/engine/agents/register-pact.ts';
 import type { Ledger } from '../../../shared/ports/ledger.ts';
 import type { ReaderLog } from '../../../shared/ports/reader-log.ts';
@@ -199,8 +199,10 @@ export class FakeLedger implements Ledger {
     await this.#turn();
     return { items: [...this.credentials.values()] };
   }
-  unfinished(): Promise<never> {
-    throw new Error('not used here');
+  async unfinished(): Promise<readonly { credentialId: string; rotationId: string }[]> {
+    await this.#turn();
+    const under = [...this.rotationsById.values()].filter(({ phase }) => !isOver(phase));
+    return under.map(({ credentialId, id }) => ({ credentialId, rotationId: id }));
   }
   due(): Promise<never> {
     throw new Error('not used here');
@@ -302,7 +304,11 @@ export function fakeServices(
     agents,
     clock: () => NOW,
     registerPact: (input) => registerPact({ ledger, agents, clock: () => NOW }, { ...input, operator: true }),
-    requestRotation: answer('requestRotation', { rotation: rotationOf(), joined: false }),
+    requestRotation: answer('requestRotation', {
+      rotation: rotationOf(),
+      joined: false,
+      beside: [] as string[],
+    }),
     requestRollback: answer('requestRollback', {
       rotation: rotationOf({ phase: 'rolling-back', loser: 'next' }),
     }),
