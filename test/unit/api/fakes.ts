@@ -175,9 +175,9 @@ export class FakeLedger implements Ledger {
     const head = this.credentials.get(id);
     return head?.status === 'unregistered' ? head : undefined;
   }
-  async idBySecret(_secret: string): Promise<string | undefined> {
+  async idBySecret(secret: string): Promise<string | undefined> {
     await this.#turn();
-    return undefined;
+    return [...this.credentials.values()].find(({ secretName }) => secretName === secret)?.id;
   }
   async idByTarget(_identity: string): Promise<string | undefined> {
     await this.#turn();
