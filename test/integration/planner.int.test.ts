@@ -9,7 +9,7 @@ import { dueFleet, staggers } from '../support/due-fleet.ts';
 import { startTable } from '../support/table.ts';
 
 const MINUTE_MS = 60_000;
-const budget = { maxStarts: 9, paceMs: 0, pause: async () => undefined, until: Number.POSITIVE_INFINITY };
+const BUDGET = { maxStarts: 9, paceMs: 0, pause: async () => undefined, until: Number.POSITIVE_INFINITY };
 
 /** The evidence in the records of one kind, of one credential. */
 async function evidenceOf(
@@ -82,17 +82,17 @@ describe('a run of the planner over many', () => {
       holders,
     }));
     await staggers({ agents }, 'checkout', names);
-    expect(await planDue(deps, budget)).toMatchObject({ started: [ids[0]], failed: [], left: 0 });
+    expect(await planDue(deps, BUDGET)).toMatchObject({ started: [ids[0]], failed: [], left: 0 });
     const waiting = await deps.ledger.credential(ids[1] ?? '');
     expect(waiting?.plan).toMatchObject({ waitsFor: expect.stringContaining('orders-db is being rotated') });
-    expect(await planDue(deps, budget)).toMatchObject({ started: [] });
+    expect(await planDue(deps, BUDGET)).toMatchObject({ started: [] });
     // The other one has ended: it is looked at again by itself.
     const other = await deps.ledger.credential(ids[0] ?? '');
     if (other?.current === undefined) throw new Error('the other credential is gone');
     const { activeRotation: _over, ...ended } = other;
     await deps.ledger.attach({ ...ended, current: { ...other.current, issuedAt: toInstant(clock.now) } });
     clock.now += 16 * 60_000;
-    expect((await planDue(deps, budget)).started).toEqual([ids[1]]);
+    expect((await planDue(deps, BUDGET)).started).toEqual([ids[1]]);
     expect(started).toEqual(ids);
   });
 
@@ -100,7 +100,7 @@ describe('a run of the planner over many', () => {
     const { ids, deps } = await dueFleet(table, 2, (n) =>
       n === 0 ? { adminSecret: 'masters/orders' } : { secretName: 'masters/orders' },
     );
-    expect((await planDue(deps, budget)).started).toEqual([ids[1]]);
+    expect((await planDue(deps, BUDGET)).started).toEqual([ids[1]]);
     const dependant = await deps.ledger.credential(ids[0] ?? '');
     expect(dependant?.plan?.waitsFor).toContain('is due, and goes first');
   });
@@ -117,17 +117,17 @@ describe('a run of the planner over many', () => {
       trigger: { kind: 'operator', actor: 'arn:o' },
     });
     expect(beside).toEqual([expect.stringContaining('is due, and goes first')]);
-    expect((await planDue(deps, budget)).started).toEqual([]);
+    expect((await planDue(deps, BUDGET)).started).toEqual([]);
     const held = await deps.ledger.credential(master);
     expect(held?.plan?.waitsFor).toMatch(/administrative login of others: name-.* is being rotated \(since /);
     const since = held?.plan?.waitsSince;
     clock.now += 16 * MINUTE_MS;
-    expect((await planDue(deps, budget)).started).toEqual([]);
+    expect((await planDue(deps, BUDGET)).started).toEqual([]);
     expect((await deps.ledger.credential(master))?.plan?.waitsSince).toBe(since);
     expect((await deps.ledger.credential(other))?.plan?.waitsFor).toContain('is due, and goes first');
     // Past its deadline it goes beside the dependant, and says so.
     clock.now = Date.parse(dueOf(held ?? never())?.deadline ?? '');
-    const late = await planDue(deps, budget);
+    const late = await planDue(deps, BUDGET);
     expect(late.started).toContain(master);
     expect(await evidenceOf(deps, master, 'rotation-announced')).toContain('is being rotated');
   });
