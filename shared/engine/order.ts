@@ -1,6 +1,6 @@
 import type { Credential } from '../domain/credential.ts';
 import { isUnderWay, obstaclesOf, staggeredWith, type Neighbour, type Obstacle } from '../domain/order.ts';
-import { clientsOf } from './clients.ts';
+import { pactsOfCredential } from './clients.ts';
 import type { EngineDeps } from './deps.ts';
 
 /** How far masters of masters are followed. */
@@ -112,10 +112,11 @@ async function staggeredBeside(
   deps: OrderDeps,
   credential: Credential,
 ): Promise<(Neighbour & { agent: string })[]> {
-  const { ledger, agents } = deps;
+  const { ledger } = deps;
+  const pacts = await pactsOfCredential(deps, credential);
   const found = await Promise.all(
-    clientsOf(credential).map(async ({ name: agent }) => {
-      const names = staggeredWith(await agents.pact(agent), credential.name);
+    pacts.map(async ({ name: agent, pact }) => {
+      const names = staggeredWith(pact, credential.name);
       return Promise.all(
         names.map(async (name) => {
           const id = await ledger.idByName(name);

@@ -138,6 +138,20 @@ describe('a stagger is never broken', () => {
     expect(found).toEqual([]);
   });
 
+  test('where the agent gets one of the two from another agent, whichever is due first', async () => {
+    const names = [`orders-${randomUUID()}`, `stock-${randomUUID()}`] as const;
+    const holders = ['parent', 'checkout'].map(
+      (name) => [{ kind: 'client', name, principal: 'arn:a' }] as const,
+    );
+    for (const first of [0, 1]) {
+      const fleet = await dueFleet(table, 2, (n) => ({ name: names[n] ?? '', holders: holders[n] ?? [] }));
+      await staggers(fleet, 'checkout', names);
+      await staggers(fleet, 'parent', [names[0]], ['checkout']);
+      const order = [fleet.ids[first] ?? '', fleet.ids[1 - first] ?? ''];
+      expect(await plan(fleet.deps, order)).toMatchObject({ started: [order[0]], failed: [] });
+    }
+  });
+
   test('by a call of Secrets Manager that nobody planned: it is refused, and its empty version cleared', async () => {
     const { deps, ids, names } = await mates();
     await plan(deps, ids);

@@ -118,8 +118,9 @@ export async function staggers(
   { agents }: Pick<DueFleet, 'agents'>,
   agent: string,
   credentials: readonly string[],
+  delegates: string[] = [],
 ): Promise<void> {
-  const terms = { refresh: 'between-sessions', ttlSeconds: 1, staleLimitSeconds: 1, delegates: [] } as const;
+  const terms = { refresh: 'between-sessions', ttlSeconds: 1, staleLimitSeconds: 1, delegates } as const;
   await agents.putPact({
     agent,
     credentials: credentials.map((credential) => ({ credential, uses: 'unreported', ...terms })),
