@@ -118,7 +118,7 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
     grants: { 'register-database': [`secretsmanager:DescribeSecret on ${AGENTS}`] },
   },
   {
-    reason: 'Only while the ledger does not answer an emergency (test/faults/emergency.test.ts).',
+    reason: 'Only while the ledger does not answer an emergency (test/faults/revocation.test.ts).',
     sometimes: true,
     grants: {
       'revoke-database': ['s3:GetObject on <Snapshots>/snapshots/*', 's3:PutObject on <Snapshots>/intents/*'],

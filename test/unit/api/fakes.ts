@@ -410,3 +410,20 @@ export async function impactBody(
 export function bodyOf(response: { body?: string | undefined }): Record<string, unknown> {
   return z.record(z.string(), z.unknown()).parse(JSON.parse(response.body ?? '{}'));
 }
+
+/** An entry of a declaration file, as a request has it. */
+export const DECLARATION = {
+  name: 'orders-db',
+  type: 'database',
+  provider: 'postgresql',
+  secret: 'agents/orders-db',
+  admin: 'admin/orders-db',
+  target: { host: 'db.internal' },
+};
+
+/** A ledger with a credential whose rotation is in its window. */
+export function ledgerWithRotation(changes: Partial<Credential> = {}): FakeLedger {
+  const ledger = new FakeLedger().add(credentialOf({ activeRotation: ROTATION_ID, ...changes }));
+  ledger.rotationsById.set(ROTATION_ID, rotationOf());
+  return ledger;
+}
