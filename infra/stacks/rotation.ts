@@ -76,6 +76,7 @@ export class RotationStack extends Stack {
       environment: { lifecycle: this.lifecycleArn, sealingKey },
       grants: [
         ...may.writeLedger(ledger),
+        ...may.holdHeads(ledger),
         ...agents,
         ...seals,
         ...readSecrets,
@@ -189,7 +190,7 @@ export class RotationStack extends Stack {
       timeout: Duration.seconds(300),
       deadLetters: this.deadLetters,
       environment: { lifecycle: this.lifecycleArn },
-      grants: [...may.writeLedger(ledger), ...may.listLedger(ledger), ...starts],
+      grants: [...may.writeLedger(ledger), ...may.holdHeads(ledger), ...may.listLedger(ledger), ...starts],
     });
     this.#schedule('PlanSchedule', this.planner, {
       description: 'Starts what is due in the calendar',
