@@ -15,6 +15,7 @@ export function renderImpact(out: Output, impact: ImpactAnswer): number {
     `A rotation of ${out.style('bold', credential)} (mode ${mode}), as predicted from what is declared:`,
   );
   for (const { message } of refusals) out.line(`${out.style('red', 'would be refused now')}: ${message}`);
+  for (const text of impact.beside ?? []) out.line(`${out.style('yellow', 'beside another')}: ${text}`);
   out.line();
   out.line(out.style('bold', `Who is hit (${agents} ${agents === 1 ? 'agent' : 'agents'})`));
   for (const { name, kind, how, movedBy } of affected) {

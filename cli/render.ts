@@ -30,9 +30,26 @@ export function phaseText(phase: string): string {
   return PHASES[phase] ?? phase;
 }
 
+/** Whether a deadline has passed. */
+export function isPast(deadline: string | undefined, now: number): boolean {
+  return deadline !== undefined && Date.parse(deadline) < now;
+}
+
 /** A rotation that ended as it was asked for. */
 export function endedWell({ phase }: RotationView): boolean {
   return phase === 'completed';
+}
+
+/** What goes before a rotation that is due, and since when it is put off; undefined where nothing does. */
+export function waitText({
+  waitsFor: other,
+  waitsSince,
+}: {
+  readonly waitsFor?: string | undefined;
+  readonly waitsSince?: string | undefined;
+}): string | undefined {
+  if (other === undefined) return undefined;
+  return waitsSince === undefined ? `waits: ${other}` : `waits since ${when(waitsSince)}: ${other}`;
 }
 
 /** An instant for people: UTC, to the second. */
@@ -103,6 +120,7 @@ function holderText({ name, kind, ttl, watched, fleet, agents }: HolderView): st
 
 export function renderCredential(out: Output, credential: CredentialView, now: number): void {
   const { policy, current, dueAt } = credential;
+  const waits = waitText(credential);
   out.line(out.style('bold', credential.name));
   fields(out, [
     ['id', credential.id],
@@ -117,6 +135,7 @@ export function renderCredential(out: Output, credential: CredentialView, now: n
     ['home', `${credential.tenant}, account ${credential.account}, ${credential.region}`],
     ['current', current === undefined ? 'none' : key(current)],
     ['next due', dueAt === undefined ? undefined : `${when(dueAt)} (${distance(dueAt, now)})`],
+    ['put off', waits && out.style(isPast(dueAt, now) ? 'red' : 'yellow', waits)],
     [
       'policy',
       `every ${policy.interval}; window ${policy.window}, deadline ${policy.deadline}, cap ${policy.cap}; soak ${policy.soak}; announced ${policy.announce} before`,

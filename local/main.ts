@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { ADMIN_SECRET, EXISTING, seedExisting } from './demo/database.ts';
 import { databaseCredential, writeDeclaration } from './demo/declaration.ts';
 import { startWorld } from './demo/world.ts';
+import { ownAgent } from './own-agent.ts';
 import { startLocalStack } from './stack.ts';
 import { onTermination } from './termination.ts';
 
@@ -32,7 +33,12 @@ if (values.help) {
     databaseCredential(server, 'orders', 'orders_app', 'order-agents'),
     databaseCredential(server, 'reports', 'reports_app', 'report-agents'),
   ]);
-  await untilEnded(() => world.stop(), world.env, [
+  const agent = await ownAgent(world, caFile);
+  const stop = async (): Promise<void> => {
+    await agent.stop();
+    await world.stop();
+  };
+  await untilEnded(stop, world.env, [
     `A PostgreSQL with tables and an administrator for Rekey listens on ${server.host}:${server.port} (database shop, CA ${caFile}).`,
     '',
     `A secret of before Rekey is there, ${EXISTING.secret}. To have it observed, which changes nothing:`,
@@ -51,6 +57,8 @@ if (values.help) {
     '  npx rekey revoke reports --incident INC-1 --reason "seen in a log" --wait',
     '  npx rekey audit',
     '  npx rekey doctor',
+    '',
+    ...agent.lines,
   ]);
 }
 

@@ -5,7 +5,7 @@ import { durationSeconds } from '../../shared/domain/duration.ts';
 import { examples, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { EXIT, usage } from '../failure.ts';
-import { distance, when } from '../render.ts';
+import { distance, waitText, when } from '../render.ts';
 
 /** `rekey plan`: what rotates when and why; what doesn't, and why not. */
 async function plan(context: Context, options: { within?: string }): Promise<number> {
@@ -35,7 +35,7 @@ async function plan(context: Context, options: { within?: string }): Promise<num
         entry.credential,
         entry.starts === undefined
           ? out.style('yellow', `not planned: ${entry.notPlanned ?? ''}`)
-          : `${when(entry.starts)} (${distance(entry.starts, now)})${entry.waitsFor === undefined ? '' : `: ${entry.waitsFor}`}`,
+          : `${when(entry.starts)} (${distance(entry.starts, now)})${waits(entry)}`,
         deadline(entry, now, (text) => out.style('red', text)),
         entry.why,
         entry.findings.length === 0
@@ -48,6 +48,11 @@ async function plan(context: Context, options: { within?: string }): Promise<num
     out.note(`${all.length - shown.length} more with nothing to come within ${options.within ?? ''}`);
   }
   return EXIT.ok;
+}
+
+function waits(entry: PlanEntry): string {
+  const text = waitText(entry);
+  return text === undefined ? '' : `: ${text}`;
 }
 
 /** By start; what is not planned comes last, by deadline. */

@@ -29,10 +29,11 @@ async function rotate(
     },
     idempotencyKey: randomUUID(),
   });
-  const { rotation, joined } = await out.waiting(`asking for a rotation of ${name}`, work);
+  const { rotation, joined, beside = [] } = await out.waiting(`asking for a rotation of ${name}`, work);
   out.line(`${out.style('green', joined ? 'joined' : 'started')} rotation ${rotation.id} of ${name}`);
+  for (const text of beside) out.line(`${out.style('yellow', 'beside another')}: ${text}`);
   if (options.wait) return watchRotation(out, client, name, rotation, context.pollMs);
-  out.data({ rotation, joined });
+  out.data({ rotation, joined, beside });
   out.line(
     'A new credential is made, tested and stored; agents then move to it while the old one still works.',
   );

@@ -26,7 +26,9 @@ import {
   renderRotation,
   rotationState,
   statusText,
+  waitText,
   when,
+  isPast,
 } from '../render.ts';
 import { watchRotation } from '../watch.ts';
 
@@ -59,7 +61,10 @@ async function list(context: Context, { notIn }: { notIn?: readonly string[] }):
       credential.rotation === undefined ? '–' : rotationState(out, credential.rotation),
     ]),
   );
-  for (const { name, findings = [] } of credentials) {
+  for (const credential of credentials) {
+    const { name, dueAt, findings = [] } = credential;
+    const waits = waitText(credential);
+    if (waits !== undefined) out.line(`${out.style(isPast(dueAt, now) ? 'red' : 'yellow', name)}: ${waits}`);
     for (const { text } of findings) out.line(`${out.style('yellow', name)}: ${text}`);
   }
   return EXIT.ok;

@@ -1,6 +1,7 @@
 /**
  * A long-running agent that Rekey knows: it is told of rotations, writes a checkpoint, moves under its work, and proves it
- * before the old login dies. Set AGENT_API (output AgentApi of the agents' stack), AGENT, PGHOST, PGPORT, PGDATABASE.
+ * before the old login dies. Set AGENT_API (output AgentApi of the agents' stack), AGENT, PGHOST, PGPORT, PGDATABASE. It
+ * works until it gets SIGTERM or Ctrl-C, or has done TASKS tasks, and then closes its session.
  */
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { createCredentialSource } from '@rekey/client';
@@ -11,12 +12,13 @@ import { sigV4 } from '@rekey/client/sigv4';
 import pg from 'pg';
 
 const agent = process.env['AGENT'] ?? 'checkout';
+const ttlSeconds = Number(process.env['TTL_SECONDS'] ?? 15 * 60); // half of the credential's window, at most
 const aws = new SecretsManagerClient();
 await using source = await createCredentialSource({
   secretId: process.env['SECRET_ID'] ?? 'agents/orders-db',
   vault: secretsManagerVault(aws),
-  lifetimeSeconds: 15 * 60, // the `ttl` of the pact
-  staleLimitSeconds: 60 * 60, // its `staleLimit`
+  lifetimeSeconds: ttlSeconds,
+  staleLimitSeconds: 4 * ttlSeconds,
   validate: loginOf,
 });
 let done = 0;
@@ -33,8 +35,8 @@ await using _session = await openAgentSession({
       {
         credential: 'orders-db',
         refresh: 'in-session',
-        ttl: '15m',
-        staleLimit: '1h',
+        ttl: `${ttlSeconds}s`,
+        staleLimit: `${4 * ttlSeconds}s`,
         uses: 'reported',
       },
     ],
@@ -49,8 +51,10 @@ await using _session = await openAgentSession({
 });
 await using pool = rotatingPool(source, (login) => new pg.Pool({ ssl: true, ...login }));
 
-const tasks = Number(process.env['TASKS'] ?? 3);
-while (done < tasks) {
+const tasks = Number(process.env['TASKS'] ?? Infinity);
+let stopped = false;
+for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => (stopped = true));
+while (done < tasks && !stopped) {
   await pool.query('SELECT pg_sleep(0.1)');
   done++;
 }

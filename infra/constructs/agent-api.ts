@@ -1,9 +1,6 @@
-import { CfnOutput, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
-import { HttpApi, HttpMethod, HttpStage } from 'aws-cdk-lib/aws-apigatewayv2';
-import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
-import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
+import { CfnOutput, Duration, Stack } from 'aws-cdk-lib';
+import type { HttpApi } from 'aws-cdk-lib/aws-apigatewayv2';
 import { ManagedPolicy } from 'aws-cdk-lib/aws-iam';
-import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { AGENT_ROUTES } from '../../shared/domain/agent-routes.ts';
 import { OUTPUT } from '../../shared/names.ts';
@@ -11,8 +8,8 @@ import type { Settings } from '../config.ts';
 import { acknowledgeGrants } from '../nag.ts';
 import * as may from '../permissions.ts';
 import type { StateStack } from '../stacks/state.ts';
-import { accessLogTo } from './access-log.ts';
 import { HandlerFunction } from './handler-function.ts';
+import { httpApi } from './http-api.ts';
 
 export interface AgentApiProps {
   readonly settings: Settings;
@@ -35,29 +32,18 @@ export class AgentApi extends Construct {
     super(scope, id);
     const { settings, state } = props;
     this.handler = this.#handler(props);
-    this.api = new HttpApi(this, 'Api', {
+    const { api, url } = httpApi(this, {
+      settings,
+      state,
       description: `Rekey ${settings.stage}: agents`,
-      createDefaultStage: false,
-      defaultAuthorizer: new HttpIamAuthorizer(),
-    });
-    const log = new LogGroup(this, 'AccessLog', {
-      retention: settings.logRetentionDays,
-      encryptionKey: state.key,
-      removalPolicy: RemovalPolicy.RETAIN,
-    });
-    const stage = new HttpStage(this, 'Stage', {
-      httpApi: this.api,
-      stageName: '$default',
-      autoDeploy: true,
       throttle: THROTTLE,
-      accessLogSettings: accessLogTo(log),
+      routes: AGENT_ROUTES,
+      handler: this.handler,
+      integration: 'Agents',
     });
-    const integration = new HttpLambdaIntegration('Agents', this.handler.live);
-    for (const { method, path } of AGENT_ROUTES) {
-      this.api.addRoutes({ path, methods: [HttpMethod[method]], integration });
-    }
+    this.api = api;
     this.#policy(settings.stage);
-    new CfnOutput(Stack.of(this), OUTPUT.agentApi, { value: stage.url });
+    new CfnOutput(Stack.of(this), OUTPUT.agentApi, { value: url });
   }
 
   /** For the roles that agents run as: their owner attaches it. */

@@ -20,6 +20,17 @@ export function writeLedger(ledger: LedgerAccess): Grant[] {
   return [...readLedger(ledger), { actions: ['dynamodb:PutItem'], resources: [ledger.tableArn] }];
 }
 
+/** Holds a start against the heads of other credentials that it rests on; with `writeLedger`. */
+export function holdHeads({ tableArn }: LedgerAccess): Grant[] {
+  return [
+    {
+      actions: ['dynamodb:ConditionCheckItem'],
+      resources: [tableArn],
+      conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['*#C#*'] } },
+    },
+  ];
+}
+
 /** Lists by the index: credentials, unfinished rotations, records by month. */
 export function listLedger({ tableArn }: LedgerAccess): Grant[] {
   return [{ actions: ['dynamodb:Query'], resources: [`${tableArn}/index/${TABLE.index}`] }];

@@ -35,7 +35,9 @@ export function throughEndpoints(rekey: {
       resources: [arn('states', `stateMachine:${rekey.machines}-*`)],
     },
     {
-      actions: ['dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query'],
+      actions: ['ConditionCheckItem', 'DeleteItem', 'GetItem', 'PutItem', 'Query'].map(
+        (action) => `dynamodb:${action}`,
+      ),
       resources: [rekey.tableArn, `${rekey.tableArn}/index/${TABLE.index}`],
     },
     { actions: ['kms:Encrypt'], resources: [rekey.keyArn] },

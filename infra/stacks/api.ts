@@ -1,14 +1,11 @@
-import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
-import { HttpApi, HttpMethod, HttpStage } from 'aws-cdk-lib/aws-apigatewayv2';
-import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
-import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
-import { LogGroup } from 'aws-cdk-lib/aws-logs';
+import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import type { HttpApi } from 'aws-cdk-lib/aws-apigatewayv2';
 import type { Construct } from 'constructs';
 import { API_ROUTES } from '../../shared/domain/access.ts';
 import { OUTPUT } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
-import { accessLogTo } from '../constructs/access-log.ts';
 import { HandlerFunction } from '../constructs/handler-function.ts';
+import { httpApi } from '../constructs/http-api.ts';
 import { Subscriptions } from '../constructs/subscriptions.ts';
 import * as may from '../permissions.ts';
 import { mapTypes, settingOf } from '../types.ts';
@@ -37,29 +34,17 @@ export class ApiStack extends Stack {
     this.inventory = this.#inventory(props);
     this.subscriptions = new Subscriptions(this, 'Subscriptions', props);
     this.handler = this.#handler(props);
-    this.api = new HttpApi(this, 'Api', {
+    const { api, url } = httpApi(this, {
+      settings,
+      state,
       description: `Rekey ${settings.stage}`,
-      createDefaultStage: false,
-      defaultAuthorizer: new HttpIamAuthorizer(),
-    });
-    const log = new LogGroup(this, 'AccessLog', {
-      retention: settings.logRetentionDays,
-      encryptionKey: state.key,
-      removalPolicy: RemovalPolicy.RETAIN,
-    });
-    const stage = new HttpStage(this, 'Stage', {
-      httpApi: this.api,
-      stageName: '$default',
-      autoDeploy: true,
       throttle: { rateLimit: 50, burstLimit: 100 },
-      accessLogSettings: accessLogTo(log),
+      routes: API_ROUTES,
+      handler: this.handler,
+      integration: 'Control',
     });
-    const integration = new HttpLambdaIntegration('Control', this.handler.live);
-    // Every route by itself, so that a caller's policy can name the ones that it may use.
-    for (const { method, path } of API_ROUTES) {
-      this.api.addRoutes({ path, methods: [HttpMethod[method]], integration });
-    }
-    new CfnOutput(this, OUTPUT.apiUrl, { value: stage.url });
+    this.api = api;
+    new CfnOutput(this, OUTPUT.apiUrl, { value: url });
   }
 
   /** Exported here: where a grant is explained to cdk-nag, its ARN must be final. */
@@ -106,6 +91,7 @@ export class ApiStack extends Stack {
       },
       grants: [
         ...may.writeLedger(state.ledger),
+        ...may.holdHeads(state.ledger),
         ...may.listLedger(state.ledger),
         ...may.readRecords(state.ledger),
         ...may.holdPacts(state.ledger),

@@ -89,7 +89,12 @@ export class RotationStack extends Stack {
       timeout: Duration.seconds(300),
       deadLetters: this.deadLetters,
       environment: { lifecycle: this.lifecycleArn },
-      grants: [...may.writeLedger(ledger), ...may.listLedger(ledger), ...may.start(lifecycleArn)],
+      grants: [
+        ...may.writeLedger(ledger),
+        ...may.holdHeads(ledger),
+        ...may.listLedger(ledger),
+        ...may.start(lifecycleArn),
+      ],
     });
     this.#schedule('PlanSchedule', this.planner, {
       description: 'Starts what is due in the calendar',

@@ -8,6 +8,7 @@ import type { PactTerms } from '../../shared/domain/pact.ts';
 import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
 import type { PactAnswer } from '../../shared/engine/agents/register-pact.ts';
 import type { SubscriptionRequest } from '../../shared/domain/subscription.ts';
+import type { Requested } from '../../shared/engine/requests.ts';
 import type { LeakMatch, LeakReport } from '../../shared/engine/leak.ts';
 import type { AgentStore } from '../../shared/ports/agents.ts';
 import type { Subscribed, SubscriptionPage, Unsubscribed } from '../../shared/engine/subscriptions.ts';
@@ -38,7 +39,7 @@ export interface ControlServices {
     token: string;
     trigger: Trigger;
     now?: boolean;
-  }): Promise<{ rotation: Rotation; joined: boolean }>;
+  }): Promise<Requested>;
   /** Asks for a rollback; one that is under way already is joined. */
   requestRollback(input: {
     name: string;

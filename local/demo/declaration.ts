@@ -33,8 +33,12 @@ export function databaseCredential(
 }
 
 /** Writes a declaration file into `dir`. */
-export async function writeDeclaration(dir: string, credentials: readonly object[]): Promise<string> {
-  const file = join(dir, 'rekey.yaml');
+export async function writeDeclaration(
+  dir: string,
+  credentials: readonly object[],
+  name = 'rekey.yaml',
+): Promise<string> {
+  const file = join(dir, name);
   await writeFile(file, stringify({ version: 1, credentials }));
   return file;
 }

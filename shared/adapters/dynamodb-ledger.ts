@@ -15,7 +15,7 @@ import {
   rotationItem,
   type Item,
 } from './ledger-items.ts';
-import { ABSENT, type TransactItem } from './ledger-table.ts';
+import { ABSENT, type Condition, type TransactItem } from './ledger-table.ts';
 
 /** The ledger in one DynamoDB table (docs/architecture.md). */
 export class DynamoDbLedger extends DynamoDbLedgerReads implements Ledger {
@@ -42,9 +42,19 @@ export class DynamoDbLedger extends DynamoDbLedgerReads implements Ledger {
     return stored;
   }
 
-  async commit({ before, after, rotation, records, keys: brought = [] }: LedgerChange): Promise<Credential> {
+  async commit({
+    before,
+    after,
+    rotation,
+    records,
+    keys: brought = [],
+    unchanged = [],
+  }: LedgerChange): Promise<Credential> {
     const { stored, puts } = this.#sealed({ ...after, seq: before.seq, chain: before.chain }, records);
-    await this.#fenced(before, stored, rotation, [...puts, ...this.#keys(stored, brought)]);
+    const checks = unchanged.map((head) =>
+      this.table.checking(keys.credential(this.table.tenant, head.id), asRead(head)),
+    );
+    await this.#fenced(before, stored, rotation, [...puts, ...this.#keys(stored, brought), ...checks]);
     return stored;
   }
 
@@ -94,10 +104,7 @@ export class DynamoDbLedger extends DynamoDbLedgerReads implements Ledger {
     rotation: Rotation | undefined,
     puts: readonly TransactItem[],
   ): Promise<void> {
-    const head = this.table.putting(credentialItem(stored), {
-      ConditionExpression: 'version = :v AND epoch = :e',
-      ExpressionAttributeValues: { ':v': { N: String(before.version) }, ':e': { N: String(before.epoch) } },
-    });
+    const head = this.table.putting(credentialItem(stored), asRead(before));
     const rotated =
       rotation === undefined ? [] : [this.table.putting(rotationItem(this.table.tenant, rotation))];
     try {
@@ -110,10 +117,14 @@ export class DynamoDbLedger extends DynamoDbLedgerReads implements Ledger {
           cause: error,
         });
       }
-      throw new RekeyError('ERR_CONFLICT', 'this credential was changed by somebody else meanwhile', {
-        remedy: 'read it again and decide again',
-        cause: error,
-      });
+      throw new RekeyError(
+        'ERR_CONFLICT',
+        'this credential, or one that this rests on, was changed by somebody else meanwhile',
+        {
+          remedy: 'read it again and decide again',
+          cause: error,
+        },
+      );
     }
   }
 
@@ -137,4 +148,12 @@ export class DynamoDbLedger extends DynamoDbLedgerReads implements Ledger {
     const updatedAt = this.table.now();
     return { stored: { ...credential, seq, chain, version: credential.version + 1, updatedAt }, puts };
   }
+}
+
+/** Nobody has written this head since it was read. */
+function asRead({ version, epoch }: Credential): Condition {
+  return {
+    ConditionExpression: 'version = :v AND epoch = :e',
+    ExpressionAttributeValues: { ':v': { N: String(version) }, ':e': { N: String(epoch) } },
+  };
 }

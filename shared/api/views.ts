@@ -56,6 +56,7 @@ export function credentialView(credential: Credential, active?: Rotation, now?: 
         : { canary: { percent: policy.canary.percent, for: durationText(policy.canary.seconds) } }),
     },
     ...(due === undefined ? {} : { dueAt: due.deadline }),
+    ...waitView(credential),
     ...(now === undefined ? {} : { findings: findingsOf(credential, now) }),
     holders: credential.holders.map(holderView),
     ...(active === undefined ? {} : { rotation: rotationView(active, credential) }),
@@ -74,8 +75,7 @@ export function planView(credential: Credential, now: number): PlanEntry {
   const starts = nextStart(credential);
   const due = dueOf(credential);
   const reason = notPlanned(credential);
-  const { attempts, notBefore, waitsFor } = planOf(credential);
-  const waits = notBefore !== undefined && Date.parse(notBefore) > now ? waitsFor : undefined;
+  const { attempts } = planOf(credential);
   return {
     credential: credential.name,
     credentialId: credential.id,
@@ -85,9 +85,19 @@ export function planView(credential: Credential, now: number): PlanEntry {
     ...(reason === undefined ? {} : { notPlanned: reason }),
     ...(due === undefined ? {} : { deadline: due.deadline }),
     why: intervalText(credential, now),
-    ...(waits === undefined ? {} : { waitsFor: waits }),
+    ...waitView(credential),
     attempts,
     findings: [...findingsOf(credential, now), ...trouble(due?.deadline, attempts, now)],
+  };
+}
+
+/** Which rotation goes before the one that is due, and since when; nothing where none does. */
+function waitView(credential: Credential): Pick<PlanEntry, 'waitsFor' | 'waitsSince'> {
+  if (credential.activeRotation !== undefined) return {};
+  const { waitsFor, waitsSince } = planOf(credential);
+  return {
+    ...(waitsFor === undefined ? {} : { waitsFor }),
+    ...(waitsFor === undefined || waitsSince === undefined ? {} : { waitsSince }),
   };
 }
 

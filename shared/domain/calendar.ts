@@ -107,6 +107,11 @@ export function planOf({ plan, current }: Pick<Planned, 'plan' | 'current'>): Pl
   return plan?.of === of ? plan : { of, attempts: 0 };
 }
 
+/** The plan without what it waited for. */
+export function notWaiting({ waitsFor: _what, waitsSince: _when, ...plan }: PlanState): PlanState {
+  return plan;
+}
+
 /** When the next attempt comes at the earliest; undefined where none will. */
 export function nextStart(credential: Planned): Instant | undefined {
   const due = dueOf(credential);
@@ -216,7 +221,7 @@ export function afterAbort(
   if (trigger.kind !== 'planner') return {};
   const plan = planOf(credential);
   const pause = BACKOFF_SECONDS[plan.attempts] ?? BACKOFF_SECONDS.at(-1) ?? DAY;
-  return { plan: { ...plan, attempts: plan.attempts + 1, notBefore: plusSeconds(now, pause) } };
+  return { plan: { ...notWaiting(plan), attempts: plan.attempts + 1, notBefore: plusSeconds(now, pause) } };
 }
 
 /** What the head says after a rollback: a repetition by itself could harm the agents once more. */

@@ -87,6 +87,8 @@ export interface PlanState {
   readonly notBefore?: Instant;
   /** Why it was put off until then, where another rotation goes first. */
   readonly waitsFor?: string;
+  /** Since when another one goes first, whichever. */
+  readonly waitsSince?: Instant;
   /** A person was told that attempts fail. */
   readonly escalated?: boolean;
   /** A person was told that the deadline has passed. */

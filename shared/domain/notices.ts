@@ -1,7 +1,8 @@
 import type { Acknowledgement, Pact, Session } from './agents.ts';
 import { cohortOf } from './canary.ts';
-import { plusSeconds, type Instant } from './clock.ts';
+import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
 import type { Credential, Key } from './credential.ts';
+import type { Canary } from './policy.ts';
 import { isInSteps, isOpen, loserOf, type Rotation } from './rotation.ts';
 
 /** What is going on with a credential, as an agent has to know it. */
@@ -54,6 +55,9 @@ export interface NoticeFacts {
 
 /** Before a rotation by so much, a checkpoint is written at the latest (Z5). */
 const CHECKPOINT_SECONDS = 300;
+
+/** While the look at the cohort is due, the others ask again after so long. */
+const LOOK_AGAIN_SECONDS = 5;
 
 /** Agents wait no longer than this for a rotation that uses the gap between their sessions. */
 export const GAP_SECONDS = 120;
@@ -189,19 +193,33 @@ function duties(
 ): { moveFrom?: Instant; acknowledge: boolean } {
   const { window } = rotation ?? {};
   if (rotation === undefined || window === undefined || !isOpen(rotation)) return { acknowledge: false };
-  // The way back is everybody's at once.
-  const waits =
-    policy.canary !== undefined &&
-    rotation.loser === 'old' &&
-    cohortOf(session, rotation.id, policy.canary.percent) === 'rest';
-  const moveFrom = waits ? plusSeconds(window.opensAt, policy.canary.seconds) : undefined;
-  const due =
-    rotation.acknowledgement?.opensAt === window.opensAt &&
-    (moveFrom === undefined || Date.parse(moveFrom) <= now);
+  const moveFrom = movesFrom(policy.canary, rotation, session, now);
+  const due = rotation.acknowledgement?.opensAt === window.opensAt && moveFrom === undefined;
   return {
-    ...(moveFrom !== undefined && Date.parse(moveFrom) > now ? { moveFrom } : {}),
+    ...(moveFrom === undefined ? {} : { moveFrom }),
     acknowledge: due && !countsFor(acknowledgement, rotation),
   };
+}
+
+/**
+ * When an instance outside the cohort moves; undefined where nothing keeps it. Time alone doesn't let it go, but the look at
+ * what the cohort shows: else everybody would have moved by the time of a rollback. Once the window may close, nobody looks.
+ */
+function movesFrom(
+  canary: Canary | undefined,
+  { id, loser, window, canary: observed }: Rotation,
+  session: string,
+  now: number,
+): Instant | undefined {
+  // The way back is everybody's at once.
+  if (canary === undefined || window === undefined || loser !== 'old' || observed !== undefined)
+    return undefined;
+  if (cohortOf(session, id, canary.percent) === 'canary') return undefined;
+  const ends = plusSeconds(window.opensAt, canary.seconds);
+  if (now < fromInstant(ends)) return ends;
+  return now < fromInstant(window.earliestClose)
+    ? plusSeconds(toInstant(now), LOOK_AGAIN_SECONDS)
+    : undefined;
 }
 
 /** Whether an acknowledgement counts in the window that is open. */

@@ -1,7 +1,8 @@
 import type { Pact } from './agents.ts';
-import { nextStart } from './calendar.ts';
+import { dueOf, nextStart, planOf } from './calendar.ts';
 import { fromInstant } from './clock.ts';
-import type { Credential } from './credential.ts';
+import { pauseText, type Credential } from './credential.ts';
+import type { Rotation } from './rotation.ts';
 
 /** How long a rotation that another one goes before is put off each time. */
 export const ORDER_SECONDS = 15 * 60;
@@ -14,27 +15,91 @@ export function staggeredWith(pact: Pact | undefined, credential: string): strin
   return fixed.includes(credential) ? fixed.filter((name) => name !== credential) : [];
 }
 
-/** What may go before a rotation that is due. */
+/** Another credential, with its rotation where one is under way. */
+export interface Neighbour {
+  readonly credential: Credential;
+  readonly rotation?: Rotation | undefined;
+}
+
+/** Other credentials that the start of a rotation depends on. */
 export interface Neighbours {
   /** The credential that administers its target, where that is registered. */
-  readonly master: Credential | undefined;
+  readonly master?: Neighbour | undefined;
   /** The master is administered by its own dependant, directly or not: neither goes first. */
   readonly circular?: boolean;
   /** Other credentials of an agent that changes them between its sessions only. */
-  readonly staggered: readonly { readonly agent: string; readonly credential: Credential }[];
+  readonly staggered?: readonly (Neighbour & { readonly agent: string })[];
+  /** Credentials under way whose targets it administers. */
+  readonly dependants?: readonly Neighbour[];
+}
+
+/** What stands against the start of a rotation. */
+export interface Obstacle {
+  /** Nothing but a person breaks a `stagger`; an `order` is kept until the deadline of whoever waits. */
+  readonly kind: 'stagger' | 'order';
+  /** Which other credential, since when and why, in words. */
+  readonly text: string;
 }
 
 /**
- * Why a planned rotation waits for another one, in words: a master goes before its dependants and never beside them, and
- * an agent that needs a gap between its sessions meets one rotation at a time.
+ * What stands against the start of a rotation now: a master goes before its dependants and never beside them, and an
+ * agent that needs a gap between its sessions meets one rotation at a time.
  */
-export function goesAfter({ master, circular, staggered }: Neighbours, now: number): string | undefined {
-  if (master?.activeRotation !== undefined) return `its administrative login ${master.name} is being rotated`;
-  const masterStarts = master === undefined || circular === true ? undefined : nextStart(master);
-  if (master !== undefined && masterStarts !== undefined && fromInstant(masterStarts) <= now)
-    return `its administrative login ${master.name} is due, and goes first`;
-  const other = staggered.find(({ credential }) => credential.activeRotation !== undefined);
-  return other === undefined
-    ? undefined
-    : `${other.agent} changes credentials between its sessions, and ${other.credential.name} is being rotated`;
+export function obstaclesOf(
+  { master, circular = false, staggered = [], dependants = [] }: Neighbours,
+  now: number,
+): Obstacle[] {
+  const mates = staggered.filter(isUnderWay).map(({ agent, ...mate }) => ({
+    kind: 'stagger' as const,
+    text: `${agent} changes credentials between its sessions, and ${rotating(mate)}`,
+  }));
+  const [first, ...others] = dependants;
+  const more = others.length === 0 ? '' : `, and ${others.length} more`;
+  const order = [
+    ...(master === undefined ? [] : mastersTurn(master, circular, now)),
+    ...(first === undefined ? [] : [`it is the administrative login of others: ${rotating(first)}${more}`]),
+  ];
+  return [...mates, ...order.map((text) => ({ kind: 'order' as const, text }))];
+}
+
+/**
+ * Why the planner puts a start off, in words; undefined where it doesn't. Past the deadline an order no longer counts: a step
+ * that meets a login in the middle of its change is repeated (`MasterWatch`).
+ */
+export function goesAfter(
+  credential: Credential,
+  obstacles: readonly Obstacle[],
+  now: number,
+): string | undefined {
+  const deadline = dueOf(credential)?.deadline;
+  const isLate = deadline !== undefined && fromInstant(deadline) <= now;
+  return obstacles.find(({ kind }) => kind === 'stagger' || !isLate)?.text;
+}
+
+/** Whether a rotation of it is under way. */
+export function isUnderWay({ credential }: Neighbour): boolean {
+  return credential.activeRotation !== undefined;
+}
+
+function mastersTurn(master: Neighbour, circular: boolean, now: number): string[] {
+  const { credential } = master;
+  if (isUnderWay(master)) return [`its administrative login ${rotating(master)}`];
+  return !circular && isDue(credential, now)
+    ? [`its administrative login ${credential.name} is due, and goes first`]
+    : [];
+}
+
+/** One that is put off itself is due all the while: those that it goes before would keep it waiting without end. */
+function isDue(credential: Credential, now: number): boolean {
+  const starts = nextStart(credential);
+  return starts !== undefined && (fromInstant(starts) <= now || planOf(credential).waitsFor !== undefined);
+}
+
+function rotating({ credential: { name, paused }, rotation }: Neighbour): string {
+  const about = [
+    ...(rotation === undefined ? [] : [`since ${rotation.startedAt}`]),
+    ...(rotation?.stuck === true ? ['needs a person'] : []),
+    ...(paused === undefined ? [] : [pauseText(paused)]),
+  ];
+  return `${name} is being rotated${about.length === 0 ? '' : ` (${about.join('; ')})`}`;
 }

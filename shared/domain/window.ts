@@ -79,7 +79,7 @@ export interface Proof {
 
 export type WindowDecision =
   | { readonly kind: 'retire'; readonly proof: Proof; readonly stragglers: boolean }
-  /** `canary`: their time is over, and what they show is to be recorded. */
+  /** `canary`: their time is over, and what they show is to be recorded before anything else is decided. */
   | { readonly kind: 'wait'; readonly until: Instant; readonly proof: Proof; readonly canary?: CanarySeen }
   /** Those who moved first are refused: the others shall not move at all. */
   | { readonly kind: 'roll-back'; readonly canary: CanarySeen; readonly proof: Proof }
@@ -99,7 +99,9 @@ type EndDecision = Exclude<WindowDecision, { kind: 'keep' | 'roll-back' }>;
 export function decideWindow(facts: WindowFacts): WindowDecision {
   const proof = proveMoved(facts);
   const until = earliestEnd(facts);
-  if (facts.now < fromInstant(until)) return early(facts, until, proof);
+  const { now, canary } = facts;
+  if (canary !== undefined) return lookAtFirst(canary, now, until, proof);
+  if (now < fromInstant(until)) return { kind: 'wait', until, proof };
   if (facts.mode !== 'enforce') return { kind: 'keep', proof };
   return decideEnd(facts, proof);
 }
@@ -113,13 +115,15 @@ function refusedSince({ holderEvidence, window }: WindowFacts): string[] {
   );
 }
 
-/** Before its earliest end a window only waits, unless those who moved first show that nobody should. */
-function early({ now, canary }: WindowFacts, until: Instant, proof: Proof): WindowDecision {
-  if (canary === undefined) return { kind: 'wait', until, proof };
+/**
+ * Those who move first are looked at before anything else is decided, however late the look comes: what nobody has looked at
+ * isn't quiet. Until then the old credential lives, so that even a late rise rolls back.
+ */
+function lookAtFirst(canary: CanarySeen, now: number, until: Instant, proof: Proof): WindowDecision {
   if (canary.outcome === 'risen') return { kind: 'roll-back', canary, proof };
   return now < fromInstant(canary.endsAt)
     ? { kind: 'wait', until: canary.endsAt, proof }
-    : { kind: 'wait', until, proof, canary };
+    : { kind: 'wait', until: toInstant(Math.max(now, fromInstant(until))), proof, canary };
 }
 
 /**

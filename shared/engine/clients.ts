@@ -73,12 +73,34 @@ export async function familyOf(
   holder: string,
   credential: string,
 ): Promise<KnownAgent[]> {
-  const family = new Map<string, KnownAgent>();
+  return handedOn(holder, credential, (name) => known(agents, name));
+}
+
+/** The pacts of every agent that has a credential: its holders of kind client and their sub-agents. */
+export async function pactsOfCredential(
+  { agents }: Pick<EngineDeps, 'agents'>,
+  credential: Credential,
+): Promise<{ readonly name: string; readonly pact: Pact | undefined }[]> {
+  const families = await Promise.all(
+    clientsOf(credential).map(({ name: holder }) =>
+      handedOn(holder, credential.name, async (name) => ({ pact: await agents.pact(name) })),
+    ),
+  );
+  return [...new Map(families.flat().map((each) => [each.name, each])).values()];
+}
+
+type Handed<T> = T & { readonly name: string; readonly from?: string };
+
+/** What `look` finds of an agent and of whoever gets a credential from it, level by level. */
+async function handedOn<T extends { readonly pact: Pact | undefined }>(
+  holder: string,
+  credential: string,
+  look: (name: string) => Promise<T>,
+): Promise<Handed<T>[]> {
+  const family = new Map<string, Handed<T>>();
   let next: readonly { name: string; from?: string }[] = [{ name: holder }];
   while (next.length > 0) {
-    const found = await Promise.all(
-      next.map(async (each) => ({ ...each, ...(await known(agents, each.name)) })),
-    );
+    const found = await Promise.all(next.map(async (each) => ({ ...each, ...(await look(each.name)) })));
     for (const agent of found) family.set(agent.name, agent);
     const handed = found.flatMap(({ name, pact }) =>
       (termsOf(pact, credential)?.delegates ?? []).map((delegate) => ({ name: delegate, from: name })),

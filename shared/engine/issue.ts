@@ -4,9 +4,10 @@ import { assertConfirmed, type Usage } from '../domain/evidence.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { fingerprint } from '../domain/fingerprint.ts';
 import type { Redacted } from '../domain/redacted.ts';
-import { advance, isPaused, type Rotation } from '../domain/rotation.ts';
+import { advance, isPaused, type Rotation, type Trigger } from '../domain/rotation.ts';
 import { decideWindow, openWindow, type Proof, type WindowDecision } from '../domain/window.ts';
-import { announce, assertMayRotate, assertNotPaused } from './start.ts';
+import { staggerOf } from './order.ts';
+import { announce, assertMayRotate, assertNotPaused, assertStaggered } from './start.ts';
 import { evidenceNow } from './clients.ts';
 import type { EngineDeps } from './deps.ts';
 import type { StepInput } from './rotation-step.ts';
@@ -78,17 +79,17 @@ async function adopt(deps: EngineDeps, { credentialId, token, secret }: StepInpu
     credential.activeRotation === undefined
       ? undefined
       : await deps.ledger.rotation(credentialId, credential.activeRotation);
+  const order = await staggerOf(deps, credential);
   try {
     assertMayRotate(credential, active);
+    assertStaggered(credential, order);
   } catch (error) {
     // Nobody will fill this version: left as it is, it would block the next rotation (hard decision 11).
     await deps.vault.stripPending(secret.arn, token);
     throw error;
   }
-  const adopted = await announce(deps, credential, token, {
-    kind: 'vault',
-    actor: 'secretsmanager.amazonaws.com',
-  });
+  const trigger: Trigger = { kind: 'vault', actor: 'secretsmanager.amazonaws.com' };
+  const adopted = await announce(deps, credential, token, trigger, order);
   await follow(deps, credential, token);
   return adopted;
 }

@@ -13,10 +13,10 @@ import {
 import { plusSeconds, toInstant } from '../domain/clock.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import { isRekeyError } from '../domain/errors.ts';
-import { ORDER_SECONDS } from '../domain/order.ts';
+import { goesAfter, ORDER_SECONDS } from '../domain/order.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
-import { waitsForAnother } from './order.ts';
+import { dependantsUnderWay, orderOf, type Dependants, type Order } from './order.ts';
 import { announce } from './start.ts';
 import { untilCommitted } from './state.ts';
 
@@ -54,6 +54,7 @@ export interface PlanAnswer {
  */
 export async function planDue(deps: EngineDeps, budget: PlanBudget): Promise<PlanAnswer> {
   const due = await deps.ledger.due(toInstant(deps.clock()), MAX_LOOKS);
+  const dependants = dependantsUnderWay(deps);
   const started: string[] = [];
   const recorded: string[] = [];
   const failed: { credentialId: string; code: string }[] = [];
@@ -62,7 +63,7 @@ export async function planDue(deps: EngineDeps, budget: PlanBudget): Promise<Pla
     if (started.length >= budget.maxStarts || deps.clock() >= budget.until) break;
     looks++;
     try {
-      const done = await planOne(deps, credentialId);
+      const done = await planOne(deps, credentialId, dependants);
       if (done.recorded) recorded.push(credentialId);
       if (done.started) {
         started.push(credentialId);
@@ -75,37 +76,47 @@ export async function planDue(deps: EngineDeps, budget: PlanBudget): Promise<Pla
   return { started, recorded, failed, left: due.length - looks };
 }
 
-function planOne(deps: EngineDeps, credentialId: string): Promise<{ recorded: boolean; started: boolean }> {
+function planOne(
+  deps: EngineDeps,
+  credentialId: string,
+  dependants: Dependants,
+): Promise<{ recorded: boolean; started: boolean }> {
   return untilCommitted(async () => {
     const found = await deps.ledger.credential(credentialId);
     if (found === undefined) return { recorded: false, started: false };
     const duties = dutiesOf(found, deps.clock());
-    const credential = await record(deps, found, duties);
-    const recorded = credential !== found;
-    const waitsFor = duties.start ? await waitsForAnother(deps, credential) : undefined;
-    const started = duties.start && waitsFor === undefined;
-    if (started) await start(deps, credential);
-    else if (waitsFor !== undefined) await putOff(deps, credential, waitsFor);
+    const order = duties.start ? await orderOf(deps, found, dependants) : undefined;
+    const waitsFor = order && goesAfter(found, order.obstacles, deps.clock());
+    const waiting = waitsFor === undefined ? found : putOff(deps, found, waitsFor);
+    const credential = await record(deps, waiting, duties);
+    const recorded = credential !== waiting;
+    const started = order !== undefined && waitsFor === undefined;
+    if (started) await start(deps, credential, order);
+    else if (!recorded && waitsFor !== undefined) await deps.ledger.attach(waiting);
     else if (!recorded) await realign(deps, credential);
     return { recorded, started };
   });
 }
 
 /** Another rotation goes first: this one comes again, and its deadline stays what it was. */
-async function putOff(deps: EngineDeps, credential: Credential, waitsFor: string): Promise<void> {
-  const notBefore = plusSeconds(toInstant(deps.clock()), ORDER_SECONDS);
-  await deps.ledger.attach({ ...credential, plan: { ...planOf(credential), notBefore, waitsFor } });
+function putOff(deps: EngineDeps, credential: Credential, waitsFor: string): Credential {
+  const now = toInstant(deps.clock());
+  const plan = planOf(credential);
+  const { waitsSince = now } = plan;
+  return {
+    ...credential,
+    plan: { ...plan, notBefore: plusSeconds(now, ORDER_SECONDS), waitsFor, waitsSince },
+  };
 }
 
-async function start(deps: EngineDeps, credential: Credential): Promise<void> {
+async function start(deps: EngineDeps, credential: Credential, order: Order): Promise<void> {
   let attempt = planOf(credential).attempts;
   // One that a version before aborted didn't count itself: its token is spent.
   while ((await deps.ledger.rotation(credential.id, plannedToken(credential, attempt))) !== undefined)
     attempt++;
-  const { rotation } = await announce(deps, credential, plannedToken(credential, attempt), {
-    ...trigger,
-    reason: reasonOf(credential, deps.clock()),
-  });
+  const reason = reasonOf(credential, deps.clock());
+  const token = plannedToken(credential, attempt);
+  const { rotation } = await announce(deps, credential, token, { ...trigger, reason }, order);
   // Where the process dies here, the reconciler finds the announced rotation and drives it.
   await deps.workflow.startLifecycle(
     { credentialId: credential.id, rotationId: rotation.id, type: credential.type },
@@ -119,6 +130,8 @@ const trigger: Trigger = { kind: 'planner', actor: PLANNER };
 async function record(deps: EngineDeps, credential: Credential, duties: Duties): Promise<Credential> {
   const plan = planOf(credential);
   const { findings } = duties;
+  const { waitsFor, waitsSince } = plan;
+  const waits = waitsFor === undefined ? {} : { waitsFor, waitsSince };
   const about = { deadline: dueOf(credential)?.deadline, attempts: plan.attempts };
   const drafts = [
     ...(findings === undefined
@@ -126,7 +139,13 @@ async function record(deps: EngineDeps, credential: Credential, duties: Duties):
       : [draftOf(deps, credential, 'policy-findings', { findings, before: credential.flagged ?? [] })]),
     ...(duties.escalate ? [draftOf(deps, credential, 'rotation-escalated', about)] : []),
     ...(duties.overdue
-      ? [draftOf(deps, credential, 'rotation-overdue', { ...about, notPlanned: notPlanned(credential) })]
+      ? [
+          draftOf(deps, credential, 'rotation-overdue', {
+            ...about,
+            ...waits,
+            notPlanned: notPlanned(credential),
+          }),
+        ]
       : []),
   ];
   const [first, ...others] = drafts;

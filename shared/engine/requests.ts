@@ -4,9 +4,19 @@ import { isPaused, type Rotation, type Trigger } from '../domain/rotation.ts';
 import type { LifecycleOutcome } from '../ports/workflow.ts';
 import { defer, skipDeferral } from './deferral.ts';
 import type { EngineDeps } from './deps.ts';
+import { orderOf } from './order.ts';
 import { clearPending } from './pending.ts';
 import { announce, assertMayRotate } from './start.ts';
 import { load, loadCredential, untilCommitted, type Loaded } from './state.ts';
+
+/** What has come of a request for a rotation. */
+export interface Requested {
+  readonly rotation: Rotation;
+  /** The request has begun nothing: the rotation was there. */
+  readonly joined: boolean;
+  /** What the planner would have waited for. A person goes before it, and is told. */
+  readonly beside: readonly string[];
+}
 
 /**
  * Starts a rotation on a token of the caller's. The same token again joins what it has started; another rotation
@@ -22,7 +32,7 @@ export function requestRotation(
     /** Whoever is in session: an announced rotation that waits for a gap begins. */
     now?: boolean;
   },
-): Promise<{ rotation: Rotation; joined: boolean }> {
+): Promise<Requested> {
   return untilCommitted(async () => {
     const credentialId = await idOf(deps, request.name);
     const credential = await loadCredential(deps, credentialId);
@@ -35,16 +45,17 @@ export function requestRotation(
     const joins = request.now === true && active?.phase === 'announced' && credential.paused === undefined;
     const joined = existing ?? (joins ? active : undefined);
     if (joined === undefined) assertMayRotate(credential, active);
+    const order = await orderOf(deps, credential);
     const state =
       joined === undefined
-        ? await announce(deps, credential, request.token, request.trigger)
+        ? await announce(deps, credential, request.token, request.trigger, order)
         : { credential, rotation: joined };
     const rotation = request.now === true ? await skipDeferral(deps, state, request.trigger) : state.rotation;
     // Idempotent by its name: a caller that died after the commit is helped by its own repetition.
     if (rotation.phase === 'announced') {
       await deps.workflow.startLifecycle({ credentialId, rotationId: rotation.id, type: credential.type }, 0);
     }
-    return { rotation, joined: joined !== undefined };
+    return { rotation, joined: joined !== undefined, beside: order.obstacles.map(({ text }) => text) };
   });
 }
 

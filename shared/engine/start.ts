@@ -1,8 +1,10 @@
+import { notWaiting } from '../domain/calendar.ts';
 import { plusSeconds, toInstant } from '../domain/clock.ts';
 import { pauseText, type Credential } from '../domain/credential.ts';
 import { errorsOf, RekeyError } from '../domain/errors.ts';
 import type { Rotation, Trigger } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
+import type { Order } from './order.ts';
 import { commit, type Loaded } from './state.ts';
 
 /**
@@ -83,12 +85,26 @@ function haltedRemedy({ name, incident }: Credential): string {
   );
 }
 
-/** Writes the rotation into the ledger as announced, which reserves the credential for it. */
+/** The refusal of a call that nobody planned, where it would break the stagger of an agent. */
+export function assertStaggered({ name }: Credential, { obstacles }: Order): void {
+  const mate = obstacles.find(({ kind }) => kind === 'stagger');
+  if (mate === undefined) return;
+  throw new RekeyError('ERR_ROTATION_UNDER_WAY', `${name} can't rotate now: ${mate.text}`, {
+    remedy: `wait until that is over; \`rekey rotate ${name}\` rotates it all the same`,
+  });
+}
+
+/**
+ * Writes the rotation into the ledger as announced, which reserves the credential for it. What it goes beside all the same
+ * stands in the record.
+ * @throws RekeyError ERR_CONFLICT where `order` doesn't hold any more: read it again and decide again.
+ */
 export function announce(
   deps: EngineDeps,
   credential: Credential,
   token: string,
   trigger: Trigger,
+  { obstacles, unchanged }: Order,
 ): Promise<Loaded> {
   const now = toInstant(deps.clock());
   const announced = trigger.kind === 'vault' ? 0 : credential.policy.announceSeconds;
@@ -108,10 +124,17 @@ export function announce(
       startedAt: now,
       updatedAt: now,
     },
-    credential: { activeRotation: token },
+    credential: {
+      activeRotation: token,
+      ...(credential.plan === undefined ? {} : { plan: notWaiting(credential.plan) }),
+    },
+    unchanged,
     record: {
       action: 'rotation-announced',
-      evidence: { rotatesAt: plusSeconds(now, announced) },
+      evidence: {
+        rotatesAt: plusSeconds(now, announced),
+        ...(obstacles.length === 0 ? {} : { beside: obstacles.map(({ text }) => text) }),
+      },
     },
   });
 }

@@ -58,6 +58,8 @@ export interface Change {
   readonly credential?: Partial<Credential>;
   /** What begins to be found by its fingerprint (`LedgerChange.keys`). */
   readonly keys?: readonly Key[];
+  /** Other heads that it rests on (`LedgerChange.unchanged`). */
+  readonly unchanged?: readonly Credential[];
   readonly record: Omit<AuditDraft, 'time' | 'trigger' | 'correlationId'> & {
     readonly action: AuditAction;
     /** Who asked for this, where it isn't who asked for the rotation (A1). */
@@ -84,6 +86,7 @@ export async function commit(deps: EngineDeps, before: Credential, change: Chang
     after: { ...before, ...change.credential },
     rotation,
     ...(change.keys === undefined ? {} : { keys: change.keys }),
+    ...(change.unchanged === undefined ? {} : { unchanged: change.unchanged }),
     records: [
       {
         time: now,

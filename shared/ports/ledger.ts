@@ -14,6 +14,8 @@ export interface LedgerChange {
   readonly records: readonly [AuditDraft, ...AuditDraft[]];
   /** What this change brings into the credential's life: from then on it is found by its fingerprint, for good. */
   readonly keys?: readonly Key[];
+  /** Other heads that the decision rests on: nothing is committed unless they are as they were read. */
+  readonly unchanged?: readonly Credential[];
 }
 
 export interface Page<T> {

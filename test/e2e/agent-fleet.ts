@@ -1,149 +1,191 @@
-// Agents on the deployed stack that know Rekey: they open sessions, follow their notices and acknowledge.
+// Agents on the deployed stack that embed the client library as its README says, signing as a session of their role.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { isRefusal } from '../../local/demo/database.ts';
-import { query } from '../../local/demo/fleet.ts';
+import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import pg from 'pg';
+import {
+  AgentApiError,
+  openAgentSession,
+  withSession,
+  type AgentSession,
+  type AgentSessionOptions,
+} from '../../client/src/agent.ts';
+import { createCredentialSource } from '../../client/src/create.ts';
+import type { CredentialSource } from '../../client/src/credential-source.ts';
+import { isCredentialError } from '../../client/src/errors.ts';
+import { loginOf, rotatingPool, type RotatingPool } from '../../client/src/pg.ts';
+import { secretsManagerVault } from '../../client/src/secrets-manager.ts';
+import { sigV4 } from '../../client/src/sigv4.ts';
+import { agentApi, sessionOf } from '../../local/demo/agent.ts';
+import { connection } from '../../local/demo/database.ts';
+import type { World } from '../../local/demo/world.ts';
 import type { Postgres } from '../../local/postgres/start.ts';
-import { Instance, type AgentCaller } from '../support/agent-api.ts';
 
-/** What the agents of a fleet share. */
+/** What the agents of one role share. */
 export interface FleetWorld {
   readonly server: Postgres;
-  readonly vault: SecretsManagerClient;
-  readonly api: AgentCaller;
-  readonly credential: string;
-  readonly secret: string;
-}
-
-interface Notice {
-  readonly versionId?: string;
-  readonly rotation?: string;
-  readonly fingerprint?: string;
-  readonly acknowledge: boolean;
-}
-
-interface Held {
-  readonly versionId: string;
-  readonly text: string;
+  readonly api: string;
+  /** A client under the role of the agents; its configuration signs for the agent API, too. */
+  readonly aws: SecretsManagerClient;
 }
 
 /** How an agent behaves. */
 export interface Manner {
-  readonly name: string;
-  /** Acknowledges what it has. */
-  readonly acknowledges: boolean;
+  readonly credential: string;
+  /** Name of the holder, and of this process of it. */
+  readonly agent: string;
+  readonly instance?: string;
+  readonly refresh?: 'between-sessions';
+  readonly ttlSeconds: number;
+  readonly uses: 'reported' | 'unreported';
+  readonly workPauseMs: number;
+  /** Logs in for every piece of work; else connections stay open between them, and a swap has to end them. */
+  readonly logsInAnew: boolean;
+  /** Never acknowledges: its value wouldn't survive a restart, as it says. */
+  readonly silent?: boolean;
 }
 
-const WORK_PAUSE_MS = 400;
-const HEARTBEAT_MS = 1500;
+/** A version that the database took or refused, by the agent's own count. */
+export interface Use {
+  readonly at: number;
+  readonly versionId: string;
+  readonly refused: boolean;
+}
 
-/** One process of an agent. Every piece of work is a fresh login with the value that it holds. */
+/** The world of agents that run as `roleArn`. */
+export async function fleetWorld(world: World, roleArn: string): Promise<FleetWorld> {
+  const { endpoint, region } = world.stack.clientConfig;
+  const credentials = await sessionOf(world, roleArn);
+  const aws = new SecretsManagerClient({ endpoint, region, credentials });
+  return { server: world.server, api: agentApi(world), aws };
+}
+
+/** One process of an agent. */
 export class FleetAgent {
   readonly name: string;
   readonly #world: FleetWorld;
   readonly #manner: Manner;
-  /** Logins that the database took, and refused; other failures by message. */
+  /** Each login that it has asked for, those that the client has repeated included. */
+  readonly uses: Use[] = [];
+  /** Pieces of work that were done, and everything that went wrong, in words. */
   worked = 0;
-  refused = 0;
   readonly troubles: string[] = [];
-  /** Versions that it has worked with, in order. */
-  readonly versions: string[] = [];
-  #held: Held | undefined;
-  #instance: Instance | undefined;
+  #source: CredentialSource | undefined;
+  #session: AgentSession | undefined;
 
   constructor(world: FleetWorld, manner: Manner) {
-    this.name = manner.name;
+    this.name = manner.instance ?? manner.agent;
     this.#world = world;
     this.#manner = manner;
   }
 
+  /** Id of its session, once that is open. */
+  get session(): string {
+    return this.#session?.id ?? '';
+  }
+
+  get refusals(): readonly Use[] {
+    return this.uses.filter(({ refused }) => refused);
+  }
+
+  /** Versions that the database took from it, in order. */
+  get versions(): readonly string[] {
+    return [...new Set(this.uses.filter(({ refused }) => !refused).map(({ versionId }) => versionId))];
+  }
+
   /** Works in one session until it is told to stop, and changes its value within it. */
   async runOn(stopped: AbortSignal): Promise<void> {
-    await this.#open();
-    await Promise.all([this.#workUntil(stopped), this.#beatUntil(stopped, (notice) => this.#follow(notice))]);
-    await this.#instance?.close();
+    await using source = await this.#open();
+    await using session = await openAgentSession(this.#sessionOptions(source));
+    await using pool = this.#pool(source);
+    [this.#source, this.#session] = [source, session];
+    await this.#workUntil(pool, stopped);
   }
 
   /** One session of its own for one piece of work, on the value that was current when it began. */
-  async runSession(seconds: number): Promise<void> {
-    await this.#open();
-    const over = AbortSignal.timeout(seconds * 1000);
-    await Promise.all([this.#workUntil(over), this.#beatUntil(over, () => Promise.resolve())]);
-    const closed = await this.#instance?.close();
-    if (closed?.status !== 200) this.troubles.push(`close: ${closed?.status}`);
-    this.#held = undefined;
+  async runJob(seconds: number): Promise<void> {
+    await using source = await this.#open();
+    await withSession({ ...this.#sessionOptions(source), whenUnlisted: 'refuse' }, async () => {
+      source.on('swap', ({ next }) => void this.troubles.push(`moved in mid-session to ${next.versionId}`));
+      await using pool = this.#pool(source);
+      await this.#workUntil(pool, AbortSignal.timeout(seconds * 1000));
+    });
   }
 
-  /** Where a rotation uses the gap between its sessions, it waits for as long as it is told to. */
-  async #open(): Promise<void> {
-    for (const end = Date.now() + 120_000; Date.now() < end;) {
-      this.#instance = await Instance.make(this.#world.api, `${this.name}-${Date.now()}`, 'EdDSA', this.name);
-      const { status, body, headers } = await this.#instance.open();
-      if (status === 201) {
-        const [notice] = body['notices'] as Notice[];
-        await this.#take(notice?.versionId ?? '');
-        return;
-      }
-      if (status !== 409) throw new Error(`${this.name} could not open a session: ${JSON.stringify(body)}`);
-      await sleep(Number(headers['retry-after'] ?? 1) * 1000);
-    }
-    throw new Error(`${this.name} was kept from opening a session`);
+  /** Reads the vault now, so that it isn't read again by itself for most of a lifetime. */
+  async refresh(): Promise<void> {
+    await this.#source?.refreshNow();
   }
 
-  async #take(versionId: string): Promise<void> {
-    const { SecretString: text = '' } = await this.#world.vault.send(
-      new GetSecretValueCommand({ SecretId: this.#world.secret, VersionId: versionId }),
+  /** Looks at its notices, as it would when an event had come. */
+  look(): void {
+    this.#session?.look();
+  }
+
+  async #open(): Promise<CredentialSource> {
+    const { credential, ttlSeconds } = this.#manner;
+    return createCredentialSource({
+      secretId: `agents/${credential}`,
+      vault: secretsManagerVault(this.#world.aws),
+      lifetimeSeconds: ttlSeconds,
+      staleLimitSeconds: STALE_TTLS * ttlSeconds,
+      validate: loginOf,
+      on: {
+        used: ({ versionId, refused }) => void this.uses.push({ at: Date.now(), versionId, refused }),
+        refreshFailed: ({ error }) => void this.troubles.push(`refresh: ${error.message}`),
+        listenerFailed: ({ event, error }) => void this.troubles.push(`${event}: ${String(error)}`),
+      },
+    });
+  }
+
+  #sessionOptions(source: CredentialSource): AgentSessionOptions {
+    const { credential, agent, refresh = 'in-session', ttlSeconds, uses, silent = false } = this.#manner;
+    const terms = {
+      credential,
+      refresh,
+      ttl: `${ttlSeconds}s`,
+      staleLimit: `${STALE_TTLS * ttlSeconds}s`,
+      uses,
+    };
+    return {
+      api: this.#world.api,
+      agent,
+      instance: this.name,
+      credentials: { [credential]: source },
+      sign: sigV4(this.#world.aws.config),
+      pact: { version: 1, agent, sessionLimit: refresh === 'in-session' ? '1h' : '1m', credentials: [terms] },
+      persisted: () => !silent,
+      onProblem: ({ during, error }) => {
+        // A window that closes in this moment takes no acknowledgement any more.
+        if (error instanceof AgentApiError && error.problem === 'ERR_CONFLICT') return;
+        // A session that is being closed gives up the call under way, and says the same again before it ends.
+        if (isCredentialError(error, 'ERR_CLOSED')) return;
+        this.troubles.push(`${during}: ${error instanceof Error ? error.message : String(error)}`);
+      },
+    };
+  }
+
+  #pool(source: CredentialSource): RotatingPool {
+    const { server } = this.#world;
+    const { logsInAnew } = this.#manner;
+    return rotatingPool(
+      source,
+      (login) => new pg.Pool({ ...connection(server, login), max: 2, ...(logsInAnew ? { maxUses: 1 } : {}) }),
     );
-    this.#held = { versionId, text };
-    if (this.versions.at(-1) !== versionId) this.versions.push(versionId);
   }
 
-  async #follow(notice: Notice): Promise<void> {
-    const { versionId, rotation, fingerprint } = notice;
-    if (versionId === undefined) return;
-    if (versionId !== this.#held?.versionId) await this.#take(versionId);
-    if (!notice.acknowledge || !this.#manner.acknowledges) return;
-    if (rotation === undefined || fingerprint === undefined) return;
-    await this.#beat();
-    const about = { credential: this.#world.credential, rotation, versionId, fingerprint };
-    const answered = await this.#instance?.acknowledge(about, this.#held?.text);
-    // A window that closes in this moment takes no acknowledgement any more.
-    if (answered?.status !== 200 && answered?.body['code'] !== 'ERR_CONFLICT') {
-      this.troubles.push(`acknowledgement: ${JSON.stringify(answered?.body)}`);
-    }
-  }
-
-  async #beat(): Promise<Notice | undefined> {
-    const answered = await this.#instance?.holds(this.#held?.versionId ?? '', this.#world.credential);
-    if (answered?.status === 200) return (answered.body['notices'] as Notice[])[0];
-    this.troubles.push(`heartbeat: ${answered?.status} ${JSON.stringify(answered?.body)}`);
-    return undefined;
-  }
-
-  async #beatUntil(stopped: AbortSignal, heed: (notice: Notice) => Promise<void>): Promise<void> {
+  async #workUntil(pool: RotatingPool, stopped: AbortSignal): Promise<void> {
     while (!stopped.aborted) {
-      const notice = await this.#beat();
-      if (notice !== undefined) await heed(notice);
-      await pause(HEARTBEAT_MS, stopped);
-    }
-  }
-
-  async #workUntil(stopped: AbortSignal): Promise<void> {
-    while (!stopped.aborted) {
-      const { username, password } = JSON.parse(this.#held?.text ?? '{}') as Record<string, string>;
-      const login = { user: username ?? '', password: password ?? '' };
       try {
-        await query(this.#world.server, login, 'INSERT INTO shop.orders DEFAULT VALUES');
+        await pool.query('INSERT INTO shop.orders DEFAULT VALUES');
         this.worked++;
       } catch (error) {
-        if (isRefusal(error)) this.refused++;
-        else this.troubles.push(`work: ${error instanceof Error ? error.message : 'unknown'}`);
+        this.troubles.push(`work: ${error instanceof Error ? error.message : 'unknown'}`);
       }
-      await pause(WORK_PAUSE_MS, stopped);
+      const ms = this.#manner.workPauseMs * (0.8 + 0.4 * Math.random());
+      await sleep(ms, undefined, { signal: stopped }).catch(() => undefined);
     }
   }
 }
 
-function pause(ms: number, stopped: AbortSignal): Promise<void> {
-  return sleep(ms * (0.8 + 0.4 * Math.random()), undefined, { signal: stopped }).catch(() => undefined);
-}
+/** How many of its ttl an agent works on while the vault is out. */
+const STALE_TTLS = 4;

@@ -1,23 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
-  CancelRotateSecretCommand,
   CreateSecretCommand,
-  DeleteSecretCommand,
   GetSecretValueCommand,
   RotateSecretCommand,
   SecretsManagerClient,
   DescribeSecretCommand,
-  TagResourceCommand,
-  UntagResourceCommand,
 } from '@aws-sdk/client-secrets-manager';
 import { LambdaClient, ListFunctionsCommand } from '@aws-sdk/client-lambda';
 import { EventBridgeClient, RemoveTargetsCommand } from '@aws-sdk/client-eventbridge';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { stringify } from 'yaml';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { settledArchive } from '../../local/demo/archive.ts';
+import { agentRole } from '../../local/demo/agent.ts';
 import { ADMIN_SECRET, tryLogin } from '../../local/demo/database.ts';
 import { databaseCredential, TTL_SECONDS } from '../../local/demo/declaration.ts';
 import { readLogin, startFleet } from '../../local/demo/fleet.ts';
@@ -28,24 +24,23 @@ import type {
   AuditAnswer,
   EmergencyAnswer,
   ImpactAnswer,
-  LeakAnswer,
   ListAnswer,
   PactShownAnswer,
   PlanAnswer,
-  RotateAnswer,
   RotationView,
   ShowAnswer,
   SubscribeAnswer,
   SubscriptionsAnswer,
 } from '../../shared/api/messages.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
-import type { Check, Tally } from '../../shared/domain/diagnosis.ts';
-import { EVENT, OUTPUT, TAG } from '../../shared/names.ts';
+import { EVENT, OUTPUT } from '../../shared/names.ts';
 import type { BusEvent } from '../compat/recorded.ts';
 import { Instance } from '../support/agent-api.ts';
 import { assumedRole, lambdaSession, readRecord } from '../support/cloudtrail.ts';
-import { gatherTraces } from './canary.ts';
-import { agentRole, callAs } from './deployed-agent.ts';
+import { callAs } from './deployed-agent.ts';
+import { apply, quiet, rotate } from './deployed.ts';
+import { describeDoctor } from './doctor.ts';
+import { describeFoundValues } from './found-values.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { bus, queue, topic, webhook, type Subscriber } from './subscribers.ts';
 import { reaches } from './upgrading.ts';
@@ -62,17 +57,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     readonly pager: Awaited<ReturnType<typeof webhook>>;
   };
 
-  const quiet = (): void => undefined;
   const show = async (name: string): Promise<ShowAnswer> => rekeyJson(['show', name], world.env);
-  const rotate = async (name: string): Promise<string> =>
-    (await rekeyJson<RotateAnswer>(['rotate', name], world.env)).rotation.id;
-
-  async function apply(credential: object): Promise<{ status: number; said: string }> {
-    const file = join(world.dir, 'one.yaml');
-    await writeFile(file, stringify({ version: 1, credentials: [credential] }));
-    const { status, stdout, stderr } = await rekey(['apply', '-f', file, '--json'], world.env);
-    return { status, said: stdout + stderr };
-  }
 
   beforeAll(async () => {
     await forgetRecording('operations');
@@ -94,6 +79,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
   test('registering twice changes nothing, and nothing rotates by registration', async () => {
     const before = await readLogin(vault, 'agents/orders');
     const { status, said } = await apply(
+      world,
       databaseCredential(world.server, 'orders', 'orders_app', 'order-agents'),
     );
     expect([status, said]).toEqual([0, expect.stringContaining('unchanged')]);
@@ -125,7 +111,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     '%s is refused with field and remedy, and nothing is left behind',
     async ([, change, expected]) => {
       const good = databaseCredential(world.server, 'late', 'late_app', 'late-agents');
-      const { status, said } = await apply({ ...good, ...change });
+      const { status, said } = await apply(world, { ...good, ...change });
       expect(status).toBe(1);
       for (const part of [...expected, 'remedy']) expect(said).toContain(part);
       const { credentials } = await rekeyJson<ListAnswer>(['list'], world.env);
@@ -180,145 +166,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     );
   });
 
-  describe('`rekey doctor`', () => {
-    interface Diagnosis {
-      readonly deployment: { readonly checks: readonly Check[] };
-      readonly credentials: readonly { readonly credential: string; readonly checks: readonly Check[] }[];
-      readonly tally: Tally;
-    }
-
-    /** How it ended, and a line for each check that isn't ok. */
-    async function doctor(...names: string[]): Promise<{ status: number; said: string[] }> {
-      const { status, stdout, stderr } = await rekey(
-        ['doctor', ...names, '--stage', 'local', '--json'],
-        world.env,
-      );
-      if (stdout === '') throw new Error(stderr);
-      const { deployment, credentials } = JSON.parse(stdout) as Diagnosis;
-      const all = [
-        ...deployment.checks.map((check) => ({ of: 'deployment', ...check })),
-        ...credentials.flatMap(({ credential, checks }) =>
-          checks.map((check) => ({ of: credential, ...check })),
-        ),
-      ];
-      const said = all
-        .filter(({ state }) => state !== 'ok')
-        .map(
-          ({ of, area, name, state, detail, remedy }) =>
-            `${of} ${area} ${name} ${state}: ${detail} | ${remedy}`,
-        );
-      return { status, said };
-    }
-
-    /** No destination of alarms is among the settings of this deployment, and its account has no trail. */
-    const AS_DEPLOYED = [
-      expect.stringMatching(/^deployment deployment alarms warn: reach nobody: no destination is named/),
-      expect.stringMatching(
-        /^deployment deployment reads of secrets warn: are seen by nobody: there is no trail/,
-      ),
-    ];
-
-    test('finds a deployment well, and each of its credentials, once its schedules have run', async () => {
-      let found = await doctor();
-      for (const end = Date.now() + 150_000; found.status === 10 && Date.now() < end; await sleep(2000))
-        found = await doctor();
-      expect(found).toEqual({ status: 0, said: AS_DEPLOYED });
-      const { stdout } = await rekey(['doctor', 'orders', '--stage', 'local'], world.env);
-      expect(stdout).toMatch(/ok +emergency machine +active/);
-      expect(stdout).toMatch(/ok +target: login +what agents read logs in/);
-      expect(stdout).not.toContain('reports');
-      expect(stdout).toMatch(/0 not checked, 0 to be mended\n$/);
-    });
-
-    test('tells an administrative secret that is untagged from one that is gone, which roles see as the same denial', async () => {
-      const tag = { Key: TAG.admin, Value: 'database' };
-      await vault.send(new UntagResourceCommand({ SecretId: ADMIN_SECRET, TagKeys: [TAG.admin] }));
-      try {
-        expect(await doctor('orders')).toEqual({
-          status: 3,
-          said: [
-            ...AS_DEPLOYED,
-            expect.stringMatching(/^orders target administered not-checked/),
-            expect.stringContaining(
-              `orders administrator tags fail: ${ADMIN_SECRET} is not tagged rekey:admin=database | aws secretsmanager tag-resource --secret-id ${ADMIN_SECRET} --tags Key=rekey:admin,Value=database`,
-            ),
-          ],
-        });
-      } finally {
-        await vault.send(new TagResourceCommand({ SecretId: ADMIN_SECRET, Tags: [tag] }));
-      }
-      const SecretString = (await vault.send(new GetSecretValueCommand({ SecretId: ADMIN_SECRET })))
-        .SecretString;
-      const second = { Name: 'demo/second-admin', SecretString, Tags: [tag] };
-      await vault.send(new CreateSecretCommand(second));
-      const held = {
-        ...databaseCredential(world.server, 'held', 'held_app', 'held-agents'),
-        admin: second.Name,
-        holders: [{ kind: 'lambda', name: 'nightly', function: 'nobody-made-it' }],
-      };
-      expect((await apply(held)).status).toBe(0);
-      await vault.send(new DeleteSecretCommand({ SecretId: second.Name, ForceDeleteWithoutRecovery: true }));
-      const { status, said } = await doctor('held');
-      expect(status).toBe(3);
-      expect(said).toContainEqual(
-        expect.stringContaining('held administrator exists fail: there is no secret demo/second-admin'),
-      );
-      expect(said).toContainEqual(expect.stringMatching(/^held holders nightly fail: .*nobody-made-it/));
-      await vault.send(new CreateSecretCommand(second));
-    });
-
-    test('names a rotation that a stranger has cancelled, and the remedy mends it', async () => {
-      await vault.send(new CancelRotateSecretCommand({ SecretId: 'agents/orders' }));
-      const broken = await doctor('orders');
-      expect(broken).toEqual({
-        status: 3,
-        said: [...AS_DEPLOYED, expect.stringMatching(/^orders secret schedule fail/)],
-      });
-      const [, functionArn, days] =
-        /--rotation-lambda-arn (\S+) --rotation-rules AutomaticallyAfterDays=(\d+)/.exec(
-          broken.said.at(-1) ?? '',
-        ) ?? [];
-      await vault.send(
-        new RotateSecretCommand({
-          SecretId: 'agents/orders',
-          RotationLambdaARN: functionArn,
-          RotationRules: { AutomaticallyAfterDays: Number(days) },
-          RotateImmediately: false,
-        }),
-      );
-      await world.stack.gateway.secrets.idle();
-      expect(await doctor('orders')).toEqual({ status: 0, said: AS_DEPLOYED });
-    });
-
-    test('tells a denied key from what could not be checked, by its exit code as well', async () => {
-      const of = { service: 'secretsmanager', function: 'register-database' };
-      const { faults } = world.stack.gateway;
-      const message = 'Access to KMS is not allowed';
-      const key = faults.add({
-        match: { ...of, operation: 'GetSecretValue', resource: ADMIN_SECRET },
-        action: { kind: 'refuse', code: 'AccessDeniedException', message },
-      });
-      const denied = await doctor('orders');
-      key();
-      expect(denied.status).toBe(3);
-      expect(denied.said).toContainEqual(
-        expect.stringMatching(/^orders administrator readable fail: .*KMS key.*adminSecretKeyArns/),
-      );
-      const busy = faults.add({
-        match: { ...of, operation: 'DescribeSecret' },
-        action: { kind: 'throttle' },
-      });
-      const throttled = await doctor('orders');
-      busy();
-      expect(throttled).toEqual({
-        status: 10,
-        said: [
-          ...AS_DEPLOYED,
-          expect.stringMatching(/^orders secret exists not-checked: Secrets Manager throttles/),
-        ],
-      });
-    });
-  });
+  describeDoctor(() => ({ world, vault }));
 
   test('a fleet is subscribed to queues, topics, buses and webhooks, and an interrupted subscription is completed', async () => {
     subscribed = {
@@ -382,7 +230,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
       pauseMs: 20,
     });
     try {
-      const id = await rotate('orders');
+      const id = await rotate(world, 'orders');
       await reaches(world, 'orders', id, 'window');
       const failed = await readLogin(vault, 'agents/orders');
       await sleep(2500);
@@ -421,7 +269,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
 
   test('an emergency in an open window preempts the rotation: only the replacement works', async () => {
     const first = await readLogin(vault, 'agents/reports');
-    const id = await rotate('reports');
+    const id = await rotate(world, 'reports');
     await reaches(world, 'reports', id, 'window');
     const second = await readLogin(vault, 'agents/reports');
     const ended = await rekeyJson<EmergencyAnswer>(
@@ -436,7 +284,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     const { credential, rotations } = await show('reports');
     expect(credential.status).toBe('active');
     expect(rotations.find((one) => one.id === id)).toMatchObject({ phase: 'preempted', tombstoned: true });
-    expect(await follow(world, 'reports', await rotate('reports'), quiet)).toMatchObject({
+    expect(await follow(world, 'reports', await rotate(world, 'reports'), quiet)).toMatchObject({
       phase: 'completed',
     });
   });
@@ -487,72 +335,14 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     const others = (await everything.received()).length;
     expect((await rekey(['unsubscribe', 'order-agents'], world.env)).stdout).toContain('unsubscribed');
     expect((await rekey(['unsubscribe', 'order-agents'], world.env)).status).toBe(1);
-    await follow(world, 'orders', await rotate('orders'), quiet);
+    await follow(world, 'orders', await rotate(world, 'orders'), quiet);
     for (const end = Date.now() + 60_000; Date.now() < end; await sleep(250))
       if ((await everything.received()).length > others) break;
     expect((await everything.received()).at(-1)).toMatchObject({ 'detail-type': EVENT.retired });
     expect(await orders.received()).toHaveLength(before);
   });
 
-  describe('a value that was found somewhere', () => {
-    const found: string[] = [];
-    const leaked = async (value: string, ...flags: string[]) => {
-      const args = ['revoke', '--leaked', '-', '--incident', 'INC-9', '--reason', 'seen in a chat', '--json'];
-      const { status, stdout, stderr } = await rekey([...args, ...flags], world.env, 120_000, value);
-      for (const each of found) expect(stdout + stderr).not.toContain(each);
-      return { status, answer: JSON.parse(stdout || '{}') as Partial<LeakAnswer>, stderr };
-    };
-
-    test('and is live is revoked and replaced; the same value again is dead, which the database says', async () => {
-      const login = await readLogin(vault, 'agents/reports');
-      found.push(login.password);
-      const json = JSON.stringify({ username: login.user, password: login.password }, null, 2);
-      const unasked = await leaked(`${json}\n`);
-      expect([unasked.status, unasked.stderr]).toEqual([2, expect.stringContaining('live (reports)')]);
-      expect(await tryLogin(world.server, login)).toBe('accepted');
-      const revoked = await leaked(`${json}\n`, '--yes', '--wait');
-      expect(revoked).toMatchObject({
-        status: 0,
-        answer: { outcome: 'live', matches: [{ credential: 'reports' }], ended: { status: 'SUCCEEDED' } },
-      });
-      expect(await tryLogin(world.server, login)).toBe('refused');
-      const replacement = await readLogin(vault, 'agents/reports');
-      expect(await tryLogin(world.server, replacement)).toBe('accepted');
-
-      const uri = `postgres://${login.user}:${login.password}@db.internal:5432/shop`;
-      expect(await leaked(uri, '--yes')).toMatchObject({
-        status: 6,
-        answer: { outcome: 'dead', matches: [{ deactivation: { method: 'status-read' } }] },
-      });
-      expect(await tryLogin(world.server, replacement)).toBe('accepted');
-    });
-
-    test('and was rotated away is dead, also where its user has a later password, which goes on working', async () => {
-      const old = await readLogin(vault, 'agents/orders');
-      found.push(old.password);
-      for (let round = 1; round <= 2; round++) await follow(world, 'orders', await rotate('orders'), quiet);
-      const current = await readLogin(vault, 'agents/orders');
-      expect(current.user).toBe(old.user);
-      const { status, answer } = await leaked(old.password, '--yes');
-      expect([status, answer.matches?.[0]?.deactivation?.detail]).toEqual([
-        6,
-        expect.stringContaining('a later generation is in the role'),
-      ]);
-      expect(await tryLogin(world.server, current)).toBe('accepted');
-      expect(await tryLogin(world.server, old)).toBe('refused');
-    });
-
-    test('and is not ours is said to be so; nothing of any value is kept anywhere', async () => {
-      const foreign = 'a-password-of-somebody-else-0123456789';
-      found.push(foreign);
-      expect(await leaked(foreign, '--yes')).toMatchObject({ status: 7, answer: { matches: [] } });
-      const { events: _untapped, ...traces } = await gatherTraces(world, []);
-      for (const [where, text] of Object.entries(traces)) {
-        expect(text.length, `${where} is empty, so this would prove nothing`).toBeGreaterThan(500);
-        expect(found.filter((value) => text.includes(value)).length, `values in ${where}`).toBe(0);
-      }
-    });
-  });
+  describeFoundValues(() => ({ world, vault }));
 
   test('`rekey rotate --dry-run` tells who is hit and when, and starts nothing', async () => {
     const before = (await show('orders')).rotations.length;
@@ -602,7 +392,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     const principal = await agentRole(world, 'shopper');
     const good = databaseCredential(world.server, 'shop', 'shop_app', 'shopper');
     const holders = [{ kind: 'client', name: 'shopper', principal }];
-    expect(await apply({ ...good, holders })).toMatchObject({ status: 0 });
+    expect(await apply(world, { ...good, holders })).toMatchObject({ status: 0 });
     const [own, stranger] = await Promise.all([
       callAs(world, principal),
       agentRole(world, 'stranger').then((arn) => callAs(world, arn)),
@@ -625,7 +415,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     expect(opened).toMatchObject({ status: 201, body: { notices: [{ state: 'steady' }] } });
     const [before] = opened.body['notices'] as Record<string, string>[];
     const old = await readLogin(vault, 'agents/shop');
-    const id = await rotate('shop');
+    const id = await rotate(world, 'shop');
     await reaches(world, 'shop', id, 'window');
     // Longer than the window: without the proof nothing ends.
     await sleep(7000);
@@ -662,7 +452,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
   test('P1: a credential whose due date comes is rotated by the planner unasked, and `rekey plan` tells of it before', async () => {
     const good = databaseCredential(world.server, 'brief', 'brief_app', 'brief-agents');
     const policy = { interval: '60s', window: '5s', deadline: '10s', cap: '10s', soak: '1s' };
-    expect((await apply({ ...good, policy })).status).toBe(0);
+    expect((await apply(world, { ...good, policy })).status).toBe(0);
     const old = await readLogin(vault, 'agents/brief');
     const { plan } = await rekeyJson<PlanAnswer>(['plan', '--within', '1h'], world.env);
     expect(plan.map(({ credential }) => credential)).toEqual(['brief']);

@@ -258,6 +258,28 @@ describe('hard decision 4: instances that move first', () => {
     expect(await one.faults()).toEqual([]);
   });
 
+  test('and are looked at first where the look comes only after the earliest end: refused, they roll it back all the same', async () => {
+    const { one, token, opened } = await withCanary({ succeeded: 5, refused: 2 });
+    one.time.jumpTo(opened + 40 * 60_000);
+    await one.until((rotation) => rotation.phase !== 'window', token);
+    expect((await one.rotation(token)).phase).toBe('rolling-back');
+    expect(await one.actions()).not.toContain('suspension-intended');
+  });
+
+  test('and have reported nothing are on record as unproven by a look that comes too late, before anything is retired', async () => {
+    const { one, token, report, opened } = await withCanary();
+    await acknowledgeAll(one);
+    one.time.jumpTo(opened + 40 * 60_000);
+    await one.until((rotation) => rotation.canary !== undefined, token);
+    expect((await one.rotation(token)).canary?.outcome).toBe('unproven');
+    await report(one.time.now() - 60_000, { succeeded: 9, refused: 0 });
+    await acknowledgeAll(one);
+    await one.settle();
+    const actions = await one.actions();
+    expect(actions.indexOf('canary-observed')).toBeLessThan(actions.indexOf('suspension-intended'));
+    expect((await one.rotation(token)).phase).toBe('completed');
+  });
+
   test.each([
     ['quiet', { succeeded: 9, refused: 0 }],
     ['unproven', undefined],

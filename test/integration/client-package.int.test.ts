@@ -199,6 +199,7 @@ describe('the example', () => {
       NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem'),
       AGENT_API: api.url,
       AGENT,
+      TASKS: '3',
     };
     const value = login(superuser.user, superuser.password);
     const said = await example('agent.ts', value, env, async (versionId) =>

@@ -1,121 +1,43 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { LocalStack } from '../../local/stack.ts';
-import type { AwsCalls } from '../../shared/adapters/aws-client.ts';
-import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
-import { SecretsManagerVault } from '../../shared/adapters/secrets-manager-vault.ts';
-import { GENESIS } from '../../shared/domain/audit.ts';
+import { dueOf } from '../../shared/domain/calendar.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
-import type { Credential } from '../../shared/domain/credential.ts';
-import { resolvePolicy } from '../../shared/domain/policy.ts';
 import type { EngineDeps } from '../../shared/engine/deps.ts';
 import { planDue, realignAll } from '../../shared/engine/plan.ts';
-import { MemoryAgentStore, MemorySealer } from '../support/agent-parts.ts';
+import { requestRotation } from '../../shared/engine/requests.ts';
+import { dueFleet, staggers } from '../support/due-fleet.ts';
 import { startTable } from '../support/table.ts';
 
-const START = Date.parse('2026-01-01T00:00:00.000Z');
-const DAY_MS = 86_400_000;
+const MINUTE_MS = 60_000;
+const BUDGET = { maxStarts: 9, paceMs: 0, pause: async () => undefined, until: Number.POSITIVE_INFINITY };
 
-let stack: LocalStack;
-let aws: AwsCalls;
+/** The evidence in the records of one kind, of one credential. */
+async function evidenceOf(
+  { ledger }: Pick<EngineDeps, 'ledger'>,
+  id: string,
+  action: string,
+): Promise<string> {
+  const found: string[] = [];
+  for await (const record of ledger.records(id))
+    if (record.message === action) found.push(record.entity.data.evidence);
+  return found.join('\n');
+}
+
+function never(): never {
+  throw new Error('it is gone');
+}
+
+let table: Awaited<ReturnType<typeof startTable>>;
 beforeAll(async () => {
-  ({ stack, aws } = await startTable('planner-test'));
+  table = await startTable('planner-test');
 });
 afterAll(async () => {
-  await stack.stop();
+  await table.stack.stop();
 });
-
-/** A tenant with credentials that are all due, an hour after each other, and a machine that starts nothing for some. */
-async function fleet(
-  size: number,
-  head: (n: number) => Partial<Credential> = () => ({}),
-): Promise<{
-  ids: string[];
-  started: string[];
-  refused: Set<string>;
-  deps: EngineDeps;
-  clock: { now: number };
-  agents: MemoryAgentStore;
-}> {
-  const tenant = `tenant-${randomUUID()}`;
-  const clock = { now: START };
-  const ledger = new DynamoDbLedger({ aws, table: 'ledger', tenant, clock: () => clock.now });
-  const ids: string[] = [];
-  const started: string[] = [];
-  const refused = new Set<string>();
-  for (let n = 0; n < size; n++) {
-    const id = randomUUID();
-    const issuedAt = toInstant(START + n * 3_600_000);
-    await ledger.create(
-      {
-        id,
-        tenant,
-        account: stack.accountId,
-        region: stack.region,
-        name: `name-${id}`,
-        type: 'database',
-        provider: 'postgresql',
-        secretName: `agents/${id}`,
-        target: {},
-        adminSecret: 'admin',
-        policy: resolvePolicy('database', {}, [], START),
-        mode: 'enforce',
-        holders: [],
-        status: 'active',
-        current: { handle: { id: 'a', generation: 1 }, versionId: id, fingerprint: 'sha256:1', issuedAt },
-        live: [],
-        generation: 1,
-        epoch: 0,
-        version: 0,
-        seq: 0,
-        chain: GENESIS,
-        registeredAt: toInstant(START),
-        updatedAt: toInstant(START),
-        ...head(n),
-      },
-      { action: 'registered', time: toInstant(START), trigger: { kind: 'operator', actor: 'arn:o' } },
-    );
-    ids.push(id);
-  }
-  clock.now = START + 29 * DAY_MS;
-  const never = (): never => {
-    throw new Error('the planner has no part in this');
-  };
-  const agents = new MemoryAgentStore();
-  return {
-    agents,
-    ids,
-    started,
-    refused,
-    clock,
-    deps: {
-      ledger,
-      readers: { saw: never, of: never },
-      agents,
-      sealer: new MemorySealer(),
-      vault: new SecretsManagerVault(aws),
-      workflow: {
-        startLifecycle: async ({ credentialId }) => {
-          if (refused.has(credentialId)) throw new Error('throttled for good');
-          started.push(credentialId);
-        },
-        answer: never,
-        startEmergency: never,
-        emergency: never,
-      },
-      providerFor: never,
-      readAdmin: never,
-      clock: () => clock.now,
-      newId: randomUUID,
-      reach: { privateHosts: [] },
-      timing: { stuckAfterSeconds: 900 },
-    },
-  };
-}
 
 describe('a run of the planner over many', () => {
   test('takes as many as it may, the earliest first and paced; the next runs take the rest, each one once', async () => {
-    const { ids, started, deps } = await fleet(7);
+    const { ids, started, deps } = await dueFleet(table, 7);
     const pauses: number[] = [];
     const budget = {
       maxStarts: 3,
@@ -131,7 +53,7 @@ describe('a run of the planner over many', () => {
   });
 
   test('ends in time and leaves the rest', async () => {
-    const { ids, started, deps, clock } = await fleet(3);
+    const { ids, started, deps, clock } = await dueFleet(table, 3);
     const pause = async (): Promise<void> => {
       clock.now += 1000;
     };
@@ -141,7 +63,7 @@ describe('a run of the planner over many', () => {
   });
 
   test('one that fails keeps no other from its turn, and is told with its code', async () => {
-    const { ids, started, refused, deps } = await fleet(4);
+    const { ids, started, refused, deps } = await dueFleet(table, 4);
     refused.add(ids[0] ?? '').add(ids[2] ?? '');
     const budget = { maxStarts: 2, paceMs: 0, pause: async () => undefined, until: Number.POSITIVE_INFINITY };
     const answer = await planDue(deps, budget);
@@ -155,49 +77,63 @@ describe('a run of the planner over many', () => {
   test('never breaks the stagger of an agent that changes credentials between its sessions, and says why', async () => {
     const holders = [{ kind: 'client', name: 'checkout', principal: 'arn:a' }] as const;
     const names = ['orders-db', 'stock-db'];
-    const { ids, started, deps, clock, agents } = await fleet(2, (n) => ({ name: names[n] ?? '', holders }));
-    const terms = {
-      refresh: 'between-sessions',
-      ttlSeconds: 1,
-      staleLimitSeconds: 1,
-      delegates: [],
-    } as const;
-    await agents.putPact({
-      agent: 'checkout',
-      credentials: names.map((credential) => ({ credential, uses: 'unreported', ...terms })),
-      checkpoint: false,
-      sessionLimitSeconds: 60,
-      version: 1,
-      actor: 'arn:a',
-      registeredAt: toInstant(START),
-    });
-    const budget = { maxStarts: 9, paceMs: 0, pause: async () => undefined, until: Number.POSITIVE_INFINITY };
-    expect(await planDue(deps, budget)).toMatchObject({ started: [ids[0]], failed: [], left: 0 });
+    const { ids, started, deps, clock, agents } = await dueFleet(table, 2, (n) => ({
+      name: names[n] ?? '',
+      holders,
+    }));
+    await staggers({ agents }, 'checkout', names);
+    expect(await planDue(deps, BUDGET)).toMatchObject({ started: [ids[0]], failed: [], left: 0 });
     const waiting = await deps.ledger.credential(ids[1] ?? '');
     expect(waiting?.plan).toMatchObject({ waitsFor: expect.stringContaining('orders-db is being rotated') });
-    expect(await planDue(deps, budget)).toMatchObject({ started: [] });
+    expect(await planDue(deps, BUDGET)).toMatchObject({ started: [] });
     // The other one has ended: it is looked at again by itself.
     const other = await deps.ledger.credential(ids[0] ?? '');
     if (other?.current === undefined) throw new Error('the other credential is gone');
     const { activeRotation: _over, ...ended } = other;
     await deps.ledger.attach({ ...ended, current: { ...other.current, issuedAt: toInstant(clock.now) } });
     clock.now += 16 * 60_000;
-    expect((await planDue(deps, budget)).started).toEqual([ids[1]]);
+    expect((await planDue(deps, BUDGET)).started).toEqual([ids[1]]);
     expect(started).toEqual(ids);
   });
 
   test('rotates a master before its dependants, and never beside them', async () => {
-    const { ids, deps } = await fleet(2, (n) =>
+    const { ids, deps } = await dueFleet(table, 2, (n) =>
       n === 0 ? { adminSecret: 'masters/orders' } : { secretName: 'masters/orders' },
     );
-    const budget = { maxStarts: 9, paceMs: 0, pause: async () => undefined, until: Number.POSITIVE_INFINITY };
-    expect((await planDue(deps, budget)).started).toEqual([ids[1]]);
+    expect((await planDue(deps, BUDGET)).started).toEqual([ids[1]]);
     const dependant = await deps.ledger.credential(ids[0] ?? '');
     expect(dependant?.plan?.waitsFor).toContain('is due, and goes first');
   });
 
+  test('holds a master back while a dependant is under way, and the other dependants behind it, until its deadline', async () => {
+    const { ids, deps, clock } = await dueFleet(table, 3, (n) =>
+      n === 2 ? { secretName: 'masters/stock' } : { adminSecret: 'masters/stock' },
+    );
+    const [dependant = '', other = '', master = ''] = ids;
+    // A person goes before the master that is due.
+    const { beside } = await requestRotation(deps, {
+      name: dependant,
+      token: randomUUID(),
+      trigger: { kind: 'operator', actor: 'arn:o' },
+    });
+    expect(beside).toEqual([expect.stringContaining('is due, and goes first')]);
+    expect((await planDue(deps, BUDGET)).started).toEqual([]);
+    const held = await deps.ledger.credential(master);
+    expect(held?.plan?.waitsFor).toMatch(/administrative login of others: name-.* is being rotated \(since /);
+    const since = held?.plan?.waitsSince;
+    clock.now += 16 * MINUTE_MS;
+    expect((await planDue(deps, BUDGET)).started).toEqual([]);
+    expect((await deps.ledger.credential(master))?.plan?.waitsSince).toBe(since);
+    expect((await deps.ledger.credential(other))?.plan?.waitsFor).toContain('is due, and goes first');
+    // Past its deadline it goes beside the dependant, and says so.
+    clock.now = Date.parse(dueOf(held ?? never())?.deadline ?? '');
+    const late = await planDue(deps, BUDGET);
+    expect(late.started).toContain(master);
+    expect(await evidenceOf(deps, master, 'rotation-announced')).toContain('is being rotated');
+  });
+
   test('the walk goes through every page, and says so where its time is over', async () => {
-    const { deps } = await fleet(105);
+    const { deps } = await dueFleet(table, 105);
     expect(await realignAll(deps, Number.POSITIVE_INFINITY)).toEqual({
       looked: 105,
       moved: 0,
@@ -207,7 +143,7 @@ describe('a run of the planner over many', () => {
   });
 
   test('never scans the table', () => {
-    const operations = new Set(stack.gateway.recorder.calls().map(({ operation }) => operation));
+    const operations = new Set(table.stack.gateway.recorder.calls().map(({ operation }) => operation));
     expect(operations).toContain('Query');
     expect(operations).not.toContain('Scan');
   });

@@ -63,6 +63,8 @@ const LOOKS = [
   'function',
   'sessions',
   'acknowledgements',
+  'pact',
+  'unfinished',
 ];
 
 const THROTTLED_TIMES = 2;

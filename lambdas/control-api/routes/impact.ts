@@ -1,6 +1,7 @@
 import type { ImpactAnswer } from '../../../shared/api/messages.ts';
 import { impactOf } from '../../../shared/domain/impact.ts';
 import { agentsOfCredential } from '../../../shared/engine/clients.ts';
+import { orderOf } from '../../../shared/engine/order.ts';
 import { refusalsNow } from '../../../shared/engine/start.ts';
 import { limitsOf } from '../../../shared/providers/limits.ts';
 import { active, credentialOf } from '../lookup.ts';
@@ -13,6 +14,7 @@ export async function impact(
 ): Promise<Done<ImpactAnswer>> {
   const credential = await credentialOf(ledger, name);
   const known = await agentsOfCredential({ agents }, credential);
+  const { obstacles } = await orderOf({ ledger, agents, clock }, credential);
   const found = impactOf(credential, clock(), known);
   const { planned, notPlanned, deferral } = found;
   return {
@@ -23,6 +25,7 @@ export async function impact(
       mode: credential.mode,
       at: found.at,
       refusals: refusalsNow(credential, await active(ledger, credential)).map((error) => error.toJSON()),
+      beside: obstacles.map(({ text }) => text),
       affected: [...found.affected],
       agents: found.agents,
       inSession: found.inSession.map((each) => ({ ...each, atRisk: [...each.atRisk] })),

@@ -28,13 +28,13 @@ export async function showRotation(
 
 export async function rotate(call: Call, services: ControlServices): Promise<Done<RotateAnswer>> {
   const { reason, now } = parse(rotateRequest, call.body());
-  const { rotation, joined } = await services.requestRotation({
+  const { rotation, joined, beside } = await services.requestRotation({
     name: call.params[0] ?? '',
     token: call.token,
     trigger: triggerOf(call.actor, reason),
     ...(now === undefined ? {} : { now }),
   });
-  return { status: 202, body: { rotation: rotationView(rotation), joined } };
+  return { status: 202, body: { rotation: rotationView(rotation), joined, beside: [...beside] } };
 }
 
 export async function rollBack(call: Call, services: ControlServices): Promise<Done<RotationAnswer>> {

@@ -61,6 +61,10 @@ export const credentialView = z.object({
   policy: policyView,
   /** When the policy wants the next rotation to have happened. */
   dueAt: instant.optional(),
+  /** Which rotation goes before the one that is due, where it was put off for one. */
+  waitsFor: z.string().optional(),
+  /** Since when it has been put off. */
+  waitsSince: instant.optional(),
   /** What stands out about the policy. Absent in answers of older deployments. */
   findings: z.array(finding).optional(),
   holders: z.array(holderView),

@@ -20,6 +20,8 @@ export const impactAnswer = z.object({
       remedy: z.string().optional(),
     }),
   ),
+  /** Other credentials that it would go beside, for which the planner waits. Absent in answers of older deployments. */
+  beside: z.array(z.string()).optional(),
   /** Everybody who is declared to use it. */
   affected: z.array(
     z.object({

@@ -15,6 +15,8 @@ export const planEntry = z.object({
   why: z.string(),
   /** Which rotation goes before it, where it was put off for one. */
   waitsFor: z.string().optional(),
+  /** Since when it has been put off. Absent in answers of older deployments. */
+  waitsSince: instant.optional(),
   /** Planned rotations of the current version that were aborted. */
   attempts: z.number(),
   findings: z.array(finding),

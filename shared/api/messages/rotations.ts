@@ -90,6 +90,8 @@ export const rotateAnswer = z.object({
   rotation: rotationView,
   /** True where the same request had begun it already. */
   joined: z.boolean(),
+  /** Other credentials that the planner would have waited for, in words. Absent in answers of older deployments. */
+  beside: z.array(z.string()).optional(),
 });
 export type RotateAnswer = z.infer<typeof rotateAnswer>;
 

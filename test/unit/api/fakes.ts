@@ -9,7 +9,7 @@ import type { Credential } from '../../../shared/domain/credential.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { Subscription } from '../../../shared/domain/subscription.ts';
 import type { SeenReader } from '../../../shared/domain/readers.ts';
-import type { Rotation, Trigger } from '../../../shared/domain/rotation.ts';
+import { isOver, type Rotation, type Trigger } from '../../../shared/domain/rotation.ts';
 import { registerPact } from '../../../shared/engine/agents/register-pact.ts';
 import type { Ledger } from '../../../shared/ports/ledger.ts';
 import type { ReaderLog } from '../../../shared/ports/reader-log.ts';
@@ -175,9 +175,9 @@ export class FakeLedger implements Ledger {
     const head = this.credentials.get(id);
     return head?.status === 'unregistered' ? head : undefined;
   }
-  async idBySecret(_secret: string): Promise<string | undefined> {
+  async idBySecret(secret: string): Promise<string | undefined> {
     await this.#turn();
-    return undefined;
+    return [...this.credentials.values()].find(({ secretName }) => secretName === secret)?.id;
   }
   async idByTarget(_identity: string): Promise<string | undefined> {
     await this.#turn();
@@ -199,8 +199,10 @@ export class FakeLedger implements Ledger {
     await this.#turn();
     return { items: [...this.credentials.values()] };
   }
-  unfinished(): Promise<never> {
-    throw new Error('not used here');
+  async unfinished(): Promise<readonly { credentialId: string; rotationId: string }[]> {
+    await this.#turn();
+    const under = [...this.rotationsById.values()].filter(({ phase }) => !isOver(phase));
+    return under.map(({ credentialId, id }) => ({ credentialId, rotationId: id }));
   }
   due(): Promise<never> {
     throw new Error('not used here');
@@ -302,7 +304,11 @@ export function fakeServices(
     agents,
     clock: () => NOW,
     registerPact: (input) => registerPact({ ledger, agents, clock: () => NOW }, { ...input, operator: true }),
-    requestRotation: answer('requestRotation', { rotation: rotationOf(), joined: false }),
+    requestRotation: answer('requestRotation', {
+      rotation: rotationOf(),
+      joined: false,
+      beside: [] as string[],
+    }),
     requestRollback: answer('requestRollback', {
       rotation: rotationOf({ phase: 'rolling-back', loser: 'next' }),
     }),
@@ -403,4 +409,21 @@ export async function impactBody(
 /** The body of an answer as JSON. */
 export function bodyOf(response: { body?: string | undefined }): Record<string, unknown> {
   return z.record(z.string(), z.unknown()).parse(JSON.parse(response.body ?? '{}'));
+}
+
+/** An entry of a declaration file, as a request has it. */
+export const DECLARATION = {
+  name: 'orders-db',
+  type: 'database',
+  provider: 'postgresql',
+  secret: 'agents/orders-db',
+  admin: 'admin/orders-db',
+  target: { host: 'db.internal' },
+};
+
+/** A ledger with a credential whose rotation is in its window. */
+export function ledgerWithRotation(changes: Partial<Credential> = {}): FakeLedger {
+  const ledger = new FakeLedger().add(credentialOf({ activeRotation: ROTATION_ID, ...changes }));
+  ledger.rotationsById.set(ROTATION_ID, rotationOf());
+  return ledger;
 }

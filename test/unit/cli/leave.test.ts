@@ -2,13 +2,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { problemOf } from '../../../shared/api/problems.ts';
 import { credentialView, rotationView } from '../../../shared/api/views.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { Rotation } from '../../../shared/domain/rotation.ts';
 import { credentialOf, ID, impactBody, ROTATION_ID, rotationOf } from '../api/fakes.ts';
-import { rekey, startStandIn, type Reply, type StandIn } from './stand-in.ts';
+import { refusal, rekey, startStandIn, type Reply, type StandIn } from './stand-in.ts';
 
 const PAUSED = { since: '2026-11-22T11:00:00.000Z', actor: 'arn:alice', reason: 'change freeze' };
 
@@ -23,10 +22,6 @@ const view = (changes: Partial<Credential> = {}, rotation?: Rotation) =>
 const answer = (changes: Partial<Credential>, more: object = {}, rotation?: Rotation): Reply => ({
   body: { credential: view(changes, rotation), changed: true, backstop: 'aligned', ...more },
 });
-const refusal = (error: RekeyError): Reply => {
-  const document = problemOf(error);
-  return { status: document.status, body: document, type: 'application/problem+json' };
-};
 const posts = () => api.seen.filter(({ method }) => method === 'POST');
 
 describe('rekey pause', () => {

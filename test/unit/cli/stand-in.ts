@@ -1,6 +1,8 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import { run } from '../../../cli/program.ts';
 import type { Io } from '../../../cli/io.ts';
+import { problemOf } from '../../../shared/api/problems.ts';
+import type { RekeyError } from '../../../shared/domain/errors.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 
 /** A request that reached the stand-in. */
@@ -141,4 +143,10 @@ export async function rekey(
   };
   const exit = await run(args, io, { pollMs: 5, pause: async () => {} });
   return { exit, stdout, stderr };
+}
+
+/** The answer that refuses with an error. */
+export function refusal(error: RekeyError): Reply {
+  const document = problemOf(error);
+  return { status: document.status, body: document, type: 'application/problem+json' };
 }

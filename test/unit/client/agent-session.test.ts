@@ -115,7 +115,11 @@ describe('a session', () => {
     // The source itself has read the vault meanwhile.
     await agent.source.refreshNow();
     expect(passwordOf(agent)).toBe('old');
+    // Its time has come, but nobody has looked yet at how those do who went first.
     await agent.time.pass(15);
+    expect(passwordOf(agent)).toBe('old');
+    await agent.openWindow({ canary: { at: agent.world.at(0), outcome: 'quiet' } });
+    await agent.time.pass(7);
     expect(passwordOf(agent)).toContain('correct horse');
     expect(agent.acknowledged).toHaveLength(1);
   });

@@ -249,6 +249,17 @@ describe('what the planner does', () => {
     expect(escalates.indexOf(true)).toBe(ESCALATE_AFTER - 1);
   });
 
+  it('forgets after an abort what it has waited for before it began', () => {
+    const plan = {
+      of: planned().current?.versionId ?? '',
+      attempts: 0,
+      waitsFor: 'another',
+      waitsSince: ISSUED,
+    };
+    const after = afterAbort(planned({}, { plan }), { trigger: { kind: 'planner', actor: 'p' } }, ISSUED);
+    expect(after.plan).toEqual({ of: plan.of, attempts: 1, notBefore: plusSeconds(ISSUED, 900) });
+  });
+
   it('retries once the pause is over, and not before', () => {
     const due = issued + 28 * DAY * 1000;
     const failed = planned(

@@ -56,12 +56,12 @@ describe('what the instances that move first show', () => {
 describe('a window with a canary', () => {
   const holders = [{ kind: 'client', name: 'checkout', principal: 'arn:a' }] as const;
   const policy = resolvePolicy('database', { windowSeconds: 1800, canary: CANARY }, holders, START);
-  const decide = (seconds: number, canary?: WindowFacts['canary']) =>
+  const decide = (seconds: number, canary?: WindowFacts['canary'], mode: WindowFacts['mode'] = 'enforce') =>
     decideWindow({
       now: START + seconds * 1000,
       window: openWindow(policy, at(0)),
       policy,
-      mode: 'enforce',
+      mode,
       holders,
       usage: 'unknown',
       wakeUps: 0,
@@ -81,10 +81,11 @@ describe('a window with a canary', () => {
     expect(firstLook(without, window)).toBe(at(1800));
   });
 
-  it('is rolled back upon a rise, until it may close anyway', () => {
+  it('is rolled back upon a rise, however late it is seen', () => {
     expect(decide(100, found('risen')).kind).toBe('roll-back');
     expect(decide(300, found('risen')).kind).toBe('roll-back');
-    expect(decide(1800, found('risen')).kind).toBe('wait');
+    expect(decide(1800, found('risen')).kind).toBe('roll-back');
+    expect(decide(90_000, found('risen')).kind).toBe('roll-back');
   });
 
   it('waits for the end of their time, then records what they show, and waits as ever', () => {
@@ -98,6 +99,16 @@ describe('a window with a canary', () => {
       });
     }
     expect(decide(400)).toMatchObject({ kind: 'wait', until: at(1800) });
+  });
+
+  it('is not closed, kept or given up before that, where the first look comes only after its end', () => {
+    for (const outcome of ['quiet', 'unproven'] as const)
+      for (const seconds of [1800, 4000, 90_000]) {
+        const expected = { kind: 'wait', until: at(seconds), canary: { outcome } };
+        expect(decide(seconds, found(outcome))).toMatchObject(expected);
+        expect(decide(seconds, found(outcome), 'overlap')).toMatchObject(expected);
+      }
+    expect(decide(1800, undefined, 'overlap').kind).toBe('keep');
   });
 
   it('is refused where it takes more than half of the window, or nobody can be in it', () => {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Acknowledgement } from '../../../shared/domain/agents.ts';
 import { cohortOf } from '../../../shared/domain/canary.ts';
-import { plusSeconds } from '../../../shared/domain/clock.ts';
+import { plusSeconds, toInstant } from '../../../shared/domain/clock.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';
 import { noticesOf, usesGap, type Notice } from '../../../shared/domain/notices.ts';
 import { parsePact } from '../../../shared/domain/pact.ts';
@@ -216,10 +216,26 @@ describe('a canary cohort', () => {
       acknowledge: false,
       formerVersionId: OLD,
     });
-    const later = { ...policy, canary: { percent: 10, seconds: 600 } };
-    const due = notice(inPhase('window'), { credential: { policy: later }, session: rest });
+    const observed = inPhase('window', { canary: { at: OPENS_AT, outcome: 'quiet' } });
+    const due = notice(observed, { credential: { policy }, session: rest });
     expect(due).toMatchObject({ acknowledge: true });
     expect(due).not.toHaveProperty('moveFrom');
+  });
+
+  it('keeps the rest waiting beyond its time until it has been looked at, or the window may close', () => {
+    const over = { ...policy, canary: { percent: 10, seconds: 300 } };
+    const session = inCohort('rest');
+    const { window } = rotationOf();
+    if (window === undefined) throw new Error('it is there');
+    const seen = (earliestClose: string): Notice =>
+      notice(inPhase('window', { window: { ...window, earliestClose } }), {
+        credential: { policy: over },
+        session,
+      });
+    const now = toInstant(NOW);
+    expect(seen(plusSeconds(now, 1))).toMatchObject({ moveFrom: plusSeconds(now, 5), acknowledge: false });
+    expect(seen(now)).toMatchObject({ acknowledge: true });
+    expect(seen(now)).not.toHaveProperty('moveFrom');
   });
 
   it('has no part in a way back: everybody returns at once', () => {

@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { Pact } from '../../../shared/domain/agents.ts';
 import { dueOf, nextStart } from '../../../shared/domain/calendar.ts';
-import { goesAfter, staggeredWith } from '../../../shared/domain/order.ts';
-import { credentialOf } from '../api/fakes.ts';
+import { toInstant } from '../../../shared/domain/clock.ts';
+import { goesAfter, obstaclesOf, staggeredWith } from '../../../shared/domain/order.ts';
+import { credentialOf, rotationOf } from '../api/fakes.ts';
+
+const PAUSED = { since: '2026-01-01T00:00:00.000Z', actor: 'arn:a', reason: 'freeze' };
 
 const terms = (credential: string, refresh: 'in-session' | 'between-sessions') => ({
   credential,
@@ -34,32 +37,59 @@ describe('the stagger of an agent that changes credentials between its sessions'
     expect(staggeredWith(undefined, 'orders-db')).toEqual([]);
   });
 
-  it('lets one rotation be under way at a time', () => {
+  it('lets one rotation be under way at a time, says which and since when, and no deadline ends that', () => {
     const idle = { agent: 'checkout', credential: credentialOf({ name: 'stock-db' }) };
-    const busy = { ...idle, credential: credentialOf({ name: 'stock-db', activeRotation: 'r' }) };
-    expect(goesAfter({ master: undefined, staggered: [idle] }, 0)).toBeUndefined();
-    expect(goesAfter({ master: undefined, staggered: [idle, busy] }, 0)).toBe(
-      'checkout changes credentials between its sessions, and stock-db is being rotated',
-    );
+    const busy = {
+      agent: 'checkout',
+      credential: credentialOf({ name: 'stock-db', activeRotation: 'r', paused: PAUSED }),
+      rotation: rotationOf({ startedAt: '2026-11-20T00:00:00.000Z', stuck: true }),
+    };
+    expect(obstaclesOf({ staggered: [idle] }, 0)).toEqual([]);
+    const obstacles = obstaclesOf({ staggered: [idle, busy] }, 0);
+    const why =
+      'checkout changes credentials between its sessions, and stock-db is being rotated ' +
+      '(since 2026-11-20T00:00:00.000Z; needs a person; paused since 2026-01-01T00:00:00.000Z by arn:a: freeze)';
+    expect(obstacles).toEqual([{ kind: 'stagger', text: why }]);
+    expect(goesAfter(credentialOf(), obstacles, Number.MAX_SAFE_INTEGER)).toBe(why);
   });
 });
 
 describe('a master and its dependants', () => {
+  const self = credentialOf({ name: 'orders-db' });
   const master = credentialOf({ name: 'orders-admin' });
   const starts = Date.parse(nextStart(master) ?? '');
+  const deadline = Date.parse(dueOf(self)?.deadline ?? '');
   const why = (changes: Partial<typeof master>, now: number) =>
-    goesAfter({ master: { ...master, ...changes }, staggered: [] }, now);
+    goesAfter(self, obstaclesOf({ master: { credential: { ...master, ...changes } } }, now), now);
 
-  it('are never under way at once', () => {
-    expect(why({ activeRotation: 'r' }, 0)).toContain('orders-admin is being rotated');
+  it('are never under way at once, until the deadline of whoever waits', () => {
+    expect(why({ activeRotation: 'r' }, 0)).toBe('its administrative login orders-admin is being rotated');
+    expect(why({ activeRotation: 'r' }, deadline - 1)).toContain('is being rotated');
+    expect(why({ activeRotation: 'r' }, deadline)).toBeUndefined();
     expect(why({}, 0)).toBeUndefined();
+    const dependants = ['a', 'b'].map((name) => ({
+      credential: credentialOf({ name, activeRotation: 'r' }),
+    }));
+    const obstacles = obstaclesOf({ dependants }, 0);
+    expect(goesAfter(master, obstacles, deadline - 1)).toBe(
+      'it is the administrative login of others: a is being rotated, and 1 more',
+    );
+    expect(goesAfter(master, obstacles, deadline)).toBeUndefined();
   });
 
   it('go in this order where both are due, unless the master is not planned', () => {
     expect(dueOf(master)).toBeDefined();
     expect(why({}, starts - 1)).toBeUndefined();
     expect(why({}, starts)).toContain('is due, and goes first');
-    const paused = { since: '2026-01-01T00:00:00.000Z', actor: 'arn:a', reason: '' };
-    expect(why({ paused }, starts)).toBeUndefined();
+    expect(why({ paused: PAUSED }, starts)).toBeUndefined();
+    expect(
+      goesAfter(self, obstaclesOf({ master: { credential: master }, circular: true }, starts), starts),
+    ).toBe(undefined);
+  });
+
+  it('a master that was put off itself goes first all the same; one whose attempts fail does not', () => {
+    const plan = { of: master.current?.versionId ?? '', attempts: 0, notBefore: toInstant(starts + 900_000) };
+    expect(why({ plan }, starts)).toBeUndefined();
+    expect(why({ plan: { ...plan, waitsFor: 'a dependant' } }, starts)).toContain('is due, and goes first');
   });
 });

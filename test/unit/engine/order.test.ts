@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { nextStart } from '../../../shared/domain/calendar.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';
 import type { EngineDeps } from '../../../shared/engine/deps.ts';
-import { waitsForAnother } from '../../../shared/engine/order.ts';
+import { goesAfter } from '../../../shared/domain/order.ts';
+import { orderOf } from '../../../shared/engine/order.ts';
 import { credentialOf } from '../api/fakes.ts';
 
 /** Why each of these waits once all are due; each is administered by the next one in the list, as far as there is one. */
@@ -26,11 +27,18 @@ async function whyWaiting(
     idBySecret: async (secret: string) =>
       Promise.resolve(all.find(({ secretName }) => secretName === secret)?.id),
     credential: async (id: string) => Promise.resolve(all.find((each) => each.id === id)),
+    rotation: async () => Promise.resolve(undefined),
+    unfinished: async () =>
+      Promise.resolve(
+        all.flatMap(({ id, activeRotation: rotationId }) =>
+          rotationId === undefined ? [] : [{ credentialId: id, rotationId }],
+        ),
+      ),
   };
   const starts = Math.max(...all.map((each) => Date.parse(nextStart(each) ?? '')));
   // The rule looks up heads and the time; the engine's other parts have no say in it.
   const deps = { ledger, clock: () => starts } as unknown as EngineDeps;
-  return Promise.all(all.map(async (each) => waitsForAnother(deps, each)));
+  return Promise.all(all.map(async (each) => goesAfter(each, (await orderOf(deps, each)).obstacles, starts)));
 }
 
 describe('the order of administrative logins', () => {

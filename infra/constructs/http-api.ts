@@ -1,0 +1,74 @@
+import { RemovalPolicy } from 'aws-cdk-lib';
+import { AccessLogField, AccessLogFormat } from 'aws-cdk-lib/aws-apigateway';
+import {
+  HttpApi,
+  HttpMethod,
+  HttpStage,
+  LogGroupLogDestination,
+  type IAccessLogSettings,
+  type ThrottleSettings,
+} from 'aws-cdk-lib/aws-apigatewayv2';
+import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
+import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
+import { LogGroup } from 'aws-cdk-lib/aws-logs';
+import type { Construct } from 'constructs';
+import type { Settings } from '../config.ts';
+import type { StateStack } from '../stacks/state.ts';
+import type { HandlerFunction } from './handler-function.ts';
+
+/** What one API is beside another. */
+interface HttpApiProps {
+  readonly settings: Settings;
+  readonly state: StateStack;
+  readonly description: string;
+  /** Requests a second, of all callers together. */
+  readonly throttle: ThrottleSettings;
+  /** Every route by itself, so that a caller's policy can name the ones that it may use. */
+  readonly routes: readonly { readonly method: keyof typeof HttpMethod; readonly path: string }[];
+  readonly handler: HandlerFunction;
+  /** Id of the integration, which stays: it is in the logical ids of what is deployed. */
+  readonly integration: string;
+}
+
+/** An API whose callers are known by IAM, and whose requests are logged. A function: a construct would rename what is deployed. */
+export function httpApi(scope: Construct, props: HttpApiProps): { api: HttpApi; url: string } {
+  const { settings, state, description, throttle, routes, handler } = props;
+  const api = new HttpApi(scope, 'Api', {
+    description,
+    createDefaultStage: false,
+    defaultAuthorizer: new HttpIamAuthorizer(),
+  });
+  const log = new LogGroup(scope, 'AccessLog', {
+    retention: settings.logRetentionDays,
+    encryptionKey: state.key,
+    removalPolicy: RemovalPolicy.RETAIN,
+  });
+  const stage = new HttpStage(scope, 'Stage', {
+    httpApi: api,
+    stageName: '$default',
+    autoDeploy: true,
+    throttle,
+    accessLogSettings: accessLogTo(log),
+  });
+  const integration = new HttpLambdaIntegration(props.integration, handler.live);
+  for (const { method, path } of routes) api.addRoutes({ path, methods: [HttpMethod[method]], integration });
+  return { api, url: stage.url };
+}
+
+/** One line for each request of an API: who asked for which route, and how it ended. */
+function accessLogTo(log: LogGroup): IAccessLogSettings {
+  return {
+    destination: new LogGroupLogDestination(log),
+    format: AccessLogFormat.custom(
+      JSON.stringify({
+        requestId: AccessLogField.contextRequestId(),
+        time: AccessLogField.contextRequestTime(),
+        ip: AccessLogField.contextIdentitySourceIp(),
+        caller: '$context.identity.userArn',
+        route: '$context.routeKey',
+        status: AccessLogField.contextStatus(),
+        error: AccessLogField.contextErrorMessage(),
+      }),
+    ),
+  };
+}

@@ -1,0 +1,308 @@
+import { describe, expect, it, vi } from 'vitest';
+import { answer } from '../../../lambdas/control-api/routes.ts';
+import type { ControlServices } from '../../../lambdas/control-api/route.ts';
+import { resolveForEmergency } from '../../../lambdas/control-api/emergency.ts';
+import type { Credential } from '../../../shared/domain/credential.ts';
+import type { LeakMatch } from '../../../shared/engine/leak.ts';
+import {
+  bodyOf,
+  CALLER,
+  ledgerWithRotation,
+  credentialOf,
+  eventOf,
+  FakeLedger,
+  fakeServices,
+  ID,
+  ROTATION_ID,
+} from './fakes.ts';
+
+describe('a leaked value', () => {
+  const fingerprints = [`sha256:${'a'.repeat(64)}`, `sha256:${'b'.repeat(64)}`];
+  const body = { fingerprints, incident: 'INC-9', reason: 'seen in a chat' };
+  const key = {
+    credentialId: ID,
+    handle: { id: 'orders_a', generation: 1, token: 'never shown' },
+    versionId: ID,
+    fingerprint: fingerprints[0] ?? '',
+    issuedAt: '2026-11-01T00:00:00.000Z',
+  };
+  const asking = async (found: readonly LeakMatch[], more: object = {}) => {
+    const services = {
+      ...fakeServices(),
+      reportLeak: vi.fn<ControlServices['reportLeak']>(async () => found),
+    };
+    const headers = { 'idempotency-key': ROTATION_ID };
+    const { response } = await answer(
+      eventOf('POST', '/v1/leaks', { body: { ...body, ...more }, headers }),
+      services,
+    );
+    return { response, services };
+  };
+
+  it('is reported by its fingerprints, under the caller’s name and key', async () => {
+    const { response, services } = await asking([{ key, credential: credentialOf(), outcome: 'live' }]);
+    expect(services.reportLeak).toHaveBeenCalledWith({
+      fingerprints,
+      incidentId: 'INC-9',
+      reason: body.reason,
+      actor: CALLER,
+      replace: true,
+      dryRun: false,
+      token: ROTATION_ID,
+    });
+    expect(response.statusCode).toBe(202);
+    expect(bodyOf(response)).toMatchObject({
+      outcome: 'live',
+      emergency: ROTATION_ID,
+      matches: [{ credential: 'orders-db', outcome: 'live', holders: ['order-agents'] }],
+    });
+    expect(response.body).not.toContain('never shown');
+  });
+
+  it('starts nothing in a dry run, and nothing where it is nobody’s', async () => {
+    const dry = await asking([{ key, credential: credentialOf(), outcome: 'live' }], { dryRun: true });
+    expect([dry.response.statusCode, bodyOf(dry.response)['emergency']]).toEqual([200, undefined]);
+    const none = await asking([]);
+    expect(bodyOf(none.response)).toEqual({ outcome: 'not-ours', dryRun: false, matches: [] });
+  });
+
+  it('tells what to type only where Rekey may not: by hand, a later generation in the slot would die', async () => {
+    const credential = credentialOf({ byHand: 'ALTER ROLE …' });
+    const { response } = await asking([
+      { key, credential, outcome: 'observed' },
+      { key, credential, outcome: 'not-confirmed', why: 'no answer' },
+    ]);
+    const { outcome, matches } = bodyOf(response);
+    expect(outcome).toBe('not-confirmed');
+    expect(matches).toMatchObject([{ byHand: 'ALTER ROLE …' }, { why: 'no answer' }]);
+    expect(JSON.stringify(matches).match(/byHand/g)).toHaveLength(1);
+  });
+
+  it.each([
+    ['fingerprints', { fingerprints: [] }],
+    ['fingerprints[0]', { fingerprints: ['the value itself'] }],
+    ['fingerprints', { fingerprints: Array.from({ length: 51 }, () => fingerprints[0]) }],
+    ['incident', { incident: 'has spaces in it' }],
+    ['reason', { reason: '' }],
+  ])('without a proper %s is refused, and not said again', async (field, bad) => {
+    const { response, services } = await asking([], bad);
+    expect([response.statusCode, bodyOf(response)['field']]).toEqual([400, field]);
+    expect(response.body).not.toContain('the value itself');
+    expect(services.reportLeak).not.toHaveBeenCalled();
+  });
+});
+
+describe('an emergency', () => {
+  const body = { credentials: ['orders-db'], incident: 'INC-7', reason: 'key in a public repository' };
+
+  it('starts for names and ids, each credential once', async () => {
+    const services = fakeServices(ledgerWithRotation());
+    const { response } = await answer(
+      eventOf('POST', '/v1/emergencies', {
+        body: { ...body, credentials: ['orders-db', ID, 'orders-db'] },
+        headers: { 'idempotency-key': ROTATION_ID },
+      }),
+      services,
+    );
+    expect(response.statusCode).toBe(202);
+    expect(bodyOf(response)).toEqual({ id: 'emergency-1', credentials: [ID], unresolved: [] });
+    expect(services.asked).toEqual([
+      {
+        method: 'startEmergency',
+        input: {
+          credentials: [{ credentialId: ID, type: 'database' }],
+          incidentId: 'INC-7',
+          reason: body.reason,
+          actor: CALLER,
+          replace: true,
+          token: ROTATION_ID,
+        },
+      },
+    ]);
+  });
+
+  it('names every unknown credential in one error and starts nothing', async () => {
+    const services = fakeServices(ledgerWithRotation());
+    const { response } = await answer(
+      eventOf('POST', '/v1/emergencies', {
+        body: { ...body, credentials: ['orders-db', 'typo-a', 'typo-b'] },
+      }),
+      services,
+    );
+    expect(response.statusCode).toBe(404);
+    expect(bodyOf(response)['detail']).toContain('typo-a, typo-b');
+    expect(services.asked).toEqual([]);
+  });
+
+  describe('of what Rekey has let go of', () => {
+    const target = { host: 'db.internal', port: 5432, database: 'orders', ownerRole: 'orders' };
+    const gone = credentialOf({ status: 'unregistered', target, targetIdentity: 'orders at db.internal' });
+    const asking = (ledger: FakeLedger, credentials: readonly string[]) => {
+      const services = fakeServices(ledger);
+      return {
+        services,
+        asked: answer(eventOf('POST', '/v1/emergencies', { body: { ...body, credentials } }), services),
+      };
+    };
+
+    /** What is let go of, and who has its owner role now. */
+    const inherited = (former: Credential, heir: Credential): FakeLedger => {
+      const ledger = new FakeLedger().add(former).add(heir);
+      ledger.idByName = async () => undefined;
+      ledger.idByTarget = async () => heir.id;
+      return ledger;
+    };
+
+    it('starts nothing while that is not complete, and says what to type and how to complete it', async () => {
+      const { services, asked } = asking(new FakeLedger().add(gone), ['orders-db', ID]);
+      const { response } = await asked;
+      expect(response.statusCode).toBe(409);
+      const { code, field, detail, remedy } = bodyOf(response);
+      expect([code, field]).toEqual(['ERR_MODE', 'credentials']);
+      expect(detail).toMatch(/orders-db is being let go of.*doesn't manage.*Nothing was revoked/);
+      expect(remedy).toMatch(
+        /by hand, now:[\s\S]*ALTER ROLE "orders_a" NOLOGIN[\s\S]*rekey unregister orders-db/,
+      );
+      expect(services.asked).toEqual([]);
+    });
+
+    it('by its id also once it is complete, beside the names that nobody knows', async () => {
+      const ledger = new FakeLedger().add(gone);
+      ledger.idByName = async () => undefined;
+      const { services, asked } = asking(ledger, [ID, 'typo-a']);
+      const { detail, remedy, also } = bodyOf((await asked).response);
+      expect(detail).toContain(`orders-db (${ID}) was unregistered`);
+      expect(remedy).toMatch(/ALTER ROLE "orders_a" NOLOGIN/);
+      expect(remedy).not.toContain('rekey unregister');
+      expect(also).toMatchObject([{ code: 'ERR_NOT_FOUND', message: expect.stringContaining('typo-a') }]);
+      expect(services.asked).toEqual([]);
+    });
+
+    it('tells of whoever has its logins by now, instead of what would end them unseen', async () => {
+      const heir = credentialOf({ id: 'heir', name: 'new-orders-db', target });
+      const { remedy } = bodyOf((await asking(inherited(gone, heir), [ID]).asked).response);
+      expect(remedy).toContain('rekey revoke new-orders-db');
+      expect(remedy).not.toContain('ALTER ROLE');
+    });
+
+    it('tells of both where somebody has one of its logins by now', async () => {
+      const heir = credentialOf({
+        id: 'heir',
+        name: 'new-orders-db',
+        target: { ...target, users: ['orders_a', 'orders_x'] },
+      });
+      const live = ['orders_a', 'orders_b'].map((id) => ({ id, generation: 1 }));
+      const { remedy } = bodyOf((await asking(inherited({ ...gone, live }, heir), [ID]).asked).response);
+      expect(remedy).toMatch(/ALTER ROLE "orders_b" NOLOGIN[\s\S]*other logins.*rekey revoke new-orders-db/);
+      expect(remedy).not.toContain('ALTER ROLE "orders_a"');
+    });
+
+    it('tells what to type where whoever has its logins is only observed, which Rekey does not revoke', async () => {
+      const heir = credentialOf({ id: 'heir', name: 'new-orders-db', target, adoption: 'observed' });
+      const { remedy } = bodyOf((await asking(inherited(gone, heir), [ID]).asked).response);
+      expect(remedy).toMatch(/ALTER ROLE "orders_a" NOLOGIN/);
+      expect(remedy).not.toContain('new-orders-db');
+    });
+
+    it.each([
+      ['falls silent', () => new Promise<never>(() => {})],
+      ['fails', () => Promise.reject(new Error('ECONNRESET'))],
+    ])('takes a name that was found at its word where the ledger %s then', async (_what, unregistered) => {
+      const ledger = Object.assign(new FakeLedger().add(credentialOf()), { unregistered });
+      expect(await resolveForEmergency(ledger, ['orders-db'], 20)).toEqual({
+        credentials: [{ credentialId: ID, type: 'database' }],
+        unresolved: [],
+      });
+    });
+
+    it('asks nothing more of one that its id has found', async () => {
+      const ledger = new FakeLedger().add(credentialOf());
+      const more = [vi.spyOn(ledger, 'unregistered'), vi.spyOn(ledger, 'idByName')];
+      expect(await resolveForEmergency(ledger, [ID])).toEqual({
+        credentials: [{ credentialId: ID, type: 'database' }],
+        unresolved: [],
+      });
+      for (const read of more) expect(read).not.toHaveBeenCalled();
+    });
+  });
+
+  it.each(['silent', 'failing'] as const)('starts with ids while the ledger is %s', async (state) => {
+    const ledger = ledgerWithRotation();
+    ledger.state = state;
+    const services = fakeServices(ledger);
+    const began = performance.now();
+    const { response } = await answer(
+      eventOf('POST', '/v1/emergencies', { body: { ...body, credentials: [ID, 'orders-db'] } }),
+      services,
+    );
+    expect(performance.now() - began).toBeLessThan(1500);
+    expect(response.statusCode).toBe(202);
+    expect(bodyOf(response)).toMatchObject({ credentials: [ID], unresolved: ['orders-db'] });
+    expect(services.asked).toHaveLength(1);
+  });
+
+  it('says that it needs ids where the ledger does not answer and only names were given', async () => {
+    const ledger = ledgerWithRotation();
+    ledger.state = 'silent';
+    await expect(resolveForEmergency(ledger, ['orders-db'], 20)).rejects.toMatchObject({
+      code: 'ERR_UNAVAILABLE',
+      remedy: expect.stringContaining('ids'),
+    });
+  });
+
+  it('takes as long as the ledger goes on answering', async () => {
+    const names = Array.from({ length: 200 }, (_, index) => `db-${index}`);
+    const ledger = new FakeLedger();
+    let atOnce = 0;
+    let most = 0;
+    let reads = 0;
+    ledger.idByName = async (name) => {
+      reads++;
+      most = Math.max(most, ++atOnce);
+      await new Promise((resolve) => setTimeout(resolve, 15));
+      atOnce--;
+      return `id-of-${name}`;
+    };
+    ledger.credential = async () => {
+      reads++;
+      return undefined;
+    };
+    const { credentials, unresolved } = await resolveForEmergency(ledger, names, 60);
+    expect(unresolved).toEqual([]);
+    expect(credentials).toEqual(names.map((name) => ({ credentialId: `id-of-${name}` })));
+    expect(reads).toBe(400);
+    expect(most).toBeLessThanOrEqual(20);
+  });
+
+  it.each([
+    ['credentials', { ...body, credentials: [] }],
+    ['credentials', { ...body, credentials: Array.from({ length: 201 }, () => ID) }],
+    ['incident', { ...body, incident: 'has spaces in it' }],
+    ['reason', { credentials: ['a'], incident: 'INC-7' }],
+  ])('without a proper %s is refused', async (field, bad) => {
+    const services = fakeServices(ledgerWithRotation());
+    const { response } = await answer(eventOf('POST', '/v1/emergencies', { body: bad }), services);
+    expect(response.statusCode).toBe(400);
+    expect(bodyOf(response)['field']).toBe(field);
+    expect(services.asked).toEqual([]);
+  });
+
+  it('shows how it stands', async () => {
+    const services = fakeServices(undefined, {
+      emergency: {
+        status: 'SUCCEEDED',
+        startedAt: 'a',
+        endedAt: 'b',
+        results: [{ credentialId: ID, revoked: true }],
+      },
+    });
+    const { response } = await answer(eventOf('GET', '/v1/emergencies/emergency-1'), services);
+    expect(bodyOf(response)).toEqual({
+      id: 'emergency-1',
+      status: 'SUCCEEDED',
+      startedAt: 'a',
+      endedAt: 'b',
+      results: [{ credentialId: ID, revoked: true }],
+    });
+  });
+});
