@@ -23,6 +23,8 @@ export interface Call<T> {
 export interface ApiOptions {
   /** What the upstream is called in messages. */
   readonly name: string;
+  /** Where the rights are described that Rekey's own login needs. */
+  readonly page: string;
   readonly baseUrl: string;
   readonly reach: Reach;
   readonly caller: Caller;
@@ -121,7 +123,7 @@ export class Api {
   }
 
   #refusal({ method, path }: Call<unknown>, { status, headers }: HttpAnswer): RekeyError {
-    const { name, caller } = this.#options;
+    const { name, page, caller } = this.#options;
     const said = `${name} answers ${status} to ${method} ${path.split('?')[0] ?? ''}`;
     if (status === 429 || status >= 500) {
       const wait = headers['retry-after'];
@@ -135,8 +137,7 @@ export class Api {
           })
         : new RekeyError('ERR_ADMIN_DENIED', `${said}: it does not take Rekey's own login, or not for this`, {
             field: 'admin',
-            remedy:
-              'look whether the administrative key still works and has the rights that docs/providers.md names',
+            remedy: `look whether the administrative key still works and has the rights that ${page} names`,
           });
     }
     if (status === 404) return new RekeyError('ERR_NOT_FOUND', said, { field: 'target' });

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { toInstant } from '../../domain/clock.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
+import { curl } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
 import { targetOf, upstreamId } from '../http/target.ts';
 
@@ -77,6 +78,17 @@ export const openaiProvider = keyProvider<OpenAiTarget, { adminKey: string }>({
   /** Lists models, which is free. */
   async test(api: Api) {
     await api.call({ method: 'GET', path: '/models', answer: z.object({ data: z.array(ANYTHING) }) });
+  },
+
+  byHand(target, id, baseUrl) {
+    const url = `${baseUrl.replace(/\/$/, '')}${pathOf(target, id)}`;
+    const login = ['authorization: Bearer $OPENAI_ADMIN_KEY'];
+    return [
+      `# At https://platform.openai.com: the project ${target.project}, API keys, delete ${id}. Or with an admin key:`,
+      curl('DELETE', url, login),
+      '# Gone once this answers 404:',
+      curl('GET', url, login),
+    ].join('\n');
   },
 });
 
