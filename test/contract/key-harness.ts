@@ -17,8 +17,8 @@ export interface KeyCase<T extends KeyTarget> {
   admin(): object;
   /** Whether the upstream takes a key, asked without the provider. */
   takes(value: string, target: T): Promise<boolean>;
-  /** A key beside the credential's own, under another name. */
-  addForeign(target: T): void;
+  /** A key beside the credential's own, under that name or another that isn't Rekey's. */
+  addForeign(target: T, name?: string): void;
 }
 
 let count = 0;

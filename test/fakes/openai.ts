@@ -44,6 +44,7 @@ export class FakeOpenAi implements AsyncDisposable {
 
   private create(project: string, account: string, body: unknown): Reply {
     const { name = 'unnamed' } = (body ?? {}) as { name?: string };
+    if (!this.keys.hasRoom(`${project}/${account}`)) return refusal(400, 'api_key_limit_reached');
     const key = this.keys.add(`${project}/${account}`, name, 'sk-svcacct-');
     const { id, value, createdAt } = key;
     const created = { object: 'organization.project.service_account.api_key', id, value, name };

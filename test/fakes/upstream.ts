@@ -21,9 +21,17 @@ export interface Reply {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What goes wrong with one request. `lost` does the work and drops the answer; `reset` does nothing. */
+/**
+ * What goes wrong with one request. `lost` does the work and drops the answer; `reset` does nothing; `not-http` answers with
+ * bytes that aren't HTTP.
+ */
 export type Fault =
-  { readonly kind: 'lost' | 'reset' | 'hang' | 'malformed' | 'huge' } | ({ readonly kind: 'reply' } & Reply);
+  | { readonly kind: 'lost' | 'reset' | 'hang' | 'malformed' | 'huge' | 'not-http' }
+  | ({ readonly kind: 'reply' } & Reply);
+
+/** What is quoted by answers that are broken; nothing of it may come out at the other end. */
+const QUOTED = 'sk-leaked-canary-0123456789';
+const SILENT: ReadonlySet<string> = new Set(['lost', 'reset', 'hang', 'not-http']);
 
 /** An upstream's API behind real HTTP, whose requests can be made to go wrong. */
 export class UpstreamServer implements AsyncDisposable {
@@ -79,16 +87,18 @@ export class UpstreamServer implements AsyncDisposable {
     const fault = at === -1 ? undefined : this.#faults.splice(at, 1)[0]?.fault;
     const reply = fault?.kind === 'reply' ? fault : undefined;
     const { status, body, headers } = reply ?? (isUndone(fault) ? { status: 0 } : this.#answer(asked));
-    const isSilent = fault !== undefined && ['lost', 'reset', 'hang'].includes(fault.kind);
+    const isSilent = fault !== undefined && SILENT.has(fault.kind);
     this.asked.push({ method, path, status: isSilent ? 0 : status });
     if (fault?.kind === 'hang') return;
     if (isSilent) {
+      if (fault.kind === 'not-http') request.socket.write(`${QUOTED}\r\n\r\n`);
       request.socket.destroy();
       return;
     }
     response.writeHead(status, { 'content-type': 'application/json', ...headers });
-    if (fault?.kind === 'malformed') response.end('{"id": "sk-leaked-in-a-broken-answer');
-    else if (fault?.kind === 'huge') response.end(JSON.stringify({ padding: 'x'.repeat(5 * 1024 * 1024) }));
+    if (fault?.kind === 'malformed') response.end(`{"id": "${QUOTED}`);
+    else if (fault?.kind === 'huge')
+      response.end(JSON.stringify({ id: QUOTED, padding: 'x'.repeat(5 * 1024 * 1024) }));
     else response.end(body === undefined ? '' : JSON.stringify(body));
   }
 }
@@ -112,6 +122,8 @@ export class FakeKeys {
   readonly all: Map<string, FakeKey> = new Map();
   /** How many uses of each new key are refused. */
   slowness = 0;
+  /** How many keys an owner may have. */
+  room = Infinity;
   #count = 0;
 
   add(owner: string, name: string, prefix: string): FakeKey {
@@ -121,6 +133,10 @@ export class FakeKeys {
     const added = { ...key, createdAt: Date.now() };
     this.all.set(id, added);
     return added;
+  }
+
+  hasRoom(owner: string): boolean {
+    return this.of(owner).length < this.room;
   }
 
   of(owner: string): FakeKey[] {
