@@ -17,8 +17,8 @@ export interface Call<T> {
   readonly headers?: Readonly<Record<string, string>>;
   /** The form of the answer; what isn't in it is left out. */
   readonly answer: z.ZodType<T>;
-  /** Whether a refusal says that there is no room for another key. */
-  readonly noRoom?: (status: number, body: unknown) => boolean;
+  /** The form of a refusal that says that there is no room for more. */
+  readonly full?: z.ZodType;
 }
 
 /** How an upstream is reached. */
@@ -59,7 +59,7 @@ export class Api {
   /**
    * The answer of a call.
    * @throws RekeyError ERR_UNAVAILABLE (again later), ERR_ADMIN_DENIED or ERR_REJECTED (a login is refused, a request is
-   *   wrong), ERR_CAPACITY (`noRoom`), ERR_NOT_FOUND, ERR_CONFLICT
+   *   wrong), ERR_NOT_FOUND, ERR_CONFLICT, ERR_CAPACITY
    */
   async call<T>(call: Call<T>): Promise<T> {
     const { name } = this.#options;
@@ -143,13 +143,14 @@ export class Api {
     });
   }
 
-  #refusal({ method, path, noRoom }: Call<unknown>, { status, headers, text }: HttpAnswer): RekeyError {
+  #refusal({ method, path, full }: Call<unknown>, { status, headers, text }: HttpAnswer): RekeyError {
     const { name, caller } = this.#options;
     const said = `${name} answers ${status} to ${method} ${path.split('?')[0] ?? ''}`;
-    if (noRoom?.(status, jsonOf(text)) === true) {
-      return new RekeyError('ERR_CAPACITY', `${said}: it has no room for another key; none was deleted`, {
+    if (full?.safeParse(jsonOf(text)).success === true) {
+      return new RekeyError('ERR_CAPACITY', `${said}: it has no room for more`, {
         field: 'target',
-        remedy: 'delete keys there that nobody uses any more, or have the limit raised',
+        remedy:
+          'remove there what is used no more, or have the limit raised; nothing was removed to make room',
       });
     }
     if (TRY_AGAIN.has(status) || status >= 500) {

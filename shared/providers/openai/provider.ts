@@ -12,7 +12,8 @@ const keySchema = z.object({
   owner: z.object({ service_account: z.object({ id: z.string() }).optional() }),
 });
 
-const LIMIT = z.object({ error: z.object({ code: z.string().regex(/limit|quota/) }) });
+/** No code for it is documented; those of other limits have the word. That of the rate is no lack of room. */
+const full = z.object({ error: z.object({ code: z.string().regex(/^(?!rate_).*(limit|quota)/) }) });
 
 type Key = z.infer<typeof keySchema>;
 
@@ -70,8 +71,7 @@ export const openaiProvider = keyProvider<OpenAiTarget, { adminKey: string }>({
       path: `${projectPath(target)}/service_accounts/${encodeURIComponent(target.serviceAccount)}/api_keys`,
       body: { name, ...(target.scopes === undefined ? {} : { scopes: target.scopes }) },
       answer: z.object({ id: z.string().min(1), value: z.string().min(1) }),
-      // No code for it is documented; those of other limits have the word.
-      noRoom: (status, body) => status < 500 && status !== 429 && LIMIT.safeParse(body).success,
+      full,
     });
   },
 
