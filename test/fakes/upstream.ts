@@ -95,11 +95,10 @@ export class UpstreamServer implements AsyncDisposable {
       request.socket.destroy();
       return;
     }
-    response.writeHead(status, { 'content-type': 'application/json', ...headers });
-    if (fault?.kind === 'malformed') response.end(`{"id": "${QUOTED}`);
-    else if (fault?.kind === 'huge')
-      response.end(JSON.stringify({ id: QUOTED, padding: 'x'.repeat(5 * 1024 * 1024) }));
-    else response.end(body === undefined ? '' : JSON.stringify(body));
+    const payload = payloadOf(fault, body);
+    // An empty answer has no type: nothing could be read as that.
+    const type = payload === '' ? {} : { 'content-type': 'application/json' };
+    response.writeHead(status, { ...type, ...headers }).end(payload);
   }
 }
 
@@ -156,6 +155,12 @@ export class FakeKeys {
 /** The token of `Authorization: Bearer`. */
 export function bearerOf({ headers }: Asked): string | undefined {
   return /^Bearer (.+)$/.exec(headers.authorization ?? '')?.[1];
+}
+
+function payloadOf(fault: Fault | undefined, body: unknown): string {
+  if (fault?.kind === 'malformed') return `{"id": "${QUOTED}`;
+  if (fault?.kind === 'huge') return JSON.stringify({ id: QUOTED, padding: 'x'.repeat(5 * 1024 * 1024) });
+  return body === undefined ? '' : JSON.stringify(body);
 }
 
 function isUndone(fault: Fault | undefined): boolean {

@@ -25,6 +25,7 @@ export function openaiCase(): KeyFaults<ReturnType<typeof openaiProvider.target>
     },
     fill: ({ project, serviceAccount }) => {
       fake.keys.room = fake.keys.of(`${project}/${serviceAccount}`).length;
+      return () => (fake.keys.room = Infinity);
     },
   };
 }

@@ -14,8 +14,8 @@ describe('OpenAI', () => {
     afterAll(async () => openai.stop());
 
     it('finds its own behind all others, and none of another service account', async () => {
-      const { provider, target: fields, url } = openai;
-      const target = provider.target({ ...fields('paged'), label: 'paged', baseUrl: url() });
+      const { provider } = openai;
+      const target = provider.target({ ...openai.target('paged'), label: 'paged', baseUrl: openai.url() });
       const elsewhere = { ...target, serviceAccount: 'sa_2' };
       for (let count = 0; count < 250; count++) openai.addForeign(elsewhere);
       const ctx = { ...keyHarness(openai).context(target), generation: 1 };
