@@ -38,7 +38,11 @@ export function exchange(
 ): Promise<HttpAnswer> {
   const request = base.protocol === 'http:' ? httpRequest : httpsRequest;
   return new Promise((resolve, reject) => {
-    const fail = (cause: unknown): void => reject(new NoAnswer('no whole answer', { cause }));
+    const fail = (cause: Error): void => {
+      // What isn't HTTP comes back from the parser as the bytes themselves: a key may be among them.
+      if ('rawPacket' in cause) delete cause.rawPacket;
+      reject(new NoAnswer('no whole answer', { cause }));
+    };
     const outgoing = request(
       {
         // A literal IPv6 address stands in brackets in a URL only.
@@ -47,7 +51,8 @@ export function exchange(
         path,
         method,
         headers: { ...headers, 'content-length': Buffer.byteLength(body) },
-        ...(lookup === undefined ? {} : { lookup }),
+        // A connection that is kept was made under another lookup. One that is new can't be dead after a freeze.
+        ...(lookup === undefined ? {} : { lookup, agent: false }),
       },
       (incoming) => {
         const chunks: Buffer[] = [];
@@ -69,6 +74,11 @@ export function exchange(
     );
     const limit = setTimeout(() => outgoing.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
     outgoing.on('close', () => clearTimeout(limit));
+    // Another protocol is nothing that was asked for. Without a listener the connection closes and nobody hears of it.
+    outgoing.on('upgrade', (_incoming, socket) => {
+      socket.destroy();
+      fail(new Error('an answer in another protocol'));
+    });
     outgoing.on('error', fail);
     outgoing.end(body);
   });

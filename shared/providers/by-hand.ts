@@ -1,5 +1,6 @@
 import type { Credential, CredentialHandle } from '../domain/credential.ts';
 import { isRekeyError } from '../domain/errors.ts';
+import type { CredentialProvider } from './provider.ts';
 
 type Tell = (target: unknown, handle: CredentialHandle) => string;
 
@@ -12,7 +13,13 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
     ]);
     return (target, handle) => manualRevocation(readTarget(target), handle);
   },
+  'llm-key/openai': async () => tellOf((await import('./openai/provider.ts')).openaiProvider),
 };
+
+/** Of a provider that has no driver to leave out. */
+function tellOf<T, M>(provider: CredentialProvider<T, M>): Tell {
+  return (target, handle) => provider.manualRevocation?.(provider.storedTarget(target), handle) ?? '';
+}
 
 /** What a person types at the upstream to end one of a credential's handles. */
 export interface ManualRevocation {

@@ -17,8 +17,10 @@ export interface KeyCase<T extends KeyTarget> {
   admin(): object;
   /** Whether the upstream takes a key, asked without the provider. */
   takes(value: string, target: T): Promise<boolean>;
-  /** A key beside the credential's own, under another name. */
-  addForeign(target: T): void;
+  /** A key beside the credential's own, under that name or another that isn't Rekey's. */
+  addForeign(target: T, name?: string): void;
+  /** How long a call may take, in milliseconds; two seconds where nothing is said. */
+  readonly timeoutMs?: number;
 }
 
 let count = 0;
@@ -38,7 +40,7 @@ export function keyHarness<T extends KeyTarget>(it: KeyCase<T>): ProviderHarness
     elsewhere: (target) => ({ ...target, label: 'elsewhere' }),
     context: () => ({
       clock: Date.now,
-      reach: { privateHosts: ['127.0.0.1'], timeoutMs: 2000 },
+      reach: { privateHosts: ['127.0.0.1'], timeoutMs: it.timeoutMs ?? 2000 },
       admin: async () => Promise.resolve(new Redacted(JSON.stringify({ ...it.admin(), baseUrl: it.url() }))),
     }),
     open: async (target, material) => {

@@ -46,6 +46,7 @@ export class FakeOpenAi implements AsyncDisposable {
 
   private create(project: string, account: string, body: unknown): Reply {
     const { name = 'unnamed' } = (body ?? {}) as { name?: string };
+    if (!this.keys.hasRoom(`${project}/${account}`)) return refusal(400, 'api_key_limit_reached');
     const key = this.keys.add(`${project}/${account}`, name, 'sk-svcacct-');
     const { id, value, createdAt } = key;
     const created = { object: 'organization.project.service_account.api_key', id, value, name };
@@ -58,7 +59,15 @@ export class FakeOpenAi implements AsyncDisposable {
     const data = all.slice(after, after + Number(query.get('limit') ?? 20));
     const more = after + data.length < all.length;
     const ends = { first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null };
-    return { status: 200, body: { object: 'list', data: data.map((key) => shown(key, Date.now() - this.usageLagMs)), ...ends, has_more: more } };
+    return {
+      status: 200,
+      body: {
+        object: 'list',
+        data: data.map((key) => shown(key, Date.now() - this.usageLagMs)),
+        ...ends,
+        has_more: more,
+      },
+    };
   }
 }
 

@@ -21,9 +21,17 @@ export interface Reply {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What goes wrong with one request. `lost` does the work and drops the answer; `reset` does nothing. */
+/**
+ * What goes wrong with one request. `lost` does the work and drops the answer; `reset` does nothing; `not-http` answers with
+ * bytes that aren't HTTP.
+ */
 export type Fault =
-  { readonly kind: 'lost' | 'reset' | 'hang' | 'malformed' | 'huge' } | ({ readonly kind: 'reply' } & Reply);
+  | { readonly kind: 'lost' | 'reset' | 'hang' | 'malformed' | 'huge' | 'not-http' }
+  | ({ readonly kind: 'reply' } & Reply);
+
+/** What is quoted by answers that are broken; nothing of it may come out at the other end. */
+const QUOTED = 'sk-leaked-canary-0123456789';
+const SILENT: ReadonlySet<string> = new Set(['lost', 'reset', 'hang', 'not-http']);
 
 /** An upstream's API behind real HTTP, whose requests can be made to go wrong. */
 export class UpstreamServer implements AsyncDisposable {
@@ -79,17 +87,18 @@ export class UpstreamServer implements AsyncDisposable {
     const fault = at === -1 ? undefined : this.#faults.splice(at, 1)[0]?.fault;
     const reply = fault?.kind === 'reply' ? fault : undefined;
     const { status, body, headers } = reply ?? (isUndone(fault) ? { status: 0 } : this.#answer(asked));
-    const isSilent = fault !== undefined && ['lost', 'reset', 'hang'].includes(fault.kind);
+    const isSilent = fault !== undefined && SILENT.has(fault.kind);
     this.asked.push({ method, path, status: isSilent ? 0 : status });
     if (fault?.kind === 'hang') return;
     if (isSilent) {
+      if (fault.kind === 'not-http') request.socket.write(`${QUOTED}\r\n\r\n`);
       request.socket.destroy();
       return;
     }
-    response.writeHead(status, { 'content-type': 'application/json', ...headers });
-    if (fault?.kind === 'malformed') response.end('{"id": "sk-leaked-in-a-broken-answer');
-    else if (fault?.kind === 'huge') response.end(JSON.stringify({ padding: 'x'.repeat(5 * 1024 * 1024) }));
-    else response.end(body === undefined ? '' : JSON.stringify(body));
+    const payload = payloadOf(fault, body);
+    // An empty answer has no type: nothing could be read as that.
+    const type = payload === '' ? {} : { 'content-type': 'application/json' };
+    response.writeHead(status, { ...type, ...headers }).end(payload);
   }
 }
 
@@ -112,6 +121,8 @@ export class FakeKeys {
   readonly all: Map<string, FakeKey> = new Map();
   /** How many uses of each new key are refused. */
   slowness = 0;
+  /** How many keys an owner may have. */
+  room = Infinity;
   readonly #newId: () => string;
 
   /** `newId` makes ids of the form that the upstream has. */
@@ -126,6 +137,10 @@ export class FakeKeys {
     const added = { ...key, createdAt: Date.now() };
     this.all.set(id, added);
     return added;
+  }
+
+  hasRoom(owner: string): boolean {
+    return this.of(owner).length < this.room;
   }
 
   of(owner: string): FakeKey[] {
@@ -145,6 +160,12 @@ export class FakeKeys {
 /** The token of `Authorization: Bearer`. */
 export function bearerOf({ headers }: Asked): string | undefined {
   return /^Bearer (.+)$/.exec(headers.authorization ?? '')?.[1];
+}
+
+function payloadOf(fault: Fault | undefined, body: unknown): string {
+  if (fault?.kind === 'malformed') return `{"id": "${QUOTED}`;
+  if (fault?.kind === 'huge') return JSON.stringify({ id: QUOTED, padding: 'x'.repeat(5 * 1024 * 1024) });
+  return body === undefined ? '' : JSON.stringify(body);
 }
 
 function isUndone(fault: Fault | undefined): boolean {

@@ -1,7 +1,19 @@
-import { lookup as resolve } from 'node:dns';
+import { lookup, type LookupAddress, type LookupAllOptions } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { RekeyError } from '../../domain/errors.ts';
+
+/** Of IPv6 only this part is given out as the public internet (RFC 4291); the rest embeds, translates or is reserved. */
+const GLOBAL_UNICAST = ipaddr.parseCIDR('2000::/3');
+/** The host of an Azure machine, which answers it and nobody else; it looks like any public address. */
+const AZURE_HOST = '168.63.129.16';
+
+/** How a name becomes addresses. */
+export type Resolve = (
+  hostname: string,
+  options: LookupAllOptions,
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
 
 /**
  * Whether `address` is one of the public internet. Everything else could be somebody's own network, the function's own
@@ -10,7 +22,9 @@ import { RekeyError } from '../../domain/errors.ts';
 export function isPublic(address: string): boolean {
   if (!ipaddr.isValid(address)) return false;
   // An IPv4 address within an IPv6 one is judged as what it is.
-  return ipaddr.process(address).range() === 'unicast';
+  const judged = ipaddr.process(address);
+  if (judged.range() !== 'unicast' || judged.toString() === AZURE_HOST) return false;
+  return judged.kind() === 'ipv4' || judged.match(GLOBAL_UNICAST);
 }
 
 /**
@@ -42,11 +56,15 @@ export function parseBaseUrl(text: string, privateHosts: readonly string[], fiel
  * Resolves a name for one connection and refuses it where any of its addresses isn't public: what was checked is what is
  * connected to, whatever the name means a moment later (DNS rebinding).
  */
-export function publicLookup(privateHosts: readonly string[], field: string): LookupFunction {
+export function publicLookup(
+  privateHosts: readonly string[],
+  field: string,
+  resolve: Resolve = lookup,
+): LookupFunction {
   return (hostname, options, callback) => {
     resolve(hostname, { ...options, all: true }, (error, addresses) => {
       if (error !== null) return callback(error, []);
-      const isRefused = addresses.some(({ address }) => !isPublic(address));
+      const isRefused = addresses.length === 0 || addresses.some(({ address }) => !isPublic(address));
       if (isRefused && !isListed(hostname, privateHosts)) return callback(notPublic(field, hostname), []);
       const [first] = addresses;
       if (options.all === true || first === undefined) return callback(null, addresses);
@@ -60,12 +78,20 @@ function isLoopback(host: string): boolean {
 }
 
 function isListed(host: string, hosts: readonly string[]): boolean {
-  const name = host.toLowerCase().replace(/\.$/, '');
-  return hosts.some((each) => each.toLowerCase() === name);
+  return hosts.some((each) => bare(each) === bare(host));
 }
 
 function hostOf({ hostname }: URL): string {
-  return hostname.replace(/^\[(.*)\]$/, '$1');
+  return withoutBrackets(hostname);
+}
+
+/** Names are the same with a dot at their end, an IPv6 address with its brackets. */
+function bare(host: string): string {
+  return withoutBrackets(host.toLowerCase().replace(/\.$/, ''));
+}
+
+function withoutBrackets(host: string): string {
+  return host.replace(/^\[(.*)\]$/, '$1');
 }
 
 function refusal(field: string, problem: string): RekeyError {

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { RekeyError } from '../../domain/errors.ts';
-import { exchange, pause, type HttpAnswer } from '../../http/exchange.ts';
+import { exchange, NoAnswer, pause, type HttpAnswer } from '../../http/exchange.ts';
 import { REKEY_VERSION } from '../../version.ts';
 import type { Reach } from '../provider.ts';
 import { parseBaseUrl, publicLookup } from './address.ts';
@@ -27,6 +27,8 @@ export interface Call<T> {
 export interface ApiOptions {
   /** What the upstream is called in messages. */
   readonly name: string;
+  /** Where the rights are described that Rekey's own login needs. */
+  readonly page: string;
   readonly baseUrl: string;
   readonly reach: Reach;
   readonly caller: Caller;
@@ -41,6 +43,8 @@ const MAX_BYTES = 4 * 1024 * 1024;
 /** An upstream that asks to wait no longer is asked again at once; other waits are the workflow's. */
 const LONGEST_WAIT_MS = 5_000;
 const ATTEMPTS = 3;
+/** Beside those of 500 and above. */
+const TRY_AGAIN: ReadonlySet<number> = new Set([408, 425, 429]);
 
 /**
  * An HTTP API of an upstream. It follows no redirect and reaches no private address, and nothing that the upstream writes
@@ -94,7 +98,7 @@ export class Api {
     for (let attempt = 1; ; attempt++) {
       const answer = await this.#send(call);
       // Refused for its rate, it has done nothing: every method may be repeated.
-      const waitMs = answer.status === 429 ? waitOf(answer) : undefined;
+      const waitMs = answer.status === 429 ? waitOf(answer.headers) : undefined;
       if (waitMs === undefined || waitMs > LONGEST_WAIT_MS || attempt === ATTEMPTS) return answer;
       await pause(waitMs);
     }
@@ -122,11 +126,28 @@ export class Api {
     } catch (error) {
       const refused = refusalIn(error);
       if (refused !== undefined) throw refused;
+      if (!(error instanceof NoAnswer)) {
+        throw this.#denied(`the login for ${name} has characters that no header takes; nothing was sent`);
+      }
       throw new RekeyError('ERR_UNAVAILABLE', `${name} has not answered`, {
         remedy: 'it is tried again; if it goes on, look at the status page of the provider',
         cause: error,
       });
     }
+  }
+
+  /** A login that isn't taken. */
+  #denied(problem: string): RekeyError {
+    const { page, caller } = this.#options;
+    if (caller === 'agent') {
+      return new RekeyError('ERR_REJECTED', problem, {
+        remedy: 'the key is wrong, revoked or may do nothing here',
+      });
+    }
+    return new RekeyError('ERR_ADMIN_DENIED', problem, {
+      field: 'admin',
+      remedy: `look whether the administrative key still works and has the rights that ${page} names`,
+    });
   }
 
   #refusal({ method, path, full }: Call<unknown>, { status, headers, text }: HttpAnswer): RekeyError {
@@ -139,21 +160,14 @@ export class Api {
           'remove there what is used no more, or have the limit raised; nothing was removed to make room',
       });
     }
-    if (status === 429 || status >= 500) {
-      const wait = headers['retry-after'];
-      const asked = wait !== undefined && /^\d{1,6}$/.test(wait) ? `, and asks to wait ${wait} s` : '';
+    if (TRY_AGAIN.has(status) || status >= 500) {
+      const waitMs = waitOf(headers);
+      const asked = waitMs === undefined ? '' : `, and asks to wait ${waitMs / 1000} s`;
       return new RekeyError('ERR_UNAVAILABLE', `${said}${asked}`, { remedy: 'it is tried again' });
     }
     if (status === 401 || status === 403) {
-      return caller === 'agent'
-        ? new RekeyError('ERR_REJECTED', `${said}: it does not take the key`, {
-            remedy: 'the key is wrong, revoked or may do nothing here',
-          })
-        : new RekeyError('ERR_ADMIN_DENIED', `${said}: it does not take Rekey's own login, or not for this`, {
-            field: 'admin',
-            remedy:
-              'look whether the administrative key still works and has the rights that docs/providers.md names',
-          });
+      const whose = caller === 'agent' ? 'the key' : "Rekey's own login, or not for this";
+      return this.#denied(`${said}: it does not take ${whose}`);
     }
     if (status === 404) return new RekeyError('ERR_NOT_FOUND', said, { field: 'target' });
     if (status === 409) return new RekeyError('ERR_CONFLICT', said);
@@ -173,9 +187,11 @@ export class Api {
 /** The answer of a call that says nothing that counts. */
 export const ANYTHING = z.unknown();
 
-function waitOf({ headers }: HttpAnswer): number | undefined {
-  const text = headers['retry-after'];
-  return text !== undefined && /^\d{1,6}$/.test(text) ? Number(text) * 1000 : undefined;
+/** How long an upstream asks to wait, in milliseconds: a number of seconds, or a date by the upstream's own clock. */
+function waitOf({ 'retry-after': asked = '', date = '' }: HttpAnswer['headers']): number | undefined {
+  if (/^\d{1,6}$/.test(asked)) return Number(asked) * 1000;
+  const ms = Date.parse(asked) - Date.parse(date);
+  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
 }
 
 /** Our own refusal of an address, which comes out of the connection as its cause. */

@@ -38,7 +38,8 @@ export interface KeyUpstream<T extends KeyTarget, A> {
   readonly name: string;
   /** Its usual address, with the version of the API. */
   readonly baseUrl: string;
-  target(input: unknown): T;
+  /** `page` is where the fields are described. */
+  target(input: unknown, page: string): T;
   storedTarget(input: unknown): T;
   /** What owns the keys there, e.g. project and service account, as one text. */
   owner(target: T): string;
@@ -75,6 +76,11 @@ export interface KeyUpstream<T extends KeyTarget, A> {
   setActive?(api: Api, target: T, id: string, active: boolean): Promise<void>;
   /** Uses the key as an agent would; cheap, and free of charge. */
   test(api: Api, target: T): Promise<void>;
+  /**
+   * What a person does to end a key while Rekey is down: a command (`curl` of by-hand.ts) or a way through the console.
+   * `baseUrl` is that of the target, or the usual one. Pure, and without a secret.
+   */
+  byHand?(target: T, id: string, baseUrl: string): string;
 }
 
 /** A provider of keys over an HTTP API: they are created at issue, and found again by a mark in their name. */
@@ -84,6 +90,7 @@ export function keyProvider<T extends KeyTarget, A>(
   const facts: Capabilities = CAPABILITIES[upstream.key];
   const { lastUsedLagSeconds: lagSeconds } = facts;
   const [type = '', provider = ''] = upstream.key.split('/');
+  const page = `docs/providers/${provider}.md`;
   const baseUrlOf = (target: T): string => target.baseUrl ?? upstream.baseUrl;
   const identity = (target: T): string =>
     `${provider}:${new URL(baseUrlOf(target)).host}:${upstream.owner(target)}/${target.label}`;
@@ -95,12 +102,12 @@ export function keyProvider<T extends KeyTarget, A>(
     caller: Caller,
     headers: Record<string, string>,
     field = 'target.baseUrl',
-  ): Api => new Api({ name: upstream.name, baseUrl, reach, caller, headers, field });
+  ): Api => new Api({ name: upstream.name, page, baseUrl, reach, caller, headers, field });
 
   /** The API under Rekey's own login, which is sent nowhere else than its secret says. */
   async function asAdmin(target: T, ctx: ProviderContext): Promise<{ api: Api; admin: A }> {
     const secret = await ctx.admin();
-    const form = `docs/providers.md describes it for ${upstream.name}`;
+    const form = `${page} describes it`;
     const place = z.object({ baseUrl: z.string().optional() });
     const what = 'the administrative secret';
     assertPlace(parseJson(place, secret.reveal(), what, 'admin', form), baseUrlOf(target), upstream.baseUrl);
@@ -157,7 +164,7 @@ export function keyProvider<T extends KeyTarget, A>(
     provider,
     overlap: facts.overlap,
     revocation: facts.revocation,
-    target: (input) => upstream.target(input),
+    target: (input) => upstream.target(input, page),
     storedTarget: (input) => upstream.storedTarget(input),
     identity,
     ...(upstream.access === undefined ? {} : { access: upstream.access }),
@@ -268,6 +275,13 @@ export function keyProvider<T extends KeyTarget, A>(
             if (found !== undefined && found.lastUsed === undefined) return 'unknown';
             return { lastSeen: found?.lastUsed ?? null, observedAt: toInstant(ctx.clock()), lagSeconds };
           },
+        }),
+
+    ...(upstream.byHand === undefined
+      ? {}
+      : {
+          manualRevocation: (target: T, { id }: CredentialHandle) =>
+            upstream.byHand?.(target, id, baseUrlOf(target)) ?? '',
         }),
 
     ...(upstream.setActive === undefined

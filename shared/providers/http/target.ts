@@ -4,8 +4,6 @@ import { declarationErrors } from '../../domain/mistakes.ts';
 import { inWords } from '../../domain/wording.ts';
 import { LABEL } from './mark.ts';
 
-const FORM = 'docs/providers.md has every field of a target';
-
 /** What the targets of all keys have. Not secret: it goes into the ledger. */
 export interface KeyTarget {
   /** What the credential's keys are called at the upstream; unique below what owns them there. */
@@ -24,23 +22,26 @@ export const upstreamId = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._@:-]{0,254}$/, 'must be an id as the upstream writes it');
 
-/** How a target of a provider is read, declared (an unknown field is a mistake) and stored (of a newer version). */
+/**
+ * How a target of a provider is read, declared (an unknown field is a mistake) and stored (of a newer version). `page` is
+ * where its fields are described.
+ */
 export function targetOf<S extends z.ZodRawShape>(
   shape: S,
 ): {
-  target(input: unknown): KeyTarget & z.infer<z.ZodObject<S>>;
+  target(input: unknown, page: string): KeyTarget & z.infer<z.ZodObject<S>>;
   storedTarget(input: unknown): KeyTarget & z.infer<z.ZodObject<S>>;
 } {
   const fields = { ...common, ...shape };
-  const read = (schema: z.ZodType, input: unknown): KeyTarget & z.infer<z.ZodObject<S>> => {
+  const read = (schema: z.ZodType, input: unknown, form: string): KeyTarget & z.infer<z.ZodObject<S>> => {
     const parsed = schema.safeParse(input, { error: inWords });
-    if (!parsed.success) throwAll(declarationErrors(parsed.error, 'target', FORM));
+    if (!parsed.success) throwAll(declarationErrors(parsed.error, 'target', form));
     // Zod can't say the type of a shape that is spread; the schema is the one above.
     return withoutUndefined(parsed.data as object) as KeyTarget & z.infer<z.ZodObject<S>>;
   };
   return {
-    target: (input) => read(z.strictObject(fields), input),
-    storedTarget: (input) => read(z.object(fields), input),
+    target: (input, page) => read(z.strictObject(fields), input, `${page} has every field of a target`),
+    storedTarget: (input) => read(z.object(fields), input, 'register the credential again'),
   };
 }
 

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { toInstant } from '../../domain/clock.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
+import { curl } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
 import { targetOf, upstreamId } from '../http/target.ts';
 
@@ -10,6 +11,9 @@ const keySchema = z.object({
   last_used_at: z.number().nullable(),
   owner: z.object({ service_account: z.object({ id: z.string() }).optional() }),
 });
+
+/** No code for it is documented; those of other limits have the word. That of the rate is no lack of room. */
+const full = z.object({ error: z.object({ code: z.string().regex(/^(?!rate_).*(limit|quota)/) }) });
 
 type Key = z.infer<typeof keySchema>;
 
@@ -67,6 +71,7 @@ export const openaiProvider = keyProvider<OpenAiTarget, { adminKey: string }>({
       path: `${projectPath(target)}/service_accounts/${encodeURIComponent(target.serviceAccount)}/api_keys`,
       body: { name, ...(target.scopes === undefined ? {} : { scopes: target.scopes }) },
       answer: z.object({ id: z.string().min(1), value: z.string().min(1) }),
+      full,
     });
   },
 
@@ -77,6 +82,17 @@ export const openaiProvider = keyProvider<OpenAiTarget, { adminKey: string }>({
   /** Lists models, which is free. */
   async test(api: Api) {
     await api.call({ method: 'GET', path: '/models', answer: z.object({ data: z.array(ANYTHING) }) });
+  },
+
+  byHand(target, id, baseUrl) {
+    const url = `${baseUrl.replace(/\/$/, '')}${pathOf(target, id)}`;
+    const login = ['authorization: Bearer $OPENAI_ADMIN_KEY'];
+    return [
+      `# At https://platform.openai.com: the project ${target.project}, API keys, delete ${id}. Or with an admin key:`,
+      curl('DELETE', url, login),
+      '# Gone once this answers 404:',
+      curl('GET', url, login),
+    ].join('\n');
   },
 });
 

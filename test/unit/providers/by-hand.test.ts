@@ -22,6 +22,33 @@ describe('what revokes by hand', () => {
     expect(told[1]?.text).toContain(String.raw`WHERE usename = E'o''b\\c'`);
   });
 
+  it('gives the call that ends a key, at the address of its target, for a shell and without a secret', async () => {
+    const told = await revocationsByHand(
+      credentialOf({
+        type: 'llm-key',
+        provider: 'openai',
+        target: {
+          project: 'proj_1',
+          serviceAccount: 'sa_1',
+          label: 'chat',
+          baseUrl: "https://llm.example/it's",
+        },
+        current: {
+          handle: { id: 'key_2', generation: 2 },
+          versionId: 'v2',
+          fingerprint: 'f'.repeat(64),
+          issuedAt: '2026-11-22T12:00:00.000Z',
+        },
+        live: [{ id: 'key_1', generation: 1 }],
+      }),
+    );
+    expect(told.map(({ handle }) => handle.id)).toEqual(['key_2', 'key_1']);
+    expect(told[1]?.text).toContain(
+      `curl -X DELETE -H "authorization: Bearer $OPENAI_ADMIN_KEY" ` +
+        String.raw`'https://llm.example/it'\''s/organization/projects/proj_1/api_keys/key_1'`,
+    );
+  });
+
   it('leaves out a login that the target no longer names, and an upstream that it knows nothing of', async () => {
     const gone = credentialOf({ target: { ...target, users: ['x_a', 'x_b'] } });
     expect(await revocationsByHand(gone)).toEqual([]);

@@ -1,0 +1,50 @@
+import { existsSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import type { KeyTarget } from '../../shared/providers/http/target.ts';
+import { openaiCase } from '../contract/cases/openai.ts';
+import { describeProvider } from '../contract/describe-provider.ts';
+import { keyHarness, type KeyCase } from '../contract/key-harness.ts';
+import { SpecProxy, specPath } from '../support/spec-proxy.ts';
+
+/**
+ * The contract once more with a provider's published specifications in between: neither what the provider sends nor what its
+ * fake answers may differ from them. A line for each provider that has one.
+ */
+describe('as its specification has it', () => {
+  describeBySpec('OpenAI', openaiCase(), ['openai.admin.slim.json']);
+});
+
+function describeBySpec<T extends KeyTarget>(name: string, its: KeyCase<T>, specs: readonly string[]): void {
+  const missing = specs.map(specPath).filter((path) => !existsSync(path));
+
+  it.runIf(missing.length > 0)(
+    `${name} is left out: REKEY_SPECS names no folder with ${specs.join(', ')}`,
+    () => expect(missing).not.toEqual([]),
+  );
+
+  describe.runIf(missing.length === 0)(`${name}:`, () => {
+    let proxy: SpecProxy;
+    describeProvider(
+      name,
+      keyHarness({
+        ...its,
+        // Prism compiles each form when it is first met.
+        timeoutMs: 60_000,
+        start: async () => {
+          await its.start();
+          proxy = await SpecProxy.start(specs, its.url());
+        },
+        stop: async () => {
+          await proxy[Symbol.asyncDispose]();
+          await its.stop();
+        },
+        url: () => proxy.url,
+      }),
+    );
+
+    it('and nothing differs from it', () => {
+      expect(proxy.violations).toEqual([]);
+      expect(proxy.checked).toBeGreaterThan(50);
+    });
+  });
+}
