@@ -112,10 +112,15 @@ export class FakeKeys {
   readonly all: Map<string, FakeKey> = new Map();
   /** How many uses of each new key are refused. */
   slowness = 0;
+  readonly #idPrefix: string;
   #count = 0;
 
+  constructor(idPrefix = 'key_') {
+    this.#idPrefix = idPrefix;
+  }
+
   add(owner: string, name: string, prefix: string): FakeKey {
-    const id = `key_${String(++this.#count).padStart(4, '0')}${randomBytes(6).toString('hex')}`;
+    const id = `${this.#idPrefix}${String(++this.#count).padStart(4, '0')}${randomBytes(6).toString('hex')}`;
     const value = `${prefix}${randomBytes(24).toString('base64url')}`;
     const key = { id, value, owner, name, active: true, lastUsed: null, refusals: this.slowness };
     const added = { ...key, createdAt: Date.now() };

@@ -6,7 +6,7 @@ import type { Deactivation, Usage } from '../../domain/evidence.ts';
 import { Redacted } from '../../domain/redacted.ts';
 import { pause } from '../../http/exchange.ts';
 import { CAPABILITIES, type Capabilities, type ProviderKey } from '../capabilities.ts';
-import type { CredentialProvider, Issued, ProviderContext } from '../provider.ts';
+import type { CredentialProvider, Issued, Notice, ProviderContext } from '../provider.ts';
 import { Api, type Caller } from './api.ts';
 import { markIn, nameOf } from './mark.ts';
 import { assertKeyBelongs, parseJson, parseKey, serializeKey, type KeyMaterial } from './material.ts';
@@ -60,7 +60,9 @@ export interface KeyUpstream<T extends KeyTarget, A> {
    */
   create(api: Api, target: T, name: string, admin: A): Promise<NewKey>;
   /** The value of a key that was made before, where it can be had again. */
-  reveal?(api: Api, target: T, id: string, admin: A): Promise<string | undefined>;
+  reveal?(api: Api, target: T, key: UpstreamKey, admin: A): Promise<string | undefined>;
+  /** What a person has to do at the upstream before a later key can be made. */
+  outlook?(api: Api, target: T, admin: A): Promise<readonly Notice[]>;
   /** Ends a key for good; one that is gone is success. */
   remove(api: Api, target: T, id: string): Promise<void>;
   /** Suspends or restores a key. */
@@ -148,9 +150,9 @@ export function keyProvider<T extends KeyTarget, A>(
     secretPart: (material) => material.map(({ apiKey }) => apiKey),
 
     async preflight(target, ctx) {
-      const { api } = await asAdmin(target, ctx);
+      const { api, admin } = await asAdmin(target, ctx);
       await upstream.list(api, target);
-      return [];
+      return (await upstream.outlook?.(api, target, admin)) ?? [];
     },
 
     async issue(target, token, ctx): Promise<Issued<KeyMaterial>> {
@@ -166,8 +168,8 @@ export function keyProvider<T extends KeyTarget, A>(
         }),
       });
       let live = keys.length;
-      for (const { handle } of keys.filter((each) => each.handle.token === token)) {
-        const value = await upstream.reveal?.(api, target, handle.id, admin);
+      for (const { handle, key } of keys.filter((each) => each.handle.token === token)) {
+        const value = await upstream.reveal?.(api, target, key, admin);
         if (value !== undefined) return material({ id: handle.id, value });
         // Its answer was lost and its value with it: nobody has it, so it goes before another is made.
         await upstream.remove(api, target, handle.id);
@@ -247,6 +249,15 @@ export function keyProvider<T extends KeyTarget, A>(
       if (found !== undefined && found.lastUsed === undefined) return 'unknown';
       return { lastSeen: found?.lastUsed ?? null, observedAt, lagSeconds: facts.lastUsedLagSeconds };
     },
+
+    ...(upstream.outlook === undefined
+      ? {}
+      : {
+          async outlook(target: T, ctx: ProviderContext) {
+            const { api, admin } = await asAdmin(target, ctx);
+            return (await upstream.outlook?.(api, target, admin)) ?? [];
+          },
+        }),
 
     ...(upstream.setActive === undefined
       ? {}
