@@ -67,9 +67,10 @@ export function anthropic(wait = pause): CredentialProvider<AnthropicTarget, Key
     list: all,
     find: async (api, _target, id) => look(api, id),
 
-    async create(api, target, name, { pool }) {
+    async create(api, target, name, { pool }, current) {
       const keys = await all(api, target);
-      for (const entry of pool) {
+      // The current one has lost its mark where somebody has renamed it.
+      for (const entry of pool.filter(({ id }) => id !== current)) {
         const key = keys.find(({ id }) => id === entry.id);
         if (key === undefined || !isFree(key, name) || !isValueOf(entry, key)) continue;
         if (await claim(api, entry.id, name)) return entry;

@@ -55,10 +55,10 @@ export interface KeyUpstream<T extends KeyTarget, A> {
   list(api: Api, target: T): Promise<readonly UpstreamKey[]>;
   find(api: Api, target: T, id: string): Promise<UpstreamKey | undefined>;
   /**
-   * Makes a key of that name; of a pool: takes one, and gives it that name.
+   * Makes a key of that name; of a pool: takes one, and gives it that name. Never `current`, which agents use.
    * @throws RekeyError ERR_CAPACITY where the upstream or the pool has no room
    */
-  create(api: Api, target: T, name: string, admin: A): Promise<NewKey>;
+  create(api: Api, target: T, name: string, admin: A, current?: string): Promise<NewKey>;
   /** The value of a key that was made before, where it can be had again. */
   reveal?(api: Api, target: T, key: UpstreamKey, admin: A): Promise<string | undefined>;
   /** What a person has to do at the upstream before a later key can be made. */
@@ -177,7 +177,7 @@ export function keyProvider<T extends KeyTarget, A>(
       }
       if (live >= maxLive) throw noRoom(upstream.name, live);
       const name = nameOf({ label: target.label, generation: ctx.generation, token });
-      return material(await upstream.create(api, target, name, admin));
+      return material(await upstream.create(api, target, name, admin, ctx.current?.id));
     },
 
     /** Waits until a new key is taken: upstreams tell their parts of it one after another. */

@@ -108,6 +108,15 @@ describe('the pool of Anthropic', () => {
     expect(pool.names().slice(2)).toEqual(['spare 3', 'spare 4']);
   });
 
+  it('never gives the key that agents use now, although somebody has renamed it', async () => {
+    await using pool = await Pool.of(2);
+    const { handle: current } = await pool.issue();
+    pool.at(0).name = 'my favourite';
+    const ctx = { ...pool.ctx, generation: 2, current };
+    expect((await provider.issue(pool.target(), newToken(), ctx)).handle.id).toBe(pool.at(1).id);
+    expect(pool.at(0).name).toBe('my favourite');
+  });
+
   it('has no use for a key that is suspended, archived, expired, taken, of another workspace, or unknown', async () => {
     await using pool = await Pool.of(5);
     const { fake } = pool;
