@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { CredentialHandle } from '../../../shared/domain/credential.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
-import { anthropic } from '../../../shared/providers/anthropic/provider.ts';
+import { anthropic, anthropicProvider } from '../../../shared/providers/anthropic/provider.ts';
 import { nameOf } from '../../../shared/providers/http/mark.ts';
 import type { IssueContext, ProviderContext } from '../../../shared/providers/provider.ts';
 import { describeProvider } from '../../contract/describe-provider.ts';
@@ -258,6 +258,13 @@ describe('two rotations that take from one pool of Anthropic at once', () => {
     await expect(pool.issue(token, 'orders', late)).rejects.toMatchObject({ code: 'ERR_UNAVAILABLE' });
     expect((await pool.issue(token)).handle.id).toBe(pool.at(1).id);
     expect([pool.at(0).name, pool.fake.status(pool.at(0))]).toEqual([theirs, 'active']);
+  });
+
+  it('wait as long as a renaming may take before a key counts', async () => {
+    await using pool = await Pool.of(1);
+    const began = performance.now();
+    await pool.issue(newToken(), 'orders', anthropicProvider);
+    expect(performance.now() - began).toBeGreaterThanOrEqual(3000);
   });
 
   it('have different keys however many there are', async () => {
