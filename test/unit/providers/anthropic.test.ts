@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { CredentialHandle } from '../../../shared/domain/credential.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import { anthropic, anthropicProvider } from '../../../shared/providers/anthropic/provider.ts';
+import { Api, ANYTHING } from '../../../shared/providers/http/api.ts';
 import { nameOf } from '../../../shared/providers/http/mark.ts';
 import type { IssueContext, ProviderContext } from '../../../shared/providers/provider.ts';
 import { describeProvider } from '../../contract/describe-provider.ts';
@@ -283,6 +284,16 @@ describe('two rotations that take from one pool of Anthropic at once', () => {
     const [one, two] = await Promise.all([pool.issue(token), pool.issue(token)]);
     expect(one.handle).toEqual(two.handle);
     expect(pool.names().slice(1)).toEqual(['spare 2', 'spare 3']);
+  });
+
+  it('send no renaming for which no time is left', async () => {
+    await using pool = await Pool.of(1);
+    const { url: baseUrl } = pool.fake.server;
+    const api = new Api({ name: 'it', baseUrl, reach: pool.ctx.reach, caller: 'admin', headers: {} });
+    const call = api.call({ method: 'POST', path: '/', answer: ANYTHING, withinMs: 0 });
+    const cause = { message: 'no time is left' };
+    await expect(call).rejects.toMatchObject({ code: 'ERR_UNAVAILABLE', cause });
+    expect(pool.fake.server.asked).toEqual([]);
   });
 
   it('give up a renaming that takes longer than the others wait', async () => {
