@@ -26,6 +26,7 @@ export type AuditAction =
   | 'policy-findings'
   | 'rotation-escalated'
   | 'rotation-overdue'
+  | 'rotation-endangered'
   | 'rotation-announced'
   | 'rotation-deferred'
   | 'deferral-skipped'
@@ -87,6 +88,7 @@ const SEVERITY: Partial<Record<AuditAction, number>> = {
   unregistered: 3,
   'rotation-escalated': 4,
   'rotation-overdue': 4,
+  'rotation-endangered': 3,
   'window-extended': 3,
   'window-held': 4,
   aborted: 3,

@@ -18,6 +18,7 @@ const EVENT_OF: Partial<Record<AuditAction, string>> = {
   'emergency-revocation-failed': EVENT.failed,
   'rotation-escalated': EVENT.expiring,
   'rotation-overdue': EVENT.expiring,
+  'rotation-endangered': EVENT.expiring,
   'emergency-revoked': EVENT.revoked,
 };
 

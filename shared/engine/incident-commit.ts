@@ -2,8 +2,10 @@ import type { AuditAction } from '../domain/audit.ts';
 import { toInstant } from '../domain/clock.ts';
 import type { Credential, IncidentStage } from '../domain/credential.ts';
 import { advance, isOver, type Rotation } from '../domain/rotation.ts';
+import type { Notice } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
 import { emergencyTrigger, holds, keyOf, notAdopted, own, reached, type Emergency } from './incident.ts';
+import { endangered } from './outlook.ts';
 import { retrying } from './patience.ts';
 import { answerCallback, answered, describeHandle, loadCredential, untilCommitted } from './state.ts';
 
@@ -78,20 +80,22 @@ export function enter(
     deactivation?: 'CONFIRMED';
     newFingerprint?: string;
     newHandle?: string;
+    outlook?: readonly Notice[];
   },
 ): Promise<void> {
   return untilCommitted(async () => {
     const before = await loadCredential(deps, emergency.credentialId);
     const incident = own(before, emergency);
     if (reached(incident, stage)) return;
-    const { credential, rotation, evidence, ...fields } = change;
+    const { credential, rotation, evidence, outlook = [], ...fields } = change;
     const { activeRotation, ...idle } = before;
+    const about = draft(deps, before, emergency, action, evidence ?? {});
     const ended = rotation !== undefined && isOver(rotation.phase) && rotation.id === activeRotation;
     await deps.ledger.commit({
       before,
       after: { ...(ended ? idle : before), ...credential, incident: { ...incident, stage } },
       ...(rotation === undefined ? {} : { rotation }),
-      records: [{ ...draft(deps, before, emergency, action, evidence ?? {}), ...fields }],
+      records: [{ ...about, ...fields }, ...endangered(outlook, about)],
     });
   });
 }

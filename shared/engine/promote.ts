@@ -4,6 +4,7 @@ import { advance } from '../domain/rotation.ts';
 import { firstLook, openWindow } from '../domain/window.ts';
 import { sealAcknowledgement } from './acknowledgement.ts';
 import type { EngineDeps } from './deps.ts';
+import { outlook } from './outlook.ts';
 import { testSecret } from './prove.ts';
 import type { StepInput } from './rotation-step.ts';
 import {
@@ -13,6 +14,7 @@ import {
   commit,
   load,
   secondsUntil,
+  upstream,
   type Loaded,
 } from './state.ts';
 
@@ -36,6 +38,7 @@ export async function finishSecret(deps: EngineDeps, input: StepInput): Promise<
         action: 'promotion-intended',
         evidence: { tested: 'login and permissions of the new credential' },
       },
+      outlook: await outlook(await upstream(deps, state.credential)),
     });
   }
   if (state.rotation.phase === 'promoting') await promote(deps, state, input.secret.arn);

@@ -9,6 +9,7 @@ import { endOrphan } from './end-orphan.ts';
 import { enter } from './incident-commit.ts';
 import { emergencyTrigger, own, reached, type Emergency } from './incident.ts';
 import { store } from './issue.ts';
+import { outlook } from './outlook.ts';
 import { clearPending } from './pending.ts';
 import { holderOfCurrent } from './promote.ts';
 import { describeHandle, load, loadCredential, untilCommitted, upstream, type Loaded } from './state.ts';
@@ -56,10 +57,13 @@ export function generate(deps: EngineDeps, emergency: Emergency): Promise<void> 
 export async function validate(deps: EngineDeps, emergency: Emergency): Promise<void> {
   const { credential, rotation } = await replacement(deps, emergency);
   if (reached(own(credential, emergency), 'validated')) return;
-  const { provider, target, ctx } = await upstream(deps, credential);
-  await provider.verify(target, await pending(deps, credential, rotation.id), ctx);
+  const at = await upstream(deps, credential);
+  const material = await pending(deps, credential, rotation.id);
+  // At once: agents are halted until this is done.
+  const [ahead] = await Promise.all([outlook(at), at.provider.verify(at.target, material, at.ctx)]);
   await enter(deps, emergency, 'validated', 'replacement-validated', {
     rotation: advance(rotation, 'promoting'),
+    outlook: ahead,
   });
 }
 

@@ -4,8 +4,9 @@ import type { Credential, CredentialHandle, Key } from '../domain/credential.ts'
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { withoutCallback, type Rotation, type Trigger } from '../domain/rotation.ts';
 import type { LifecycleOutcome, Workflow } from '../ports/workflow.ts';
-import type { AnyProvider, ProviderContext } from '../providers/provider.ts';
+import type { AnyProvider, Notice, ProviderContext } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
+import { endangered } from './outlook.ts';
 
 /** A credential and the rotation that a step is about. */
 export interface Loaded {
@@ -67,6 +68,8 @@ export interface Change {
     /** The rotation that this is about, where it isn't the one that does it. */
     readonly correlationId?: string;
   };
+  /** What will stop a later rotation: told in a record of its own, in the same transaction. */
+  readonly outlook?: readonly Notice[];
 }
 
 /** Commits a change with its record and a fresh deadline for the reconciler. */
@@ -81,29 +84,25 @@ export async function commit(deps: EngineDeps, before: Credential, change: Chang
         : plusSeconds(now, deps.timing.stuckAfterSeconds),
   };
   const { old, next } = rotation;
+  const about = {
+    time: now,
+    trigger: rotation.trigger,
+    correlationId: rotation.id,
+    holders: before.holders.map((holder) => holder.name),
+    ...(old === undefined ? {} : { oldFingerprint: old.fingerprint, oldHandle: describeHandle(old.handle) }),
+    ...(next === undefined
+      ? {}
+      : { newFingerprint: next.fingerprint, newHandle: describeHandle(next.handle) }),
+    ...(rotation.window === undefined ? {} : { window: rotation.window }),
+    ...(rotation.incidentId === undefined ? {} : { incidentId: rotation.incidentId }),
+  };
   const credential = await deps.ledger.commit({
     before,
     after: { ...before, ...change.credential },
     rotation,
     ...(change.keys === undefined ? {} : { keys: change.keys }),
     ...(change.unchanged === undefined ? {} : { unchanged: change.unchanged }),
-    records: [
-      {
-        time: now,
-        trigger: rotation.trigger,
-        correlationId: rotation.id,
-        holders: before.holders.map((holder) => holder.name),
-        ...(old === undefined
-          ? {}
-          : { oldFingerprint: old.fingerprint, oldHandle: describeHandle(old.handle) }),
-        ...(next === undefined
-          ? {}
-          : { newFingerprint: next.fingerprint, newHandle: describeHandle(next.handle) }),
-        ...(rotation.window === undefined ? {} : { window: rotation.window }),
-        ...(rotation.incidentId === undefined ? {} : { incidentId: rotation.incidentId }),
-        ...change.record,
-      },
-    ],
+    records: [{ ...about, ...change.record }, ...endangered(change.outlook ?? [], about)],
   });
   return { credential, rotation };
 }

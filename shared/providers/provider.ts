@@ -162,6 +162,11 @@ export interface CredentialProvider<T, M> {
   usage?(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Usage>;
   /** How far `usage` runs behind, in seconds. */
   readonly usageLagSeconds?: number;
+  /**
+   * What will stop a later rotation unless a person acts, e.g. a pool of keys that runs low; it is part of the preflight's
+   * notices too. Asked after each new credential, and told to a person. Absent where nothing runs out.
+   */
+  outlook?(target: T, ctx: ProviderContext): Promise<readonly Notice[]>;
   /** Reversible deactivation, the step before revocation (deactivate → soak → delete). */
   readonly suspension?: {
     suspend(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<void>;

@@ -15,6 +15,8 @@ export interface Call<T> {
   readonly path: string;
   readonly body?: object;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Longest that it may take with its repetitions, in milliseconds, where that matters. */
+  readonly withinMs?: number;
   /** The form of the answer; what isn't in it is left out. */
   readonly answer: z.ZodType<T>;
   /** Statuses beside 2xx that are an answer as well. */
@@ -95,18 +97,21 @@ export class Api {
   }
 
   async #patiently(call: Call<unknown>): Promise<HttpAnswer> {
+    const until = performance.now() + (call.withinMs ?? Infinity);
     for (let attempt = 1; ; attempt++) {
-      const answer = await this.#send(call);
+      const answer = await this.#send(call, until - performance.now());
       // Refused for its rate, it has done nothing: every method may be repeated.
       const waitMs = answer.status === 429 ? waitOf(answer.headers) : undefined;
       if (waitMs === undefined || waitMs > LONGEST_WAIT_MS || attempt === ATTEMPTS) return answer;
+      if (performance.now() + waitMs > until) return answer;
       await pause(waitMs);
     }
   }
 
-  async #send({ method, path, body, headers }: Call<unknown>): Promise<HttpAnswer> {
+  async #send({ method, path, body, headers }: Call<unknown>, leftMs: number): Promise<HttpAnswer> {
     const { name, reach } = this.#options;
-    const { privateHosts, timeoutMs = TIMEOUT_MS } = reach;
+    const { privateHosts } = reach;
+    const timeoutMs = Math.min(reach.timeoutMs ?? TIMEOUT_MS, leftMs);
     const base = this.#base;
     const request = {
       method,

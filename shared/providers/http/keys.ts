@@ -6,7 +6,7 @@ import type { Deactivation, Usage } from '../../domain/evidence.ts';
 import { Redacted } from '../../domain/redacted.ts';
 import { pause } from '../../http/exchange.ts';
 import { CAPABILITIES, type Capabilities, type ProviderKey } from '../capabilities.ts';
-import type { CredentialProvider, Issued, ProviderContext } from '../provider.ts';
+import type { CredentialProvider, Issued, Notice, ProviderContext } from '../provider.ts';
 import { Api, type Caller } from './api.ts';
 import { markIn, nameOf } from './mark.ts';
 import { assertKeyBelongs, parseJson, parseKey, serializeKey, type KeyMaterial } from './material.ts';
@@ -29,6 +29,13 @@ export interface UpstreamKey {
 export interface NewKey {
   readonly id: string;
   readonly value: string;
+}
+
+/** What a new key is made beside. */
+export interface Making {
+  readonly now: Instant;
+  /** Id of the key that agents use. */
+  readonly current: string | undefined;
 }
 
 /** What an upstream of keys has of its own; all that is common `keyProvider` adds. */
@@ -64,12 +71,14 @@ export interface KeyUpstream<T extends KeyTarget, A> {
   list(api: Api, target: T): Promise<readonly UpstreamKey[]>;
   find(api: Api, target: T, id: string): Promise<UpstreamKey | undefined>;
   /**
-   * Makes a key of that name; of a pool: takes one, and gives it that name.
+   * Makes a key of that name; of a pool: takes one, and gives it that name. Never `current`, which agents use.
    * @throws RekeyError ERR_CAPACITY where the upstream or the pool has no room
    */
-  create(api: Api, target: T, name: string, admin: A, now: Instant): Promise<NewKey>;
+  create(api: Api, target: T, name: string, admin: A, about: Making): Promise<NewKey>;
   /** The value of a key that was made before, where it can be had again. */
-  reveal?(api: Api, target: T, id: string, admin: A): Promise<string | undefined>;
+  reveal?(api: Api, target: T, key: UpstreamKey, admin: A): Promise<string | undefined>;
+  /** What a person has to do at the upstream before a later key can be made. */
+  outlook?(api: Api, target: T, admin: A): Promise<readonly Notice[]>;
   /** Ends a key for good; one that is gone is success. */
   remove(api: Api, target: T, id: string): Promise<void>;
   /** Suspends or restores a key. */
@@ -173,9 +182,9 @@ export function keyProvider<T extends KeyTarget, A>(
     secretPart: (material) => material.map(({ apiKey }) => apiKey),
 
     async preflight(target, ctx) {
-      const { api } = await asAdmin(target, ctx);
+      const { api, admin } = await asAdmin(target, ctx);
       await upstream.list(api, target);
-      return [];
+      return (await upstream.outlook?.(api, target, admin)) ?? [];
     },
 
     async issue(target, token, ctx): Promise<Issued<KeyMaterial>> {
@@ -191,8 +200,8 @@ export function keyProvider<T extends KeyTarget, A>(
         }),
       });
       let live = keys.length;
-      for (const { handle } of keys.filter((each) => each.handle.token === token)) {
-        const value = await upstream.reveal?.(api, target, handle.id, admin);
+      for (const { handle, key } of keys.filter((each) => each.handle.token === token)) {
+        const value = await upstream.reveal?.(api, target, key, admin);
         if (value !== undefined) return material({ id: handle.id, value });
         // Its answer was lost and its value with it: nobody has it, so it goes before another is made.
         await upstream.remove(api, target, handle.id);
@@ -201,7 +210,7 @@ export function keyProvider<T extends KeyTarget, A>(
       if (live >= maxLive) throw noRoom(upstream.name, live);
       const name = nameOf({ label: target.label, generation: ctx.generation, token });
       const now = toInstant(ctx.clock());
-      return material(await upstream.create(api, target, name, admin, now));
+      return material(await upstream.create(api, target, name, admin, { now, current: ctx.current?.id }));
     },
 
     /** Waits until a new key is taken: upstreams tell their parts of it one after another. */
@@ -282,6 +291,15 @@ export function keyProvider<T extends KeyTarget, A>(
       : {
           manualRevocation: (target: T, { id }: CredentialHandle) =>
             upstream.byHand?.(target, id, baseUrlOf(target)) ?? '',
+        }),
+
+    ...(upstream.outlook === undefined
+      ? {}
+      : {
+          async outlook(target: T, ctx: ProviderContext) {
+            const { api, admin } = await asAdmin(target, ctx);
+            return (await upstream.outlook?.(api, target, admin)) ?? [];
+          },
         }),
 
     ...(upstream.setActive === undefined

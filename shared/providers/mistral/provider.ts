@@ -54,7 +54,7 @@ export const mistralProvider = keyProvider<MistralTarget, z.infer<typeof adminSc
     return (await list(api, target)).find((key) => key.id === id);
   },
 
-  async create(api, { workspace, user, expiresInDays }, name, _admin, now) {
+  async create(api, { workspace, user, expiresInDays }, name, _admin, { now }) {
     const answer = z.object({ key_id: z.string().min(1), key: z.string().min(1) });
     const expiration =
       expiresInDays === undefined

@@ -57,6 +57,7 @@ describe('the event of a record', () => {
     ['window-held', EVENT.failed],
     ['rotation-overdue', EVENT.expiring],
     ['rotation-escalated', EVENT.expiring],
+    ['rotation-endangered', EVENT.expiring],
     ['emergency-revoked', EVENT.revoked],
   ])('%s is published as %s', (action, detailType) => {
     expect(eventOf(record(action))).toMatchObject({

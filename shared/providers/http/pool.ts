@@ -1,0 +1,80 @@
+import * as z from 'zod';
+import { RekeyError } from '../../domain/errors.ts';
+import type { Notice } from '../provider.ts';
+import type { NewKey, UpstreamKey } from './keys.ts';
+import { markIn } from './mark.ts';
+import { upstreamId, type KeyTarget } from './target.ts';
+
+/** A key of an upstream that makes none by its API. */
+export interface PoolKey extends UpstreamKey {
+  /** What the upstream shows of its value, e.g. `sk-ant-api03-R2D...igAA`; empty where it shows nothing. */
+  readonly hint: string;
+}
+
+/** Keys that an operator has made, in the order in which they are taken. */
+export const poolSchema: z.ZodType<readonly NewKey[]> = z
+  .array(z.object({ id: upstreamId, value: z.string().regex(/^[!-~]{8,4096}$/) }))
+  .refine((pool) => isDistinct(pool.map(({ id }) => id)) && isDistinct(pool.map(({ value }) => value)));
+
+const REFILL =
+  'make keys there by hand, and append each to "pool" of the administrative secret as {"id": …, "value": …}';
+
+/** Whether a key is to be had under this name, which an attempt before may have given it. */
+export function isFree(key: UpstreamKey, name?: string): boolean {
+  return key.active && (key.name === name || markIn(key.name) === undefined);
+}
+
+/**
+ * Whether a value is the key's, as far as its hint tells. Without a hint it isn't: a value that an operator has put beside
+ * the wrong id would work, and some other key be revoked in its place.
+ */
+export function isValueOf({ value }: NewKey, { hint }: PoolKey): boolean {
+  const [head = '', tail = '', more] = hint.split('...');
+  return head !== '' && tail !== '' && more === undefined && value.startsWith(head) && value.endsWith(tail);
+}
+
+/** The refusal where no key of a pool can be taken. */
+export function poolIsEmpty(upstream: string, where: string): RekeyError {
+  return new RekeyError('ERR_CAPACITY', `no key of the pool is free in ${where} at ${upstream}`, {
+    field: 'admin',
+    remedy: REFILL,
+  });
+}
+
+/**
+ * What a person has to do about a pool before it is empty. Each credential that takes from it needs a key for its next
+ * rotation, and one of them another for an emergency; who has taken is told by the marks. `keys` are the upstream's.
+ */
+export function poolOutlook(
+  { label }: KeyTarget,
+  pool: readonly NewKey[],
+  keys: readonly PoolKey[],
+): readonly Notice[] {
+  const known = pool.flatMap((entry) => {
+    const key = keys.find(({ id }) => id === entry.id);
+    return key === undefined ? [] : [{ key, fits: isValueOf(entry, key) }];
+  });
+  const free = known.filter(({ key, fits }) => fits && isFree(key)).length;
+  const needed = 1 + new Set([label, ...known.flatMap(({ key }) => markIn(key.name)?.label ?? [])]).size;
+  const mixedUp = known.filter(({ fits }) => !fits).map(({ key }) => key.id);
+  return [
+    ...mixedUp.map((id) => ({
+      field: 'admin',
+      message: `the value beside ${id} in the pool does not fit what the upstream shows of that key: it is not taken`,
+      remedy: 'put the value of that very key there, or take the entry out',
+    })),
+    ...(free < needed
+      ? [
+          {
+            field: 'admin',
+            message: `the pool runs low: ${free} free, and ${needed} needed for the next rotations and an emergency`,
+            remedy: REFILL,
+          },
+        ]
+      : []),
+  ];
+}
+
+function isDistinct(texts: readonly string[]): boolean {
+  return new Set(texts).size === texts.length;
+}
