@@ -5,7 +5,7 @@ import { diffDeclared, type FieldChange } from '../domain/declared-diff.ts';
 import { errorsOf, isRekeyError, RekeyError, throwAll } from '../domain/errors.ts';
 import { resolvePolicy, type PolicyLimits } from '../domain/policy.ts';
 import { TAG } from '../names.ts';
-import type { Notice } from '../providers/provider.ts';
+import type { AnyProvider, Notice } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
 import { adminOf, contextOf } from './state.ts';
 
@@ -45,7 +45,13 @@ export async function draftOf(
   const holders = holdersOf(declaration);
   const policyOf = () =>
     resolvePolicy(declaration.type, policyInput(declaration), holders, deps.clock(), options.limits);
-  throwAll(errorsOf(() => provider.target(declaration.target), policyOf));
+  throwAll(
+    errorsOf(
+      () => provider.target(declaration.target),
+      policyOf,
+      () => assertAdminDeclared(provider, declaration),
+    ),
+  );
   const target = provider.target(declaration.target);
   if (options.stage !== 'local') assertForeignHost(target);
   const targetIdentity = provider.identity?.(target);
@@ -63,6 +69,23 @@ export async function draftOf(
     mode: modeOf(declaration),
     holders,
   };
+}
+
+/** Whatever Rekey is to touch at the upstream needs its administrative login, unless Rekey's own role is let in there. */
+function assertAdminDeclared({ needsAdmin }: AnyProvider, declaration: CredentialEntry): void {
+  const { admin, adopt, provider } = declaration;
+  if (needsAdmin === false && admin !== undefined) {
+    throw new RekeyError('ERR_DECLARATION', `admin: ${provider} needs no administrative login`, {
+      field: 'admin',
+      remedy: "leave it out: Rekey's functions act under their own roles there",
+    });
+  }
+  if (needsAdmin === false || admin !== undefined) return;
+  if (adopt === true && modeOf(declaration) === 'observe') return;
+  throw new RekeyError('ERR_DECLARATION', 'admin: no administrative login is declared', {
+    field: 'admin',
+    remedy: "name the secret with the target's administrative login",
+  });
 }
 
 /** @throws RekeyError ERR_DECLARATION where the ARN names another region, out of reach of Rekey's functions */

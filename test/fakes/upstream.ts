@@ -12,11 +12,14 @@ export interface Asked {
   readonly headers: IncomingMessage['headers'];
   /** The JSON or form that was sent; undefined where there is none. */
   readonly body: unknown;
+  /** The same as it was sent. */
+  readonly text: string;
 }
 
 /** What an upstream answers. */
 export interface Reply {
   readonly status: number;
+  /** Sent as JSON; a text as it is. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -67,12 +70,14 @@ export class UpstreamServer implements AsyncDisposable {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '', 'http://upstream');
+    const sent = await text(request);
     const asked: Asked = {
       method: request.method ?? '',
       path: url.pathname,
       query: url.searchParams,
       headers: request.headers,
-      body: bodyOf(await text(request)),
+      body: bodyOf(sent),
+      text: sent,
     };
     const { method, path } = asked;
     const at = this.#faults.findIndex(({ on }) => on(asked));
@@ -89,7 +94,7 @@ export class UpstreamServer implements AsyncDisposable {
     response.writeHead(status, { 'content-type': 'application/json', ...headers });
     if (fault?.kind === 'malformed') response.end('{"id": "sk-leaked-in-a-broken-answer');
     else if (fault?.kind === 'huge') response.end(JSON.stringify({ padding: 'x'.repeat(5 * 1024 * 1024) }));
-    else response.end(body === undefined ? '' : JSON.stringify(body));
+    else response.end(typeof body === 'string' ? body : body === undefined ? '' : JSON.stringify(body));
   }
 }
 
