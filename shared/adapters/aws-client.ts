@@ -148,24 +148,23 @@ export class AwsCalls implements AwsReach {
   #place(service: string): { base: URL; region: string } {
     const { endpoint, endpoints } = this.#options;
     const given = endpoints?.[service] ?? endpoint;
-    const { region, host } =
-      service === 'iam' ? iamOf(this.#options.region) : regional(service, this.#options.region);
+    const { region, host } = placeOf(service, this.#options.region);
     return { base: new URL(given?.replace(/\/$/, '') ?? `https://${host}`), region };
   }
 }
 
-function regional(service: string, region: string): { region: string; host: string } {
-  return {
-    region,
-    host: `${service}.${region}.${region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com'}`,
-  };
-}
-
-/** IAM is one for all regions of a partition (https://docs.aws.amazon.com/general/latest/gr/iam-service.html). */
-function iamOf(region: string): { region: string; host: string } {
-  if (region.startsWith('cn-')) return { region: 'cn-north-1', host: 'iam.cn-north-1.amazonaws.com.cn' };
-  if (region.startsWith('us-gov-')) return { region: 'us-gov-west-1', host: 'iam.us-gov.amazonaws.com' };
-  return { region: 'us-east-1', host: 'iam.amazonaws.com' };
+/**
+ * Where a service answers to a function in `region`, and the region that its requests are signed for. IAM is one for all
+ * regions of a partition (https://docs.aws.amazon.com/general/latest/gr/iam-service.html).
+ */
+export function placeOf(service: string, region: string): { host: string; region: string } {
+  const isChina = region.startsWith('cn-');
+  if (service === 'iam') {
+    if (isChina) return { host: 'iam.cn-north-1.amazonaws.com.cn', region: 'cn-north-1' };
+    if (region.startsWith('us-gov-')) return { host: 'iam.us-gov.amazonaws.com', region: 'us-gov-west-1' };
+    return { host: 'iam.amazonaws.com', region: 'us-east-1' };
+  }
+  return { host: `${service}.${region}.${isChina ? 'amazonaws.com.cn' : 'amazonaws.com'}`, region };
 }
 
 /** Settings from the environment that Lambda gives a function. */

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { RekeyError } from '../../domain/errors.ts';
-import { Redacted } from '../../domain/redacted.ts';
+import type { Redacted } from '../../domain/redacted.ts';
 import { parseJson } from '../http/material.ts';
 import { identityOf, type IamTarget } from './target.ts';
 
