@@ -12,6 +12,13 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
     ]);
     return (target, handle) => manualRevocation(readTarget(target), handle);
   },
+  'cloud-key/aws-iam': async () => {
+    const [{ manualRevocation }, { readTarget }] = await Promise.all([
+      import('./aws-iam/by-hand.ts'),
+      import('./aws-iam/target.ts'),
+    ]);
+    return (target, handle) => manualRevocation(readTarget(target), handle);
+  },
 };
 
 /** What a person types at the upstream to end one of a credential's handles. */
