@@ -4,7 +4,7 @@ import type { Redacted } from '../../domain/redacted.ts';
 import { CAPABILITIES } from '../capabilities.ts';
 import type { Issued, IssueContext } from '../provider.ts';
 import type { IamUser } from './iam.ts';
-import { assertToken, intentTag, markTag, NO_INTENT, spentTags, type AccessKey } from './marks.ts';
+import { assertToken, INTENT, intentTag, markTag, NO_INTENT, spentTags, type AccessKey } from './marks.ts';
 import type { IamMaterial } from './material.ts';
 import type { IamTarget } from './target.ts';
 import { endKey, look, userOf } from './user.ts';
@@ -37,7 +37,11 @@ export async function issue(
 /** Ends what an interrupted attempt has left, and nothing else. Answers with the keys that stay. */
 async function makeRoom(user: IamUser, token: string, generation: number): Promise<AccessKey[]> {
   const { keys, marks, own, unclear } = await look(user);
-  if (unclear.length > 0) throw eitherOf(user, unclear);
+  if (unclear.length > 0) {
+    // Given up for good: once one of the two is deleted, the other must not be taken for Rekey's.
+    await user.untag([INTENT]);
+    throw eitherOf(user, unclear);
+  }
   const isLost = ({ handle, marked }: (typeof own)[number]): boolean => !marked || handle.token === token;
   const live = own.filter((each) => !isLost(each));
   if (live.some(({ handle }) => handle.generation >= generation)) {
@@ -49,7 +53,7 @@ async function makeRoom(user: IamUser, token: string, generation: number): Promi
       },
     );
   }
-  for (const { key } of own.filter(isLost)) await endKey(user, key.id);
+  for (const { handle } of own.filter(isLost)) await endKey(user, handle);
   if (live.length >= maxLive)
     throw notRetired(
       user,
@@ -60,12 +64,16 @@ async function makeRoom(user: IamUser, token: string, generation: number): Promi
   return left;
 }
 
-/** The new key. Where IAM has no room for it, what is in the way is named: none of it is Rekey's to delete. */
+/**
+ * The new key. Where IAM refuses it, there is none, and the intent goes. Where it has no room, what is in the way is named:
+ * none of it is Rekey's to delete.
+ */
 async function create(user: IamUser): Promise<{ id: string; value: Redacted<string> }> {
   try {
     return await user.create();
   } catch (error) {
-    if (!isRekeyError(error, 'ERR_CAPACITY')) throw error;
+    // Without an answer nobody knows.
+    if (isRekeyError(error, 'ERR_UNAVAILABLE')) throw error;
     const { keys, marks, own } = await look(user);
     if (own.some(({ marked }) => !marked)) {
       throw new RekeyError('ERR_UNAVAILABLE', 'the key of an earlier attempt has come to be there only now', {
@@ -73,6 +81,8 @@ async function create(user: IamUser): Promise<{ id: string; value: Redacted<stri
         cause: error,
       });
     }
+    await user.untag([INTENT]);
+    if (!isRekeyError(error, 'ERR_CAPACITY')) throw error;
     throw foreign(
       user,
       keys.filter(({ id }) => !marks.byKey.has(id)),

@@ -41,14 +41,18 @@ export interface OwnKey {
   readonly marked: boolean;
 }
 
-const INTENT = 'rekey:intent';
+/** Name of the tag that an intent is in. */
+export const INTENT = 'rekey:intent';
 const KEY = 'rekey:key:';
 const MARK_FORM = /^(\d{1,10})\/([A-Za-z0-9-]{32,64})$/;
 const INTENT_FORM = /^(\d{1,10})\/([A-Za-z0-9-]{32,64})\/(\d{1,12})\/([\w+]*)$/;
 
-/** How far the clocks of IAM and of a function may be apart, and how long after the intent a key may come. */
-const SKEW_MS = 60_000;
-const LATEST_MS = 120_000;
+/**
+ * How far the clocks of IAM and of a function may be apart, and how long after the intent a key may come. Short: what a
+ * person makes meanwhile looks the same.
+ */
+const SKEW_MS = 10_000;
+const LATEST_MS = 30_000;
 
 /** Refuses a token that would not come back out of a tag. @throws RekeyError ERR_PROTOCOL */
 export function assertToken(token: string): void {

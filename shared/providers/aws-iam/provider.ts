@@ -79,12 +79,13 @@ export const awsIamProvider: CredentialProvider<IamTarget, IamMaterial> = {
     await used(target, material, ctx);
   },
 
-  async revoke(target, { id }, { compromised = false }, ctx) {
+  async revoke(target, handle, { compromised = false }, ctx) {
+    const { id } = handle;
     const user = userOf(target, ctx);
     // First what ends it, at once; then its sessions, while the key still tells a repetition that they are to be cut.
     await user.setActive(id, false);
     if (compromised) await orGone(cutSessions(user, id, ctx.clock()));
-    await endKey(user, id);
+    await endKey(user, handle);
     return deactivation(user, id, ctx);
   },
 

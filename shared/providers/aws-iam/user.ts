@@ -1,8 +1,9 @@
+import type { CredentialHandle } from '../../domain/credential.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import type { AwsReach } from '../../http/aws.ts';
 import type { ProviderContext } from '../provider.ts';
-import { IamUser } from './iam.ts';
-import { ownKeys, readMarks, tagOf, type AccessKey, type Marks, type OwnKey } from './marks.ts';
+import { IamUser, orGone } from './iam.ts';
+import { INTENT, ownKeys, readMarks, tagOf, type AccessKey, type Marks, type OwnKey } from './marks.ts';
 import type { IamTarget } from './target.ts';
 
 /** The keys of a user, and which of them are Rekey's own. */
@@ -33,9 +34,13 @@ export async function look(user: IamUser): Promise<Keys> {
   return { keys, marks, ...ownKeys(keys, marks) };
 }
 
-/** Ends a key for good, and takes its mark off. One that is gone is success. */
-export async function endKey(user: IamUser, id: string): Promise<void> {
+/**
+ * Ends a key for good, and takes its mark off, or the intent where it had none: what comes later isn't of that intent. One
+ * that is gone is success.
+ */
+export async function endKey(user: IamUser, { id, token }: CredentialHandle): Promise<void> {
   await user.setActive(id, false);
   await user.remove(id);
-  await user.untag([tagOf(id)]);
+  const { byKey, intent } = readMarks((await orGone(user.tags())) ?? []);
+  await user.untag([tagOf(id), ...(intent?.token === token && !byKey.has(id) ? [INTENT] : [])]);
 }

@@ -139,8 +139,13 @@ describe('IAM access keys', () => {
         const before = idsOf(target);
         const refused = await issue(target).catch((error: unknown) => error);
         expect(refused).toMatchObject({ code: 'ERR_CAPACITY', field: 'target.user' });
+        expect(String(refused)).toContain('may be any of');
         for (const id of before) expect(String(refused)).toContain(id);
         expect([idsOf(target), await list(target)]).toEqual([before, []]);
+        // Whichever of them a person then deletes, the other is nobody's but that person's.
+        fake.user(target.user).keys.delete(before[0] ?? '');
+        await issue(target, LATER, 2);
+        expect(idsOf(target)).toContain(before[1]);
       });
     });
 
@@ -171,6 +176,19 @@ describe('IAM access keys', () => {
         expect(idsOf(target)).toContain(byHand.id);
       });
 
+      it('is not taken for Rekey’s after an attempt that IAM refused, or whose key is ended', async () => {
+        const refused = fresh();
+        fake.denied.add('CreateAccessKey');
+        await expect(issue(refused)).rejects.toMatchObject({ code: 'ERR_ADMIN_DENIED' });
+        fake.denied.clear();
+        fake.addKey(refused.user);
+        const { target, first } = await interrupted('lost', calls('CreateAccessKey'));
+        const orphan = (await list(target)).find(({ token }) => token === LATER);
+        await awsIamProvider.revoke(target, orphan as CredentialHandle, { endSessions: true }, context());
+        fake.addKey(target.user);
+        expect([await list(refused), await list(target)]).toEqual([[], [first.handle]]);
+      });
+
       it('is not taken for Rekey’s where it was there before the intent, or came long after', () => {
         const at = Date.parse('2026-01-01T12:00:00Z');
         const key = (id: string, seconds: number): AccessKey => ({
@@ -182,9 +200,9 @@ describe('IAM access keys', () => {
           { key: 'rekey:intent', value: `2/${TOKEN}/${at / 1000}/AKIABEFORE+AKIAOTHER` },
         ]);
         const found = (...keys: AccessKey[]) => ownKeys(keys, marks).own.map(({ handle }) => handle.id);
-        expect(found(key('AKIABEFORE', -30), key('AKIANEW', 1))).toEqual(['AKIANEW']);
-        expect(found(key('AKIALONGBEFORE', -61))).toEqual([]);
-        expect(found(key('AKIALONGAFTER', 121))).toEqual([]);
+        expect(found(key('AKIABEFORE', -3), key('AKIANEW', 1))).toEqual(['AKIANEW']);
+        expect(found(key('AKIALONGBEFORE', -11))).toEqual([]);
+        expect(found(key('AKIALONGAFTER', 31))).toEqual([]);
         expect(ownKeys([key('AKIAONE', 1), key('AKIATWO', 2)], marks)).toMatchObject({
           own: [],
           unclear: [{}, {}],
@@ -212,6 +230,7 @@ describe('IAM access keys', () => {
         }
         expect([...tags.keys()].filter((tag) => tag.startsWith('rekey:'))).toHaveLength(2);
         expect([...tags.keys()].filter((tag) => tag.startsWith('team:'))).toHaveLength(7);
+        expect(await list(target)).toEqual([current.handle]);
       });
 
       it('of keys that somebody has deleted go, but not of one that a listing doesn’t show yet', () => {
