@@ -125,7 +125,11 @@ async function administered(deps: DiagnoseDeps, credential: Credential, admin: A
   return attempt(deps, name, async () => {
     const notices = await provider.preflight(target, ctx);
     return [
-      ok('target', name, 'reached, and the administrator may do what it must'),
+      ok(
+        'target',
+        name,
+        `reached, and ${admin === 'needless' ? 'Rekey’s own role' : 'the administrator'} may do what it must`,
+      ),
       ...notices.map(({ field, message, remedy }) => bad('warn', 'target', field, message, remedy)),
     ];
   });
