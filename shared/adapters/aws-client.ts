@@ -63,7 +63,10 @@ const THROTTLED = new Set([
 ]);
 
 /** Refusals that pass in one service and are a quota of another. */
-const PASSING_IN = new Map([['dynamodb', new Set(['LimitExceededException'])]]);
+const PASSING_IN = new Map([
+  ['dynamodb', new Set(['LimitExceededException'])],
+  ['iam', new Set(['ConcurrentModification', 'EntityTemporarilyUnmodifiable'])],
+]);
 
 /**
  * Calls AWS with hand-signed requests over Node's own HTTP client. It replaces the SDK in the functions: a rotator's

@@ -103,7 +103,6 @@ const LIMITS: Readonly<Record<string, string>> = {
   TagUser: 'a user has 50 tags at most: take one off that nobody needs',
   PutUserPolicy: 'inline policies of a user have 2,048 characters at most: make managed policies of them',
 };
-const PASSING = ['ConcurrentModification', 'EntityTemporarilyUnmodifiable'];
 
 /** What IAM's refusal of a call under Rekey's own role means. Its message is left out: it may quote. */
 export function refusalOf(error: unknown, action: string, user: string): unknown {
@@ -126,12 +125,6 @@ export function refusalOf(error: unknown, action: string, user: string): unknown
         cause: error,
       },
     );
-  }
-  if (isAwsError(error, ...PASSING)) {
-    return new RekeyError('ERR_UNAVAILABLE', `IAM is changing the user ${user} just now`, {
-      remedy: 'it is tried again',
-      cause: error,
-    });
   }
   if (isAwsError(error, 'LimitExceeded')) {
     return new RekeyError('ERR_CAPACITY', `the user ${user} has no room for what iam:${action} adds`, {

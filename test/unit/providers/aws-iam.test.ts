@@ -243,6 +243,13 @@ describe('IAM access keys', () => {
         expect(spentTags([], marks, 4)).toEqual(['rekey:key:AKIAGONE']);
       });
 
+      it('that are full once a key is made are told, and the key is found again by the intent', async () => {
+        const target = fresh();
+        for (let each = 0; each < 49; each++) fake.user(target.user).tags.set(`team:${each}`, 'x');
+        await expect(issue(target)).rejects.toMatchObject({ code: 'ERR_CAPACITY' });
+        expect(await list(target)).toMatchObject([{ generation: 1, token: TOKEN }]);
+      });
+
       it('that are full are told, and no key is made', async () => {
         const target = fresh();
         for (let each = 0; each < 50; each++) fake.user(target.user).tags.set(`team:${each}`, 'x');
@@ -283,7 +290,10 @@ describe('IAM access keys', () => {
         const target = fresh();
         const body = '<ErrorResponse><Error><Code>Throttling</Code></Error></ErrorResponse>';
         fake.server.fail({ kind: 'reply', status: 400, body }, calls('ListAccessKeys'), 2);
-        await expect(issue(target)).resolves.toBeDefined();
+        const issued = await issue(target);
+        const busy = '<ErrorResponse><Error><Code>ConcurrentModification</Code></Error></ErrorResponse>';
+        fake.server.fail({ kind: 'reply', status: 409, body: busy }, calls('UntagUser'), 2);
+        await awsIamProvider.revoke(target, issued.handle, { endSessions: false }, context());
         const odd =
           '<R><AccessKeyMetadata><member><AccessKeyId>AKIA</AccessKeyId></member></AccessKeyMetadata></R>';
         fake.server.fail({ kind: 'reply', status: 200, body: odd }, calls('ListAccessKeys'));
