@@ -31,7 +31,11 @@ describe('what revokes by hand', () => {
         live: [{ id: 'AKIAIOSFODNN7EXAMPLE', generation: 1 }],
       }),
     );
-    const lines = told.at(-1)?.text.split('\n').filter((line) => !line.startsWith('#')) ?? [];
+    const lines =
+      told
+        .at(-1)
+        ?.text.split('\n')
+        .filter((line) => !line.startsWith('#')) ?? [];
     expect(lines.map((line) => line.split(' ')[2])).toEqual([
       'update-access-key',
       'put-user-policy',
