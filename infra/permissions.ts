@@ -7,4 +7,5 @@ export * from './permissions/holders.ts';
 export * from './permissions/services.ts';
 export * from './permissions/subscriptions.ts';
 export * from './permissions/people.ts';
+export * from './permissions/cloud-keys.ts';
 export * from './permissions/network.ts';

@@ -125,7 +125,7 @@ export function composeEngine(aws: AwsCalls = awsCallsFromEnvironment(process.en
     },
     clock,
     newId: randomUUID,
-    reach: { privateHosts: listSetting(ENV.privateUpstreams) },
+    reach: { privateHosts: listSetting(ENV.privateUpstreams), aws },
     timing: { stuckAfterSeconds: Number(optionalSetting(ENV.stuckAfter) ?? 900) },
   };
 }

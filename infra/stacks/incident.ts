@@ -9,7 +9,7 @@ import * as may from '../permissions.ts';
 import { INTENTS, SNAPSHOTS } from './evidence.ts';
 import { byType, mapTypes } from '../types.ts';
 import type { NetworkStack } from './network.ts';
-import { NOUN, upstreamOf } from './rotation-types.ts';
+import { NOUN, upstreamGrants, upstreamOf } from './rotation-types.ts';
 import { idOf, type RotationStack } from './rotation.ts';
 import type { StateStack } from './state.ts';
 
@@ -81,7 +81,7 @@ export class IncidentStack extends Stack {
     const { ledger } = state;
     const secretsKey = state.secretsKey.keyArn;
     const secrets = may.secretsOf(type, settings);
-    const admin = may.readAdminSecret(type, settings.adminSecretKeyArns);
+    const acts = upstreamGrants(type, settings);
     const upstream = upstreamOf(type, settings);
     const common = { ...upstream, settings, logKey: state.key, endpoints: network?.endpoints };
     const revoke = new HandlerFunction(this, idOf(`revoke-${type}`), {
@@ -97,7 +97,8 @@ export class IncidentStack extends Stack {
         ...may.writeLedger(ledger),
         ...may.readObjects(state.snapshotsArn, SNAPSHOTS),
         ...may.appendObjects(state.snapshotsArn, INTENTS),
-        ...admin,
+        ...acts.end,
+        ...acts.compromised,
         ...may.answer(rotation.lifecycleArn),
       ],
     });
@@ -112,7 +113,8 @@ export class IncidentStack extends Stack {
         ...may.readAgentSecrets(secrets, secretsKey),
         ...may.putAgentSecrets(secrets, secretsKey),
         ...may.labelAgentSecrets(secrets),
-        ...admin,
+        ...acts.make,
+        ...acts.compromised,
       ],
     });
     return { revoke, replace };

@@ -5,6 +5,7 @@ import type { CredentialType, FunctionName } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
 import type { HandlerFunction, HandlerFunctionProps } from '../constructs/handler-function.ts';
 import * as may from '../permissions.ts';
+import type { Grant } from '../permissions.ts';
 import type { StateStack } from './state.ts';
 
 /** How a function of a stack is made; what is common to all the stack adds. */
@@ -39,7 +40,7 @@ export function rotationFunctions(
   const { ledger } = state;
   const secretsKey = state.secretsKey.keyArn;
   const secrets = may.secretsOf(type, settings);
-  const admin = may.readAdminSecret(type, settings.adminSecretKeyArns);
+  const acts = upstreamGrants(type, settings);
   const readSecrets = may.readAgentSecrets(secrets, secretsKey);
   const answers = may.answer(lifecycleArn);
   const starts = may.start(lifecycleArn);
@@ -63,7 +64,7 @@ export function rotationFunctions(
       ...readSecrets,
       ...may.putAgentSecrets(secrets, secretsKey),
       ...may.labelAgentSecrets(secrets),
-      ...admin,
+      ...acts.make,
       ...starts,
       ...answers,
     ],
@@ -95,20 +96,20 @@ export function rotationFunctions(
       ...may.letGoOfAgentSecrets(secrets),
       ...readSecrets,
       ...may.configureRotation(secrets, rotator),
-      ...admin,
+      ...acts.make,
     ],
   });
   const verify = make(`verify-${type}`, {
     ...upstream,
     description: `Decides whether the window of a ${NOUN[type]} may close`,
     timeout: Duration.seconds(60),
-    grants: [...may.writeLedger(ledger), ...agents, ...admin, ...answers],
+    grants: [...may.writeLedger(ledger), ...agents, ...acts.look, ...answers],
   });
   const retire = make(`retire-${type}`, {
     ...upstream,
     description: `Suspends, then revokes the ${NOUN[type]} that a rotation ends`,
     timeout: Duration.seconds(120),
-    grants: [...may.writeLedger(ledger), ...agents, ...admin],
+    grants: [...may.writeLedger(ledger), ...agents, ...acts.end],
   });
   const rollback = make(`rollback-${type}`, {
     ...upstream,
@@ -120,7 +121,7 @@ export function rotationFunctions(
       ...seals,
       ...readSecrets,
       ...may.labelAgentSecrets(secrets),
-      ...admin,
+      ...acts.end,
     ],
   });
   const reconcile = make(`reconcile-${type}`, {
@@ -135,7 +136,7 @@ export function rotationFunctions(
       ...may.listLedger(ledger),
       ...readSecrets,
       ...may.labelAgentSecrets(secrets),
-      ...admin,
+      ...acts.end,
       ...starts,
       ...answers,
     ],
@@ -150,6 +151,24 @@ export const NOUN: Readonly<Record<CredentialType, string>> = {
   'vector-database-key': 'vector database key',
   'cloud-key': 'cloud key',
 };
+
+/** What functions of a type need to act at its upstreams: an administrative login, or rights of their own. */
+export function upstreamGrants(
+  type: CredentialType,
+  { stage, adminSecretKeyArns }: Pick<Settings, 'stage' | 'adminSecretKeyArns'>,
+): Readonly<Record<'look' | 'end' | 'make' | 'compromised', readonly Grant[]>> {
+  if (type === 'cloud-key') {
+    const look = may.lookAtAccessKeys(stage);
+    return {
+      look,
+      end: [...look, ...may.endAccessKeys(stage)],
+      make: [...look, ...may.makeAccessKeys(stage)],
+      compromised: may.cutUserSessions(stage),
+    };
+  }
+  const admin = may.readAdminSecret(type, adminSecretKeyArns);
+  return { look: admin, end: admin, make: admin, compromised: [] };
+}
 
 /**
  * How functions of a type reach its upstreams: databases within their network, everything else over HTTPS from outside

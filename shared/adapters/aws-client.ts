@@ -1,27 +1,17 @@
 import { toInstant, type Instant } from '../domain/clock.ts';
 import { RekeyError } from '../domain/errors.ts';
+import {
+  AwsServiceError,
+  isAwsError,
+  type AwsCredentials,
+  type AwsReach,
+  type CallOptions,
+} from '../http/aws.ts';
 import { exchange, NoAnswer, pause, type HttpAnswer, type HttpRequest } from '../http/exchange.ts';
 import { REKEY_VERSION } from '../version.ts';
 import { sign } from './signature.ts';
 
-/** An error that an AWS service answered, by its own name, e.g. `ResourceNotFoundException`. */
-export class AwsServiceError extends Error {
-  readonly status: number;
-  /** Reasons of a cancelled transaction, in the order of its items. */
-  readonly cancellationReasons: readonly string[];
-
-  constructor(name: string, message: string, status: number, cancellationReasons: readonly string[] = []) {
-    super(message);
-    this.name = name;
-    this.status = status;
-    this.cancellationReasons = cancellationReasons;
-  }
-}
-
-/** Whether `error` is what an AWS service answers under one of `names`. */
-export function isAwsError(error: unknown, ...names: string[]): error is AwsServiceError {
-  return error instanceof AwsServiceError && names.includes(error.name);
-}
+export { AwsServiceError, isAwsError };
 
 /** The wire has seconds since 1970 where the SDK's type has a Date. */
 export function instantOfWire(value: unknown): Instant | undefined {
@@ -31,19 +21,13 @@ export function instantOfWire(value: unknown): Instant | undefined {
 /** How to reach AWS from a function. */
 export interface AwsClientOptions {
   readonly region: string;
-  readonly credentials: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
+  readonly credentials: AwsCredentials;
   /** Overrides every service's address, as AWS_ENDPOINT_URL does for the SDKs. */
   readonly endpoint?: string;
   /** Addresses of single services, by their signing name; they go before `endpoint`. */
   readonly endpoints?: Readonly<Record<string, string | undefined>>;
   /** Function that calls, for the user agent. */
   readonly caller: string;
-  /** Per attempt, in milliseconds. */
-  readonly timeoutMs?: number;
-  readonly attempts?: number;
-}
-
-export interface CallOptions {
   /** Per attempt, in milliseconds. */
   readonly timeoutMs?: number;
   readonly attempts?: number;
@@ -79,14 +63,17 @@ const THROTTLED = new Set([
 ]);
 
 /** Refusals that pass in one service and are a quota of another. */
-const PASSING_IN = new Map([['dynamodb', new Set(['LimitExceededException'])]]);
+const PASSING_IN = new Map([
+  ['dynamodb', new Set(['LimitExceededException'])],
+  ['iam', new Set(['ConcurrentModification', 'EntityTemporarilyUnmodifiable'])],
+]);
 
 /**
  * Calls AWS with hand-signed requests over Node's own HTTP client. It replaces the SDK in the functions: a rotator's
- * bundle shrinks to a third and the emergency's first call comes several times sooner (docs/adr/003). Every call here
- * is idempotent by a token or a condition, so that every failed attempt may be repeated.
+ * bundle shrinks to a third and the emergency's first call comes several times sooner (docs/adr/003). Calls are
+ * idempotent by a token or a condition, so that every failed attempt may be repeated; one that isn't says "attempts: 1".
  */
-export class AwsCalls {
+export class AwsCalls implements AwsReach {
   readonly #options: AwsClientOptions;
 
   constructor(options: AwsClientOptions) {
@@ -141,8 +128,9 @@ export class AwsCalls {
 
   async #attempt(service: string, request: HttpRequest, options: CallOptions): Promise<HttpAnswer> {
     const { method, path, body = '' } = request;
-    const { region, credentials, caller } = this.#options;
-    const base = new URL(this.#base(service));
+    const { caller } = this.#options;
+    const { credentials = this.#options.credentials } = options;
+    const { base, region } = this.#place(service);
     const headers = sign(
       {
         method,
@@ -159,13 +147,27 @@ export class AwsCalls {
     throw serviceError(answer);
   }
 
-  #base(service: string): string {
-    const { region, endpoint, endpoints } = this.#options;
+  /** Where a service answers, and the region that its requests are signed for. */
+  #place(service: string): { base: URL; region: string } {
+    const { endpoint, endpoints } = this.#options;
     const given = endpoints?.[service] ?? endpoint;
-    if (given !== undefined) return given.replace(/\/$/, '');
-    const suffix = region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
-    return `https://${service}.${region}.${suffix}`;
+    const { region, host } = placeOf(service, this.#options.region);
+    return { base: new URL(given?.replace(/\/$/, '') ?? `https://${host}`), region };
   }
+}
+
+/**
+ * Where a service answers to a function in `region`, and the region that its requests are signed for. IAM is one for all
+ * regions of a partition (https://docs.aws.amazon.com/general/latest/gr/iam-service.html).
+ */
+export function placeOf(service: string, region: string): { host: string; region: string } {
+  const isChina = region.startsWith('cn-');
+  if (service === 'iam') {
+    if (isChina) return { host: 'iam.cn-north-1.amazonaws.com.cn', region: 'cn-north-1' };
+    if (region.startsWith('us-gov-')) return { host: 'iam.us-gov.amazonaws.com', region: 'us-gov-west-1' };
+    return { host: 'iam.amazonaws.com', region: 'us-east-1' };
+  }
+  return { host: `${service}.${region}.${isChina ? 'amazonaws.com.cn' : 'amazonaws.com'}`, region };
 }
 
 /** Settings from the environment that Lambda gives a function. */
@@ -183,6 +185,8 @@ export function awsCallsFromEnvironment(env: NodeJS.ProcessEnv, options: CallOpt
       secretsmanager: env['AWS_ENDPOINT_URL_SECRETS_MANAGER'],
       states: env['AWS_ENDPOINT_URL_SFN'],
       kms: env['AWS_ENDPOINT_URL_KMS'],
+      iam: env['AWS_ENDPOINT_URL_IAM'],
+      sts: env['AWS_ENDPOINT_URL_STS'],
     },
     caller: env['REKEY_FUNCTION'] ?? env['AWS_LAMBDA_FUNCTION_NAME'] ?? 'unknown',
     ...options,

@@ -137,7 +137,7 @@ const fields = z.strictObject({
     .max(2048)
     .optional()
     .describe(
-      "Name or ARN of the secret with the target's administrative login; only an adopted secret in mode observe needs none",
+      "Name or ARN of the secret with the target's administrative login; an adopted secret in mode observe needs none, nor do providers that act under Rekey's own role",
     ),
   target: z.record(z.string(), z.unknown()).describe('Where the credential lives; depends on the provider'),
   mode: z
@@ -165,21 +165,9 @@ const fields = z.strictObject({
     .describe('Who uses it; without one it is never retired'),
 });
 
-/** Whatever Rekey is to touch at the upstream needs its administrative login. */
-const entry = fields.superRefine(
-  ({ adopt, admin, mode = adopt === true ? 'observe' : 'enforce' }, context) => {
-    if (admin !== undefined || (adopt === true && mode === 'observe')) return;
-    context.addIssue({
-      code: 'custom',
-      path: ['admin'],
-      message: "name the secret with the target's administrative login",
-    });
-  },
-);
-
 const file = z.strictObject({
   version: z.literal(DECLARATION_VERSION),
-  credentials: z.array(entry).min(1).max(1000),
+  credentials: z.array(fields).min(1).max(1000),
 });
 
 /** What surrounds the entries; each of them is checked by itself, so that one mistake hides no other. */
@@ -189,7 +177,7 @@ const frame = z.strictObject({ ...file.shape, credentials: z.array(z.unknown()).
 const policyPart = z.object(fields.shape).pick({ type: true, policy: true, holders: true });
 
 /** One entry of a declaration file, checked in form. */
-export type CredentialEntry = z.infer<typeof entry>;
+export type CredentialEntry = z.infer<typeof fields>;
 
 /** JSON Schema of the declaration file, as published in `docs/rekey.schema.json`. */
 export function declarationJsonSchema(): object {
@@ -231,7 +219,7 @@ export function parseDeclaration(input: unknown, check?: PolicyCheck): { credent
  * @throws RekeyError naming the field; its `also` has every further mistake.
  */
 export function parseEntry(input: unknown, check?: PolicyCheck): CredentialEntry {
-  const parsed = entry.safeParse(input, { error: inWords });
+  const parsed = fields.safeParse(input, { error: inWords });
   const { data: part } = policyPart.safeParse(input);
   const { data: typed } = z.object({ type: fields.shape.type }).safeParse(input);
   const unknownType = typed === undefined ? [] : errorsOf(() => boundsOf(typed.type));
@@ -243,7 +231,7 @@ export function parseEntry(input: unknown, check?: PolicyCheck): CredentialEntry
       ? []
       : errorsOf(() => resolvePolicy(part.type, policyInput(part), holdersOf(part), now, limits))),
   ]);
-  return entry.parse(input);
+  return fields.parse(input);
 }
 
 /** The policy of an entry with durations in seconds. */

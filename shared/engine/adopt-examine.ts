@@ -163,9 +163,9 @@ export async function examine(
   const secret = await existingSecret(deps, draft, ownId);
   assertConsent(secret, draft, options);
   assertNoRotation(secret, draft, options);
-  adminOf(draft);
-  const found = await readExisting(deps, draft, secret);
   const { provider, adoption, ctx } = await adopter(deps, draft);
+  if (provider.needsAdmin !== false) adminOf(draft);
+  const found = await readExisting(deps, draft, secret);
   const report = await adoption.dependencies(draft.target, ctx);
   assertKept(draft.name, report);
   try {

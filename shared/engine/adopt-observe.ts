@@ -36,7 +36,7 @@ export async function look(
   draft: Draft,
   ownId: string | undefined,
 ): Promise<Observed> {
-  const { adoption, ctx } = await adopter(deps, draft);
+  const { provider, adoption, ctx } = await adopter(deps, draft);
   const secret = await existingSecret(deps, draft, ownId);
   const missing = missingTags(secret, draft, options);
   const notices: Notice[] = [
@@ -61,7 +61,7 @@ export async function look(
   ];
   const found = missing.length === 0 ? await readExisting(deps, draft, secret) : undefined;
   notices.push(...noticesOfAge(deps, draft, found));
-  if (draft.adminSecret !== undefined) {
+  if (draft.adminSecret !== undefined || provider.needsAdmin === false) {
     try {
       notices.push(...noticesOf(await adoption.dependencies(draft.target, ctx)));
     } catch (error) {

@@ -19,7 +19,10 @@ export type DiagnoseDeps = EngineDeps & {
 /** What was seen of a credential in the role of the functions that work with it. */
 export interface CredentialLook {
   readonly checks: readonly Check[];
-  /** What reading the administrative secret came to: whether one that is denied is there, this role can't tell. */
+  /**
+   * What reading the administrative secret came to: whether one that is denied is there, this role can't tell. Absent
+   * where the provider needs none.
+   */
   readonly admin?: Seen<true>;
 }
 
@@ -47,7 +50,7 @@ export async function diagnose(
         ? await observed(deps, credential, admin)
         : await used(deps, credential, admin, material)),
     ],
-    admin: 'value' in admin ? { value: true } : admin,
+    ...(admin === 'needless' ? {} : { admin: 'value' in admin ? { value: true } : admin }),
   };
 }
 
@@ -82,7 +85,11 @@ async function lookAtSecret(deps: DiagnoseDeps, credential: Credential) {
   return { described: present(described), current, ...(material === undefined ? {} : { material }) };
 }
 
-async function readAdmin(deps: DiagnoseDeps, { adminSecret }: Credential): Promise<Seen<Redacted<string>>> {
+/** The administrative secret, where the provider needs one. */
+type Admin = Seen<Redacted<string>> | 'needless';
+
+async function readAdmin(deps: DiagnoseDeps, { type, provider, adminSecret }: Credential): Promise<Admin> {
+  if ((await deps.providerFor(type, provider)).needsAdmin === false) return 'needless';
   if (adminSecret === undefined) return { trouble: 'absent' };
   return present(await seen(deps, () => deps.vault.read(adminSecret, { stage: 'AWSCURRENT' })));
 }
@@ -91,7 +98,7 @@ async function readAdmin(deps: DiagnoseDeps, { adminSecret }: Credential): Promi
 async function used(
   deps: DiagnoseDeps,
   credential: Credential,
-  admin: Seen<Redacted<string>>,
+  admin: Admin,
   material: Redacted<unknown> | undefined,
 ): Promise<Check[]> {
   const first = await administered(deps, credential, admin);
@@ -111,29 +118,25 @@ async function used(
 }
 
 /** Reached, let in, and able to do what a rotation asks of the administrator. */
-async function administered(
-  deps: DiagnoseDeps,
-  credential: Credential,
-  admin: Seen<Redacted<string>>,
-): Promise<Attempt> {
+async function administered(deps: DiagnoseDeps, credential: Credential, admin: Admin): Promise<Attempt> {
   const name = 'administered';
   const { provider, target, ctx } = await reached(deps, credential, admin);
   if (ctx === undefined) return { checks: [unasked(name)], unreachable: false };
   return attempt(deps, name, async () => {
     const notices = await provider.preflight(target, ctx);
     return [
-      ok('target', name, 'reached, and the administrator may do what it must'),
+      ok(
+        'target',
+        name,
+        `reached, and ${admin === 'needless' ? 'Rekey’s own role' : 'the administrator'} may do what it must`,
+      ),
       ...notices.map(({ field, message, remedy }) => bad('warn', 'target', field, message, remedy)),
     ];
   });
 }
 
 /** What a take-over would meet: nothing is refused, since nothing has to be done in mode observe. */
-async function observed(
-  deps: DiagnoseDeps,
-  credential: Credential,
-  admin: Seen<Redacted<string>>,
-): Promise<Check[]> {
+async function observed(deps: DiagnoseDeps, credential: Credential, admin: Admin): Promise<Check[]> {
   const name = 'take-over';
   const { provider, target, ctx } = await reached(deps, credential, admin);
   if (ctx === undefined) return credential.adminSecret === undefined ? [] : [unasked(name)];
@@ -151,8 +154,9 @@ async function observed(
 }
 
 /** The target with the administrative secret that was read before: what is checked of it is what logs in. */
-async function reached(deps: DiagnoseDeps, credential: Credential, admin: Seen<Redacted<string>>) {
-  const { provider, target } = await upstream(deps, credential);
+async function reached(deps: DiagnoseDeps, credential: Credential, admin: Admin) {
+  const { provider, target, ctx: own } = await upstream(deps, credential);
+  if (admin === 'needless') return { provider, target, ctx: own };
   if ('trouble' in admin) return { provider, target };
   const ctx = contextOf(deps, async () => Promise.resolve(admin.value));
   return { provider, target, ctx };

@@ -51,7 +51,12 @@ export async function revokeNow(
   const kill = async (handle: CredentialHandle, generation = upTo) => ({
     handle: describeHandle(handle),
     // The slot is stamped with the emergency's generation, so that a step under way can't bring it back to life.
-    deactivation: await provider.revoke(target, { ...handle, generation }, { endSessions: true }, ctx),
+    deactivation: await provider.revoke(
+      target,
+      { ...handle, generation },
+      { endSessions: true, compromised: true },
+      ctx,
+    ),
   });
   const isKnown = (handle: CredentialHandle): boolean =>
     handle.generation <= upTo && known.some((one) => one.id === handle.id);

@@ -51,7 +51,13 @@ export async function draftOf(
   const holders = holdersOf(declaration);
   const policyOf = () =>
     resolvePolicy(declaration.type, policyInput(declaration), holders, deps.clock(), options.limits);
-  throwAll(errorsOf(() => provider.target(declaration.target), policyOf));
+  throwAll(
+    errorsOf(
+      () => provider.target(declaration.target),
+      policyOf,
+      () => assertAdminDeclared(provider, declaration),
+    ),
+  );
   const target = provider.target(declaration.target);
   const policy = policyOf();
   assertAccess(policy, provider.access?.(target));
@@ -91,6 +97,23 @@ function assertSeen(
     remedy: `write evidenceOfUse: holders, so that what the holders prove is enough to end an old one; or mode: overlap, which ends none${
       usage === undefined ? '' : `; or a deadline of at least ${seenAfter} s`
     }`,
+  });
+}
+
+/** Whatever Rekey is to touch at the upstream needs its administrative login, unless Rekey's own role is let in there. */
+function assertAdminDeclared({ needsAdmin }: AnyProvider, declaration: CredentialEntry): void {
+  const { admin, adopt, provider } = declaration;
+  if (needsAdmin === false && admin !== undefined) {
+    throw new RekeyError('ERR_DECLARATION', `admin: ${provider} needs no administrative login`, {
+      field: 'admin',
+      remedy: "leave it out: Rekey's functions act under their own roles there",
+    });
+  }
+  if (needsAdmin === false || admin !== undefined) return;
+  if (adopt === true && modeOf(declaration) === 'observe') return;
+  throw new RekeyError('ERR_DECLARATION', 'admin: no administrative login is declared', {
+    field: 'admin',
+    remedy: "name the secret with the target's administrative login",
   });
 }
 

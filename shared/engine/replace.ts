@@ -107,7 +107,9 @@ async function sweep(deps: EngineDeps, emergency: Emergency): Promise<void> {
   const { provider, target, ctx } = await upstream(deps, credential);
   const listed = (await provider.list?.(target, ctx)) ?? [];
   for (const handle of listed.filter((one) => one.generation <= generation)) {
-    assertConfirmed(await provider.revoke(target, { ...handle, generation }, { endSessions: true }, ctx));
+    assertConfirmed(
+      await provider.revoke(target, { ...handle, generation }, { endSessions: true, compromised: true }, ctx),
+    );
   }
 }
 

@@ -14,6 +14,13 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
     return (target, handle) => manualRevocation(readTarget(target), handle);
   },
   'llm-key/openai': async () => tellOf((await import('./openai/provider.ts')).openaiProvider),
+  'cloud-key/aws-iam': async () => {
+    const [{ manualRevocation }, { readTarget }] = await Promise.all([
+      import('./aws-iam/by-hand.ts'),
+      import('./aws-iam/target.ts'),
+    ]);
+    return (target, handle) => manualRevocation(readTarget(target), handle);
+  },
 };
 
 /** Of a provider that has no driver to leave out. */

@@ -2,6 +2,7 @@ import type { Clock } from '../domain/clock.ts';
 import type { CredentialHandle } from '../domain/credential.ts';
 import type { Deactivation, Usage } from '../domain/evidence.ts';
 import type { Redacted } from '../domain/redacted.ts';
+import type { AwsReach } from '../http/aws.ts';
 
 /** What a provider hands back when it has issued a credential. */
 export interface Issued<M> {
@@ -31,6 +32,8 @@ export interface Reach {
   readonly privateHosts: readonly string[];
   /** How long one call over HTTP may take, in milliseconds; ten seconds where nothing is said. */
   readonly timeoutMs?: number;
+  /** Calls of AWS itself. Absent for functions that make none on behalf of a provider. */
+  readonly aws?: AwsReach;
 }
 
 /** What a provider may use while it performs one step. */
@@ -68,6 +71,11 @@ export interface Dependency {
 export interface RevokeOptions {
   /** True in an emergency: open sessions are ended at once (traps: open connections survive a password change). */
   readonly endSessions: boolean;
+  /**
+   * True where nothing of the credential is to live on, whatever its handle. Then sessions are ended as well that the
+   * upstream can't tell apart by the handle they came from; else those of the other handle would break.
+   */
+  readonly compromised?: boolean;
 }
 
 /**
@@ -89,6 +97,8 @@ export interface CredentialProvider<T, M> {
    * looks for what was issued under its token, whether or not the ledger has heard of it.
    */
   readonly createsAt?: 'issue' | 'activate';
+  /** False where calls go under the function's own role: then nobody declares an administrative login. */
+  readonly needsAdmin?: false;
   /** Checks and completes a target from a declaration; throws ERR_DECLARATION naming the field. */
   target(input: unknown): T;
   /**

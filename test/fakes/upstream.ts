@@ -12,11 +12,14 @@ export interface Asked {
   readonly headers: IncomingMessage['headers'];
   /** The JSON or form that was sent; undefined where there is none. */
   readonly body: unknown;
+  /** The same as it was sent. */
+  readonly text: string;
 }
 
 /** What an upstream answers. */
 export interface Reply {
   readonly status: number;
+  /** Sent as JSON; a text as it is. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -75,12 +78,14 @@ export class UpstreamServer implements AsyncDisposable {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '', 'http://upstream');
+    const sent = await text(request);
     const asked: Asked = {
       method: request.method ?? '',
       path: url.pathname,
       query: url.searchParams,
       headers: request.headers,
-      body: bodyOf(await text(request)),
+      body: bodyOf(sent),
+      text: sent,
     };
     const { method, path } = asked;
     const at = this.#faults.findIndex(({ on }) => on(asked));
@@ -165,6 +170,7 @@ export function bearerOf({ headers }: Asked): string | undefined {
 function payloadOf(fault: Fault | undefined, body: unknown): string {
   if (fault?.kind === 'malformed') return `{"id": "${QUOTED}`;
   if (fault?.kind === 'huge') return JSON.stringify({ id: QUOTED, padding: 'x'.repeat(5 * 1024 * 1024) });
+  if (typeof body === 'string') return body;
   return body === undefined ? '' : JSON.stringify(body);
 }
 

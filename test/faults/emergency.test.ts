@@ -88,6 +88,29 @@ describe('an emergency', () => {
     await expect(client.query('SELECT 1')).rejects.toThrow();
     expect(await one.faults()).toEqual([]);
   });
+
+  test('says that all of the credential is compromised, which the end of a rotation alone does not', async () => {
+    const one = await world.registered();
+    const seen: (boolean | undefined)[] = [];
+    one.change = (deps) => ({
+      ...deps,
+      providerFor: async (type, name) => {
+        const provider = await deps.providerFor(type, name);
+        return {
+          ...provider,
+          revoke: async (target, handle, options, ctx) => {
+            seen.push(options.compromised);
+            return provider.revoke(target, handle, options, ctx);
+          },
+        };
+      },
+    });
+    await one.rotate();
+    await one.settle();
+    expect(seen).toEqual([undefined]);
+    await emergency(one);
+    expect(seen.slice(1)).toSatisfy((all: unknown[]) => all.length > 0 && all.every((each) => each === true));
+  });
 });
 
 describe('hard decision 3: an emergency preempts a rotation', () => {

@@ -36,7 +36,7 @@ describe('credential types', () => {
       const typed = typedFunction(name);
       if (typed === undefined) continue;
       const reached = new Set([...typesOf(name, 'rekey:type'), ...typesOf(name, 'rekey:admin')].map(text));
-      expect([name, ...reached]).toEqual([name, typed.type]);
+      expect([name, [...reached].filter((type) => type !== typed.type)]).toEqual([name, []]);
     }
   });
 

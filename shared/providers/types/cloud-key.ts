@@ -1,4 +1,6 @@
 import type { Loaders } from './loaders.ts';
 
 /** Keys of cloud accounts (C3). */
-export const PROVIDERS: Loaders = {};
+export const PROVIDERS: Loaders = {
+  'cloud-key/aws-iam': async () => (await import('../aws-iam/provider.ts')).awsIamProvider,
+};

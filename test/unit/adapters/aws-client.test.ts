@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
-import { AwsCalls, awsCallsFromEnvironment } from '../../../shared/adapters/aws-client.ts';
+import { AwsCalls, awsCallsFromEnvironment, placeOf } from '../../../shared/adapters/aws-client.ts';
 
 const servers: Server[] = [];
 afterEach(() => {
@@ -48,6 +48,31 @@ const json =
 const read = (aws: AwsCalls) => aws.json('dynamodb', 'GetItem', { TableName: 't' });
 
 describe('calls to AWS', () => {
+  it.each([
+    ['eu-central-1', 'iam.amazonaws.com', 'us-east-1', 'sts.eu-central-1.amazonaws.com'],
+    ['us-gov-east-1', 'iam.us-gov.amazonaws.com', 'us-gov-west-1', 'sts.us-gov-east-1.amazonaws.com'],
+    [
+      'cn-northwest-1',
+      'iam.cn-north-1.amazonaws.com.cn',
+      'cn-north-1',
+      'sts.cn-northwest-1.amazonaws.com.cn',
+    ],
+  ])(
+    'go from %s to IAM of its partition, and to other services of the region',
+    (region, iam, signed, sts) => {
+      expect(placeOf('iam', region)).toEqual({ host: iam, region: signed });
+      expect(placeOf('sts', region)).toEqual({ host: sts, region });
+    },
+  );
+
+  it('are signed with credentials that are given in place of the role’s', async () => {
+    const { aws, seen } = await against(json(200, {}));
+    const credentials = { accessKeyId: 'AKIDOFANAGENT', secretAccessKey: 'secret' };
+    await aws.request('sts', { method: 'POST', path: '/' }, { credentials });
+    expect(seen[0]?.headers.authorization).toContain('Credential=AKIDOFANAGENT/');
+    expect(seen[0]?.headers).not.toHaveProperty('x-amz-security-token');
+  });
+
   it('go to the address of a single service where one is given, the others to the common one', async () => {
     const { endpoint, seen } = await against(json(200, {}));
     const own = await against(json(200, {}));

@@ -276,20 +276,11 @@ describe('the host of a target', () => {
 describe('an entry for what exists', () => {
   const { admin: _none, ...bare } = ENTRY;
 
-  it('is observed unless it says otherwise, and needs no administrative login for that', () => {
+  it('is observed unless it says otherwise', () => {
     expect(modeOf(parseEntry({ ...bare, adopt: true }))).toBe('observe');
     expect(modeOf(parseEntry({ ...bare, adopt: true, mode: 'observe' }))).toBe('observe');
     expect(modeOf(parseEntry({ ...ENTRY, adopt: true, mode: 'enforce' }))).toBe('enforce');
     expect(modeOf(parseEntry(ENTRY))).toBe('enforce');
-  });
-
-  it.each([
-    [bare],
-    [{ ...bare, mode: 'observe' }],
-    [{ ...bare, adopt: true, mode: 'overlap' }],
-    [{ ...bare, adopt: true, mode: 'enforce' }],
-  ])('needs an administrative login where Rekey is to act: %j', (entry) => {
-    expect(refusal(() => parseEntry(entry))).toMatchObject({ code: 'ERR_DECLARATION', field: 'admin' });
   });
 
   it('is named by its name: an ARN may be of another region, and two entries for one secret are refused', () => {

@@ -49,6 +49,28 @@ describe('what revokes by hand', () => {
     );
   });
 
+  it('ends an access key before what was minted with it is cut off', async () => {
+    const told = await revocationsByHand(
+      credentialOf({
+        type: 'cloud-key',
+        provider: 'aws-iam',
+        target: { user: 'shop' },
+        live: [{ id: 'AKIAIOSFODNN7EXAMPLE', generation: 1 }],
+      }),
+    );
+    const lines =
+      told
+        .at(-1)
+        ?.text.split('\n')
+        .filter((line) => !line.startsWith('#')) ?? [];
+    expect(lines.map((line) => line.split(' ')[2])).toEqual([
+      'update-access-key',
+      'put-user-policy',
+      'delete-access-key',
+    ]);
+    expect(lines[0]).toContain('--user-name shop --access-key-id AKIAIOSFODNN7EXAMPLE --status Inactive');
+  });
+
   it('leaves out a login that the target no longer names, and an upstream that it knows nothing of', async () => {
     const gone = credentialOf({ target: { ...target, users: ['x_a', 'x_b'] } });
     expect(await revocationsByHand(gone)).toEqual([]);

@@ -1,0 +1,58 @@
+import { Aws } from 'aws-cdk-lib';
+import { TAG } from '../../shared/names.ts';
+import type { Grant } from './grant.ts';
+
+/** Only users whose owner has consented by the tag of this deployment, which Rekey can't set itself. */
+function ofUsers(stage: string, actions: readonly string[]): Grant {
+  return {
+    actions: actions.map((action) => `iam:${action}`),
+    resources: [`arn:${Aws.PARTITION}:iam::${Aws.ACCOUNT_ID}:user/*`],
+    conditions: { StringEquals: consent(stage) },
+    wildcard: 'Users are declared at run time; their owner consents by the tag that the condition demands.',
+  };
+}
+
+function consent(stage: string): Readonly<Record<string, string>> {
+  return { [`aws:ResourceTag/${TAG.stage}`]: stage };
+}
+
+/** Sets or takes off what Rekey remembers of keys, and no other tag: least of all the one that is the consent. */
+function ofMarks(stage: string, action: string): Grant {
+  return {
+    ...ofUsers(stage, [action]),
+    conditions: {
+      StringEquals: consent(stage),
+      'ForAllValues:StringLike': { 'aws:TagKeys': ['rekey:key:*', 'rekey:intent'] },
+      // For all of none is true as well.
+      Null: { 'aws:TagKeys': 'false' },
+    },
+  };
+}
+
+/**
+ * Looks at access keys and when they were used; at the names of inline policies, to tell of those that an emergency has
+ * left. Every function that works with credentials of the type.
+ */
+export function lookAtAccessKeys(stage: string): Grant[] {
+  const actions = ['ListAccessKeys', 'GetAccessKeyLastUsed', 'ListUserTags', 'ListUserPolicies'];
+  return [ofUsers(stage, actions)];
+}
+
+/** Suspends, restores and ends keys: retirement, rollback, reconciliation, and whoever may have to end what it has made. */
+export function endAccessKeys(stage: string): Grant[] {
+  return [ofUsers(stage, ['UpdateAccessKey', 'DeleteAccessKey']), ofMarks(stage, 'UntagUser')];
+}
+
+/** Makes keys: registration, rotation and the replacement in an emergency. They end what an interrupted attempt has left. */
+export function makeAccessKeys(stage: string): Grant[] {
+  return [ofUsers(stage, ['CreateAccessKey']), ofMarks(stage, 'TagUser'), ...endAccessKeys(stage)];
+}
+
+/**
+ * Denies what sessions of a user do that were issued before now: the emergency's revocation, and the sweep before its
+ * replacement. IAM knows no condition on what an inline policy says or is called, so that these two could also grant
+ * something: a permissions boundary on the user is what bounds that.
+ */
+export function cutUserSessions(stage: string): Grant[] {
+  return [ofUsers(stage, ['PutUserPolicy', 'DeleteUserPolicy'])];
+}

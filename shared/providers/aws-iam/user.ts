@@ -1,0 +1,46 @@
+import type { CredentialHandle } from '../../domain/credential.ts';
+import { RekeyError } from '../../domain/errors.ts';
+import type { AwsReach } from '../../http/aws.ts';
+import type { ProviderContext } from '../provider.ts';
+import { IamUser, orGone } from './iam.ts';
+import { INTENT, ownKeys, readMarks, tagOf, type AccessKey, type Marks, type OwnKey } from './marks.ts';
+import type { IamTarget } from './target.ts';
+
+/** The keys of a user, and which of them are Rekey's own. */
+interface Keys {
+  readonly keys: readonly AccessKey[];
+  readonly marks: Marks;
+  readonly own: readonly OwnKey[];
+  readonly unclear: readonly AccessKey[];
+}
+
+/** The target's user, under the role of the function. */
+export function userOf({ user }: IamTarget, ctx: ProviderContext): IamUser {
+  return new IamUser(awsOf(ctx), user);
+}
+
+/** The way to call AWS. @throws RekeyError ERR_UNAVAILABLE */
+export function awsOf({ reach }: ProviderContext): AwsReach {
+  if (reach.aws !== undefined) return reach.aws;
+  throw new RekeyError('ERR_UNAVAILABLE', 'this function was made without a way to call AWS', {
+    remedy: 'deploy the stack again',
+  });
+}
+
+/** The keys of the user and what its tags say of them. */
+export async function look(user: IamUser): Promise<Keys> {
+  const [keys, tags] = await Promise.all([user.keys(), user.tags()]);
+  const marks = readMarks(tags);
+  return { keys, marks, ...ownKeys(keys, marks) };
+}
+
+/**
+ * Ends a key for good, and takes its mark off, or the intent where it had none: what comes later isn't of that intent. One
+ * that is gone is success.
+ */
+export async function endKey(user: IamUser, { id, token }: CredentialHandle): Promise<void> {
+  await user.setActive(id, false);
+  await user.remove(id);
+  const { byKey, intent } = readMarks((await orGone(user.tags())) ?? []);
+  await user.untag([tagOf(id), ...(intent?.token === token && !byKey.has(id) ? [INTENT] : [])]);
+}
