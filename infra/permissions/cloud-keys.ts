@@ -34,8 +34,14 @@ function ofMarks(stage: string, action: string): Grant {
  * left. Every function that works with credentials of the type.
  */
 export function lookAtAccessKeys(stage: string): Grant[] {
-  const actions = ['ListAccessKeys', 'GetAccessKeyLastUsed', 'ListUserTags', 'ListUserPolicies'];
-  return [ofUsers(stage, actions)];
+  return [
+    ofUsers(stage, ['ListAccessKeys', 'ListUserTags', 'ListUserPolicies']),
+    {
+      actions: ['iam:GetAccessKeyLastUsed'],
+      resources: ['*'],
+      wildcard: 'The request names a key and not its user; the answer is a time, a service and a region.',
+    },
+  ];
 }
 
 /** Suspends, restores and ends keys: retirement, rollback, reconciliation, and whoever may have to end what it has made. */

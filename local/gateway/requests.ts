@@ -2,6 +2,7 @@ import { TABLE } from '../../shared/names.ts';
 import { isRecord, recordOf, recordsOf, textOf } from '../json.ts';
 import { localAccountId, localRegion } from '../settings.ts';
 import type { CallKind } from './classify.ts';
+import { IamRequests } from './iam-requests.ts';
 
 /** What IAM is asked about a call: one of these for each action that AWS would authorise. Names only, no values. */
 export interface IamRequest {
@@ -48,6 +49,7 @@ const KEY_ACTIONS: Readonly<Record<string, readonly string[]>> = {
  */
 export class Requests {
   readonly #secrets = new Map<string, Secret>();
+  readonly #iam = new IamRequests();
 
   /** Undefined where nobody has written down yet what the operation asks for. */
   of(call: CallKind, input: Input | undefined): readonly IamRequest[] | undefined {
@@ -68,6 +70,11 @@ export class Requests {
         return ['GetObject', 'PutObject', 'DeleteObject'].includes(call.operation)
           ? [{ action: `s3:${call.operation}`, resource: `arn:aws:s3:::${call.resource ?? ''}` }]
           : undefined;
+      case 'iam':
+        return this.#iam.of(call.operation, input ?? {});
+      case 'sts':
+        // No permission is required to ask who one is.
+        return call.operation === 'GetCallerIdentity' ? [] : undefined;
       default:
         return undefined;
     }
@@ -75,6 +82,7 @@ export class Requests {
 
   /** Learns what a call that succeeded has changed. */
   learn(call: CallKind, input: Input | undefined): void {
+    if (call.service === 'iam') this.#iam.learn(call.operation, input ?? {});
     if (call.service !== 'secretsmanager' || input === undefined) return;
     const { operation } = call;
     if (operation === 'CreateSecret') {

@@ -1,31 +1,42 @@
 import { randomUUID } from 'node:crypto';
+import { CreateUserCommand, IAMClient, ListAccessKeysCommand } from '@aws-sdk/client-iam';
+import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
+import type { LocalStack } from '../../local/stack.ts';
+import { TAG } from '../../shared/names.ts';
+import { FakeAnthropic } from '../fakes/anthropic.ts';
 import { FakeMistral } from '../fakes/mistral.ts';
 import { FakeOpenAi } from '../fakes/openai.ts';
 import { FakePinecone } from '../fakes/pinecone.ts';
-import type { Asked, UpstreamServer } from '../fakes/upstream.ts';
+import type { Asked } from '../fakes/upstream.ts';
 
 /** An upstream that the deployed functions rotate keys of, played by its stateful fake. */
 export interface PlayedUpstream extends AsyncDisposable {
   /** Type and provider, as the table of upstreams has them. */
   readonly key: string;
-  readonly server: UpstreamServer;
   /** Type, provider, target and policy of a declaration's entry. */
   readonly entry: { readonly type: string; readonly provider: string; readonly target: object };
-  /** The administrative secret. */
-  readonly admin: object;
+  /** The administrative secret, where one is needed. */
+  readonly admin?: object;
+  /** It tells of a use at once, and rightly takes one within a window for a straggler. */
+  readonly tellsUseAtOnce?: boolean;
   /** Whether a value of the secret is taken, asked as an agent would. */
   takes(secret: string): Promise<boolean>;
-  /** Whether a request is the one that makes a key. */
-  isCreate(asked: Asked): boolean;
-  /** How many keys of the credential live. */
-  live(): number;
+  /** Loses the answer to the next request that makes a key; the key is made. */
+  loseCreation(): void;
+  /** How many keys of the credential live, spare ones of a pool left out. */
+  live(): Promise<number>;
 }
 
 const keyIn = (secret: string): string => (JSON.parse(secret) as { apiKey: string }).apiKey;
 
 /** Starts one of each upstream that Rekey knows. */
-export async function playUpstreams(): Promise<PlayedUpstream[]> {
-  return Promise.all([openai(), mistral(), pinecone()]);
+export async function playUpstreams(stack: LocalStack): Promise<PlayedUpstream[]> {
+  return Promise.all([openai(), anthropic(), mistral(), pinecone(), accessKeys(stack)]);
+}
+
+/** A request that makes a key, by how its path ends. */
+function posts(end: string): (asked: Asked) => boolean {
+  return ({ method, path }) => method === 'POST' && path.endsWith(end);
 }
 
 async function openai(): Promise<PlayedUpstream> {
@@ -34,7 +45,6 @@ async function openai(): Promise<PlayedUpstream> {
   const baseUrl = `${fake.server.url}/v1`;
   return {
     key: 'llm-key/openai',
-    server: fake.server,
     entry: {
       type: 'llm-key',
       provider: 'openai',
@@ -43,8 +53,8 @@ async function openai(): Promise<PlayedUpstream> {
     admin: { adminKey: fake.adminKey, baseUrl },
     takes: async (secret) =>
       (await fetch(`${baseUrl}/models`, { headers: { authorization: `Bearer ${keyIn(secret)}` } })).ok,
-    isCreate: ({ method, path }) => method === 'POST' && path.endsWith('/api_keys'),
-    live: () => fake.keys.all.size,
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/api_keys')),
+    live: async () => Promise.resolve(fake.keys.all.size),
     [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
   };
 }
@@ -54,7 +64,6 @@ async function mistral(): Promise<PlayedUpstream> {
   const baseUrl = `${fake.server.url}/v1`;
   return {
     key: 'llm-key/mistral',
-    server: fake.server,
     entry: {
       type: 'llm-key',
       provider: 'mistral',
@@ -63,8 +72,8 @@ async function mistral(): Promise<PlayedUpstream> {
     admin: { adminKey: fake.adminKey, baseUrl },
     takes: async (secret) =>
       (await fetch(`${baseUrl}/models`, { headers: { authorization: `Bearer ${keyIn(secret)}` } })).ok,
-    isCreate: ({ method, path }) => method === 'POST' && path.endsWith('/api-keys'),
-    live: () => fake.keys.all.size,
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/api-keys')),
+    live: async () => Promise.resolve(fake.keys.all.size),
     [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
   };
 }
@@ -74,7 +83,6 @@ async function pinecone(): Promise<PlayedUpstream> {
   const baseUrl = fake.server.url;
   return {
     key: 'vector-database-key/pinecone',
-    server: fake.server,
     entry: {
       type: 'vector-database-key',
       provider: 'pinecone',
@@ -90,8 +98,77 @@ async function pinecone(): Promise<PlayedUpstream> {
       const headers = { 'api-key': keyIn(secret), 'x-pinecone-api-version': '2026-04' };
       return (await fetch(`${baseUrl}/indexes`, { headers })).ok;
     },
-    isCreate: ({ method, path }) => method === 'POST' && path.endsWith('/api-keys'),
-    live: () => fake.keys.all.size,
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/api-keys')),
+    live: async () => Promise.resolve(fake.keys.all.size),
     [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** Its keys come from a pool: one is taken by giving it a name. */
+async function anthropic(): Promise<PlayedUpstream> {
+  const fake = await FakeAnthropic.start();
+  const baseUrl = `${fake.server.url}/v1`;
+  fake.fill('wrkspc_1', 8);
+  return {
+    key: 'llm-key/anthropic',
+    entry: {
+      type: 'llm-key',
+      provider: 'anthropic',
+      target: { workspace: 'wrkspc_1', label: 'agents', baseUrl },
+    },
+    admin: { ...fake.admin(), baseUrl },
+    takes: async (secret) => {
+      const headers = { 'x-api-key': keyIn(secret), 'anthropic-version': '2023-06-01' };
+      return (await fetch(`${baseUrl}/models`, { headers })).ok;
+    },
+    loseCreation: () =>
+      fake.server.fail(
+        { kind: 'lost' },
+        ({ method, body }) => method === 'POST' && Object.hasOwn(Object(body), 'name'),
+      ),
+    live: async () =>
+      Promise.resolve(
+        [...fake.keys.all.values()].filter((key) => key.active && key.name.startsWith('rekey.')).length,
+      ),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** The emulator's own IAM and STS. */
+async function accessKeys(stack: LocalStack): Promise<PlayedUpstream> {
+  const iam = new IAMClient(stack.clientConfig);
+  const UserName = 'shop-uploader';
+  await iam.send(new CreateUserCommand({ UserName, Tags: [{ Key: TAG.stage, Value: 'local' }] }));
+  return {
+    key: 'cloud-key/aws-iam',
+    entry: { type: 'cloud-key', provider: 'aws-iam', target: { user: UserName } },
+    tellsUseAtOnce: true,
+    takes: async (secret) => {
+      const { accessKeyId, secretAccessKey } = JSON.parse(secret) as Record<
+        'accessKeyId' | 'secretAccessKey',
+        string
+      >;
+      const sts = new STSClient({ ...stack.clientConfig, credentials: { accessKeyId, secretAccessKey } });
+      try {
+        await sts.send(new GetCallerIdentityCommand({}));
+        return true;
+      } catch {
+        return false;
+      } finally {
+        sts.destroy();
+      }
+    },
+    loseCreation: () => {
+      stack.gateway.faults.add({
+        match: { service: 'iam', operation: 'CreateAccessKey' },
+        times: 1,
+        action: { kind: 'lose-answer' },
+      });
+    },
+    live: async () => {
+      const { AccessKeyMetadata = [] } = await iam.send(new ListAccessKeysCommand({ UserName }));
+      return AccessKeyMetadata.length;
+    },
+    [Symbol.asyncDispose]: async () => Promise.resolve(iam.destroy()),
   };
 }

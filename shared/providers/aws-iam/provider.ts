@@ -96,6 +96,7 @@ export const awsIamProvider: CredentialProvider<IamTarget, IamMaterial> = {
     return own.filter(({ key }) => key.active).map(({ handle }) => handle);
   },
 
+  usageLagSeconds: FACTS.lastUsedLagSeconds,
   async usage(target, { id }, ctx) {
     const user = userOf(target, ctx);
     const exists = (await orGone(user.keys()))?.some((key) => key.id === id) === true;
