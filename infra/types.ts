@@ -5,8 +5,7 @@ export type ByType<T> = Readonly<Partial<Record<CredentialType, T>>>;
 
 /** Makes one for each of `types`. */
 export function byType<T>(types: readonly CredentialType[], make: (type: CredentialType) => T): ByType<T> {
-  // The keys are those of `types`, which Object.fromEntries forgets.
-  return Object.fromEntries(types.map((type) => [type, make(type)])) as ByType<T>;
+  return Object.fromEntries(types.map((type) => [type, make(type)]));
 }
 
 /** The same types with something else. */

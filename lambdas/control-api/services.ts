@@ -80,7 +80,7 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
       ask<Deactivation>(aws, await functions.verifierOf(ref.credentialId), { action: 'look', ...ref }),
     diagnosis: createDiagnosisServices(aws, {
       ask: (functionArn, request) => ask(aws, functionArn, request),
-      registrarOf: functions.registrarOf,
+      registrarOf: async (nameOrId) => functions.registrarOf(nameOrId),
       list: () => ledger.list(),
     }),
   });

@@ -83,19 +83,19 @@ export async function draftOf(
 /** @throws RekeyError ERR_POLICY where no window could show that an old credential is no longer used */
 function assertSeen(
   { evidenceOfUse, deadlineSeconds }: Policy,
-  { provider, usage, usageLagSeconds = 0 }: AnyProvider,
+  { provider, usageLagSeconds = 0, ...upstream }: AnyProvider,
 ): void {
-  const seenAfter = usage === undefined ? Infinity : usageLagSeconds + LAG_MARGIN_SECONDS;
-  const isAtOnce = usage !== undefined && usageLagSeconds === 0;
+  const tells = upstream.usage !== undefined;
+  const seenAfter = tells ? usageLagSeconds + LAG_MARGIN_SECONDS : Infinity;
+  const isAtOnce = tells && usageLagSeconds === 0;
   if (evidenceOfUse === 'holders' || isAtOnce || seenAfter <= deadlineSeconds) return;
-  const told =
-    usage === undefined
-      ? 'does not tell when a credential was used last'
-      : `tells of use up to ${usageLagSeconds} s later, and the window's deadline is after ${deadlineSeconds} s`;
+  const told = tells
+    ? `tells of use up to ${usageLagSeconds} s later, and the window's deadline is after ${deadlineSeconds} s`
+    : 'does not tell when a credential was used last';
   throw new RekeyError('ERR_POLICY', `${provider} ${told}`, {
     field: 'policy.evidenceOfUse',
     remedy: `write evidenceOfUse: holders, so that what the holders prove is enough to end an old one; or mode: overlap, which ends none${
-      usage === undefined ? '' : `; or a deadline of at least ${seenAfter} s`
+      tells ? `; or a deadline of at least ${seenAfter} s` : ''
     }`,
   });
 }
