@@ -29,29 +29,32 @@ function ofMarks(stage: string, action: string): Grant {
   };
 }
 
-/**
- * Looks at access keys and when they were used; at the names of inline policies, to tell of those that an emergency has
- * left. Every function that works with credentials of the type.
- */
+/** Looks at access keys, and when they were used. */
 export function lookAtAccessKeys(stage: string): Grant[] {
   return [
-    ofUsers(stage, ['ListAccessKeys', 'ListUserTags', 'ListUserPolicies']),
+    ofUsers(stage, ['ListAccessKeys']),
     {
       actions: ['iam:GetAccessKeyLastUsed'],
       resources: ['*'],
-      wildcard: 'The request names a key and not its user; the answer is a time, a service and a region.',
+      wildcard: 'IAM knows no resource for it; the answer is a time, a service and a region.',
     },
   ];
 }
 
-/** Suspends, restores and ends keys: retirement, rollback, reconciliation, and whoever may have to end what it has made. */
+/** Finds keys by what Rekey remembers of them, suspends, restores and ends them. */
 export function endAccessKeys(stage: string): Grant[] {
-  return [ofUsers(stage, ['UpdateAccessKey', 'DeleteAccessKey']), ofMarks(stage, 'UntagUser')];
+  const actions = ['ListAccessKeys', 'ListUserTags', 'UpdateAccessKey', 'DeleteAccessKey'];
+  return [ofUsers(stage, actions), ofMarks(stage, 'UntagUser')];
 }
 
 /** Makes keys: registration, rotation and the replacement in an emergency. They end what an interrupted attempt has left. */
 export function makeAccessKeys(stage: string): Grant[] {
   return [ofUsers(stage, ['CreateAccessKey']), ofMarks(stage, 'TagUser'), ...endAccessKeys(stage)];
+}
+
+/** Looks at the names of inline policies, to tell of those that an emergency has left. */
+export function lookAtUserPolicies(stage: string): Grant[] {
+  return [ofUsers(stage, ['ListUserPolicies'])];
 }
 
 /**
@@ -60,5 +63,5 @@ export function makeAccessKeys(stage: string): Grant[] {
  * something: a permissions boundary on the user is what bounds that.
  */
 export function cutUserSessions(stage: string): Grant[] {
-  return [ofUsers(stage, ['PutUserPolicy', 'DeleteUserPolicy'])];
+  return [...lookAtUserPolicies(stage), ofUsers(stage, ['PutUserPolicy', 'DeleteUserPolicy'])];
 }

@@ -81,7 +81,6 @@ export class IncidentStack extends Stack {
     const { ledger } = state;
     const secretsKey = state.secretsKey.keyArn;
     const secrets = may.secretsOf(type, settings);
-    const acts = upstreamGrants(type, settings);
     const upstream = upstreamOf(type, settings);
     const common = { ...upstream, settings, logKey: state.key, endpoints: network?.endpoints };
     const revoke = new HandlerFunction(this, idOf(`revoke-${type}`), {
@@ -97,8 +96,7 @@ export class IncidentStack extends Stack {
         ...may.writeLedger(ledger),
         ...may.readObjects(state.snapshotsArn, SNAPSHOTS),
         ...may.appendObjects(state.snapshotsArn, INTENTS),
-        ...acts.end,
-        ...acts.compromised,
+        ...upstreamGrants(type, 'revoke', settings),
         ...may.answer(rotation.lifecycleArn),
       ],
     });
@@ -113,8 +111,7 @@ export class IncidentStack extends Stack {
         ...may.readAgentSecrets(secrets, secretsKey),
         ...may.putAgentSecrets(secrets, secretsKey),
         ...may.labelAgentSecrets(secrets),
-        ...acts.make,
-        ...acts.compromised,
+        ...upstreamGrants(type, 'replace', settings),
       ],
     });
     return { revoke, replace };

@@ -1,7 +1,7 @@
 import { Aws, Duration } from 'aws-cdk-lib';
 import { ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
-import type { CredentialType, FunctionName } from '../../shared/names.ts';
+import type { CredentialType, FunctionName, TypedRole } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
 import type { HandlerFunction, HandlerFunctionProps } from '../constructs/handler-function.ts';
 import * as may from '../permissions.ts';
@@ -40,7 +40,7 @@ export function rotationFunctions(
   const { ledger } = state;
   const secretsKey = state.secretsKey.keyArn;
   const secrets = may.secretsOf(type, settings);
-  const acts = upstreamGrants(type, settings);
+  const acts = (role: TypedRole): readonly Grant[] => upstreamGrants(type, role, settings);
   const readSecrets = may.readAgentSecrets(secrets, secretsKey);
   const answers = may.answer(lifecycleArn);
   const starts = may.start(lifecycleArn);
@@ -64,7 +64,7 @@ export function rotationFunctions(
       ...readSecrets,
       ...may.putAgentSecrets(secrets, secretsKey),
       ...may.labelAgentSecrets(secrets),
-      ...acts.make,
+      ...acts('rotate'),
       ...starts,
       ...answers,
     ],
@@ -96,20 +96,20 @@ export function rotationFunctions(
       ...may.letGoOfAgentSecrets(secrets),
       ...readSecrets,
       ...may.configureRotation(secrets, rotator),
-      ...acts.make,
+      ...acts('register'),
     ],
   });
   const verify = make(`verify-${type}`, {
     ...upstream,
     description: `Decides whether the window of a ${NOUN[type]} may close`,
     timeout: Duration.seconds(60),
-    grants: [...may.writeLedger(ledger), ...agents, ...acts.look, ...answers],
+    grants: [...may.writeLedger(ledger), ...agents, ...acts('verify'), ...answers],
   });
   const retire = make(`retire-${type}`, {
     ...upstream,
     description: `Suspends, then revokes the ${NOUN[type]} that a rotation ends`,
     timeout: Duration.seconds(120),
-    grants: [...may.writeLedger(ledger), ...agents, ...acts.end],
+    grants: [...may.writeLedger(ledger), ...agents, ...acts('retire')],
   });
   const rollback = make(`rollback-${type}`, {
     ...upstream,
@@ -121,7 +121,7 @@ export function rotationFunctions(
       ...seals,
       ...readSecrets,
       ...may.labelAgentSecrets(secrets),
-      ...acts.end,
+      ...acts('rollback'),
     ],
   });
   const reconcile = make(`reconcile-${type}`, {
@@ -136,7 +136,7 @@ export function rotationFunctions(
       ...may.listLedger(ledger),
       ...readSecrets,
       ...may.labelAgentSecrets(secrets),
-      ...acts.end,
+      ...acts('reconcile'),
       ...starts,
       ...answers,
     ],
@@ -152,22 +152,28 @@ export const NOUN: Readonly<Record<CredentialType, string>> = {
   'cloud-key': 'cloud key',
 };
 
-/** What functions of a type need to act at its upstreams: an administrative login, or rights of their own. */
+/** What a function of a type needs to act at its upstreams: an administrative login, or rights of its own. */
 export function upstreamGrants(
   type: CredentialType,
+  role: TypedRole,
   { stage, adminSecretKeyArns }: Pick<Settings, 'stage' | 'adminSecretKeyArns'>,
-): Readonly<Record<'look' | 'end' | 'make' | 'compromised', readonly Grant[]>> {
-  if (type === 'cloud-key') {
-    const look = may.lookAtAccessKeys(stage);
-    return {
-      look,
-      end: [...look, ...may.endAccessKeys(stage)],
-      make: [...look, ...may.makeAccessKeys(stage)],
-      compromised: may.cutUserSessions(stage),
-    };
-  }
-  const admin = may.readAdminSecret(type, adminSecretKeyArns);
-  return { look: admin, end: admin, make: admin, compromised: [] };
+): readonly Grant[] {
+  if (type !== 'cloud-key') return may.readAdminSecret(type, adminSecretKeyArns);
+  const looks = may.lookAtAccessKeys(stage);
+  const ends = may.endAccessKeys(stage);
+  const makes = may.makeAccessKeys(stage);
+  const cuts = may.cutUserSessions(stage);
+  const grants: Readonly<Record<TypedRole, readonly Grant[]>> = {
+    rotate: [...looks, ...makes],
+    register: [...makes, ...may.lookAtUserPolicies(stage)],
+    verify: looks,
+    retire: [...looks, ...ends],
+    rollback: ends,
+    reconcile: ends,
+    revoke: [...ends, ...cuts],
+    replace: [...makes, ...cuts],
+  };
+  return grants[role];
 }
 
 /**

@@ -6,15 +6,15 @@ type Input = Readonly<Record<string, unknown>>;
 
 /**
  * What IAM is asked about calls of IAM itself: they are about a user, whose tags conditions of policies ask for. It
- * remembers tags and keys of the users that it saw being made.
+ * remembers tags of the users that it saw being made.
  */
 export class IamRequests {
   readonly #tags = new Map<string, Record<string, string>>();
-  readonly #userOf = new Map<string, string>();
 
   of(operation: string, input: Input): readonly IamRequest[] {
-    // The last use is asked for by the key alone; IAM authorises it for the key's user.
-    const user = textOf(input['UserName']) ?? this.#userOf.get(textOf(input['AccessKeyId']) ?? '') ?? '';
+    // Asked by the key alone, it knows no resource.
+    if (operation === 'GetAccessKeyLastUsed') return [{ action: 'iam:GetAccessKeyLastUsed' }];
+    const user = textOf(input['UserName']) ?? '';
     const keys = [...membersOf(input, 'Tags', '.Key'), ...membersOf(input, 'TagKeys', '')];
     const tags = Object.entries(this.#tags.get(user) ?? {});
     return [
@@ -29,11 +29,9 @@ export class IamRequests {
     ];
   }
 
-  /** Learns what a call that succeeded has changed, or was about. */
+  /** Learns what a call that succeeded has changed. */
   learn(operation: string, input: Input): void {
     const user = textOf(input['UserName']) ?? '';
-    const key = textOf(input['AccessKeyId']);
-    if (key !== undefined && user !== '') this.#userOf.set(key, user);
     if (operation !== 'CreateUser' && operation !== 'TagUser') return;
     const values = membersOf(input, 'Tags', '.Value');
     const tags = membersOf(input, 'Tags', '.Key').map((name, at) => [name, values[at] ?? '']);

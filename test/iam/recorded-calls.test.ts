@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { IamRequest } from '../../local/gateway/requests.ts';
+import { CREDENTIAL_TYPES } from '../../shared/names.ts';
 import { at, synthesise } from '../infra/app.ts';
 import { Policies } from '../support/iam/policies.ts';
 import { readRecording, RECORDINGS, type Recording } from '../support/iam/recording.ts';
@@ -11,7 +12,8 @@ import { UNUSED_GRANTS } from './unused-grants.ts';
  * give it (hard decision 15). Runs after the end-to-end tests, whose recordings it reads; what no recorder sees is
  * held in test/infra/unseen.test.ts, what no role may do in test/infra/forbidden.test.ts.
  */
-const stacks = synthesise({ stage: 'local' });
+const databases = synthesise({ stage: 'local' });
+const everything = synthesise({ stage: 'local', settings: { types: [...CREDENTIAL_TYPES] } });
 
 /** Calls that AWS refuses by design, since a condition isn't met: the function answers with what is wrong. */
 const REFUSED_BY_DESIGN: readonly { role: string; action: string; resource: RegExp; reason: string }[] = [
@@ -53,7 +55,8 @@ describe.each(RECORDINGS)('in the end-to-end run %s', (name) => {
     recording = await readRecording(name);
     // The guide names a prefix of secrets that exist.
     const legacy = { stage: 'local', settings: { adoptPrefixes: ['legacy/'] } };
-    policies = new Policies(name === 'quickstart' ? synthesise(legacy) : stacks, recording.resources);
+    const others = name === 'keys' ? everything : databases;
+    policies = new Policies(name === 'quickstart' ? synthesise(legacy) : others, recording.resources);
   });
 
   it('every call of a function carries its name', () => {
@@ -93,7 +96,7 @@ describe('over all end-to-end runs', () => {
   const grants: string[] = [];
 
   beforeAll(async () => {
-    const policies = new Policies(stacks);
+    const policies = new Policies(everything);
     for (const { name, grants: own } of policies.roles.filter(({ ofService }) => ofService)) {
       grants.push(
         ...own.filter(({ text }) => !text.startsWith('not ')).map(({ text }) => `${name}: ${text}`),

@@ -1,3 +1,5 @@
+import { CREDENTIAL_TYPES, type CredentialType } from '../../shared/names.ts';
+
 /** Grants that no call of the end-to-end runs has used, as their role and text in the failing test. */
 export interface UnusedGrants {
   readonly reason: string;
@@ -5,6 +7,18 @@ export interface UnusedGrants {
   readonly sometimes?: boolean;
   /** Texts of grants by role. */
   readonly grants: Readonly<Record<string, readonly string[]>>;
+}
+
+/** The same for another type, whose functions have the code of those of databases. Cloud keys have no administrator. */
+function ofType({ reason, grants }: UnusedGrants, type: CredentialType): UnusedGrants {
+  const own = Object.entries(grants).filter(([role]) => role.endsWith('-database'));
+  const renamed = own.map(([role, texts]) => [
+    role.replace(/-database$/, `-${type}`),
+    texts
+      .filter((text) => type !== 'cloud-key' || !text.includes('rekey:admin='))
+      .map((text) => text.replace(/=database\b/, `=${type}`)),
+  ]);
+  return { reason, sometimes: true, grants: Object.fromEntries(renamed) };
 }
 
 const AGENTS = 'secretsmanager:secret:agents/* if rekey:type=database, rekey:stage=local';
@@ -16,7 +30,7 @@ const ASKS_AGENTS = 'dynamodb:Query on <Ledger> if dynamodb:LeadingKeys';
 const HOLDS_OTHERS = 'dynamodb:ConditionCheckItem on <Ledger> if dynamodb:LeadingKeys';
 const SEALS = 'kms:Encrypt on <DataKey> if kms:EncryptionContext:rekey:purpose';
 
-export const UNUSED_GRANTS: readonly UnusedGrants[] = [
+const OF_DATABASES: readonly UnusedGrants[] = [
   {
     reason:
       'Only where a pact hands a credential to sub-agents, whose pacts are held against it (test/integration/agent-api.int.test.ts).',
@@ -147,6 +161,76 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
     grants: {
       'archive-audit': ['dynamodb:ListStreams on <LedgerStream>'],
       'publish-events': ['dynamodb:ListStreams on <LedgerStream>'],
+    },
+  },
+];
+
+const OTHER_TYPES = CREDENTIAL_TYPES.filter((type) => type !== 'database');
+const USERS = 'iam::<AWS::AccountId>:user/* if rekey:stage=local';
+const END_KEYS = [
+  `iam:ListAccessKeys on ${USERS}`,
+  `iam:ListUserTags on ${USERS}`,
+  `iam:UpdateAccessKey on ${USERS}`,
+  `iam:DeleteAccessKey on ${USERS}`,
+  `iam:UntagUser on ${USERS}, aws:TagKeys, aws:TagKeys`,
+];
+
+/** What the runs with databases use and the one with keys does not, though the code is the same. */
+function onlyOfDatabases(type: CredentialType): UnusedGrants {
+  const own = AGENTS.replace('=database', `=${type}`);
+  return {
+    reason: 'The end-to-end runs with databases use it; the code is the same for every type.',
+    sometimes: true,
+    grants: {
+      [`rotate-${type}`]: [`states:StartExecution on ${LIFECYCLE}`],
+      [`register-${type}`]: [
+        'dynamodb:DeleteItem on <Ledger> if dynamodb:LeadingKeys',
+        `secretsmanager:CancelRotateSecret on ${own}`,
+        `secretsmanager:TagResource on ${own}, aws:TagKeys, aws:TagKeys`,
+        `secretsmanager:UntagResource on ${own}, aws:TagKeys, aws:TagKeys`,
+        `secretsmanager:UpdateSecretVersionStage on ${own}, secretsmanager:VersionStage`,
+      ],
+      [`revoke-${type}`]: [`states:SendTaskSuccess on ${LIFECYCLE}`],
+      [`reconcile-${type}`]: [
+        'kms:Decrypt on <DataKey> if via dynamodb',
+        'dynamodb:Query on <Ledger>/index/byGroup',
+      ],
+      'begin-rotation': [`secretsmanager:UpdateSecretVersionStage on ${own}, secretsmanager:VersionStage`],
+    },
+  };
+}
+
+export const UNUSED_GRANTS: readonly UnusedGrants[] = [
+  ...OF_DATABASES,
+  ...OTHER_TYPES.flatMap((type) => [
+    ...OF_DATABASES.map((each) => ofType(each, type)),
+    onlyOfDatabases(type),
+  ]),
+  {
+    reason: 'Its keys tell of no use; it looks only whether one that was ended is dead.',
+    sometimes: true,
+    grants: {
+      'verify-vector-database-key': [
+        `secretsmanager:GetSecretValue on ${ADMINS.replace('=database', '=vector-database-key')}`,
+      ],
+    },
+  },
+  {
+    reason:
+      'What an interrupted attempt, a rotation that stood still or an earlier emergency has left at a user (test/unit/providers/aws-iam.test.ts).',
+    sometimes: true,
+    grants: {
+      'rotate-cloud-key': ['iam:GetAccessKeyLastUsed on *'],
+      'register-cloud-key': END_KEYS,
+      'rollback-cloud-key': END_KEYS,
+      'reconcile-cloud-key': END_KEYS,
+      'replace-cloud-key': [
+        ...END_KEYS,
+        `iam:ListUserPolicies on ${USERS}`,
+        `iam:PutUserPolicy on ${USERS}`,
+        `iam:DeleteUserPolicy on ${USERS}`,
+      ],
+      'revoke-cloud-key': [`iam:DeleteUserPolicy on ${USERS}`],
     },
   },
 ];

@@ -44,10 +44,10 @@ async function allows(
 
 describe('grants for access keys', () => {
   const all = [
-    ['looking', lookAtAccessKeys('prod'), ['ListAccessKeys', 'ListUserTags', 'ListUserPolicies']],
+    ['looking', lookAtAccessKeys('prod'), ['ListAccessKeys']],
     ['ending', endAccessKeys('prod'), ['UpdateAccessKey', 'DeleteAccessKey']],
     ['making', makeAccessKeys('prod'), ['CreateAccessKey', 'UpdateAccessKey', 'DeleteAccessKey']],
-    ['cutting', cutUserSessions('prod'), ['PutUserPolicy', 'DeleteUserPolicy']],
+    ['cutting', cutUserSessions('prod'), ['ListUserPolicies', 'PutUserPolicy', 'DeleteUserPolicy']],
   ] as const;
 
   it.each(all)(
