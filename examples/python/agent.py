@@ -279,7 +279,8 @@ def main() -> int:
     session = Session(api, vault, options.credential, options.secret, options.ttl, options.stale_limit)
     done = refused = 0
     # Ends what is under way, so that the session is closed before whoever stops this process kills it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: sys.exit(0))
     try:
         for succeeded in run(session, options):
             done, refused = done + succeeded, refused + (not succeeded)
