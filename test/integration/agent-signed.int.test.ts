@@ -250,12 +250,14 @@ describe('a report of uses', () => {
       status: 200,
       body: { reported: 0 },
     });
+    // An emergency has ended the other: what was refused with it is no reason to lose the rest of the report.
+    const dead = use(-9, -5, { versionId: 'ended-by-an-emergency' });
+    expect(await instance.report([dead, use(-9, -5)])).toMatchObject({ status: 200, body: { reported: 1 } });
   });
 
   test('is refused by the name of its field where that is wrong', async () => {
     const instance = await running();
     for (const [wrong, field] of [
-      [{ versionId: 'unheard-of' }, 'payload.uses[0].versionId'],
       [{ from: world.at(-4000), to: world.at(-3900) }, 'payload.uses[0].from'],
       [{ from: world.at(-900) }, 'payload.uses[0].to'],
       [{ to: world.at(61) }, 'payload.uses[0].to'],

@@ -16,7 +16,8 @@ const AHEAD_MS = 60_000;
 /**
  * Keeps what an instance reports of its uses by its signed word, and says how much of it. The same report again counts once,
  * whoever sends it: it ends no later than one before it in its minute, which is remembered for longer than a report may be
- * old. What isn't in the pact any more is passed over. Uses of another version than the acknowledged one, begun after the
+ * old. What isn't in the pact any more is passed over, and so are versions that the instance doesn't hold and nobody gives out,
+ * such as one that an emergency has just ended. Uses of another version than the acknowledged one, begun after the
  * acknowledgement, contradict it.
  * @throws RekeyError ERR_PROOF where somebody else has signed; ERR_REQUEST naming the report
  */
@@ -37,10 +38,9 @@ export async function reportUses(
     const held = session.holds.some(
       ({ credential, versionId }) => credential === use.credential && versionId === use.versionId,
     );
-    if (!held && !versionsOf(found).includes(use.versionId)) {
-      throw mistake(`${at}.versionId`, 'the instance holds no such version, and nobody gives it out');
-    }
-    return [{ ...use, ...timesOf(use, at, now), credentialId: found.credential.id }];
+    const times = timesOf(use, at, now);
+    if (!held && !versionsOf(found).includes(use.versionId)) return [];
+    return [{ ...use, ...times, credentialId: found.credential.id }];
   });
   for (const { credential: _name, ...use } of known)
     await deps.agents.report({ ...use, agent: speaking.agent, session: id });
