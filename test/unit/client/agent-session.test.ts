@@ -100,6 +100,23 @@ describe('a session', () => {
     expect(agent.store.said).toHaveLength(1);
   });
 
+  it('whose opening was done without an answer is closed all the same', async () => {
+    await using agent = await SessionCase.make();
+    agent.server.lost.add('sessions');
+    const session = await agent.open();
+    expect(session.id).toBeUndefined();
+    await session.close();
+    expect([...agent.store.all.values()]).toMatchObject([{ closedAt: expect.any(String) }]);
+  });
+
+  it('that has asked for no opening closes without a call', async () => {
+    await using agent = await SessionCase.make();
+    agent.server.mode = 'down';
+    const session = await agent.open();
+    await session.close();
+    expect(agent.problems).toEqual(['open: ERR_UNAVAILABLE']);
+  });
+
   it('that fails to hand over does not acknowledge', async () => {
     await using agent = await SessionCase.make({ on: { listenerFailed: () => undefined } });
     await agent.open({
