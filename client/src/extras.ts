@@ -1,6 +1,7 @@
 import type { Credential } from './credential.ts';
 import { Listeners } from './listeners.ts';
 import type { Recovery } from './recovery.ts';
+import { UnderWay } from './under-way.ts';
 
 /** Failed refreshes in a row. */
 export interface Trouble {
@@ -22,11 +23,17 @@ export class Extras {
   trouble: Trouble | undefined;
   recovery: Recovery | undefined;
   #listeners: Listeners | undefined;
+  #underWay: UnderWay | undefined;
   /** Versions that were given up: true where somebody has said so, false where labels look like it. */
   #dead: Map<string, boolean> | undefined;
 
   get listeners(): Listeners {
     return (this.#listeners ??= new Listeners());
+  }
+
+  /** Work in `use`, where somebody hears of uses. */
+  get underWay(): UnderWay {
+    return (this.#underWay ??= new UnderWay());
   }
 
   isTombstoned(versionId: string): boolean {

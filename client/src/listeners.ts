@@ -74,13 +74,14 @@ export class Listeners {
   }
 
   /**
-   * Tells of a swap, and that it is done when its listeners are. Listeners that take longer than they may are reported, and
-   * waited for all the same: only they know when the previous version is out of use. Never rejects.
+   * Tells of a swap, and that it is done when its listeners are and `work` with the previous version has ended. What takes
+   * longer than it may is reported, and waited for all the same: only that knows when the previous version is out of use.
+   * Never rejects.
    */
-  async tellSwap(swap: Swap, time: Time, ms: number): Promise<void> {
+  async tellSwap(swap: Swap, time: Time, ms: number, work?: Promise<void>): Promise<void> {
     const late = (): Error => new CredentialError('ERR_TIMEOUT', `a swap isn't done after ${ms / 1000} s`);
     const limit = { ms, controller: new AbortController(), late };
-    const told = this.tell('swap', swap);
+    const told = Promise.all([this.tell('swap', swap), work]).then(([ended]) => ended);
     await within(time, limit, async () => told).catch((error: unknown) => this.#report('swap', error));
     if (await told) await this.tell('swapped', swap);
   }

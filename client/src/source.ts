@@ -100,7 +100,9 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
   }
 
   #observed<T>(work: Work<T>, isFailure: FailureTest): Work<T> {
-    return observed(work, isFailure, (use) => void this.#extras?.listeners.tell('used', use));
+    const { listeners, underWay } = this.#extra();
+    const told = observed(work, isFailure, (use) => void listeners.tell('used', use));
+    return async (credential) => underWay.during(credential.versionId, async () => told(credential));
   }
 
   get acceptsNewTasks(): boolean {
@@ -278,7 +280,8 @@ export class RotatingSource implements CredentialSource, Member, Recovering {
     if (previous === undefined) return;
     if (movedBack(previous, next)) this.#extra().gaveUp(previous.versionId);
     const { time, swapMs } = this.#settings;
-    void this.#extras?.listeners.tellSwap({ next, previous }, time, swapMs);
+    const { listeners, underWay } = this.#extras ?? {};
+    void listeners?.tellSwap({ next, previous }, time, swapMs, underWay?.ended(previous.versionId));
   }
 
   #confirmed(): void {

@@ -44,6 +44,8 @@ TIMEOUT_SECONDS = 10
 RETRY_SECONDS, LONGEST_PAUSE_SECONDS = 10, 60
 # Between two looks at the notices while something is under way.
 OFTEN_SECONDS = 10
+# Past `moveFrom` it waits so much longer for the notices, which may put that off; then it goes on by itself.
+TURN_MARGIN_SECONDS = 30
 
 
 def b64(data: bytes) -> str:
@@ -183,7 +185,14 @@ class Session:
 
     def waits(self) -> bool:
         """Whether it isn't this instance's turn to move yet."""
-        return self.api.now() < self.move_from
+        return self.api.now() < self.move_from + TURN_MARGIN_SECONDS
+
+    def next_look(self, between: float) -> float:
+        """In how many seconds it asks for its notices, with jitter, so that a fleet doesn't come all at once."""
+        turn = self.move_from - self.api.now()
+        if 0 < turn < between and not self.settled:
+            return turn + random.uniform(0, 1)
+        return (between if self.settled else min(between, OFTEN_SECONDS)) * random.uniform(0.8, 1)
 
     def renew(self) -> None:
         """Reads the vault when the value has its age, whatever the agent API says: while that is out, nobody else tells."""
@@ -304,10 +313,9 @@ def run(session: Session, options: argparse.Namespace) -> Iterator[bool]:
     held = session.version
     while time.monotonic() - began < options.seconds:
         if time.monotonic() >= beat:
-            # With jitter, so that a fleet doesn't come all at once. Without an answer it works on with what it has.
+            # Without an answer it works on with what it has.
             attempt("heartbeat", session.heartbeat)
-            between = options.heartbeat or session.heartbeat_seconds
-            beat = time.monotonic() + (between if session.settled else min(between, OFTEN_SECONDS)) * random.uniform(0.8, 1)
+            beat = time.monotonic() + session.next_look(options.heartbeat or session.heartbeat_seconds)
         attempt("renew", session.renew)
         if session.version != held:
             # What it holds has changed: it says so at once.

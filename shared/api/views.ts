@@ -5,6 +5,7 @@ import type { ClientEvidence, HolderEvidence } from '../domain/holder-evidence.t
 import type { Holder } from '../domain/holders.ts';
 import { findingsOf, intervalText, type Finding } from '../domain/interval.ts';
 import type { Sighting } from '../domain/readers.ts';
+import { waitOf } from '../domain/order.ts';
 import { canRollBack, isOver, isPaused, type Rotation } from '../domain/rotation.ts';
 import type {
   ClientView,
@@ -56,8 +57,7 @@ export function credentialView(credential: Credential, active?: Rotation, now?: 
         : { canary: { percent: policy.canary.percent, for: durationText(policy.canary.seconds) } }),
     },
     ...(due === undefined ? {} : { dueAt: due.deadline }),
-    ...waitView(credential),
-    ...(now === undefined ? {} : { findings: findingsOf(credential, now) }),
+    ...(now === undefined ? {} : { ...waitOf(credential, now), findings: findingsOf(credential, now) }),
     holders: credential.holders.map(holderView),
     ...(active === undefined ? {} : { rotation: rotationView(active, credential) }),
     ...(credential.paused === undefined ? {} : { paused: { ...credential.paused } }),
@@ -85,19 +85,9 @@ export function planView(credential: Credential, now: number): PlanEntry {
     ...(reason === undefined ? {} : { notPlanned: reason }),
     ...(due === undefined ? {} : { deadline: due.deadline }),
     why: intervalText(credential, now),
-    ...waitView(credential),
+    ...waitOf(credential, now),
     attempts,
     findings: [...findingsOf(credential, now), ...trouble(due?.deadline, attempts, now)],
-  };
-}
-
-/** Which rotation goes before the one that is due, and since when; nothing where none does. */
-function waitView(credential: Credential): Pick<PlanEntry, 'waitsFor' | 'waitsSince'> {
-  if (credential.activeRotation !== undefined) return {};
-  const { waitsFor, waitsSince } = planOf(credential);
-  return {
-    ...(waitsFor === undefined ? {} : { waitsFor }),
-    ...(waitsFor === undefined || waitsSince === undefined ? {} : { waitsSince }),
   };
 }
 

@@ -1,7 +1,7 @@
 import type { Pact } from './agents.ts';
-import { dueOf, nextStart, planOf } from './calendar.ts';
+import { dueOf, nextStart, notPlanned, planOf, type Planned } from './calendar.ts';
 import { fromInstant } from './clock.ts';
-import { pauseText, type Credential } from './credential.ts';
+import { pauseText, type Credential, type PlanState } from './credential.ts';
 import type { Rotation } from './rotation.ts';
 
 /** How long a rotation that another one goes before is put off each time. */
@@ -92,7 +92,19 @@ function mastersTurn(master: Neighbour, circular: boolean, now: number): string[
 /** One that is put off itself is due all the while: those that it goes before would keep it waiting without end. */
 function isDue(credential: Credential, now: number): boolean {
   const starts = nextStart(credential);
-  return starts !== undefined && (fromInstant(starts) <= now || planOf(credential).waitsFor !== undefined);
+  return (
+    starts !== undefined && (fromInstant(starts) <= now || waitOf(credential, now).waitsFor !== undefined)
+  );
+}
+
+/** For what a credential is put off, and since when; nothing where it isn't to start now, whatever it once waited for. */
+export function waitOf(credential: Planned, now: number): Pick<PlanState, 'waitsFor' | 'waitsSince'> {
+  const { waitsFor, waitsSince } = planOf(credential);
+  const due = dueOf(credential);
+  const isPutOff =
+    due !== undefined && notPlanned(credential) === undefined && fromInstant(due.startsAt) <= now;
+  if (!isPutOff || waitsFor === undefined) return {};
+  return waitsSince === undefined ? { waitsFor } : { waitsFor, waitsSince };
 }
 
 function rotating({ credential: { name, paused }, rotation }: Neighbour): string {

@@ -1,3 +1,4 @@
+import { nextStart } from '../domain/calendar.ts';
 import type { Credential } from '../domain/credential.ts';
 import { isUnderWay, obstaclesOf, staggeredWith, type Neighbour, type Obstacle } from '../domain/order.ts';
 import { pactsOfCredential } from './clients.ts';
@@ -8,6 +9,9 @@ const MAX_MASTERS = 10;
 
 /** Heads that are read at once. */
 const AT_ONCE = 8;
+
+/** Heads that one start is held against at most: with what it writes they are one transaction, of 100 items. */
+const MAX_UNCHANGED = 90;
 
 /** Every unfinished rotation is to be looked at before then. */
 const END_OF_TIME = '9999-12-31T23:59:59.999Z';
@@ -80,9 +84,12 @@ export function dependantsUnderWay({ ledger }: OrderDeps): Dependants {
   }
 }
 
+/** Those that stand still; of very many those that are due first, since another planner could start one of them just now. */
 function idle(neighbours: readonly Neighbour[]): Credential[] {
   const still = neighbours.filter((each) => !isUnderWay(each)).map(({ credential }) => credential);
-  return [...new Map(still.map((credential) => [credential.id, credential])).values()];
+  const each = [...new Map(still.map((credential) => [credential.id, credential])).values()];
+  const starts = (credential: Credential): string => nextStart(credential) ?? END_OF_TIME;
+  return each.toSorted((a, b) => starts(a).localeCompare(starts(b))).slice(0, MAX_UNCHANGED);
 }
 
 async function neighbour({ ledger }: OrderDeps, credential: Credential): Promise<Neighbour> {

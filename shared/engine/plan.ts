@@ -13,7 +13,7 @@ import {
 import { plusSeconds, toInstant } from '../domain/clock.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import { isRekeyError } from '../domain/errors.ts';
-import { goesAfter, ORDER_SECONDS } from '../domain/order.ts';
+import { goesAfter, ORDER_SECONDS, waitOf } from '../domain/order.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
 import { dependantsUnderWay, orderOf, type Dependants, type Order } from './order.ts';
@@ -130,8 +130,7 @@ const trigger: Trigger = { kind: 'planner', actor: PLANNER };
 async function record(deps: EngineDeps, credential: Credential, duties: Duties): Promise<Credential> {
   const plan = planOf(credential);
   const { findings } = duties;
-  const { waitsFor, waitsSince } = plan;
-  const waits = waitsFor === undefined ? {} : { waitsFor, waitsSince };
+  const waits = waitOf(credential, deps.clock());
   const about = { deadline: dueOf(credential)?.deadline, attempts: plan.attempts };
   const drafts = [
     ...(findings === undefined

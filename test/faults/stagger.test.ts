@@ -138,6 +138,25 @@ describe('a stagger is never broken', () => {
     expect(found).toEqual([]);
   });
 
+  // Of six agents with 19 more each: a transaction takes 100 items.
+  test('however many credentials it is over: one starts, also of two planners', async () => {
+    const agents = Array.from({ length: 6 }, (_each, n) => `agent-${n}`);
+    const names = Array.from({ length: 1 + 6 * 19 }, () => `name-${randomUUID()}`);
+    const holdersOf = (n: number) => (n === 0 ? agents : [agents[Math.floor((n - 1) / 19)] ?? '']);
+    const fleet = await dueFleet(table, names.length, (n) => ({
+      name: names[n] ?? '',
+      holders: holdersOf(n).map((name) => ({ kind: 'client', name, principal: 'arn:a' }) as const),
+    }));
+    for (const [n, agent] of agents.entries())
+      await staggers(fleet, agent, [names[0] ?? '', ...names.slice(1 + n * 19, 20 + n * 19)]);
+    const [shared = '', other = ''] = fleet.ids;
+    const answers = await Promise.all([plan(fleet.deps, [shared]), plan(fleet.deps, [other])]);
+    expect(answers.flatMap(({ failed }) => failed)).toEqual([]);
+    expect(await underWay(fleet)).toHaveLength(1);
+    const [beside] = answers[0].started.length === 1 ? [names[1]] : [names[0]];
+    expect((await rotate(fleet.deps, beside ?? '')).beside).toHaveLength(1);
+  });
+
   test('where the agent gets one of the two from another agent, whichever is due first', async () => {
     const names = [`orders-${randomUUID()}`, `stock-${randomUUID()}`] as const;
     const holders = ['parent', 'checkout'].map(

@@ -12,7 +12,7 @@ import { AgentServer } from '../fakes/agent-server.ts';
 import { startSecretsManager } from '../fakes/secrets-manager-server.ts';
 import { AGENT, AgentApiWorld, holder } from '../support/agent-api.ts';
 import { MemoryAgentStore, MemorySealer } from '../support/agent-parts.ts';
-import { credentialOf, rotationOf } from '../unit/api/fakes.ts';
+import { credentialOf, ID, ROTATION_ID, rotationOf } from '../unit/api/fakes.ts';
 
 let database: Postgres;
 beforeAll(async () => {
@@ -274,4 +274,46 @@ it('an agent in Python works on when its service is back, and takes no failure o
   expect(lines.length).toBeLessThan(9);
   expect(await agent.said).toMatch(/"refused": 0/);
   expect(api.of('close')).toMatchObject([{ status: 200 }]);
+}, 60_000);
+
+it('an agent in Python outside the canary cohort waits for the look, and not for the time alone', async () => {
+  await sql("CREATE ROLE orders_h LOGIN PASSWORD 'ninth'");
+  await sql("CREATE ROLE orders_i LOGIN PASSWORD 'tenth'");
+  await using service = await startService();
+  await using vault = await startSecretsManager('{}');
+  const old = vault.put(JSON.stringify({ username: 'orders_h', password: 'ninth' }), 'AWSCURRENT');
+  const value = JSON.stringify({ username: 'orders_i', password: 'tenth' });
+  const next = vault.put(value, 'AWSPENDING');
+  const { api: started, world, store } = await startApi(old);
+  await using api = started;
+  const agent = startAgent(api, vault, service, '--heartbeat', '4', '--ttl', '1');
+  await vi.waitFor(() => expect(service.users).toContain('orders_h'), options);
+
+  // Nobody is in the cohort. The server's time stands still a second before its end.
+  const known = world.ledger.credentials.get(ID) ?? credentialOf();
+  world.ledger.add({ ...known, policy: { ...known.policy, canary: { percent: 0, seconds: 1 } } });
+  const { old: replaced } = rotationOf();
+  if (replaced === undefined) throw new Error('it is there');
+  const window = {
+    opensAt: world.at(0),
+    earliestClose: world.at(600),
+    deadline: world.at(1200),
+    cap: world.at(1800),
+  };
+  await world.openWindow({ window, old: { ...replaced, versionId: old } }, { versionId: next, value });
+  const heard = api.of('heartbeat').length;
+  await vi.waitFor(() => expect(api.of('heartbeat').length).toBeGreaterThan(heard), options);
+  vault.promote(next);
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  expect(service.users).not.toContain('orders_i');
+  // It asks at `moveFrom`, before a heartbeat is due.
+  expect(api.of('heartbeat').length).toBeGreaterThan(heard + 1);
+
+  const rotation = world.ledger.rotationsById.get(ROTATION_ID) ?? rotationOf();
+  world.ledger.rotationsById.set(ROTATION_ID, { ...rotation, canary: { at: world.at(1), outcome: 'quiet' } });
+  await vi.waitFor(() => expect(store.said).toMatchObject([{ versionId: next }]), options);
+  await vi.waitFor(() => expect(service.users).toContain('orders_i'), options);
+  agent.stop();
+  expect([await agent.ended, await agent.complained]).toEqual([0, '']);
+  expect(await agent.said).toMatch(/"refused": 0/);
 }, 60_000);

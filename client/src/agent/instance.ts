@@ -1,4 +1,4 @@
-import { meaningOf, textIn, understood, type AgentApi } from './api.ts';
+import { AgentApiError, meaningOf, textIn, understood, type AgentApi } from './api.ts';
 import type { Owed } from './follower.ts';
 import { InstanceKey, proofOf } from './instance-key.ts';
 import { noticesIn, type Notice } from './notice.ts';
@@ -28,6 +28,8 @@ export class Instance {
   readonly #pact: object | undefined;
   readonly #key = new InstanceKey();
   #session: string | undefined;
+  /** An opening may have been heard although its answer hasn't. */
+  #isUnsure = false;
   #registered = false;
   /** Of the last heartbeat. It grows for as long as the key lives, in whatever session. */
   #sequence = 0;
@@ -51,13 +53,25 @@ export class Instance {
       await this.#api.call('PUT', 'pact', this.#pact);
       this.#registered = true;
     }
-    const { body } = await this.#api.call('POST', 'sessions', { instance: this.#name, key: this.#key.jwk });
+    const body = await this.#askToOpen();
     const notices = understood(noticesIn(body));
     this.#session = textIn(body, 'session');
+    this.#isUnsure = false;
     this.#tagged = undefined;
     const { heartbeatSeconds } = body as { heartbeatSeconds?: unknown };
     const isTime = typeof heartbeatSeconds === 'number' && heartbeatSeconds >= 1 && heartbeatSeconds <= 3600;
     return { notices, heartbeatMs: isTime ? heartbeatSeconds * 1000 : HEARTBEAT_MS };
+  }
+
+  /** Opens what may be open without an answer, so that it can be closed; else Rekey would wait for nobody. */
+  async findOut(): Promise<void> {
+    if (!this.#isUnsure) return;
+    try {
+      await this.open();
+    } catch (error) {
+      // A refusal says it as well: none is open.
+      if (this.#isUnsure) throw error;
+    }
   }
 
   /** Where an answer is lost, the next one says what is true then: each has a number of its own. */
@@ -104,6 +118,17 @@ export class Instance {
     const { isLost, isUnregistered } = meaningOf(refusal);
     if (isLost) this.#session = undefined;
     if (isUnregistered) this.#registered = false;
+  }
+
+  async #askToOpen(): Promise<unknown> {
+    this.#isUnsure = true;
+    try {
+      const asked = { instance: this.#name, key: this.#key.jwk };
+      return (await this.#api.call('POST', 'sessions', asked)).body;
+    } catch (error) {
+      this.#isUnsure = !(error instanceof AgentApiError && error.status < 500);
+      throw error;
+    }
   }
 
   /** The session stands in all that is signed, so that none of it serves in another. */

@@ -107,6 +107,7 @@ export class Session implements AgentSession {
       }
     } catch (error) {
       this.#stop();
+      await this.#leave();
       throw error;
     }
     this.#life = this.#live();
@@ -265,6 +266,12 @@ export class Session implements AgentSession {
     this.#wake?.();
     this.#api.abort(new CredentialError('ERR_CLOSED', 'the session is being closed'));
     await this.#life;
+    await this.#leave();
+  }
+
+  /** Never rejects. */
+  async #leave(): Promise<void> {
+    await this.#instance.findOut().catch((error: unknown) => this.#problem('close', error));
     if (this.id === undefined) return;
     await this.#report();
     for (let tried = 1; this.id !== undefined; tried++) {

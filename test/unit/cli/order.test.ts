@@ -23,14 +23,16 @@ afterEach(() => api.close());
 const WHY = 'checkout changes credentials between its sessions, and stock-db is being rotated (since …)';
 const SINCE = '2026-11-20T08:00:00.000Z';
 const plan = { of: credentialOf().current?.versionId ?? '', attempts: 0, waitsFor: WHY, waitsSince: SINCE };
-const held = credentialOf({ plan });
+// Due for two days, at NOW.
+const policy = { ...credentialOf().policy, intervalSeconds: 21 * 86_400 };
+const held = credentialOf({ plan, policy });
 
 describe('a rotation that another one goes before', () => {
   it('says in plan, list and show what it waits for and since when', async () => {
     api.routes['GET /v1/plan'] = { body: { plan: [planView(held, NOW)] } };
-    api.routes['GET /v1/credentials'] = { body: { credentials: [credentialView(held)] } };
+    api.routes['GET /v1/credentials'] = { body: { credentials: [credentialView(held, undefined, NOW)] } };
     api.routes['GET /v1/credentials/orders-db'] = {
-      body: { credential: credentialView(held), rotations: [] },
+      body: { credential: credentialView(held, undefined, NOW), rotations: [] },
     };
     const text = `waits since 2026-11-20 08:00:00 UTC: ${WHY}`;
     for (const command of [['plan'], ['list'], ['show', 'orders-db']])
@@ -39,9 +41,12 @@ describe('a rotation that another one goes before', () => {
     expect(JSON.parse(stdout)).toMatchObject({ credentials: [{ waitsFor: WHY, waitsSince: SINCE }] });
   });
 
-  it('waits no more once it is under way, or another version is current', () => {
+  it('waits no more once it is under way, another version is current, or it is due later', () => {
     expect(dueOf(held)).toBeDefined();
-    expect(credentialView({ ...held, activeRotation: 'r' })).not.toHaveProperty('waitsFor');
+    const viewOf = (changes: object) => credentialView({ ...held, ...changes }, undefined, NOW);
+    expect(viewOf({})).toHaveProperty('waitsFor');
+    expect(viewOf({ activeRotation: 'r' })).not.toHaveProperty('waitsFor');
+    expect(viewOf({ policy: credentialOf().policy })).not.toHaveProperty('waitsFor');
     expect(planView({ ...held, plan: { ...plan, of: 'a version before' } }, NOW)).not.toHaveProperty(
       'waitsFor',
     );

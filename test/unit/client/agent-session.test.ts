@@ -75,6 +75,48 @@ describe('a session', () => {
     expect(agent.acknowledged).toHaveLength(1);
   });
 
+  it('holds both versions while work in `use` runs with the old one, and acknowledges only then', async () => {
+    await using agent = await SessionCase.make();
+    await agent.open();
+    let end = (): void => undefined;
+    const work = agent.source.use(
+      async () =>
+        new Promise<void>((resolve) => {
+          end = resolve;
+        }),
+    );
+    const failing = agent.source.use(() => Promise.reject(new Error('busy'))).catch(() => undefined);
+    await agent.openWindow();
+    await agent.time.pass(400);
+    await failing;
+    expect(agent.held).toEqual([ROTATION_ID, ID]);
+    expect(agent.acknowledged).toEqual([]);
+    end();
+    await work;
+    await agent.time.pass(130);
+    expect(agent.held).toEqual([ROTATION_ID]);
+    // Nor does what it reports of that work contradict it.
+    expect(agent.acknowledged).toHaveLength(1);
+    expect(agent.store.said).toHaveLength(1);
+  });
+
+  it('whose opening was done without an answer is closed all the same', async () => {
+    await using agent = await SessionCase.make();
+    agent.server.lost.add('sessions');
+    const session = await agent.open();
+    expect(session.id).toBeUndefined();
+    await session.close();
+    expect([...agent.store.all.values()]).toMatchObject([{ closedAt: expect.any(String) }]);
+  });
+
+  it('that has asked for no opening closes without a call', async () => {
+    await using agent = await SessionCase.make();
+    agent.server.mode = 'down';
+    const session = await agent.open();
+    await session.close();
+    expect(agent.problems).toEqual(['open: ERR_UNAVAILABLE']);
+  });
+
   it('that fails to hand over does not acknowledge', async () => {
     await using agent = await SessionCase.make({ on: { listenerFailed: () => undefined } });
     await agent.open({

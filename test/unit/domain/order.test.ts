@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Pact } from '../../../shared/domain/agents.ts';
 import { dueOf, nextStart } from '../../../shared/domain/calendar.ts';
 import { toInstant } from '../../../shared/domain/clock.ts';
-import { goesAfter, obstaclesOf, staggeredWith } from '../../../shared/domain/order.ts';
+import { goesAfter, obstaclesOf, staggeredWith, waitOf } from '../../../shared/domain/order.ts';
 import { credentialOf, rotationOf } from '../api/fakes.ts';
 
 const PAUSED = { since: '2026-01-01T00:00:00.000Z', actor: 'arn:a', reason: 'freeze' };
@@ -91,5 +91,18 @@ describe('a master and its dependants', () => {
     const plan = { of: master.current?.versionId ?? '', attempts: 0, notBefore: toInstant(starts + 900_000) };
     expect(why({ plan }, starts)).toBeUndefined();
     expect(why({ plan: { ...plan, waitsFor: 'a dependant' } }, starts)).toContain('is due, and goes first');
+  });
+
+  it('a master that was put off and is due later now, since its interval was lengthened, keeps nobody waiting', () => {
+    const of = master.current?.versionId ?? '';
+    const short = { ...master, policy: { ...master.policy, intervalSeconds: 10 * 86_400 } };
+    const began = Date.parse(nextStart(short) ?? '');
+    const wait = { waitsFor: 'a dependant', waitsSince: toInstant(began) };
+    const plan = { of, attempts: 0, notBefore: toInstant(began + 900_000), ...wait };
+    expect(waitOf({ ...short, plan }, began)).toEqual(wait);
+    expect(why({ ...short, plan }, began)).toContain('is due, and goes first');
+    expect(why({ plan }, began)).toBeUndefined();
+    expect(waitOf({ ...master, plan }, began)).toEqual({});
+    expect(waitOf({ ...short, plan, paused: PAUSED }, began)).toEqual({});
   });
 });
