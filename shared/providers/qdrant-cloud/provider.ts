@@ -3,27 +3,15 @@ import { RekeyError } from '../../domain/errors.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
 import { curl } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
-import { ownBaseUrl, targetOf } from '../http/target.ts';
+import { ownBaseUrl, targetOf, type KeyTarget } from '../http/target.ts';
 
-/** Rights on one collection, or on all of the cluster where its name is `*`. */
-interface Rule {
-  readonly collection: string;
-  readonly access: 'read' | 'read-write' | 'manage';
-}
-
-interface QdrantTarget {
+interface QdrantTarget extends KeyTarget {
   /** The cluster, which agents use. */
   readonly baseUrl: string;
   readonly account: string;
   readonly cluster: string;
-  readonly label: string;
   /** What a key may do. Qdrant's own default is everything, hence there is none here. */
   readonly rules: readonly Rule[];
-}
-
-interface Admin {
-  readonly managementKey: string;
-  readonly adminUrl?: string | undefined;
 }
 
 const ADMIN_URL = 'https://api.cloud.qdrant.io';
@@ -31,6 +19,7 @@ const ADMIN_URL = 'https://api.cloud.qdrant.io';
 /** How the API calls each right; the whole cluster can't be had for writing alone, nor a collection to manage. */
 const RIGHTS = { read: 'READ_ONLY', 'read-write': 'READ_WRITE', manage: 'MANAGE' } as const;
 
+/** Rights on one collection, or on the cluster (`*`). Strict also where stored: no restriction may be overlooked. */
 const ruleSchema = z
   .strictObject({
     collection: z.string().regex(/^(\*|[\w-]{4,64})$/, 'must be the name of a collection, or *'),
@@ -41,26 +30,24 @@ const ruleSchema = z
     'must be read or read-write for a collection, read or manage for *',
   );
 
+type Rule = z.infer<typeof ruleSchema>;
+
+const adminSchema = z.object({ managementKey: z.string().min(1), adminUrl: z.string().min(1).optional() });
+
 const accessType = z.string();
 const payload = z.record(z.string(), z.string()).nullish();
-const keySchema = z.object({
-  id: z.string().min(1),
-  name: z.string(),
-  accessRules: z
-    .array(
-      z.object({
-        globalAccess: z.object({ accessType }).nullish(),
-        collectionAccess: z.object({ collectionName: z.string(), accessType, payload }).nullish(),
-      }),
-    )
-    .nullish(),
+const accessRule = z.object({
+  globalAccess: z.object({ accessType }).nullish(),
+  collectionAccess: z.object({ collectionName: z.string(), accessType, payload }).nullish(),
 });
+const rulesShown = z.array(accessRule).nullish();
+const keySchema = z.object({ id: z.string().min(1), name: z.string(), accessRules: rulesShown });
 
 /**
  * Qdrant Cloud: database API keys of one cluster, always with the access that is declared. The administrative secret is
  * `{"managementKey": …, "baseUrl": "https://….cloud.qdrant.io:6333"}`; that address binds it to its cluster.
  */
-export const qdrantCloudProvider = keyProvider<QdrantTarget, Admin>({
+export const qdrantCloudProvider = keyProvider<QdrantTarget, z.infer<typeof adminSchema>>({
   key: 'vector-database-key/qdrant-cloud',
   name: 'Qdrant Cloud',
   ...targetOf({
@@ -71,18 +58,11 @@ export const qdrantCloudProvider = keyProvider<QdrantTarget, Admin>({
       .array(ruleSchema)
       .min(1)
       .max(20)
-      .refine(
-        (rules) => new Set(rules.map(({ collection }) => collection)).size === rules.length,
-        'must name each collection once',
-      )
-      .refine(
-        (rules) => rules.length === 1 || rules.every(({ collection }) => collection !== '*'),
-        'must have * alone: it holds for all collections',
-      ),
+      .refine(isDistinct, 'must name each collection once, and * alone: it holds for all of them'),
   }),
   owner: ({ account, cluster }) => `${account}/${cluster}`,
   access: ({ rules }) => (rules.every(({ access }) => access === 'read') ? 'read' : 'write'),
-  admin: z.object({ managementKey: z.string().min(1), adminUrl: z.string().min(1).optional() }),
+  admin: adminSchema,
   adminHeaders: ({ managementKey }) => ({ authorization: `apikey ${managementKey}` }),
   adminUrl: ({ adminUrl = ADMIN_URL }) => adminUrl,
   agentHeaders: (value) => ({ 'api-key': value }),
@@ -101,9 +81,8 @@ export const qdrantCloudProvider = keyProvider<QdrantTarget, Admin>({
       answer: z.object({ databaseApiKey: keySchema.extend({ key: z.string().min(1) }) }),
     });
     const declared = rules.map(({ collection, access }) => `${collection} ${RIGHTS[access]}`);
-    if (shown(made).scope?.toSorted().join() === declared.toSorted().join()) {
-      return { id: made.id, value: made.key };
-    }
+    const has = shown(made).scope?.toSorted().join();
+    if (has === declared.toSorted().join()) return { id: made.id, value: made.key };
     throw new RekeyError('ERR_REJECTED', 'Qdrant Cloud has made a key with other access than is declared', {
       field: 'target.rules',
       remedy: 'look whether the cluster takes keys with access rules (1.11 and later); the key is ended',
@@ -135,9 +114,9 @@ async function list(api: Api, target: QdrantTarget): Promise<UpstreamKey[]> {
   const { items } = await api.call({
     method: 'GET',
     path: `${keysOf(target)}?clusterId=${target.cluster}`,
-    answer: z.object({ items: z.array(keySchema).nullish() }),
+    answer: z.object({ items: z.array(keySchema) }),
   });
-  return (items ?? []).map(shown);
+  return items.map(shown);
 }
 
 function keysOf({ account }: QdrantTarget): string {
@@ -148,6 +127,11 @@ function keyOf(target: QdrantTarget, id: string): string {
   return `${keysOf(target)}/${encodeURIComponent(id)}?clusterId=${target.cluster}`;
 }
 
+function isDistinct(rules: readonly Rule[]): boolean {
+  const names = new Set(rules.map(({ collection }) => collection));
+  return names.size === rules.length && (names.size === 1 || !names.has('*'));
+}
+
 function written({ collection, access }: Rule): object {
   if (collection === '*') {
     return { globalAccess: { accessType: `GLOBAL_ACCESS_RULE_ACCESS_TYPE_${RIGHTS[access]}` } };
@@ -156,7 +140,7 @@ function written({ collection, access }: Rule): object {
   return { collectionAccess: { collectionName: collection, accessType } };
 }
 
-/** Without rules a key may do everything. */
+/** A key without rules may do everything. */
 function shown({ id, name, accessRules }: z.infer<typeof keySchema>): UpstreamKey {
   const scope = (accessRules ?? []).map(({ globalAccess, collectionAccess }) => {
     const { collectionName = '*', accessType = '', payload } = { ...globalAccess, ...collectionAccess };

@@ -4,11 +4,10 @@ import { RekeyError } from '../../domain/errors.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
 import { curl } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
-import { ownBaseUrl, targetOf } from '../http/target.ts';
+import { ownBaseUrl, targetOf, type KeyTarget } from '../http/target.ts';
 
-interface WeaviateTarget {
+interface WeaviateTarget extends KeyTarget {
   readonly baseUrl: string;
-  readonly label: string;
   /** What each user may do. Weaviate gives a new one nothing. */
   readonly roles: readonly string[];
   /** That the roles may read and nothing more: held against them before a key is made. */
@@ -66,13 +65,9 @@ export const weaviateProvider = keyProvider<WeaviateTarget, { adminKey: string }
       body: {},
       answer: z.object({ apikey: z.string().min(1) }),
     });
+    const body = { roles: target.roles, userType: 'db' };
     const path = `/authz/users/${encodeURIComponent(name)}/assign`;
-    await api.call({
-      method: 'POST',
-      path,
-      body: { roles: target.roles, userType: 'db' },
-      answer: ANYTHING,
-    });
+    await api.call({ method: 'POST', path, body, answer: ANYTHING });
     const made = await find(api, name);
     if (made?.scope?.toSorted().join() === target.roles.toSorted().join()) return { id: name, value };
     throw new RekeyError(
