@@ -133,7 +133,7 @@ async function weaviate(): Promise<PlayedUpstream> {
     loseCreation: () =>
       fake.server.fail(
         { kind: 'lost' },
-        ({ method, path }) => method === 'POST' && path.includes('/users/db/rekey.'),
+        ({ method, path }) => method === 'POST' && /\/users\/db\/[^/]+$/.test(path),
       ),
     live: async () => Promise.resolve(fake.keys.all.size),
     [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),

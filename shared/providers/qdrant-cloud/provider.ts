@@ -34,14 +34,16 @@ type Rule = z.infer<typeof ruleSchema>;
 
 const adminSchema = z.object({ managementKey: z.string().min(1), adminUrl: z.string().min(1).optional() });
 
-const accessType = z.string();
-const payload = z.record(z.string(), z.string()).nullish();
-const accessRule = z.object({
-  globalAccess: z.object({ accessType }).nullish(),
-  collectionAccess: z.object({ collectionName: z.string(), accessType, payload }).nullish(),
+const collectionRule = z.object({
+  collectionName: z.string(),
+  accessType: z.string(),
+  payload: z.record(z.string(), z.string()).nullish(),
 });
-const rulesShown = z.array(accessRule).nullish();
-const keySchema = z.object({ id: z.string().min(1), name: z.string(), accessRules: rulesShown });
+const globalRule = z.object({ accessType: z.string() });
+const accessRules = z
+  .array(z.object({ globalAccess: globalRule.nullish(), collectionAccess: collectionRule.nullish() }))
+  .nullish();
+const keySchema = z.object({ id: z.string().min(1), name: z.string(), accessRules });
 
 /**
  * Qdrant Cloud: database API keys of one cluster, always with the access that is declared. The administrative secret is
@@ -133,16 +135,14 @@ function isDistinct(rules: readonly Rule[]): boolean {
 }
 
 function written({ collection, access }: Rule): object {
-  if (collection === '*') {
-    return { globalAccess: { accessType: `GLOBAL_ACCESS_RULE_ACCESS_TYPE_${RIGHTS[access]}` } };
-  }
-  const accessType = `COLLECTION_ACCESS_RULE_ACCESS_TYPE_${RIGHTS[access]}`;
-  return { collectionAccess: { collectionName: collection, accessType } };
+  const accessType = `ACCESS_RULE_ACCESS_TYPE_${RIGHTS[access]}`;
+  if (collection === '*') return { globalAccess: { accessType: `GLOBAL_${accessType}` } };
+  return { collectionAccess: { collectionName: collection, accessType: `COLLECTION_${accessType}` } };
 }
 
 /** A key without rules may do everything. */
-function shown({ id, name, accessRules }: z.infer<typeof keySchema>): UpstreamKey {
-  const scope = (accessRules ?? []).map(({ globalAccess, collectionAccess }) => {
+function shown({ id, name, accessRules: rules }: z.infer<typeof keySchema>): UpstreamKey {
+  const scope = (rules ?? []).map(({ globalAccess, collectionAccess }) => {
     const { collectionName = '*', accessType = '', payload } = { ...globalAccess, ...collectionAccess };
     const part = Object.keys(payload ?? {}).length > 0 ? ' in part' : '';
     return `${collectionName} ${accessType.replace(/^.*_ACCESS_TYPE_/, '')}${part}`;

@@ -145,7 +145,7 @@ describe('Weaviate', () => {
       const its = target();
       const { handle } = await weaviateProvider.issue(its, randomUUID(), context());
       one.server.fail({ kind: 'reply', status: 409 }, ({ path }) => path.endsWith('/deactivate'));
-      await weaviateProvider.suspension?.suspend(its, handle, context());
+      await expect(weaviateProvider.suspension?.suspend(its, handle, context())).resolves.toBeUndefined();
     });
 
     it('no login for a target that the administrative secret is not for, or for one that names no address', async () => {
