@@ -29,10 +29,9 @@ const ruleSchema = z
     ({ collection, access }) => access !== (collection === '*' ? 'read-write' : 'manage'),
     'must be read or read-write for a collection, read or manage for *',
   );
-
 type Rule = z.infer<typeof ruleSchema>;
 
-const adminSchema = z.object({ managementKey: z.string().min(1), adminUrl: z.string().min(1).optional() });
+const admin = z.object({ managementKey: z.string().min(1), adminUrl: z.string().min(1).optional() });
 
 const collectionRule = z.object({
   collectionName: z.string(),
@@ -49,7 +48,7 @@ const keySchema = z.object({ id: z.string().min(1), name: z.string(), accessRule
  * Qdrant Cloud: database API keys of one cluster, always with the access that is declared. The administrative secret is
  * `{"managementKey": …, "baseUrl": "https://….cloud.qdrant.io:6333"}`; that address binds it to its cluster.
  */
-export const qdrantCloudProvider = keyProvider<QdrantTarget, z.infer<typeof adminSchema>>({
+export const qdrantCloudProvider = keyProvider<QdrantTarget, z.infer<typeof admin>>({
   key: 'vector-database-key/qdrant-cloud',
   name: 'Qdrant Cloud',
   ...targetOf({
@@ -64,7 +63,7 @@ export const qdrantCloudProvider = keyProvider<QdrantTarget, z.infer<typeof admi
   }),
   owner: ({ account, cluster }) => `${account}/${cluster}`,
   access: ({ rules }) => (rules.every(({ access }) => access === 'read') ? 'read' : 'write'),
-  admin: adminSchema,
+  admin,
   adminHeaders: ({ managementKey }) => ({ authorization: `apikey ${managementKey}` }),
   adminUrl: ({ adminUrl = ADMIN_URL }) => adminUrl,
   agentHeaders: (value) => ({ 'api-key': value }),
@@ -83,8 +82,8 @@ export const qdrantCloudProvider = keyProvider<QdrantTarget, z.infer<typeof admi
       answer: z.object({ databaseApiKey: keySchema.extend({ key: z.string().min(1) }) }),
     });
     const declared = rules.map(({ collection, access }) => `${collection} ${RIGHTS[access]}`);
-    const has = shown(made).scope?.toSorted().join();
-    if (has === declared.toSorted().join()) return { id: made.id, value: made.key };
+    const isAsDeclared = shown(made).scope?.toSorted().join() === declared.toSorted().join();
+    if (isAsDeclared) return { id: made.id, value: made.key };
     throw new RekeyError('ERR_REJECTED', 'Qdrant Cloud has made a key with other access than is declared', {
       field: 'target.rules',
       remedy: 'look whether the cluster takes keys with access rules (1.11 and later); the key is ended',

@@ -22,8 +22,8 @@ const userSchema = z.object({
   lastUsedAt: z.string().nullish(),
 });
 
-/** Predefined roles that only read. */
-const READ_ONLY: ReadonlySet<string> = new Set(['viewer', 'read-only']);
+/** A role's name. Two predefined ones Weaviate assigns by its own configuration alone. */
+const ROLE = /^(?!(?:root|read-only)$)[A-Za-z][\w-]{0,63}$/;
 
 /**
  * Weaviate 1.30 and later: users of its database with the roles that are declared. A user has one key, and `rotate-key` cuts
@@ -37,14 +37,14 @@ export const weaviateProvider = keyProvider<WeaviateTarget, { adminKey: string }
   ...targetOf({
     baseUrl: ownBaseUrl,
     roles: z
-      .array(z.string().regex(/^[A-Za-z][\w-]{0,63}$/, 'must be the name of a role'))
+      .array(z.string().regex(ROLE, 'must be the name of a role, but root or read-only'))
       .min(1)
       .max(32)
       .refine((roles) => new Set(roles).size === roles.length, 'must name each role once'),
     access: z.literal('read').optional(),
   }),
   owner: () => 'users',
-  access: ({ roles, access }) => access ?? (roles.every((role) => READ_ONLY.has(role)) ? 'read' : 'write'),
+  access: ({ roles, access }) => access ?? (roles.every((role) => role === 'viewer') ? 'read' : 'write'),
   admin: z.object({ adminKey: z.string().min(1) }),
   adminHeaders: ({ adminKey }) => ({ authorization: `Bearer ${adminKey}` }),
   agentHeaders: (value) => ({ authorization: `Bearer ${value}` }),

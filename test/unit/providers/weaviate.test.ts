@@ -66,6 +66,8 @@ describe('Weaviate', () => {
       [[], 'must not be empty'],
       [['searcher', 'searcher'], 'once'],
       [['all of it'], 'name of a role'],
+      [['searcher', 'root'], 'but root'],
+      [['read-only'], 'but root'],
     ] as const)('roles that have to be declared: %j is refused', ([roles, said]) => {
       expect(() => target({ roles })).toThrow(said);
     });
