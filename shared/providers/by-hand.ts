@@ -14,6 +14,10 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
     return (target, handle) => manualRevocation(readTarget(target), handle);
   },
   'llm-key/openai': async () => tellOf((await import('./openai/provider.ts')).openaiProvider),
+  'vector-database-key/weaviate': async () =>
+    tellOf((await import('./weaviate/provider.ts')).weaviateProvider),
+  'vector-database-key/qdrant-cloud': async () =>
+    tellOf((await import('./qdrant-cloud/provider.ts')).qdrantCloudProvider),
   'cloud-key/aws-iam': async () => {
     const [{ manualRevocation }, { readTarget }] = await Promise.all([
       import('./aws-iam/by-hand.ts'),

@@ -8,7 +8,9 @@ import { FakeAnthropic } from '../fakes/anthropic.ts';
 import { FakeMistral } from '../fakes/mistral.ts';
 import { FakeOpenAi } from '../fakes/openai.ts';
 import { FakePinecone } from '../fakes/pinecone.ts';
+import { FakeQdrantCloud } from '../fakes/qdrant-cloud.ts';
 import type { Asked } from '../fakes/upstream.ts';
+import { FakeWeaviate } from '../fakes/weaviate.ts';
 
 /** An upstream that the deployed functions rotate keys of, played by its stateful fake. */
 export interface PlayedUpstream extends AsyncDisposable {
@@ -38,6 +40,8 @@ export const UPSTREAMS: Readonly<
   'llm-key/anthropic': anthropic,
   'llm-key/mistral': mistral,
   'vector-database-key/pinecone': pinecone,
+  'vector-database-key/weaviate': weaviate,
+  'vector-database-key/qdrant-cloud': qdrantCloud,
   'cloud-key/aws-iam': accessKeys,
 };
 
@@ -111,6 +115,52 @@ async function pinecone(): Promise<PlayedUpstream> {
       return (await fetch(`${baseUrl}/indexes`, { headers })).ok;
     },
     loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/api-keys')),
+    live: async () => Promise.resolve(fake.keys.all.size),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+async function weaviate(): Promise<PlayedUpstream> {
+  const fake = await FakeWeaviate.start();
+  const baseUrl = `${fake.server.url}/v1`;
+  return {
+    key: 'vector-database-key/weaviate',
+    entry: {
+      type: 'vector-database-key',
+      provider: 'weaviate',
+      target: { label: 'agents', roles: ['searcher', 'indexer'], baseUrl },
+    },
+    admin: { adminKey: fake.adminKey, baseUrl },
+    tellsUseAtOnce: true,
+    takes: async (secret) => {
+      const headers = { authorization: `Bearer ${keyIn(secret)}` };
+      return (await fetch(`${baseUrl}/users/own-info`, { headers })).ok;
+    },
+    loseCreation: () =>
+      fake.server.fail(
+        { kind: 'lost' },
+        ({ method, path }) => method === 'POST' && /\/users\/db\/[^/]+$/.test(path),
+      ),
+    live: async () => Promise.resolve(fake.keys.all.size),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+async function qdrantCloud(): Promise<PlayedUpstream> {
+  const fake = await FakeQdrantCloud.start();
+  const baseUrl = fake.server.url;
+  const rules = [{ collection: 'documents', access: 'read-write' }];
+  return {
+    key: 'vector-database-key/qdrant-cloud',
+    entry: {
+      type: 'vector-database-key',
+      provider: 'qdrant-cloud',
+      target: { account: randomUUID(), cluster: randomUUID(), label: 'agents', rules, baseUrl },
+    },
+    admin: { managementKey: fake.managementKey, adminUrl: fake.server.url, baseUrl },
+    takes: async (secret) =>
+      (await fetch(`${baseUrl}/collections`, { headers: { 'api-key': keyIn(secret) } })).ok,
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/database-api-keys')),
     live: async () => Promise.resolve(fake.keys.all.size),
     [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
   };

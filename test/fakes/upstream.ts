@@ -103,7 +103,9 @@ export class UpstreamServer implements AsyncDisposable {
     const payload = payloadOf(fault, body);
     // An empty answer has no type: nothing could be read as that.
     const type = payload === '' ? {} : { 'content-type': 'application/json' };
-    response.writeHead(status, { ...type, ...headers }).end(payload);
+    // What says that there is no content can have none.
+    const said = status === 204 && payload !== '' ? 200 : status;
+    response.writeHead(said, { ...type, ...headers }).end(payload);
   }
 }
 
@@ -135,8 +137,7 @@ export class FakeKeys {
     this.#newId = newId;
   }
 
-  add(owner: string, name: string, prefix: string): FakeKey {
-    const id = this.#newId();
+  add(owner: string, name: string, prefix: string, id = this.#newId()): FakeKey {
     const value = `${prefix}${randomBytes(24).toString('base64url')}`;
     const key = { id, value, owner, name, active: true, lastUsed: null, refusals: this.slowness };
     const added = { ...key, createdAt: Date.now() };

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { KeyTarget } from '../../shared/providers/http/target.ts';
 import { openaiCase } from '../contract/cases/openai.ts';
+import { weaviateCase } from '../contract/cases/weaviate.ts';
 import { describeProvider } from '../contract/describe-provider.ts';
 import { keyHarness, type KeyCase } from '../contract/key-harness.ts';
 import { SpecProxy, specPath } from '../support/spec-proxy.ts';
@@ -12,6 +13,7 @@ import { SpecProxy, specPath } from '../support/spec-proxy.ts';
  */
 describe('as its specification has it', () => {
   describeBySpec('OpenAI', openaiCase(), ['openai.admin.slim.json']);
+  describeBySpec('Weaviate', weaviateCase(), ['weaviate.users.slim.authpatched.json']);
 });
 
 function describeBySpec<T extends KeyTarget>(name: string, its: KeyCase<T>, specs: readonly string[]): void {

@@ -44,8 +44,8 @@ export interface KeyUpstream<T extends KeyTarget, A> {
   readonly key: string;
   /** What it is called in messages. */
   readonly name: string;
-  /** Its usual address, with the version of the API. */
-  readonly baseUrl: string;
+  /** Its usual address, with the version of the API; absent where each deployment has its own, which its target names. */
+  readonly baseUrl?: string;
   /** `page` is where the fields are described. */
   target(input: unknown, page: string): T;
   storedTarget(input: unknown): T;
@@ -108,7 +108,7 @@ export function keyProviderOf<T extends KeyTarget, A>(
   const { lastUsedLagSeconds: lagSeconds } = facts;
   const [type = '', provider = ''] = upstream.key.split('/');
   const page = `docs/providers/${provider}.md`;
-  const baseUrlOf = (target: T): string => target.baseUrl ?? upstream.baseUrl;
+  const baseUrlOf = (target: T): string => target.baseUrl ?? upstream.baseUrl ?? '';
   const identity = (target: T): string =>
     `${provider}:${new URL(baseUrlOf(target)).host}:${upstream.owner(target)}/${target.label}`;
   const { maxLive } = facts.overlap.kind === 'dual' ? facts.overlap : { maxLive: 1 };

@@ -8,7 +8,9 @@ export interface Mark {
   readonly token: string;
 }
 
-const FORM = /^rekey\.(?<label>[a-z0-9-]{1,24})\.(?<generation>\d{1,9})\.(?<token>[A-Za-z0-9-]{32,36})$/;
+/** Its parts are set apart by dots; by underscores where an upstream takes no dots. */
+const FORM =
+  /^rekey(?<between>[._])(?<label>[a-z0-9-]{1,24})\k<between>(?<generation>\d{1,9})\k<between>(?<token>[A-Za-z0-9-]{32,36})$/;
 
 /** The form of a label: with it a mark has 80 characters at most, which is the shortest limit of names (Pinecone). */
 export const LABEL = /^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$/;

@@ -12,9 +12,12 @@ export interface KeyTarget {
   readonly baseUrl?: string | undefined;
 }
 
+/** An address that a target has to name: its upstream has no usual one. */
+export const ownBaseUrl = z.url('must be the address of an API').max(512);
+
 const common = {
   label: z.string().regex(LABEL, 'must be 1 to 24 small letters, digits and hyphens'),
-  baseUrl: z.url('must be the address of an API').max(512).optional(),
+  baseUrl: ownBaseUrl.optional(),
 };
 
 /** An id of an upstream, which stands in a path. */
@@ -51,15 +54,15 @@ function withoutUndefined(fields: object): object {
 
 /**
  * Refuses a target that the administrative secret isn't for: otherwise whoever may declare one could have the login sent
- * to a host of his own. A secret without `baseUrl` is for the provider's usual address.
+ * to a host of his own. A secret without `baseUrl` is for the provider's usual address, where there is one.
  * @throws RekeyError ERR_DECLARATION
  */
 export function assertPlace(
   admin: { readonly baseUrl?: string | undefined },
   target: string,
-  usual: string,
+  usual: string | undefined,
 ): void {
-  if (sameOrigin(admin.baseUrl ?? usual, target)) return;
+  if (sameOrigin(admin.baseUrl ?? usual ?? '', target)) return;
   throw new RekeyError(
     'ERR_DECLARATION',
     'the administrative secret is not for the address of this target; nothing was sent there',

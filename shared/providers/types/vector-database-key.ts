@@ -3,4 +3,7 @@ import type { Loaders } from './loaders.ts';
 /** Keys of vector databases (C8). */
 export const PROVIDERS: Loaders = {
   'vector-database-key/pinecone': async () => (await import('../pinecone/provider.ts')).pineconeProvider,
+  'vector-database-key/weaviate': async () => (await import('../weaviate/provider.ts')).weaviateProvider,
+  'vector-database-key/qdrant-cloud': async () =>
+    (await import('../qdrant-cloud/provider.ts')).qdrantCloudProvider,
 };

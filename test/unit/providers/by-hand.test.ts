@@ -49,6 +49,27 @@ describe('what revokes by hand', () => {
     );
   });
 
+  it('gives the call that removes a user of Weaviate, and a key of Qdrant Cloud where its management is', async () => {
+    const textOf = async (provider: string, declared: object): Promise<string> => {
+      const live = [{ id: 'x_1', generation: 1 }];
+      const told = { type: 'vector-database-key', provider, target: { label: 'search', ...declared }, live };
+      return (await revocationsByHand(credentialOf(told))).at(-1)?.text ?? '';
+    };
+    const own = { baseUrl: 'https://vectors.example/v1', roles: ['searcher'] };
+    expect(await textOf('weaviate', own)).toContain(
+      `curl -X DELETE -H "authorization: Bearer $WEAVIATE_ADMIN_KEY" 'https://vectors.example/v1/users/db/x_1'`,
+    );
+    const [account, cluster] = [
+      '7f1b0c1e-6a0e-4c57-9f6c-0d4a5b8c2e11',
+      '0b7c7c5e-8f5e-4b7a-8f0e-5a1d3c9b2f22',
+    ];
+    const rules = [{ collection: '*', access: 'read' }];
+    const cloud = { baseUrl: 'https://xyz.cloud.qdrant.io:6333', account, cluster, rules };
+    expect(await textOf('qdrant-cloud', cloud)).toContain(
+      `'https://api.cloud.qdrant.io/api/cluster/auth/v2/accounts/${account}/database-api-keys/x_1?clusterId=${cluster}'`,
+    );
+  });
+
   it('ends an access key before what was minted with it is cut off', async () => {
     const told = await revocationsByHand(
       credentialOf({
