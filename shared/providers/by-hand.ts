@@ -14,6 +14,7 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
     return (target, handle) => manualRevocation(readTarget(target), handle);
   },
   'llm-key/openai': async () => tellOf((await import('./openai/provider.ts')).openaiProvider),
+  'llm-key/google': async () => tellOf((await import('./google/provider.ts')).googleProvider),
   'cloud-key/aws-iam': async () => {
     const [{ manualRevocation }, { readTarget }] = await Promise.all([
       import('./aws-iam/by-hand.ts'),

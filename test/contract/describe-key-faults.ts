@@ -112,7 +112,7 @@ export function describeKeyFaults<T extends KeyTarget>(name: string, its: KeyFau
     /** Every secret that the upstream could quote. */
     function secretsOf({ first, next }: Scene<T>): string[] {
       const keys = [first, ...(next === undefined ? [] : [next])];
-      const logins = Object.values(its.admin()).filter((each) => typeof each === 'string');
+      const logins = Object.values(its.admin(its.url())).filter((each) => typeof each === 'string');
       return [CANARY, ...keys.map(({ material }) => material.reveal().apiKey), ...logins];
     }
 
@@ -195,7 +195,8 @@ export function describeKeyFaults<T extends KeyTarget>(name: string, its: KeyFau
       const { target, ctx } = await begin();
       const baseUrl = its.url().replace('http://127.0.0.1', 'https://localhost');
       const before = server().asked.length;
-      const admin = async () => Promise.resolve(new Redacted(JSON.stringify({ ...its.admin(), baseUrl })));
+      const admin = async () =>
+        Promise.resolve(new Redacted(JSON.stringify({ ...its.admin(its.url()), baseUrl })));
       const refused = provider.preflight({ ...target, baseUrl }, { ...ctx, admin });
       await expect(refused).rejects.toMatchObject({ code: 'ERR_DECLARATION', field: 'target.baseUrl' });
       expect(server().asked.length).toBe(before);

@@ -13,6 +13,7 @@ export interface Call<T> {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
   /** Below the base address, with its query; every part of it percent-encoded. */
   readonly path: string;
+  /** Sent as JSON; `URLSearchParams` as a form. */
   readonly body?: object;
   readonly headers?: Readonly<Record<string, string>>;
   /** Longest that it may take with its repetitions, in milliseconds, where that matters. */
@@ -23,6 +24,8 @@ export interface Call<T> {
   readonly accepts?: readonly number[];
   /** The form of a refusal that says that there is no room for more. */
   readonly full?: z.ZodType;
+  /** The form of a refusal that says, in whatever status, that the login isn't taken. */
+  readonly denied?: z.ZodType;
 }
 
 /** How an upstream is reached. */
@@ -113,17 +116,19 @@ export class Api {
     const { privateHosts } = reach;
     const timeoutMs = Math.min(reach.timeoutMs ?? TIMEOUT_MS, leftMs);
     const base = this.#base;
+    const isForm = body instanceof URLSearchParams;
     const request = {
       method,
       path: `${base.pathname.replace(/\/$/, '')}${path}`,
       headers: {
         accept: 'application/json',
         'user-agent': `rekey/${REKEY_VERSION}`,
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(body === undefined || isForm ? {} : { 'content-type': 'application/json' }),
+        ...(isForm ? { 'content-type': 'application/x-www-form-urlencoded' } : {}),
         ...this.#options.headers,
         ...headers,
       },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body: isForm ? body.toString() : JSON.stringify(body) }),
     };
     try {
       const lookup = publicLookup(privateHosts, this.#field);
@@ -155,7 +160,7 @@ export class Api {
     });
   }
 
-  #refusal({ method, path, full }: Call<unknown>, { status, headers, text }: HttpAnswer): RekeyError {
+  #refusal({ method, path, full, denied }: Call<unknown>, { status, headers, text }: HttpAnswer): RekeyError {
     const { name, caller } = this.#options;
     const said = `${name} answers ${status} to ${method} ${path.split('?')[0] ?? ''}`;
     if (full?.safeParse(jsonOf(text)).success === true) {
@@ -170,7 +175,7 @@ export class Api {
       const asked = waitMs === undefined ? '' : `, and asks to wait ${waitMs / 1000} s`;
       return new RekeyError('ERR_UNAVAILABLE', `${said}${asked}`, { remedy: 'it is tried again' });
     }
-    if (status === 401 || status === 403) {
+    if (status === 401 || status === 403 || denied?.safeParse(jsonOf(text)).success === true) {
       const whose = caller === 'agent' ? 'the key' : "Rekey's own login, or not for this";
       return this.#denied(`${said}: it does not take ${whose}`);
     }
