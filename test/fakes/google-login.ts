@@ -45,8 +45,8 @@ export class FakeGoogleLogin {
     this.#keys.set(id, { email, key: createPublicKey(pem) });
   }
 
-  /** `takes` says whether a key of a service account is good now. */
-  answer({ method, text, headers }: Asked, audience: string, takes: (id: string) => boolean): Reply {
+  /** `takes` says whether a key that it knows is good now. */
+  answer({ method, path, text, headers }: Asked, takes: (id: string) => boolean = () => true): Reply {
     const form = new URLSearchParams(text);
     const isForm = headers['content-type'] === 'application/x-www-form-urlencoded';
     if (method !== 'POST' || !isForm || form.get('grant_type') !== GRANT)
@@ -61,7 +61,11 @@ export class FakeGoogleLogin {
       createVerify('RSA-SHA256').update(`${head}.${payload}`).verify(known.key, signature, 'base64url');
     const now = Date.now() / 1000;
     const isTimely = Number(iat) <= now + 60 && Number(exp) > now && Number(exp) - Number(iat) <= 3600;
-    const isMeant = iss === known?.email && aud === audience && typeof scope === 'string' && scope !== '';
+    const isMeant =
+      iss === known?.email &&
+      new URL(String(aud)).pathname === path &&
+      typeof scope === 'string' &&
+      scope !== '';
     if (!isSigned || !isTimely || !isMeant || !takes(String(kid))) {
       const description = 'Invalid JWT Signature: sk-quoted-by-the-upstream';
       return { status: 400, body: { error: 'invalid_grant', error_description: description } };

@@ -19,7 +19,7 @@ export class FakeGoogle implements AsyncDisposable {
   readonly deleted: Map<string, string> = new Map();
   readonly server: UpstreamServer;
   /** How long an operation takes. */
-  operationMs = 50;
+  operationMs = 10;
   /** It binds and restricts what is bound and restricted. */
   heeds = true;
   /** Code with which the next operation ends. */
@@ -44,9 +44,9 @@ export class FakeGoogle implements AsyncDisposable {
     await this.server[Symbol.asyncDispose]();
   }
 
-  /** The administrative secret, where the API Keys API is at `url`. */
+  /** The administrative secret, where this is reached at `url`. */
   secret(url: string): object {
-    return { ...this.admin, adminUrl: url };
+    return { ...this.admin, adminUrl: url, token_uri: `${url}/token` };
   }
 
   /** A key that is there at once; without a word on it, one that may do everything. */
@@ -59,7 +59,7 @@ export class FakeGoogle implements AsyncDisposable {
   private answer(asked: Asked): Reply {
     this.sweep();
     const { path, method } = asked;
-    if (path === '/token') return this.#login.answer(asked, this.admin.token_uri, () => true);
+    if (path === '/token') return this.#login.answer(asked);
     if (path === '/v1beta/models') return this.models(asked.headers['x-goog-api-key']);
     if (!this.#login.tokens.has(bearerOf(asked) ?? '')) return refusal(401, 'UNAUTHENTICATED');
     const operation = /^\/v2\/(operations\/[^/]+)$/.exec(path)?.[1];

@@ -11,7 +11,7 @@ const operationSchema = z.object({
 });
 
 /** Between looks at something that is under way, in milliseconds: half a minute in all. */
-export const LOOKS_MS: readonly number[] = [100, 200, 400, 800, 1500, 3000, 4000, 5000, 5000, 5000, 5000];
+export const LOOKS_MS: readonly number[] = [50, 200, 400, 800, 1500, 3000, 4000, 5000, 5000, 5000, 5000];
 
 /** What codes of google.rpc.Code mean; all others are tried again. */
 const CODES: Readonly<Record<number, ErrorCode>> = {

@@ -176,7 +176,7 @@ describe('Google', () => {
       );
       await expect(compared).rejects.toMatchObject({
         code: 'ERR_REJECTED',
-        message: expect.stringMatching(/lacks \[as old@.*allowedIps.*adds \[as agents@/),
+        message: expect.stringMatching(/lacks \[.*allowedIps.*as old@.* and adds \[as agents@/),
       });
     });
 
