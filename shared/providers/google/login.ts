@@ -38,7 +38,7 @@ export async function tokenOf(key: KeyFile, open: (baseUrl: string) => Api, fiel
   const { access_token: token } = await open(origin).call({
     method: 'POST',
     path: pathname,
-    body: new URLSearchParams({ grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', assertion }),
+    form: { grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', assertion },
     answer: z.object({ access_token: z.string().min(1) }),
     denied,
   });

@@ -13,8 +13,9 @@ export interface Call<T> {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
   /** Below the base address, with its query; every part of it percent-encoded. */
   readonly path: string;
-  /** Sent as JSON; `URLSearchParams` as a form. */
   readonly body?: object;
+  /** In place of a body: a form, as logins take it. */
+  readonly form?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
   /** Longest that it may take with its repetitions, in milliseconds, where that matters. */
   readonly withinMs?: number;
@@ -111,24 +112,23 @@ export class Api {
     }
   }
 
-  async #send({ method, path, body, headers }: Call<unknown>, leftMs: number): Promise<HttpAnswer> {
+  async #send({ method, path, headers, ...content }: Call<unknown>, leftMs: number): Promise<HttpAnswer> {
     const { name, reach } = this.#options;
     const { privateHosts } = reach;
     const timeoutMs = Math.min(reach.timeoutMs ?? TIMEOUT_MS, leftMs);
     const base = this.#base;
-    const isForm = body instanceof URLSearchParams;
+    const { type, body } = encoded(content);
     const request = {
       method,
       path: `${base.pathname.replace(/\/$/, '')}${path}`,
       headers: {
         accept: 'application/json',
         'user-agent': `rekey/${REKEY_VERSION}`,
-        ...(body === undefined || isForm ? {} : { 'content-type': 'application/json' }),
-        ...(isForm ? { 'content-type': 'application/x-www-form-urlencoded' } : {}),
+        ...(body === undefined ? {} : { 'content-type': type }),
         ...this.#options.headers,
         ...headers,
       },
-      ...(body === undefined ? {} : { body: isForm ? body.toString() : JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body }),
     };
     try {
       const lookup = publicLookup(privateHosts, this.#field);
@@ -196,6 +196,13 @@ export class Api {
 
 /** The answer of a call that says nothing that counts. */
 export const ANYTHING = z.unknown();
+
+function encoded({ body, form }: Pick<Call<unknown>, 'body' | 'form'>): { type: string; body?: string } {
+  if (form !== undefined) {
+    return { type: 'application/x-www-form-urlencoded', body: new URLSearchParams(form).toString() };
+  }
+  return { type: 'application/json', ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
+}
 
 /** How long an upstream asks to wait, in milliseconds: a number of seconds, or a date by the upstream's own clock. */
 function waitOf({ 'retry-after': asked = '', date = '' }: HttpAnswer['headers']): number | undefined {

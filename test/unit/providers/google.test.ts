@@ -206,6 +206,17 @@ describe('Google', () => {
       expect(paths()).toEqual(['POST /token']);
     });
 
+    it('a way to end a key by hand, without a secret in it', () => {
+      const told = googleProvider.manualRevocation?.(target({ project: 'shop' }), {
+        id: 'rekey-1',
+        generation: 1,
+      });
+      expect(told).toContain(
+        `curl -X DELETE -H "authorization: Bearer $(gcloud auth print-access-token)" ` +
+          "'https://apikeys.googleapis.com/v2/projects/shop/locations/global/keys/rekey-1'",
+      );
+    });
+
     it('no login at a private address', async () => {
       await expect(
         googleProvider.preflight(target(), context({ token_uri: 'https://169.254.169.254/token' })),
