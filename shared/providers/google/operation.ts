@@ -10,8 +10,11 @@ const operationSchema = z.object({
   error: z.object({ code: z.int().default(0) }).optional(),
 });
 
-/** Between looks at something that is under way, in milliseconds: half a minute in all. */
-export const LOOKS_MS: readonly number[] = [50, 200, 400, 800, 1500, 3000, 4000, 5000, 5000, 5000, 5000];
+/**
+ * Between looks at something that is under way, in milliseconds: twelve seconds in all. The function of an emergency has
+ * thirty, logins and calls included.
+ */
+export const LOOKS_MS: readonly number[] = [50, 200, 400, 800, 1500, 3000, 3000, 3000];
 
 /** What codes of google.rpc.Code mean; all others are tried again. */
 const CODES: Readonly<Record<number, ErrorCode>> = {
