@@ -32,7 +32,7 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
  * Starts a long-running operation and waits for its end. Whoever repeats it finds what it has done.
  * @throws RekeyError as `Api.call`; ERR_UNAVAILABLE where it isn't done in time
  */
-export async function operate(api: Api, call: Omit<Call<unknown>, 'answer'>): Promise<void> {
+export async function operate(api: Pick<Api, 'call'>, call: Omit<Call<unknown>, 'answer'>): Promise<void> {
   let operation = await api.call({ ...call, answer: operationSchema });
   for (const waitMs of LOOKS_MS) {
     if (operation.done) break;

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Redacted } from '../../../shared/domain/redacted.ts';
+import type { Api } from '../../../shared/providers/http/api.ts';
+import { operate } from '../../../shared/providers/google/operation.ts';
 import { googleProvider } from '../../../shared/providers/google/provider.ts';
 import type { IssueContext } from '../../../shared/providers/provider.ts';
 import { googleCase } from '../../contract/cases/google.ts';
@@ -131,6 +133,23 @@ describe('Google', () => {
         expect(JSON.stringify(error)).not.toContain('AQ.');
       },
     );
+
+    it('an operation that does not end, which is given up while an emergency has time left', async () => {
+      vi.useFakeTimers();
+      try {
+        const call: Api['call'] = async ({ answer }) =>
+          Promise.resolve(answer.parse({ name: 'operations/1' }));
+        const began = Date.now();
+        const ended = operate({ call }, { method: 'DELETE', path: '/v2/it' }).catch(
+          (error: unknown) => error,
+        );
+        await vi.runAllTimersAsync();
+        expect(await ended).toMatchObject({ code: 'ERR_UNAVAILABLE', retryable: true });
+        expect(Date.now() - began).toBeLessThan(15_000);
+      } finally {
+        vi.useRealTimers();
+      }
+    });
 
     it('no word of lacking room where it was only asked too often', async () => {
       const body = {
