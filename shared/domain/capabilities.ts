@@ -72,6 +72,15 @@ export const CAPABILITIES = {
     revocationDelaySeconds: 60,
     propagationSeconds: 30,
   },
+  'llm-key/google': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: false,
+    revocation: 'api',
+    revocationDelaySeconds: 300,
+    propagationSeconds: 30,
+    keyless: 'Workload Identity Federation (Vertex AI)',
+  },
   'vector-database-key/pinecone': {
     overlap: { kind: 'dual', maxLive: 2 },
     canCreate: true,

@@ -18,6 +18,7 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
     tellOf((await import('./weaviate/provider.ts')).weaviateProvider),
   'vector-database-key/qdrant-cloud': async () =>
     tellOf((await import('./qdrant-cloud/provider.ts')).qdrantCloudProvider),
+  'llm-key/google': async () => tellOf((await import('./google/provider.ts')).googleProvider),
   'cloud-key/aws-iam': async () => {
     const [{ manualRevocation }, { readTarget }] = await Promise.all([
       import('./aws-iam/by-hand.ts'),

@@ -13,8 +13,8 @@ export interface KeyCase<T extends KeyTarget> {
   url(): string;
   /** A target as it is declared, for something of which no other test knows. */
   target(label: string): Omit<T, 'label' | 'baseUrl'>;
-  /** The administrative secret. */
-  admin(): object;
+  /** The administrative secret; `url` is where the upstream is reached. */
+  admin(url: string): object;
   /** Whether the upstream takes a key, asked without the provider. */
   takes(value: string, target: T): Promise<boolean>;
   /** A key beside the credential's own, under that name or another that isn't Rekey's. */
@@ -41,7 +41,8 @@ export function keyHarness<T extends KeyTarget>(it: KeyCase<T>): ProviderHarness
     context: () => ({
       clock: Date.now,
       reach: { privateHosts: ['127.0.0.1'], timeoutMs: it.timeoutMs ?? 2000 },
-      admin: async () => Promise.resolve(new Redacted(JSON.stringify({ ...it.admin(), baseUrl: it.url() }))),
+      admin: async () =>
+        Promise.resolve(new Redacted(JSON.stringify({ ...it.admin(it.url()), baseUrl: it.url() }))),
     }),
     open: async (target, material) => {
       const { apiKey } = material.reveal();

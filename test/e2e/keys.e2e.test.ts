@@ -176,8 +176,8 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       const text = JSON.stringify(answer);
       expect(text).toContain('sha256:');
       const { apiKey, secretAccessKey } = JSON.parse(await read(one)) as Record<string, string>;
-      const { adminKey, clientSecret } = (one.admin ?? {}) as Record<string, string>;
-      const secrets = [apiKey ?? secretAccessKey, adminKey, clientSecret].filter(
+      const { adminKey, clientSecret, private_key } = (one.admin ?? {}) as Record<string, string>;
+      const secrets = [apiKey ?? secretAccessKey, adminKey, clientSecret, private_key?.slice(40, 80)].filter(
         (each) => each !== undefined,
       );
       expect(secrets.filter((each) => text.includes(each))).toEqual([]);

@@ -5,6 +5,7 @@ import type { LocalStack } from '../../local/stack.ts';
 import type { ProviderKey } from '../../shared/domain/capabilities.ts';
 import { TAG } from '../../shared/names.ts';
 import { FakeAnthropic } from '../fakes/anthropic.ts';
+import { FakeGoogle } from '../fakes/google.ts';
 import { FakeMistral } from '../fakes/mistral.ts';
 import { FakeOpenAi } from '../fakes/openai.ts';
 import { FakePinecone } from '../fakes/pinecone.ts';
@@ -39,6 +40,7 @@ export const UPSTREAMS: Readonly<
   'llm-key/openai': openai,
   'llm-key/anthropic': anthropic,
   'llm-key/mistral': mistral,
+  'llm-key/google': google,
   'vector-database-key/pinecone': pinecone,
   'vector-database-key/weaviate': weaviate,
   'vector-database-key/qdrant-cloud': qdrantCloud,
@@ -90,6 +92,34 @@ async function mistral(): Promise<PlayedUpstream> {
       (await fetch(`${baseUrl}/models`, { headers: { authorization: `Bearer ${keyIn(secret)}` } })).ok,
     loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/api-keys')),
     live: async () => Promise.resolve(fake.keys.all.size),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** Its keys come and go by long-running operations. */
+async function google(): Promise<PlayedUpstream> {
+  const fake = await FakeGoogle.start();
+  fake.operationMs = 500;
+  const { url: baseUrl } = fake.server;
+  return {
+    key: 'llm-key/google',
+    entry: {
+      type: 'llm-key',
+      provider: 'google',
+      target: {
+        project: 'shop',
+        serviceAccount: 'agents@shop.iam.gserviceaccount.com',
+        label: 'agents',
+        baseUrl,
+      },
+    },
+    admin: { ...fake.secret(baseUrl), baseUrl },
+    takes: async (secret) => {
+      const headers = { 'x-goog-api-key': keyIn(secret) };
+      return (await fetch(`${baseUrl}/v1beta/models`, { headers })).ok;
+    },
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/keys')),
+    live: async () => Promise.resolve([...fake.keys.all.values()].filter(({ active }) => active).length),
     [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
   };
 }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { KeyTarget } from '../../shared/providers/http/target.ts';
+import { googleCase } from '../contract/cases/google.ts';
 import { openaiCase } from '../contract/cases/openai.ts';
 import { weaviateCase } from '../contract/cases/weaviate.ts';
 import { describeProvider } from '../contract/describe-provider.ts';
@@ -14,6 +15,7 @@ import { SpecProxy, specPath } from '../support/spec-proxy.ts';
 describe('as its specification has it', () => {
   describeBySpec('OpenAI', openaiCase(), ['openai.admin.slim.json']);
   describeBySpec('Weaviate', weaviateCase(), ['weaviate.users.slim.authpatched.json']);
+  describeBySpec('Google', googleCase(), ['google.apikeys.v2.oas.json']);
 });
 
 function describeBySpec<T extends KeyTarget>(name: string, its: KeyCase<T>, specs: readonly string[]): void {

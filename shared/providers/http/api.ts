@@ -14,6 +14,8 @@ export interface Call<T> {
   /** Below the base address, with its query; every part of it percent-encoded. */
   readonly path: string;
   readonly body?: object;
+  /** In place of a body: a form, as logins take it. */
+  readonly form?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
   /** Longest that it may take with its repetitions, in milliseconds, where that matters. */
   readonly withinMs?: number;
@@ -23,6 +25,8 @@ export interface Call<T> {
   readonly accepts?: readonly number[];
   /** The form of a refusal that says that there is no room for more. */
   readonly full?: z.ZodType;
+  /** The form of a refusal that says, in whatever status, that the login isn't taken. */
+  readonly denied?: z.ZodType;
 }
 
 /** How an upstream is reached. */
@@ -108,22 +112,23 @@ export class Api {
     }
   }
 
-  async #send({ method, path, body, headers }: Call<unknown>, leftMs: number): Promise<HttpAnswer> {
+  async #send({ method, path, headers, ...content }: Call<unknown>, leftMs: number): Promise<HttpAnswer> {
     const { name, reach } = this.#options;
     const { privateHosts } = reach;
     const timeoutMs = Math.min(reach.timeoutMs ?? TIMEOUT_MS, leftMs);
     const base = this.#base;
+    const { type, body } = encoded(content);
     const request = {
       method,
       path: `${base.pathname.replace(/\/$/, '')}${path}`,
       headers: {
         accept: 'application/json',
         'user-agent': `rekey/${REKEY_VERSION}`,
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(body === undefined ? {} : { 'content-type': type }),
         ...this.#options.headers,
         ...headers,
       },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body }),
     };
     try {
       const lookup = publicLookup(privateHosts, this.#field);
@@ -155,7 +160,7 @@ export class Api {
     });
   }
 
-  #refusal({ method, path, full }: Call<unknown>, { status, headers, text }: HttpAnswer): RekeyError {
+  #refusal({ method, path, full, denied }: Call<unknown>, { status, headers, text }: HttpAnswer): RekeyError {
     const { name, caller } = this.#options;
     const said = `${name} answers ${status} to ${method} ${path.split('?')[0] ?? ''}`;
     if (full?.safeParse(jsonOf(text)).success === true) {
@@ -170,7 +175,7 @@ export class Api {
       const asked = waitMs === undefined ? '' : `, and asks to wait ${waitMs / 1000} s`;
       return new RekeyError('ERR_UNAVAILABLE', `${said}${asked}`, { remedy: 'it is tried again' });
     }
-    if (status === 401 || status === 403) {
+    if (status === 401 || status === 403 || denied?.safeParse(jsonOf(text)).success === true) {
       const whose = caller === 'agent' ? 'the key' : "Rekey's own login, or not for this";
       return this.#denied(`${said}: it does not take ${whose}`);
     }
@@ -191,6 +196,13 @@ export class Api {
 
 /** The answer of a call that says nothing that counts. */
 export const ANYTHING = z.unknown();
+
+function encoded({ body, form }: Pick<Call<unknown>, 'body' | 'form'>): { type: string; body?: string } {
+  if (form !== undefined) {
+    return { type: 'application/x-www-form-urlencoded', body: new URLSearchParams(form).toString() };
+  }
+  return { type: 'application/json', ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
+}
 
 /** How long an upstream asks to wait, in milliseconds: a number of seconds, or a date by the upstream's own clock. */
 function waitOf({ 'retry-after': asked = '', date = '' }: HttpAnswer['headers']): number | undefined {

@@ -4,5 +4,6 @@ import type { Loaders } from './loaders.ts';
 export const PROVIDERS: Loaders = {
   'llm-key/openai': async () => (await import('../openai/provider.ts')).openaiProvider,
   'llm-key/mistral': async () => (await import('../mistral/provider.ts')).mistralProvider,
+  'llm-key/google': async () => (await import('../google/provider.ts')).googleProvider,
   'llm-key/anthropic': async () => (await import('../anthropic/provider.ts')).anthropicProvider,
 };

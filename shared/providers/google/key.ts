@@ -1,0 +1,92 @@
+import * as z from 'zod';
+import type { Api } from '../http/api.ts';
+import type { UpstreamKey } from '../http/keys.ts';
+import type { KeyTarget } from '../http/target.ts';
+
+/** Whose keys, and what they may do. */
+export interface GoogleTarget extends KeyTarget {
+  readonly project: string;
+  /** As whom a key acts. */
+  readonly serviceAccount: string;
+  /** APIs that a key may call. One without any could call them all. */
+  readonly services: readonly string[];
+}
+
+/** The annotation with the mark, which is longer than a display name may be. */
+export const MARK = 'rekey';
+
+const apiTarget = z.object({ service: z.string(), methods: z.array(z.string()).default([]) });
+
+const keySchema = z.object({
+  name: z.string().regex(/\/keys\/[^/]+$/),
+  annotations: z.record(z.string(), z.string()).default({}),
+  serviceAccountEmail: z.string().default('nobody'),
+  /** Beside `apiTargets`, for browsers, servers, Android and iOS. */
+  restrictions: z.looseObject({ apiTargets: z.array(apiTarget).default([]) }).default({ apiTargets: [] }),
+  deleteTime: z.string().optional(),
+});
+
+/** A key as the API Keys API shows it, without its value. */
+export type GoogleKey = z.infer<typeof keySchema>;
+
+/** All keys of the project that aren't deleted. */
+export async function list(api: Api, target: GoogleTarget): Promise<UpstreamKey[]> {
+  const keys: GoogleKey[] = [];
+  const answer = z.object({ keys: z.array(keySchema).default([]), nextPageToken: z.string().default('') });
+  for (let after = ''; ;) {
+    const query = new URLSearchParams({ pageSize: '300', ...(after === '' ? {} : { pageToken: after }) });
+    const page = await api.call({ method: 'GET', path: `${keysOf(target)}?${query.toString()}`, answer });
+    keys.push(...page.keys);
+    if (page.nextPageToken === '' || page.nextPageToken === after) break;
+    after = page.nextPageToken;
+  }
+  return keys.filter(isLive).map(shown);
+}
+
+/** A key, deleted or not: Google keeps a deleted one for 30 days. */
+export async function look(api: Api, target: GoogleTarget, id: string): Promise<GoogleKey | undefined> {
+  return api.find({ method: 'GET', path: pathOf(target, id), answer: keySchema });
+}
+
+/** A key that isn't deleted. */
+export async function find(api: Api, target: GoogleTarget, id: string): Promise<UpstreamKey | undefined> {
+  const key = await look(api, target, id);
+  return key === undefined || !isLive(key) ? undefined : shown(key);
+}
+
+/** Whether it isn't deleted. */
+export function isLive({ deleteTime }: GoogleKey): boolean {
+  return deleteTime === undefined;
+}
+
+/** A key as every upstream's is shown. */
+export function shown({ name, annotations, serviceAccountEmail, restrictions }: GoogleKey): UpstreamKey {
+  const id = name.slice(name.lastIndexOf('/') + 1);
+  const { apiTargets, ...others } = restrictions;
+  const services = apiTargets.map(({ service, methods }) => [service.toLowerCase(), ...methods].join(' '));
+  return {
+    id,
+    name: annotations[MARK] ?? '',
+    active: true,
+    scope: scopeOf(serviceAccountEmail, [
+      ...services,
+      ...Object.entries(others).map((each) => JSON.stringify(each)),
+    ]),
+  };
+}
+
+/** What a key of a service account may do with these restrictions. */
+export function scopeOf(account: string, restrictions: readonly string[]): string[] {
+  const all = restrictions.length === 0 ? ['everything'] : restrictions;
+  return [`as ${account}`, ...all].sort();
+}
+
+/** Path of a project's keys. */
+export function keysOf({ project }: GoogleTarget): string {
+  return `/v2/projects/${encodeURIComponent(project)}/locations/global/keys`;
+}
+
+/** Path of a key. */
+export function pathOf(target: GoogleTarget, id: string): string {
+  return `${keysOf(target)}/${encodeURIComponent(id)}`;
+}
