@@ -152,13 +152,17 @@ export const NOUN: Readonly<Record<CredentialType, string>> = {
   'cloud-key': 'cloud key',
 };
 
-/** What a function of a type needs to act at its upstreams: an administrative login, or rights of its own. */
+/** What a function of a type needs to act at its upstreams: an administrative login, or rights of its own, or both. */
 export function upstreamGrants(
   type: CredentialType,
   role: TypedRole,
   { stage, adminSecretKeyArns }: Pick<Settings, 'stage' | 'adminSecretKeyArns'>,
 ): readonly Grant[] {
-  if (type !== 'cloud-key') return may.readAdminSecret(type, adminSecretKeyArns);
+  const admin = may.readAdminSecret(type, adminSecretKeyArns);
+  return type === 'cloud-key' ? [...admin, ...accessKeyGrants(role, stage)] : admin;
+}
+
+function accessKeyGrants(role: TypedRole, stage: string): readonly Grant[] {
   const looks = may.lookAtAccessKeys(stage);
   const ends = may.endAccessKeys(stage);
   const makes = may.makeAccessKeys(stage);

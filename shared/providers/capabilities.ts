@@ -78,6 +78,15 @@ export const CAPABILITIES = {
     maxKeys: 2,
     keyless: 'IAM roles (instance profile, task role, IAM Roles Anywhere)',
   },
+  'cloud-key/azure-app': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: false,
+    revocation: 'api',
+    revocationDelaySeconds: 60,
+    propagationSeconds: 60,
+    keyless: 'Managed identities, workload identity federation',
+  },
 } as const satisfies Readonly<Record<string, Capabilities>>;
 
 /** A type with its provider, e.g. `llm-key/openai`. */

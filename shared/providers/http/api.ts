@@ -14,6 +14,8 @@ export interface Call<T> {
   /** Below the base address, with its query; every part of it percent-encoded. */
   readonly path: string;
   readonly body?: object;
+  /** In place of a body: a form, as logins take it. */
+  readonly form?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
   /** Longest that it may take with its repetitions, in milliseconds, where that matters. */
   readonly withinMs?: number;
@@ -108,22 +110,23 @@ export class Api {
     }
   }
 
-  async #send({ method, path, body, headers }: Call<unknown>, leftMs: number): Promise<HttpAnswer> {
+  async #send({ method, path, headers, ...content }: Call<unknown>, leftMs: number): Promise<HttpAnswer> {
     const { name, reach } = this.#options;
     const { privateHosts } = reach;
     const timeoutMs = Math.min(reach.timeoutMs ?? TIMEOUT_MS, leftMs);
     const base = this.#base;
+    const { type, body } = encoded(content);
     const request = {
       method,
       path: `${base.pathname.replace(/\/$/, '')}${path}`,
       headers: {
         accept: 'application/json',
         'user-agent': `rekey/${REKEY_VERSION}`,
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(body === undefined ? {} : { 'content-type': type }),
         ...this.#options.headers,
         ...headers,
       },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body }),
     };
     try {
       const lookup = publicLookup(privateHosts, this.#field);
@@ -191,6 +194,13 @@ export class Api {
 
 /** The answer of a call that says nothing that counts. */
 export const ANYTHING = z.unknown();
+
+function encoded({ body, form }: Pick<Call<unknown>, 'body' | 'form'>): { type: string; body?: string } {
+  if (form !== undefined) {
+    return { type: 'application/x-www-form-urlencoded', body: new URLSearchParams(form).toString() };
+  }
+  return { type: 'application/json', ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
+}
 
 /** How long an upstream asks to wait, in milliseconds: a number of seconds, or a date by the upstream's own clock. */
 function waitOf({ 'retry-after': asked = '', date = '' }: HttpAnswer['headers']): number | undefined {
