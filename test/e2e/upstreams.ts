@@ -4,6 +4,7 @@ import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import type { LocalStack } from '../../local/stack.ts';
 import { TAG } from '../../shared/names.ts';
 import { FakeAnthropic } from '../fakes/anthropic.ts';
+import { FakeAzure } from '../fakes/azure.ts';
 import { FakeMistral } from '../fakes/mistral.ts';
 import { FakeOpenAi } from '../fakes/openai.ts';
 import { FakePinecone } from '../fakes/pinecone.ts';
@@ -31,7 +32,7 @@ const keyIn = (secret: string): string => (JSON.parse(secret) as { apiKey: strin
 
 /** Starts one of each upstream that Rekey knows. */
 export async function playUpstreams(stack: LocalStack): Promise<PlayedUpstream[]> {
-  return Promise.all([openai(), anthropic(), mistral(), pinecone(), accessKeys(stack)]);
+  return Promise.all([openai(), anthropic(), mistral(), pinecone(), accessKeys(stack), azureApp()]);
 }
 
 /** A request that makes a key, by how its path ends. */
@@ -130,6 +131,29 @@ async function anthropic(): Promise<PlayedUpstream> {
       Promise.resolve(
         [...fake.keys.all.values()].filter((key) => key.active && key.name.startsWith('rekey.')).length,
       ),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** Its secret holds what stands beside the value as well. */
+async function azureApp(): Promise<PlayedUpstream> {
+  const fake = await FakeAzure.start();
+  const baseUrl = fake.server.url;
+  const clientId = randomUUID();
+  return {
+    key: 'cloud-key/azure-app',
+    entry: {
+      type: 'cloud-key',
+      provider: 'azure-app',
+      target: { tenantId: fake.tenantId, clientId, label: 'agents', baseUrl },
+    },
+    admin: { ...fake.admin(), baseUrl },
+    takes: async (secret) => {
+      const app = JSON.parse(secret) as Record<'clientId' | 'clientSecret', string>;
+      return fake.takes(app.clientId, app.clientSecret);
+    },
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/addPassword')),
+    live: async () => Promise.resolve(fake.keys.of(clientId).length),
     [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
   };
 }

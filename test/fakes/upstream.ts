@@ -103,7 +103,8 @@ export class UpstreamServer implements AsyncDisposable {
     const payload = payloadOf(fault, body);
     // An empty answer has no type: nothing could be read as that.
     const type = payload === '' ? {} : { 'content-type': 'application/json' };
-    response.writeHead(status, { ...type, ...headers }).end(payload);
+    // An answer without a body can't have a broken one.
+    response.writeHead(status === 204 && payload !== '' ? 200 : status, { ...type, ...headers }).end(payload);
   }
 }
 

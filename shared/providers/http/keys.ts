@@ -131,11 +131,11 @@ export function keyProvider<T extends KeyTarget, A>(
   /** The API under Rekey's own login, which is sent nowhere else than its secret says. */
   async function asAdmin(target: T, ctx: ProviderContext): Promise<{ api: Api; admin: A }> {
     const secret = await ctx.admin();
-    const form = `${page} describes it`;
+    const says = `${page} describes it`;
     const place = z.object({ baseUrl: z.string().optional() });
     const what = 'the administrative secret';
-    assertPlace(parseJson(place, secret.reveal(), what, 'admin', form), baseUrlOf(target), upstream.baseUrl);
-    const admin = parseJson(upstream.admin, secret.reveal(), what, 'admin', form);
+    assertPlace(parseJson(place, secret.reveal(), what, 'admin', says), baseUrlOf(target), upstream.baseUrl);
+    const admin = parseJson(upstream.admin, secret.reveal(), what, 'admin', says);
     const headers = await upstream.adminHeaders(admin, target, (baseUrl, field) =>
       open(ctx, baseUrl, 'admin', {}, field),
     );

@@ -3,10 +3,10 @@ import { azureAppProvider } from '../../../shared/providers/azure-app/provider.t
 import { FakeAzure } from '../../fakes/azure.ts';
 import type { KeyFaults } from '../describe-key-faults.ts';
 
+type AzureAppTarget = ReturnType<typeof azureAppProvider.target>;
+
 /** Entra's provider over a fake of its own. */
-export function azureAppCase(): KeyFaults<ReturnType<typeof azureAppProvider.target>> & {
-  fake(): FakeAzure;
-} {
+export function azureAppCase(): Omit<KeyFaults<AzureAppTarget>, 'fake'> & { fake(): FakeAzure } {
   let fake: FakeAzure;
   return {
     provider: azureAppProvider,
