@@ -152,14 +152,16 @@ export const NOUN: Readonly<Record<CredentialType, string>> = {
   'cloud-key': 'cloud key',
 };
 
-/** What a function of a type needs to act at its upstreams: an administrative login, or rights of its own, or both. */
+/** What a function of a type needs to act at its upstreams: an administrative login, and rights of its own where AWS is one. */
 export function upstreamGrants(
   type: CredentialType,
   role: TypedRole,
   { stage, adminSecretKeyArns }: Pick<Settings, 'stage' | 'adminSecretKeyArns'>,
 ): readonly Grant[] {
   const admin = may.readAdminSecret(type, adminSecretKeyArns);
-  return type === 'cloud-key' ? [...admin, ...accessKeyGrants(role, stage)] : admin;
+  if (type === 'cloud-key') return [...admin, ...accessKeyGrants(role, stage)];
+  if (type === 'llm-key') return [...admin, ...bedrockKeyGrants(role, stage)];
+  return admin;
 }
 
 function accessKeyGrants(role: TypedRole, stage: string): readonly Grant[] {
@@ -178,6 +180,12 @@ function accessKeyGrants(role: TypedRole, stage: string): readonly Grant[] {
     replace: [...makes, ...cuts],
   };
   return grants[role];
+}
+
+function bedrockKeyGrants(role: TypedRole, stage: string): readonly Grant[] {
+  if (role === 'verify') return may.lookAtBedrockKeys(stage);
+  const makes = role === 'rotate' || role === 'register' || role === 'replace';
+  return makes ? may.makeBedrockKeys(stage) : may.endBedrockKeys(stage);
 }
 
 /**

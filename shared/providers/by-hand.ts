@@ -14,6 +14,7 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
     return (target, handle) => manualRevocation(readTarget(target), handle);
   },
   'llm-key/openai': async () => tellOf((await import('./openai/provider.ts')).openaiProvider),
+  'llm-key/bedrock': async () => tellOf((await import('./bedrock/provider.ts')).bedrockProvider),
   'cloud-key/azure-app': async () => tellOf((await import('./azure-app/provider.ts')).azureAppProvider),
   'cloud-key/aws-iam': async () => {
     const [{ manualRevocation }, { readTarget }] = await Promise.all([

@@ -59,6 +59,16 @@ export const CAPABILITIES = {
     revocationDelaySeconds: 60,
     propagationSeconds: 30,
   },
+  'llm-key/bedrock': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: true,
+    revocation: 'api',
+    revocationDelaySeconds: 10,
+    propagationSeconds: 30,
+    maxKeys: 2,
+    keyless: 'IAM roles (short-term keys, or signed requests)',
+  },
   'vector-database-key/pinecone': {
     overlap: { kind: 'dual', maxLive: 2 },
     canCreate: true,

@@ -2,12 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { sign } from '../../shared/adapters/signature.ts';
 import { AwsCalls } from '../../shared/adapters/aws-client.ts';
 import type { AwsCredentials, AwsReach } from '../../shared/http/aws.ts';
+import { actOnBedrockKeys, type FakeBedrockKey } from './bedrock.ts';
 import { UpstreamServer, type Asked, type Reply } from './upstream.ts';
 
 const ACCOUNT = '111122223333';
 const REGION = 'eu-central-1';
 
-interface FakeAccessKey {
+/** A key of a user: an access key, or one for Bedrock. */
+export interface FakeAccessKey {
   readonly id: string;
   readonly secret: string;
   readonly createdAt: number;
@@ -17,10 +19,12 @@ interface FakeAccessKey {
   refusals: number;
 }
 
-interface FakeUser {
+/** A user with all that hangs on it. */
+export interface FakeUser {
   readonly name: string;
   readonly path: string;
   readonly keys: Map<string, FakeAccessKey>;
+  readonly bedrockKeys: Map<string, FakeBedrockKey>;
   readonly tags: Map<string, string>;
   readonly policies: Map<string, string>;
 }
@@ -33,7 +37,8 @@ interface Signer {
   readonly issuedAt?: number;
 }
 
-class Refusal extends Error {
+/** What IAM refuses. */
+export class Refusal extends Error {
   readonly status: number;
 
   constructor(status: number, code: string) {
@@ -85,7 +90,8 @@ export class FakeIam implements AsyncDisposable {
   }
 
   addUser(name: string, path = '/'): FakeUser {
-    const user: FakeUser = { name, path, keys: new Map(), tags: new Map(), policies: new Map() };
+    const [keys, bedrockKeys] = [new Map(), new Map()];
+    const user: FakeUser = { name, path, keys, bedrockKeys, tags: new Map(), policies: new Map() };
     this.users.set(name, user);
     return user;
   }
@@ -247,7 +253,7 @@ export class FakeIam implements AsyncDisposable {
         if (!user.policies.delete(policy)) throw new Refusal(404, 'NoSuchEntity');
         return '';
       default:
-        throw new Refusal(400, 'InvalidAction');
+        return actOnBedrockKeys(user, action, parameters);
     }
   }
 
@@ -318,12 +324,12 @@ function shown({ name }: FakeUser, { id, active, createdAt }: FakeAccessKey): st
 }
 
 /** IAM tells whole seconds. */
-function stamp(time: number): string {
+export function stamp(time: number): string {
   return new Date(time).toISOString().replace(/\.\d{3}/, '');
 }
 
 /** It may answer fewer than there are: here three at a time. */
-function page(list: string, all: readonly string[], parameters: URLSearchParams): string {
+export function page(list: string, all: readonly string[], parameters: URLSearchParams): string {
   const from = Number(parameters.get('Marker') ?? 0);
   const more = from + 3 < all.length;
   const inner = all.slice(from, from + 3).map((each) => `<member>${each}</member>`);

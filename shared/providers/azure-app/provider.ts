@@ -5,6 +5,7 @@ import { pause } from '../../http/exchange.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
 import { keyProvider, type Making, type UpstreamKey } from '../http/keys.ts';
 import { targetOf } from '../http/target.ts';
+import { lifetimeSeconds } from '../lifetime.ts';
 
 interface AzureAppTarget {
   readonly tenantId: string;
@@ -31,8 +32,6 @@ const full = z.object({
 });
 
 const LOGIN = 'https://login.microsoftonline.com';
-/** A secret ends by itself that much after its next rotation is due, at least: one that is late must not cut agents off. */
-const SPARE_MS = 30 * 86_400_000;
 /** Copies of the directory learn of a change one after another: how long Graph is asked until it shows one, in milliseconds. */
 const WAITS_MS = [100, 300, 1000, 2000];
 /** So often in a row a new secret is taken before it counts as known everywhere. */
@@ -162,9 +161,8 @@ async function shows(api: Api, target: AzureAppTarget, id: string, wanted: boole
 
 /** In place of Entra's two years. */
 function lifeOf({ now, intervalSeconds }: Making): { endDateTime?: string } {
-  if (intervalSeconds === undefined) return {};
-  const interval = intervalSeconds * 1000;
-  return { endDateTime: toInstant(fromInstant(now) + interval + Math.max(interval, SPARE_MS)) };
+  const seconds = lifetimeSeconds(intervalSeconds);
+  return seconds === undefined ? {} : { endDateTime: toInstant(fromInstant(now) + seconds * 1000) };
 }
 
 function appPath({ clientId }: AzureAppTarget): string {

@@ -5,4 +5,5 @@ export const PROVIDERS: Loaders = {
   'llm-key/openai': async () => (await import('../openai/provider.ts')).openaiProvider,
   'llm-key/mistral': async () => (await import('../mistral/provider.ts')).mistralProvider,
   'llm-key/anthropic': async () => (await import('../anthropic/provider.ts')).anthropicProvider,
+  'llm-key/bedrock': async () => (await import('../bedrock/provider.ts')).bedrockProvider,
 };
