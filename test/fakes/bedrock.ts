@@ -1,14 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { page, Refusal, stamp, type FakeAccessKey, type FakeIam, type FakeUser } from './aws-iam.ts';
+import { page, Refusal, stamp, type FakeBedrockKey, type FakeUser } from './iam-parts.ts';
 import { bearerOf, UpstreamServer, type Asked, type Reply } from './upstream.ts';
 
-const SERVICE = 'bedrock.amazonaws.com';
-
-/** A user's key for Bedrock, which IAM calls a credential of one service. */
-export interface FakeBedrockKey extends FakeAccessKey {
-  /** Days after which it ends by itself, as they were asked for. */
-  readonly ageDays: string | null;
+/** IAM, as far as Bedrock asks it. */
+interface Users {
+  readonly users: ReadonlyMap<string, FakeUser>;
 }
+
+const SERVICE = 'bedrock.amazonaws.com';
 
 /** Makes a key for Bedrock, by hand too: two a user. */
 export function addBedrockKey({ bedrockKeys }: FakeUser, ageDays: string | null = null): FakeBedrockKey {
@@ -57,7 +56,7 @@ export class FakeBedrock implements AsyncDisposable {
     this.server = server;
   }
 
-  static async start(iam: Pick<FakeIam, 'users'>): Promise<FakeBedrock> {
+  static async start(iam: Users): Promise<FakeBedrock> {
     return new FakeBedrock(await UpstreamServer.start((asked) => models(iam, asked)));
   }
 
@@ -72,7 +71,7 @@ export class FakeBedrock implements AsyncDisposable {
   }
 }
 
-function models({ users }: Pick<FakeIam, 'users'>, asked: Asked): Reply {
+function models({ users }: Users, asked: Asked): Reply {
   const value = bearerOf(asked);
   const keys = [...users.values()].flatMap(({ bedrockKeys }) => [...bedrockKeys.values()]);
   const key = keys.find(({ secret, active }) => active && secret === value);

@@ -18,13 +18,13 @@ const FACTS = CAPABILITIES['llm-key/bedrock'];
 const GOOD_CALLS = 3;
 const DAY_SECONDS = 86_400;
 
-const { target, storedTarget } = targetOf({
+const targets = targetOf({
   user: z.string().regex(/^[\w+=,.@-]{1,64}$/, 'must be the name of an IAM user, without its path'),
   region: z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'must be a region of AWS, e.g. eu-central-1'),
 });
 
 /** The user whose keys rotate, and where they are tested. Not secret: it goes into the ledger. */
-export type BedrockTarget = ReturnType<typeof target>;
+export type BedrockTarget = ReturnType<typeof targets.target>;
 
 /**
  * Amazon Bedrock: long-term keys of an IAM user, which IAM has as credentials of one service. Made and ended as access
@@ -36,8 +36,8 @@ export const bedrockProvider: CredentialProvider<BedrockTarget, KeyMaterial> = {
   overlap: FACTS.overlap,
   revocation: FACTS.revocation,
   needsAdmin: false,
-  target: (input) => target(input, 'docs/providers/bedrock.md'),
-  storedTarget,
+  target: (input) => targets.target(input, 'docs/providers/bedrock.md'),
+  storedTarget: (input) => targets.storedTarget(input),
   identity,
   material: parseKey,
   serialize: serializeKey,
