@@ -2,6 +2,9 @@ import { Aws } from 'aws-cdk-lib';
 import { TAG } from '../../shared/names.ts';
 import type { Grant } from './grant.ts';
 
+const ACCESS_KEY_TAGS = ['rekey:key:*', 'rekey:intent'];
+const BEDROCK_KEY_TAGS = ['rekey:bedrock-key:*', 'rekey:bedrock-intent'];
+
 /** Only users whose owner has consented by the tag of this deployment, which Rekey can't set itself. */
 function ofUsers(stage: string, actions: readonly string[]): Grant {
   return {
@@ -17,12 +20,12 @@ function consent(stage: string): Readonly<Record<string, string>> {
 }
 
 /** Sets or takes off what Rekey remembers of keys, and no other tag: least of all the one that is the consent. */
-function ofMarks(stage: string, action: string): Grant {
+function ofMarks(stage: string, action: string, tags: readonly string[] = ACCESS_KEY_TAGS): Grant {
   return {
     ...ofUsers(stage, [action]),
     conditions: {
       StringEquals: consent(stage),
-      'ForAllValues:StringLike': { 'aws:TagKeys': ['rekey:key:*', 'rekey:intent'] },
+      'ForAllValues:StringLike': { 'aws:TagKeys': [...tags] },
       // For all of none is true as well.
       Null: { 'aws:TagKeys': 'false' },
     },
@@ -64,4 +67,30 @@ export function lookAtUserPolicies(stage: string): Grant[] {
  */
 export function cutUserSessions(stage: string): Grant[] {
   return [...lookAtUserPolicies(stage), ofUsers(stage, ['PutUserPolicy', 'DeleteUserPolicy'])];
+}
+
+/** Looks at keys for Bedrock. */
+export function lookAtBedrockKeys(stage: string): Grant[] {
+  return [ofUsers(stage, ['ListServiceSpecificCredentials'])];
+}
+
+/** Finds keys for Bedrock by what Rekey remembers of them, suspends, restores and ends them. */
+export function endBedrockKeys(stage: string): Grant[] {
+  const actions = ['UpdateServiceSpecificCredential', 'DeleteServiceSpecificCredential', 'ListUserTags'];
+  return [
+    ...lookAtBedrockKeys(stage),
+    ofUsers(stage, actions),
+    ofMarks(stage, 'UntagUser', BEDROCK_KEY_TAGS),
+  ];
+}
+
+/** Makes keys for Bedrock, and for no other service. Who makes them ends what an interrupted attempt has left. */
+export function makeBedrockKeys(stage: string): Grant[] {
+  const create = ofUsers(stage, ['CreateServiceSpecificCredential']);
+  const service = { 'iam:ServiceSpecificCredentialServiceName': 'bedrock.amazonaws.com' };
+  return [
+    { ...create, conditions: { StringEquals: { ...consent(stage), ...service } } },
+    ofMarks(stage, 'TagUser', BEDROCK_KEY_TAGS),
+    ...endBedrockKeys(stage),
+  ];
 }

@@ -152,13 +152,19 @@ export const NOUN: Readonly<Record<CredentialType, string>> = {
   'cloud-key': 'cloud key',
 };
 
-/** What a function of a type needs to act at its upstreams: an administrative login, or rights of its own. */
+/** What a function of a type needs to act at its upstreams: an administrative login, and rights of its own where AWS is one. */
 export function upstreamGrants(
   type: CredentialType,
   role: TypedRole,
   { stage, adminSecretKeyArns }: Pick<Settings, 'stage' | 'adminSecretKeyArns'>,
 ): readonly Grant[] {
-  if (type !== 'cloud-key') return may.readAdminSecret(type, adminSecretKeyArns);
+  const admin = may.readAdminSecret(type, adminSecretKeyArns);
+  if (type === 'cloud-key') return [...admin, ...accessKeyGrants(role, stage)];
+  if (type === 'llm-key') return [...admin, ...bedrockKeyGrants(role, stage)];
+  return admin;
+}
+
+function accessKeyGrants(role: TypedRole, stage: string): readonly Grant[] {
   const looks = may.lookAtAccessKeys(stage);
   const ends = may.endAccessKeys(stage);
   const makes = may.makeAccessKeys(stage);
@@ -174,6 +180,12 @@ export function upstreamGrants(
     replace: [...makes, ...cuts],
   };
   return grants[role];
+}
+
+function bedrockKeyGrants(role: TypedRole, stage: string): readonly Grant[] {
+  if (role === 'verify') return may.lookAtBedrockKeys(stage);
+  const makes = role === 'rotate' || role === 'register' || role === 'replace';
+  return makes ? may.makeBedrockKeys(stage) : may.endBedrockKeys(stage);
 }
 
 /**

@@ -81,6 +81,16 @@ export const CAPABILITIES = {
     propagationSeconds: 30,
     keyless: 'Workload Identity Federation (Vertex AI)',
   },
+  'llm-key/bedrock': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: true,
+    revocation: 'api',
+    revocationDelaySeconds: 10,
+    propagationSeconds: 30,
+    maxKeys: 2,
+    keyless: 'IAM roles (short-term keys, or signed requests)',
+  },
   'vector-database-key/pinecone': {
     overlap: { kind: 'dual', maxLive: 2 },
     canCreate: true,
@@ -118,6 +128,15 @@ export const CAPABILITIES = {
     lastUsedLagSeconds: 14_400,
     maxKeys: 2,
     keyless: 'IAM roles (instance profile, task role, IAM Roles Anywhere)',
+  },
+  'cloud-key/azure-app': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: false,
+    revocation: 'api',
+    revocationDelaySeconds: 60,
+    propagationSeconds: 60,
+    keyless: 'Managed identities, workload identity federation',
   },
 } as const satisfies Readonly<Record<string, Capabilities>>;
 

@@ -100,7 +100,9 @@ async function provision(
  */
 async function issueFirst(deps: EngineDeps, credential: Credential): Promise<Issued<unknown>> {
   const { provider, target, ctx } = await upstream(deps, credential);
-  const issue = (generation: number) => provider.issue(target, credential.id, { ...ctx, generation });
+  const { intervalSeconds } = credential.policy;
+  const issue = (generation: number) =>
+    provider.issue(target, credential.id, { ...ctx, generation, intervalSeconds });
   try {
     return await issue(credential.generation);
   } catch (error) {

@@ -19,6 +19,8 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
   'vector-database-key/qdrant-cloud': async () =>
     tellOf((await import('./qdrant-cloud/provider.ts')).qdrantCloudProvider),
   'llm-key/google': async () => tellOf((await import('./google/provider.ts')).googleProvider),
+  'llm-key/bedrock': async () => tellOf((await import('./bedrock/provider.ts')).bedrockProvider),
+  'cloud-key/azure-app': async () => tellOf((await import('./azure-app/provider.ts')).azureAppProvider),
   'cloud-key/aws-iam': async () => {
     const [{ manualRevocation }, { readTarget }] = await Promise.all([
       import('./aws-iam/by-hand.ts'),

@@ -42,6 +42,8 @@ export interface IssueContext extends ProviderContext {
   readonly generation: number;
   /** What agents use now; absent at registration and after an emergency. */
   readonly current?: CredentialHandle;
+  /** How long it is to be used by the policy, in seconds: an upstream that ends it by itself must do so later. */
+  readonly intervalSeconds?: number;
 }
 
 /** Something at the upstream that a credential which is adopted depends on, or that depends on it. */

@@ -110,9 +110,11 @@ export function describeKeyFaults<T extends KeyTarget>(name: string, its: KeyFau
     }
 
     /** Every secret that the upstream could quote. */
-    function secretsOf({ first, next }: Scene<T>): string[] {
+    function secretsOf({ target, first, next }: Scene<T>): string[] {
       const keys = [first, ...(next === undefined ? [] : [next])];
-      const logins = Object.values(its.admin(its.url())).filter((each) => typeof each === 'string');
+      const logins = Object.values(its.admin(its.url())).filter(
+        (each) => typeof each === 'string' && !Object.values(target).includes(each),
+      );
       return [CANARY, ...keys.map(({ material }) => material.reveal().apiKey), ...logins];
     }
 

@@ -5,6 +5,7 @@ import type { LocalStack } from '../../local/stack.ts';
 import type { ProviderKey } from '../../shared/domain/capabilities.ts';
 import { TAG } from '../../shared/names.ts';
 import { FakeAnthropic } from '../fakes/anthropic.ts';
+import { FakeAzure } from '../fakes/azure.ts';
 import { FakeGoogle } from '../fakes/google.ts';
 import { FakeMistral } from '../fakes/mistral.ts';
 import { FakeOpenAi } from '../fakes/openai.ts';
@@ -45,6 +46,7 @@ export const UPSTREAMS: Readonly<
   'vector-database-key/weaviate': weaviate,
   'vector-database-key/qdrant-cloud': qdrantCloud,
   'cloud-key/aws-iam': accessKeys,
+  'cloud-key/azure-app': azureApp,
 };
 
 /** Starts one of each upstream that Rekey knows. */
@@ -222,6 +224,29 @@ async function anthropic(): Promise<PlayedUpstream> {
       Promise.resolve(
         [...fake.keys.all.values()].filter((key) => key.active && key.name.startsWith('rekey.')).length,
       ),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** Its secret holds what stands beside the value as well. */
+async function azureApp(): Promise<PlayedUpstream> {
+  const fake = await FakeAzure.start();
+  const baseUrl = fake.server.url;
+  const clientId = randomUUID();
+  return {
+    key: 'cloud-key/azure-app',
+    entry: {
+      type: 'cloud-key',
+      provider: 'azure-app',
+      target: { tenantId: fake.tenantId, clientId, label: 'agents', baseUrl },
+    },
+    admin: { ...fake.admin(), baseUrl },
+    takes: async (secret) => {
+      const app = JSON.parse(secret) as Record<'clientId' | 'clientSecret', string>;
+      return fake.takes(app.clientId, app.clientSecret);
+    },
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/addPassword')),
+    live: async () => Promise.resolve(fake.keys.of(clientId).length),
     [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
   };
 }

@@ -2,28 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { sign } from '../../shared/adapters/signature.ts';
 import { AwsCalls } from '../../shared/adapters/aws-client.ts';
 import type { AwsCredentials, AwsReach } from '../../shared/http/aws.ts';
+import { actOnBedrockKeys } from './bedrock.ts';
+import { page, Refusal, stamp, type FakeAccessKey, type FakeUser } from './iam-parts.ts';
 import { UpstreamServer, type Asked, type Reply } from './upstream.ts';
 
 const ACCOUNT = '111122223333';
 const REGION = 'eu-central-1';
-
-interface FakeAccessKey {
-  readonly id: string;
-  readonly secret: string;
-  readonly createdAt: number;
-  active: boolean;
-  lastUsed?: number;
-  /** How many uses are still refused: a new key spreads slowly. */
-  refusals: number;
-}
-
-interface FakeUser {
-  readonly name: string;
-  readonly path: string;
-  readonly keys: Map<string, FakeAccessKey>;
-  readonly tags: Map<string, string>;
-  readonly policies: Map<string, string>;
-}
 
 /** Who has signed a request. */
 interface Signer {
@@ -31,17 +15,6 @@ interface Signer {
   readonly key?: FakeAccessKey;
   /** When the session was issued; absent for an access key itself. */
   readonly issuedAt?: number;
-}
-
-class Refusal extends Error {
-  readonly status: number;
-
-  constructor(status: number, code: string) {
-    // AWS quotes what it was sent; nothing of it may come out at the other end.
-    super('wJalrXUtnFEMI/K7MDENG/quoted-by-the-upstream');
-    this.name = code;
-    this.status = status;
-  }
 }
 
 /**
@@ -85,7 +58,8 @@ export class FakeIam implements AsyncDisposable {
   }
 
   addUser(name: string, path = '/'): FakeUser {
-    const user: FakeUser = { name, path, keys: new Map(), tags: new Map(), policies: new Map() };
+    const [keys, bedrockKeys] = [new Map(), new Map()];
+    const user: FakeUser = { name, path, keys, bedrockKeys, tags: new Map(), policies: new Map() };
     this.users.set(name, user);
     return user;
   }
@@ -247,7 +221,7 @@ export class FakeIam implements AsyncDisposable {
         if (!user.policies.delete(policy)) throw new Refusal(404, 'NoSuchEntity');
         return '';
       default:
-        throw new Refusal(400, 'InvalidAction');
+        return actOnBedrockKeys(user, action, parameters);
     }
   }
 
@@ -315,20 +289,6 @@ function arnOf({ name, path }: FakeUser): string {
 function shown({ name }: FakeUser, { id, active, createdAt }: FakeAccessKey): string {
   const state = active ? 'Active' : 'Inactive';
   return `<UserName>${name}</UserName><AccessKeyId>${id}</AccessKeyId><Status>${state}</Status><CreateDate>${stamp(createdAt)}</CreateDate>`;
-}
-
-/** IAM tells whole seconds. */
-function stamp(time: number): string {
-  return new Date(time).toISOString().replace(/\.\d{3}/, '');
-}
-
-/** It may answer fewer than there are: here three at a time. */
-function page(list: string, all: readonly string[], parameters: URLSearchParams): string {
-  const from = Number(parameters.get('Marker') ?? 0);
-  const more = from + 3 < all.length;
-  const inner = all.slice(from, from + 3).map((each) => `<member>${each}</member>`);
-  const marker = more ? `<Marker>${from + 3}</Marker>` : '';
-  return `<${list}>${inner.join('')}</${list}><IsTruncated>${more}</IsTruncated>${marker}`;
 }
 
 function setTags(user: FakeUser, parameters: URLSearchParams): string {

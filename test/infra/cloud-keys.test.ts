@@ -4,8 +4,11 @@ import { localAccountId } from '../../local/settings.ts';
 import {
   cutUserSessions,
   endAccessKeys,
+  endBedrockKeys,
   lookAtAccessKeys,
+  lookAtBedrockKeys,
   makeAccessKeys,
+  makeBedrockKeys,
   type Grant,
 } from '../../infra/permissions.ts';
 import { TAG } from '../../shared/names.ts';
@@ -77,5 +80,51 @@ describe('grants for access keys', () => {
     expect(await allows(endAccessKeys('prod'), 'CreateAccessKey')).toBe(false);
     for (const grants of [lookAtAccessKeys('prod'), endAccessKeys('prod'), makeAccessKeys('prod')])
       expect(await allows(grants, 'PutUserPolicy')).toBe(false);
+  });
+});
+
+describe('grants for keys for Bedrock', () => {
+  const SERVICE = 'iam:ServiceSpecificCredentialServiceName';
+  const UNTAGGED = { [SERVICE]: 'bedrock.amazonaws.com' };
+  const FOR_BEDROCK = { ...TAGGED, ...UNTAGGED };
+
+  it.each([
+    ['looking', lookAtBedrockKeys('prod'), ['ListServiceSpecificCredentials']],
+    [
+      'ending',
+      endBedrockKeys('prod'),
+      ['UpdateServiceSpecificCredential', 'DeleteServiceSpecificCredential'],
+    ],
+    ['making', makeBedrockKeys('prod'), ['CreateServiceSpecificCredential']],
+  ] as const)(
+    'allow %s at a user that carries the tag of the deployment, and at no other',
+    async (_name, grants, actions) => {
+      for (const action of actions) {
+        expect(await allows(grants, action, FOR_BEDROCK)).toBe(true);
+        expect(await allows(grants, action, UNTAGGED)).toBe(false);
+      }
+    },
+  );
+
+  it('make none for another service, reset none, and leave access keys alone', async () => {
+    const grants = [...lookAtBedrockKeys('prod'), ...makeBedrockKeys('prod')];
+    const other = { ...TAGGED, [SERVICE]: 'codecommit.amazonaws.com' };
+    expect(await allows(grants, 'CreateServiceSpecificCredential', other)).toBe(false);
+    for (const action of [
+      'ResetServiceSpecificCredential',
+      'CreateAccessKey',
+      'UpdateAccessKey',
+      'PutUserPolicy',
+    ])
+      expect(await allows(grants, action, FOR_BEDROCK)).toBe(false);
+    expect(await allows(endBedrockKeys('prod'), 'CreateServiceSpecificCredential', FOR_BEDROCK)).toBe(false);
+  });
+
+  it.each(['TagUser', 'UntagUser'])('allow %s of their own marks alone', async (action) => {
+    const asks = async (...tags: string[]) =>
+      allows(makeBedrockKeys('prod'), action, { ...TAGGED, 'aws:TagKeys': tags });
+    expect(await asks('rekey:bedrock-key:ACCAEXAMPLE', 'rekey:bedrock-intent')).toBe(true);
+    expect(await asks('rekey:intent')).toBe(false);
+    expect(await asks('rekey:bedrock-intent', TAG.stage)).toBe(false);
   });
 });

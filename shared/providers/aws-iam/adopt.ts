@@ -1,7 +1,7 @@
 import { RekeyError } from '../../domain/errors.ts';
 import type { Adoption } from '../provider.ts';
 import { orGone } from './iam.ts';
-import { assertToken, markTag, readMarks, tagOf } from './marks.ts';
+import { ACCESS_KEY_TAGS, assertToken, markTag, readMarks, tagOf } from './marks.ts';
 import { assertBelongs, type IamMaterial } from './material.ts';
 import type { IamTarget } from './target.ts';
 import { look, userOf } from './user.ts';
@@ -53,12 +53,13 @@ export const adoption: Adoption<IamTarget, IamMaterial> = {
         remedy: 'adopt it with a higher generation',
       });
     }
-    await user.tag([markTag(handle.id, { generation: handle.generation, token })]);
+    await user.tag([markTag(ACCESS_KEY_TAGS, handle.id, { generation: handle.generation, token })]);
   },
 
   async release(target, token, handle, ctx) {
     const user = userOf(target, ctx);
     const mark = readMarks((await orGone(user.tags())) ?? []).byKey.get(handle.id);
-    if (mark?.token === token && mark.generation === handle.generation) await user.untag([tagOf(handle.id)]);
+    if (mark?.token === token && mark.generation === handle.generation)
+      await user.untag([tagOf(ACCESS_KEY_TAGS, handle.id)]);
   },
 };

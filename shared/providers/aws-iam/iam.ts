@@ -3,6 +3,7 @@ import { toInstant, type Instant } from '../../domain/clock.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import { Redacted } from '../../domain/redacted.ts';
 import { isAwsError, type AwsReach, type CallOptions } from '../../http/aws.ts';
+import type { KeyKind } from './kinds.ts';
 import type { AccessKey, Tag } from './marks.ts';
 import { elements, fieldsOf, query, queryAll, refusalOf, unescaped } from './query.ts';
 
@@ -16,19 +17,27 @@ const status = z.enum(['Active', 'Inactive', 'Expired']);
 export class IamUser {
   readonly #aws: AwsReach;
   readonly name: string;
+  /** Which of the user's keys this is about. */
+  readonly kind: KeyKind;
 
-  constructor(aws: AwsReach, name: string) {
+  constructor(aws: AwsReach, name: string, kind: KeyKind) {
     this.#aws = aws;
     this.name = name;
+    this.kind = kind;
   }
 
   /** All keys of the user, whoever made them, inactive ones included. @throws RekeyError ERR_NOT_FOUND */
   async keys(): Promise<AccessKey[]> {
-    return this.#list('ListAccessKeys', (page) =>
-      elements(page, 'member').map((member) => {
-        const key = fieldsOf(member, { AccessKeyId: z.string(), Status: status, CreateDate: instant });
-        return { id: key.AccessKeyId, active: key.Status === 'Active', createdAt: key.CreateDate };
-      }),
+    const { calls, id, of } = this.kind;
+    return this.#list(
+      calls.list,
+      (page) =>
+        elements(page, 'member').map((member) => {
+          const { [id]: keyId = '' } = fieldsOf(member, { [id]: z.string().min(1) });
+          const { Status, CreateDate } = fieldsOf(member, { Status: status, CreateDate: instant });
+          return { id: keyId, active: Status === 'Active', createdAt: CreateDate };
+        }),
+      of,
     );
   }
 
@@ -51,22 +60,28 @@ export class IamUser {
    * Makes a key. Not repeated unseen: an answer that is lost leaves a key.
    * @throws RekeyError ERR_CAPACITY where the user has two already
    */
-  async create(): Promise<{ id: string; value: Redacted<string> }> {
-    const answer = await this.#call('CreateAccessKey', {}, { attempts: 1 });
-    const [key = ''] = elements(answer, 'AccessKey');
-    const made = fieldsOf(key, { AccessKeyId: z.string().min(1), SecretAccessKey: z.string().min(1) });
-    return { id: made.AccessKeyId, value: new Redacted(made.SecretAccessKey) };
+  async create(
+    parameters: Readonly<Record<string, string>>,
+  ): Promise<{ id: string; value: Redacted<string> }> {
+    const { calls, made, id, value, of } = this.kind;
+    const answer = await this.#call(calls.create, { ...of, ...parameters }, { attempts: 1 });
+    const [key = ''] = elements(answer, made);
+    const { [id]: newId = '', [value]: secret = '' } = fieldsOf(key, {
+      [id]: z.string().min(1),
+      [value]: z.string().min(1),
+    });
+    return { id: newId, value: new Redacted(secret) };
   }
 
   /** Suspends or restores a key; false where it is gone. */
   async setActive(id: string, active: boolean): Promise<boolean> {
-    const parameters = { AccessKeyId: id, Status: active ? 'Active' : 'Inactive' };
-    return this.#unlessGone('UpdateAccessKey', parameters);
+    const parameters = { [this.kind.id]: id, Status: active ? 'Active' : 'Inactive' };
+    return this.#unlessGone(this.kind.calls.update, parameters);
   }
 
   /** Deletes a key; one that is gone is success. */
   async remove(id: string): Promise<void> {
-    await this.#unlessGone('DeleteAccessKey', { AccessKeyId: id });
+    await this.#unlessGone(this.kind.calls.remove, { [this.kind.id]: id });
   }
 
   /** When a key was last used; null where IAM knows of no use. */
@@ -112,9 +127,13 @@ export class IamUser {
     }
   }
 
-  async #list<T>(action: string, read: (page: string) => readonly T[]): Promise<T[]> {
+  async #list<T>(
+    action: string,
+    read: (page: string) => readonly T[],
+    of: Readonly<Record<string, string>> = {},
+  ): Promise<T[]> {
     try {
-      const parameters = { UserName: this.name };
+      const parameters = { UserName: this.name, ...of };
       return await queryAll(this.#aws, { service: 'iam', action, parameters }, read);
     } catch (error) {
       throw refusalOf(error, action, this.name);

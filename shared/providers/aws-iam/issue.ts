@@ -1,37 +1,31 @@
-import { CAPABILITIES } from '../../domain/capabilities.ts';
 import { toInstant } from '../../domain/clock.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
+import type { CredentialHandle } from '../../domain/credential.ts';
 import type { Redacted } from '../../domain/redacted.ts';
-import type { Issued, IssueContext } from '../provider.ts';
+import type { IssueContext } from '../provider.ts';
 import type { IamUser } from './iam.ts';
-import { assertToken, INTENT, intentTag, markTag, NO_INTENT, spentTags, type AccessKey } from './marks.ts';
-import type { IamMaterial } from './material.ts';
-import type { IamTarget } from './target.ts';
-import { endKey, look, userOf } from './user.ts';
-
-const { maxLive } = CAPABILITIES['cloud-key/aws-iam'].overlap;
+import { assertToken, intentTag, markTag, noIntent, spentTags, type AccessKey } from './marks.ts';
+import { endKey, look } from './user.ts';
 
 /**
  * Makes a key between two tags: the intent before, with the keys that there are, and the mark after, with the id of the new
  * one. Whoever comes after a crash finds by them what was made, and ends it: its value is lost, and nobody has it.
+ * `parameters` are what its creation says beside.
  */
-export async function issue(
-  target: IamTarget,
+export async function issueKey(
+  user: IamUser,
   token: string,
-  ctx: IssueContext,
-): Promise<Issued<IamMaterial>> {
+  { generation, clock }: IssueContext,
+  parameters: Readonly<Record<string, string>> = {},
+): Promise<{ readonly handle: CredentialHandle; readonly value: Redacted<string> }> {
   assertToken(token);
-  const user = userOf(target, ctx);
-  const { generation } = ctx;
+  const { tags } = user.kind;
   const left = await makeRoom(user, token, generation);
-  const intent = { generation, token, at: toInstant(ctx.clock()), keys: left.map(({ id }) => id) };
-  await user.tag([intentTag(intent)]);
-  const { id, value } = await create(user);
-  await user.tag([markTag(id, { generation, token }), NO_INTENT]);
-  return {
-    handle: { id, generation, token },
-    material: value.map((secretAccessKey) => ({ user: target.user, accessKeyId: id, secretAccessKey })),
-  };
+  const intent = { generation, token, at: toInstant(clock()), keys: left.map(({ id }) => id) };
+  await user.tag([intentTag(tags, intent)]);
+  const { id, value } = await create(user, parameters);
+  await user.tag([markTag(tags, id, { generation, token }), noIntent(tags)]);
+  return { handle: { id, generation, token }, value };
 }
 
 /** Ends what an interrupted attempt has left, and nothing else. Answers with the keys that stay. */
@@ -39,7 +33,7 @@ async function makeRoom(user: IamUser, token: string, generation: number): Promi
   const { keys, marks, own, unclear } = await look(user);
   if (unclear.length > 0) {
     // Given up for good: once one of the two is deleted, the other must not be taken for Rekey's.
-    await user.untag([INTENT]);
+    await user.untag([user.kind.tags.intent]);
     throw eitherOf(user, unclear);
   }
   const isLost = ({ handle, marked }: (typeof own)[number]): boolean => !marked || handle.token === token;
@@ -54,13 +48,13 @@ async function makeRoom(user: IamUser, token: string, generation: number): Promi
     );
   }
   for (const { handle } of own.filter(isLost)) await endKey(user, handle);
-  if (live.length >= maxLive)
+  if (live.length >= user.kind.maxLive)
     throw notRetired(
       user,
       live.map(({ key }) => key),
     );
   const left = keys.filter(({ id }) => !own.some((each) => each.key.id === id && isLost(each)));
-  await user.untag(spentTags(left, marks, generation));
+  await user.untag(spentTags(left, marks, generation, user.kind.tags));
   return left;
 }
 
@@ -68,9 +62,12 @@ async function makeRoom(user: IamUser, token: string, generation: number): Promi
  * The new key. Where IAM refuses it, there is none, and the intent goes. Where it has no room, what is in the way is named:
  * none of it is Rekey's to delete.
  */
-async function create(user: IamUser): Promise<{ id: string; value: Redacted<string> }> {
+async function create(
+  user: IamUser,
+  parameters: Readonly<Record<string, string>>,
+): Promise<{ id: string; value: Redacted<string> }> {
   try {
-    return await user.create();
+    return await user.create(parameters);
   } catch (error) {
     // Without an answer nobody knows.
     if (isRekeyError(error, 'ERR_UNAVAILABLE')) throw error;
@@ -81,7 +78,7 @@ async function create(user: IamUser): Promise<{ id: string; value: Redacted<stri
         cause: error,
       });
     }
-    await user.untag([INTENT]);
+    await user.untag([user.kind.tags.intent]);
     if (!isRekeyError(error, 'ERR_CAPACITY')) throw error;
     throw foreign(
       user,
@@ -90,10 +87,10 @@ async function create(user: IamUser): Promise<{ id: string; value: Redacted<stri
   }
 }
 
-function foreign({ name }: IamUser, keys: readonly AccessKey[]): RekeyError {
+function foreign({ name, kind }: IamUser, keys: readonly AccessKey[]): RekeyError {
   return new RekeyError(
     'ERR_CAPACITY',
-    `the user ${name} has two access keys, of which Rekey has not made ${inWords(keys)}`,
+    `the user ${name} has two ${kind.plural}, of which Rekey has not made ${inWords(keys)}`,
     { field: 'target.user', remedy: 'move who uses it to the secret, then delete it: Rekey never does' },
   );
 }

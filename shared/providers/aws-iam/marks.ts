@@ -2,7 +2,7 @@ import { fromInstant, toInstant, type Instant } from '../../domain/clock.ts';
 import type { CredentialHandle } from '../../domain/credential.ts';
 import { RekeyError } from '../../domain/errors.ts';
 
-/** An access key as IAM lists it: it carries neither name nor tag. */
+/** A key as IAM lists it: it carries neither name nor tag. */
 export interface AccessKey {
   readonly id: string;
   readonly active: boolean;
@@ -41,9 +41,17 @@ export interface OwnKey {
   readonly marked: boolean;
 }
 
-/** Name of the tag that an intent is in. */
-export const INTENT = 'rekey:intent';
-const KEY = 'rekey:key:';
+/** Names of the tags that one kind of a user's keys is remembered by. */
+export interface TagNames {
+  /** Name of the tag that an intent is in. */
+  readonly intent: string;
+  /** What the name of a mark's tag begins with. */
+  readonly key: string;
+}
+
+export const ACCESS_KEY_TAGS: TagNames = { intent: 'rekey:intent', key: 'rekey:key:' };
+export const BEDROCK_KEY_TAGS: TagNames = { intent: 'rekey:bedrock-intent', key: 'rekey:bedrock-key:' };
+
 const MARK_FORM = /^(\d{1,10})\/([A-Za-z0-9-]{32,64})$/;
 const INTENT_FORM = /^(\d{1,10})\/([A-Za-z0-9-]{32,64})\/(\d{1,12})\/([\w+]*)$/;
 
@@ -64,33 +72,35 @@ export function assertToken(token: string): void {
 }
 
 /** Name of the tag that a key's mark is in. */
-export function tagOf(keyId: string): string {
-  return `${KEY}${keyId}`;
+export function tagOf({ key }: TagNames, keyId: string): string {
+  return `${key}${keyId}`;
 }
 
 /** The tag of a key. */
-export function markTag(keyId: string, { generation, token }: Mark): Tag {
-  return { key: tagOf(keyId), value: `${generation}/${token}` };
+export function markTag(names: TagNames, keyId: string, { generation, token }: Mark): Tag {
+  return { key: tagOf(names, keyId), value: `${generation}/${token}` };
 }
 
 /** The tag that says what is about to be made. */
-export function intentTag({ generation, token, at, keys }: Intent): Tag {
+export function intentTag(names: TagNames, { generation, token, at, keys }: Intent): Tag {
   const seconds = Math.floor(fromInstant(at) / 1000);
-  return { key: INTENT, value: `${generation}/${token}/${seconds}/${keys.join('+')}` };
+  return { key: names.intent, value: `${generation}/${token}/${seconds}/${keys.join('+')}` };
 }
 
 /** The same once the key is marked. In one call with the mark, so that an intent never outlives it. */
-export const NO_INTENT: Tag = { key: INTENT, value: '' };
+export function noIntent({ intent }: TagNames): Tag {
+  return { key: intent, value: '' };
+}
 
 /** What Rekey's tags say; any other is somebody else's. */
-export function readMarks(tags: readonly Tag[]): Marks {
+export function readMarks(tags: readonly Tag[], names: TagNames = ACCESS_KEY_TAGS): Marks {
   const byKey = new Map<string, Mark>();
   let intent: Intent | undefined;
   for (const { key, value } of tags) {
-    if (key === INTENT) intent = intentIn(value);
+    if (key === names.intent) intent = intentIn(value);
     const [, generation, token] = MARK_FORM.exec(value) ?? [];
-    if (!key.startsWith(KEY) || generation === undefined || token === undefined) continue;
-    byKey.set(key.slice(KEY.length), { generation: Number(generation), token });
+    if (!key.startsWith(names.key) || generation === undefined || token === undefined) continue;
+    byKey.set(key.slice(names.key.length), { generation: Number(generation), token });
   }
   return { byKey, ...(intent === undefined ? {} : { intent }) };
 }
@@ -135,8 +145,13 @@ function cameWith({ at, keys }: Intent, { id, createdAt }: AccessKey): boolean {
  * Tags of keys that are gone. A listing may not show yet what was just made, so those of the generation before the one
  * at hand stay.
  */
-export function spentTags(keys: readonly AccessKey[], { byKey }: Marks, generation: number): string[] {
+export function spentTags(
+  keys: readonly AccessKey[],
+  { byKey }: Marks,
+  generation: number,
+  names: TagNames = ACCESS_KEY_TAGS,
+): string[] {
   return [...byKey]
     .filter(([id, mark]) => mark.generation < generation - 1 && !keys.some((key) => key.id === id))
-    .map(([id]) => tagOf(id));
+    .map(([id]) => tagOf(names, id));
 }

@@ -2,18 +2,17 @@ import { CAPABILITIES } from '../../domain/capabilities.ts';
 import { toInstant } from '../../domain/clock.ts';
 import type { CredentialHandle } from '../../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
-import type { Deactivation } from '../../domain/evidence.ts';
 import type { Redacted } from '../../domain/redacted.ts';
 import { pause } from '../../http/exchange.ts';
 import type { CredentialProvider, ProviderContext } from '../provider.ts';
 import { adoption } from './adopt.ts';
 import { manualRevocation } from './by-hand.ts';
-import { callerOf, orGone, type IamUser } from './iam.ts';
-import { issue } from './issue.ts';
+import { callerOf, orGone } from './iam.ts';
+import { issueKey } from './issue.ts';
 import { assertBelongs, parseMaterial, serializeMaterial, type IamMaterial } from './material.ts';
 import { cutSessions, spentCuts } from './sessions.ts';
 import { identityOf, parseTarget, readTarget, type IamTarget } from './target.ts';
-import { awsOf, endKey, look, userOf } from './user.ts';
+import { awsOf, deactivation, endKey, look, userOf } from './user.ts';
 
 const FACTS = CAPABILITIES['cloud-key/aws-iam'];
 /** A key counts as known once it was taken this often in a row: AWS tells its parts of it one after another. */
@@ -51,7 +50,14 @@ export const awsIamProvider: CredentialProvider<IamTarget, IamMaterial> = {
     }));
   },
 
-  issue,
+  async issue(target, token, ctx) {
+    const { user } = target;
+    const { handle, value } = await issueKey(userOf(target, ctx), token, ctx);
+    return {
+      handle,
+      material: value.map((secretAccessKey) => ({ user, accessKeyId: handle.id, secretAccessKey })),
+    };
+  },
 
   /** Waits until the new key is taken everywhere, as far as that shows: it takes seconds. */
   async activate(target, _token, { handle, material }, ctx) {
@@ -135,16 +141,6 @@ async function used(target: IamTarget, material: Redacted<IamMaterial>, ctx: Pro
 
 async function isLive(target: IamTarget, { id }: CredentialHandle, ctx: ProviderContext): Promise<boolean> {
   return (await userOf(target, ctx).keys()).some((key) => key.id === id && key.active);
-}
-
-async function deactivation(user: IamUser, id: string, { clock }: ProviderContext): Promise<Deactivation> {
-  const found = (await orGone(user.keys()))?.find((key) => key.id === id);
-  return {
-    confirmed: found?.active !== true,
-    method: 'status-read',
-    observedAt: toInstant(clock()),
-    detail: found === undefined ? `${id} is gone` : `${id} is ${found.active ? 'active' : 'inactive'}`,
-  };
 }
 
 function gone({ user }: IamTarget, cause: unknown): RekeyError {

@@ -100,6 +100,7 @@ const DENIED = [
 ];
 const LIMITS: Readonly<Record<string, string>> = {
   CreateAccessKey: 'a user has two access keys at most: delete one that nobody uses',
+  CreateServiceSpecificCredential: 'a user has two keys for Bedrock at most: delete one that nobody uses',
   TagUser: 'a user has 50 tags at most: take one off that nobody needs',
   PutUserPolicy: 'inline policies of a user have 2,048 characters at most: make managed policies of them',
 };

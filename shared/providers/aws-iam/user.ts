@@ -1,9 +1,12 @@
+import { toInstant } from '../../domain/clock.ts';
 import type { CredentialHandle } from '../../domain/credential.ts';
 import { RekeyError } from '../../domain/errors.ts';
+import type { Deactivation } from '../../domain/evidence.ts';
 import type { AwsReach } from '../../http/aws.ts';
 import type { ProviderContext } from '../provider.ts';
 import { IamUser, orGone } from './iam.ts';
-import { INTENT, ownKeys, readMarks, tagOf, type AccessKey, type Marks, type OwnKey } from './marks.ts';
+import { ACCESS_KEYS, type KeyKind } from './kinds.ts';
+import { ownKeys, readMarks, tagOf, type AccessKey, type Marks, type OwnKey } from './marks.ts';
 import type { IamTarget } from './target.ts';
 
 /** The keys of a user, and which of them are Rekey's own. */
@@ -15,8 +18,12 @@ interface Keys {
 }
 
 /** The target's user, under the role of the function. */
-export function userOf({ user }: IamTarget, ctx: ProviderContext): IamUser {
-  return new IamUser(awsOf(ctx), user);
+export function userOf(
+  { user }: Pick<IamTarget, 'user'>,
+  ctx: ProviderContext,
+  kind: KeyKind = ACCESS_KEYS,
+): IamUser {
+  return new IamUser(awsOf(ctx), user, kind);
 }
 
 /** The way to call AWS. @throws RekeyError ERR_UNAVAILABLE */
@@ -30,7 +37,7 @@ export function awsOf({ reach }: ProviderContext): AwsReach {
 /** The keys of the user and what its tags say of them. */
 export async function look(user: IamUser): Promise<Keys> {
   const [keys, tags] = await Promise.all([user.keys(), user.tags()]);
-  const marks = readMarks(tags);
+  const marks = readMarks(tags, user.kind.tags);
   return { keys, marks, ...ownKeys(keys, marks) };
 }
 
@@ -41,6 +48,22 @@ export async function look(user: IamUser): Promise<Keys> {
 export async function endKey(user: IamUser, { id, token }: CredentialHandle): Promise<void> {
   await user.setActive(id, false);
   await user.remove(id);
-  const { byKey, intent } = readMarks((await orGone(user.tags())) ?? []);
-  await user.untag([tagOf(id), ...(intent?.token === token && !byKey.has(id) ? [INTENT] : [])]);
+  const { tags } = user.kind;
+  const { byKey, intent } = readMarks((await orGone(user.tags())) ?? [], tags);
+  await user.untag([tagOf(tags, id), ...(intent?.token === token && !byKey.has(id) ? [tags.intent] : [])]);
+}
+
+/** What IAM shows now of a key. */
+export async function deactivation(
+  user: IamUser,
+  id: string,
+  { clock }: ProviderContext,
+): Promise<Deactivation> {
+  const found = (await orGone(user.keys()))?.find((key) => key.id === id);
+  return {
+    confirmed: found?.active !== true,
+    method: 'status-read',
+    observedAt: toInstant(clock()),
+    detail: found === undefined ? `${id} is gone` : `${id} is ${found.active ? 'active' : 'inactive'}`,
+  };
 }

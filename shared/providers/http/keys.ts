@@ -9,7 +9,16 @@ import { pause } from '../../http/exchange.ts';
 import type { CredentialProvider, Issued, Notice, ProviderContext } from '../provider.ts';
 import { Api, type Caller } from './api.ts';
 import { markIn, nameOf } from './mark.ts';
-import { assertKeyBelongs, parseJson, parseKey, serializeKey, type KeyMaterial } from './material.ts';
+import {
+  assertKeyBelongs,
+  parseForm,
+  parseJson,
+  parseKey,
+  serializeForm,
+  serializeKey,
+  type KeyForm,
+  type KeyMaterial,
+} from './material.ts';
 import { assertPlace, type KeyTarget } from './target.ts';
 
 /** A key as its upstream shows it. */
@@ -36,6 +45,8 @@ export interface Making {
   readonly now: Instant;
   /** Id of the key that agents use. */
   readonly current: string | undefined;
+  /** As in the provider contract. */
+  readonly intervalSeconds: number | undefined;
 }
 
 /** What an upstream of keys has of its own; all that is common `keyProvider` adds. */
@@ -66,6 +77,8 @@ export interface KeyUpstream<T extends KeyTarget, A> {
   ): Record<string, string> | Promise<Record<string, string>>;
   /** Where Rekey's own calls go, if elsewhere than agents': as the administrative secret says, never a target. */
   adminUrl?(admin: A): string | undefined;
+  /** The form of the secret where agents need more than the key, with what stands beside it; not secret. */
+  readonly form?: KeyForm & { of(target: T): Readonly<Record<string, string>> };
   /** Headers of an agent's calls. */
   agentHeaders(value: string, target: T): Record<string, string>;
   /** All keys of the owner that aren't revoked, whoever made them. */
@@ -111,6 +124,8 @@ export function keyProviderOf<T extends KeyTarget, A>(
   const baseUrlOf = (target: T): string => target.baseUrl ?? upstream.baseUrl ?? '';
   const identity = (target: T): string =>
     `${provider}:${new URL(baseUrlOf(target)).host}:${upstream.owner(target)}/${target.label}`;
+  const { form } = upstream;
+  const expected = (target: T) => ({ of: identity(target), beside: form?.of(target) ?? {} });
   const { maxLive } = facts.overlap.kind === 'dual' ? facts.overlap : { maxLive: 1 };
 
   const open = (
@@ -124,11 +139,11 @@ export function keyProviderOf<T extends KeyTarget, A>(
   /** The API under Rekey's own login, which is sent nowhere else than its secret says. */
   async function asAdmin(target: T, ctx: ProviderContext): Promise<{ api: Api; admin: A }> {
     const secret = await ctx.admin();
-    const form = `${page} describes it`;
+    const says = `${page} describes it`;
     const place = z.object({ baseUrl: z.string().optional() });
     const what = 'the administrative secret';
-    assertPlace(parseJson(place, secret.reveal(), what, 'admin', form), baseUrlOf(target), upstream.baseUrl);
-    const admin = parseJson(upstream.admin, secret.reveal(), what, 'admin', form);
+    assertPlace(parseJson(place, secret.reveal(), what, 'admin', says), baseUrlOf(target), upstream.baseUrl);
+    const admin = parseJson(upstream.admin, secret.reveal(), what, 'admin', says);
     const headers = await upstream.adminHeaders(admin, target, (baseUrl, field) =>
       open(ctx, baseUrl, 'admin', {}, field),
     );
@@ -185,8 +200,9 @@ export function keyProviderOf<T extends KeyTarget, A>(
     storedTarget: (input) => upstream.storedTarget(input),
     identity,
     ...(upstream.access === undefined ? {} : { access: upstream.access }),
-    material: parseKey,
-    serialize: serializeKey,
+    material: (text) => (form === undefined ? parseKey(text) : parseForm(text, form)),
+    serialize: (material, like) =>
+      form === undefined ? serializeKey(material, like) : serializeForm(material, form, like),
     secretPart: (material) => material.map(({ apiKey }) => apiKey),
 
     async preflight(target, ctx) {
@@ -205,6 +221,7 @@ export function keyProviderOf<T extends KeyTarget, A>(
           apiKeyId: id,
           of: identity(target),
           ...(target.baseUrl === undefined ? {} : { baseUrl: target.baseUrl }),
+          ...(form === undefined ? {} : { beside: form.of(target) }),
         }),
       });
       let live = keys.length;
@@ -217,13 +234,17 @@ export function keyProviderOf<T extends KeyTarget, A>(
       }
       if (live >= maxLive) throw noRoom(upstream.name, live);
       const name = nameOf({ label: target.label, generation: ctx.generation, token });
-      const now = toInstant(ctx.clock());
-      return material(await upstream.create(api, target, name, admin, { now, current: ctx.current?.id }));
+      const about = {
+        now: toInstant(ctx.clock()),
+        current: ctx.current?.id,
+        intervalSeconds: ctx.intervalSeconds,
+      };
+      return material(await upstream.create(api, target, name, admin, about));
     },
 
     /** Waits until a new key is taken: upstreams tell their parts of it one after another. */
     async activate(target, _token, issued, ctx) {
-      assertKeyBelongs({ of: identity(target), handle: issued.handle }, issued.material);
+      assertKeyBelongs({ ...expected(target), handle: issued.handle }, issued.material);
       const { api } = await asAdmin(target, ctx);
       if ((await upstream.find(api, target, issued.handle.id)) === undefined) {
         throw new RekeyError('ERR_REJECTED', `the new key is gone at ${upstream.name}`, {
@@ -242,10 +263,10 @@ export function keyProviderOf<T extends KeyTarget, A>(
       }
     },
 
-    assertBelongs: (target, handle, material) => assertKeyBelongs({ of: identity(target), handle }, material),
+    assertBelongs: (target, handle, material) => assertKeyBelongs({ ...expected(target), handle }, material),
 
     async verify(target, material, ctx) {
-      assertKeyBelongs({ of: identity(target) }, material);
+      assertKeyBelongs(expected(target), material);
       await used(target, material, ctx);
     },
 

@@ -15,9 +15,21 @@ const schema = z.object({
   of: z.string().min(1).optional(),
   /** Where the upstream isn't at its provider's usual address. */
   baseUrl: z.string().min(1).optional(),
+  /** What a login needs beside the key, by the names of the secret's fields. */
+  beside: z.record(z.string(), z.string()).optional(),
 });
 
 export type KeyMaterial = Readonly<z.infer<typeof schema>>;
+
+/** How a secret spells a key that is nothing without what stands beside it, e.g. `{"clientId": …, "clientSecret": …}`. */
+export interface KeyForm {
+  /** Name of the key's field. */
+  readonly key: string;
+  /** Name of the field with the upstream's id of it. */
+  readonly id: string;
+  /** Names of the fields beside it. */
+  readonly beside: readonly string[];
+}
 
 /** Shorter texts are no key of any provider; a bare one has neither spaces nor quotes. */
 const BARE = /^[!-~]{8,4096}$/;
@@ -43,18 +55,64 @@ export function serializeKey(material: Redacted<KeyMaterial>, like?: Redacted<st
   });
 }
 
+/** The same of a secret in a form of its own. @throws RekeyError ERR_MATERIAL_MISMATCH naming the field, never quoting it */
+export function parseForm(text: Redacted<string>, form: KeyForm): Redacted<KeyMaterial> {
+  const { key, id, beside } = form;
+  const optional = z.string().min(1).optional();
+  const shape = z.object({
+    [key]: z.string().min(1),
+    ...Object.fromEntries([id, 'of', 'baseUrl', ...beside].map((name) => [name, optional])),
+  });
+  return text.map((raw) => {
+    const names = [key, ...beside].map((name) => `"${name}": …`).join(', ');
+    const fields = parseJson(shape, raw, 'the secret', undefined, `{${names}}`);
+    const { [key]: apiKey = '', [id]: apiKeyId, of, baseUrl } = fields;
+    const found = beside.flatMap((name) => (fields[name] === undefined ? [] : [[name, fields[name]]]));
+    return {
+      apiKey,
+      beside: Object.fromEntries(found) as Record<string, string>,
+      ...(apiKeyId === undefined ? {} : { apiKeyId }),
+      ...(of === undefined ? {} : { of }),
+      ...(baseUrl === undefined ? {} : { baseUrl }),
+    };
+  });
+}
+
+/** The text in a form of its own; like `like`, the text so far, in all but the key. */
+export function serializeForm(
+  material: Redacted<KeyMaterial>,
+  form: KeyForm,
+  like?: Redacted<string>,
+): Redacted<string> {
+  const { apiKey, apiKeyId, beside, ...rest } = material.reveal();
+  const key = { [form.key]: apiKey, ...(apiKeyId === undefined ? {} : { [form.id]: apiKeyId }) };
+  return material.map(() => {
+    if (like === undefined) return JSON.stringify({ ...beside, ...key, ...rest });
+    const former = JSON.parse(like.reveal()) as object;
+    return JSON.stringify({ ...former, ...(Object.hasOwn(former, form.id) ? key : { [form.key]: apiKey }) });
+  });
+}
+
 /** Refuses a material that is not of this target and handle (confused deputy). What it doesn't say isn't held against it. */
 export function assertKeyBelongs(
-  expected: { readonly of: string; readonly handle?: CredentialHandle },
+  expected: {
+    readonly of: string;
+    readonly handle?: CredentialHandle;
+    readonly beside?: Readonly<Record<string, string>>;
+  },
   material: Redacted<KeyMaterial>,
 ): void {
-  const { of, apiKeyId } = material.reveal();
+  const { of, apiKeyId, beside = {} } = material.reveal();
+  const wrong = Object.entries(expected.beside ?? {}).find(
+    ([name, value]) => (beside[name] ?? value) !== value,
+  );
   const field =
-    of !== undefined && of !== expected.of
+    wrong?.[0] ??
+    (of !== undefined && of !== expected.of
       ? 'of'
       : apiKeyId !== undefined && expected.handle !== undefined && apiKeyId !== expected.handle.id
         ? 'apiKeyId'
-        : undefined;
+        : undefined);
   if (field === undefined) return;
   throw new RekeyError('ERR_MATERIAL_MISMATCH', `the secret's ${field} is not that of the target`, {
     field,
