@@ -50,6 +50,11 @@ export interface IssueContext extends ProviderContext {
   readonly generation: number;
   /** What agents use now; absent at registration and after an emergency. */
   readonly current?: CredentialHandle;
+  /**
+   * What the ledger has live of this credential: an adopted one that can't be marked is known by this alone. Absent where
+   * there is nothing yet.
+   */
+  readonly live?: readonly CredentialHandle[];
 }
 
 /** Something at the upstream that a credential which is adopted depends on, or that depends on it. */
@@ -190,6 +195,13 @@ export interface CredentialProvider<T, M> {
 
 /** How a credential that Rekey didn't make becomes one of its own, without a change of value or of what it may do. */
 export interface Adoption<T, M> {
+  /** True where `identify` asks the upstream under the administrative login; else it is pure, or needs none. */
+  readonly asksUpstream?: true;
+  /**
+   * False where the upstream has no place for a mark. Then `list` never names what was adopted, and whoever ends it does
+   * so by the handle in the ledger; what is issued beside it is marked again.
+   */
+  readonly marks?: false;
   /** The upstream's id of a value. @throws RekeyError ERR_ADOPTION, ERR_MATERIAL_MISMATCH where it is unknown (hard decision 9) */
   identify(target: T, material: Redacted<M>, ctx: ProviderContext): Promise<string>;
   /** What has to be known before; nothing is changed. Its `blocks` are what a rotation could not keep. */

@@ -23,6 +23,8 @@ interface AnthropicTarget extends KeyTarget {
 }
 
 const VERSION = { 'anthropic-version': '2023-06-01' };
+/** Longest name of a key (its reference). */
+const NAME_LENGTH = 500;
 const KEYS = '/organizations/api_keys';
 
 /** Longest time from the look at a free key to the end of its renaming; a claim counts when it has stood as long. */
@@ -92,6 +94,15 @@ export function anthropic(wait = pause): CredentialProvider<AnthropicTarget, Key
       if ((await look(api, id)) === undefined) return;
       // Dead with the first; the second, which is final, may have to be tried again.
       for (const status of ['inactive', 'archived']) await api.find(update(id, { status }));
+    },
+
+    adoption: {
+      rename: {
+        maxLength: NAME_LENGTH,
+        async to(api, _target, id, name) {
+          await api.call(update(id, { name }));
+        },
+      },
     },
 
     async setActive(api, _target, id, active) {

@@ -7,6 +7,7 @@ import { Redacted } from '../../domain/redacted.ts';
 import { pause } from '../../http/exchange.ts';
 import { CAPABILITIES, type Capabilities, type ProviderKey } from '../capabilities.ts';
 import type { CredentialProvider, Issued, Notice, ProviderContext } from '../provider.ts';
+import { keyAdoption, type KeyAdoption } from './adopt.ts';
 import { Api, type Caller } from './api.ts';
 import { markIn, nameOf } from './mark.ts';
 import { assertKeyBelongs, parseJson, parseKey, serializeKey, type KeyMaterial } from './material.ts';
@@ -23,6 +24,8 @@ export interface UpstreamKey {
   readonly lastUsed?: Instant | null;
   /** What it may do, as words that compare; absent where the upstream doesn't tell. */
   readonly scope?: readonly string[];
+  /** What the upstream shows of its value, e.g. `sk-abc...wxyz`; absent where it shows nothing. */
+  readonly hint?: string;
 }
 
 /** A key with its value, which most upstreams show once. */
@@ -81,6 +84,8 @@ export interface KeyUpstream<T extends KeyTarget, A> {
   outlook?(api: Api, target: T, admin: A): Promise<readonly Notice[]>;
   /** Ends a key for good; one that is gone is success. */
   remove(api: Api, target: T, id: string): Promise<void>;
+  /** Where keys that a person made can be taken over. */
+  readonly adoption?: KeyAdoption<T>;
   /** Suspends or restores a key. */
   setActive?(api: Api, target: T, id: string, active: boolean): Promise<void>;
   /** Uses the key as an agent would; cheap, and free of charge. */
@@ -141,6 +146,18 @@ export function keyProvider<T extends KeyTarget, A>(
     });
   }
 
+  /** How many of those that the ledger has live are there without a mark: adopted ones, where keys can't be renamed. */
+  async function unmarked(
+    api: Api,
+    target: T,
+    live: readonly CredentialHandle[] = [],
+    marked: readonly { readonly handle: CredentialHandle }[],
+  ): Promise<number> {
+    const others = live.filter(({ id }) => !marked.some(({ handle }) => handle.id === id));
+    if (others.length === 0) return 0;
+    return (await upstream.list(api, target)).filter(({ id }) => others.some((other) => other.id === id)).length;
+  }
+
   async function used(target: T, material: Redacted<KeyMaterial>, ctx: ProviderContext): Promise<void> {
     const headers = upstream.agentHeaders(material.reveal().apiKey, target);
     await upstream.test(open(ctx, baseUrlOf(target), 'agent', headers), target);
@@ -199,7 +216,7 @@ export function keyProvider<T extends KeyTarget, A>(
           ...(target.baseUrl === undefined ? {} : { baseUrl: target.baseUrl }),
         }),
       });
-      let live = keys.length;
+      let live = keys.length + (await unmarked(api, target, ctx.live, keys));
       for (const { handle, key } of keys.filter((each) => each.handle.token === token)) {
         const value = await upstream.reveal?.(api, target, key, admin);
         if (value !== undefined) return material({ id: handle.id, value });
@@ -284,6 +301,22 @@ export function keyProvider<T extends KeyTarget, A>(
             if (found !== undefined && found.lastUsed === undefined) return 'unknown';
             return { lastSeen: found?.lastUsed ?? null, observedAt: toInstant(ctx.clock()), lagSeconds };
           },
+        }),
+
+    ...(upstream.adoption === undefined
+      ? {}
+      : {
+          adoption: keyAdoption<T>(
+            {
+              name: upstream.name,
+              maxLive,
+              identity,
+              asAdmin: async (target, ctx) => (await asAdmin(target, ctx)).api,
+              list: async (api, target) => upstream.list(api, target),
+              find: async (api, target, id) => upstream.find(api, target, id),
+            },
+            upstream.adoption,
+          ),
         }),
 
     ...(upstream.byHand === undefined

@@ -17,6 +17,17 @@ const schema = z.object({
   baseUrl: z.string().min(1).optional(),
 });
 
+/** The same, where a person has called the field otherwise. */
+const found = z.preprocess((value) => {
+  const field = isFields(value) ? fieldOf(value) : undefined;
+  return field === undefined ? value : { ...(value as object), apiKey: (value as Fields)[field] };
+}, schema);
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** What a person calls a key, e.g. `OPENAI_API_KEY`; of several such fields none is taken for it. */
+const CALLED = /(^|[_-])(api[_-]?)?key$|apikey$/i;
+
 export type KeyMaterial = Readonly<z.infer<typeof schema>>;
 
 /** Shorter texts are no key of any provider; a bare one has neither spaces nor quotes. */
@@ -27,8 +38,19 @@ export function parseKey(text: Redacted<string>): Redacted<KeyMaterial> {
   return text.map((raw) => {
     const trimmed = raw.trim();
     if (BARE.test(trimmed) && !/^["[{]/.test(trimmed)) return { apiKey: trimmed };
-    return parseJson(schema, raw, 'the secret', undefined, '{"apiKey": …}, or the key alone');
+    return parseJson(found, raw, 'the secret', undefined, '{"apiKey": …}, or the key alone');
   });
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The field that holds the key. */
+function fieldOf(fields: Fields): string | undefined {
+  if ('apiKey' in fields) return 'apiKey';
+  const [field, another] = Object.keys(fields).filter((name) => CALLED.test(name));
+  return another === undefined ? field : undefined;
 }
 
 /** The text that agents read; like `like`, the text so far, in all but the key. */
@@ -38,8 +60,13 @@ export function serializeKey(material: Redacted<KeyMaterial>, like?: Redacted<st
   return like.map((raw) => {
     const { apiKey, apiKeyId } = material.reveal();
     if (!raw.trim().startsWith('{')) return raw.replace(former.apiKey, () => apiKey);
+    const fields = JSON.parse(raw) as Fields;
     const hadId = former.apiKeyId !== undefined;
-    return JSON.stringify({ ...(JSON.parse(raw) as object), apiKey, ...(hadId ? { apiKeyId } : {}) });
+    return JSON.stringify({
+      ...fields,
+      [fieldOf(fields) ?? 'apiKey']: apiKey,
+      ...(hadId ? { apiKeyId } : {}),
+    });
   });
 }
 

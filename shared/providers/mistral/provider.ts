@@ -17,6 +17,7 @@ interface MistralTarget {
 const keySchema = z.object({
   key_id: z.string().min(1),
   name: z.string().nullable(),
+  hidden_key: z.string().nullish(),
   workspace_id: z.string().nullable(),
 });
 
@@ -65,6 +66,8 @@ export const mistralProvider = keyProvider<MistralTarget, z.infer<typeof adminSc
     return { id, value };
   },
 
+  adoption: {},
+
   async remove(api, _target, id) {
     await api.find({ method: 'DELETE', path: `${KEYS}/${encodeURIComponent(id)}`, answer: ANYTHING });
   },
@@ -90,5 +93,10 @@ async function list(api: Api, { workspace }: MistralTarget): Promise<UpstreamKey
   }
   return [...all.values()]
     .filter((key) => key.workspace_id === workspace)
-    .map(({ key_id: id, name }) => ({ id, name: name ?? '', active: true }));
+    .map(({ key_id: id, name, hidden_key: hint }) => ({
+      id,
+      name: name ?? '',
+      active: true,
+      ...(hint ? { hint } : {}),
+    }));
 }

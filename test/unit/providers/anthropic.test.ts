@@ -38,6 +38,7 @@ describe('Anthropic', () => {
       addForeign: ({ workspace }) => {
         fake.mint(workspace);
       },
+      addExisting: ({ workspace }) => fake.mint(workspace),
     }),
   );
 });
