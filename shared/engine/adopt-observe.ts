@@ -63,7 +63,7 @@ export async function look(
   if (!mayAsk && missing.length === 0) {
     notices.push({
       field: 'admin',
-      message: 'which key at the upstream its value is can\'t be told without an administrative login',
+      message: "which key at the upstream its value is can't be told without an administrative login",
       remedy: 'declare admin; it is needed before it leaves mode observe',
     });
   }

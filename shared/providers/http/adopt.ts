@@ -125,7 +125,8 @@ export function keyAdoption<T extends KeyTarget>(
           what: `${earlier.length} keys that are named rekey.${target.label}.…`,
           severity: 'blocks',
           detail: `a rotation needs room for another: ${earlier.map(({ id }) => id).join(', ')}`,
-          remedy: 'move who uses those that are not in the secret, then delete them; or declare another label',
+          remedy:
+            'move who uses those that are not in the secret, then delete them; or declare another label',
         },
       ];
     },

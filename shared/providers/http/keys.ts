@@ -155,7 +155,8 @@ export function keyProvider<T extends KeyTarget, A>(
   ): Promise<number> {
     const others = live.filter(({ id }) => !marked.some(({ handle }) => handle.id === id));
     if (others.length === 0) return 0;
-    return (await upstream.list(api, target)).filter(({ id }) => others.some((other) => other.id === id)).length;
+    return (await upstream.list(api, target)).filter(({ id }) => others.some((other) => other.id === id))
+      .length;
   }
 
   async function used(target: T, material: Redacted<KeyMaterial>, ctx: ProviderContext): Promise<void> {
