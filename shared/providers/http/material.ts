@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { CredentialHandle } from '../../domain/credential.ts';
 import { RekeyError } from '../../domain/errors.ts';
+import { isKeyField } from '../../domain/key-forms.ts';
 import type { Redacted } from '../../domain/redacted.ts';
 
 /**
@@ -25,9 +26,6 @@ const found = z.preprocess((value) => {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** What a person calls a key, e.g. `OPENAI_API_KEY`; of several such fields none is taken for it. */
-const CALLED = /(^|[_-])(api[_-]?)?key$|apikey$/i;
-
 export type KeyMaterial = Readonly<z.infer<typeof schema>>;
 
 /** Shorter texts are no key of any provider; a bare one has neither spaces nor quotes. */
@@ -46,10 +44,10 @@ function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The field that holds the key. */
+/** The field that holds the key; of several that may none is taken for it. */
 function fieldOf(fields: Fields): string | undefined {
   if ('apiKey' in fields) return 'apiKey';
-  const [field, another] = Object.keys(fields).filter((name) => CALLED.test(name));
+  const [field, another] = Object.keys(fields).filter(isKeyField);
   return another === undefined ? field : undefined;
 }
 
