@@ -1,4 +1,5 @@
 import type { Clock } from '../domain/clock.ts';
+import type { Survey } from '../domain/coverage.ts';
 import type { CredentialHandle } from '../domain/credential.ts';
 import type { Deactivation, Usage } from '../domain/evidence.ts';
 import type { Redacted } from '../domain/redacted.ts';
@@ -174,6 +175,8 @@ export interface CredentialProvider<T, M> {
   deactivation?(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Deactivation>;
   /** This credential's own live handles at the upstream, whatever the ledger knows. */
   list?(target: T, ctx: ProviderContext): Promise<readonly CredentialHandle[]>;
+  /** All that exists at the upstream for what owns the credential there, whoever made it; it only looks. */
+  survey?(target: T, ctx: ProviderContext): Promise<Survey>;
   usage?(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Usage>;
   /** How far `usage` runs behind, in seconds. */
   readonly usageLagSeconds?: number;

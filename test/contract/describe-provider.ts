@@ -33,6 +33,8 @@ export interface ProviderHarness<T, M> {
   withOtherUser(material: Redacted<M>): Redacted<M>;
   /** Makes a credential at the upstream that isn't Rekey's, near the target's own. */
   addForeignCredential(target: T): Promise<void>;
+  /** What is issued exists before: an operator has filled a pool. */
+  readonly pooled?: boolean;
   /** Makes a working credential that isn't Rekey's, but which the target declares; for providers that can adopt. */
   addExistingCredential?(target: T): Promise<Redacted<M>>;
 }
@@ -361,6 +363,23 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
         expect(await other.list()).toEqual([label(theirs.handle)]);
         await life.retire(first);
         expect(await life.list()).toEqual([]);
+      },
+    );
+
+    it.runIf(provider.survey !== undefined)(
+      'where the upstream can be looked through: tells all that its owner has, whoever made it, and changes nothing',
+      async () => {
+        const life = await begin();
+        const ids = async () =>
+          (await provider.survey?.(life.target, life.ctx))?.credentials.map(({ id }) => id) ?? [];
+        const before = await ids();
+        const first = await life.rotate();
+        await harness.addForeignCredential(life.target);
+        const after = await ids();
+        expect(after).toHaveLength(before.length + (harness.pooled === true ? 1 : 2));
+        expect(after).toContain(first.handle.id);
+        expect(await ids()).toEqual(after);
+        expect(await works(life, first)).toBe(true);
       },
     );
 

@@ -23,6 +23,8 @@ export interface KeyCase<T extends KeyTarget> {
   addExisting?(target: T): { readonly id: string; readonly value: string };
   /** The upstream shows nothing of a value: its id has to be declared. */
   readonly showsNothing?: boolean;
+  /** An operator fills a pool, from which keys are taken. */
+  readonly pooled?: boolean;
   /** How long a call may take, in milliseconds; two seconds where nothing is said. */
   readonly timeoutMs?: number;
 }
@@ -35,6 +37,7 @@ export function keyHarness<T extends KeyTarget>(it: KeyCase<T>): ProviderHarness
   return {
     provider,
     stateless: true,
+    pooled: it.pooled === true,
     start: async () => it.start(),
     stop: async () => it.stop(),
     freshTarget: async () => {

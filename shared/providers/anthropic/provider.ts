@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { instantIn } from '../../domain/clock.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import { pause } from '../../http/exchange.ts';
 import { ANYTHING, type Api, type Call } from '../http/api.ts';
@@ -15,6 +16,7 @@ const keySchema = z.object({
   /** Null in the default workspace. */
   workspace_id: z.string().nullable(),
   partial_key_hint: z.string().nullish(),
+  created_at: z.string().nullish(),
 });
 
 interface AnthropicTarget extends KeyTarget {
@@ -148,8 +150,17 @@ function update(id: string, body: { name?: string; status?: string }): Call<unkn
 }
 
 /** Archived and expired ones don't exist any more. A status that this version doesn't know counts as suspended. */
-function shown({ id, name, status, workspace_id, partial_key_hint }: z.infer<typeof keySchema>): PoolKey[] {
+function shown({ id, name, status, workspace_id, ...key }: z.infer<typeof keySchema>): PoolKey[] {
   if (status === 'archived' || status === 'expired') return [];
   const scope = [workspace_id ?? 'default'];
-  return [{ id, name, active: status === 'active', scope, hint: partial_key_hint ?? '' }];
+  return [
+    {
+      id,
+      name,
+      active: status === 'active',
+      scope,
+      hint: key.partial_key_hint ?? '',
+      createdAt: instantIn(key.created_at),
+    },
+  ];
 }

@@ -24,6 +24,8 @@ export interface UpstreamKey {
   readonly lastUsed?: Instant | null;
   /** What it may do, as words that compare; absent where the upstream doesn't tell. */
   readonly scope?: readonly string[];
+  /** Absent where the upstream doesn't tell. */
+  readonly createdAt?: Instant | undefined;
   /** What the upstream shows of its value, e.g. `sk-abc...wxyz`; absent where it shows nothing. */
   readonly hint?: string;
 }
@@ -106,8 +108,9 @@ export function keyProvider<T extends KeyTarget, A>(
   const [type = '', provider = ''] = upstream.key.split('/');
   const page = `docs/providers/${provider}.md`;
   const baseUrlOf = (target: T): string => target.baseUrl ?? upstream.baseUrl;
-  const identity = (target: T): string =>
-    `${provider}:${new URL(baseUrlOf(target)).host}:${upstream.owner(target)}/${target.label}`;
+  const ownerOf = (target: T): string =>
+    `${provider}:${new URL(baseUrlOf(target)).host}:${upstream.owner(target)}`;
+  const identity = (target: T): string => `${ownerOf(target)}/${target.label}`;
   const { maxLive } = facts.overlap.kind === 'dual' ? facts.overlap : { maxLive: 1 };
 
   const open = (
@@ -290,6 +293,20 @@ export function keyProvider<T extends KeyTarget, A>(
     async list(target, ctx) {
       const { api } = await asAdmin(target, ctx);
       return (await own(api, target)).filter(({ key }) => key.active).map(({ handle }) => handle);
+    },
+
+    async survey(target, ctx) {
+      const { api } = await asAdmin(target, ctx);
+      const keys = await upstream.list(api, target);
+      return {
+        owner: ownerOf(target),
+        credentials: keys.map(({ id, name, createdAt, lastUsed }) => ({
+          id,
+          ...(name === '' ? {} : { name }),
+          ...(createdAt === undefined ? {} : { createdAt }),
+          ...(lastUsed === undefined ? {} : { lastUsed }),
+        })),
+      };
     },
 
     ...(lagSeconds === undefined

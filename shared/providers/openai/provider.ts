@@ -9,6 +9,7 @@ const keySchema = z.object({
   id: z.string(),
   name: z.string(),
   redacted_value: z.string().nullish(),
+  created_at: z.number().nullish(),
   last_used_at: z.number().nullable(),
   owner: z.object({ service_account: z.object({ id: z.string() }).optional() }),
 });
@@ -107,11 +108,18 @@ function pathOf(target: OpenAiTarget, id: string): string {
   return `${projectPath(target)}/api_keys/${encodeURIComponent(id)}`;
 }
 
-function shown({ id, name, last_used_at: lastUsed, redacted_value: hint }: Key): UpstreamKey {
+function shown({
+  id,
+  name,
+  created_at: made,
+  last_used_at: lastUsed,
+  redacted_value: hint,
+}: Key): UpstreamKey {
   return {
     id,
     name,
     active: true,
+    ...(made == null ? {} : { createdAt: toInstant(made * 1000) }),
     lastUsed: lastUsed === null ? null : toInstant(lastUsed * 1000),
     ...(hint ? { hint } : {}),
   };

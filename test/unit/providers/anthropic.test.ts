@@ -20,6 +20,7 @@ describe('Anthropic', () => {
     'Anthropic',
     keyHarness({
       provider,
+      pooled: true,
       start: async () => {
         fake = await FakeAnthropic.start();
       },
