@@ -46,14 +46,14 @@ export async function diagnose(
   const { credential, rotation } = loaded.value;
   const [secret, admin] = await Promise.all([lookAtSecret(deps, credential), readAdmin(deps, credential)]);
   const { material } = secret;
-  const survey = await surveyed(deps, credential, admin);
+  const [target, survey] = await Promise.all([
+    credential.adoption === 'observed'
+      ? observed(deps, credential, admin)
+      : used(deps, credential, admin, material),
+    surveyed(deps, credential, admin),
+  ]);
   return {
-    checks: [
-      ...secretChecks(credential, rotation, expected, secret, deps.clock()),
-      ...(credential.adoption === 'observed'
-        ? await observed(deps, credential, admin)
-        : await used(deps, credential, admin, material)),
-    ],
+    checks: [...secretChecks(credential, rotation, expected, secret, deps.clock()), ...target],
     ...(survey === undefined ? {} : { survey }),
     ...(admin === 'needless' ? {} : { admin: 'value' in admin ? { value: true } : admin }),
   };

@@ -33,8 +33,9 @@ const TELLING = 4;
 /** Taking over a key that a person made: found by what the upstream shows of it, or by the id that is declared. */
 export function keyAdoption<T extends KeyTarget>(
   parts: Parts<T>,
-  { rename, scope }: KeyAdoption<T>,
+  own: KeyAdoption<T>,
 ): Adoption<T, KeyMaterial> {
+  const { rename } = own;
   const refused = (message: string, field: string, remedy: string): RekeyError =>
     new RekeyError('ERR_ADOPTION', message, { field, remedy });
   const nameTheId = `write the key's id at ${parts.name} as target.keyId, once you are sure that it is this key's`;
@@ -88,7 +89,7 @@ export function keyAdoption<T extends KeyTarget>(
     if (!key.active) {
       throw refused(`the key ${key.id} is suspended`, 'secret', 'restore it there, or adopt another key');
     }
-    const wanted = scope?.(target);
+    const wanted = own.scope?.(target);
     if (wanted === undefined || key.scope === undefined || isSame(wanted, key.scope)) return;
     throw refused(
       `the key ${key.id} may do [${key.scope.join(', ')}], the target declares [${wanted.join(', ')}]`,

@@ -6,10 +6,7 @@ import type { AnyProvider } from '../../../shared/providers/provider.ts';
 import { credentialOf } from '../api/fakes.ts';
 
 /** What a diagnosis says of a credential whose provider needs no administrative login, and which secrets it reads. */
-async function diagnosed(
-  changes: Parameters<typeof credentialOf>[0],
-  survey: AnyProvider['survey'] = undefined,
-) {
+async function diagnosed(changes: Parameters<typeof credentialOf>[0], survey?: AnyProvider['survey']) {
   const read: string[] = [];
   const material = new Redacted({});
   const { adminSecret: _none, ...credential } = credentialOf(changes);

@@ -127,12 +127,12 @@ describe('a key of Anthropic that a person made', () => {
     const provider = anthropic(async () => Promise.resolve());
     const baseUrl = `${fake.server.url}/v1`;
     const target = provider.target({ workspace: 'wrkspc_1', label: 'orders', baseUrl });
-    const it = taker(provider, target, { ...fake.admin(), baseUrl });
-    expect(await it.identify(value)).toBe(id);
-    for (let twice = 0; twice < 2; twice++) await it.adopt(id, value);
+    const secret = taker(provider, target, { ...fake.admin(), baseUrl });
+    expect(await secret.identify(value)).toBe(id);
+    for (let twice = 0; twice < 2; twice++) await secret.adopt(id, value);
     expect(fake.keys.all.get(id)?.name).toBe(`rekey.orders.1.${TOKEN}; was Support bot; production`);
-    expect(await it.list()).toEqual([{ id, generation: 1, token: TOKEN }]);
-    for (let twice = 0; twice < 2; twice++) await it.release(id);
+    expect(await secret.list()).toEqual([{ id, generation: 1, token: TOKEN }]);
+    for (let twice = 0; twice < 2; twice++) await secret.release(id);
     expect(fake.keys.all.get(id)?.name).toBe('Support bot; production');
   });
 });
