@@ -197,7 +197,6 @@ export async function store(
   const issueContext = {
     ...ctx,
     generation: credential.generation,
-    live: credential.live,
     ...(rotation.old === undefined ? {} : { current: rotation.old.handle }),
   };
   const found = await deps.vault.read(secret, { versionId: token, stage: 'AWSPENDING' });

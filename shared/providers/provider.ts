@@ -51,11 +51,6 @@ export interface IssueContext extends ProviderContext {
   readonly generation: number;
   /** What agents use now; absent at registration and after an emergency. */
   readonly current?: CredentialHandle;
-  /**
-   * What the ledger has live of this credential: an adopted one that can't be marked is known by this alone. Absent where
-   * there is nothing yet.
-   */
-  readonly live?: readonly CredentialHandle[];
 }
 
 /** Something at the upstream that a credential which is adopted depends on, or that depends on it. */
@@ -202,7 +197,7 @@ export interface Adoption<T, M> {
   readonly asksUpstream?: true;
   /**
    * False where the upstream has no place for a mark. Then `list` never names what was adopted, and whoever ends it does
-   * so by the handle in the ledger; what is issued beside it is marked again.
+   * so by the handle in the ledger, by which the engine also keeps room; what is issued beside it is marked again.
    */
   readonly marks?: false;
   /** The upstream's id of a value. @throws RekeyError ERR_ADOPTION, ERR_MATERIAL_MISMATCH where it is unknown (hard decision 9) */

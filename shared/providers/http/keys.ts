@@ -149,19 +149,6 @@ export function keyProvider<T extends KeyTarget, A>(
     });
   }
 
-  /** How many of those that the ledger has live are there without a mark: adopted ones, where keys can't be renamed. */
-  async function unmarked(
-    api: Api,
-    target: T,
-    live: readonly CredentialHandle[] = [],
-    marked: readonly { readonly handle: CredentialHandle }[],
-  ): Promise<number> {
-    const others = live.filter(({ id }) => !marked.some(({ handle }) => handle.id === id));
-    if (others.length === 0) return 0;
-    return (await upstream.list(api, target)).filter(({ id }) => others.some((other) => other.id === id))
-      .length;
-  }
-
   async function used(target: T, material: Redacted<KeyMaterial>, ctx: ProviderContext): Promise<void> {
     const headers = upstream.agentHeaders(material.reveal().apiKey, target);
     await upstream.test(open(ctx, baseUrlOf(target), 'agent', headers), target);
@@ -220,7 +207,7 @@ export function keyProvider<T extends KeyTarget, A>(
           ...(target.baseUrl === undefined ? {} : { baseUrl: target.baseUrl }),
         }),
       });
-      let live = keys.length + (await unmarked(api, target, ctx.live, keys));
+      let live = keys.length;
       for (const { handle, key } of keys.filter((each) => each.handle.token === token)) {
         const value = await upstream.reveal?.(api, target, key, admin);
         if (value !== undefined) return material({ id: handle.id, value });
