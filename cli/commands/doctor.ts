@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { credentialDiagnosis, listAnswer } from '../../shared/api/messages.ts';
+import { coverageChecks, unregistered, type Covered } from '../../shared/domain/coverage.ts';
 import { bad, tallyOf, type Check, type CheckState, type Tally } from '../../shared/domain/diagnosis.ts';
 import { LONG_TIMEOUT_MS, type ApiClient } from '../client.ts';
 import { examples, type AddCommand } from '../command.ts';
@@ -14,6 +15,9 @@ interface Group {
   readonly checks: readonly Check[];
 }
 
+/** A credential, with what there is of its owner's at the upstream. */
+type Diagnosed = Group & Covered;
+
 /** Each takes a function in the database's network for a few seconds. */
 const AT_ONCE = 8;
 
@@ -27,11 +31,16 @@ async function doctor(context: Context, names: readonly string[]): Promise<numbe
   render(out, deployment);
   const credentials =
     client === undefined || !('names' in wanted) ? [] : await checkAll(out, client, wanted.names);
-  const groups = [deployment, ...credentials];
+  // With names given, what the others hold would be taken for nobody's.
+  const isAll = names.length === 0 && unlisted.length === 0;
+  const upstreams: Group = { name: 'the upstreams', checks: isAll ? coverageChecks(credentials) : [] };
+  if (upstreams.checks.length > 0) render(out, upstreams);
+  const groups = [deployment, ...credentials, upstreams];
   const tally = tallyOf(groups.flatMap((group) => group.checks));
   out.data({
     deployment: { checks: deployment.checks },
     credentials: credentials.map((group) => ({ credential: group.name, checks: group.checks })),
+    ...(isAll ? { upstreams: { checks: upstreams.checks, unregistered: unregistered(credentials) } } : {}),
     tally,
   });
   conclude(out, groups, tally);
@@ -61,8 +70,8 @@ async function list(
 }
 
 /** Each told of as soon as those before it are. */
-async function checkAll(out: Output, client: ApiClient, names: readonly string[]): Promise<Group[]> {
-  const checked: Group[] = [];
+async function checkAll(out: Output, client: ApiClient, names: readonly string[]): Promise<Diagnosed[]> {
+  const checked: Diagnosed[] = [];
   await inOrder(
     names,
     async (name) => diagnosed(client, name),
@@ -76,11 +85,12 @@ async function checkAll(out: Output, client: ApiClient, names: readonly string[]
   return checked;
 }
 
-async function diagnosed(client: ApiClient, name: string): Promise<Group> {
+async function diagnosed(client: ApiClient, name: string): Promise<Diagnosed> {
   try {
     const path = ['credentials', name, 'diagnosis'];
     const answer = await client.get(credentialDiagnosis, path, { timeoutMs: LONG_TIMEOUT_MS });
-    return { name: answer.credential, checks: answer.checks as Check[] };
+    const { credential, checks, held, survey } = answer;
+    return { name: credential, checks: checks as Check[], held, survey };
   } catch (error) {
     const failure = failureOf(error);
     const { code, message, remedy = 'try again' } = failure;
@@ -125,7 +135,7 @@ function render(out: Output, { name, checks }: Group): void {
 }
 
 function titleOf({ area, name }: Check): string {
-  return area === 'deployment' ? name : `${area}: ${name}`;
+  return area === 'deployment' || area === 'upstream' ? name : `${area}: ${name}`;
 }
 
 /** What somebody should know or do; what must be mended comes last, where it is seen. */
@@ -155,7 +165,8 @@ export const addDoctor: AddCommand = (program, run) => {
     .summary('check the deployment and its credentials')
     .description(
       'Checks the deployment, and of each credential its secrets, keys, target, schedule, holders and archive, with the ' +
-        'rights and the network of the functions that do the work. Names what is missing, with the remedy. Changes ' +
+        'rights and the network of the functions that do the work; what could do without a key, and (with no names given) ' +
+        'what exists at the upstreams that no credential has. Names what is missing, with the remedy. Changes ' +
         'nothing. Exit code 0: all is well; 3: something must be mended; 10: something could not be checked.',
     )
     .argument('[names...]', 'credentials to check; default: all')

@@ -4,12 +4,22 @@ import type { Command } from 'commander';
 import { Document, isMap, isSeq, parseDocument } from 'yaml';
 import { inventoryAnswer, type InventoryAnswer } from '../../shared/api/messages.ts';
 import { DECLARATION_VERSION, type CredentialEntry } from '../../shared/domain/declaration.ts';
-import { classify, withOwnNames, type Finding, type Kind } from '../../shared/domain/inventory.ts';
+import { fingerprint } from '../../shared/domain/fingerprint.ts';
+import {
+  classify,
+  classifyKey,
+  withOwnNames,
+  type Finding,
+  type Kind,
+} from '../../shared/domain/inventory.ts';
+import { keysIn } from '../../shared/domain/key-forms.ts';
+import { Redacted } from '../../shared/domain/redacted.ts';
 import { LONG_TIMEOUT_MS } from '../client.ts';
 import { examples, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { shownPath } from '../declaration-file.ts';
 import { EXIT, Failure, Failures, usage } from '../failure.ts';
+import type { Io } from '../io.ts';
 
 interface ImportOptions {
   /** Only these secrets; any of them that can't be proposed is an error. None: all that the account has. */
@@ -17,13 +27,17 @@ interface ImportOptions {
   readonly prefix?: string | undefined;
   /** `SECRET=TYPE/PROVIDER` each. */
   readonly as: readonly string[];
+  /** A file of plain keys, or `-`: they are looked at instead of the account's secrets. */
+  readonly keys?: string | undefined;
   /** Written or added to; undefined prints. */
   readonly output?: string | undefined;
 }
 
 type Secret = InventoryAnswer['secrets'][number];
 interface Found {
-  readonly secret: Secret;
+  readonly secret: Pick<Secret, 'name'>;
+  /** Of a key in no secret: what tells it from others without its value. */
+  readonly fingerprint?: string;
   readonly finding: Finding;
 }
 
@@ -34,29 +48,99 @@ interface Found {
 async function importSecrets(context: Context, options: ImportOptions): Promise<number> {
   const { out } = context;
   const kinds = new Map(options.as.map(kindOf));
-  const secrets = await list(context, options.prefix);
-  assertKnown(secrets, [...options.secrets, ...kinds.keys()]);
-  const wanted = options.secrets.length === 0 ? secrets : secrets.filter((one) => isNamed(one, options));
-  const found = wanted.map((secret) => ({ secret, finding: classify(secret, kinds.get(secret.name)) }));
-  if (options.secrets.length > 0) assertProposed(found);
+  const found =
+    options.keys === undefined
+      ? await ofSecrets(context, options, kinds)
+      : await ofKeys(context, options, options.keys, kinds);
 
   const file = options.output === undefined ? undefined : resolve(out.io.cwd, options.output);
   const document = await documentOf(file, options.output);
   const declared = declaredIn(document);
-  const fresh = found.filter(({ secret }) => !declared.secrets.has(secret.name));
-  const proposals = fresh.flatMap(({ finding }) => (finding.verdict === 'proposed' ? [finding] : []));
+  const proposed = found.flatMap(({ finding }) => (finding.verdict === 'proposed' ? [finding] : []));
+  const proposals = proposed.filter(({ entry }) => !declared.secrets.has(entry.secret));
   const entries = withOwnNames(
     proposals.map(({ entry }) => entry),
     declared.names,
   );
   entries.forEach((entry, index) => add(document, entry, proposals[index]?.notes ?? []));
 
-  out.data({ entries, secrets: found.map(({ secret, finding }) => ({ secret: secret.name, ...finding })) });
+  const named = options.keys === undefined ? 'secrets' : 'keys';
+  out.data({
+    entries,
+    [named]: found.map(({ secret, ...rest }) => ({
+      [named === 'keys' ? 'key' : 'secret']: secret.name,
+      ...(rest.fingerprint === undefined ? {} : { fingerprint: rest.fingerprint }),
+      ...rest.finding,
+    })),
+  });
   const text = document.toString({ lineWidth: 0 });
-  if (secrets.length === 0) out.line(`no secret's name begins with "${options.prefix ?? ''}"`);
-  else if (entries.length > 0) await (file === undefined ? out.line(text.trimEnd()) : replace(file, text));
+  if (found.length === 0) {
+    out.line(
+      options.keys === undefined
+        ? `no secret's name begins with "${options.prefix ?? ''}"`
+        : 'nothing in it has the form of a key',
+    );
+  } else if (entries.length > 0) await (file === undefined ? out.line(text.trimEnd()) : replace(file, text));
   report(context, found, entries.length, file === undefined ? undefined : options.output);
   return EXIT.ok;
+}
+
+async function ofSecrets(
+  context: Context,
+  options: ImportOptions,
+  kinds: ReadonlyMap<string, Kind>,
+): Promise<Found[]> {
+  const secrets = await list(context, options.prefix);
+  assertKnown(secrets, [...options.secrets, ...kinds.keys()]);
+  const wanted = options.secrets.length === 0 ? secrets : secrets.filter((one) => isNamed(one, options));
+  const found = wanted.map((secret) => ({ secret, finding: classify(secret, kinds.get(secret.name)) }));
+  if (options.secrets.length > 0) assertProposed(found);
+  return found;
+}
+
+/** Plain keys, in this process alone: nothing of them is sent, stored or printed but form and fingerprint. */
+async function ofKeys(
+  { out }: Context,
+  { secrets, prefix }: ImportOptions,
+  source: string,
+  kinds: ReadonlyMap<string, Kind>,
+): Promise<Found[]> {
+  if (secrets.length > 0 || prefix !== undefined) {
+    throw usage('--keys looks at no secret of the account', 'leave out the names and --prefix');
+  }
+  const keys = keysIn(await textOf(out.io, source));
+  const named = keys.map((key) => ({ ...key, called: key.name ?? `line ${key.line}` }));
+  const unknown = [...kinds.keys()].filter((name) => !named.some(({ called }) => called === name));
+  if (unknown.length > 0) {
+    throw usage(
+      `${source} has no key called ${unknown.join(', ')}`,
+      'a bare key is called by its line: "line 3"',
+    );
+  }
+  return named.map((key) => ({
+    secret: { name: key.called },
+    // Only what has the form of a key is too long to be guessed by its fingerprint.
+    ...(key.form === undefined ? {} : { fingerprint: fingerprint(key.value) }),
+    finding: renamed(classifyKey(key, kinds.get(key.called)), key.called),
+  }));
+}
+
+/** The remedy as it is typed here: by what the list calls the key. */
+function renamed(finding: Finding, called: string): Finding {
+  if (finding.verdict !== 'undecided') return finding;
+  return { ...finding, remedy: `say what it is: --as "${called}=TYPE/PROVIDER"` };
+}
+
+async function textOf(io: Io, source: string): Promise<Redacted<string>> {
+  if (source === '-') {
+    if (!io.stdinIsTty) return io.input();
+    throw usage('the keys are read from standard input, and that is a terminal', 'pipe them, or name a file');
+  }
+  try {
+    return new Redacted(await readFile(resolve(io.cwd, source), 'utf8'));
+  } catch {
+    throw usage(`${source} can't be read`);
+  }
 }
 
 async function list(context: Context, prefix: string | undefined): Promise<Secret[]> {
@@ -197,15 +281,24 @@ export const addImport: AddCommand = (program, run) => {
       (one: string, before: readonly string[]) => [...before, one],
       [] as readonly string[],
     )
+    .option(
+      '--keys <file>',
+      'plain keys, one a line or NAME=KEY, instead of the account; - is standard input',
+    )
     .option('-o, --output <file>', 'write the entries to this file, or add them to it; default: print them')
     .addHelpText(
       'after',
-      examples('rekey import', 'rekey import --prefix prod/ -o rekey.yaml', 'rekey import prod/orders-db'),
+      examples(
+        'rekey import',
+        'rekey import --prefix prod/ -o rekey.yaml',
+        'rekey import prod/orders-db',
+        'rekey import --keys .env -o rekey.yaml',
+      ),
     )
     .action(
       async (
         secrets: string[],
-        given: { prefix?: string; as: readonly string[]; output?: string },
+        given: { prefix?: string; as: readonly string[]; keys?: string; output?: string },
         command: Command,
       ) => {
         await run(command, (context) => importSecrets(context, { secrets, ...given }));

@@ -14,6 +14,12 @@ export function fromInstant(instant: Instant): number {
   return Date.parse(instant);
 }
 
+/** An instant that others wrote, in whichever form; undefined where it is none. */
+export function instantIn(text: string | null | undefined): Instant | undefined {
+  const epochMs = Date.parse(text ?? '');
+  return Number.isNaN(epochMs) ? undefined : toInstant(epochMs);
+}
+
 /** The instant `seconds` after `instant`. */
 export function plusSeconds(instant: Instant, seconds: number): Instant {
   return toInstant(fromInstant(instant) + seconds * 1000);

@@ -10,7 +10,15 @@ export type CheckState = (typeof CHECK_STATES)[number];
 
 /** What a check is about. */
 export type Area =
-  'deployment' | 'credential' | 'secret' | 'administrator' | 'target' | 'rotation' | 'holders' | 'evidence';
+  | 'deployment'
+  | 'credential'
+  | 'secret'
+  | 'administrator'
+  | 'target'
+  | 'rotation'
+  | 'holders'
+  | 'evidence'
+  | 'upstream';
 
 /** One check with what it came to. Text is Rekey's own: no upstream is quoted, no value is named. */
 export interface Check {

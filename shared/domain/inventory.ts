@@ -1,6 +1,7 @@
 import type { CredentialEntry } from './declaration.ts';
+import { formOf, keyFormOf, type ListedKey } from './key-forms.ts';
 import { isComplete, proposalText, type ProposedHolder } from './readers.ts';
-import type { Redacted } from './redacted.ts';
+import { Redacted } from './redacted.ts';
 
 /**
  * What a secret that exists could be to Rekey: pure decisions on facts, for `rekey import`. A value is looked at for its
@@ -17,10 +18,18 @@ export type Shape =
       readonly port?: number | undefined;
       readonly database?: string | undefined;
       readonly username?: string | undefined;
+      /** Keys among its fields, by their forms (key-forms.ts). */
+      readonly forms?: readonly KeyField[] | undefined;
     }
-  | { readonly kind: 'text' }
+  | { readonly kind: 'text'; readonly form?: string | undefined }
   /** Not looked at, or not readable; `why` says what would change that. */
   | { readonly kind: 'unknown'; readonly why: string };
+
+/** A field whose value has the form of a key. */
+export interface KeyField {
+  readonly field: string;
+  readonly form: string;
+}
 
 export interface SecretFacts {
   readonly name: string;
@@ -53,8 +62,17 @@ export type Finding =
 
 type LambdaEntry = Extract<NonNullable<CredentialEntry['holders']>[number], { kind: 'lambda' }>;
 
+/** What the target of a key needs beside a label: nothing of it stands in a key. */
+const KEY_TARGETS: Readonly<Record<Kind, readonly string[]>> = {
+  'llm-key/openai': ['project', 'serviceAccount'],
+  'llm-key/anthropic': ['workspace'],
+  'llm-key/mistral': ['workspace', 'user'],
+  'vector-database-key/pinecone': ['project', 'roles', 'keyId'],
+  'cloud-key/aws-iam': ['user'],
+};
+
 /** What Rekey can rotate today; anything else is recognised and left out. */
-const SUPPORTED: ReadonlySet<Kind> = new Set(['database/postgresql']);
+const SUPPORTED: ReadonlySet<Kind> = new Set(['database/postgresql', ...Object.keys(KEY_TARGETS)] as Kind[]);
 
 /** Engines as Secrets Manager's own JSON of a database names them. */
 const ENGINES: Readonly<Record<string, Kind>> = {
@@ -74,9 +92,9 @@ export function shapeOf(text: Redacted<string>): Shape {
   try {
     value = JSON.parse(text.reveal());
   } catch {
-    return { kind: 'text' };
+    return plain(text);
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return { kind: 'text' };
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return plain(text);
   const fields = new Map<string, unknown>(Object.entries(value));
   const words = (key: string): string | undefined => {
     const found = fields.get(key);
@@ -91,7 +109,21 @@ export function shapeOf(text: Redacted<string>): Shape {
     port: Number.isInteger(port) ? port : undefined,
     database: words('dbname') ?? words('database'),
     username: fields.has('password') ? words('username') : undefined,
+    ...keysAmong(fields),
   };
+}
+
+function plain(text: Redacted<string>): Shape {
+  const form = keyFormOf(text);
+  return { kind: 'text', ...(form === undefined ? {} : { form }) };
+}
+
+function keysAmong(fields: ReadonlyMap<string, unknown>): { forms?: readonly KeyField[] } {
+  const forms = [...fields].flatMap(([field, value]) => {
+    const form = typeof value === 'string' ? keyFormOf(new Redacted(value)) : undefined;
+    return form === undefined ? [] : [{ field, form }];
+  });
+  return forms.length === 0 ? {} : { forms };
 }
 
 /**
@@ -109,6 +141,8 @@ export function classify(secret: SecretFacts, as?: Kind): Finding {
     return { verdict: 'left-out', why: 'it is an administrative secret, which agents have no part in' };
   }
   const { shape } = secret;
+  const not = as === undefined ? keysOf(shape).flatMap(({ form }) => formOf(form)?.not ?? [])[0] : undefined;
+  if (not !== undefined) return { verdict: 'left-out', why: not };
   const fitting = as === undefined ? kindsOf(shape) : [as];
   const [kind, second] = fitting;
   if (kind === undefined) return nothingFits(shape);
@@ -119,17 +153,27 @@ export function classify(secret: SecretFacts, as?: Kind): Finding {
       remedy: `say what it is: --as ${secret.name}=${kind}`,
     };
   }
+  if (kind === 'cloud-key/aws-iam' && shape.kind === 'text') {
+    return { verdict: 'left-out', why: 'it is the id of an access key alone, without its secret part' };
+  }
   if (!SUPPORTED.has(kind)) {
     return {
       verdict: 'left-out',
       why: `Rekey does not rotate ${kind} yet; it rotates ${[...SUPPORTED].join(', ')}`,
     };
   }
-  return proposed(secret);
+  return kind in KEY_TARGETS ? proposedKey(secret, kind) : proposed(secret);
+}
+
+/** The keys that were seen in a value. */
+function keysOf(shape: Shape): readonly { readonly form: string }[] {
+  if (shape.kind === 'json') return shape.forms ?? [];
+  return shape.kind === 'text' && shape.form !== undefined ? [{ form: shape.form }] : [];
 }
 
 function kindsOf(shape: Shape): Kind[] {
-  if (shape.kind !== 'json' || shape.username === undefined) return [];
+  const keys = keysOf(shape).flatMap(({ form }) => formOf(form)?.kinds ?? []);
+  if (shape.kind !== 'json' || shape.username === undefined) return [...new Set(keys)];
   const { engine, port } = shape;
   const named = engine === undefined ? undefined : (ENGINES[engine] ?? (`database/${engine}` as const));
   if (named !== undefined) return [named];
@@ -149,8 +193,8 @@ function nothingFits(shape: Shape): Finding {
   return { verdict: 'left-out', why: `no credential that Rekey rotates yet looks like it (${what})` };
 }
 
-function proposed({ name, shape, rotationFunction, tags, lastAccessed, readers = [] }: SecretFacts): Finding {
-  const known = shape.kind === 'json' ? shape : undefined;
+function proposed(secret: SecretFacts): Finding {
+  const known = secret.shape.kind === 'json' ? secret.shape : undefined;
   const target: Record<string, unknown> = {
     ...(known?.host === undefined ? {} : { host: known.host }),
     ...(known?.port === undefined || known.port === 5432 ? {} : { port: known.port }),
@@ -158,16 +202,45 @@ function proposed({ name, shape, rotationFunction, tags, lastAccessed, readers =
     ...(known?.username === undefined ? {} : { users: [known.username, secondOf(known.username)] }),
   };
   const missing = ['host', 'database', 'users'].filter((field) => target[field] === undefined);
-  const proposals = readers.map(({ proposal }) => proposal).filter((one) => one !== undefined);
-  const holders = proposals.filter(isComplete).flatMap(holderOf);
-  const unfinished = proposals.filter((proposal) => !isComplete(proposal));
   const proxied = known?.host !== undefined && /\.proxy-[a-z0-9]+\./i.test(known.host);
+  return proposal(secret, 'database/postgresql', target, [
+    ...lacking(missing),
+    ...(proxied ? ['its host is an RDS Proxy: name the endpoint of the cluster instead'] : []),
+  ]);
+}
+
+function proposedKey(secret: SecretFacts, kind: Kind): Finding {
+  const { name, shape } = secret;
+  const label = nameOf(name).slice(0, 24).replace(/-+$/, '');
+  const needed = KEY_TARGETS[kind] ?? [];
+  const several = shape.kind === 'json' && (shape.forms?.length ?? 0) > 1;
+  return proposal(secret, kind, kind === 'cloud-key/aws-iam' ? {} : { label }, [
+    ...lacking(needed),
+    ...(several ? ['it holds several keys: give each a secret of its own'] : []),
+  ]);
+}
+
+function lacking(fields: readonly string[]): string[] {
+  return fields.length === 0 ? [] : [`add target.${fields.join(', target.')}: the secret does not say`];
+}
+
+/** An entry with the notes that all have. */
+function proposal(
+  { name, rotationFunction, tags, lastAccessed, readers = [] }: SecretFacts,
+  kind: Kind,
+  target: Record<string, unknown>,
+  notes: readonly string[],
+): Finding {
+  const [type = '', provider = ''] = kind.split('/');
+  const proposals = readers.map((reader) => reader.proposal).filter((one) => one !== undefined);
+  const holders = proposals.filter(isComplete).flatMap(holderOf);
+  const unfinished = proposals.filter((one) => !isComplete(one));
   return {
     verdict: 'proposed',
     entry: {
       name: nameOf(name),
-      type: 'database',
-      provider: 'postgresql',
+      type,
+      provider,
       secret: name,
       adopt: true,
       mode: 'observe',
@@ -175,17 +248,21 @@ function proposed({ name, shape, rotationFunction, tags, lastAccessed, readers =
       ...(holders.length === 0 ? {} : { holders }),
     },
     notes: [
-      ...(missing.length === 0 ? [] : [`add target.${missing.join(', target.')}: the secret does not say`]),
-      ...(proxied ? ['its host is an RDS Proxy: name the endpoint of the cluster instead'] : []),
+      ...notes,
       ...(rotationFunction === undefined
         ? []
         : [`${rotationFunction} rotates it now: cancel that before mode overlap or enforce`]),
       ...(lastAccessed === undefined ? ['Secrets Manager knows of nobody who has read it'] : []),
-      ...('rekey:type' in tags ? [] : ['before mode overlap or enforce: tag the secret, declare admin']),
-      ...unfinished.map((proposal) => `seen to read it; fill in, below holders: ${proposalText(proposal)}`),
+      ...('rekey:type' in tags ? [] : [beforeTakeOver(kind)]),
+      ...unfinished.map((one) => `seen to read it; fill in, below holders: ${proposalText(one)}`),
       ...(proposals.length === 0 ? ['nobody is known to hold it: declare holders'] : []),
     ],
   };
+}
+
+function beforeTakeOver(kind: Kind): string {
+  const admin = kind === 'cloud-key/aws-iam' ? '' : ', declare admin';
+  return `before mode overlap or enforce: tag the secret${admin}`;
 }
 
 /** Of a function nothing has to be known but its name: its proof then asks for the most. */
@@ -207,6 +284,21 @@ function nameOf(secret: string): string {
     .slice(0, 63)
     .replace(/^-+|-+$/g, '');
   return name === '' ? 'secret' : name;
+}
+
+/** What to propose for a key that is in no secret yet: the entry of one that a person has yet to make. */
+export function classifyKey({ name, form, line }: ListedKey, as?: Kind): Finding {
+  const secret = `agents/${nameOf(name ?? `key of line ${line}`)}`;
+  const shape: Shape =
+    form === undefined
+      ? { kind: 'unknown', why: 'nothing in it tells whose it is' }
+      : { kind: 'json', keys: [], forms: [{ field: name ?? '', form }] };
+  // Whether anybody reads it, no log of the vault can say.
+  const facts = { name: secret, arn: '', tags: {}, registered: false, lastAccessed: 'unknown', shape };
+  const finding = classify(facts, as);
+  if (finding.verdict !== 'proposed') return finding;
+  const first = `put it into a secret named ${secret} first (or correct that name): aws secretsmanager create-secret`;
+  return { ...finding, notes: [first, ...finding.notes] };
 }
 
 /** Entries with names of their own: a later one that would repeat a name gets a number. */

@@ -59,7 +59,15 @@ export async function look(
         ]
       : []),
   ];
-  const found = missing.length === 0 ? await readExisting(deps, draft, secret) : undefined;
+  const mayAsk = adoption.asksUpstream !== true || draft.adminSecret !== undefined;
+  if (!mayAsk && missing.length === 0) {
+    notices.push({
+      field: 'admin',
+      message: "which key at the upstream its value is can't be told without an administrative login",
+      remedy: 'declare admin; it is needed before it leaves mode observe',
+    });
+  }
+  const found = mayAsk && missing.length === 0 ? await readExisting(deps, draft, secret) : undefined;
   notices.push(...noticesOfAge(deps, draft, found));
   if (draft.adminSecret !== undefined || provider.needsAdmin === false) {
     try {

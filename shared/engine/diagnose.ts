@@ -1,5 +1,6 @@
 import type { Credential } from '../domain/credential.ts';
 import { bad, ok, passing, refusal, type Check, type Seen, type Trouble } from '../domain/diagnosis.ts';
+import type { Survey } from '../domain/coverage.ts';
 import { secretChecks, type CurrentValue, type Expected } from '../domain/diagnose-secret.ts';
 import { WHO } from '../domain/diagnose-access.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
@@ -24,6 +25,8 @@ export interface CredentialLook {
    * where the provider needs none.
    */
   readonly admin?: Seen<true>;
+  /** What exists at the upstream for the credential's owner; absent where that can't be told. */
+  readonly survey?: Survey;
 }
 
 /** Looks at a credential's secrets and target as a rotation would, and changes nothing. */
@@ -43,13 +46,15 @@ export async function diagnose(
   const { credential, rotation } = loaded.value;
   const [secret, admin] = await Promise.all([lookAtSecret(deps, credential), readAdmin(deps, credential)]);
   const { material } = secret;
+  const [target, survey] = await Promise.all([
+    credential.adoption === 'observed'
+      ? observed(deps, credential, admin)
+      : used(deps, credential, admin, material),
+    surveyed(deps, credential, admin),
+  ]);
   return {
-    checks: [
-      ...secretChecks(credential, rotation, expected, secret, deps.clock()),
-      ...(credential.adoption === 'observed'
-        ? await observed(deps, credential, admin)
-        : await used(deps, credential, admin, material)),
-    ],
+    checks: [...secretChecks(credential, rotation, expected, secret, deps.clock()), ...target],
+    ...(survey === undefined ? {} : { survey }),
     ...(admin === 'needless' ? {} : { admin: 'value' in admin ? { value: true } : admin }),
   };
 }
@@ -151,6 +156,22 @@ async function observed(deps: DiagnoseDeps, credential: Credential, admin: Admin
         );
   });
   return checks.map((check) => (check.state === 'fail' ? { ...check, state: 'warn' } : check));
+}
+
+/** It is no fault of the credential where its upstream can't be looked through: its own checks say what is wrong there. */
+async function surveyed(
+  deps: DiagnoseDeps,
+  credential: Credential,
+  admin: Admin,
+): Promise<Survey | undefined> {
+  const { provider, target, ctx } = await reached(deps, credential, admin);
+  if (ctx === undefined || provider.survey === undefined) return undefined;
+  try {
+    return await within(deps.stepLimitMs, provider.survey(target, ctx));
+  } catch (error) {
+    if (isRekeyError(error)) return undefined;
+    throw error;
+  }
 }
 
 /** The target with the administrative secret that was read before: what is checked of it is what logs in. */

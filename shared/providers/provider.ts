@@ -1,5 +1,6 @@
 import type { Capabilities, Overlap } from '../domain/capabilities.ts';
 import type { Clock } from '../domain/clock.ts';
+import type { Survey } from '../domain/coverage.ts';
 import type { CredentialHandle } from '../domain/credential.ts';
 import type { Deactivation, Usage } from '../domain/evidence.ts';
 import type { Redacted } from '../domain/redacted.ts';
@@ -163,6 +164,8 @@ export interface CredentialProvider<T, M> {
   deactivation?(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Deactivation>;
   /** This credential's own live handles at the upstream, whatever the ledger knows. */
   list?(target: T, ctx: ProviderContext): Promise<readonly CredentialHandle[]>;
+  /** All that exists at the upstream for what owns the credential there, whoever made it; it only looks. */
+  survey?(target: T, ctx: ProviderContext): Promise<Survey>;
   usage?(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Usage>;
   /** How far `usage` runs behind, in seconds. */
   readonly usageLagSeconds?: number;
@@ -184,6 +187,13 @@ export interface CredentialProvider<T, M> {
 
 /** How a credential that Rekey didn't make becomes one of its own, without a change of value or of what it may do. */
 export interface Adoption<T, M> {
+  /** True where `identify` asks the upstream under the administrative login; else it is pure, or needs none. */
+  readonly asksUpstream?: true;
+  /**
+   * False where the upstream has no place for a mark. Then `list` never names what was adopted, and whoever ends it does
+   * so by the handle in the ledger, by which the engine also keeps room; what is issued beside it is marked again.
+   */
+  readonly marks?: false;
   /** The upstream's id of a value. @throws RekeyError ERR_ADOPTION, ERR_MATERIAL_MISMATCH where it is unknown (hard decision 9) */
   identify(target: T, material: Redacted<M>, ctx: ProviderContext): Promise<string>;
   /** What has to be known before; nothing is changed. Its `blocks` are what a rotation could not keep. */

@@ -19,6 +19,12 @@ export interface KeyCase<T extends KeyTarget> {
   takes(value: string, target: T): Promise<boolean>;
   /** A key beside the credential's own, under that name or another that isn't Rekey's. */
   addForeign(target: T, name?: string): void;
+  /** A key that a person has made with what the target declares; where such keys are adopted. */
+  addExisting?(target: T): { readonly id: string; readonly value: string };
+  /** The upstream shows nothing of a value: its id has to be declared. */
+  readonly showsNothing?: boolean;
+  /** An operator fills a pool, from which keys are taken. */
+  readonly pooled?: boolean;
   /** How long a call may take, in milliseconds; two seconds where nothing is said. */
   readonly timeoutMs?: number;
 }
@@ -31,6 +37,7 @@ export function keyHarness<T extends KeyTarget>(it: KeyCase<T>): ProviderHarness
   return {
     provider,
     stateless: true,
+    pooled: it.pooled === true,
     start: async () => it.start(),
     stop: async () => it.stop(),
     freshTarget: async () => {
@@ -52,6 +59,13 @@ export function keyHarness<T extends KeyTarget>(it: KeyCase<T>): ProviderHarness
     withWrongSecret: (material) =>
       material.map((key) => ({ ...key, apiKey: `${key.apiKey.slice(0, -6)}wrong!` })),
     withOtherUser: (material) => material.map((key) => ({ ...key, apiKeyId: 'key_of_somebody_else' })),
+    addExistingCredential: async (target) => {
+      const made = it.addExisting?.(target);
+      if (made === undefined) throw new Error('this upstream adopts nothing');
+      const id = it.showsNothing === true ? { apiKeyId: made.id } : {};
+      const of = provider.identity?.(target) ?? '';
+      return Promise.resolve(new Redacted({ of, ...id, apiKey: made.value }));
+    },
     addForeignCredential: async (target) => Promise.resolve(it.addForeign(target)),
   };
 }

@@ -75,6 +75,7 @@ export class FakePinecone implements AsyncDisposable {
     const key = this.keys.all.get(/^\/admin\/api-keys\/([^/]+)$/.exec(path)?.[1] ?? '');
     if (key === undefined) return refusal(404, 'NOT_FOUND');
     if (method === 'GET') return { status: 200, body: this.shown(key) };
+    if (method === 'PATCH') return this.rename(key, asked.body);
     this.#leaving.set(key.id, this.#leaving.get(key.id) ?? Date.now() + this.deletionMs);
     return { status: 202 };
   }
@@ -94,6 +95,13 @@ export class FakePinecone implements AsyncDisposable {
     if (this.keys.of(project).length >= this.quota) return refusal(403, 'QUOTA_EXCEEDED');
     const key = this.add(project, name, this.knowsRoles ? roles : undefined);
     return { status: 201, body: { key: this.shown(key), value: key.value } };
+  }
+
+  private rename(key: FakeKey, body: unknown): Reply {
+    const { name = key.name } = (body ?? {}) as { name?: string };
+    if (name.length < 1 || name.length > 80) return refusal(400, 'INVALID_ARGUMENT');
+    key.name = name;
+    return { status: 200, body: this.shown(key) };
   }
 
   private shown({ id, name, owner }: FakeKey): object {

@@ -6,6 +6,7 @@ import { TAG } from '../../shared/names.ts';
 import type { Vault } from '../../shared/ports/vault.ts';
 import { EngineWorld, inParallel, type EngineCase } from '../support/engine-world.ts';
 import { COMMENT, Existing } from '../support/existing.ts';
+import { ExistingKey } from '../support/existing-key.ts';
 import { MODES } from '../support/explore.ts';
 import type { FaultMode } from '../support/faulty.ts';
 
@@ -491,5 +492,69 @@ describe('what can not be adopted is refused with field and remedy, and nothing 
     expect(await refusalOf(found.one, twin)).toMatchObject({
       code: expect.stringMatching(/SECRET_EXISTS|DECLARATION/),
     });
+  });
+});
+
+describe('a key that a person made, at an upstream that has no place for a mark', () => {
+  test('is observed without an administrative login, which could tell which key it is, and says so', async () => {
+    await using found = await ExistingKey.make(world.newCase());
+    const { notices, credential } = await apply(found.one, found.declared('observe', { admin: undefined }));
+    expect(notices).toMatchObject([{ field: 'admin', remedy: expect.stringContaining('declare admin') }]);
+    expect(credential?.current).toBeUndefined();
+    expect(found.upstream.server.asked).toEqual([]);
+  });
+
+  test('is taken over as it is, and its first rotation makes a marked one beside it and ends it by its id', async () => {
+    await using found = await ExistingKey.make(world.newCase());
+    const { one, key } = found;
+    await apply(one, found.declared('observe'));
+    await apply(one, found.declared('enforce'));
+    expect(await found.text()).toBe(key.value);
+    expect(found.living()).toEqual({ names: ['made by hand'], isOldAlive: true });
+    expect((await one.credential()).live.map(({ id }) => id)).toEqual([key.id]);
+    await one.rotate();
+    expect(found.living()).toEqual({
+      names: [expect.stringMatching(`^rekey\\.${one.name}\\.2\\.`)],
+      isOldAlive: false,
+    });
+    const [next] = found.upstream.keys.all.values();
+    expect(await found.text()).toBe(next?.value);
+  });
+
+  test('is let live beside its successor in mode overlap, and counts there: no third is made', async () => {
+    await using found = await ExistingKey.make(world.newCase());
+    const { one } = found;
+    await apply(one, found.declared('overlap'));
+    await one.rotate();
+    expect(found.living().names).toHaveLength(2);
+    await one.rotate().catch(() => undefined);
+    expect(found.living().names).toHaveLength(2);
+    expect(found.living().isOldAlive).toBe(true);
+  });
+
+  test('dies in an emergency by the handle in the ledger, and another takes its place', async () => {
+    await using found = await ExistingKey.make(world.newCase());
+    const { one } = found;
+    await apply(one, found.declared('enforce'));
+    const execution = await one.startEmergency();
+    await one.finished(execution);
+    expect(execution.status).toBe('SUCCEEDED');
+    const { names, isOldAlive } = found.living();
+    expect([names.length, isOldAlive]).toEqual([1, false]);
+    const [next] = found.upstream.keys.all.values();
+    expect(await found.text()).toBe(next?.value);
+  });
+
+  test('goes back as it was when the take-over is undone', async () => {
+    await using found = await ExistingKey.make(world.newCase());
+    const { one } = found;
+    await apply(one, found.declared('observe'));
+    const vault = overridden(one.deps.vault, {
+      configureRotation: async () => Promise.reject(new RekeyError('ERR_REJECTED', 'no')),
+    });
+    one.change = (deps) => ({ ...deps, reach: { privateHosts: ['127.0.0.1'] }, vault });
+    await refusalOf(one, found.declared('enforce'));
+    expect((await one.credential()).adoption).toBe('observed');
+    expect(found.living()).toEqual({ names: ['made by hand'], isOldAlive: true });
   });
 });

@@ -95,7 +95,9 @@ export function call(
   given: object,
 ): Promise<unknown> {
   const payload = given as Payload;
-  switch (`${name} ${payload.action ?? payload.step ?? ''}`.trim()) {
+  // The functions of another type are the same ones, with other rights.
+  const role = name.replace(/-llm-key$/, '-database');
+  switch (`${role} ${payload.action ?? payload.step ?? ''}`.trim()) {
     case 'begin-rotation announce':
       return enterLifecycle(deps, payload);
     case 'begin-rotation rotate':

@@ -1,6 +1,7 @@
 import type { CredentialDiagnosis, DeploymentDiagnosis } from '../../../shared/api/messages.ts';
 import { adminCheck } from '../../../shared/domain/diagnose-access.ts';
 import { heartbeatCheck, subscriptionsCheck } from '../../../shared/domain/diagnose-deployment.ts';
+import { keylessChecks, type Survey } from '../../../shared/domain/coverage.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';
 import {
   bad,
@@ -14,6 +15,7 @@ import {
   type Seen,
 } from '../../../shared/domain/diagnosis.ts';
 import { needsLook } from '../../../shared/domain/holders.ts';
+import { capabilitiesOf } from '../../../shared/domain/capabilities.ts';
 import { REKEY_VERSION } from '../../../shared/version.ts';
 import type { DiagnosisServices } from '../diagnosis-services.ts';
 import { active, credentialOf } from '../lookup.ts';
@@ -79,6 +81,7 @@ export async function diagnoseCredential(
       credential: credential.name,
       checks: [
         statusCheck(credential),
+        ...keylessChecks(capabilitiesOf(credential.type, credential.provider)?.keyless),
         ...('value' in look
           ? [...look.value.checks, ...(await administrator(credential, look.value.admin, diagnosis))]
           : [uncalled('credential', 'functions', 'register-database')]),
@@ -87,8 +90,19 @@ export async function diagnoseCredential(
         ...('value' in holders ? holders.value : [uncalled('holders', 'workloads', 'check-holders')]),
         evidenceCheck(credential, copy, clock()),
       ],
+      held: heldBy(credential),
+      ...('value' in look && look.value.survey !== undefined ? { survey: surveyOf(look.value.survey) } : {}),
     },
   };
+}
+
+function heldBy({ current, live }: Credential): string[] {
+  return [...new Set([...(current === undefined ? [] : [current.handle]), ...live].map(({ id }) => id))];
+}
+
+/** As the API answers it. */
+function surveyOf({ owner, credentials }: Survey): CredentialDiagnosis['survey'] {
+  return { owner, credentials: [...credentials] };
 }
 
 /** A denial is looked up in the account's list; anything else speaks for itself. */

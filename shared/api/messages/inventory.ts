@@ -31,8 +31,13 @@ export const inventoryAnswer = z.object({
           port: z.number().optional(),
           database: z.string().optional(),
           username: z.string().optional(),
+          /** Fields with keys in them, by the form of those. Absent in answers of older deployments. */
+          forms: z
+            .array(z.object({ field: z.string(), form: z.string() }))
+            .readonly()
+            .optional(),
         }),
-        z.object({ kind: z.literal('text') }),
+        z.object({ kind: z.literal('text'), form: z.string().optional() }),
         z.object({ kind: z.literal('unknown'), why: z.string() }),
       ]),
     }),

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { instantIn } from '../../domain/clock.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import { pause } from '../../http/exchange.ts';
 import { ANYTHING, type Api, type Call } from '../http/api.ts';
@@ -15,6 +16,7 @@ const keySchema = z.object({
   /** Null in the default workspace. */
   workspace_id: z.string().nullable(),
   partial_key_hint: z.string().nullish(),
+  created_at: z.string().nullish(),
 });
 
 interface AnthropicTarget extends KeyTarget {
@@ -23,6 +25,8 @@ interface AnthropicTarget extends KeyTarget {
 }
 
 const VERSION = { 'anthropic-version': '2023-06-01' };
+/** Longest name of a key (its reference). */
+const NAME_LENGTH = 500;
 const KEYS = '/organizations/api_keys';
 
 /** Longest time from the look at a free key to the end of its renaming; a claim counts when it has stood as long. */
@@ -94,6 +98,15 @@ export function anthropic(wait = pause): CredentialProvider<AnthropicTarget, Key
       for (const status of ['inactive', 'archived']) await api.find(update(id, { status }));
     },
 
+    adoption: {
+      rename: {
+        maxLength: NAME_LENGTH,
+        async to(api, _target, id, name) {
+          await api.call(update(id, { name }));
+        },
+      },
+    },
+
     async setActive(api, _target, id, active) {
       await api.call(update(id, { status: active ? 'active' : 'inactive' }));
     },
@@ -137,8 +150,17 @@ function update(id: string, body: { name?: string; status?: string }): Call<unkn
 }
 
 /** Archived and expired ones don't exist any more. A status that this version doesn't know counts as suspended. */
-function shown({ id, name, status, workspace_id, partial_key_hint }: z.infer<typeof keySchema>): PoolKey[] {
+function shown({ id, name, status, workspace_id, ...key }: z.infer<typeof keySchema>): PoolKey[] {
   if (status === 'archived' || status === 'expired') return [];
   const scope = [workspace_id ?? 'default'];
-  return [{ id, name, active: status === 'active', scope, hint: partial_key_hint ?? '' }];
+  return [
+    {
+      id,
+      name,
+      active: status === 'active',
+      scope,
+      hint: key.partial_key_hint ?? '',
+      createdAt: instantIn(key.created_at),
+    },
+  ];
 }

@@ -59,6 +59,11 @@ export const awsIamProvider: CredentialProvider<IamTarget, IamMaterial> = {
     };
   },
 
+  async survey(target, ctx) {
+    const keys = await userOf(target, ctx).keys();
+    return { owner: identityOf(target), credentials: keys.map(({ id, createdAt }) => ({ id, createdAt })) };
+  },
+
   /** Waits until the new key is taken everywhere, as far as that shows: it takes seconds. */
   async activate(target, _token, { handle, material }, ctx) {
     assertBelongs(target, handle.id, material);

@@ -7,6 +7,7 @@ import type { Deactivation, Usage } from '../../domain/evidence.ts';
 import { Redacted } from '../../domain/redacted.ts';
 import { pause } from '../../http/exchange.ts';
 import type { CredentialProvider, Issued, Notice, ProviderContext } from '../provider.ts';
+import { keyAdoption, type KeyAdoption } from './adopt.ts';
 import { Api, type Caller } from './api.ts';
 import { markIn, nameOf } from './mark.ts';
 import {
@@ -32,6 +33,10 @@ export interface UpstreamKey {
   readonly lastUsed?: Instant | null;
   /** What it may do, as words that compare; absent where the upstream doesn't tell. */
   readonly scope?: readonly string[];
+  /** Absent where the upstream doesn't tell. */
+  readonly createdAt?: Instant | undefined;
+  /** What the upstream shows of its value, e.g. `sk-abc...wxyz`; absent where it shows nothing. */
+  readonly hint?: string;
 }
 
 /** A key with its value, which most upstreams show once. */
@@ -95,6 +100,8 @@ export interface KeyUpstream<T extends KeyTarget, A> {
   outlook?(api: Api, target: T, admin: A): Promise<readonly Notice[]>;
   /** Ends a key for good; one that is gone is success. */
   remove(api: Api, target: T, id: string): Promise<void>;
+  /** Where keys that a person made can be taken over. */
+  readonly adoption?: KeyAdoption<T>;
   /** Suspends or restores a key. */
   setActive?(api: Api, target: T, id: string, active: boolean): Promise<void>;
   /** Uses the key as an agent would; cheap, and free of charge. */
@@ -122,8 +129,9 @@ export function keyProviderOf<T extends KeyTarget, A>(
   const [type = '', provider = ''] = upstream.key.split('/');
   const page = `docs/providers/${provider}.md`;
   const baseUrlOf = (target: T): string => target.baseUrl ?? upstream.baseUrl ?? '';
-  const identity = (target: T): string =>
-    `${provider}:${new URL(baseUrlOf(target)).host}:${upstream.owner(target)}/${target.label}`;
+  const ownerOf = (target: T): string =>
+    `${provider}:${new URL(baseUrlOf(target)).host}:${upstream.owner(target)}`;
+  const identity = (target: T): string => `${ownerOf(target)}/${target.label}`;
   const { form } = upstream;
   const expected = (target: T) => ({ of: identity(target), beside: form?.of(target) ?? {} });
   const { maxLive } = facts.overlap.kind === 'dual' ? facts.overlap : { maxLive: 1 };
@@ -303,6 +311,20 @@ export function keyProviderOf<T extends KeyTarget, A>(
       return (await own(api, target)).filter(({ key }) => key.active).map(({ handle }) => handle);
     },
 
+    async survey(target, ctx) {
+      const { api } = await asAdmin(target, ctx);
+      const keys = await upstream.list(api, target);
+      return {
+        owner: ownerOf(target),
+        credentials: keys.map(({ id, name, createdAt, lastUsed }) => ({
+          id,
+          ...(name === '' ? {} : { name }),
+          ...(createdAt === undefined ? {} : { createdAt }),
+          ...(lastUsed === undefined ? {} : { lastUsed }),
+        })),
+      };
+    },
+
     ...(lagSeconds === undefined
       ? {}
       : {
@@ -313,6 +335,22 @@ export function keyProviderOf<T extends KeyTarget, A>(
             if (found !== undefined && found.lastUsed === undefined) return 'unknown';
             return { lastSeen: found?.lastUsed ?? null, observedAt: toInstant(ctx.clock()), lagSeconds };
           },
+        }),
+
+    ...(upstream.adoption === undefined
+      ? {}
+      : {
+          adoption: keyAdoption<T>(
+            {
+              name: upstream.name,
+              maxLive,
+              identity,
+              asAdmin: async (target, ctx) => (await asAdmin(target, ctx)).api,
+              list: async (api, target) => upstream.list(api, target),
+              find: async (api, target, id) => upstream.find(api, target, id),
+            },
+            upstream.adoption,
+          ),
         }),
 
     ...(upstream.byHand === undefined

@@ -8,9 +8,12 @@ export interface Mark {
   readonly token: string;
 }
 
-/** Its parts are set apart by dots; by underscores where an upstream takes no dots. */
+/**
+ * Its parts are set apart by dots; by underscores where an upstream takes no dots. What stands behind "was" is the name that a
+ * person gave a key before it was adopted.
+ */
 const FORM =
-  /^rekey(?<between>[._])(?<label>[a-z0-9-]{1,24})\k<between>(?<generation>\d{1,9})\k<between>(?<token>[A-Za-z0-9-]{32,36})$/;
+  /^rekey(?<between>[._])(?<label>[a-z0-9-]{1,24})\k<between>(?<generation>\d{1,9})\k<between>(?<token>[A-Za-z0-9-]{32,36})(?:; was (?<former>.+))?$/s;
 
 /** The form of a label: with it a mark has 80 characters at most, which is the shortest limit of names (Pinecone). */
 export const LABEL = /^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$/;
@@ -29,4 +32,15 @@ export function nameOf({ label, generation, token }: Mark): string {
 export function markIn(name: string): Mark | undefined {
   const { label = '', generation = '', token = '' } = FORM.exec(name)?.groups ?? {};
   return label === '' ? undefined : { label, generation: Number(generation), token };
+}
+
+/** The name of a key that is adopted: the mark before the name that it has. */
+export function markedName(mark: Mark, former: string): string {
+  return former === '' ? nameOf(mark) : `${nameOf(mark)}; was ${former}`;
+}
+
+/** A name without a mark: what a person called the key. */
+export function nameWithout(name: string): string {
+  const found = FORM.exec(name)?.groups;
+  return found === undefined ? name : (found['former'] ?? '');
 }

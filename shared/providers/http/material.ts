@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { CredentialHandle } from '../../domain/credential.ts';
 import { RekeyError } from '../../domain/errors.ts';
+import { isKeyField } from '../../domain/key-forms.ts';
 import type { Redacted } from '../../domain/redacted.ts';
 
 /**
@@ -18,6 +19,14 @@ const schema = z.object({
   /** What a login needs beside the key, by the names of the secret's fields. */
   beside: z.record(z.string(), z.string()).optional(),
 });
+
+/** The same, where a person has called the field otherwise. */
+const found = z.preprocess((value) => {
+  const field = isFields(value) ? fieldOf(value) : undefined;
+  return field === undefined ? value : { ...(value as object), apiKey: (value as Fields)[field] };
+}, schema);
+
+type Fields = Readonly<Record<string, unknown>>;
 
 export type KeyMaterial = Readonly<z.infer<typeof schema>>;
 
@@ -39,8 +48,19 @@ export function parseKey(text: Redacted<string>): Redacted<KeyMaterial> {
   return text.map((raw) => {
     const trimmed = raw.trim();
     if (BARE.test(trimmed) && !/^["[{]/.test(trimmed)) return { apiKey: trimmed };
-    return parseJson(schema, raw, 'the secret', undefined, '{"apiKey": …}, or the key alone');
+    return parseJson(found, raw, 'the secret', undefined, '{"apiKey": …}, or the key alone');
   });
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The field that holds the key; of several that may none is taken for it. */
+function fieldOf(fields: Fields): string | undefined {
+  if ('apiKey' in fields) return 'apiKey';
+  const [field, another] = Object.keys(fields).filter(isKeyField);
+  return another === undefined ? field : undefined;
 }
 
 /** The text that agents read; like `like`, the text so far, in all but the key. */
@@ -50,8 +70,13 @@ export function serializeKey(material: Redacted<KeyMaterial>, like?: Redacted<st
   return like.map((raw) => {
     const { apiKey, apiKeyId } = material.reveal();
     if (!raw.trim().startsWith('{')) return raw.replace(former.apiKey, () => apiKey);
+    const fields = JSON.parse(raw) as Fields;
     const hadId = former.apiKeyId !== undefined;
-    return JSON.stringify({ ...(JSON.parse(raw) as object), apiKey, ...(hadId ? { apiKeyId } : {}) });
+    return JSON.stringify({
+      ...fields,
+      [fieldOf(fields) ?? 'apiKey']: apiKey,
+      ...(hadId ? { apiKeyId } : {}),
+    });
   });
 }
 

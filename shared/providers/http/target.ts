@@ -10,20 +10,23 @@ export interface KeyTarget {
   readonly label: string;
   /** Where the upstream isn't at its provider's usual address. */
   readonly baseUrl?: string | undefined;
+  /** Of a key that is adopted: its id at the upstream, where that shows too little of it to tell. */
+  readonly keyId?: string | undefined;
 }
 
 /** An address that a target has to name: its upstream has no usual one. */
 export const ownBaseUrl = z.url('must be the address of an API').max(512);
 
-const common = {
-  label: z.string().regex(LABEL, 'must be 1 to 24 small letters, digits and hyphens'),
-  baseUrl: ownBaseUrl.optional(),
-};
-
 /** An id of an upstream, which stands in a path. */
 export const upstreamId = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._@:-]{0,254}$/, 'must be an id as the upstream writes it');
+
+const common = {
+  label: z.string().regex(LABEL, 'must be 1 to 24 small letters, digits and hyphens'),
+  keyId: upstreamId.optional(),
+  baseUrl: ownBaseUrl.optional(),
+};
 
 /**
  * How a target of a provider is read, declared (an unknown field is a mistake) and stored (of a newer version). `page` is

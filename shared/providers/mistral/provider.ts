@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { plusSeconds } from '../../domain/clock.ts';
+import { instantIn, plusSeconds } from '../../domain/clock.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
 import { targetOf } from '../http/target.ts';
@@ -17,6 +17,8 @@ interface MistralTarget {
 const keySchema = z.object({
   key_id: z.string().min(1),
   name: z.string().nullable(),
+  hidden_key: z.string().nullish(),
+  created_at: z.string().nullish(),
   workspace_id: z.string().nullable(),
 });
 
@@ -65,6 +67,8 @@ export const mistralProvider = keyProvider<MistralTarget, z.infer<typeof adminSc
     return { id, value };
   },
 
+  adoption: {},
+
   async remove(api, _target, id) {
     await api.find({ method: 'DELETE', path: `${KEYS}/${encodeURIComponent(id)}`, answer: ANYTHING });
   },
@@ -90,5 +94,11 @@ async function list(api: Api, { workspace }: MistralTarget): Promise<UpstreamKey
   }
   return [...all.values()]
     .filter((key) => key.workspace_id === workspace)
-    .map(({ key_id: id, name }) => ({ id, name: name ?? '', active: true }));
+    .map(({ key_id: id, name, hidden_key: hint, created_at: made }) => ({
+      id,
+      name: name ?? '',
+      active: true,
+      createdAt: instantIn(made),
+      ...(hint ? { hint } : {}),
+    }));
 }

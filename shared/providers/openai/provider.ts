@@ -8,6 +8,8 @@ import { targetOf, upstreamId } from '../http/target.ts';
 const keySchema = z.object({
   id: z.string(),
   name: z.string(),
+  redacted_value: z.string().nullish(),
+  created_at: z.number().nullish(),
   last_used_at: z.number().nullable(),
   owner: z.object({ service_account: z.object({ id: z.string() }).optional() }),
 });
@@ -75,6 +77,8 @@ export const openaiProvider = keyProvider<OpenAiTarget, { adminKey: string }>({
     });
   },
 
+  adoption: {},
+
   async remove(api, target, id) {
     await api.find({ method: 'DELETE', path: pathOf(target, id), answer: ANYTHING });
   },
@@ -104,6 +108,19 @@ function pathOf(target: OpenAiTarget, id: string): string {
   return `${projectPath(target)}/api_keys/${encodeURIComponent(id)}`;
 }
 
-function shown({ id, name, last_used_at: lastUsed }: Key): UpstreamKey {
-  return { id, name, active: true, lastUsed: lastUsed === null ? null : toInstant(lastUsed * 1000) };
+function shown({
+  id,
+  name,
+  created_at: made,
+  last_used_at: lastUsed,
+  redacted_value: hint,
+}: Key): UpstreamKey {
+  return {
+    id,
+    name,
+    active: true,
+    ...(made == null ? {} : { createdAt: toInstant(made * 1000) }),
+    lastUsed: lastUsed === null ? null : toInstant(lastUsed * 1000),
+    ...(hint ? { hint } : {}),
+  };
 }

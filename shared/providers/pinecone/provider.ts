@@ -103,6 +103,16 @@ export const pineconeProvider = keyProvider<PineconeTarget, z.infer<typeof admin
     });
   },
 
+  adoption: {
+    rename: {
+      maxLength: 80,
+      async to(api, _target, id, name) {
+        await api.call({ method: 'PATCH', path: pathOf(id), body: { name }, answer: ANYTHING });
+      },
+    },
+    scope: ({ roles }) => roles,
+  },
+
   /** Pinecone takes a deletion and does it a moment later; whoever asks afterwards sees whether it is done. */
   async remove(api, target, id) {
     await api.find({ method: 'DELETE', path: pathOf(id), answer: ANYTHING });

@@ -23,6 +23,8 @@ export function openaiCase(): KeyFaults<ReturnType<typeof openaiProvider.target>
     addForeign: ({ project, serviceAccount }, name = 'made by hand') => {
       fake.keys.add(`${project}/${serviceAccount}`, name, 'sk-svcacct-');
     },
+    addExisting: ({ project, serviceAccount }) =>
+      fake.keys.add(`${project}/${serviceAccount}`, 'made by hand', 'sk-svcacct-'),
     fill: ({ project, serviceAccount }) => {
       fake.keys.room = fake.keys.of(`${project}/${serviceAccount}`).length;
       return () => (fake.keys.room = Infinity);

@@ -15,16 +15,21 @@ import {
 } from './fakes.ts';
 
 /** What a route says where these parts of the deployment are ill. */
-async function said(
+async function said(...asked: Parameters<typeof answered>): Promise<Check[]> {
+  return (await answered(...asked))['checks'] as Check[];
+}
+
+/** All that it answers. */
+async function answered(
   path: string,
   changes: Partial<DiagnosisServices> = {},
   credential: Partial<Credential> = {},
-): Promise<Check[]> {
+): Promise<Record<string, unknown>> {
   const ledger = new FakeLedger().add(credentialOf(credential));
   const services = { ...fakeServices(ledger), diagnosis: fakeDiagnosis(ledger, changes) };
   const { response } = await answer(eventOf('GET', path), services);
   expect(response.statusCode).toBe(200);
-  return bodyOf(response)['checks'] as Check[];
+  return bodyOf(response);
 }
 
 const ill = (checks: readonly Check[]): string[] =>
@@ -92,6 +97,15 @@ describe('GET /v1/credentials/{name}/diagnosis', () => {
     expect(new Set(checks.map(({ area }) => area))).toEqual(
       new Set(['credential', 'secret', 'administrator', 'rotation', 'holders', 'evidence']),
     );
+  });
+
+  it('tells which ids at the upstream are its own, and all that its owner has there', async () => {
+    const survey = {
+      owner: 'iam:orders',
+      credentials: [{ id: 'AKIA1', createdAt: '2026-01-01T00:00:00.000Z' }],
+    };
+    const look: DiagnosisServices['look'] = async () => ({ value: { checks: [], survey } });
+    expect(await answered(path, { look })).toMatchObject({ survey, held: ['orders_a'] });
   });
 
   it('asks the account’s list about an administrative secret that is denied, and only then', async () => {

@@ -77,7 +77,10 @@ function aws({ stacks = {}, sns, trails = {}, outputs = OUTPUTS }: Otherwise = {
   };
 }
 
-function deployed(checks: Record<string, readonly object[]>, more: Otherwise = {}): void {
+function deployed(
+  checks: Record<string, readonly object[]>,
+  { upstreams = {}, ...more }: Otherwise & { readonly upstreams?: Record<string, object> } = {},
+): void {
   stand.routes = {
     'POST /': aws(more),
     'GET /v1/diagnosis': { body: { version: REKEY_VERSION, checks: [] } },
@@ -87,7 +90,7 @@ function deployed(checks: Record<string, readonly object[]>, more: Otherwise = {
     ...Object.fromEntries(
       Object.entries(checks).map(([name, own]) => [
         `GET /v1/credentials/${name}/diagnosis`,
-        { body: { credential: name, checks: own } },
+        { body: { credential: name, checks: own, ...upstreams[name] } },
       ]),
     ),
   };
@@ -109,6 +112,24 @@ describe('rekey doctor', () => {
     expect(stdout).toMatch(/orders\n {2}ok +secret: exists +agents\/orders\n/);
     expect(stdout).not.toContain('rekey-prod-network');
     expect(stdout).not.toContain('\nto be mended');
+  });
+
+  it('tells what exists at the upstreams that no credential has, once for each owner, where it looks at all', async () => {
+    const survey = {
+      owner: 'openai:api.openai.com:proj_1/sa_1',
+      credentials: [{ id: 'key_1' }, { id: 'key_2' }, { id: 'key_3', name: 'old bot', lastUsed: null }],
+    };
+    const upstreams = { chat: { held: ['key_1'], survey }, search: { held: ['key_2'], survey } };
+    deployed({ chat: [OK], search: [OK] }, { upstreams });
+    const { exit, stdout } = await doctor();
+    expect(exit).toBe(0);
+    const told =
+      'openai:api.openai.com:proj_1/sa_1: 1 that no registered credential has: key_3 ("old bot", never used)';
+    expect(stdout).toContain(told);
+    expect(stdout.split(told)).toHaveLength(2);
+    expect((await doctor('chat')).stdout).not.toContain('key_2');
+    const { upstreams: all } = JSON.parse((await doctor('--json')).stdout);
+    expect(all.unregistered).toEqual([{ owner: survey.owner, credentials: [survey.credentials[2]] }]);
   });
 
   it('ends with 3 where something must be mended, which comes last with its remedy, even if more was not checked', async () => {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -140,5 +141,62 @@ describe('rekey import', () => {
     await writeFile(join(folder, 'other.yaml'), 'a: 1\n');
     expect((await run([secret('a')], '-o', 'other.yaml')).stderr).toContain('is no declaration file');
     expect((await run([secret('a')], '--as', 'a')).exit).toBe(2);
+  });
+});
+
+describe('rekey import of plain keys', () => {
+  const OPENAI = `sk-svcacct-${'a'.repeat(40)}`;
+  const PINECONE = `pcsk_${'b'.repeat(40)}`;
+  const listed = (...lines: string[]) => writeFile(join(folder, '.env'), lines.join('\n'));
+  const keys = (...args: string[]) => rekey(api, ['import', '--keys', ...args], { cwd: folder });
+
+  it('proposes what each form tells, asks nobody, and prints no value', async () => {
+    await listed(`export OPENAI_API_KEY="${OPENAI}"`, '# a remark', 'PORT=5432', '', PINECONE);
+    const { exit, stdout, stderr } = await keys('.env');
+    expect(exit).toBe(0);
+    expect(parse(stdout).credentials).toMatchObject([
+      { type: 'llm-key', provider: 'openai', secret: 'agents/openai-api-key', adopt: true, mode: 'observe' },
+      { type: 'vector-database-key', provider: 'pinecone', secret: 'agents/key-of-line-5' },
+    ]);
+    for (const { name, ...entry } of parse(stdout).credentials)
+      expect(parseEntry({ name, ...entry })).toBeDefined();
+    expect(stdout).toContain('# add target.project, target.serviceAccount: the secret does not say');
+    expect(stdout).toContain('# put it into a secret named agents/openai-api-key first');
+    for (const value of [OPENAI, PINECONE]) expect(stdout + stderr).not.toContain(value.slice(12));
+    expect(api.seen).toEqual([]);
+  });
+
+  it('reads standard input, and tells machines the fingerprint of each', async () => {
+    const { stdout } = await rekey(api, ['import', '--keys', '-', '--json'], { cwd: folder, input: OPENAI });
+    const { entries, keys: told } = JSON.parse(stdout);
+    expect(entries).toHaveLength(1);
+    const digest = createHash('sha256').update(OPENAI).digest('hex');
+    expect(told).toMatchObject([{ key: 'line 1', fingerprint: `sha256:${digest}`, verdict: 'proposed' }]);
+    expect(stdout).not.toContain(OPENAI.slice(12));
+  });
+
+  it('whose form two providers write, or that has none, is asked; an administrative one is left out', async () => {
+    const admin = `sk-admin-${'d'.repeat(40)}`;
+    await listed(`CHAT_KEY=sk-${'c'.repeat(48)}`, 'MISTRAL_API_KEY=abcdefgh', `ROOT=${admin}`);
+    const { stdout, stderr } = await keys('.env');
+    expect(parse(stdout) ?? {}).toEqual({});
+    expect(stderr).toContain('? CHAT_KEY: its shape fits llm-key/openai and llm-key/another');
+    expect(stderr).toContain('--as "CHAT_KEY=TYPE/PROVIDER"');
+    expect(stderr).toContain('? MISTRAL_API_KEY:');
+    expect(stderr).toContain('- ROOT: it is an administrative key');
+    const decided = await keys('.env', '--as', 'MISTRAL_API_KEY=llm-key/mistral', '--json');
+    const [entry] = JSON.parse(decided.stdout).entries;
+    expect(entry).toMatchObject({ provider: 'mistral', target: { label: 'agents-mistral-api-key' } });
+    // What may be short enough to be guessed has no fingerprint.
+    const { keys: told } = JSON.parse(decided.stdout);
+    expect(told[1].fingerprint).toBeUndefined();
+  });
+
+  it('beside names of secrets, of a file that is not there, and --as of no key in it, is refused', async () => {
+    await listed(OPENAI);
+    expect((await keys('.env', 'prod/orders')).exit).toBe(2);
+    expect((await keys('.env', '--prefix', 'prod/')).exit).toBe(2);
+    expect((await keys('nowhere')).exit).toBe(2);
+    expect((await keys('.env', '--as', 'OTHER=llm-key/openai')).stderr).toContain('no key called OTHER');
   });
 });

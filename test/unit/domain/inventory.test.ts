@@ -110,6 +110,47 @@ describe('an import', () => {
     expect(classify(unseen, 'database/postgresql')).toMatchObject({ verdict: 'proposed' });
   });
 
+  const body = 'x1_Y-'.repeat(12);
+  test.each([
+    ['a bare key of OpenAI', `sk-proj-${body}`, 'llm-key', 'openai'],
+    ['a key of Anthropic', { ANTHROPIC_API_KEY: `sk-ant-api03-${body}`, model: 'm' }, 'llm-key', 'anthropic'],
+    ['a key of Pinecone', { api_key: `pcsk_${body}` }, 'vector-database-key', 'pinecone'],
+    [
+      'an access key',
+      { AWS_ACCESS_KEY_ID: 'AKIAIOSFODNN7EXAMPLE', AWS_SECRET_ACCESS_KEY: PASSWORD },
+      'cloud-key',
+      'aws-iam',
+    ],
+  ])('proposes %s, and keeps nothing of it but its form', (_what, value, type, provider) => {
+    const facts = secret(value);
+    expect(JSON.stringify(facts)).not.toMatch(/x1_Y|IOSFODNN|horse/);
+    expect(classify(facts)).toMatchObject({ verdict: 'proposed', entry: { type, provider, adopt: true } });
+  });
+
+  test.each([
+    ['AIza', `AIza${'k'.repeat(35)}`, 'llm-key/google'],
+    ['sk-', `sk-${'k'.repeat(48)}`, 'llm-key/openai'],
+    [
+      'keys of two providers',
+      { A_KEY: `sk-proj-${body}`, B_KEY: `pcsk_${body}` },
+      'vector-database-key/pinecone',
+    ],
+  ])('does not guess whose %s is', (_what, value, one) => {
+    const finding = classify(secret(value));
+    expect(finding).toMatchObject({ verdict: 'undecided', remedy: expect.stringContaining('--as ') });
+    expect(finding).toHaveProperty('why', expect.stringContaining(one));
+  });
+
+  test.each([
+    ['an administrative key of OpenAI', `sk-admin-${body}`, /administrative/],
+    ['an administrative key of Anthropic', `sk-ant-admin01-${body}`, /administrative/],
+    ['a token of a login at Anthropic', `sk-ant-oat01-${body}`, /ends by itself/],
+    ['a key of an AWS session', { AccessKeyId: 'ASIAIOSFODNN7EXAMPLE' }, /session/],
+    ['the id of an access key alone', 'AKIAIOSFODNN7EXAMPLE', /without its secret part/],
+  ])('leaves out %s', (_what, value, why) => {
+    expect(classify(secret(value))).toMatchObject({ verdict: 'left-out', why: expect.stringMatching(why) });
+  });
+
   it('gives entries names of their own', () => {
     const finding = classify(secret({ ...login, password: PASSWORD }));
     if (finding.verdict !== 'proposed') throw new Error('not proposed');

@@ -20,6 +20,7 @@ describe('Anthropic', () => {
     'Anthropic',
     keyHarness({
       provider,
+      pooled: true,
       start: async () => {
         fake = await FakeAnthropic.start();
       },
@@ -38,6 +39,7 @@ describe('Anthropic', () => {
       addForeign: ({ workspace }) => {
         fake.mint(workspace);
       },
+      addExisting: ({ workspace }) => fake.mint(workspace),
     }),
   );
 });

@@ -32,6 +32,7 @@ describe('Mistral', () => {
       addForeign: ({ workspace }) => {
         fake.keys.add(workspace, 'made by hand', '');
       },
+      addExisting: ({ workspace }) => fake.keys.add(workspace, 'made by hand', ''),
     }),
   );
 

@@ -38,6 +38,8 @@ describe('Pinecone', () => {
       addForeign: ({ project }) => {
         fake.add(project, 'made by hand');
       },
+      addExisting: ({ project, roles }) => fake.add(project, 'made by hand', roles),
+      showsNothing: true,
     }),
   );
 

@@ -1,0 +1,80 @@
+import type { Redacted } from './redacted.ts';
+
+/** The form of a key's text, by what its provider writes before it. */
+export type KeyForm = keyof typeof FORMS;
+
+interface Form {
+  readonly pattern: RegExp;
+  /** Whose it may be, as `type/provider`; several where others write the same. */
+  readonly kinds: readonly `${string}/${string}`[];
+  /** Why it is none that Rekey gives to agents. */
+  readonly not?: string;
+}
+
+const ADMINISTRATIVE =
+  'it is an administrative key: tag its secret rekey:admin and name it as admin of the credentials that it administers';
+
+/** From the most telling to the least: the first that fits counts. */
+const FORMS = {
+  'sk-ant-admin…': { pattern: /^sk-ant-admin\d{2}-[\w-]{16,}$/, kinds: [], not: ADMINISTRATIVE },
+  'sk-ant-api…': { pattern: /^sk-ant-api\d{2}-[\w-]{16,}$/, kinds: ['llm-key/anthropic'] },
+  'sk-ant-…': {
+    pattern: /^sk-ant-[\w-]{16,}$/,
+    kinds: [],
+    not: 'it is no API key of Anthropic: a token of a login, which ends by itself',
+  },
+  'sk-admin-…': { pattern: /^sk-admin-[\w-]{16,}$/, kinds: [], not: ADMINISTRATIVE },
+  'sk-svcacct-…': { pattern: /^sk-svcacct-[\w-]{16,}$/, kinds: ['llm-key/openai'] },
+  'sk-proj-…': { pattern: /^sk-proj-[\w-]{16,}$/, kinds: ['llm-key/openai'] },
+  // Written by OpenAI before it had projects, and by others to this day.
+  'sk-…': { pattern: /^sk-[\w-]{20,}$/, kinds: ['llm-key/openai', 'llm-key/another'] },
+  'pcsk_…': { pattern: /^pcsk_[\w-]{16,}$/, kinds: ['vector-database-key/pinecone'] },
+  // Of Gemini as of Maps: its restrictions tell, its text doesn't.
+  'AIza…': { pattern: /^AIza[\w-]{35}$/, kinds: ['llm-key/google', 'cloud-key/google'] },
+  'AKIA…': { pattern: /^AKIA[A-Z0-9]{16}$/, kinds: ['cloud-key/aws-iam'] },
+  'ASIA…': { pattern: /^ASIA[A-Z0-9]{16}$/, kinds: [], not: 'it is of a session, which ends by itself' },
+} as const satisfies Readonly<Record<string, Form>>;
+
+/** What is known of a form; undefined where another version wrote one that this one doesn't know. */
+export function formOf(name: string): Form | undefined {
+  return Object.hasOwn(FORMS, name) ? FORMS[name as KeyForm] : undefined;
+}
+
+/** The form of a text; undefined where it is no key's that can be told. */
+export function keyFormOf(text: Redacted<string>): KeyForm | undefined {
+  const value = text.reveal().trim();
+  return (Object.keys(FORMS) as KeyForm[]).find((name) => FORMS[name].pattern.test(value));
+}
+
+/** What a person calls the field of a key, e.g. `OPENAI_API_KEY`. */
+export function isKeyField(name: string): boolean {
+  return /(^|[_-])(api[_-]?)?key$|apikey$/i.test(name);
+}
+
+/** A key in a list of them: its form, and what the list calls it. */
+export interface ListedKey {
+  readonly value: Redacted<string>;
+  readonly form: KeyForm | undefined;
+  /** The name of the variable; absent for a bare key. */
+  readonly name?: string;
+  /** Where it stands, from 1. */
+  readonly line: number;
+}
+
+const VARIABLE = /^(?:export\s+)?"?(?<name>[A-Za-z_][\w.-]*)"?\s*[=:]\s*(?<value>.+?),?$/;
+
+/** The keys of a text: one a line, bare, or as `NAME=value` or `"NAME": "value"`. What isn't one stays unread. */
+export function keysIn(text: Redacted<string>): ListedKey[] {
+  return text
+    .reveal()
+    .split(/\r?\n/)
+    .flatMap((raw, index) => {
+      const found = VARIABLE.exec(raw.trim())?.groups;
+      const { name } = found ?? {};
+      const value = text.map(() => (found?.['value'] ?? raw).trim().replace(/^(["'])(.*)\1$/, '$2'));
+      const form = keyFormOf(value);
+      const isVariable = name !== undefined && (isKeyField(name) || form !== undefined);
+      if (form === undefined && !isVariable) return [];
+      return [{ value, form, line: index + 1, ...(name === undefined ? {} : { name }) }];
+    });
+}
