@@ -60,7 +60,7 @@ export const weaviateProvider = keyProvider<WeaviateTarget, { adminKey: string }
 
   async create(api, target, name) {
     await assertRoles(api, target);
-    const id = `${name}@${randomBytes(4).toString('hex')}`;
+    const id = `${name}_${randomBytes(4).toString('hex')}`;
     const { apikey: value } = await api.call({
       method: 'POST',
       path: pathOf(id),
@@ -141,7 +141,7 @@ function pathOf(id: string): string {
 }
 
 function shown({ userId, active, roles }: z.infer<typeof userSchema>): UpstreamKey {
-  return { id: userId, name: userId.replace(/@[0-9a-f]{8}$/, ''), active, scope: roles };
+  return { id: userId, name: userId.replace(/_[0-9a-f]{8}$/, ''), active, scope: roles };
 }
 
 /** Of a user that has never come it tells the year 1. */
