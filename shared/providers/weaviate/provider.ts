@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import * as z from 'zod';
 import { toInstant, type Instant } from '../../domain/clock.ts';
 import { RekeyError } from '../../domain/errors.ts';
@@ -27,8 +28,8 @@ const ROLE = /^(?!(?:root|read-only)$)[A-Za-z][\w-]{0,63}$/;
 
 /**
  * Weaviate 1.30 and later: users of its database with the roles that are declared. A user has one key, and `rotate-key` cuts
- * it at once; so each generation is a user of its own, and its name is the mark. Two of them take turns, and a late
- * revocation finds only the user that it is about (hard decision 2). The administrative secret is
+ * it at once; so each attempt at a generation is a user of its own, named by the mark and a number. Two of them take turns,
+ * and what comes late finds only the user that it is about (hard decision 2). The administrative secret is
  * `{"adminKey": …, "baseUrl": …}`.
  */
 export const weaviateProvider = keyProvider<WeaviateTarget, { adminKey: string }>({
@@ -59,17 +60,18 @@ export const weaviateProvider = keyProvider<WeaviateTarget, { adminKey: string }
 
   async create(api, target, name) {
     await assertRoles(api, target);
+    const id = `${name}_${randomBytes(4).toString('hex')}`;
     const { apikey: value } = await api.call({
       method: 'POST',
-      path: pathOf(name),
+      path: pathOf(id),
       body: {},
       answer: z.object({ apikey: z.string().min(1) }),
     });
     const body = { roles: target.roles, userType: 'db' };
-    const path = `/authz/users/${encodeURIComponent(name)}/assign`;
+    const path = `/authz/users/${encodeURIComponent(id)}/assign`;
     await api.call({ method: 'POST', path, body, answer: ANYTHING });
-    const made = await find(api, name);
-    if (made?.scope?.toSorted().join() === target.roles.toSorted().join()) return { id: name, value };
+    const made = await find(api, id);
+    if (made?.scope?.toSorted().join() === target.roles.toSorted().join()) return { id, value };
     throw new RekeyError(
       'ERR_UNAVAILABLE',
       'Weaviate shows the new user with other roles than those declared',
@@ -139,7 +141,7 @@ function pathOf(id: string): string {
 }
 
 function shown({ userId, active, roles }: z.infer<typeof userSchema>): UpstreamKey {
-  return { id: userId, name: userId, active, scope: roles };
+  return { id: userId, name: userId.replace(/_[0-9a-f]{8}$/, ''), active, scope: roles };
 }
 
 /** Of a user that has never come it tells the year 1. */
