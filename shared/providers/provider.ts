@@ -1,3 +1,4 @@
+import type { Capabilities, Overlap } from '../domain/capabilities.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { CredentialHandle } from '../domain/credential.ts';
 import type { Deactivation, Usage } from '../domain/evidence.ts';
@@ -9,15 +10,6 @@ export interface Issued<M> {
   readonly handle: CredentialHandle;
   readonly material: Redacted<M>;
 }
-
-/** How an upstream lets old and new live together. */
-export type Overlap =
-  /** Up to `maxLive` live at once; the old one works until it is revoked. */
-  | { readonly kind: 'dual'; readonly maxLive: number }
-  /** The upstream itself lets the old one expire after `seconds`. */
-  | { readonly kind: 'grace'; readonly seconds: number }
-  /** The new one cuts the old one off, at the step named. */
-  | { readonly kind: 'none'; readonly cutsAt: 'issue' | 'activate' };
 
 /** What a person should see although nothing is refused: it may be a mistake, and only they can tell. */
 export interface Notice {
@@ -91,7 +83,7 @@ export interface CredentialProvider<T, M> {
   readonly type: string;
   readonly provider: string;
   readonly overlap: Overlap;
-  readonly revocation: 'api' | 'manual' | 'deploy-hook';
+  readonly revocation: Capabilities['revocation'];
   /**
    * The step at which something comes to exist at the upstream; `issue` unless said otherwise. From there on an abort
    * looks for what was issued under its token, whether or not the ledger has heard of it.

@@ -1,9 +1,9 @@
 import type { ImpactAnswer } from '../../../shared/api/messages.ts';
 import { impactOf } from '../../../shared/domain/impact.ts';
+import { limitsOf } from '../../../shared/domain/limits.ts';
 import { agentsOfCredential } from '../../../shared/engine/clients.ts';
 import { orderOf } from '../../../shared/engine/order.ts';
 import { refusalsNow } from '../../../shared/engine/start.ts';
-import { limitsOf } from '../../../shared/providers/limits.ts';
 import { active, credentialOf } from '../lookup.ts';
 import type { Call } from '../../http/request.ts';
 import type { ControlServices, Done } from '../route.ts';

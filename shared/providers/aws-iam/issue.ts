@@ -1,7 +1,7 @@
+import { CAPABILITIES } from '../../domain/capabilities.ts';
 import { toInstant } from '../../domain/clock.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import type { Redacted } from '../../domain/redacted.ts';
-import { CAPABILITIES } from '../capabilities.ts';
 import type { Issued, IssueContext } from '../provider.ts';
 import type { IamUser } from './iam.ts';
 import { assertToken, INTENT, intentTag, markTag, NO_INTENT, spentTags, type AccessKey } from './marks.ts';

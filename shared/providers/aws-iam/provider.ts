@@ -1,10 +1,10 @@
+import { CAPABILITIES } from '../../domain/capabilities.ts';
 import { toInstant } from '../../domain/clock.ts';
 import type { CredentialHandle } from '../../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import type { Deactivation } from '../../domain/evidence.ts';
 import type { Redacted } from '../../domain/redacted.ts';
 import { pause } from '../../http/exchange.ts';
-import { CAPABILITIES } from '../capabilities.ts';
 import type { CredentialProvider, ProviderContext } from '../provider.ts';
 import { adoption } from './adopt.ts';
 import { manualRevocation } from './by-hand.ts';
@@ -30,7 +30,7 @@ export const awsIamProvider: CredentialProvider<IamTarget, IamMaterial> = {
   provider: 'aws-iam',
   overlap: FACTS.overlap,
   revocation: FACTS.revocation,
-  needsAdmin: false,
+  needsAdmin: FACTS.needsAdmin,
   target: parseTarget,
   storedTarget: readTarget,
   identity: identityOf,

@@ -1,5 +1,5 @@
+import { CAPABILITIES } from '../../domain/capabilities.ts';
 import { fromInstant, toInstant, type Instant } from '../../domain/clock.ts';
-import { CAPABILITIES } from '../capabilities.ts';
 import type { IamUser } from './iam.ts';
 
 const NAME = /^rekey-cut-(\w{16,128})-(\d{1,12})$/;

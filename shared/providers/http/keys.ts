@@ -1,11 +1,11 @@
 import * as z from 'zod';
+import { CAPABILITIES, type Capabilities, type ProviderKey } from '../../domain/capabilities.ts';
 import { toInstant, type Instant } from '../../domain/clock.ts';
 import type { CredentialHandle } from '../../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import type { Deactivation, Usage } from '../../domain/evidence.ts';
 import { Redacted } from '../../domain/redacted.ts';
 import { pause } from '../../http/exchange.ts';
-import { CAPABILITIES, type Capabilities, type ProviderKey } from '../capabilities.ts';
 import type { CredentialProvider, Issued, Notice, ProviderContext } from '../provider.ts';
 import { Api, type Caller } from './api.ts';
 import { markIn, nameOf } from './mark.ts';

@@ -1,8 +1,8 @@
+import { CAPABILITIES } from '../../domain/capabilities.ts';
 import { toInstant } from '../../domain/clock.ts';
 import type { CredentialHandle } from '../../domain/credential.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import type { Deactivation, Usage } from '../../domain/evidence.ts';
-import { CAPABILITIES } from '../capabilities.ts';
 import type { CredentialProvider, ProviderContext } from '../provider.ts';
 import { activate, assertFree, chooseSlot } from './activate.ts';
 import { adopt, identify, release } from './adopt.ts';

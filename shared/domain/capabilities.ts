@@ -1,4 +1,11 @@
-import type { Overlap } from './provider.ts';
+/** How an upstream lets old and new live together. */
+export type Overlap =
+  /** Up to `maxLive` live at once; the old one works until it is revoked. */
+  | { readonly kind: 'dual'; readonly maxLive: number }
+  /** The upstream itself lets the old one expire after `seconds`. */
+  | { readonly kind: 'grace'; readonly seconds: number }
+  /** The new one cuts the old one off, at the step named. */
+  | { readonly kind: 'none'; readonly cutsAt: 'issue' | 'activate' };
 
 /** What an upstream can do for one type of credential, as its documentation or a trial says it: facts, not choices. */
 export interface Capabilities {
@@ -8,6 +15,9 @@ export interface Capabilities {
   readonly canCreate: boolean;
   /** Whether a credential can be made useless and brought back. */
   readonly canSuspend: boolean;
+  /** False where calls go under the function's own role, and nobody declares an administrative login. */
+  readonly needsAdmin?: false;
+  /** How one is ended: by Rekey, by a person at the upstream, or by a deployment. */
   readonly revocation: 'api' | 'manual' | 'deploy-hook';
   /** How long one may still work after the upstream has taken the revocation, in seconds. */
   readonly revocationDelaySeconds: number;
@@ -21,7 +31,10 @@ export interface Capabilities {
   readonly keyless?: string;
 }
 
-/** By type and provider. Without any driver, so that everybody may ask. */
+/**
+ * By type and provider: the one place of what is known, which providers, engine and CLI read. Without any driver, so that
+ * everybody may ask.
+ */
 export const CAPABILITIES = {
   'database/postgresql': {
     overlap: { kind: 'dual', maxLive: 2 },
@@ -71,6 +84,7 @@ export const CAPABILITIES = {
     overlap: { kind: 'dual', maxLive: 2 },
     canCreate: true,
     canSuspend: true,
+    needsAdmin: false,
     revocation: 'api',
     revocationDelaySeconds: 10,
     propagationSeconds: 15,
