@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PROJECTS } from '../vitest.config.ts';
+import { aligned, forgetRun, lastRun, rowsOf } from './upstream-run.ts';
 
 /**
  * Everything that must hold before a change is merged, in the order of what it costs. `npm test -- unit` runs only the
@@ -57,9 +58,14 @@ if (unknown.length > 0) {
 
 await mkdir(join(root, '.cache'), { recursive: true });
 await rm(report, { force: true });
+await forgetRun();
 const failed: string[] = [];
 for (const check of only.length === 0 ? [...STATIC, TESTS] : [TESTS]) {
   if (!(await passes(check))) failed.push(check.name);
+}
+const run = await lastRun();
+if (run !== undefined) {
+  console.log(`\nUpstreams through deployed functions:\n${aligned(rowsOf(run)).join('\n')}`);
 }
 if (failed.length > 0) {
   console.error(`\nfailed: ${failed.join(', ')}`);

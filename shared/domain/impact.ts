@@ -1,4 +1,5 @@
 import { nextStart, notPlanned } from './calendar.ts';
+import { capabilitiesOf } from './capabilities.ts';
 import type { KnownAgent } from './client-evidence.ts';
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
 import type { Credential } from './credential.ts';
@@ -138,7 +139,7 @@ function momentsFrom(
   ];
   if (holders.length === 0) return [...begin, ...end];
   const proven = provenAt(holders, opensAt, earliestClose);
-  const { soakSeconds } = policy;
+  const soakSeconds = soakOf(credential);
   return [
     ...begin,
     ...(soakSeconds === 0
@@ -147,6 +148,11 @@ function momentsFrom(
     moment('revocation', plusSeconds(proven, soakSeconds), 'the old one is revoked, no sooner'),
     ...end,
   ].toSorted((a, b) => fromInstant(a.at) - fromInstant(b.at));
+}
+
+/** A policy from before providers said what they can do may ask for more. */
+function soakOf({ type, provider, policy }: Credential): number {
+  return capabilitiesOf(type, provider)?.canSuspend === false ? 0 : policy.soakSeconds;
 }
 
 /** When the proof can be complete at the earliest, as far as clocks say it. */
@@ -198,10 +204,8 @@ function howItMoves({ name }: Credential, holder: Holder): string {
   }
 }
 
-function irreversible(
-  { mode, holders, policy }: Credential,
-  moments: readonly PredictedMoment[],
-): Impact['irreversible'] {
+function irreversible(credential: Credential, moments: readonly PredictedMoment[]): Impact['irreversible'] {
+  const { mode, holders, policy } = credential;
   if (mode !== 'enforce') return [{ text: `nothing: mode ${mode} revokes nothing` }];
   if (holders.length === 0) {
     return [{ text: 'nothing by itself: without a known holder the old credential is never retired' }];
@@ -210,13 +214,19 @@ function irreversible(
   const from = (instant: Instant | undefined) => (instant === undefined ? {} : { from: instant });
   return [
     {
-      text: 'the revocation of the old credential; until then `rekey rollback` brings it back',
+      text: `the revocation of the old credential${inEffect(credential)}; until then \`rekey rollback\` brings it back`,
       ...from(at('revocation')),
     },
     ...(policy.atDeadline === 'revoke'
       ? [{ text: 'open sessions of whoever has not moved are ended', ...from(at('deadline')) }]
       : []),
   ];
+}
+
+/** When a revocation takes effect, where that is later. */
+function inEffect({ type, provider }: Credential): string {
+  const seconds = capabilitiesOf(type, provider)?.revocationDelaySeconds ?? 0;
+  return seconds === 0 ? '' : `, in effect within ${durationText(seconds)}`;
 }
 
 function alsoDoes({ mode, secretName, holders, live, current, activeRotation }: Credential): string[] {

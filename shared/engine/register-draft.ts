@@ -3,13 +3,8 @@ import { holdersOf, modeOf, policyInput, type CredentialEntry } from '../domain/
 import { assertForeignHost } from '../domain/foreign-host.ts';
 import { diffDeclared, type FieldChange } from '../domain/declared-diff.ts';
 import { errorsOf, isRekeyError, RekeyError, throwAll } from '../domain/errors.ts';
-import {
-  assertAccess,
-  LAG_MARGIN_SECONDS,
-  resolvePolicy,
-  type Policy,
-  type PolicyLimits,
-} from '../domain/policy.ts';
+import { assertAccess, resolvePolicy, type PolicyLimits } from '../domain/policy.ts';
+import { assertPossible, withinReach, type Able } from '../domain/possible.ts';
 import { TAG } from '../names.ts';
 import type { AnyProvider, Notice } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
@@ -49,8 +44,9 @@ export async function draftOf(
 ): Promise<Draft> {
   const provider = await deps.providerFor(declaration.type, declaration.provider);
   const holders = holdersOf(declaration);
-  const policyOf = () =>
-    resolvePolicy(declaration.type, policyInput(declaration), holders, deps.clock(), options.limits);
+  const able = ableOf(provider);
+  const asked = withinReach(policyInput(declaration), able);
+  const policyOf = () => resolvePolicy(declaration.type, asked, holders, deps.clock(), options.limits);
   throwAll(
     errorsOf(
       () => provider.target(declaration.target),
@@ -61,7 +57,7 @@ export async function draftOf(
   const target = provider.target(declaration.target);
   const policy = policyOf();
   assertAccess(policy, provider.access?.(target));
-  if (modeOf(declaration) === 'enforce') assertSeen(policy, provider);
+  assertPossible(policy, modeOf(declaration), able);
   if (options.stage !== 'local') assertForeignHost(target);
   const targetIdentity = provider.identity?.(target);
   return {
@@ -80,24 +76,10 @@ export async function draftOf(
   };
 }
 
-/** @throws RekeyError ERR_POLICY where no window could show that an old credential is no longer used */
-function assertSeen(
-  { evidenceOfUse, deadlineSeconds }: Policy,
-  { provider, usageLagSeconds = 0, ...upstream }: AnyProvider,
-): void {
-  const tells = upstream.usage !== undefined;
-  const seenAfter = tells ? usageLagSeconds + LAG_MARGIN_SECONDS : Infinity;
-  const isAtOnce = tells && usageLagSeconds === 0;
-  if (evidenceOfUse === 'holders' || isAtOnce || seenAfter <= deadlineSeconds) return;
-  const told = tells
-    ? `tells of use up to ${usageLagSeconds} s later, and the window's deadline is after ${deadlineSeconds} s`
-    : 'does not tell when a credential was used last';
-  throw new RekeyError('ERR_POLICY', `${provider} ${told}`, {
-    field: 'policy.evidenceOfUse',
-    remedy: `write evidenceOfUse: holders, so that what the holders prove is enough to end an old one; or mode: overlap, which ends none${
-      tells ? `; or a deadline of at least ${seenAfter} s` : ''
-    }`,
-  });
+/** What a policy may ask of a provider, as its contract says it. */
+function ableOf({ provider, overlap, suspension, usage, usageLagSeconds = 0 }: AnyProvider): Able {
+  const canSuspend = suspension !== undefined;
+  return { provider, overlap, canSuspend, ...(usage === undefined ? {} : { usageLagSeconds }) };
 }
 
 /** Whatever Rekey is to touch at the upstream needs its administrative login, unless Rekey's own role is let in there. */

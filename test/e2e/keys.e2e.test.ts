@@ -11,6 +11,7 @@ import { stringify } from 'yaml';
 import { rekeyJson } from '../../local/demo/rekey.ts';
 import { follow } from '../../local/demo/scenario.ts';
 import { startWorld, type World } from '../../local/demo/world.ts';
+import { keepRun, type Passed } from '../../scripts/upstream-run.ts';
 import type {
   AuditAnswer,
   EmergencyAnswer,
@@ -18,6 +19,7 @@ import type {
   RotationView,
   ShowAnswer,
 } from '../../shared/api/messages.ts';
+import { CAPABILITIES } from '../../shared/domain/capabilities.ts';
 import { CREDENTIAL_TYPES, TAG } from '../../shared/names.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { playUpstreams, type PlayedUpstream } from './upstreams.ts';
@@ -27,8 +29,8 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
   let world: World;
   let vault: SecretsManagerClient;
   let upstreams: PlayedUpstream[] = [];
-  /** What each upstream has passed; printed at the end. */
-  const table = new Map<string, string[]>();
+  /** What each upstream has passed; kept for the end of `npm test`, and for docs/providers/README.md. */
+  const passes: Record<string, Passed[]> = {};
 
   const nameOf = ({ key }: PlayedUpstream): string => key.replace('/', '-');
   const read = async (one: PlayedUpstream, stage = 'AWSCURRENT'): Promise<string> => {
@@ -44,11 +46,11 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
   const inWindow = async (one: PlayedUpstream, id: string): Promise<void> => {
     await expect.poll(async () => (await rotation(one, id))?.phase, { timeout: 60_000 }).toBe('window');
   };
-  const passed = (one: PlayedUpstream, what: string): void => {
-    table.set(one.key, [...(table.get(one.key) ?? []), what]);
+  const passed = ({ key }: PlayedUpstream, what: Passed): void => {
+    passes[key] = [...(passes[key] ?? []), what];
   };
   /** Runs for every upstream at once: they have nothing in common but the functions. */
-  const forEach = async (what: string, act: (one: PlayedUpstream) => Promise<void>): Promise<void> => {
+  const forEach = async (what: Passed, act: (one: PlayedUpstream) => Promise<void>): Promise<void> => {
     const outcomes = await Promise.allSettled(
       upstreams.map(async (one) => act(one).then(() => passed(one, what))),
     );
@@ -79,8 +81,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
   }, 240_000);
 
   afterAll(async () => {
-    const rows = [...table].map(([key, what]) => `  ${key}: ${what.join(', ')}`);
-    process.stdout.write(`\nUpstreams through deployed functions:\n${rows.join('\n')}\n`);
+    await keepRun({ day: new Date().toISOString().slice(0, 10), passes });
     try {
       await keepRecording('keys', world);
     } finally {
@@ -100,7 +101,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
         window: '5s',
         deadline: '60s',
         cap: '5m',
-        soak: '1s',
+        ...(CAPABILITIES[one.key].canSuspend ? { soak: '1s' } : {}),
         interval: '14d',
         evidenceOfUse: 'holders',
       },

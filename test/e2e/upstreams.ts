@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { CreateUserCommand, IAMClient, ListAccessKeysCommand } from '@aws-sdk/client-iam';
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import type { LocalStack } from '../../local/stack.ts';
+import type { ProviderKey } from '../../shared/domain/capabilities.ts';
 import { TAG } from '../../shared/names.ts';
 import { FakeAnthropic } from '../fakes/anthropic.ts';
 import { FakeMistral } from '../fakes/mistral.ts';
@@ -12,7 +13,7 @@ import type { Asked } from '../fakes/upstream.ts';
 /** An upstream that the deployed functions rotate keys of, played by its stateful fake. */
 export interface PlayedUpstream extends AsyncDisposable {
   /** Type and provider, as the table of upstreams has them. */
-  readonly key: string;
+  readonly key: ProviderKey;
   /** Type, provider, target and policy of a declaration's entry. */
   readonly entry: { readonly type: string; readonly provider: string; readonly target: object };
   /** The administrative secret, where one is needed. */
@@ -29,9 +30,20 @@ export interface PlayedUpstream extends AsyncDisposable {
 
 const keyIn = (secret: string): string => (JSON.parse(secret) as { apiKey: string }).apiKey;
 
+/** How each upstream is played; that of databases is a server of its own (main-job.e2e.test.ts). */
+export const UPSTREAMS: Readonly<
+  Record<Exclude<ProviderKey, `database/${string}`>, (stack: LocalStack) => Promise<PlayedUpstream>>
+> = {
+  'llm-key/openai': openai,
+  'llm-key/anthropic': anthropic,
+  'llm-key/mistral': mistral,
+  'vector-database-key/pinecone': pinecone,
+  'cloud-key/aws-iam': accessKeys,
+};
+
 /** Starts one of each upstream that Rekey knows. */
 export async function playUpstreams(stack: LocalStack): Promise<PlayedUpstream[]> {
-  return Promise.all([openai(), anthropic(), mistral(), pinecone(), accessKeys(stack)]);
+  return Promise.all(Object.values(UPSTREAMS).map(async (play) => play(stack)));
 }
 
 /** A request that makes a key, by how its path ends. */

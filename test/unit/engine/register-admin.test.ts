@@ -10,6 +10,7 @@ async function draft(entry: object, needsAdmin?: false) {
   const provider = {
     target: (target: unknown) => target,
     usage: () => 'unknown',
+    overlap: { kind: 'dual', maxLive: 2 },
     ...(needsAdmin === undefined ? {} : { needsAdmin }),
   };
   const deps = {

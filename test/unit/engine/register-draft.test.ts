@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Overlap } from '../../../shared/domain/capabilities.ts';
 import { parseEntry } from '../../../shared/domain/declaration.ts';
 import type { EngineDeps } from '../../../shared/engine/deps.ts';
 import { draftOf } from '../../../shared/engine/register-draft.ts';
@@ -9,7 +10,7 @@ const NOW = Date.parse('2026-11-26T00:00:00.000Z');
 async function draftWith(
   roles: readonly string[],
   policy: object,
-  { usageLagSeconds, mode }: { usageLagSeconds?: number; mode?: string } = {},
+  { usageLagSeconds, mode, overlap }: { usageLagSeconds?: number; mode?: string; overlap?: Overlap } = {},
 ): Promise<{ policy: object }> {
   // Nothing else is asked of the engine's parts before a draft is whole.
   const deps = {
@@ -17,6 +18,7 @@ async function draftWith(
     providerFor: async () =>
       Promise.resolve({
         ...pineconeProvider,
+        ...(overlap === undefined ? {} : { overlap }),
         ...(usageLagSeconds === undefined
           ? {}
           : { usageLagSeconds, usage: async () => Promise.resolve('unknown' as const) }),
@@ -91,5 +93,48 @@ describe('what shows that an old credential is no longer used', () => {
     });
     await expect(draftWith(viewer, { deadline: '65m' }, late)).resolves.toBeDefined();
     await expect(draftWith(viewer, {}, { usageLagSeconds: 0 })).resolves.toBeDefined();
+  });
+});
+
+describe('what a policy asks and a provider cannot do', () => {
+  const viewer = ['DataPlaneViewer'];
+  const evidenceOfUse = 'holders';
+
+  it('is no soak where nothing can be suspended: none by default, and one that is declared is refused', async () => {
+    await expect(draftWith(viewer, { evidenceOfUse })).resolves.toMatchObject({ policy: { soakSeconds: 0 } });
+    await expect(draftWith(viewer, { evidenceOfUse, soak: '0s' })).resolves.toBeDefined();
+    await expect(draftWith(viewer, { evidenceOfUse, soak: '5m' })).rejects.toMatchObject({
+      code: 'ERR_POLICY',
+      field: 'policy.soak',
+      message: "pinecone can't suspend a credential: nothing can soak",
+      remedy: expect.stringContaining('leave policy.soak out'),
+    });
+  });
+
+  it('is no window longer than the upstream lets an old credential live', async () => {
+    const overlap = { kind: 'grace', seconds: 3600 } as const;
+    const window = { evidenceOfUse, deadline: '2h' };
+    await expect(draftWith(viewer, { ...window, window: '61m' }, { overlap })).rejects.toMatchObject({
+      code: 'ERR_POLICY',
+      field: 'policy.window',
+      remedy: expect.stringContaining('at most 3600 s'),
+    });
+    await expect(draftWith(viewer, { ...window, window: '60m' }, { overlap })).resolves.toBeDefined();
+  });
+
+  it('is no mode that keeps the old one where the upstream keeps none', async () => {
+    const overlap = { kind: 'none', cutsAt: 'issue' } as const;
+    await expect(draftWith(viewer, { evidenceOfUse }, { overlap, mode: 'overlap' })).rejects.toMatchObject({
+      code: 'ERR_POLICY',
+      field: 'mode',
+    });
+    await expect(draftWith(viewer, { evidenceOfUse }, { overlap })).resolves.toBeDefined();
+  });
+
+  it('is told all at once', async () => {
+    await expect(draftWith(viewer, { soak: '5m' })).rejects.toMatchObject({
+      field: 'policy.soak',
+      also: [{ field: 'policy.evidenceOfUse' }],
+    });
   });
 });

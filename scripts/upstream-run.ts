@@ -1,0 +1,72 @@
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { CAPABILITIES } from '../shared/domain/capabilities.ts';
+
+/** What each upstream goes through on the deployed stack, in the order of the table. */
+export const COLUMNS = [
+  'register',
+  'window',
+  'rotate',
+  'roll back',
+  'lost answer',
+  'revoke',
+  'audit',
+] as const;
+export type Passed = (typeof COLUMNS)[number];
+
+/** One run of the end-to-end test of keys. */
+export interface UpstreamRun {
+  /** On which day (UTC). */
+  readonly day: string;
+  /** By type and provider. */
+  readonly passes: Readonly<Record<string, readonly Passed[]>>;
+}
+
+/** Upstreams that other end-to-end tests lead through the same. */
+export const ELSEWHERE: Readonly<Record<string, string>> = {
+  'database/postgresql': 'test/e2e/main-job.e2e.test.ts',
+};
+
+const FILE = join(import.meta.dirname, '..', '.cache', 'upstreams.json');
+
+/** Keeps a run for those who print it. */
+export async function keepRun(run: UpstreamRun): Promise<void> {
+  await mkdir(dirname(FILE), { recursive: true });
+  await writeFile(FILE, JSON.stringify(run, null, 2));
+}
+
+/** The last run that was kept; undefined where there was none. */
+export async function lastRun(): Promise<UpstreamRun | undefined> {
+  const text = await readFile(FILE, 'utf8').catch(() => undefined);
+  return text === undefined ? undefined : (JSON.parse(text) as UpstreamRun);
+}
+
+/** So that nobody takes a former run for this one. */
+export async function forgetRun(): Promise<void> {
+  await rm(FILE, { force: true });
+}
+
+/** A row for every upstream that there is, whether it was in the run or not. */
+export function rowsOf({ passes }: UpstreamRun): string[][] {
+  return [
+    ['upstream', ...COLUMNS],
+    ...Object.keys(CAPABILITIES).map((key) => [
+      key,
+      ...COLUMNS.map((column) => {
+        if (ELSEWHERE[key] !== undefined) return 'elsewhere';
+        return passes[key]?.includes(column) === true ? 'yes' : 'NO';
+      }),
+    ]),
+  ];
+}
+
+/** The rows with aligned columns. */
+export function aligned(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)));
+  return rows.map((row) =>
+    row
+      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}

@@ -1,0 +1,79 @@
+import type { Overlap } from './capabilities.ts';
+import { errorsOf, RekeyError, throwAll } from './errors.ts';
+import { LAG_MARGIN_SECONDS, type Mode, type Policy, type PolicyInput } from './policy.ts';
+
+/** What a provider can do, as far as a policy depends on it. */
+export interface Able {
+  readonly provider: string;
+  readonly overlap: Overlap;
+  readonly canSuspend: boolean;
+  /** How far its view of use runs behind, in seconds; absent where it tells of none. */
+  readonly usageLagSeconds?: number;
+}
+
+/** What is declared, with the default of what the provider can't do: nothing soaks that can't be suspended. */
+export function withinReach(input: PolicyInput, { canSuspend }: Able): PolicyInput {
+  return canSuspend ? input : { ...input, soakSeconds: input.soakSeconds ?? 0 };
+}
+
+/**
+ * Refuses a policy that the provider can't keep, before anything is registered under it.
+ * @throws RekeyError ERR_POLICY with the field at fault; its `also` has every further one
+ */
+export function assertPossible(policy: Policy, mode: Mode, able: Able): void {
+  throwAll(
+    errorsOf(
+      () => assertSoak(policy, able),
+      () => assertKept(policy, mode, able),
+      () => {
+        if (mode === 'enforce') assertSeen(policy, able);
+      },
+    ),
+  );
+}
+
+function assertSoak({ soakSeconds }: Policy, { provider, canSuspend }: Able): void {
+  if (canSuspend || soakSeconds === 0) return;
+  throw new RekeyError('ERR_POLICY', `${provider} can't suspend a credential: nothing can soak`, {
+    field: 'policy.soak',
+    remedy: 'leave policy.soak out; the way back is until the revocation, so a longer window gives more time',
+  });
+}
+
+/** Holders move while both work: for the whole window, and in mode overlap for good. */
+function assertKept({ windowSeconds }: Policy, mode: Mode, { provider, overlap }: Able): void {
+  if (mode === 'overlap' && overlap.kind !== 'dual') {
+    throw new RekeyError('ERR_POLICY', `${provider} keeps no old credential beside the new one`, {
+      field: 'mode',
+      remedy: 'write mode: enforce, and let holders move within what the provider allows; or mode: observe',
+    });
+  }
+  if (overlap.kind !== 'grace' || windowSeconds <= overlap.seconds) return;
+  throw new RekeyError(
+    'ERR_POLICY',
+    `${provider} ends an old credential ${overlap.seconds} s after the new one was made, and the window takes ${windowSeconds} s`,
+    {
+      field: 'policy.window',
+      remedy: `use a window of at most ${overlap.seconds} s, and holders with a ttl of at most half of it`,
+    },
+  );
+}
+
+/** Refuses where no window could show that an old credential is no longer used (hard decision 8). */
+function assertSeen(
+  { evidenceOfUse, deadlineSeconds }: Policy,
+  { provider, usageLagSeconds: lagSeconds }: Able,
+): void {
+  const seenAfter = lagSeconds === undefined ? Infinity : lagSeconds + LAG_MARGIN_SECONDS;
+  if (evidenceOfUse === 'holders' || lagSeconds === 0 || seenAfter <= deadlineSeconds) return;
+  const tells = lagSeconds !== undefined;
+  const told = tells
+    ? `tells of use up to ${lagSeconds} s later, and the window's deadline is after ${deadlineSeconds} s`
+    : 'does not tell when a credential was used last';
+  throw new RekeyError('ERR_POLICY', `${provider} ${told}`, {
+    field: 'policy.evidenceOfUse',
+    remedy: `write evidenceOfUse: holders, so that what the holders prove is enough to end an old one; or mode: overlap, which ends none${
+      tells ? `; or a deadline of at least ${seenAfter} s` : ''
+    }`,
+  });
+}

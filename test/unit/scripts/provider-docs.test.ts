@@ -1,0 +1,108 @@
+import { access, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { README, withTables } from '../../../scripts/provider-docs.ts';
+import { aligned, COLUMNS, ELSEWHERE, rowsOf } from '../../../scripts/upstream-run.ts';
+import { CAPABILITIES, type Capabilities } from '../../../shared/domain/capabilities.ts';
+import { boundsOf } from '../../../shared/domain/policy.ts';
+import { providerFor } from '../../../shared/providers/registry.ts';
+import { PROVIDERS } from '../../../shared/providers/types/all.ts';
+import { UPSTREAMS } from '../../e2e/upstreams.ts';
+
+const root = join(import.meta.dirname, '..', '..', '..');
+const keys = Object.keys(CAPABILITIES).toSorted();
+const run = { day: '2026-11-26', passes: { 'llm-key/openai': ['register', 'rotate'] } } as const;
+
+describe('the providers of the registry', () => {
+  it('have each their facts, the bounds of their type and their case on the deployed stack', () => {
+    expect(Object.keys(PROVIDERS).toSorted()).toEqual(keys);
+    expect([...Object.keys(UPSTREAMS), ...Object.keys(ELSEWHERE)].toSorted()).toEqual(keys);
+    for (const key of keys) expect(boundsOf(key.split('/')[0] ?? '')).toBeDefined();
+  });
+
+  it('have each a page, that of databases apart', async () => {
+    for (const key of keys.filter((each) => !each.startsWith('database/'))) {
+      await access(join(root, 'docs', 'providers', `${key.split('/')[1]}.md`));
+    }
+  });
+
+  it('do what their facts say', async () => {
+    for (const [key, facts] of Object.entries<Capabilities>(CAPABILITIES)) {
+      const [type = '', name = ''] = key.split('/');
+      const provider = await providerFor(type, name);
+      expect({
+        key: `${provider.type}/${provider.provider}`,
+        overlap: provider.overlap,
+        revocation: provider.revocation,
+        canSuspend: provider.suspension !== undefined,
+        lag: provider.usage === undefined ? undefined : (provider.usageLagSeconds ?? 0),
+        needsAdmin: provider.needsAdmin,
+      }).toEqual({
+        key,
+        overlap: facts.overlap,
+        revocation: facts.revocation,
+        canSuspend: facts.canSuspend,
+        lag: facts.lastUsedLagSeconds,
+        needsAdmin: facts.needsAdmin,
+      });
+    }
+  });
+});
+
+describe('docs/providers/README.md', () => {
+  it('has the facts as they are: npm run docs:providers writes them', async () => {
+    const page = await readFile(README, 'utf8');
+    expect(await withTables(page, undefined)).toBe(page);
+  });
+
+  it('leaves no upstream out of the table of what was run', async () => {
+    const page = await readFile(README, 'utf8');
+    const table = page.slice(page.indexOf('<!-- run -->'), page.indexOf('<!-- /run -->'));
+    const cells = table
+      .split('\n')
+      .flatMap((line) => (line.startsWith('|') ? [line.split('|').slice(1, -1)] : []));
+    const rows = cells.slice(2).map(([key = '']) => /`([^`]+)`/.exec(key)?.[1] ?? '');
+    expect(rows.toSorted()).toEqual(keys);
+    expect(cells[0]?.map((each) => each.trim())).toEqual(['upstream', ...COLUMNS]);
+  });
+});
+
+describe('the table of a run', () => {
+  it('has a row for every upstream, and says what one has not passed', () => {
+    const rows = rowsOf(run);
+    expect(
+      rows
+        .slice(1)
+        .map(([key = '']) => key)
+        .toSorted(),
+    ).toEqual(keys);
+    expect(rows.find(([key]) => key === 'llm-key/openai')).toEqual([
+      'llm-key/openai',
+      'yes',
+      'NO',
+      'yes',
+      'NO',
+      'NO',
+      'NO',
+      'NO',
+    ]);
+    expect(rows.find(([key]) => key === 'llm-key/mistral')?.includes('yes')).toBe(false);
+  });
+
+  it('is written into the page in the place of the former one', async () => {
+    const page = await readFile(README, 'utf8');
+    const once = await withTables(page, run);
+    expect(once).toContain('Last run on 2026-11-26.');
+    expect(await withTables(once, run)).toBe(once);
+    await expect(withTables('# No place', run)).rejects.toThrow('no place for "facts"');
+  });
+
+  it('has aligned columns', () => {
+    expect(
+      aligned([
+        ['a', 'b'],
+        ['long', 'c'],
+      ]),
+    ).toEqual(['a     b', 'long  c']);
+  });
+});
