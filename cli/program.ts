@@ -11,6 +11,7 @@ import { addImport } from './commands/import.ts';
 import { addPacts } from './commands/pacts.ts';
 import { addPause, addUnpause } from './commands/pause.ts';
 import { addPlan } from './commands/plan.ts';
+import { addProviders } from './commands/providers.ts';
 import { addRevoke } from './commands/revoke.ts';
 import { addRollback, addRotate } from './commands/rotate.ts';
 import { addList, addShow } from './commands/show.ts';
@@ -80,6 +81,7 @@ const COMMANDS: readonly AddCommand[] = [
   addUnsubscribe,
   addAudit,
   addDoctor,
+  addProviders,
 ];
 
 /** Runs one command line; the answer is the exit code. Never throws. */
