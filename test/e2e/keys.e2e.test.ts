@@ -98,8 +98,9 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       secret: `agents/${nameOf(one)}`,
       ...(one.admin === undefined ? {} : { admin: `admin/${one.key}` }),
       policy: {
-        window: '5s',
-        deadline: '60s',
+        // Long enough for a command of every upstream at once, on a busy machine.
+        window: '30s',
+        deadline: '90s',
         cap: '5m',
         ...(CAPABILITIES[one.key].canSuspend ? { soak: '1s' } : {}),
         interval: '14d',

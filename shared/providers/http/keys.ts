@@ -40,7 +40,8 @@ export interface Making {
 
 /** What an upstream of keys has of its own; all that is common `keyProvider` adds. */
 export interface KeyUpstream<T extends KeyTarget, A> {
-  readonly key: ProviderKey;
+  /** Type and provider, e.g. `llm-key/openai`. */
+  readonly key: string;
   /** What it is called in messages. */
   readonly name: string;
   /** Its usual address, with the version of the API. */
@@ -94,9 +95,16 @@ export interface KeyUpstream<T extends KeyTarget, A> {
 
 /** A provider of keys over an HTTP API: they are created at issue, and found again by a mark in their name. */
 export function keyProvider<T extends KeyTarget, A>(
-  upstream: KeyUpstream<T, A>,
+  upstream: KeyUpstream<T, A> & { readonly key: ProviderKey },
 ): CredentialProvider<T, KeyMaterial> {
-  const facts: Capabilities = CAPABILITIES[upstream.key];
+  return keyProviderOf(upstream, CAPABILITIES[upstream.key]);
+}
+
+/** The same of an upstream that isn't in the ledger of facts. */
+export function keyProviderOf<T extends KeyTarget, A>(
+  upstream: KeyUpstream<T, A>,
+  facts: Capabilities,
+): CredentialProvider<T, KeyMaterial> {
   const { lastUsedLagSeconds: lagSeconds } = facts;
   const [type = '', provider = ''] = upstream.key.split('/');
   const page = `docs/providers/${provider}.md`;
