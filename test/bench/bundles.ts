@@ -1,13 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bundleEntry, bundleHandler } from '../../infra/bundle.ts';
-import { FUNCTIONS, type FunctionName } from '../../shared/names.ts';
+import { FUNCTIONS, typedFunction } from '../../shared/names.ts';
 import { ratio, type Figures, type Goal } from './figures.ts';
 import { interleaved, storeBundle, withFolder } from './processes.ts';
 
 const ROUNDS = 15;
 const PEER = 'of the all-in-one bundle';
-const ROTATORS: readonly FunctionName[] = ['rotate-database'];
 const ROTATOR_GOAL: Goal = { is: 'at most', bound: 0.4 };
 
 /**
@@ -27,7 +26,7 @@ export function bundles(tell: (line: string) => void): Promise<Figures> {
     const [whole = Number.NaN, ...times] = await interleaved(tasks, ROUNDS, {});
     return Object.fromEntries(
       stored.flatMap(({ name, bundle }, at) => {
-        const goal = ROTATORS.includes(name) ? { goal: ROTATOR_GOAL } : {};
+        const goal = typedFunction(name)?.role === 'rotate' ? { goal: ROTATOR_GOAL } : {};
         const load = (times[at] ?? Number.NaN) / whole;
         return [
           [`bundle bytes: ${name}`, ratio(bundle.bytes / peer.bytes, '×', PEER, goal)],
@@ -38,10 +37,13 @@ export function bundles(tell: (line: string) => void): Promise<Figures> {
   });
 }
 
-/** An entry that uses every library and every handler. */
+/** An entry that uses every library, every provider and every handler, which functions of a role share. */
 function everything(): string {
   const root = join(import.meta.dirname, '..', '..');
-  const paths = ['test/bench/libraries-entry.ts', ...FUNCTIONS.map((name) => `lambdas/${name}/handler.ts`)];
+  const handlers = new Set(
+    FUNCTIONS.map((name) => `lambdas/${typedFunction(name)?.role ?? name}/handler.ts`),
+  );
+  const paths = ['test/bench/libraries-entry.ts', ...handlers];
   return paths
     .map((path, at) => `export * as part${at} from ${JSON.stringify(join(root, path))};`)
     .join('\n');
