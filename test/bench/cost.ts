@@ -3,7 +3,7 @@ import { databaseCredential } from '../../local/demo/declaration.ts';
 import type { RecordedCall } from '../../local/gateway/recorder.ts';
 import type { RotateAnswer, RotationAnswer } from '../../shared/api/messages.ts';
 import { MAX_LOOKS } from '../../shared/domain/window.ts';
-import { FUNCTIONS, OUTPUT } from '../../shared/names.ts';
+import { CREDENTIAL_TYPES, FUNCTIONS, OUTPUT, typedFunction } from '../../shared/names.ts';
 import { at, ofType, synthesise, text } from '../infra/app.ts';
 import { count, type Figures } from './figures.ts';
 import { callApi, until, type Stage, type Tell } from './stage.ts';
@@ -96,7 +96,10 @@ export async function cost(stage: Stage, tell: Tell): Promise<Figures> {
 /** The schedules' calls are not a rotation's. */
 function isOwn(caller: string | undefined): boolean {
   return FUNCTIONS.some(
-    (name) => name === caller && !['reconcile-database', 'plan-rotations', 'control-api'].includes(name),
+    (name) =>
+      name === caller &&
+      typedFunction(name)?.role !== 'reconcile' &&
+      !['plan-rotations', 'control-api'].includes(name),
   );
 }
 
@@ -158,7 +161,7 @@ function perRotation(
 
 /** What runs without a rotation, by the templates of an AWS stage. */
 function perMonth(): [dollars: number, parts: string[]] {
-  const stacks = synthesise({ stage: 'prod' });
+  const stacks = synthesise({ stage: 'prod', settings: { types: [...CREDENTIAL_TYPES] } });
   const runs = ofType(stacks, 'AWS::Events::Rule')
     .map(({ Properties }) =>
       /^rate\((\d+) (minute|hour|day)s?\)$/.exec(text(at(Properties, 'ScheduleExpression'))),

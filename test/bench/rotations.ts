@@ -6,7 +6,7 @@ import { readLogin, startFleet } from '../../local/demo/fleet.ts';
 import type { World } from '../../local/demo/world.ts';
 import type { RecordedCall } from '../../local/gateway/recorder.ts';
 import type { RotateAnswer, RotationAnswer } from '../../shared/api/messages.ts';
-import { FUNCTIONS } from '../../shared/names.ts';
+import { FUNCTIONS, typedFunction } from '../../shared/names.ts';
 import { count, type Figure, type Figures } from './figures.ts';
 import { callApi, until, type Stage, type Tell } from './stage.ts';
 import { alternatingUsers, singleUser, TemplateCredential } from './templates.ts';
@@ -163,7 +163,7 @@ function failures(ours: Contender, single: Contender, alternating: Contender): F
 function callsPerRotation(calls: readonly RecordedCall[]): Figures {
   const own = calls.filter(
     ({ function: caller, operation }) =>
-      FUNCTIONS.some((name) => name === caller && name !== 'reconcile-database') &&
+      FUNCTIONS.some((name) => name === caller && typedFunction(name)?.role !== 'reconcile') &&
       (caller !== 'control-api' || !/^(Get|Query)/.test(operation)),
   );
   const services = Map.groupBy(own, ({ service }) => service);
