@@ -73,7 +73,7 @@ function lastUseText({ lastUsedLagSeconds: lag }: Capabilities): string {
 function runTable(run: UpstreamRun): string {
   const [heading = [], ...rows] = rowsOf(run);
   const linked = rows.map(([key = '', ...cells]) => [pageOf(key), ...cells]);
-  const others = Object.entries(ELSEWHERE).map(([key, file]) => `\`${key}\`: \`${file}\``);
+  const others = Object.entries(ELSEWHERE).map(([key, where]) => `\`${key}\` in ${where}`);
   return `Last run on ${run.day}. Elsewhere: ${others.join(', ')}.\n\n${markdown([heading, ...linked])}`;
 }
 

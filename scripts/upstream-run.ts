@@ -22,9 +22,10 @@ export interface UpstreamRun {
   readonly passes: Readonly<Record<string, readonly Passed[]>>;
 }
 
-/** Upstreams that other end-to-end tests lead through the same. */
+/** Upstreams that other tests lead through the same. */
 export const ELSEWHERE: Readonly<Record<string, string>> = {
-  'database/postgresql': 'test/e2e/main-job.e2e.test.ts',
+  'database/postgresql':
+    '`main-job` and `operations` (roll back) beside it, lost answers in `test/integration/postgresql.int.test.ts`',
 };
 
 const FILE = join(import.meta.dirname, '..', '.cache', 'upstreams.json');

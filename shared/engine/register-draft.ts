@@ -77,9 +77,9 @@ export async function draftOf(
 }
 
 /** What a policy may ask of a provider, as its contract says it. */
-function ableOf({ provider, overlap, suspension, usage, usageLagSeconds = 0 }: AnyProvider): Able {
-  const canSuspend = suspension !== undefined;
-  return { provider, overlap, canSuspend, ...(usage === undefined ? {} : { usageLagSeconds }) };
+function ableOf({ provider, overlap, suspension, usageLagSeconds = 0, ...upstream }: AnyProvider): Able {
+  const tells = upstream.usage !== undefined;
+  return { provider, overlap, canSuspend: suspension !== undefined, ...(tells ? { usageLagSeconds } : {}) };
 }
 
 /** Whatever Rekey is to touch at the upstream needs its administrative login, unless Rekey's own role is let in there. */

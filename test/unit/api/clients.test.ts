@@ -101,7 +101,7 @@ describe('an agent of kind client', () => {
         },
       ],
       deferral: { agents: ['checkout'], begins: at(3000), until: at(3600) },
-      limits: [expect.stringContaining('2 at a time')],
+      limits: expect.arrayContaining([expect.stringContaining('2 at a time')]),
     });
   });
 
