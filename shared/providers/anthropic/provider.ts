@@ -25,8 +25,6 @@ interface AnthropicTarget extends KeyTarget {
 }
 
 const VERSION = { 'anthropic-version': '2023-06-01' };
-/** Longest name of a key (its reference). */
-const NAME_LENGTH = 500;
 const KEYS = '/organizations/api_keys';
 
 /** Longest time from the look at a free key to the end of its renaming; a claim counts when it has stood as long. */
@@ -98,14 +96,7 @@ export function anthropic(wait = pause): CredentialProvider<AnthropicTarget, Key
       for (const status of ['inactive', 'archived']) await api.find(update(id, { status }));
     },
 
-    adoption: {
-      rename: {
-        maxLength: NAME_LENGTH,
-        async to(api, _target, id, name) {
-          await api.call(update(id, { name }));
-        },
-      },
-    },
+    adoption: { rename: async (api, id, name) => api.call(update(id, { name })), nameLength: 500 },
 
     async setActive(api, _target, id, active) {
       await api.call(update(id, { status: active ? 'active' : 'inactive' }));
@@ -153,14 +144,6 @@ function update(id: string, body: { name?: string; status?: string }): Call<unkn
 function shown({ id, name, status, workspace_id, ...key }: z.infer<typeof keySchema>): PoolKey[] {
   if (status === 'archived' || status === 'expired') return [];
   const scope = [workspace_id ?? 'default'];
-  return [
-    {
-      id,
-      name,
-      active: status === 'active',
-      scope,
-      hint: key.partial_key_hint ?? '',
-      createdAt: instantIn(key.created_at),
-    },
-  ];
+  const hint = key.partial_key_hint ?? '';
+  return [{ id, name, active: status === 'active', scope, hint, createdAt: instantIn(key.created_at) }];
 }

@@ -8,11 +8,10 @@ import type { KeyTarget } from './target.ts';
 
 /** What an upstream has of its own where a key that a person made is taken over. */
 export interface KeyAdoption<T extends KeyTarget> {
-  /** Gives a key another name, where that can be done: then it gets the mark. `maxLength` is the longest name. */
-  readonly rename?: {
-    readonly maxLength: number;
-    to(api: Api, target: T, id: string, name: string): Promise<void>;
-  };
+  /** Gives a key another name, where that can be done: then it gets the mark. */
+  readonly rename?: (api: Api, id: string, name: string) => Promise<unknown>;
+  /** The longest name. */
+  readonly nameLength?: number;
   /** The scope that the target declares for new keys, in the words of `UpstreamKey.scope`. */
   scope?(target: T): readonly string[];
 }
@@ -35,7 +34,7 @@ export function keyAdoption<T extends KeyTarget>(
   parts: Parts<T>,
   own: KeyAdoption<T>,
 ): Adoption<T, KeyMaterial> {
-  const { rename } = own;
+  const { rename, nameLength = Infinity } = own;
   const refused = (message: string, field: string, remedy: string): RekeyError =>
     new RekeyError('ERR_ADOPTION', message, { field, remedy });
   const nameTheId = `write the key's id at ${parts.name} as target.keyId, once you are sure that it is this key's`;
@@ -148,7 +147,7 @@ export function keyAdoption<T extends KeyTarget>(
         nameWithout(key.name),
       );
       // A name that leaves no room is kept: the handle in the ledger is enough, as where nothing can be renamed.
-      if (key.name !== name && name.length <= rename.maxLength) await rename.to(api, target, handle.id, name);
+      if (key.name !== name && name.length <= nameLength) await rename(api, handle.id, name);
     },
 
     async release(target, token, handle, ctx) {
@@ -157,7 +156,7 @@ export function keyAdoption<T extends KeyTarget>(
       const key = await parts.find(api, target, handle.id);
       const mark = key === undefined ? undefined : markIn(key.name);
       if (key === undefined || mark?.token !== token || mark.generation !== handle.generation) return;
-      await rename.to(api, target, handle.id, nameWithout(key.name) || target.label);
+      await rename(api, handle.id, nameWithout(key.name) || target.label);
     },
   };
 }

@@ -104,12 +104,9 @@ export const pineconeProvider = keyProvider<PineconeTarget, z.infer<typeof admin
   },
 
   adoption: {
-    rename: {
-      maxLength: 80,
-      async to(api, _target, id, name) {
-        await api.call({ method: 'PATCH', path: pathOf(id), body: { name }, answer: ANYTHING });
-      },
-    },
+    rename: async (api, id, name) =>
+      api.call({ method: 'PATCH', path: pathOf(id), body: { name }, answer: ANYTHING }),
+    nameLength: 80,
     scope: ({ roles }) => roles,
   },
 
