@@ -9,7 +9,7 @@ import { deactivation, endKey, look, userOf } from '../aws-iam/user.ts';
 import { CAPABILITIES } from '../../domain/capabilities.ts';
 import { ANYTHING, Api } from '../http/api.ts';
 import { assertKeyBelongs, parseKey, serializeKey, type KeyMaterial } from '../http/material.ts';
-import { targetOf } from '../http/target.ts';
+import { unlabelledTargetOf } from '../http/target.ts';
 import { lifetimeSeconds } from '../lifetime.ts';
 import type { CredentialProvider, ProviderContext } from '../provider.ts';
 
@@ -18,7 +18,7 @@ const FACTS = CAPABILITIES['llm-key/bedrock'];
 const GOOD_CALLS = 3;
 const DAY_SECONDS = 86_400;
 
-const targets = targetOf({
+const targets = unlabelledTargetOf({
   user: z.string().regex(/^[\w+=,.@-]{1,64}$/, 'must be the name of an IAM user, without its path'),
   region: z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'must be a region of AWS, e.g. eu-central-1'),
 });

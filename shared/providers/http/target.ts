@@ -28,22 +28,31 @@ const common = {
   baseUrl: ownBaseUrl.optional(),
 };
 
-/**
- * How a target of a provider is read, declared (an unknown field is a mistake) and stored (of a newer version). `page` is
- * where its fields are described.
- */
-export function targetOf<S extends z.ZodRawShape>(
+/** How a target is read, declared (an unknown field is a mistake) and stored (of a newer version). */
+export interface TargetForm<T> {
+  /** `page` is where its fields are described. */
+  target(input: unknown, page: string): T;
+  storedTarget(input: unknown): T;
+}
+
+/** The form of a provider's targets, beside what those of all keys have. */
+export function targetOf<S extends z.ZodRawShape>(shape: S): TargetForm<KeyTarget & z.infer<z.ZodObject<S>>> {
+  return formOf({ ...common, ...shape });
+}
+
+/** The same where keys have no name, so that nothing is called by a label. */
+export function unlabelledTargetOf<S extends z.ZodRawShape>(
   shape: S,
-): {
-  target(input: unknown, page: string): KeyTarget & z.infer<z.ZodObject<S>>;
-  storedTarget(input: unknown): KeyTarget & z.infer<z.ZodObject<S>>;
-} {
-  const fields = { ...common, ...shape };
-  const read = (schema: z.ZodType, input: unknown, form: string): KeyTarget & z.infer<z.ZodObject<S>> => {
+): TargetForm<Pick<KeyTarget, 'baseUrl'> & z.infer<z.ZodObject<S>>> {
+  return formOf({ baseUrl: common.baseUrl, ...shape });
+}
+
+function formOf<T>(fields: z.ZodRawShape): TargetForm<T> {
+  const read = (schema: z.ZodType, input: unknown, form: string): T => {
     const parsed = schema.safeParse(input, { error: inWords });
     if (!parsed.success) throwAll(declarationErrors(parsed.error, 'target', form));
     // Zod can't say the type of a shape that is spread; the schema is the one above.
-    return withoutUndefined(parsed.data as object) as KeyTarget & z.infer<z.ZodObject<S>>;
+    return withoutUndefined(parsed.data as object) as T;
   };
   return {
     target: (input, page) => read(z.strictObject(fields), input, `${page} has every field of a target`),

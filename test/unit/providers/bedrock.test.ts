@@ -31,7 +31,6 @@ describe('keys for Bedrock', () => {
     return bedrockProvider.target({
       user,
       region: 'eu-central-1',
-      label: 'chat',
       baseUrl: bedrock.server.url,
     });
   };
@@ -201,9 +200,9 @@ describe('keys for Bedrock', () => {
       [{ user: '/agents/chat' }, 'target.user'],
       [{ region: 'https://evil.example/' }, 'target.region'],
       [{ region: 'eu-central-1.evil.example' }, 'target.region'],
-      [{ admin: 'x' }, 'target.admin'],
+      [{ label: 'chat' }, 'target.label'],
     ] as const)('no target with %j', async ([declared, field]) => {
-      const plain = { user: 'chat', region: 'eu-central-1', label: 'chat' };
+      const plain = { user: 'chat', region: 'eu-central-1' };
       const error = await failureOf(() => bedrockProvider.target({ ...plain, ...declared }));
       expect(error).toMatchObject({ code: 'ERR_DECLARATION', field });
     });
