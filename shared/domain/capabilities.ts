@@ -90,6 +90,7 @@ export const CAPABILITIES = {
     propagationSeconds: 30,
     maxKeys: 2,
     keyless: 'IAM roles (short-term keys, or signed requests)',
+    needsAdmin: false,
   },
   'vector-database-key/pinecone': {
     overlap: { kind: 'dual', maxLive: 2 },

@@ -34,9 +34,12 @@ export interface PlayedUpstream extends AsyncDisposable {
 
 const keyIn = (secret: string): string => (JSON.parse(secret) as { apiKey: string }).apiKey;
 
-/** How each upstream is played; that of databases is a server of its own (main-job.e2e.test.ts). */
+/** How each upstream is played; what isn't says `ELSEWHERE` of scripts/upstream-run.ts. */
 export const UPSTREAMS: Readonly<
-  Record<Exclude<ProviderKey, `database/${string}`>, (stack: LocalStack) => Promise<PlayedUpstream>>
+  Record<
+    Exclude<ProviderKey, `database/${string}` | 'llm-key/bedrock'>,
+    (stack: LocalStack) => Promise<PlayedUpstream>
+  >
 > = {
   'llm-key/openai': openai,
   'llm-key/anthropic': anthropic,

@@ -9,14 +9,12 @@ export interface UnusedGrants {
   readonly grants: Readonly<Record<string, readonly string[]>>;
 }
 
-/** The same for another type, whose functions have the code of those of databases. Cloud keys have no administrator. */
+/** The same for another type, whose functions have the code of those of databases. */
 function ofType({ reason, grants }: UnusedGrants, type: CredentialType): UnusedGrants {
   const own = Object.entries(grants).filter(([role]) => role.endsWith('-database'));
   const renamed = own.map(([role, texts]) => [
     role.replace(/-database$/, `-${type}`),
-    texts
-      .filter((text) => type !== 'cloud-key' || !text.includes('rekey:admin='))
-      .map((text) => text.replace(/=database\b/, `=${type}`)),
+    texts.map((text) => text.replace(/=database\b/, `=${type}`)),
   ]);
   return { reason, sometimes: true, grants: Object.fromEntries(renamed) };
 }
@@ -175,6 +173,19 @@ const END_KEYS = [
   `iam:UntagUser on ${USERS}, aws:TagKeys, aws:TagKeys`,
 ];
 
+const END_SERVICE_KEYS = [
+  `iam:ListServiceSpecificCredentials on ${USERS}`,
+  `iam:ListUserTags on ${USERS}`,
+  `iam:UpdateServiceSpecificCredential on ${USERS}`,
+  `iam:DeleteServiceSpecificCredential on ${USERS}`,
+  `iam:UntagUser on ${USERS}, aws:TagKeys, aws:TagKeys`,
+];
+const MAKE_SERVICE_KEYS = [
+  ...END_SERVICE_KEYS,
+  `iam:CreateServiceSpecificCredential on ${USERS}, iam:ServiceSpecificCredentialServiceName`,
+  `iam:TagUser on ${USERS}, aws:TagKeys, aws:TagKeys`,
+];
+
 /** What the runs with databases use and the one with keys does not, though the code is the same. */
 function onlyOfDatabases(type: CredentialType): UnusedGrants {
   const own = AGENTS.replace('=database', `=${type}`);
@@ -213,6 +224,7 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
       'verify-vector-database-key': [
         `secretsmanager:GetSecretValue on ${ADMINS.replace('=database', '=vector-database-key')}`,
       ],
+      'verify-cloud-key': [`secretsmanager:GetSecretValue on ${ADMINS.replace('=database', '=cloud-key')}`],
     },
   },
   {
@@ -231,6 +243,20 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
         `iam:DeleteUserPolicy on ${USERS}`,
       ],
       'revoke-cloud-key': [`iam:DeleteUserPolicy on ${USERS}`],
+    },
+  },
+  {
+    reason:
+      'Keys for Amazon Bedrock, which the emulator of AWS does not have (test/unit/providers/bedrock.test.ts, test/infra/cloud-keys.test.ts).',
+    grants: {
+      'rotate-llm-key': MAKE_SERVICE_KEYS,
+      'register-llm-key': MAKE_SERVICE_KEYS,
+      'verify-llm-key': [`iam:ListServiceSpecificCredentials on ${USERS}`],
+      'retire-llm-key': END_SERVICE_KEYS,
+      'rollback-llm-key': END_SERVICE_KEYS,
+      'reconcile-llm-key': END_SERVICE_KEYS,
+      'revoke-llm-key': END_SERVICE_KEYS,
+      'replace-llm-key': MAKE_SERVICE_KEYS,
     },
   },
 ];

@@ -21,7 +21,7 @@ const schema = z.object({
 });
 
 /** The same, where a person has called the field otherwise. */
-const found = z.preprocess((value) => {
+const renamedSchema = z.preprocess((value) => {
   const field = isFields(value) ? fieldOf(value) : undefined;
   return field === undefined ? value : { ...(value as object), apiKey: (value as Fields)[field] };
 }, schema);
@@ -48,7 +48,7 @@ export function parseKey(text: Redacted<string>): Redacted<KeyMaterial> {
   return text.map((raw) => {
     const trimmed = raw.trim();
     if (BARE.test(trimmed) && !/^["[{]/.test(trimmed)) return { apiKey: trimmed };
-    return parseJson(found, raw, 'the secret', undefined, '{"apiKey": …}, or the key alone');
+    return parseJson(renamedSchema, raw, 'the secret', undefined, '{"apiKey": …}, or the key alone');
   });
 }
 
