@@ -5,8 +5,8 @@ import type { Credential } from './credential.ts';
 export type { ApiKeyOptions } from './api-key.ts';
 
 /**
- * Options for Anthropic's SDK: `new Anthropic(anthropicOptions(source))`. `keyOf` takes the key out of a value that isn't
- * just the key, e.g. `(credential) => credential.field('apiKey')`.
+ * Options for Anthropic's SDK: `new Anthropic(anthropicOptions(source))`. `keyOf` takes the key out of a value that is
+ * neither the key alone nor `{"apiKey": …}`, which Rekey writes.
  */
 export function anthropicOptions(
   source: CredentialSource,

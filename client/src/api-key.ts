@@ -10,10 +10,15 @@ export interface ApiKeyOptions {
   readonly fetch: typeof globalThis.fetch;
 }
 
+/** The key in a secret as Rekey writes it, `{"apiKey": …}`, or one that is nothing but the key. */
+export function apiKeyIn(credential: Credential): string {
+  return credential.reveal().trimStart().startsWith('{') ? credential.field('apiKey') : credential.reveal();
+}
+
 /** For an SDK that takes its key as a function and sends it in a header. */
 export function apiKeyOptions(
   source: CredentialSource,
-  keyOf: (credential: Credential) => string = (credential) => credential.reveal(),
+  keyOf: (credential: Credential) => string = apiKeyIn,
 ): ApiKeyOptions {
   return {
     apiKey: async () => keyOf(await source.get()),

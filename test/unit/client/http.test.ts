@@ -110,6 +110,19 @@ describe('the SDK of', () => {
     expect(statuses()).toEqual([200, 401, 200, 200]);
   });
 
+  it('OpenAI finds the key in a secret as Rekey writes it', async () => {
+    one.vault.put(JSON.stringify({ apiKey: 'two', apiKeyId: 'key_2' }), 'AWSCURRENT');
+    await one.source.refreshNow();
+    const client = new OpenAI({ ...openAiOptions(one.source), baseURL: `${server.url}/v1` });
+    server.live.add('two');
+    const answer = await client.chat.completions.create({
+      model: 'gpt-test',
+      messages: [{ role: 'user', content: 'hello' }],
+    });
+    expect(answer.choices[0]?.message.content).toBe('done with two');
+    expect(statuses()).toEqual([200]);
+  });
+
   it('Anthropic takes the next key without a new client', async () => {
     const keyOf = (credential: { reveal(): string }): string => credential.reveal().trim();
     const client = new Anthropic({ ...anthropicOptions(one.source, keyOf), baseURL: server.url });
