@@ -71,7 +71,7 @@ const KEY_TARGETS: Readonly<Record<Kind, readonly string[]>> = {
   'cloud-key/aws-iam': ['user'],
 };
 
-/** What Rekey can rotate today; anything else is recognised and left out. */
+/** What Rekey can take over today; anything else is recognised and left out. */
 const SUPPORTED: ReadonlySet<Kind> = new Set(['database/postgresql', ...Object.keys(KEY_TARGETS)] as Kind[]);
 
 /** Engines as Secrets Manager's own JSON of a database names them. */
@@ -159,7 +159,7 @@ export function classify(secret: SecretFacts, as?: Kind): Finding {
   if (!SUPPORTED.has(kind)) {
     return {
       verdict: 'left-out',
-      why: `Rekey does not rotate ${kind} yet; it rotates ${[...SUPPORTED].join(', ')}`,
+      why: `Rekey can not take over a secret of ${kind} yet, only of ${[...SUPPORTED].join(', ')}`,
     };
   }
   return kind in KEY_TARGETS ? proposedKey(secret, kind) : proposed(secret);
