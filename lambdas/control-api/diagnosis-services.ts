@@ -9,12 +9,14 @@ import type { Credential } from '../../shared/domain/credential.ts';
 import type { Check, Seen } from '../../shared/domain/diagnosis.ts';
 import type { CredentialLook } from '../../shared/engine/diagnose.ts';
 import type { SubscriptionPage } from '../../shared/engine/subscriptions.ts';
-import { ENV, type FunctionName } from '../../shared/names.ts';
-import { setting } from '../compose.ts';
+import { CREDENTIAL_TYPES, ENV, type CredentialType, type FunctionName } from '../../shared/names.ts';
+import { byTypeSetting, setting } from '../compose.ts';
 
 /** Where a diagnosis looks. What could not be looked at is an answer as well; nothing here changes anything. */
 export interface DiagnosisServices {
   ledger(): Promise<Seen<true>>;
+  /** Credential types that this deployment has functions for. */
+  readonly types: readonly CredentialType[];
   /** When a function that runs by schedule last completed a run. */
   heartbeat(name: FunctionName): Promise<Seen<string | undefined>>;
   /** Status of a state machine, as Step Functions names it. */
@@ -46,7 +48,9 @@ export function createDiagnosisServices(
   const heartbeats = new DynamoDbHeartbeats({ aws, table: setting(ENV.table), tenant, clock: Date.now });
   const snapshots = new S3Snapshots({ aws, bucket: setting(ENV.snapshots), tenant });
   const machines = { lifecycle: setting(ENV.lifecycle), emergency: setting(ENV.emergency) };
+  const deployed = byTypeSetting(ENV.registrars);
   return {
+    types: CREDENTIAL_TYPES.filter((type) => deployed.has(type)),
     ledger: () =>
       seen(async () => {
         await list();

@@ -16,6 +16,7 @@ import {
 } from '../../../shared/domain/diagnosis.ts';
 import { needsLook } from '../../../shared/domain/holders.ts';
 import { capabilitiesOf } from '../../../shared/domain/capabilities.ts';
+import type { FunctionName } from '../../../shared/names.ts';
 import { REKEY_VERSION } from '../../../shared/version.ts';
 import type { DiagnosisServices } from '../diagnosis-services.ts';
 import { active, credentialOf } from '../lookup.ts';
@@ -27,18 +28,19 @@ export async function diagnoseDeployment(
   _call: Call,
   { diagnosis, clock }: ControlServices,
 ): Promise<Done<DeploymentDiagnosis>> {
-  const [ledger, planner, reconciler, lifecycle, emergency, told] = await Promise.all([
+  const reconcilers = diagnosis.types.map((type) => `reconcile-${type}` as const);
+  const [ledger, planner, reconciled, lifecycle, emergency, told] = await Promise.all([
     diagnosis.ledger(),
     diagnosis.heartbeat('plan-rotations'),
-    diagnosis.heartbeat('reconcile-database'),
+    Promise.all(reconcilers.map(async (name) => diagnosis.heartbeat(name))),
     diagnosis.machine('lifecycle'),
     diagnosis.machine('emergency'),
     diagnosis.subscriptions(),
   ]);
   const beat = (
-    name: 'plan-rotations' | 'reconcile-database',
+    name: FunctionName,
     schedule: string,
-    last: typeof planner,
+    last: Seen<string | undefined> = { trouble: 'unexpected' },
   ): Check =>
     'value' in last
       ? heartbeatCheck(name, schedule, last.value, clock())
@@ -52,7 +54,7 @@ export async function diagnoseDeployment(
           ? ok('deployment', 'ledger', 'readable')
           : unseen('deployment', 'ledger', ledger, 'DynamoDB'),
         beat('plan-rotations', 'PlanSchedule', planner),
-        beat('reconcile-database', 'ReconcileSchedule', reconciler),
+        ...reconcilers.map((name, at) => beat(name, 'ReconcileSchedule', reconciled[at])),
         machineCheck('lifecycle machine', 'rotation', lifecycle),
         machineCheck('emergency machine', 'incident', emergency),
         'value' in told

@@ -51,6 +51,15 @@ describe('GET /v1/diagnosis', () => {
     ]);
   });
 
+  it('asks the reconciler of each type that is deployed, and no other', async () => {
+    const types = ['llm-key', 'cloud-key'] as const;
+    const names = (await said('/v1/diagnosis', { types })).map(({ name }) => name);
+    expect(names.filter((name) => name.startsWith('reconcile-'))).toEqual([
+      'reconcile-llm-key',
+      'reconcile-cloud-key',
+    ]);
+  });
+
   it.each<[Partial<DiagnosisServices>, RegExp]>([
     [{ ledger: async () => ({ trouble: 'key-denied' }) }, /^ledger fail: DynamoDB refuses control-api/],
     [{ ledger: async () => ({ trouble: 'throttled' }) }, /^ledger not-checked/],

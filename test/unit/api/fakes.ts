@@ -263,6 +263,7 @@ export function fakeDiagnosis(
   const minuteAgo = new Date(NOW - 60_000).toISOString();
   return {
     ledger: async () => ({ value: true }),
+    types: ['database'],
     heartbeat: async () => ({ value: minuteAgo }),
     machine: async () => ({ value: 'ACTIVE' }),
     subscriptions: async () => ({ value: { subscriptions: [SUBSCRIPTION] } }),
