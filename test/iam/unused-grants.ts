@@ -207,8 +207,15 @@ function onlyOfDatabases(type: CredentialType): UnusedGrants {
         'dynamodb:Query on <Ledger>/index/byGroup',
       ],
       'begin-rotation': [`secretsmanager:UpdateSecretVersionStage on ${own}, secretsmanager:VersionStage`],
+      // For a value that leaked and is dead already.
+      'control-api': [`lambda:InvokeFunction on <Verify${pascal(type)}Live>`],
     },
   };
+}
+
+/** `llm-key` → `LlmKey`, as logical ids have it. */
+function pascal(type: CredentialType): string {
+  return type.replace(/(?:^|-)(.)/g, (_match, letter: string) => letter.toUpperCase());
 }
 
 export const UNUSED_GRANTS: readonly UnusedGrants[] = [
