@@ -2,6 +2,7 @@ import * as z from 'zod';
 import type { CredentialHandle } from '../../domain/credential.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import { isKeyField } from '../../domain/key-forms.ts';
+import { readSecretJson } from '../secret-json.ts';
 import type { Redacted } from '../../domain/redacted.ts';
 
 /**
@@ -154,16 +155,9 @@ export function parseJson<T>(
   field: string | undefined,
   form: string,
 ): T {
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch {
-    // The parser's message quotes the text.
-    value = undefined;
-  }
-  const parsed = shape.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const path = parsed.error.issues[0]?.path.join('.') ?? '';
+  const found = readSecretJson(shape, json);
+  if ('data' in found) return found.data;
+  const { path } = found;
   throw new RekeyError(
     'ERR_MATERIAL_MISMATCH',
     `${what} has another form than it should${path === '' ? '' : ` (at "${path}")`}`,

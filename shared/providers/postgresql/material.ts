@@ -3,6 +3,7 @@ import * as z from 'zod';
 import type { CredentialHandle } from '../../domain/credential.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import { Redacted } from '../../domain/redacted.ts';
+import { readSecretJson } from '../secret-json.ts';
 import type { PostgresTarget } from './target.ts';
 
 const portNumber = z.int().min(1).max(65535);
@@ -145,16 +146,9 @@ export function assertSlot(target: PostgresTarget, handle: CredentialHandle): vo
 
 /** The JSON of a secret in the form of `shape`; a refusal never quotes it. */
 export function parseJson<T>(shape: z.ZodType<T>, json: string, what: string, field?: string): T {
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch {
-    // The parser's message quotes the text.
-    value = undefined;
-  }
-  const parsed = shape.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const path = parsed.error.issues[0]?.path.join('.') ?? '';
+  const found = readSecretJson(shape, json);
+  if ('data' in found) return found.data;
+  const { path } = found;
   const where = path === '' ? '' : ` (at "${path}")`;
   throw new RekeyError('ERR_MATERIAL_MISMATCH', `${what} is not the JSON of a PostgreSQL login${where}`, {
     field: field ?? (path === '' ? 'secret' : path),

@@ -34,6 +34,7 @@ async function diagnosed(changes: Parameters<typeof credentialOf>[0], survey?: A
         return Promise.resolve(new Redacted('text'));
       },
     },
+    // A diagnosis asks a provider, and the engine's parts, for no more than stands here.
     providerFor: async () => Promise.resolve(provider as unknown as AnyProvider),
     reach: { privateHosts: [] },
     troubleOf: () => 'unexpected',
