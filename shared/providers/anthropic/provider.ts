@@ -4,6 +4,7 @@ import { RekeyError } from '../../domain/errors.ts';
 import { pause } from '../../http/exchange.ts';
 import { ANYTHING, type Api, type Call } from '../http/api.ts';
 import { keyProvider, type NewKey } from '../http/keys.ts';
+import { listAfter } from '../http/listing.ts';
 import type { KeyMaterial } from '../http/material.ts';
 import { isFree, isValueOf, poolIsEmpty, poolOutlook, poolSchema, type PoolKey } from '../http/pool.ts';
 import { targetOf, upstreamId, type KeyTarget } from '../http/target.ts';
@@ -114,21 +115,9 @@ export const anthropicProvider: CredentialProvider<AnthropicTarget, KeyMaterial>
 
 /** The keys of the workspace that aren't ended for good. */
 async function all(api: Api, { workspace }: AnthropicTarget): Promise<PoolKey[]> {
-  const keys: PoolKey[] = [];
-  for (let after: string | undefined; ;) {
-    const query = new URLSearchParams({ limit: '1000' });
-    if (workspace !== 'default') query.set('workspace_id', workspace);
-    if (after !== undefined) query.set('after_id', after);
-    const page = await api.call({
-      method: 'GET',
-      path: `${KEYS}?${query.toString()}`,
-      answer: z.object({ data: z.array(keySchema), has_more: z.boolean(), last_id: z.string().nullish() }),
-    });
-    keys.push(...page.data.flatMap(shown));
-    if (!page.has_more || !page.last_id || page.last_id === after) break;
-    after = page.last_id;
-  }
-  return keys.filter(({ scope }) => scope?.includes(workspace));
+  const query = { limit: '1000', ...(workspace === 'default' ? {} : { workspace_id: workspace }) };
+  const keys = await listAfter(api, KEYS, query, 'after_id', keySchema);
+  return keys.flatMap(shown).filter(({ scope }) => scope?.includes(workspace));
 }
 
 async function look(api: Api, id: string): Promise<PoolKey | undefined> {

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { Api } from '../http/api.ts';
 import type { UpstreamKey } from '../http/keys.ts';
+import { allPages } from '../http/listing.ts';
 import type { KeyTarget } from '../http/target.ts';
 
 /** Whose keys, and what they may do. */
@@ -31,15 +32,15 @@ export type GoogleKey = z.infer<typeof keySchema>;
 
 /** All keys of the project that aren't deleted. */
 export async function list(api: Api, target: GoogleTarget): Promise<UpstreamKey[]> {
-  const keys: GoogleKey[] = [];
   const answer = z.object({ keys: z.array(keySchema).default([]), nextPageToken: z.string().default('') });
-  for (let after = ''; ;) {
-    const query = new URLSearchParams({ pageSize: '300', ...(after === '' ? {} : { pageToken: after }) });
+  const keys = await allPages(async (after) => {
+    const query = new URLSearchParams({
+      pageSize: '300',
+      ...(after === undefined ? {} : { pageToken: after }),
+    });
     const page = await api.call({ method: 'GET', path: `${keysOf(target)}?${query.toString()}`, answer });
-    keys.push(...page.keys);
-    if (page.nextPageToken === '' || page.nextPageToken === after) break;
-    after = page.nextPageToken;
-  }
+    return { items: page.keys, next: page.nextPageToken };
+  });
   return keys.filter(isLive).map(shown);
 }
 

@@ -4,16 +4,15 @@ import type { Api } from './api.ts';
 import type { UpstreamKey } from './keys.ts';
 import { markedName, markIn, nameWithout } from './mark.ts';
 import { assertKeyBelongs, type KeyMaterial } from './material.ts';
+import { isSameScope, type Scope } from './scope.ts';
 import type { KeyTarget } from './target.ts';
 
 /** What an upstream has of its own where a key that a person made is taken over. */
-export interface KeyAdoption<T extends KeyTarget> {
+export interface KeyAdoption {
   /** Gives a key another name, where that can be done: then it gets the mark. */
   readonly rename?: (api: Api, id: string, name: string) => Promise<unknown>;
   /** The longest name. */
   readonly nameLength?: number;
-  /** The scope that the target declares for new keys, in the words of `UpstreamKey.scope`. */
-  scope?(target: T): readonly string[];
 }
 
 /** What adoption needs of a provider of keys. */
@@ -24,6 +23,8 @@ interface Parts<T extends KeyTarget> {
   asAdmin(target: T, ctx: ProviderContext): Promise<Api>;
   list(api: Api, target: T): Promise<readonly UpstreamKey[]>;
   find(api: Api, target: T, id: string): Promise<UpstreamKey | undefined>;
+  /** What the target declares that its keys may do, where it does. */
+  scope(target: T): Scope | undefined;
 }
 
 /** Fewest characters of a value's end by which a key is told from all others without its id. */
@@ -32,9 +33,8 @@ const TELLING = 4;
 /** Taking over a key that a person made: found by what the upstream shows of it, or by the id that is declared. */
 export function keyAdoption<T extends KeyTarget>(
   parts: Parts<T>,
-  own: KeyAdoption<T>,
+  { rename, nameLength = Infinity }: KeyAdoption,
 ): Adoption<T, KeyMaterial> {
-  const { rename, nameLength = Infinity } = own;
   const refused = (message: string, field: string, remedy: string): RekeyError =>
     new RekeyError('ERR_ADOPTION', message, { field, remedy });
   const nameTheId = `write the key's id at ${parts.name} as target.keyId, once you are sure that it is this key's`;
@@ -88,8 +88,8 @@ export function keyAdoption<T extends KeyTarget>(
     if (!key.active) {
       throw refused(`the key ${key.id} is suspended`, 'secret', 'restore it there, or adopt another key');
     }
-    const wanted = own.scope?.(target);
-    if (wanted === undefined || key.scope === undefined || isSame(wanted, key.scope)) return;
+    const wanted = parts.scope(target);
+    if (wanted === undefined || key.scope === undefined || isSameScope(wanted, key.scope)) return;
     throw refused(
       `the key ${key.id} may do [${key.scope.join(', ')}], the target declares [${wanted.join(', ')}]`,
       'target',
@@ -174,8 +174,4 @@ function tells(hint: string): boolean {
 function endsOf(hint: string): { head: string; tail: string } | undefined {
   const { head, tail } = /^(?<head>[^.*…]*)(?:\.{2,}|\*+|…)(?<tail>[^.*…]+)$/.exec(hint)?.groups ?? {};
   return head === undefined || tail === undefined ? undefined : { head, tail };
-}
-
-function isSame(one: readonly string[], other: readonly string[]): boolean {
-  return one.length === other.length && one.every((each) => other.includes(each));
 }

@@ -1,8 +1,9 @@
 import * as z from 'zod';
 import { toInstant } from '../../domain/clock.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
-import { curl } from '../http/by-hand.ts';
+import { deletion } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
+import { listAfter } from '../http/listing.ts';
 import { targetOf, upstreamId } from '../http/target.ts';
 
 const keySchema = z.object({
@@ -47,18 +48,13 @@ export const openaiProvider = keyProvider<OpenAiTarget, { adminKey: string }>({
   agentHeaders: (value) => ({ authorization: `Bearer ${value}` }),
 
   async list(api, target) {
-    const keys: Key[] = [];
-    for (let after: string | undefined; ;) {
-      const query = new URLSearchParams({ limit: '100', ...(after === undefined ? {} : { after }) });
-      const page = await api.call({
-        method: 'GET',
-        path: `${projectPath(target)}/api_keys?${query.toString()}`,
-        answer: z.object({ data: z.array(keySchema), has_more: z.boolean(), last_id: z.string().nullish() }),
-      });
-      keys.push(...page.data);
-      if (!page.has_more || !page.last_id || page.last_id === after) break;
-      after = page.last_id;
-    }
+    const keys = await listAfter(
+      api,
+      `${projectPath(target)}/api_keys`,
+      { limit: '100' },
+      'after',
+      keySchema,
+    );
     return keys.filter(({ owner }) => owner.service_account?.id === target.serviceAccount).map(shown);
   },
 
@@ -88,16 +84,13 @@ export const openaiProvider = keyProvider<OpenAiTarget, { adminKey: string }>({
     await api.call({ method: 'GET', path: '/models', answer: z.object({ data: z.array(ANYTHING) }) });
   },
 
-  byHand(target, id, baseUrl) {
-    const url = `${baseUrl.replace(/\/$/, '')}${pathOf(target, id)}`;
-    const login = ['authorization: Bearer $OPENAI_ADMIN_KEY'];
-    return [
-      `# At https://platform.openai.com: the project ${target.project}, API keys, delete ${id}. Or with an admin key:`,
-      curl('DELETE', url, login),
-      '# Gone once this answers 404:',
-      curl('GET', url, login),
-    ].join('\n');
-  },
+  byHand: (target, id, baseUrl) =>
+    deletion({
+      where: `At https://platform.openai.com: the project ${target.project}, API keys, delete ${id}. Or with an admin key`,
+      url: `${baseUrl}${pathOf(target, id)}`,
+      login: 'authorization: Bearer $OPENAI_ADMIN_KEY',
+      dead: 'Gone once this answers 404',
+    }),
 });
 
 function projectPath({ project: id }: OpenAiTarget): string {

@@ -1,9 +1,9 @@
 import * as z from 'zod';
-import { RekeyError } from '../../domain/errors.ts';
-import { pause } from '../../http/exchange.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
-import { targetOf } from '../http/target.ts';
+import { seenSoon } from '../http/listing.ts';
+import { bearerOf } from '../http/login.ts';
+import { distinct, targetOf } from '../http/target.ts';
 
 const ROLES = [
   'ProjectEditor',
@@ -46,16 +46,14 @@ export const pineconeProvider = keyProvider<PineconeTarget, z.infer<typeof admin
   baseUrl: 'https://api.pinecone.io',
   ...targetOf({
     project: z.guid('must be the id of the project, a UUID'),
-    roles: z
-      .array(z.enum(ROLES))
-      .min(1)
-      .refine((roles) => new Set(roles).size === roles.length, 'must name each role once'),
+    roles: distinct(z.enum(ROLES), 'role'),
     apiVersion: z
       .string()
       .regex(/^\d{4}-\d{2}$/, `must be a version of the API, e.g. ${API_VERSION}`)
       .optional(),
   }),
   owner: ({ project }) => project,
+  scope: { field: 'roles', of: ({ roles }) => roles },
   access: ({ roles }) => (roles.every((role) => role.endsWith('Viewer')) ? 'read' : 'write'),
   admin: adminSchema,
 
@@ -64,19 +62,15 @@ export const pineconeProvider = keyProvider<PineconeTarget, z.infer<typeof admin
     { apiVersion },
     open,
   ) {
-    const { access_token: token } = await open(loginUrl, 'admin.loginUrl').call({
-      method: 'POST',
-      path: '/oauth/token',
-      headers: versionHeader(apiVersion),
-      body: {
-        client_id: clientId,
-        client_secret: clientSecret,
-        grant_type: 'client_credentials',
-        audience: 'https://api.pinecone.io/',
-      },
-      answer: z.object({ access_token: z.string().min(1) }),
-    });
-    return { ...versionHeader(apiVersion), authorization: `Bearer ${token}` };
+    const headers = versionHeader(apiVersion);
+    const body = {
+      client_id: clientId,
+      client_secret: clientSecret,
+      grant_type: 'client_credentials',
+      audience: 'https://api.pinecone.io/',
+    };
+    const api = open(loginUrl, 'admin.loginUrl');
+    return { ...headers, ...(await bearerOf(api, { path: '/oauth/token', headers, body })) };
   },
   agentHeaders: (value, { apiVersion }) => ({ ...versionHeader(apiVersion), 'api-key': value }),
 
@@ -96,27 +90,19 @@ export const pineconeProvider = keyProvider<PineconeTarget, z.infer<typeof admin
       full: z.object({ error: z.object({ code: z.literal('QUOTA_EXCEEDED') }) }),
     });
     // A version of the API that knows no roles would have made a key that may do everything.
-    if (key.roles.toSorted().join() === target.roles.toSorted().join()) return { id: key.id, value };
-    throw new RekeyError('ERR_REJECTED', 'Pinecone has made a key with other roles than those declared', {
-      field: 'target.roles',
-      remedy: 'look whether the project and this version of the API have roles for keys; the key is ended',
-    });
+    return { id: key.id, value, scope: key.roles };
   },
 
   adoption: {
     rename: async (api, id, name) =>
       api.call({ method: 'PATCH', path: pathOf(id), body: { name }, answer: ANYTHING }),
     nameLength: 80,
-    scope: ({ roles }) => roles,
   },
 
   /** Pinecone takes a deletion and does it a moment later; whoever asks afterwards sees whether it is done. */
   async remove(api, target, id) {
     await api.find({ method: 'DELETE', path: pathOf(id), answer: ANYTHING });
-    for (const waitMs of DELETION_WAITS_MS) {
-      if ((await find(api, target, id)) === undefined) return;
-      await pause(waitMs);
-    }
+    await seenSoon(DELETION_WAITS_MS, async () => (await find(api, target, id)) === undefined || undefined);
   },
 
   /** Lists indexes. A key for their data alone may not: being told so, it is known (traps: 401 is dead, 403 is alive). */

@@ -3,9 +3,9 @@ import * as z from 'zod';
 import { toInstant, type Instant } from '../../domain/clock.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
-import { curl } from '../http/by-hand.ts';
+import { deletion } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
-import { ownBaseUrl, targetOf, type KeyTarget } from '../http/target.ts';
+import { distinct, ownBaseUrl, targetOf, type KeyTarget } from '../http/target.ts';
 
 interface WeaviateTarget extends KeyTarget {
   readonly baseUrl: string;
@@ -37,11 +37,9 @@ export const weaviateProvider = keyProvider<WeaviateTarget, { adminKey: string }
   name: 'Weaviate',
   ...targetOf({
     baseUrl: ownBaseUrl,
-    roles: z
-      .array(z.string().regex(ROLE, 'must be the name of a role, but root or read-only'))
-      .min(1)
-      .max(32)
-      .refine((roles) => new Set(roles).size === roles.length, 'must name each role once'),
+    roles: distinct(z.string().regex(ROLE, 'must be the name of a role, but root or read-only'), 'role').max(
+      32,
+    ),
     access: z.literal('read').optional(),
   }),
   owner: () => 'users',
@@ -103,16 +101,13 @@ export const weaviateProvider = keyProvider<WeaviateTarget, { adminKey: string }
     await api.call({ method: 'GET', path: '/users/own-info', answer: z.object({ username: z.string() }) });
   },
 
-  byHand(_target, id, baseUrl) {
-    const url = `${baseUrl.replace(/\/$/, '')}${pathOf(id)}`;
-    const login = ['authorization: Bearer $WEAVIATE_ADMIN_KEY'];
-    return [
-      '# With a key that may delete users:',
-      curl('DELETE', url, login),
-      '# Gone once this answers 404:',
-      curl('GET', url, login),
-    ].join('\n');
-  },
+  byHand: (_target, id, baseUrl) =>
+    deletion({
+      where: 'With a key that may delete users',
+      url: `${baseUrl}${pathOf(id)}`,
+      login: 'authorization: Bearer $WEAVIATE_ADMIN_KEY',
+      dead: 'Gone once this answers 404',
+    }),
 });
 
 /** Refuses roles that aren't there, or may do more than is declared, before anything is made. */
