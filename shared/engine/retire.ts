@@ -5,6 +5,7 @@ import { RekeyError } from '../domain/errors.ts';
 import { advance, loserOf, overtakenBy, type Rotation } from '../domain/rotation.ts';
 import { decideSoaked, decideWindow, givesUpStragglers, type WindowDecision } from '../domain/window.ts';
 import type { EngineDeps } from './deps.ts';
+import { placeOf } from './place.ts';
 import { reconcileAt } from './promote.ts';
 import { commit, load, untilCommitted, upstream, without, type Loaded } from './state.ts';
 import { factsOf, record, type VerifyAnswer } from './window.ts';
@@ -92,11 +93,13 @@ function intendRevocation(
 
 async function revoke(deps: EngineDeps, { credential, rotation }: Loaded): Promise<RetireAnswer> {
   const loser = required(rotation);
-  const { provider, target, ctx } = await upstream(deps, credential);
+  const at = await upstream(deps, credential);
+  const { provider, target, ctx } = at;
   const { policy, holders } = credential;
   const { window } = rotation;
   const endSessions =
     window !== undefined && givesUpStragglers({ now: deps.clock(), window, policy, holders });
+  const place = await placeOf(at, loser.handle);
   const deactivation = await provider.revoke(target, loser.handle, { endSessions }, ctx);
   assertConfirmed(deactivation);
   const { activeRotation: _over, ...rest } = credential;
@@ -110,7 +113,7 @@ async function revoke(deps: EngineDeps, { credential, rotation }: Loaded): Promi
     record: {
       action: back ? 'rolled-back' : 'retired',
       deactivation: 'CONFIRMED',
-      evidence: { deactivation },
+      evidence: { deactivation, ...place },
     },
   });
   return { decision: 'completed', waitSeconds: 1 };

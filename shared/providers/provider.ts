@@ -3,6 +3,7 @@ import type { Clock } from '../domain/clock.ts';
 import type { Survey } from '../domain/coverage.ts';
 import type { CredentialHandle } from '../domain/credential.ts';
 import type { Deactivation, Usage } from '../domain/evidence.ts';
+import type { Place } from '../domain/place.ts';
 import type { Redacted } from '../domain/redacted.ts';
 import type { AwsReach } from '../http/aws.ts';
 
@@ -166,6 +167,11 @@ export interface CredentialProvider<T, M> {
   list?(target: T, ctx: ProviderContext): Promise<readonly CredentialHandle[]>;
   /** All that exists at the upstream for what owns the credential there, whoever made it; it only looks. */
   survey?(target: T, ctx: ProviderContext): Promise<Survey>;
+  /**
+   * Where a credential lives at the upstream, and what bounds it there; it only looks. Of a credential that is gone what is
+   * told of its owner. Absent where the upstream tells nothing.
+   */
+  place?(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Place>;
   usage?(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Usage>;
   /** How far `usage` runs behind, in seconds. */
   readonly usageLagSeconds?: number;

@@ -382,6 +382,19 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
       },
     );
 
+    it.runIf(provider.place !== undefined)(
+      'where the upstream tells: tells where a credential lives, also of one that is gone, and nothing of its value',
+      async () => {
+        const life = await begin();
+        const first = await life.rotate();
+        const place = await provider.place?.(life.target, first.handle, life.ctx);
+        expect(Object.keys(place ?? {}).length).toBeGreaterThan(0);
+        expect(JSON.stringify(place)).not.toContain(provider.secretPart(first.material).reveal());
+        await life.retire(first);
+        await expect(provider.place?.(life.target, first.handle, life.ctx)).resolves.toBeDefined();
+      },
+    );
+
     it.runIf(provider.suspension !== undefined)(
       'where the upstream suspends: suspends and restores, each as often as asked',
       async () => {

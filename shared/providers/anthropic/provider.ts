@@ -8,6 +8,7 @@ import { listAfter } from '../http/listing.ts';
 import type { KeyMaterial } from '../http/material.ts';
 import { isFree, isValueOf, poolIsEmpty, poolOutlook, poolSchema, type PoolKey } from '../http/pool.ts';
 import { targetOf, upstreamId, type KeyTarget } from '../http/target.ts';
+import { told, toldName } from '../http/told.ts';
 import type { CredentialProvider } from '../provider.ts';
 
 const keySchema = z.object({
@@ -19,6 +20,9 @@ const keySchema = z.object({
   partial_key_hint: z.string().nullish(),
   created_at: z.string().nullish(),
 });
+
+const limit = z.object({ type: z.string(), value: z.number() });
+const group = z.object({ models: z.array(z.string()).nullish(), limits: z.array(limit) });
 
 interface AnthropicTarget extends KeyTarget {
   /** The workspace's id; `default` for the one that has none. */
@@ -98,6 +102,18 @@ export function anthropic(wait = pause): CredentialProvider<AnthropicTarget, Key
     },
 
     adoption: { rename: async (api, id, name) => api.call(update(id, { name })), nameLength: 500 },
+
+    async place(api, { workspace }) {
+      const [account, project, limits] = await Promise.all([
+        toldName(api, '/organizations/me'),
+        workspace === 'default' ? undefined : toldName(api, `/organizations/workspaces/${workspace}`),
+        told(api, '/organizations/rate_limits', z.object({ data: z.array(group) })),
+      ]);
+      const rateLimits = limits?.data.flatMap(({ models, limits: all }) =>
+        all.map(({ type, value }) => `${models?.[0] ?? 'others'}: ${type} ${value}`),
+      );
+      return { account, project, rateLimits };
+    },
 
     async setActive(api, _target, id, active) {
       await api.call(update(id, { status: active ? 'active' : 'inactive' }));

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import type { Place } from '../../domain/place.ts';
 import type { Api } from '../http/api.ts';
 import type { UpstreamKey } from '../http/keys.ts';
 import { allPages } from '../http/listing.ts';
@@ -74,6 +75,25 @@ export function shown({ name, annotations, serviceAccountEmail, restrictions }: 
       ...Object.entries(others).map((each) => JSON.stringify(each)),
     ]),
   };
+}
+
+/** Where a key may be used from. `name` has the project's number, which is told by nobody else. */
+export function placeOf(key: GoogleKey | undefined, { project }: GoogleTarget): Place {
+  if (key === undefined) return {};
+  const { apiTargets: _services, ...from } = key.restrictions;
+  const [, number = project] = key.name.split('/');
+  return {
+    project: `${project} (${number})`,
+    allowlist: Object.values(from).flatMap((each) => listedIn(each)),
+  };
+}
+
+/** The addresses, sites or apps in a restriction, whichever sort it is of. */
+function listedIn(restriction: unknown): string[] {
+  const lists = Object.values((restriction ?? {}) as Record<string, unknown>);
+  return lists.flatMap((list) =>
+    Array.isArray(list) ? list.map((each) => (typeof each === 'string' ? each : JSON.stringify(each))) : [],
+  );
 }
 
 /** What a key of a service account may do with these restrictions. */

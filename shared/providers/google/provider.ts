@@ -6,7 +6,19 @@ import { deletion } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
 import { seenSoon } from '../http/listing.ts';
 import { distinct, targetOf, upstreamId } from '../http/target.ts';
-import { find, isLive, keysOf, list, look, MARK, pathOf, scopeOf, shown, type GoogleTarget } from './key.ts';
+import {
+  find,
+  isLive,
+  keysOf,
+  list,
+  look,
+  MARK,
+  pathOf,
+  placeOf,
+  scopeOf,
+  shown,
+  type GoogleTarget,
+} from './key.ts';
 import { keyFileSchema, tokenOf } from './login.ts';
 import { LOOKS_MS, notDone, operate } from './operation.ts';
 
@@ -73,6 +85,8 @@ export const googleProvider = keyProvider<
     const { scope } = await appeared(api, target, id);
     return { id, value: await valueOf(api, target, id), scope };
   },
+
+  place: async (api, target, id) => placeOf(await look(api, target, id), target),
 
   reveal: async (api, target, { id }) => valueOf(api, target, id),
 

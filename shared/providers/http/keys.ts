@@ -3,6 +3,7 @@ import { plusSeconds, toInstant, type Instant } from '../../domain/clock.ts';
 import type { CredentialHandle } from '../../domain/credential.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import type { Deactivation, Usage } from '../../domain/evidence.ts';
+import type { Place } from '../../domain/place.ts';
 import { lifetimeSeconds } from '../lifetime.ts';
 import { newKeyGone } from '../propagation.ts';
 import type { CredentialProvider, Issued, Notice, ProviderContext } from '../provider.ts';
@@ -68,6 +69,8 @@ export interface KeyUpstream<T extends KeyTarget, A> extends UsedKeys<T>, AdminL
   reveal?(api: Api, target: T, key: UpstreamKey, admin: A): Promise<string | undefined>;
   /** What a person has to do at the upstream before a later key can be made. */
   outlook?(api: Api, target: T, admin: A): Promise<readonly Notice[]>;
+  /** As in the provider contract; a part that this login may not see, or that isn't answered, is left out (`told`). */
+  place?(api: Api, target: T, id: string): Promise<Place>;
   /** Ends a key for good; one that is gone is success. */
   remove(api: Api, target: T, id: string): Promise<void>;
   /** Where keys that a person made can be taken over. */
@@ -219,64 +222,59 @@ export function keyProviderOf<T extends KeyTarget, A>(
       };
     },
 
-    ...(lagSeconds === undefined
-      ? {}
-      : {
-          usageLagSeconds: lagSeconds,
-          async usage(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Usage> {
-            const { api } = await asAdmin(target, ctx);
-            const found = await find(api, target, handle.id);
-            if (found !== undefined && found.lastUsed === undefined) return 'unknown';
-            return { lastSeen: found?.lastUsed ?? null, observedAt: toInstant(ctx.clock()), lagSeconds };
-          },
-        }),
+    ...(upstream.place && {
+      async place(target: T, { id }: CredentialHandle, ctx: ProviderContext) {
+        const { api } = await asAdmin(target, ctx);
+        return (await upstream.place?.(api, target, id)) ?? {};
+      },
+    }),
 
-    ...(upstream.adoption === undefined
-      ? {}
-      : {
-          adoption: keyAdoption<T>(
-            {
-              name,
-              maxLive,
-              identity,
-              asAdmin: async (target, ctx) => (await asAdmin(target, ctx)).api,
-              list: async (api, target) => upstream.list(api, target),
-              scope: (target) => upstream.scope?.of(target),
-              find,
-            },
-            upstream.adoption,
-          ),
-        }),
+    ...(lagSeconds !== undefined && {
+      usageLagSeconds: lagSeconds,
+      async usage(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Usage> {
+        const { api } = await asAdmin(target, ctx);
+        const found = await find(api, target, handle.id);
+        if (found !== undefined && found.lastUsed === undefined) return 'unknown';
+        return { lastSeen: found?.lastUsed ?? null, observedAt: toInstant(ctx.clock()), lagSeconds };
+      },
+    }),
 
-    ...(upstream.outlook === undefined
-      ? {}
-      : {
-          async outlook(target: T, ctx: ProviderContext) {
-            const { api, admin } = await asAdmin(target, ctx);
-            return (await upstream.outlook?.(api, target, admin)) ?? [];
-          },
-        }),
+    ...(upstream.adoption && {
+      adoption: keyAdoption<T>(
+        {
+          name,
+          maxLive,
+          identity,
+          asAdmin: async (target, ctx) => (await asAdmin(target, ctx)).api,
+          list: async (api, target) => upstream.list(api, target),
+          scope: (target) => upstream.scope?.of(target),
+          find,
+        },
+        upstream.adoption,
+      ),
+    }),
 
-    ...(upstream.setActive === undefined
-      ? {}
-      : {
-          suspension: {
-            /** Of something that is gone there is nothing to suspend. */
-            async suspend(target: T, handle: CredentialHandle, ctx: ProviderContext) {
-              await setActive(target, handle, false, ctx);
-            },
-            async restore(target: T, handle: CredentialHandle, ctx: ProviderContext) {
-              if ((await setActive(target, handle, true, ctx)) !== undefined) return;
-              throw new RekeyError(
-                'ERR_POINT_OF_NO_RETURN',
-                `${handle.id} can't be restored: it is revoked`,
-                {
-                  remedy: 'start a rotation; another key takes its place',
-                },
-              );
-            },
-          },
-        }),
+    ...(upstream.outlook && {
+      async outlook(target: T, ctx: ProviderContext) {
+        const { api, admin } = await asAdmin(target, ctx);
+        return (await upstream.outlook?.(api, target, admin)) ?? [];
+      },
+    }),
+
+    ...(upstream.setActive && {
+      suspension: {
+        /** Of something that is gone there is nothing to suspend. */
+        async suspend(target: T, handle: CredentialHandle, ctx: ProviderContext) {
+          await setActive(target, handle, false, ctx);
+        },
+        async restore(target: T, handle: CredentialHandle, ctx: ProviderContext) {
+          if ((await setActive(target, handle, true, ctx)) !== undefined) return;
+          throw new RekeyError('ERR_POINT_OF_NO_RETURN', `${handle.id} can't be restored: it is revoked`, {
+            remedy: 'start a rotation; another key takes its place',
+          });
+        },
+      },
+    }),
   };
 }
 

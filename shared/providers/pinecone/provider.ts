@@ -3,7 +3,8 @@ import { ANYTHING, type Api } from '../http/api.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
 import { seenSoon } from '../http/listing.ts';
 import { bearerOf } from '../http/login.ts';
-import { distinct, targetOf } from '../http/target.ts';
+import { distinct, targetOf, type KeyTarget } from '../http/target.ts';
+import { told } from '../http/told.ts';
 
 const ROLES = [
   'ProjectEditor',
@@ -14,12 +15,10 @@ const ROLES = [
   'DataPlaneViewer',
 ] as const;
 
-interface PineconeTarget {
+interface PineconeTarget extends KeyTarget {
   readonly project: string;
   /** What the key may do. Pinecone's own default is everything, hence there is none here. */
   readonly roles: readonly (typeof ROLES)[number][];
-  readonly label: string;
-  readonly baseUrl?: string | undefined;
   readonly apiVersion?: string | undefined;
 }
 
@@ -31,6 +30,8 @@ const adminSchema = z.object({
 });
 
 const keySchema = z.object({ id: z.string().min(1), name: z.string(), roles: z.array(z.string()) });
+
+const projectSchema = z.object({ name: z.string(), organization_id: z.string() });
 
 const API_VERSION = '2026-04';
 /** How long a deletion is waited for, look by look, in milliseconds: what lasts longer isn't confirmed. */
@@ -97,6 +98,15 @@ export const pineconeProvider = keyProvider<PineconeTarget, z.infer<typeof admin
     rename: async (api, id, name) =>
       api.call({ method: 'PATCH', path: pathOf(id), body: { name }, answer: ANYTHING }),
     nameLength: 80,
+  },
+
+  async place(api, { project: id }) {
+    const project = await told(api, `/admin/projects/${encodeURIComponent(id)}`, projectSchema);
+    if (project === undefined) return {};
+    const { organization_id: account, name } = project;
+    const path = `/admin/organizations/${encodeURIComponent(account)}`;
+    const tier = (await told(api, path, z.object({ plan: z.string() })))?.plan;
+    return { account, project: `${id} (${name})`, tier };
   },
 
   /** Pinecone takes a deletion and does it a moment later; whoever asks afterwards sees whether it is done. */
