@@ -4,6 +4,7 @@ import type { CredentialHandle } from '../../shared/domain/credential.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import type { Redacted } from '../../shared/domain/redacted.ts';
 import type { CredentialProvider, Issued, ProviderContext } from '../../shared/providers/provider.ts';
+import { takeNoTimeToWait } from '../support/waits.ts';
 
 /** A login, request or connection that an agent keeps open. */
 export interface AgentSession {
@@ -130,6 +131,8 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
     const createsAtIssue = provider.createsAt !== 'activate';
     const hasSessions = harness.stateless !== true;
 
+    // Sessions at a real server end in real time.
+    if (!hasSessions) takeNoTimeToWait();
     beforeAll(async () => harness.start(), 60_000);
     afterAll(async () => harness.stop(), 30_000);
 
