@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CredentialHandle } from '../../../shared/domain/credential.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import type { IamMaterial } from '../../../shared/providers/aws-iam/material.ts';

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CredentialHandle } from '../../../shared/domain/credential.ts';
 import { isRekeyError, type RekeyError } from '../../../shared/domain/errors.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';

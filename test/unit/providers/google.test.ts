@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import type { Api } from '../../../shared/providers/http/api.ts';
 import { operate } from '../../../shared/providers/google/operation.ts';
@@ -137,8 +137,7 @@ describe('Google', () => {
     );
 
     it('an operation that does not end, which is given up while an emergency has time left', async () => {
-      const call: Api['call'] = async ({ answer }) =>
-        Promise.resolve(answer.parse({ name: 'operations/1' }));
+      const call: Api['call'] = async ({ answer }) => Promise.resolve(answer.parse({ name: 'operations/1' }));
       const began = Date.now();
       const ended = operate({ call }, { method: 'DELETE', path: '/v2/it' });
       await expect(ended).rejects.toMatchObject({ code: 'ERR_UNAVAILABLE', retryable: true });
