@@ -2,7 +2,7 @@ import { Redacted } from '../../shared/domain/redacted.ts';
 import type { KeyMaterial } from '../../shared/providers/http/material.ts';
 import type { KeyTarget } from '../../shared/providers/http/target.ts';
 import type { CredentialProvider } from '../../shared/providers/provider.ts';
-import type { ProviderHarness } from './describe-provider.ts';
+import type { ProviderHarness } from './provider-life.ts';
 
 /** What the tests of an upstream of keys have of their own. */
 export interface KeyCase<T extends KeyTarget> {
