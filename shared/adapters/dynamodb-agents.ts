@@ -26,7 +26,7 @@ import {
   text,
   type Item,
 } from './ledger-items.ts';
-import { ABSENT, LedgerTable, type Condition, type Store } from './ledger-table.ts';
+import { ABSENT, LedgerTable, versionIs, type Store } from './ledger-table.ts';
 import { decodePactPage, encodePactPage } from './page-token.ts';
 
 /** How long reports of uses are kept: a proof looks back for minutes. */
@@ -314,16 +314,6 @@ export class DynamoDbAgents implements AgentStore {
 
 function minuteOf(instant: Instant): string {
   return instant.slice(0, 16);
-}
-
-function versionIs(version: number): Condition {
-  return version === 0
-    ? ABSENT
-    : {
-        ConditionExpression: '#version = :version',
-        ExpressionAttributeNames: { '#version': 'version' },
-        ExpressionAttributeValues: { ':version': { N: String(version) } },
-      };
 }
 
 function isRefused(error: unknown): error is AwsServiceError {

@@ -51,6 +51,10 @@ export const keys = {
     [TABLE.pk]: s(`${tenant}#TARGET#${identity}`),
     [TABLE.sk]: s('LOCK'),
   }),
+  turn: (tenant: string, place: number): Item => ({
+    [TABLE.pk]: s(`${tenant}#TURN#${place}`),
+    [TABLE.sk]: s('TURN'),
+  }),
   /** Not below a credential's key: who writes readers may write nothing else (docs/adr/020). */
   reader: (tenant: string, secretName: string, id: string): Item => ({
     [TABLE.pk]: s(`${tenant}#READER#${secretName}`),
@@ -104,8 +108,16 @@ export const groups = {
 /** Groups over which the calendar is spread, so that no one partition of the index takes all of its writes. */
 export const CALENDAR_SHARDS = 16;
 
-function shardOf(credentialId: string): number {
-  return (createHash('sha256').update(credentialId).digest()[0] ?? 0) % CALENDAR_SHARDS;
+/** Places at which agents take turns: few enough for one transaction, whatever the number of agents. */
+const TURN_PLACES = 16;
+
+function shardOf(word: string, shards: number): number {
+  return (createHash('sha256').update(word).digest()[0] ?? 0) % shards;
+}
+
+/** The place at which an agent takes turns, beside others. */
+export function turnPlaceOf(agent: string): number {
+  return shardOf(agent, TURN_PLACES);
 }
 
 /** Sort key of an audit record; fixed width, so that text order is number order. */
@@ -148,7 +160,7 @@ export function calendarItem(credential: Credential): Item {
     ...(at === undefined
       ? {}
       : {
-          [TABLE.indexPk]: s(groups.due(credential.tenant, shardOf(credential.id))),
+          [TABLE.indexPk]: s(groups.due(credential.tenant, shardOf(credential.id, CALENDAR_SHARDS))),
           [TABLE.indexSk]: s(at),
         }),
   };
@@ -193,6 +205,11 @@ export function keyItem({ tenant, id }: Credential, key: Key): Item {
 /** A reservation of a name, a secret or a target's users. */
 export function lockItem(key: Item, credentialId: string): Item {
   return { ...key, kind: s('lock'), credentialId: s(credentialId) };
+}
+
+/** A place with the number of starts that have taken it; nobody holds it, so that nothing has to give it back. */
+export function turnItem(tenant: string, place: number, taken: number): Item {
+  return { ...keys.turn(tenant, place), kind: s('turn'), version: n(taken) };
 }
 
 /** Somebody who was seen to read a secret; DynamoDB deletes it after `expires`, in seconds since 1970. */
