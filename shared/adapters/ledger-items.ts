@@ -239,13 +239,14 @@ export function pactItems(tenant: string, pact: Pact): readonly [newest: Item, v
 
 /** A session; what changes in it stands beside the document. */
 export function sessionItem(tenant: string, session: Session): Item {
-  const { seenAt, holds, keptUntil, sequence, ...fixed } = session;
+  const { seenAt, holds, keptUntil, opening, sequence, ...fixed } = session;
   return {
     ...keys.session(tenant, session.agent, session.id),
     kind: s('session'),
     id: s(session.id),
     seenAt: s(seenAt),
     holds: s(JSON.stringify(holds)),
+    ...(opening === undefined ? {} : { opening: n(opening) }),
     ...(sequence === undefined ? {} : { sequence: n(sequence) }),
     keptUntil: s(keptUntil),
     [TABLE.expires]: n(expiry(keptUntil)),
@@ -261,6 +262,7 @@ export function sessionOf(item: Item): Session {
     seenAt: text(item, 'seenAt') ?? '',
     holds: JSON.parse(text(item, 'holds') ?? '[]') as Session['holds'],
     keptUntil: text(item, 'keptUntil') ?? '',
+    ...('opening' in item ? { opening: count(item, 'opening') } : {}),
     ...('sequence' in item ? { sequence: count(item, 'sequence') } : {}),
     ...(closedAt === undefined ? {} : { closedAt }),
   };

@@ -23,7 +23,12 @@ export interface AgentStore {
   session(agent: string, id: string): Promise<Session | undefined>;
   /** Every session that still counts (`keptUntil`), open or closed; by their key, never by a scan. */
   sessions(agent: string): Promise<readonly Session[]>;
-  /** Stores a session that is new; answers the open one of the same instance and key where there is one. */
+  /**
+   * Stores a session that is new; answers the open one of the same instance and key where there is one. Either way it keeps
+   * the number of the newest `opening`.
+   * @throws RekeyError ERR_CONFLICT where what was open in its place has ended, and a word with that number or a higher one
+   * had come there
+   */
   openSession(session: Session): Promise<Session>;
   /**
    * Keeps what a session says of itself now, and answers what it has said. The same `sequence` again changes nothing: what
