@@ -228,7 +228,7 @@ describe('a session', () => {
     const first = await world.instance();
     const known = await agents.session(AGENT, first.session);
     if (known === undefined) throw new Error('it has just been opened');
-    const many = Array.from({ length: MAX_RUNNING_SESSIONS, MAX_SESSIONS }, (_each, index) => ({
+    const many = Array.from({ length: MAX_RUNNING_SESSIONS }, (_each, index) => ({
       ...known,
       id: `${index}.n`,
     }));

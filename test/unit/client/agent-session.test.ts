@@ -358,7 +358,7 @@ describe('a session beside an agent API that fails', () => {
     await using agent = await SessionCase.make();
     let hangs = true;
     const fetch: typeof globalThis.fetch = async (url, init) => {
-      if (!hangs || !String(url).endsWith('/uses')) return agent.options.fetch?.(url, init) ?? never();
+      if (!hangs || !(url instanceof URL && url.pathname.endsWith('/uses'))) return agent.options.fetch?.(url, init) ?? never();
       return new Promise((_resolve, reject) => {
         init?.signal?.addEventListener('abort', () => {
           hangs = false;

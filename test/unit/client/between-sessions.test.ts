@@ -76,10 +76,8 @@ describe('an agent that changes nothing within a session', () => {
     await working;
     agent.server.mode = 'up';
     await withSession(options, () => undefined);
-    expect([...agent.store.all.values()].map(({ closedAt }) => closedAt === undefined).toSorted()).toEqual([
-      false,
-      true,
-    ]);
+    const left = [...agent.store.all.values()];
+    expect([left.length, left.filter(({ closedAt }) => closedAt === undefined).length]).toEqual([2, 1]);
   });
 
   it('leaves a dead version all the same', async () => {
