@@ -229,14 +229,18 @@ export class DynamoDbAgents implements AgentStore {
   }
 
   async contradict(
-    of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session'>,
+    of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session' | 'jws'>,
     at: Instant,
   ): Promise<void> {
-    await this.#table.update(keys.acknowledgement(this.#table.tenant, of, of.session), {
-      UpdateExpression: 'SET contradictedAt = if_not_exists(contradictedAt, :at)',
-      ConditionExpression: `attribute_exists(${TABLE.pk})`,
-      ExpressionAttributeValues: { ':at': { S: at } },
-    });
+    try {
+      await this.#table.update(keys.acknowledgement(this.#table.tenant, of, of.session), {
+        UpdateExpression: 'SET contradictedAt = if_not_exists(contradictedAt, :at)',
+        ConditionExpression: 'jws = :jws',
+        ExpressionAttributeValues: { ':at': { S: at }, ':jws': { S: of.jws } },
+      });
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+    }
   }
 
   async acknowledgement(

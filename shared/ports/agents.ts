@@ -46,8 +46,11 @@ export interface AgentStore {
    * @throws RekeyError ERR_CHALLENGE where the challenge is unknown, spent or expired.
    */
   acknowledge(acknowledgement: Acknowledgement, challenge: string, now: Instant): Promise<void>;
-  /** Marks an acknowledgement as contradicted; the first time counts. */
-  contradict(of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session'>, at: Instant): Promise<void>;
+  /** Marks this very acknowledgement as contradicted; the first time counts. A fresh one that has come since is left as it is. */
+  contradict(
+    of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session' | 'jws'>,
+    at: Instant,
+  ): Promise<void>;
   /** What a session has acknowledged in one window. */
   acknowledgement(
     of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session'>,

@@ -277,6 +277,8 @@ describe('an acknowledgement in the table', () => {
     await challenged(open, 'fresh');
     const fresh = acknowledgement(open, { jws: 'g.h.i', at: at(40) });
     await agents.acknowledge(fresh, 'fresh', at(40));
+    // Whoever has seen the one before, and was slow.
+    await agents.contradict(acknowledgement(open), at(41));
     expect(await agents.acknowledgements(fresh)).toEqual([fresh]);
   });
 

@@ -96,10 +96,8 @@ export class MemoryAgentStore implements AgentStore {
     this.said.push(acknowledgement);
   }
 
-  async contradict(of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session'>, at: string): Promise<void> {
-    const index = this.said.findIndex(
-      (each) => each.rotation === of.rotation && each.opensAt === of.opensAt && each.session === of.session,
-    );
+  async contradict({ jws }: Pick<Acknowledgement, 'jws'>, at: string): Promise<void> {
+    const index = this.said.findIndex((each) => each.jws === jws);
     const found = this.said[index];
     if (found !== undefined) this.said[index] = { contradictedAt: at, ...found };
   }
