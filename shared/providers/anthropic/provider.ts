@@ -109,8 +109,8 @@ export function anthropic(wait = pause): CredentialProvider<AnthropicTarget, Key
         workspace === 'default' ? undefined : toldName(api, `/organizations/workspaces/${workspace}`),
         told(api, '/organizations/rate_limits', z.object({ data: z.array(group) })),
       ]);
-      const rateLimits = limits?.data.flatMap(({ models, limits: all }) =>
-        all.map(({ type, value }) => `${models?.[0] ?? 'others'}: ${type} ${value}`),
+      const rateLimits = limits?.data.flatMap(({ models, limits: each }) =>
+        each.map(({ type, value }) => `${models?.[0] ?? 'others'}: ${type} ${value}`),
       );
       return { account, project, rateLimits };
     },

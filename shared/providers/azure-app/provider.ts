@@ -21,7 +21,11 @@ const adminSchema = z.object({
   graphUrl: z.string().min(1).default('https://graph.microsoft.com/v1.0'),
 });
 
-const keySchema = z.object({ keyId: z.guid(), displayName: z.string().nullish() });
+const keySchema = z.object({
+  keyId: z.guid(),
+  displayName: z.string().nullish(),
+  hint: z.string().nullish(),
+});
 /** Graph tells neither how many secrets an app may have: the app as a whole has a size. */
 const full = z.object({
   error: z.object({ code: z.enum(['Directory_ResourceSizeExceeded', 'Directory_QuotaExceeded']) }),
@@ -62,12 +66,8 @@ export const azureAppProvider = keyProvider<AzureAppTarget, z.infer<typeof admin
         remedy: 'declare the tenant that the secret names, or an administrative app of this tenant',
       });
     }
-    const form = {
-      client_id: clientId,
-      client_secret: clientSecret,
-      grant_type: 'client_credentials',
-      scope: new URL('/.default', graphUrl).href,
-    };
+    const scope = new URL('/.default', graphUrl).href;
+    const form = { client_id: clientId, client_secret: clientSecret, scope };
     return bearerOf(open(target.baseUrl ?? LOGIN, 'target.baseUrl'), { path: tokenPath(target), form });
   },
   agentHeaders: (value, { clientId }) => ({
@@ -89,6 +89,8 @@ export const azureAppProvider = keyProvider<AzureAppTarget, z.infer<typeof admin
     return { id, value };
   },
 
+  adoption: {},
+
   async remove(api, target, id) {
     if (!(await has(api, target, id))) return;
     const path = `${appPath(target)}/removePassword`;
@@ -104,7 +106,7 @@ export const azureAppProvider = keyProvider<AzureAppTarget, z.infer<typeof admin
   /** Logs in as the app. Of a wrong secret Entra says so with 401 (AADSTS7000215), as of one that has not spread yet. */
   async test(api, target) {
     const { scope = 'https://graph.microsoft.com/.default' } = target;
-    await bearerOf(api, { path: tokenPath(target), form: { grant_type: 'client_credentials', scope } });
+    await bearerOf(api, { path: tokenPath(target), form: { scope } });
   },
   goodCalls: 3,
 
@@ -124,11 +126,9 @@ async function list(api: Api, target: AzureAppTarget): Promise<UpstreamKey[]> {
     path: `${appPath(target)}?$select=passwordCredentials`,
     answer: z.object({ passwordCredentials: z.array(keySchema) }),
   });
-  return passwordCredentials.map(({ keyId: id, displayName }) => ({
-    id,
-    name: displayName ?? '',
-    active: true,
-  }));
+  return passwordCredentials.map(({ keyId: id, displayName, hint }) => {
+    return { id, name: displayName ?? '', active: true, ...(hint ? { hint: `${hint}...` } : {}) };
+  });
 }
 
 async function has(api: Api, target: AzureAppTarget, id: string): Promise<boolean> {

@@ -50,6 +50,13 @@ export async function look(api: Api, target: GoogleTarget, id: string): Promise<
   return api.find({ method: 'GET', path: pathOf(target, id), answer: keySchema });
 }
 
+/** The id of the key that has a value. */
+export async function idOf(api: Api, value: string): Promise<string | undefined> {
+  const path = `/v2/keys:lookupKey?${new URLSearchParams({ keyString: value }).toString()}`;
+  const found = await api.find({ method: 'GET', path, answer: z.object({ name: z.string().default('') }) });
+  return found === undefined ? undefined : idIn(found.name) || undefined;
+}
+
 /** A key that isn't deleted. */
 export async function find(api: Api, target: GoogleTarget, id: string): Promise<UpstreamKey | undefined> {
   const key = await look(api, target, id);
@@ -63,7 +70,7 @@ export function isLive({ deleteTime }: GoogleKey): boolean {
 
 /** A key as every upstream's is shown. */
 export function shown({ name, annotations, serviceAccountEmail, restrictions }: GoogleKey): UpstreamKey {
-  const id = name.slice(name.lastIndexOf('/') + 1);
+  const id = idIn(name);
   const { apiTargets, ...others } = restrictions;
   const services = apiTargets.map(({ service, methods }) => [service.toLowerCase(), ...methods].join(' '));
   return {
@@ -90,16 +97,19 @@ export function placeOf(key: GoogleKey | undefined, { project }: GoogleTarget): 
 
 /** The addresses, sites or apps in a restriction, whichever sort it is of. */
 function listedIn(restriction: unknown): string[] {
-  const lists = Object.values((restriction ?? {}) as Record<string, unknown>);
-  return lists.flatMap((list) =>
-    Array.isArray(list) ? list.map((each) => (typeof each === 'string' ? each : JSON.stringify(each))) : [],
-  );
+  const entries = Object.values(Object(restriction) as Record<string, unknown>).flat();
+  return entries.map((each) => (typeof each === 'string' ? each : JSON.stringify(each)));
 }
 
 /** What a key of a service account may do with these restrictions. */
 export function scopeOf(account: string, restrictions: readonly string[]): string[] {
   const all = restrictions.length === 0 ? ['everything'] : restrictions;
   return [`as ${account}`, ...all].sort();
+}
+
+/** The last part of a resource's name. */
+function idIn(name: string): string {
+  return name.slice(name.lastIndexOf('/') + 1);
 }
 
 /** Path of a project's keys. */

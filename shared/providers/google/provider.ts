@@ -8,6 +8,7 @@ import { seenSoon } from '../http/listing.ts';
 import { distinct, targetOf, upstreamId } from '../http/target.ts';
 import {
   find,
+  idOf,
   isLive,
   keysOf,
   list,
@@ -85,6 +86,8 @@ export const googleProvider = keyProvider<
     const { scope } = await appeared(api, target, id);
     return { id, value: await valueOf(api, target, id), scope };
   },
+
+  adoption: { identify: async (api, _agent, value) => idOf(api, value) },
 
   place: async (api, target, id) => placeOf(await look(api, target, id), target),
 

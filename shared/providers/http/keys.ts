@@ -213,9 +213,9 @@ export function keyProviderOf<T extends KeyTarget, A>(
       const keys = await upstream.list(api, target);
       return {
         owner: ownerOf(target),
-        credentials: keys.map(({ id, name, createdAt, lastUsed }) => ({
+        credentials: keys.map(({ id, name: called, createdAt, lastUsed }) => ({
           id,
-          ...(name === '' ? {} : { name }),
+          ...(called === '' ? {} : { name: called }),
           ...(createdAt === undefined ? {} : { createdAt }),
           ...(lastUsed === undefined ? {} : { lastUsed }),
         })),
@@ -246,6 +246,7 @@ export function keyProviderOf<T extends KeyTarget, A>(
           maxLive,
           identity,
           asAdmin: async (target, ctx) => (await asAdmin(target, ctx)).api,
+          asAgent: agents.open,
           list: async (api, target) => upstream.list(api, target),
           scope: (target) => upstream.scope?.of(target),
           find,

@@ -64,12 +64,8 @@ export const pineconeProvider = keyProvider<PineconeTarget, z.infer<typeof admin
     open,
   ) {
     const headers = versionHeader(apiVersion);
-    const body = {
-      client_id: clientId,
-      client_secret: clientSecret,
-      grant_type: 'client_credentials',
-      audience: 'https://api.pinecone.io/',
-    };
+    const audience = 'https://api.pinecone.io/';
+    const body = { client_id: clientId, client_secret: clientSecret, audience };
     const api = open(loginUrl, 'admin.loginUrl');
     return { ...headers, ...(await bearerOf(api, { path: '/oauth/token', headers, body })) };
   },

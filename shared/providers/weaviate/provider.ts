@@ -5,6 +5,8 @@ import { RekeyError } from '../../domain/errors.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
 import { deletion } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
+import { seenSoon } from '../http/listing.ts';
+import { isSameScope } from '../http/scope.ts';
 import { distinct, ownBaseUrl, targetOf, type KeyTarget } from '../http/target.ts';
 
 interface WeaviateTarget extends KeyTarget {
@@ -25,6 +27,9 @@ const userSchema = z.object({
 
 /** A role's name. Two predefined ones Weaviate assigns by its own configuration alone. */
 const ROLE = /^(?!(?:root|read-only)$)[A-Za-z][\w-]{0,63}$/;
+const role = z.string().regex(ROLE, 'must be the name of a role, but root or read-only');
+const WAITS_MS = [100, 300, 1000, 2000];
+const whoami = z.object({ username: z.string() });
 
 /**
  * Weaviate 1.30 and later: users of its database with the roles that are declared. A user has one key, and `rotate-key` cuts
@@ -37,13 +42,12 @@ export const weaviateProvider = keyProvider<WeaviateTarget, { adminKey: string }
   name: 'Weaviate',
   ...targetOf({
     baseUrl: ownBaseUrl,
-    roles: distinct(z.string().regex(ROLE, 'must be the name of a role, but root or read-only'), 'role').max(
-      32,
-    ),
+    roles: distinct(role, 'role').max(32),
     access: z.literal('read').optional(),
   }),
   owner: () => 'users',
-  access: ({ roles, access }) => access ?? (roles.every((role) => role === 'viewer') ? 'read' : 'write'),
+  scope: { field: 'roles', of: ({ roles }) => roles },
+  access: ({ roles, access }) => access ?? (roles.every((each) => each === 'viewer') ? 'read' : 'write'),
   admin: z.object({ adminKey: z.string().min(1) }),
   adminHeaders: ({ adminKey }) => ({ authorization: `Bearer ${adminKey}` }),
   agentHeaders: (value) => ({ authorization: `Bearer ${value}` }),
@@ -68,17 +72,16 @@ export const weaviateProvider = keyProvider<WeaviateTarget, { adminKey: string }
     const body = { roles: target.roles, userType: 'db' };
     const path = `/authz/users/${encodeURIComponent(id)}/assign`;
     await api.call({ method: 'POST', path, body, answer: ANYTHING });
-    const made = await find(api, id);
-    if (made?.scope?.toSorted().join() === target.roles.toSorted().join()) return { id, value };
-    throw new RekeyError(
-      'ERR_UNAVAILABLE',
-      'Weaviate shows the new user with other roles than those declared',
-      {
-        field: 'target.roles',
-        remedy:
-          'it is tried again with another user; the administrative key must be allowed to see the roles',
-      },
+    // A copy of the cluster may learn of it later; whoever may not see the roles never does.
+    const scope = await seenSoon(WAITS_MS, async () =>
+      isSameScope((await find(api, id))?.scope ?? [], target.roles) ? target.roles : undefined,
     );
+    return { id, value, scope: scope ?? [] };
+  },
+
+  adoption: {
+    identify: async (_admin, agent) =>
+      (await agent.call({ method: 'GET', path: '/users/own-info', answer: whoami })).username,
   },
 
   async remove(api, _target, id) {
@@ -98,7 +101,7 @@ export const weaviateProvider = keyProvider<WeaviateTarget, { adminKey: string }
 
   /** Asks who the key is: every user may. */
   async test(api) {
-    await api.call({ method: 'GET', path: '/users/own-info', answer: z.object({ username: z.string() }) });
+    await api.call({ method: 'GET', path: '/users/own-info', answer: whoami });
   },
 
   byHand: (_target, id, baseUrl) =>
@@ -113,12 +116,12 @@ export const weaviateProvider = keyProvider<WeaviateTarget, { adminKey: string }
 /** Refuses roles that aren't there, or may do more than is declared, before anything is made. */
 async function assertRoles(api: Api, { roles, access }: WeaviateTarget): Promise<void> {
   const answer = z.object({ permissions: z.array(z.object({ action: z.string() })) });
-  for (const role of roles) {
-    const found = await api.find({ method: 'GET', path: `/authz/roles/${encodeURIComponent(role)}`, answer });
+  for (const each of roles) {
+    const found = await api.find({ method: 'GET', path: `/authz/roles/${encodeURIComponent(each)}`, answer });
     const more = found?.permissions.find(({ action }) => !action.startsWith('read_'));
     if (found !== undefined && (access === undefined || more === undefined)) continue;
     const problem = found === undefined ? 'does not exist' : `may do more than read (${more?.action ?? ''})`;
-    throw new RekeyError('ERR_REJECTED', `the role ${role} ${problem} at Weaviate; no user was made`, {
+    throw new RekeyError('ERR_REJECTED', `the role ${each} ${problem} at Weaviate; no user was made`, {
       field: 'target.roles',
       remedy: 'correct the role there, or declare a credential with another one',
     });
