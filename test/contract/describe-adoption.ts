@@ -77,7 +77,7 @@ export function describeAdoption<T, M>(harness: ProviderHarness<T, M>): void {
       // A secret of before Rekey doesn't say whose it is.
       const like = provider.serialize(material).map((json) => {
         const fields = JSON.parse(json) as Record<string, unknown>;
-        const whose = Object.keys(fields).find((name) => name === 'of') ?? Object.keys(fields)[0] ?? '';
+        const whose = Object.keys(fields).find((field) => field === 'of') ?? Object.keys(fields)[0] ?? '';
         const { [whose]: _whose, ...rest } = fields;
         return JSON.stringify({ 'team:note': 'ours', ...rest, nested: { a: [1] } });
       });

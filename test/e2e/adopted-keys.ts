@@ -99,5 +99,5 @@ export function testAdoptedKeys(deployed: () => Adopting): void {
 
 function namesOf({ key }: PlayedUpstream): { readonly name: string; readonly secretName: string } {
   const name = `adopted-${key.replace('/', '-')}`;
-  return { name, secretName: `found/${name}` };
+  return { name, secretName: `agents/${name}` };
 }

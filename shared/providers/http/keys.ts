@@ -246,7 +246,7 @@ export function keyProviderOf<T extends KeyTarget, A>(
           maxLive,
           identity,
           asAdmin: async (target, ctx) => (await asAdmin(target, ctx)).api,
-          asAgent: agents.open,
+          asAgent: (target, value, ctx) => agents.open(target, value, ctx),
           list: async (api, target) => upstream.list(api, target),
           scope: (target) => upstream.scope?.of(target),
           find,

@@ -27,7 +27,7 @@ const userSchema = z.object({
 
 /** A role's name. Two predefined ones Weaviate assigns by its own configuration alone. */
 const ROLE = /^(?!(?:root|read-only)$)[A-Za-z][\w-]{0,63}$/;
-const role = z.string().regex(ROLE, 'must be the name of a role, but root or read-only');
+const roleName = z.string().regex(ROLE, 'must be the name of a role, but root or read-only');
 const WAITS_MS = [100, 300, 1000, 2000];
 const whoami = z.object({ username: z.string() });
 
@@ -42,7 +42,7 @@ export const weaviateProvider = keyProvider<WeaviateTarget, { adminKey: string }
   name: 'Weaviate',
   ...targetOf({
     baseUrl: ownBaseUrl,
-    roles: distinct(role, 'role').max(32),
+    roles: distinct(roleName, 'role').max(32),
     access: z.literal('read').optional(),
   }),
   owner: () => 'users',
