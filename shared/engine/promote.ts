@@ -32,14 +32,14 @@ export async function finishSecret(deps: EngineDeps, input: StepInput): Promise<
     });
   }
   if (state.rotation.phase === 'activating') {
-    await testSecret(deps, state, input);
+    const permissions = await testSecret(deps, state, input);
     const at = await upstream(deps, state.credential);
     const place = state.rotation.next === undefined ? {} : await placeOf(at, state.rotation.next.handle);
     state = await commit(deps, state.credential, {
       rotation: advance(state.rotation, 'promoting'),
       record: {
         action: 'promotion-intended',
-        evidence: { tested: 'login and permissions of the new credential', ...place },
+        evidence: { tested: 'login of the new credential', permissions, ...place },
       },
       outlook: await outlook(at),
     });

@@ -139,15 +139,15 @@ export interface CredentialProvider<T, M> {
   /** Uses the credential as an agent would. ERR_REJECTED where the upstream says no. */
   verify(target: T, material: Redacted<M>, ctx: ProviderContext): Promise<void>;
   /**
-   * Compares what old and new may do (Z9): ERR_REJECTED naming what the new one lacks or has in excess.
-   * Absent where the upstream can't tell.
+   * Compares what old and new may do (Z9): ERR_REJECTED naming what the new one lacks or has in excess. `unknown` where the
+   * upstream doesn't tell; absent where it never does.
    */
   comparePermissions?(
     target: T,
     old: CredentialHandle,
     next: CredentialHandle,
     ctx: ProviderContext,
-  ): Promise<void>;
+  ): Promise<'same' | 'unknown'>;
   /**
    * Ends a credential for good. Already gone, or the slot reused by a later generation, is success. Where an upstream
    * reuses slots, everything in the slot up to the handle's generation dies, and none of it can be activated again.

@@ -258,6 +258,7 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
         const first = await life.rotate();
         const place = await provider.place?.(life.target, first.handle, life.ctx);
         expect(Object.keys(place ?? {}).length).toBeGreaterThan(0);
+        expect(Object.values(place ?? {})).not.toContain(undefined);
         expect(JSON.stringify(place)).not.toContain(provider.secretPart(first.material).reveal());
         await life.retire(first);
         await expect(provider.place?.(life.target, first.handle, life.ctx)).resolves.toBeDefined();

@@ -44,6 +44,26 @@ describe('where a credential lives', () => {
     expect(await one.faults()).toEqual([]);
   });
 
+  test('stands beside what is known of the rights of the new one: the same as before, or unknown', async () => {
+    const one = await world.registered();
+    const rightsOf = async () =>
+      (await one.records()).flatMap(({ message, entity }) =>
+        message === 'promotion-intended'
+          ? [(JSON.parse(entity.data.evidence) as { permissions?: string }).permissions]
+          : [],
+      );
+    await one.rotate();
+    one.change = (deps) => ({
+      ...deps,
+      providerFor: async (type, name) => ({
+        ...(await deps.providerFor(type, name)),
+        comparePermissions: async () => Promise.resolve('unknown' as const),
+      }),
+    });
+    await one.rotate();
+    expect(await rightsOf()).toEqual(['same', 'unknown']);
+  });
+
   test.each([
     ['may not be told', async () => Promise.reject(new Error('out of order'))],
     ['does not come in time', async () => new Promise<never>(() => {})],

@@ -189,7 +189,9 @@ export function keyProviderOf<T extends KeyTarget, A>(
         [old, next].map(async ({ id }) => (await find(api, target, id))?.scope),
       );
       // Of an old one that somebody has deleted meanwhile nothing can be said.
-      if (before !== undefined && after !== undefined) assertSameRights(before, after);
+      if (before === undefined || after === undefined) return 'unknown';
+      assertSameRights(before, after);
+      return 'same';
     },
 
     async revoke(target, handle, _options, ctx) {
