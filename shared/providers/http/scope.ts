@@ -24,6 +24,19 @@ export function assertAsDeclared(upstream: string, declared: Scope, made: Scope,
   );
 }
 
+/** A new key that doesn't show the rights of `field` in time: it is tried again, with another key. */
+export function notYetAsDeclared(upstream: string, field: string): RekeyError {
+  return new RekeyError(
+    'ERR_UNAVAILABLE',
+    `${upstream} shows a new key with other rights than are declared`,
+    {
+      field: `target.${field}`,
+      remedy:
+        'if it stays so: look whether the administrative login may see rights, and who else changes them',
+    },
+  );
+}
+
 /** Refuses a new key that may do more or less than the old one. @throws RekeyError ERR_REJECTED */
 export function assertSameRights(old: Scope, next: Scope): void {
   const lacks = old.filter((each) => !next.includes(each));

@@ -6,7 +6,7 @@ import { ANYTHING, type Api } from '../http/api.ts';
 import { deletion } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
 import { seenSoon } from '../http/listing.ts';
-import { isSameScope } from '../http/scope.ts';
+import { isSameScope, notYetAsDeclared } from '../http/scope.ts';
 import { distinct, ownBaseUrl, targetOf, type KeyTarget } from '../http/target.ts';
 
 interface WeaviateTarget extends KeyTarget {
@@ -72,11 +72,10 @@ export const weaviateProvider = keyProvider<WeaviateTarget, { adminKey: string }
     const body = { roles: target.roles, userType: 'db' };
     const path = `/authz/users/${encodeURIComponent(id)}/assign`;
     await api.call({ method: 'POST', path, body, answer: ANYTHING });
-    // A copy of the cluster may learn of it later; whoever may not see the roles never does.
-    const scope = await seenSoon(WAITS_MS, async () =>
-      isSameScope((await find(api, id))?.scope ?? [], target.roles) ? target.roles : undefined,
-    );
-    return { id, value, scope: scope ?? [] };
+    // A copy of the cluster may learn of it later.
+    const assigned = async () => isSameScope((await find(api, id))?.scope ?? [], target.roles) || undefined;
+    if (await seenSoon(WAITS_MS, assigned)) return { id, value };
+    throw notYetAsDeclared('Weaviate', 'roles');
   },
 
   adoption: {

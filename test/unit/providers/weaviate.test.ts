@@ -122,7 +122,7 @@ describe('Weaviate', () => {
       const token = randomUUID();
       one.forgetsRoles = true;
       await expect(weaviateProvider.issue(its, token, context())).rejects.toMatchObject({
-        code: 'ERR_REJECTED',
+        code: 'ERR_UNAVAILABLE',
         field: 'target.roles',
       });
       one.forgetsRoles = false;
