@@ -139,6 +139,16 @@ export const CAPABILITIES = {
     propagationSeconds: 60,
     keyless: 'Managed identities, workload identity federation',
   },
+  'cloud-key/gcp-service-account': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: true,
+    revocation: 'api',
+    revocationDelaySeconds: 60,
+    propagationSeconds: 60,
+    maxKeys: 10,
+    keyless: 'Workload Identity Federation, service accounts attached to what runs in Google Cloud',
+  },
 } as const satisfies Readonly<Record<string, Capabilities>>;
 
 /** A type with its provider, e.g. `llm-key/openai`. */

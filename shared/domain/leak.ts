@@ -36,7 +36,9 @@ export function candidatesOf(text: Redacted<string>): string[] {
     throw refusal('there is no value on standard input', 'pipe it in: pbpaste | rekey revoke --leaked - …');
   }
   if (Buffer.byteLength(value.reveal()) > MAX_LEAKED_BYTES) throw tooLarge();
-  const parts = value.map((raw) => [...new Set([raw, raw.trim(), ...partsOf(raw.trim())])]);
+  const parts = value.map((raw) => [
+    ...new Set([raw, raw.trim(), ...ofKeyFile(raw.trim()), ...partsOf(raw.trim())]),
+  ]);
   if (parts.reveal().length > MAX_CANDIDATES) {
     throw refusal(
       `what came through standard input holds more than ${MAX_CANDIDATES} values`,
@@ -56,6 +58,11 @@ export function tooLarge(): RekeyError {
 
 function refusal(message: string, remedy: string): RekeyError {
   return new RekeyError('ERR_REQUEST', message, { field: '--leaked', remedy });
+}
+
+/** A private key in PEM, whose last line ends with a break wherever a program wrote it. */
+function ofKeyFile(text: string): string[] {
+  return text.startsWith('-----BEGIN ') ? [`${text}\n`] : [];
 }
 
 function partsOf(text: string): string[] {

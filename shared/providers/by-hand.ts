@@ -20,6 +20,8 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
     tellOf((await import('./qdrant-cloud/provider.ts')).qdrantCloudProvider),
   'llm-key/google': async () => tellOf((await import('./google/provider.ts')).googleProvider),
   'llm-key/bedrock': async () => tellOf((await import('./bedrock/provider.ts')).bedrockProvider),
+  'cloud-key/gcp-service-account': async () =>
+    tellOf((await import('./gcp-service-account/provider.ts')).gcpServiceAccountProvider),
   'cloud-key/azure-app': async () => tellOf((await import('./azure-app/provider.ts')).azureAppProvider),
   'cloud-key/aws-iam': async () => {
     const [{ manualRevocation }, { readTarget }] = await Promise.all([

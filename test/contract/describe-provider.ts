@@ -372,7 +372,8 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
       const text = provider.serialize(first.material);
       const copy = provider.material(text);
       expect(copy.reveal()).toEqual(first.material.reveal());
-      expect(text.reveal()).toContain(provider.secretPart(copy).reveal());
+      // As JSON writes it: a key may have several lines.
+      expect(text.reveal()).toContain(JSON.stringify(provider.secretPart(copy).reveal()).slice(1, -1));
       const error = await failureOf(() => provider.material(text.map((json) => json.slice(1))));
       expect(error).toMatchObject({ code: 'ERR_MATERIAL_MISMATCH' });
     });
@@ -381,7 +382,12 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
       const life = await begin();
       const first = await life.rotate();
       const second = await life.rotate(first.handle);
-      const canaries = [first, second].map(({ material }) => provider.secretPart(material).reveal());
+      const canaries = [first, second]
+        .map(({ material }) => provider.secretPart(material).reveal())
+        // Of a key with several lines each is telling.
+        .flatMap((secret) =>
+          secret.split('\n').filter((line) => line.length >= 8 && !line.startsWith('-----')),
+        );
       const admin = (await life.ctx.admin()).reveal();
       const shown: unknown[] = [
         first,

@@ -25,6 +25,10 @@ export interface KeyCase<T extends KeyTarget> {
   readonly showsNothing?: boolean;
   /** An operator fills a pool, from which keys are taken. */
   readonly pooled?: boolean;
+  /** Another key than that one; one that is spelt wrong where nothing is said. */
+  wrong?(value: string): string;
+  /** What stands beside an existing key in its secret, where a login needs more. */
+  beside?(target: T): Readonly<Record<string, string>>;
   /** How long a call may take, in milliseconds; two seconds where nothing is said. */
   readonly timeoutMs?: number;
 }
@@ -57,14 +61,18 @@ export function keyHarness<T extends KeyTarget>(it: KeyCase<T>): ProviderHarness
       return { works: async () => it.takes(apiKey, target), close: async () => Promise.resolve() };
     },
     withWrongSecret: (material) =>
-      material.map((key) => ({ ...key, apiKey: `${key.apiKey.slice(0, -6)}wrong!` })),
+      material.map((key) => ({
+        ...key,
+        apiKey: it.wrong?.(key.apiKey) ?? `${key.apiKey.slice(0, -6)}wrong!`,
+      })),
     withOtherUser: (material) => material.map((key) => ({ ...key, apiKeyId: 'key_of_somebody_else' })),
     addExistingCredential: async (target) => {
       const made = it.addExisting?.(target);
       if (made === undefined) throw new Error('this upstream adopts nothing');
       const id = it.showsNothing === true ? { apiKeyId: made.id } : {};
       const of = provider.identity?.(target) ?? '';
-      return Promise.resolve(new Redacted({ of, ...id, apiKey: made.value }));
+      const beside = it.beside === undefined ? {} : { beside: it.beside(target) };
+      return Promise.resolve(new Redacted({ of, ...id, ...beside, apiKey: made.value }));
     },
     addForeignCredential: async (target) => Promise.resolve(it.addForeign(target)),
   };

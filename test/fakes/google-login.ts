@@ -1,6 +1,7 @@
 import {
   createHash,
   createPublicKey,
+  createSign,
   createVerify,
   generateKeyPairSync,
   randomBytes,
@@ -18,6 +19,9 @@ export interface FakeKeyFile {
   readonly token_uri: string;
 }
 
+/** What the token endpoint has to know; of the key its public half is enough. */
+type KnownKey = Pick<FakeKeyFile, 'private_key_id' | 'client_email' | 'private_key'>;
+
 const GRANT = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 
 /** A key of a service account, without an account that knows it yet. Making one takes a while. */
@@ -34,6 +38,28 @@ export function makeKeyFile(email: string, project: string, tokenUri: string): F
   };
 }
 
+/** The form with which an account asks for a token. */
+export function signedAssertion(
+  email: string,
+  pem: string,
+  kid: string,
+  aud: string,
+): Record<string, string> {
+  const now = Math.floor(Date.now() / 1000);
+  const claims = {
+    iss: email,
+    aud,
+    scope: 'https://www.googleapis.com/auth/cloud-platform',
+    iat: now,
+    exp: now + 60,
+  };
+  const text = [{ alg: 'RS256', typ: 'JWT', kid }, claims]
+    .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+    .join('.');
+  const signature = createSign('RSA-SHA256').update(text).sign(pem, 'base64url');
+  return { grant_type: GRANT, assertion: `${text}.${signature}` };
+}
+
 /** Google's token endpoint: it exchanges what is signed with a key that it knows. */
 export class FakeGoogleLogin {
   /** Tokens that it has given, and to whom. */
@@ -41,14 +67,20 @@ export class FakeGoogleLogin {
   readonly #keys: Map<string, { readonly email: string; readonly key: KeyObject }> = new Map();
 
   /** From now on it knows the key. */
-  learn({ private_key_id: id, client_email: email, private_key: pem }: FakeKeyFile): void {
+  learn({ private_key_id: id, client_email: email, private_key: pem }: KnownKey): void {
     this.#keys.set(id, { email, key: createPublicKey(pem) });
+  }
+
+  /** The id of the account's latest key that a private key is of; empty where it knows none. */
+  idOf(account: string, privateKey: string): string {
+    const own = createPublicKey(privateKey);
+    return [...this.#keys].findLast(([, { email, key }]) => email === account && key.equals(own))?.[0] ?? '';
   }
 
   /** `takes` says whether a key that it knows is good now. */
   answer({ method, path, text, headers }: Asked, takes: (id: string) => boolean = () => true): Reply {
     const form = new URLSearchParams(text);
-    const isForm = headers['content-type'] === 'application/x-www-form-urlencoded';
+    const isForm = headers['content-type']?.startsWith('application/x-www-form-urlencoded') === true;
     if (method !== 'POST' || !isForm || form.get('grant_type') !== GRANT)
       return { status: 400, body: { error: 'unsupported_grant_type' } };
     const [head = '', payload = '', signature = ''] = (form.get('assertion') ?? '').split('.');
@@ -74,6 +106,12 @@ export class FakeGoogleLogin {
     this.tokens.set(token, String(iss));
     return { status: 200, body: { access_token: token, expires_in: 3599, token_type: 'Bearer' } };
   }
+}
+
+/** Who asks for a token. */
+export function issuerOf({ text }: Asked): string {
+  const [, payload = ''] = (new URLSearchParams(text).get('assertion') ?? '').split('.');
+  return String(read(payload)['iss']);
 }
 
 function read(part: string): Record<string, unknown> {

@@ -12,8 +12,10 @@ export const keyFileSchema = z.object({
   token_uri: z.url().default('https://oauth2.googleapis.com/token'),
 });
 
-/** A service account's key. */
-export type KeyFile = z.infer<typeof keyFileSchema>;
+/** A service account's key. As Google's own clients do, its id is sent along where it is known. */
+export type KeyFile = Omit<z.infer<typeof keyFileSchema>, 'private_key_id'> & {
+  readonly private_key_id?: string | undefined;
+};
 
 const SCOPE = 'https://www.googleapis.com/auth/cloud-platform';
 /** Google gives tokens of an hour; an assertion is of use for as long as its exchange takes. */
@@ -26,10 +28,10 @@ const denied = z.object({ error: z.enum(['invalid_grant', 'invalid_client', 'una
  * @throws RekeyError as `Api.call`; ERR_MATERIAL_MISMATCH where `private_key` is none, with `field`
  */
 export async function tokenOf(key: KeyFile, open: (baseUrl: string) => Api, field: string): Promise<string> {
-  const { token_uri: uri } = key;
+  const { token_uri: uri, private_key_id: kid } = key;
   const { origin, pathname } = new URL(uri);
   const assertion = await new SignJWT({ scope: SCOPE })
-    .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid: key.private_key_id })
+    .setProtectedHeader({ alg: 'RS256', typ: 'JWT', ...(kid === undefined ? {} : { kid }) })
     .setIssuer(key.client_email)
     .setAudience(uri)
     .setIssuedAt()

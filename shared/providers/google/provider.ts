@@ -6,6 +6,7 @@ import { deletion } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
 import { seenSoon } from '../http/listing.ts';
 import { distinct, targetOf, upstreamId } from '../http/target.ts';
+import { full } from './full.ts';
 import {
   find,
   idOf,
@@ -24,17 +25,6 @@ import { keyFileSchema, tokenOf } from './login.ts';
 import { LOOKS_MS, notDone, operate } from './operation.ts';
 
 const GEMINI = 'generativelanguage.googleapis.com';
-
-/** Out of room, and not only asked too often. */
-const full = z.object({
-  error: z.object({
-    status: z.literal('RESOURCE_EXHAUSTED'),
-    details: z
-      .array(z.object({ reason: z.string().optional() }))
-      .default([])
-      .refine((details) => details.every(({ reason }) => reason !== 'RATE_LIMIT_EXCEEDED')),
-  }),
-});
 
 /**
  * Google: API keys that are bound to a service account and restricted to some APIs. The administrative secret is a service

@@ -18,6 +18,12 @@ import type { KeyTarget } from './target.ts';
 /** What targets of all keys have, whether or not they are called by a label. */
 type AnyTarget = Pick<KeyTarget, 'baseUrl'>;
 
+/** A key in an agent's hands; a secret that a person wrote may lack its id. */
+export interface UsedKey {
+  readonly id: string | undefined;
+  readonly value: string;
+}
+
 /** How agents have and use the keys of an upstream, whoever makes and ends them there. */
 export interface UsedKeys<T extends AnyTarget> {
   /** Type and provider, e.g. `llm-key/openai`. */
@@ -35,8 +41,8 @@ export interface UsedKeys<T extends AnyTarget> {
   readonly form?: KeyForm & { of(target: T): Readonly<Record<string, string>> };
   /** Headers of an agent's calls. */
   agentHeaders(value: string, target: T): Record<string, string>;
-  /** Uses the key as an agent would; cheap, and free of charge. */
-  test(api: Api, target: T): Promise<void>;
+  /** Uses the key as an agent would; cheap, and free of charge. `key` is for those that sign with it. */
+  test(api: Api, target: T, key: UsedKey): Promise<void>;
   /** So often in a row a new key is taken before it counts as known everywhere; once where nothing is said. */
   readonly goodCalls?: number;
   /**
@@ -104,8 +110,10 @@ export function agentSide<T extends AnyTarget>(
     return new Api({ name, page, baseUrl, reach, caller: 'agent', headers, field: 'target.baseUrl' });
   }
 
-  const used = async (target: T, material: Redacted<KeyMaterial>, ctx: ProviderContext): Promise<void> =>
-    upstream.test(open(target, material.reveal().apiKey, ctx), target);
+  async function used(target: T, material: Redacted<KeyMaterial>, ctx: ProviderContext): Promise<void> {
+    const { apiKey: value, apiKeyId: id } = material.reveal();
+    await upstream.test(open(target, value, ctx), target, { id, value });
+  }
 
   return {
     page,

@@ -75,7 +75,7 @@ export interface KeyUpstream<T extends KeyTarget, A> extends UsedKeys<T>, AdminL
   remove(api: Api, target: T, id: string): Promise<void>;
   /** Where keys that a person made can be taken over. */
   readonly adoption?: KeyAdoption;
-  /** Suspends or restores a key. */
+  /** Suspends or restores a key; one that is so already is success. */
   setActive?(api: Api, target: T, id: string, active: boolean): Promise<void>;
 }
 
@@ -133,7 +133,8 @@ export function keyProviderOf<T extends KeyTarget, A>(
   ): Promise<UpstreamKey | undefined> {
     const { api } = await asAdmin(target, ctx);
     const found = await find(api, target, id);
-    if (found !== undefined && found.active !== active) await upstream.setActive?.(api, target, id, active);
+    // Whatever it shows: what is shown may be of the time before the last change.
+    if (found !== undefined) await upstream.setActive?.(api, target, id, active);
     return found;
   }
 

@@ -1,0 +1,56 @@
+import { createHash, KeyObject, X509Certificate } from 'node:crypto';
+import { markIn, nameOf, type Mark } from '../http/mark.ts';
+
+const ALGORITHM = {
+  name: 'RSASSA-PKCS1-v1_5',
+  hash: 'SHA-256',
+  modulusLength: 2048,
+  publicExponent: new Uint8Array([1, 0, 1]),
+} as const;
+const SUBJECT = /^CN=(?<label>[0-9a-f]{16})\.(?<generation>\d{1,9})\.(?<token>[A-Za-z0-9-]{32,36})$/;
+
+/** A key pair whose public half is wrapped in a certificate; both as PEM. */
+export interface WrappedKey {
+  readonly privateKey: string;
+  readonly certificate: string;
+}
+
+/**
+ * Makes a key pair, and the certificate in which Google takes its public half. The subject is the mark. Everybody may
+ * read the certificate, so that of the label it has a digest alone, and no attribute beside.
+ */
+export async function wrappedKey(
+  name: string,
+  { notBefore, notAfter }: { readonly notBefore: Date; readonly notAfter: Date },
+): Promise<WrappedKey> {
+  // Only who makes a key needs them. The latter wants the former first.
+  await import('reflect-metadata');
+  const { X509CertificateGenerator } = await import('@peculiar/x509');
+  const keys = await crypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    name: [{ CN: [subjectOf(name)] }],
+    notBefore,
+    notAfter,
+    signingAlgorithm: ALGORITHM,
+    keys,
+  });
+  const privateKey = KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' });
+  return { privateKey: String(privateKey), certificate: certificate.toString('pem') };
+}
+
+/** The name of a key by its certificate; empty where it has no mark under this label. */
+export function nameIn(certificate: string, label: string): string {
+  const { subject } = new X509Certificate(certificate);
+  const found = SUBJECT.exec(subject)?.groups ?? {};
+  const { generation = '', token = '' } = found;
+  return found['label'] === digestOf(label) ? nameOf({ label, generation: Number(generation), token }) : '';
+}
+
+function subjectOf(name: string): string {
+  const { label, generation, token } = markIn(name) as Mark;
+  return `${digestOf(label)}.${generation}.${token}`;
+}
+
+function digestOf(label: string): string {
+  return createHash('sha256').update(label).digest('hex').slice(0, 16);
+}
