@@ -92,6 +92,16 @@ export const CAPABILITIES = {
     keyless: 'IAM roles (short-term keys, or signed requests)',
     needsAdmin: false,
   },
+  'llm-key/azure-openai': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: false,
+    revocation: 'api',
+    revocationDelaySeconds: 60,
+    propagationSeconds: 60,
+    maxKeys: 2,
+    keyless: 'Entra ID tokens (managed identities, workload identity federation)',
+  },
   'vector-database-key/pinecone': {
     overlap: { kind: 'dual', maxLive: 2 },
     canCreate: true,

@@ -19,6 +19,8 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
   'vector-database-key/qdrant-cloud': async () =>
     tellOf((await import('./qdrant-cloud/provider.ts')).qdrantCloudProvider),
   'llm-key/google': async () => tellOf((await import('./google/provider.ts')).googleProvider),
+  'llm-key/azure-openai': async () =>
+    tellOf((await import('./azure-openai/provider.ts')).azureOpenaiProvider),
   'llm-key/bedrock': async () => tellOf((await import('./bedrock/provider.ts')).bedrockProvider),
   'cloud-key/gcp-service-account': async () =>
     tellOf((await import('./gcp-service-account/provider.ts')).gcpServiceAccountProvider),

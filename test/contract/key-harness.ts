@@ -25,6 +25,8 @@ export interface KeyCase<T extends KeyTarget> {
   readonly showsNothing?: boolean;
   /** An operator fills a pool, from which keys are taken. */
   readonly pooled?: boolean;
+  /** There are as many places as may live, and all have a value from the beginning. */
+  readonly slots?: boolean;
   /** Another key than that one; one that is spelt wrong where nothing is said. */
   wrong?(value: string): string;
   /** What stands beside an existing key in its secret, where a login needs more. */
@@ -42,6 +44,7 @@ export function keyHarness<T extends KeyTarget>(it: KeyCase<T>): ProviderHarness
     provider,
     stateless: true,
     pooled: it.pooled === true,
+    slots: it.slots === true,
     start: async () => it.start(),
     stop: async () => it.stop(),
     freshTarget: async () => {

@@ -32,6 +32,8 @@ export interface ProviderHarness<T, M> {
   addForeignCredential(target: T): Promise<void>;
   /** What is issued exists before: an operator has filled a pool. */
   readonly pooled?: boolean;
+  /** There are as many places as may live, and all have a value from the beginning: what isn't Rekey's is elsewhere. */
+  readonly slots?: boolean;
   /** Makes a working credential that isn't Rekey's, but which the target declares; for providers that can adopt. */
   addExistingCredential?(target: T): Promise<Redacted<M>>;
 }

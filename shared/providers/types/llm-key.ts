@@ -7,4 +7,5 @@ export const PROVIDERS: Loaders = {
   'llm-key/google': async () => (await import('../google/provider.ts')).googleProvider,
   'llm-key/anthropic': async () => (await import('../anthropic/provider.ts')).anthropicProvider,
   'llm-key/bedrock': async () => (await import('../bedrock/provider.ts')).bedrockProvider,
+  'llm-key/azure-openai': async () => (await import('../azure-openai/provider.ts')).azureOpenaiProvider,
 };

@@ -1,3 +1,4 @@
+import type { webcrypto } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CAPABILITIES } from '../../../shared/domain/capabilities.ts';
 import { isRekeyError, type RekeyError } from '../../../shared/domain/errors.ts';
@@ -15,11 +16,11 @@ describe('Keys of Google service accounts', () => {
     let spy: { mockRestore(): void };
     beforeAll(async () => {
       const make = crypto.subtle.generateKey.bind(crypto.subtle);
-      const pairs: CryptoKeyPair[] = [];
+      const pairs: webcrypto.CryptoKeyPair[] = [];
       let count = 0;
       spy = vi.spyOn(crypto.subtle, 'generateKey').mockImplementation(async (...args: unknown[]) => {
         const at = count++ % 8;
-        return (pairs[at] ??= (await make(...(args as Parameters<typeof make>))) as CryptoKeyPair);
+        return (pairs[at] ??= (await make(...(args as Parameters<typeof make>))) as webcrypto.CryptoKeyPair);
       });
     });
     afterAll(() => spy.mockRestore());
