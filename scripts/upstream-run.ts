@@ -26,8 +26,6 @@ export interface UpstreamRun {
 export const ELSEWHERE: Readonly<Record<string, string>> = {
   'database/postgresql':
     '`main-job` and `operations` (roll back) beside it, lost answers in `test/integration/postgresql.int.test.ts`',
-  'llm-key/bedrock':
-    '`test/unit/providers/bedrock.test.ts`, against a fake only: the emulator of AWS has no service-specific credentials',
 };
 
 const FILE = join(import.meta.dirname, '..', '.cache', 'upstreams.json');

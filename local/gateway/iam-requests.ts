@@ -17,6 +17,7 @@ export class IamRequests {
     const user = textOf(input['UserName']) ?? '';
     const keys = [...membersOf(input, 'Tags', '.Key'), ...membersOf(input, 'TagKeys', '')];
     const tags = Object.entries(this.#tags.get(user) ?? {});
+    const service = textOf(input['ServiceName']);
     return [
       {
         action: `iam:${operation}`,
@@ -24,6 +25,7 @@ export class IamRequests {
         context: {
           ...Object.fromEntries(tags.map(([key, value]) => [`aws:ResourceTag/${key}`, value])),
           ...(keys.length === 0 ? {} : { 'aws:TagKeys': keys }),
+          ...(service === undefined ? {} : { 'iam:ServiceSpecificCredentialServiceName': service }),
         },
       },
     ];

@@ -8,6 +8,7 @@ import { Requests } from './requests.ts';
 import type { RetryPolicy } from './rotation/driver.ts';
 import { publishApiCall } from './rotation/events.ts';
 import { SecretsManager } from './rotation/secrets-manager.ts';
+import { ServiceCredentials } from './service-credentials.ts';
 import { answerHeaders, Upstream, wholeAnswer } from './upstream.ts';
 import { BodyTooLarge, errorAnswer, parseBody, protocolError, readBody, type WireAnswer } from './wire.ts';
 
@@ -19,6 +20,8 @@ export interface Gateway {
   readonly recorder: Recorder;
   readonly faults: Faults;
   readonly secrets: SecretsManager;
+  /** What IAM keeps of keys for Bedrock. */
+  readonly serviceCredentials: ServiceCredentials;
   /** Rotation functions of this process by ARN; every other ARN is invoked as a Lambda. */
   readonly functions: Upstream['functions'];
   /** Plays CloudTrail for one call of Secrets Manager: `record` is put onto the default bus. */
@@ -41,7 +44,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const recorder = new Recorder();
   const faults = new Faults();
   const secrets = new SecretsManager(upstream, options.retry);
-  const parts: Parts = { upstream, recorder, requests: new Requests(), faults, secrets };
+  const serviceCredentials = new ServiceCredentials();
+  const parts: Parts = { upstream, recorder, requests: new Requests(), faults, secrets, serviceCredentials };
   const server = createServer({ keepAliveTimeout: 75_000, requestTimeout: 0 }, (request, response) => {
     serve(parts, request, response).catch((error: unknown) => {
       if (response.headersSent) response.destroy();
@@ -60,6 +64,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     recorder,
     faults,
     secrets,
+    serviceCredentials,
     functions: upstream.functions,
     cloudTrail: (record) => publishApiCall(upstream, record),
     connect: (url, iam) => {
@@ -81,6 +86,7 @@ interface Parts {
   readonly requests: Requests;
   readonly faults: Faults;
   readonly secrets: SecretsManager;
+  readonly serviceCredentials: ServiceCredentials;
 }
 
 async function serve(parts: Parts, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -151,7 +157,7 @@ async function carryOut(
   const forward = async () => wholeAnswer(await parts.upstream.forward(request, body));
   const answer = await (call.service === 'secretsmanager' && input !== undefined
     ? parts.secrets.handle(call.operation, input, forward)
-    : forward());
+    : (parts.serviceCredentials.answer(call, input) ?? forward()));
   if (loses) {
     response.destroy();
     return { status: 0 };

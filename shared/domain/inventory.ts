@@ -18,12 +18,16 @@ export type Shape =
       readonly port?: number | undefined;
       readonly database?: string | undefined;
       readonly username?: string | undefined;
+      /** Of Google's key file: whose it is. */
+      readonly account?: { readonly project: string; readonly serviceAccount: string } | undefined;
       /** Keys among its fields, by their forms (key-forms.ts). */
       readonly forms?: readonly KeyField[] | undefined;
     }
   | { readonly kind: 'text'; readonly form?: string | undefined }
   /** Not looked at, or not readable; `why` says what would change that. */
   | { readonly kind: 'unknown'; readonly why: string };
+
+type JsonShape = Extract<Shape, { kind: 'json' }>;
 
 /** A field whose value has the form of a key. */
 export interface KeyField {
@@ -72,6 +76,8 @@ const KEY_TARGETS: Readonly<Record<Kind, readonly string[]>> = {
   'vector-database-key/weaviate': ['baseUrl', 'roles'],
   'cloud-key/aws-iam': ['user'],
   'cloud-key/azure-app': ['tenantId', 'clientId', 'keyId'],
+  'cloud-key/gcp-service-account': ['project', 'serviceAccount'],
+  'llm-key/azure-openai': ['tenantId', 'subscription', 'resourceGroup', 'account', 'baseUrl', 'exclusive'],
 };
 
 /** What Rekey can take over today; anything else is recognised and left out. */
@@ -112,6 +118,7 @@ export function shapeOf(text: Redacted<string>): Shape {
     port: Number.isInteger(port) ? port : undefined,
     database: words('dbname') ?? words('database'),
     username: fields.has('password') ? words('username') : undefined,
+    ...accountIn(words('type'), words('project_id'), words('client_email')),
     ...keysAmong(fields),
   };
 }
@@ -119,6 +126,11 @@ export function shapeOf(text: Redacted<string>): Shape {
 function plain(text: Redacted<string>): Shape {
   const form = keyFormOf(text);
   return { kind: 'text', ...(form === undefined ? {} : { form }) };
+}
+
+function accountIn(type?: string, project?: string, serviceAccount?: string): Pick<JsonShape, 'account'> {
+  if (type !== 'service_account' || project === undefined || serviceAccount === undefined) return {};
+  return { account: { project, serviceAccount } };
 }
 
 function keysAmong(fields: ReadonlyMap<string, unknown>): { forms?: readonly KeyField[] } {
@@ -176,6 +188,8 @@ function keysOf(shape: Shape): readonly { readonly form: string }[] {
 
 function kindsOf(shape: Shape): Kind[] {
   const keys = keysOf(shape).flatMap(({ form }) => formOf(form)?.kinds ?? []);
+  const [file] = shape.kind === 'json' && shape.account !== undefined ? keys : [];
+  if (file === 'cloud-key/gcp-service-account') return [file];
   if (shape.kind !== 'json' || shape.username === undefined) return [...new Set(keys)];
   const { engine, port } = shape;
   const named = engine === undefined ? undefined : (ENGINES[engine] ?? (`database/${engine}` as const));
@@ -215,9 +229,11 @@ function proposed(secret: SecretFacts): Finding {
 function proposedKey(secret: SecretFacts, kind: Kind): Finding {
   const { name, shape } = secret;
   const label = nameOf(name).slice(0, 24).replace(/-+$/, '');
-  const needed = KEY_TARGETS[kind] ?? [];
+  const account =
+    shape.kind === 'json' && kind === 'cloud-key/gcp-service-account' ? shape.account : undefined;
+  const needed = account === undefined ? (KEY_TARGETS[kind] ?? []) : [];
   const several = shape.kind === 'json' && (shape.forms?.length ?? 0) > 1;
-  return proposal(secret, kind, kind === 'cloud-key/aws-iam' ? {} : { label }, [
+  return proposal(secret, kind, kind === 'cloud-key/aws-iam' ? {} : { ...account, label }, [
     ...lacking(needed),
     ...(several ? ['it holds several keys: give each a secret of its own'] : []),
   ]);

@@ -31,6 +31,16 @@ const FORMS = {
   'pcsk_…': { pattern: /^pcsk_[\w-]{16,}$/, kinds: ['vector-database-key/pinecone'] },
   // Of Gemini as of Maps: its restrictions tell, its text doesn't.
   'AIza…': { pattern: /^AIza[\w-]{35}$/, kinds: ['llm-key/google', 'cloud-key/google'] },
+  // Of Azure OpenAI as of speech and vision: one service keeps them all.
+  '…JQQJ99…ACOG…': {
+    pattern: /^[A-Za-z0-9]{52}JQQJ9[9DH][A-Za-z0-9]{18}ACOG[A-Za-z0-9]{4}$/,
+    kinds: ['llm-key/azure-openai', 'cloud-key/azure-ai'],
+  },
+  // A service account's, where the key file says so (inventory.ts).
+  '-----BEGIN PRIVATE KEY-----': {
+    pattern: /^-----BEGIN PRIVATE KEY-----\s/,
+    kinds: ['cloud-key/gcp-service-account', 'signing-key/another'],
+  },
   'AKIA…': { pattern: /^AKIA[A-Z0-9]{16}$/, kinds: ['cloud-key/aws-iam'] },
   'ASIA…': { pattern: /^ASIA[A-Z0-9]{16}$/, kinds: [], not: 'it is of a session, which ends by itself' },
 } as const satisfies Readonly<Record<string, Form>>;

@@ -10,7 +10,10 @@ import type { LocalStack } from '../../local/stack.ts';
 import type { ProviderKey } from '../../shared/domain/capabilities.ts';
 import { TAG } from '../../shared/names.ts';
 import { FakeAnthropic } from '../fakes/anthropic.ts';
+import { FakeAzureOpenAi } from '../fakes/azure-openai.ts';
 import { FakeAzure } from '../fakes/azure.ts';
+import { FakeBedrock } from '../fakes/bedrock.ts';
+import { FakeGoogleIam } from '../fakes/google-iam.ts';
 import { FakeGoogle } from '../fakes/google.ts';
 import { FakeMistral } from '../fakes/mistral.ts';
 import { FakeOpenAi } from '../fakes/openai.ts';
@@ -44,20 +47,20 @@ const keyIn = (secret: string): string => (JSON.parse(secret) as { apiKey: strin
 
 /** How each upstream is played; what isn't says `ELSEWHERE` of scripts/upstream-run.ts. */
 export const UPSTREAMS: Readonly<
-  Record<
-    Exclude<ProviderKey, `database/${string}` | 'llm-key/bedrock'>,
-    (stack: LocalStack) => Promise<PlayedUpstream>
-  >
+  Record<Exclude<ProviderKey, `database/${string}`>, (stack: LocalStack) => Promise<PlayedUpstream>>
 > = {
   'llm-key/openai': openai,
   'llm-key/anthropic': anthropic,
   'llm-key/mistral': mistral,
   'llm-key/google': google,
+  'llm-key/bedrock': bedrock,
+  'llm-key/azure-openai': azureOpenai,
   'vector-database-key/pinecone': pinecone,
   'vector-database-key/weaviate': weaviate,
   'vector-database-key/qdrant-cloud': qdrantCloud,
   'cloud-key/aws-iam': accessKeys,
   'cloud-key/azure-app': azureApp,
+  'cloud-key/gcp-service-account': serviceAccount,
 };
 
 /** Starts one of each upstream that Rekey knows. */
@@ -285,6 +288,85 @@ async function azureApp(): Promise<PlayedUpstream> {
     loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/addPassword')),
     live: async () => Promise.resolve(fake.keys.of(clientId).length),
     [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** Its keys have two places, which take turns; tags of the account say what they hold. */
+async function azureOpenai(): Promise<PlayedUpstream> {
+  const fake = await FakeAzureOpenAi.start();
+  const baseUrl = fake.server.url;
+  return {
+    key: 'llm-key/azure-openai',
+    entry: {
+      type: 'llm-key',
+      provider: 'azure-openai',
+      target: {
+        tenantId: fake.tenantId,
+        subscription: randomUUID(),
+        resourceGroup: 'agents',
+        account: 'shop',
+        exclusive: true,
+        label: 'agents',
+        baseUrl,
+      },
+    },
+    admin: { ...fake.admin(baseUrl), baseUrl },
+    takes: async (secret) => fake.takes(keyIn(secret)),
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/regenerateKey')),
+    live: async () => Promise.resolve(fake.keys.all.size),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** Its keys are made here, and uploaded in certificates. */
+async function serviceAccount(): Promise<PlayedUpstream> {
+  const fake = await FakeGoogleIam.start();
+  fake.labels.add('agents');
+  fake.lag = 2;
+  const baseUrl = fake.server.url;
+  const email = 'agents@shop.iam.gserviceaccount.com';
+  return {
+    key: 'cloud-key/gcp-service-account',
+    entry: {
+      type: 'cloud-key',
+      provider: 'gcp-service-account',
+      target: { project: 'shop', serviceAccount: email, label: 'agents', baseUrl },
+    },
+    admin: { ...fake.secret(baseUrl), baseUrl },
+    takes: async (secret) => fake.takes(email, (JSON.parse(secret) as { private_key: string }).private_key),
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, posts(':upload')),
+    live: async () => Promise.resolve(fake.keys.of(email).length),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** Credentials of one service, which the gateway plays for the emulator's IAM; and Bedrock, for those whose key that knows. */
+async function bedrock(stack: LocalStack): Promise<PlayedUpstream> {
+  const { serviceCredentials, faults } = stack.gateway;
+  const fake = await FakeBedrock.start((value) => serviceCredentials.takes(value));
+  const iam = new IAMClient(stack.clientConfig);
+  const user = 'shop-models';
+  await iam.send(new CreateUserCommand({ UserName: user, Tags: [{ Key: TAG.stage, Value: 'local' }] }));
+  return {
+    key: 'llm-key/bedrock',
+    entry: {
+      type: 'llm-key',
+      provider: 'bedrock',
+      target: { user, region: stack.region, baseUrl: fake.server.url },
+    },
+    takes: async (secret) => fake.takes(keyIn(secret)),
+    loseCreation: () => {
+      faults.add({
+        match: { service: 'iam', operation: 'CreateServiceSpecificCredential' },
+        times: 1,
+        action: { kind: 'lose-answer' },
+      });
+    },
+    live: async () => Promise.resolve(serviceCredentials.countOf(user)),
+    [Symbol.asyncDispose]: async () => {
+      iam.destroy();
+      await fake[Symbol.asyncDispose]();
+    },
   };
 }
 

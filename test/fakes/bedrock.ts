@@ -56,8 +56,9 @@ export class FakeBedrock implements AsyncDisposable {
     this.server = server;
   }
 
-  static async start(iam: Users): Promise<FakeBedrock> {
-    return new FakeBedrock(await UpstreamServer.start((asked) => models(iam, asked)));
+  /** `uses` says of a key whether it is taken. */
+  static async start(uses: (value: string) => boolean): Promise<FakeBedrock> {
+    return new FakeBedrock(await UpstreamServer.start((asked) => models(uses, asked)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -71,14 +72,18 @@ export class FakeBedrock implements AsyncDisposable {
   }
 }
 
-function models({ users }: Users, asked: Asked): Reply {
-  const value = bearerOf(asked);
+/** Uses a key that users of a fake IAM have. */
+export function useBedrockKey({ users }: Users, value: string): boolean {
   const keys = [...users.values()].flatMap(({ bedrockKeys }) => [...bedrockKeys.values()]);
   const key = keys.find(({ secret, active }) => active && secret === value);
+  return key !== undefined && key.refusals-- <= 0;
+}
+
+function models(uses: (value: string) => boolean, asked: Asked): Reply {
+  const value = bearerOf(asked) ?? '';
   if (asked.path !== '/foundation-models') return { status: 404, body: {} };
   // Bedrock says 403 of a wrong key, and quotes; nothing of it may come out at the other end.
-  if (key === undefined || key.refusals-- > 0)
-    return { status: 403, body: { Message: `Authentication failed: ${value}` } };
+  if (!uses(value)) return { status: 403, body: { Message: `Authentication failed: ${value}` } };
   const model = { modelId: 'anthropic.claude-sonnet-4-5', providerName: 'Anthropic' };
   return { status: 200, body: { modelSummaries: [model] } };
 }

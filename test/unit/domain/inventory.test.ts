@@ -127,7 +127,43 @@ describe('an import', () => {
     expect(classify(facts)).toMatchObject({ verdict: 'proposed', entry: { type, provider, adopt: true } });
   });
 
+  const file = {
+    type: 'service_account',
+    project_id: 'shop-prod',
+    private_key_id: 'a'.repeat(40),
+    private_key: `-----BEGIN PRIVATE KEY-----\n${body}\n-----END PRIVATE KEY-----\n`,
+    client_email: 'reports@shop-prod.iam.gserviceaccount.com',
+  };
+  it('proposes a key file of Google with whose it is', () => {
+    const facts = secret(file);
+    expect(JSON.stringify(facts)).not.toContain('x1_Y');
+    const finding = classify(facts);
+    expect(finding).toMatchObject({
+      verdict: 'proposed',
+      entry: {
+        type: 'cloud-key',
+        provider: 'gcp-service-account',
+        target: { project: 'shop-prod', serviceAccount: file.client_email, label: 'prod-orders-db' },
+      },
+    });
+    expect(JSON.stringify(finding)).not.toContain('add target');
+  });
+
+  const azure = `${'k'.repeat(52)}JQQJ99${'k'.repeat(18)}ACOGkkkk`;
+  it('says what an entry for Azure OpenAI lacks, once a person has said that it is one', () => {
+    const finding = classify(secret(azure), 'llm-key/azure-openai');
+    expect(JSON.stringify(finding)).toMatch(/add target\.tenantId, target\.subscription/);
+    expect(JSON.stringify(finding)).not.toContain('kkkk');
+  });
+
   test.each([
+    ['a private key alone', file.private_key, 'cloud-key/gcp-service-account'],
+    [
+      'a private key with others',
+      { private_key: file.private_key, client_email: 'a' },
+      'signing-key/another',
+    ],
+    ['a key of Azure AI', azure, 'cloud-key/azure-ai'],
     ['AIza', `AIza${'k'.repeat(35)}`, 'llm-key/google'],
     ['sk-', `sk-${'k'.repeat(48)}`, 'llm-key/openai'],
     [

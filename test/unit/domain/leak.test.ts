@@ -44,6 +44,12 @@ describe('a leaked text is known by the fingerprint of its secret part', () => {
     expect(candidates(text)).toContain(of(PASSWORD));
   });
 
+  it('that is a private key of several lines, with the break at its end or without', () => {
+    const pem = `-----BEGIN PRIVATE KEY-----\n${PASSWORD}\n${PASSWORD}\n-----END PRIVATE KEY-----\n`;
+    for (const text of [pem, pem.trim(), JSON.stringify({ type: 'service_account', private_key: pem })])
+      expect(candidates(text)).toContain(of(pem));
+  });
+
   it('that a person chose with signs that a URI wants encoded, written either way', () => {
     const chosen = 'p@ss:w/rd#1?';
     expect(candidates(`postgres://user:${encodeURIComponent(chosen)}@db/orders`)).toContain(of(chosen));

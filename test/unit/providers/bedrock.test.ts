@@ -9,7 +9,7 @@ import type { KeyMaterial } from '../../../shared/providers/http/material.ts';
 import type { Issued, IssueContext } from '../../../shared/providers/provider.ts';
 import { describeProvider } from '../../contract/describe-provider.ts';
 import { FakeIam } from '../../fakes/aws-iam.ts';
-import { addBedrockKey, FakeBedrock } from '../../fakes/bedrock.ts';
+import { addBedrockKey, FakeBedrock, useBedrockKey } from '../../fakes/bedrock.ts';
 import type { Asked } from '../../fakes/upstream.ts';
 import { takeNoTimeToWait } from '../../support/waits.ts';
 
@@ -20,7 +20,7 @@ describe('keys for Bedrock', () => {
 
   const start = async (): Promise<void> => {
     iam = await FakeIam.start();
-    bedrock = await FakeBedrock.start(iam);
+    bedrock = await FakeBedrock.start((value) => useBedrockKey(iam, value));
   };
   const stop = async (): Promise<void> => {
     await bedrock[Symbol.asyncDispose]();
