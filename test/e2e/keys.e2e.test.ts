@@ -45,7 +45,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
   const rotation = async (one: PlayedUpstream, id: string): Promise<RotationView | undefined> =>
     (await rekeyJson<ShowAnswer>(['show', nameOf(one)], world.env)).rotations.find((each) => each.id === id);
   const inWindow = async (one: PlayedUpstream, id: string): Promise<void> => {
-    await expect.poll(async () => (await rotation(one, id))?.phase, { timeout: 60_000 }).toBe('window');
+    await expect.poll(async () => (await rotation(one, id))?.phase, { timeout: 120_000 }).toBe('window');
   };
   const passed = ({ key }: PlayedUpstream, what: Passed): void => {
     passes[key] = [...(passes[key] ?? []), what];

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { KeyTarget } from '../../shared/providers/http/target.ts';
+import { gcpServiceAccountCase } from '../contract/cases/gcp-service-account.ts';
 import { googleCase } from '../contract/cases/google.ts';
 import { openaiCase } from '../contract/cases/openai.ts';
 import { weaviateCase } from '../contract/cases/weaviate.ts';
@@ -16,6 +17,7 @@ describe('as its specification has it', () => {
   describeBySpec('OpenAI', openaiCase(), ['openai.admin.slim.json']);
   describeBySpec('Weaviate', weaviateCase(), ['weaviate.users.slim.authpatched.json']);
   describeBySpec('Google', googleCase(), ['google.apikeys.v2.oas.json']);
+  describeBySpec('Google Cloud', gcpServiceAccountCase(), ['google.iam.v1.oas.json']);
 });
 
 function describeBySpec<T extends KeyTarget>(name: string, its: KeyCase<T>, specs: readonly string[]): void {
