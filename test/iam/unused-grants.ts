@@ -179,11 +179,6 @@ const END_SERVICE_KEYS = [
   `iam:DeleteServiceSpecificCredential on ${USERS}`,
   `iam:UntagUser on ${USERS}, aws:TagKeys, aws:TagKeys`,
 ];
-const MAKE_SERVICE_KEYS = [
-  ...END_SERVICE_KEYS,
-  `iam:CreateServiceSpecificCredential on ${USERS}, iam:ServiceSpecificCredentialServiceName`,
-  `iam:TagUser on ${USERS}, aws:TagKeys, aws:TagKeys`,
-];
 
 /** What the runs with databases use and the one with keys does not, though the code is the same. */
 function onlyOfDatabases(type: CredentialType): UnusedGrants {
@@ -235,7 +230,7 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
   },
   {
     reason:
-      'What an interrupted attempt, a rotation that stood still or an earlier emergency has left at a user (test/unit/providers/aws-iam.test.ts).',
+      'What an interrupted attempt, a rotation that stood still or an earlier emergency has left at a user (test/unit/providers/aws-iam.test.ts, bedrock.test.ts).',
     sometimes: true,
     grants: {
       'rotate-cloud-key': ['iam:GetAccessKeyLastUsed on *'],
@@ -249,20 +244,11 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
         `iam:DeleteUserPolicy on ${USERS}`,
       ],
       'revoke-cloud-key': [`iam:DeleteUserPolicy on ${USERS}`],
-    },
-  },
-  {
-    reason:
-      'Keys for Amazon Bedrock, which the emulator of AWS does not have (test/unit/providers/bedrock.test.ts, test/infra/cloud-keys.test.ts).',
-    grants: {
-      'rotate-llm-key': MAKE_SERVICE_KEYS,
-      'register-llm-key': MAKE_SERVICE_KEYS,
-      'verify-llm-key': [`iam:ListServiceSpecificCredentials on ${USERS}`],
-      'retire-llm-key': END_SERVICE_KEYS,
+      'register-llm-key': END_SERVICE_KEYS,
       'rollback-llm-key': END_SERVICE_KEYS,
       'reconcile-llm-key': END_SERVICE_KEYS,
-      'revoke-llm-key': END_SERVICE_KEYS,
-      'replace-llm-key': MAKE_SERVICE_KEYS,
+      'replace-llm-key': END_SERVICE_KEYS,
+      'verify-llm-key': [`iam:ListServiceSpecificCredentials on ${USERS}`],
     },
   },
 ];
