@@ -2,9 +2,9 @@ import * as z from 'zod';
 import { RekeyError } from '../../domain/errors.ts';
 import { ANYTHING } from '../http/api.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
+import { bearerOf } from '../http/login.ts';
 import { markIn, type Mark } from '../http/mark.ts';
 import { ownBaseUrl, targetOf, type KeyTarget } from '../http/target.ts';
-import { adminHeaders, adminSchema } from './login.ts';
 import { holds, idOf, isSuccessor, nameIn, regenerate, slotsOf, type Slot } from './slots.ts';
 
 interface AzureTarget extends KeyTarget {
@@ -18,8 +18,14 @@ interface AzureTarget extends KeyTarget {
   readonly exclusive: true;
 }
 
-/** So often in a row a new key is taken before it counts as known everywhere. */
-const GOOD_CALLS = 3;
+/** An app that may administer the account, and the addresses of its cloud. */
+const adminSchema = z.object({
+  tenantId: z.guid().toLowerCase(),
+  clientId: z.guid(),
+  clientSecret: z.string().min(1),
+  loginUrl: z.string().min(1).default('https://login.microsoftonline.com'),
+  adminUrl: z.string().min(1).default('https://management.azure.com'),
+});
 
 /**
  * Azure OpenAI: the two keys of an account, by Azure Resource Manager. They have no names and can only be regenerated, which
@@ -47,7 +53,18 @@ export const azureOpenaiProvider = keyProvider<AzureTarget, z.infer<typeof admin
   admin: adminSchema,
   adminUrl: ({ adminUrl }) => adminUrl,
 
-  adminHeaders,
+  async adminHeaders({ tenantId, clientId, clientSecret, loginUrl, adminUrl }, target, open) {
+    if (tenantId !== target.tenantId) {
+      throw new RekeyError('ERR_DECLARATION', 'the administrative secret is for another tenant', {
+        field: 'target.tenantId',
+        remedy: 'declare the tenant that the secret names, or an administrative app of this tenant',
+      });
+    }
+    const scope = new URL('/.default', adminUrl).href;
+    const form = { client_id: clientId, client_secret: clientSecret, scope };
+    const path = `/${encodeURIComponent(tenantId)}/oauth2/v2.0/token`;
+    return bearerOf(open(loginUrl, 'admin.loginUrl'), { path, form });
+  },
   agentHeaders: (value) => ({ 'api-key': value }),
 
   /** What is nobody's isn't shown: its value was thrown away. */
@@ -87,11 +104,11 @@ export const azureOpenaiProvider = keyProvider<AzureTarget, z.infer<typeof admin
 
   adoption: {},
 
+  goodCalls: 3,
   /** Lists models, which is free. */
   async test(api) {
     const answer = z.object({ data: z.array(ANYTHING) });
-    for (let good = 0; good < GOOD_CALLS; good++)
-      await api.call({ method: 'GET', path: '/openai/models?api-version=2024-10-21', answer });
+    await api.call({ method: 'GET', path: '/openai/models?api-version=2024-10-21', answer });
   },
 
   byHand: ({ subscription, resourceGroup, account }, id) =>

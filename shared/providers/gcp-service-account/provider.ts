@@ -1,5 +1,4 @@
 import * as z from 'zod';
-import { fromInstant } from '../../domain/clock.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import { pause } from '../../http/exchange.ts';
 import { full } from '../google/full.ts';
@@ -8,15 +7,12 @@ import { LOOKS_MS, notDone } from '../google/operation.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
 import { keyProvider, type Making, type UpstreamKey } from '../http/keys.ts';
 import { targetOf, upstreamId } from '../http/target.ts';
-import { lifetimeSeconds } from '../lifetime.ts';
 import { wrappedKey } from './certificate.ts';
 import { find, idOf, keySchema, keysOf, list, pathOf, remove, shows, type AccountTarget } from './key.ts';
 
 const LOGIN = 'https://oauth2.googleapis.com';
 /** How RFC 5280 writes that there is no end. */
-const NEVER = Date.parse('9999-12-31T23:59:59Z');
-/** So often in a row a new key is taken before it counts as known everywhere. */
-const GOOD_CALLS = 3;
+const NEVER = '9999-12-31T23:59:59Z';
 
 /**
  * Google Cloud: user-managed keys of a service account. Rekey makes each key pair itself and uploads the public half in a
@@ -88,11 +84,12 @@ export const gcpServiceAccountProvider = keyProvider<
     await shows(api, target, id, (key) => key?.active !== !active);
   },
 
-  /** Asks for tokens as the account. */
+  goodCalls: 3,
+  /** Asks for a token as the account. */
   async test(api, target, { id, value }) {
     const { serviceAccount: client_email } = target;
     const key = { client_email, private_key: value, private_key_id: id, token_uri: tokenUriOf(target) };
-    for (let good = 0; good < GOOD_CALLS; good++) await tokenOf(key, () => api, 'secret');
+    await tokenOf(key, () => api, 'secret');
   },
 
   byHand: ({ serviceAccount }, id) =>
@@ -115,14 +112,9 @@ async function unmarked(api: Api, target: AccountTarget, id: string): Promise<Re
   });
 }
 
-/** In place of no end at all. */
-function lifeOf({ now, intervalSeconds }: Making): { notBefore: Date; notAfter: Date } {
-  const begin = fromInstant(now);
-  const seconds = lifetimeSeconds(intervalSeconds);
-  return {
-    notBefore: new Date(begin),
-    notAfter: new Date(seconds === undefined ? NEVER : begin + seconds * 1000),
-  };
+/** It ends as the policy's interval has it; where that isn't known, never. */
+function lifeOf({ now, endsAt }: Making): { notBefore: Date; notAfter: Date } {
+  return { notBefore: new Date(now), notAfter: new Date(endsAt ?? NEVER) };
 }
 
 /** Of two attempts under one token the later one stays. */
