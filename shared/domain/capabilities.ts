@@ -118,6 +118,14 @@ export const CAPABILITIES = {
     revocationDelaySeconds: 60,
     propagationSeconds: 30,
   },
+  'vector-database-key/qdrant': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: false,
+    revocation: 'api',
+    revocationDelaySeconds: 10,
+    propagationSeconds: 30,
+  },
   'cloud-key/aws-iam': {
     overlap: { kind: 'dual', maxLive: 2 },
     canCreate: true,

@@ -18,6 +18,7 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
     tellOf((await import('./weaviate/provider.ts')).weaviateProvider),
   'vector-database-key/qdrant-cloud': async () =>
     tellOf((await import('./qdrant-cloud/provider.ts')).qdrantCloudProvider),
+  'vector-database-key/qdrant': async () => tellOf((await import('./qdrant/provider.ts')).qdrantProvider),
   'llm-key/google': async () => tellOf((await import('./google/provider.ts')).googleProvider),
   'llm-key/bedrock': async () => tellOf((await import('./bedrock/provider.ts')).bedrockProvider),
   'cloud-key/azure-app': async () => tellOf((await import('./azure-app/provider.ts')).azureAppProvider),

@@ -15,6 +15,7 @@ import { FakeGoogle } from '../fakes/google.ts';
 import { FakeMistral } from '../fakes/mistral.ts';
 import { FakeOpenAi } from '../fakes/openai.ts';
 import { FakePinecone } from '../fakes/pinecone.ts';
+import { FakeQdrant } from '../fakes/qdrant.ts';
 import { FakeQdrantCloud } from '../fakes/qdrant-cloud.ts';
 import type { Asked } from '../fakes/upstream.ts';
 import { FakeWeaviate } from '../fakes/weaviate.ts';
@@ -56,6 +57,7 @@ export const UPSTREAMS: Readonly<
   'vector-database-key/pinecone': pinecone,
   'vector-database-key/weaviate': weaviate,
   'vector-database-key/qdrant-cloud': qdrantCloud,
+  'vector-database-key/qdrant': qdrant,
   'cloud-key/aws-iam': accessKeys,
   'cloud-key/azure-app': azureApp,
 };
@@ -223,6 +225,26 @@ async function qdrantCloud(): Promise<PlayedUpstream> {
     takes: async (secret) =>
       (await fetch(`${baseUrl}/collections`, { headers: { 'api-key': keyIn(secret) } })).ok,
     loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/database-api-keys')),
+    live: async () => Promise.resolve(fake.keys.all.size),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** Its keys are tokens that Rekey signs itself: what is lost is the answer to the making of a point. */
+async function qdrant(): Promise<PlayedUpstream> {
+  const apiKey = randomUUID();
+  const fake = await FakeQdrant.start({ apiKey });
+  const baseUrl = fake.server.url;
+  const rules = [{ collection: 'documents', access: 'read-write' }];
+  return {
+    key: 'vector-database-key/qdrant',
+    entry: { type: 'vector-database-key', provider: 'qdrant', target: { label: 'agents', rules, baseUrl } },
+    admin: { apiKey, baseUrl },
+    takes: async (secret) => {
+      const headers = { 'api-key': keyIn(secret) };
+      return (await fetch(`${baseUrl}/collections/documents/exists`, { headers })).ok;
+    },
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, ({ method }) => method === 'PUT'),
     live: async () => Promise.resolve(fake.keys.all.size),
     [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
   };

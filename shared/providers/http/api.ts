@@ -44,6 +44,9 @@ export interface ApiOptions {
   readonly field: string;
 }
 
+/** The upstream itself has refused the login, which is more than that it took no request. */
+export class LoginRefused extends RekeyError {}
+
 const TIMEOUT_MS = 10_000;
 const MAX_BYTES = 4 * 1024 * 1024;
 /** An upstream that asks to wait no longer is asked again at once; other waits are the workflow's. */
@@ -137,7 +140,8 @@ export class Api {
       const refused = refusalIn(error);
       if (refused !== undefined) throw refused;
       if (!(error instanceof NoAnswer)) {
-        throw this.#denied(`the login for ${name} has characters that no header takes; nothing was sent`);
+        const problem = `the login for ${name} has characters that no header takes; nothing was sent`;
+        throw this.#denied(problem, RekeyError);
       }
       throw new RekeyError('ERR_UNAVAILABLE', `${name} has not answered`, {
         remedy: 'it is tried again; if it goes on, look at the status page of the provider',
@@ -147,14 +151,14 @@ export class Api {
   }
 
   /** A login that isn't taken. */
-  #denied(problem: string): RekeyError {
+  #denied(problem: string, Refusal: typeof RekeyError = LoginRefused): RekeyError {
     const { page, caller } = this.#options;
     if (caller === 'agent') {
-      return new RekeyError('ERR_REJECTED', problem, {
+      return new Refusal('ERR_REJECTED', problem, {
         remedy: 'the key is wrong, revoked or may do nothing here',
       });
     }
-    return new RekeyError('ERR_ADMIN_DENIED', problem, {
+    return new Refusal('ERR_ADMIN_DENIED', problem, {
       field: 'admin',
       remedy: `look whether the administrative key still works and has the rights that ${page} names`,
     });

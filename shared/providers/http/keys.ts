@@ -5,14 +5,16 @@ import { RekeyError } from '../../domain/errors.ts';
 import type { Deactivation, Usage } from '../../domain/evidence.ts';
 import type { Place } from '../../domain/place.ts';
 import { lifetimeSeconds } from '../lifetime.ts';
+import { pause } from '../../http/exchange.ts';
 import { newKeyGone } from '../propagation.ts';
 import type { CredentialProvider, Issued, Notice, ProviderContext } from '../provider.ts';
-import { logIn, type AdminLogin } from './admin-side.ts';
+import { logIn, type AdminApi, type AdminLogin } from './admin-side.ts';
 import { keyAdoption, type KeyAdoption } from './adopt.ts';
 import { agentSide, type UsedKeys } from './agent-side.ts';
 import type { Api } from './api.ts';
 import { markIn, nameOf } from './mark.ts';
 import type { KeyMaterial } from './material.ts';
+import { isRefused } from './negative.ts';
 import { assertAsDeclared, assertSameRights, type Scope } from './scope.ts';
 import type { KeyTarget } from './target.ts';
 
@@ -31,6 +33,8 @@ export interface UpstreamKey {
   readonly createdAt?: Instant | undefined;
   /** What the upstream shows of its value, e.g. `sk-abc...wxyz`; absent where it shows nothing. */
   readonly hint?: string;
+  /** False where the upstream says that it is still on its way to where it is taken. */
+  readonly ready?: boolean;
 }
 
 /** A key with its value, which most upstreams show once. */
@@ -73,11 +77,25 @@ export interface KeyUpstream<T extends KeyTarget, A> extends UsedKeys<T>, AdminL
   place?(api: Api, target: T, id: string): Promise<Place>;
   /** Ends a key for good; one that is gone is success. */
   remove(api: Api, target: T, id: string): Promise<void>;
+  /**
+   * The value of a key by its id, or one that dies with it, where it can be had again. Then an end counts once the upstream
+   * refuses it (negative authentication): what its administration says is not enough.
+   */
+  valueById?(admin: A, target: T, id: string, now: Instant): string | undefined;
+  /**
+   * Looks, before anything is made, whether the upstream lets in who it should and nobody else. `as` is an agent's API with
+   * a value, or without one.
+   * @throws RekeyError ERR_REJECTED with what has to be set up
+   */
+  inspect?(as: (value?: string) => Api, target: T, admin: A, now: Instant): Promise<void>;
   /** Where keys that a person made can be taken over. */
   readonly adoption?: KeyAdoption;
   /** Suspends or restores a key. */
   setActive?(api: Api, target: T, id: string, active: boolean): Promise<void>;
 }
+
+/** Longest that a step waits for an end that is to be seen: after that the workflow asks again. */
+const LONGEST_END_SECONDS = 20;
 
 /** A provider of keys over an HTTP API: they are created at issue, and found again by a mark in their name. */
 export function keyProvider<T extends KeyTarget, A>(
@@ -115,14 +133,32 @@ export function keyProviderOf<T extends KeyTarget, A>(
     });
   }
 
-  async function ended(target: T, { id }: CredentialHandle, api: Api, now: Instant): Promise<Deactivation> {
+  async function ended(
+    target: T,
+    { id }: CredentialHandle,
+    { api, admin }: AdminApi<A>,
+    ctx: ProviderContext,
+  ): Promise<Deactivation> {
+    const now = toInstant(ctx.clock());
     const found = await find(api, target, id);
-    return {
+    const shown: Deactivation = {
       confirmed: found?.active !== true,
       method: 'status-read',
       observedAt: now,
       detail: found === undefined ? `${id} is gone` : `${id} is ${found.active ? 'active' : 'suspended'}`,
     };
+    if (upstream.valueById === undefined || !shown.confirmed) return shown;
+    const value = upstream.valueById(admin, target, id, now);
+    const confirmed =
+      value !== undefined &&
+      (await isRefused(async () => upstream.test(agents.open(target, value, ctx), target)));
+    const seen =
+      value === undefined
+        ? 'but its value is not to be had to try it'
+        : confirmed
+          ? 'refused'
+          : 'but still taken';
+    return { ...shown, confirmed, method: 'negative-authentication', detail: `${shown.detail}, ${seen}` };
   }
 
   async function setActive(
@@ -142,6 +178,12 @@ export function keyProviderOf<T extends KeyTarget, A>(
 
     async preflight(target, ctx) {
       const { api, admin } = await asAdmin(target, ctx);
+      await upstream.inspect?.(
+        (value) => agents.open(target, value, ctx),
+        target,
+        admin,
+        toInstant(ctx.clock()),
+      );
       await upstream.list(api, target);
       return (await upstream.outlook?.(api, target, admin)) ?? [];
     },
@@ -179,8 +221,11 @@ export function keyProviderOf<T extends KeyTarget, A>(
     async activate(target, _token, issued, ctx) {
       agents.common.assertBelongs(target, issued.handle, issued.material);
       const { api } = await asAdmin(target, ctx);
-      if ((await find(api, target, issued.handle.id)) === undefined) throw newKeyGone(name);
-      await agents.taken(target, issued, ctx);
+      const look = async () => find(api, target, issued.handle.id);
+      const found = await look();
+      if (found === undefined) throw newKeyGone(name);
+      const isThere = async () => (await look())?.ready !== false;
+      await agents.taken(target, issued, ctx, found.ready === undefined ? {} : { isThere });
     },
 
     async comparePermissions(target, old, next, ctx) {
@@ -195,14 +240,19 @@ export function keyProviderOf<T extends KeyTarget, A>(
     },
 
     async revoke(target, handle, _options, ctx) {
-      const { api } = await asAdmin(target, ctx);
-      await upstream.remove(api, target, handle.id);
-      return ended(target, handle, api, toInstant(ctx.clock()));
+      const login = await asAdmin(target, ctx);
+      await upstream.remove(login.api, target, handle.id);
+      const waits = upstream.valueById === undefined ? 0 : facts.revocationDelaySeconds;
+      const until = performance.now() + Math.min(waits, LONGEST_END_SECONDS) * 1000;
+      for (let waitMs = 100; ; waitMs = Math.min(2 * waitMs, 2000)) {
+        const done = await ended(target, handle, login, ctx);
+        if (done.confirmed || performance.now() + waitMs > until) return done;
+        await pause(waitMs);
+      }
     },
 
     async deactivation(target, handle, ctx) {
-      const { api } = await asAdmin(target, ctx);
-      return ended(target, handle, api, toInstant(ctx.clock()));
+      return ended(target, handle, await asAdmin(target, ctx), ctx);
     },
 
     async list(target, ctx) {

@@ -6,4 +6,5 @@ export const PROVIDERS: Loaders = {
   'vector-database-key/weaviate': async () => (await import('../weaviate/provider.ts')).weaviateProvider,
   'vector-database-key/qdrant-cloud': async () =>
     (await import('../qdrant-cloud/provider.ts')).qdrantCloudProvider,
+  'vector-database-key/qdrant': async () => (await import('../qdrant/provider.ts')).qdrantProvider,
 };
