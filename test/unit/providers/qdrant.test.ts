@@ -168,35 +168,33 @@ describe('Qdrant that is self-run', () => {
       ]).toEqual(['read', 'write']);
     });
 
-    describe('a refusal at registration, with what to do, of a server', () => {
-      const refused = async (remedy: string) =>
-        expect(qdrantProvider.preflight(target(), context())).rejects.toMatchObject({
-          code: 'ERR_REJECTED',
-          field: 'target.baseUrl',
-          remedy: expect.stringContaining(remedy) as string,
-        });
-
-      it('that lets in whoever comes', async () => {
-        one.restart({ jwtRbac: true });
-        await refused('QDRANT__SERVICE__API_KEY');
-        expect(one.server.asked).toHaveLength(1);
+    it.for<[string, (its: FakeQdrant) => unknown, string]>([
+      ['lets in whoever comes', (its) => its.restart({ jwtRbac: true }), 'QDRANT__SERVICE__API_KEY'],
+      [
+        'takes no tokens',
+        (its) => its.restart({ apiKey: API_KEY, jwtRbac: false }),
+        'QDRANT__SERVICE__JWT_RBAC=true',
+      ],
+      ['takes tokens whose point is not there', (its) => (its.knowsValueExists = false), '1.9 and later'],
+      [
+        'has another key than the administrative secret',
+        (its) => its.restart({ apiKey: 'another-key-of-the-server', jwtRbac: true }),
+        'api_key of the server',
+      ],
+      [
+        'has no place for the tokens',
+        (its) => its.collections.delete('rekey_tokens'),
+        'collections/rekey_tokens',
+      ],
+    ])('a refusal at registration of a server that %s', async ([, spoil, remedy]) => {
+      await expect(qdrantProvider.preflight(target(), context())).resolves.toEqual([]);
+      spoil(one);
+      await expect(qdrantProvider.preflight(target(), context())).rejects.toMatchObject({
+        code: 'ERR_REJECTED',
+        field: 'target.baseUrl',
+        remedy: expect.stringContaining(remedy) as string,
       });
-      it('that takes no tokens', async () => {
-        one.restart({ apiKey: API_KEY, jwtRbac: false });
-        await refused('QDRANT__SERVICE__JWT_RBAC=true');
-      });
-      it('that takes tokens whose point is not there', async () => {
-        one.knowsValueExists = false;
-        await refused('1.9 and later');
-      });
-      it('that has another key than the administrative secret', async () => {
-        one.restart({ apiKey: 'another-key-of-the-server', jwtRbac: true });
-        await refused('api_key of the server');
-      });
-      it('that has no place for the tokens', async () => {
-        one.collections.delete('rekey_tokens');
-        await refused('collections/rekey_tokens');
-      });
+      expect([...one.keys.all]).toEqual([]);
     });
   });
 });
