@@ -126,6 +126,23 @@ export const CAPABILITIES = {
     revocationDelaySeconds: 10,
     propagationSeconds: 30,
   },
+  'vector-database-key/qdrant-static': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: false,
+    revocation: 'deploy-hook',
+    revocationDelaySeconds: 300,
+    propagationSeconds: 300,
+    maxKeys: 2,
+  },
+  'vector-database-key/chroma': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: false,
+    revocation: 'deploy-hook',
+    revocationDelaySeconds: 300,
+    propagationSeconds: 300,
+  },
   'cloud-key/aws-iam': {
     overlap: { kind: 'dual', maxLive: 2 },
     canCreate: true,

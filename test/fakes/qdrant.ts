@@ -1,4 +1,5 @@
 import { createHmac, randomUUID, timingSafeEqual } from 'node:crypto';
+import { FakeDeployHook } from './deploy-hook.ts';
 import { FakeKeys, UpstreamServer, type Asked, type FakeKey, type Reply } from './upstream.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -23,6 +24,8 @@ interface Match {
 export interface FakeQdrantConfig {
   readonly apiKey?: string | undefined;
   readonly altApiKey?: string | undefined;
+  /** Keys beyond the two that there are: as many servers as it takes, behind one address. */
+  readonly others?: readonly string[];
   readonly jwtRbac: boolean;
 }
 
@@ -51,9 +54,15 @@ export class FakeQdrant implements AsyncDisposable {
     this.#running = config;
   }
 
-  static async start(config: Partial<FakeQdrantConfig> = {}): Promise<FakeQdrant> {
+  /** `before` answers what isn't for the server. */
+  static async start(
+    config: Partial<FakeQdrantConfig> = {},
+    before: (asked: Asked) => Reply | undefined = () => undefined,
+  ): Promise<FakeQdrant> {
     const fake: { current?: FakeQdrant } = {};
-    const server = await UpstreamServer.start((asked) => fake.current?.answer(asked) ?? { status: 500 });
+    const server = await UpstreamServer.start(
+      (asked) => before(asked) ?? fake.current?.answer(asked) ?? { status: 500 },
+    );
     return (fake.current = new FakeQdrant(server, { jwtRbac: true, ...config }));
   }
 
@@ -147,8 +156,8 @@ export class FakeQdrant implements AsyncDisposable {
 
   /** What a login may do; the status of the refusal where it isn't taken. */
   private accessOf(header: string | string[] | undefined): Access | number {
-    const { apiKey, altApiKey, jwtRbac } = this.#running;
-    const keys = [apiKey, altApiKey].filter((each) => each !== undefined && each !== '');
+    const { apiKey, altApiKey, others = [], jwtRbac } = this.#running;
+    const keys = [apiKey, altApiKey, ...others].filter((each) => each !== undefined && each !== '');
     if (keys.length === 0) return 'm';
     if (typeof header !== 'string') return 401;
     if (keys.includes(header)) return 'm';
@@ -209,4 +218,42 @@ function done(result: unknown): Reply {
 function refusal(status: number): Reply {
   // Upstreams quote what they were sent; nothing of it may come out at the other end.
   return { status, body: { status: { error: 'not for eyJhb-quoted-by-the-upstream' }, time: 0.001 } };
+}
+
+/** A Qdrant server whose static keys an operator's hook deploys. */
+export class FakeDeployedQdrant implements AsyncDisposable {
+  readonly hook: FakeDeployHook;
+  readonly qdrant: FakeQdrant;
+
+  private constructor(hook: FakeDeployHook, qdrant: FakeQdrant) {
+    this.hook = hook;
+    this.qdrant = qdrant;
+  }
+
+  static async start(): Promise<FakeDeployedQdrant> {
+    const made: { qdrant?: FakeQdrant } = {};
+    const hook = new FakeDeployHook((configuration) => {
+      const [apiKey, altApiKey, ...others] = [...configuration.values()].map(({ value }) => value ?? '');
+      made.qdrant?.restart({ apiKey, altApiKey, others, jwtRbac: true });
+    });
+    const spreading = (asked: Asked): Reply | undefined => {
+      const key = asked.headers['api-key'];
+      const isLate = typeof key === 'string' && hook.isSpreading(key);
+      return hook.answer(asked) ?? (isLate ? refusal(401) : undefined);
+    };
+    made.qdrant = await FakeQdrant.start({ apiKey: 'the key that nobody has' }, spreading);
+    return new FakeDeployedQdrant(hook, made.qdrant);
+  }
+
+  get server(): UpstreamServer {
+    return this.qdrant.server;
+  }
+
+  get keys(): FakeKeys {
+    return this.hook.keys;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.qdrant[Symbol.asyncDispose]();
+  }
 }

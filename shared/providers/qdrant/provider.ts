@@ -48,13 +48,13 @@ export const qdrantProvider = keyProvider<QdrantTarget, { apiKey: string }>({
   adminHeaders: ({ apiKey }) => ({ 'api-key': apiKey }),
   agentHeaders: (value) => ({ 'api-key': value }),
 
-  async list(api) {
+  async list(api, { baseUrl }) {
     const answer = z.object({ result: z.object({ points: z.array(point), next_page_offset: ANYTHING }) });
     const all: UpstreamKey[] = [];
     for (let offset: unknown; ;) {
       const body = { limit: PAGE, with_payload: true, with_vector: false, offset };
       const page = await api.find({ method: 'POST', path: `${POINTS}/scroll`, body, answer });
-      if (page === undefined) throw noCollection();
+      if (page === undefined) throw noCollection(baseUrl);
       all.push(...page.result.points.map(shown));
       offset = page.result.next_page_offset ?? undefined;
       if (offset === undefined) return all;
@@ -119,8 +119,9 @@ function shown({ id, payload }: z.infer<typeof point>): UpstreamKey {
   return { id: String(id), name, active: true, scope };
 }
 
-function noCollection(): RekeyError {
-  const command = curl('PUT', `$QDRANT_URL/collections/${TOKENS}`, ['api-key: $QDRANT_API_KEY'], {});
+function noCollection(baseUrl: string): RekeyError {
+  const url = `${baseUrl.replace(/\/$/, '')}/collections/${TOKENS}`;
+  const command = curl('PUT', url, ['api-key: $QDRANT_API_KEY'], {});
   return new RekeyError('ERR_REJECTED', `Qdrant has no collection ${TOKENS}, in which the tokens are kept`, {
     field: 'target.baseUrl',
     remedy: `make it once, with a replica on each node: ${command}`,
