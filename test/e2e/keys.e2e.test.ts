@@ -177,7 +177,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       const text = JSON.stringify(answer);
       expect(text).toContain('sha256:');
       const held = [JSON.parse(await read(one)), one.admin ?? {}] as Record<string, string>[];
-      const names = ['apiKey', 'secretAccessKey', 'clientSecret', 'adminKey'];
+      const names = ['apiKey', 'secretAccessKey', 'clientSecret', 'adminKey', 'hookToken'];
       const { private_key: privateKey } = (one.admin ?? {}) as Record<string, string>;
       const secrets = held.flatMap((each) => names.flatMap((name) => each[name] ?? []));
       if (privateKey !== undefined) secrets.push(privateKey.slice(40, 80));

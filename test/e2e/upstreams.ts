@@ -11,11 +11,12 @@ import type { ProviderKey } from '../../shared/domain/capabilities.ts';
 import { TAG } from '../../shared/names.ts';
 import { FakeAnthropic } from '../fakes/anthropic.ts';
 import { FakeAzure } from '../fakes/azure.ts';
+import { FakeChroma } from '../fakes/chroma.ts';
 import { FakeGoogle } from '../fakes/google.ts';
 import { FakeMistral } from '../fakes/mistral.ts';
 import { FakeOpenAi } from '../fakes/openai.ts';
 import { FakePinecone } from '../fakes/pinecone.ts';
-import { FakeQdrant } from '../fakes/qdrant.ts';
+import { FakeDeployedQdrant, FakeQdrant } from '../fakes/qdrant.ts';
 import { FakeQdrantCloud } from '../fakes/qdrant-cloud.ts';
 import type { Asked } from '../fakes/upstream.ts';
 import { FakeWeaviate } from '../fakes/weaviate.ts';
@@ -58,6 +59,8 @@ export const UPSTREAMS: Readonly<
   'vector-database-key/weaviate': weaviate,
   'vector-database-key/qdrant-cloud': qdrantCloud,
   'vector-database-key/qdrant': qdrant,
+  'vector-database-key/qdrant-static': qdrantStatic,
+  'vector-database-key/chroma': chroma,
   'cloud-key/aws-iam': accessKeys,
   'cloud-key/azure-app': azureApp,
 };
@@ -243,6 +246,53 @@ async function qdrant(): Promise<PlayedUpstream> {
     takes: async (secret) => {
       const headers = { 'api-key': keyIn(secret) };
       return (await fetch(`${baseUrl}/collections/documents/exists`, { headers })).ok;
+    },
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, ({ method }) => method === 'PUT'),
+    live: async () => Promise.resolve(fake.keys.all.size),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** Its keys count once it was started again, which takes its time. */
+async function qdrantStatic(): Promise<PlayedUpstream> {
+  const fake = await FakeDeployedQdrant.start();
+  const { hook } = fake;
+  const { url: baseUrl } = fake.server;
+  Object.assign(hook, { places: 2, restartMs: 700 });
+  return {
+    key: 'vector-database-key/qdrant-static',
+    entry: {
+      type: 'vector-database-key',
+      provider: 'qdrant-static',
+      target: { label: 'agents', access: 'manage', baseUrl },
+    },
+    admin: { ...hook.admin(baseUrl), baseUrl },
+    takes: async (secret) =>
+      (await fetch(`${baseUrl}/collections`, { headers: { 'api-key': keyIn(secret) } })).ok,
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, ({ method }) => method === 'PUT'),
+    live: async () => Promise.resolve(fake.keys.all.size),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** The list of tokens of its proxy is deployed, which takes its time. */
+async function chroma(): Promise<PlayedUpstream> {
+  const fake = await FakeChroma.start();
+  const { url: baseUrl } = fake.server;
+  fake.hook.restartMs = 700;
+  const place = { tenant: 'default_tenant', database: 'default_database' };
+  const path = `/api/v2/tenants/${place.tenant}/databases/${place.database}/collections`;
+  return {
+    key: 'vector-database-key/chroma',
+    entry: {
+      type: 'vector-database-key',
+      provider: 'chroma',
+      target: { label: 'agents', access: 'read-write', ...place, baseUrl },
+    },
+    admin: { ...fake.hook.admin(baseUrl), baseUrl },
+    takes: async (secret) => {
+      const headers = { authorization: `Bearer ${keyIn(secret)}` };
+      return (await fetch(`${baseUrl}${path}`, { headers })).ok;
     },
     loseCreation: () => fake.server.fail({ kind: 'lost' }, ({ method }) => method === 'PUT'),
     live: async () => Promise.resolve(fake.keys.all.size),

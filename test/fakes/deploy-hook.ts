@@ -28,6 +28,8 @@ export class FakeDeployHook {
   restartMs = 0;
   /** How often the server was started again. */
   restarts = 0;
+  /** Where no key is left it lets nobody in, by one that nobody has; else the server would be open. */
+  locks = true;
   /** It gives every key all rights, whatever it is asked for. */
   ignoresAccess = false;
   readonly #given: Map<string, Deployed> = new Map();

@@ -220,6 +220,9 @@ function refusal(status: number): Reply {
   return { status, body: { status: { error: 'not for eyJhb-quoted-by-the-upstream' }, time: 0.001 } };
 }
 
+/** Without a key a server would be open. */
+const NOBODYS = randomUUID();
+
 /** A Qdrant server whose static keys an operator's hook deploys. */
 export class FakeDeployedQdrant implements AsyncDisposable {
   readonly hook: FakeDeployHook;
@@ -233,7 +236,8 @@ export class FakeDeployedQdrant implements AsyncDisposable {
   static async start(): Promise<FakeDeployedQdrant> {
     const made: { qdrant?: FakeQdrant } = {};
     const hook = new FakeDeployHook((configuration) => {
-      const [apiKey, altApiKey, ...others] = [...configuration.values()].map(({ value }) => value ?? '');
+      const [last, altApiKey, ...others] = [...configuration.values()].map(({ value }) => value ?? '');
+      const apiKey = last ?? (hook.locks ? NOBODYS : undefined);
       made.qdrant?.restart({ apiKey, altApiKey, others, jwtRbac: true });
     });
     const spreading = (asked: Asked): Reply | undefined => {
@@ -241,7 +245,7 @@ export class FakeDeployedQdrant implements AsyncDisposable {
       const isLate = typeof key === 'string' && hook.isSpreading(key);
       return hook.answer(asked) ?? (isLate ? refusal(401) : undefined);
     };
-    made.qdrant = await FakeQdrant.start({ apiKey: 'the key that nobody has' }, spreading);
+    made.qdrant = await FakeQdrant.start({ apiKey: NOBODYS }, spreading);
     return new FakeDeployedQdrant(hook, made.qdrant);
   }
 

@@ -44,8 +44,10 @@ export interface ApiOptions {
   readonly field: string;
 }
 
-/** The upstream itself has refused the login, which is more than that it took no request. */
+/** The upstream itself refuses the login, or what it may do (403): such a login may live. */
 export class LoginRefused extends RekeyError {}
+/** The upstream doesn't know the login: it is dead, or never was one. */
+export class LoginUnknown extends LoginRefused {}
 
 const TIMEOUT_MS = 10_000;
 const MAX_BYTES = 4 * 1024 * 1024;
@@ -141,7 +143,7 @@ export class Api {
       if (refused !== undefined) throw refused;
       if (!(error instanceof NoAnswer)) {
         const problem = `the login for ${name} has characters that no header takes; nothing was sent`;
-        throw this.#denied(problem, RekeyError);
+        throw this.#denied(problem);
       }
       throw new RekeyError('ERR_UNAVAILABLE', `${name} has not answered`, {
         remedy: 'it is tried again; if it goes on, look at the status page of the provider',
@@ -151,7 +153,7 @@ export class Api {
   }
 
   /** A login that isn't taken. */
-  #denied(problem: string, Refusal: typeof RekeyError = LoginRefused): RekeyError {
+  #denied(problem: string, Refusal: typeof RekeyError = RekeyError): RekeyError {
     const { page, caller } = this.#options;
     if (caller === 'agent') {
       return new Refusal('ERR_REJECTED', problem, {
@@ -181,7 +183,7 @@ export class Api {
     }
     if (status === 401 || status === 403 || denied?.safeParse(jsonOf(text)).success === true) {
       const whose = caller === 'agent' ? 'the key' : "Rekey's own login, or not for this";
-      return this.#denied(`${said}: it does not take ${whose}`);
+      return this.#denied(`${said}: it does not take ${whose}`, status === 403 ? LoginRefused : LoginUnknown);
     }
     if (status === 404) return new RekeyError('ERR_NOT_FOUND', said, { field: 'target' });
     if (status === 409) return new RekeyError('ERR_CONFLICT', said);

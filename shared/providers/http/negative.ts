@@ -1,22 +1,22 @@
 import { RekeyError } from '../../domain/errors.ts';
-import { LoginRefused } from './api.ts';
+import { LoginRefused, LoginUnknown } from './api.ts';
 
 /**
- * Whether an upstream refuses a login (negative authentication): its own 401 or 403 alone says so. Any other trouble is no
- * evidence, and is thrown.
+ * Whether an upstream refuses a login (negative authentication): only 401 says that it is dead or none, since one that may not do
+ * this (403) lives (traps). Any other trouble is thrown: it is no evidence.
  */
 export async function isRefused(use: () => Promise<unknown>): Promise<boolean> {
   try {
     await use();
     return false;
   } catch (error) {
-    if (error instanceof LoginRefused) return true;
+    if (error instanceof LoginRefused) return error instanceof LoginUnknown;
     throw error;
   }
 }
 
 /**
- * Refuses an upstream that lets in whom it should not: no key there would protect anything, and none could be revoked.
+ * Refuses an upstream that doesn't close the door: a key there would protect nothing, or its end could not be seen.
  * @throws RekeyError ERR_REJECTED
  */
 export async function assertCloses(
@@ -25,7 +25,7 @@ export async function assertCloses(
   remedy: string,
 ): Promise<void> {
   if (await isRefused(enter)) return;
-  throw new RekeyError('ERR_REJECTED', `${name} lets in who has no valid key: a key would protect nothing`, {
+  throw new RekeyError('ERR_REJECTED', `${name} does not answer 401 to who has no valid key`, {
     field: 'target.baseUrl',
     remedy,
   });

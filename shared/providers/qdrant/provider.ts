@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import * as z from 'zod';
-import { RekeyError } from '../../domain/errors.ts';
+import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
 import { curl } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
-import { assertCloses, isRefused } from '../http/negative.ts';
+import { assertCloses } from '../http/negative.ts';
 import { ownBaseUrl, targetOf, type KeyTarget } from '../http/target.ts';
 import { lifetimeSeconds } from '../lifetime.ts';
 import { rulesSchema, signed, TOKENS, type Rule } from './token.ts';
@@ -22,7 +22,12 @@ const PROBE_SECONDS = 300;
 const OPEN = 'set QDRANT__SERVICE__API_KEY and QDRANT__SERVICE__JWT_RBAC=true, and start every node again';
 const DEAF =
   'set QDRANT__SERVICE__JWT_RBAC=true, and let the administrative secret have the api_key of the server';
-const OLD = 'run a version that knows value_exists (1.9 and later): else no token could be revoked';
+const NO_TOKENS = `run 1.9 or later, which knows value_exists, and make the collection ${TOKENS} once, with a replica on each node: ${curl(
+  'PUT',
+  `<baseUrl>/collections/${TOKENS}`,
+  ['api-key: $QDRANT_API_KEY'],
+  {},
+)}`;
 
 const point = z.object({
   id: z.union([z.string().min(1), z.number()]),
@@ -48,16 +53,16 @@ export const qdrantProvider = keyProvider<QdrantTarget, { apiKey: string }>({
   adminHeaders: ({ apiKey }) => ({ 'api-key': apiKey }),
   agentHeaders: (value) => ({ 'api-key': value }),
 
-  async list(api, { baseUrl }) {
+  async list(api) {
     const answer = z.object({ result: z.object({ points: z.array(point), next_page_offset: ANYTHING }) });
     const all: UpstreamKey[] = [];
     for (let offset: unknown; ;) {
       const body = { limit: PAGE, with_payload: true, with_vector: false, offset };
-      const page = await api.find({ method: 'POST', path: `${POINTS}/scroll`, body, answer });
-      if (page === undefined) throw noCollection(baseUrl);
-      all.push(...page.result.points.map(shown));
-      offset = page.result.next_page_offset ?? undefined;
-      if (offset === undefined) return all;
+      const { result } = await api.call({ method: 'POST', path: `${POINTS}/scroll`, body, answer });
+      all.push(...result.points.map(shown));
+      const { next_page_offset: next } = result;
+      if (next === null || next === undefined || next === offset) return all;
+      offset = next;
     }
   },
 
@@ -85,17 +90,20 @@ export const qdrantProvider = keyProvider<QdrantTarget, { apiKey: string }>({
   /** Another token that dies with the point. */
   valueById: ({ apiKey }, { rules }, id, now) => signed({ rules, id }, apiKey, now, PROBE_SECONDS),
 
-  /** There is no way in without a key, tokens are taken, and none whose point isn't there. */
+  /** There is no way in without a key, tokens are taken, and none whose point isn't there, which no collection answers with 403. */
   async inspect(as, target, { apiKey }, now) {
     const { rules } = target;
     const probe = (id?: string): string =>
       signed({ rules, ...(id === undefined ? {} : { id }) }, apiKey, now, PROBE_SECONDS);
     await assertCloses('Qdrant', async () => test(as(), target), OPEN);
-    if (await isRefused(async () => test(as(probe()), target))) {
+    try {
+      await test(as(probe()), target);
+    } catch (cause) {
+      if (!isRekeyError(cause, 'ERR_REJECTED')) throw cause;
       const problem = 'Qdrant takes no tokens that are signed with its key';
-      throw new RekeyError('ERR_REJECTED', problem, { field: 'target.baseUrl', remedy: DEAF });
+      throw new RekeyError('ERR_REJECTED', problem, { field: 'target.baseUrl', remedy: DEAF, cause });
     }
-    await assertCloses('Qdrant', async () => test(as(probe(randomUUID())), target), OLD);
+    await assertCloses('Qdrant', async () => test(as(probe(randomUUID())), target), NO_TOKENS);
   },
 
   test,
@@ -117,13 +125,4 @@ async function test(api: Api, { rules: [first] }: QdrantTarget): Promise<void> {
 function shown({ id, payload }: z.infer<typeof point>): UpstreamKey {
   const { name = '', scope = [] } = payload ?? {};
   return { id: String(id), name, active: true, scope };
-}
-
-function noCollection(baseUrl: string): RekeyError {
-  const url = `${baseUrl.replace(/\/$/, '')}/collections/${TOKENS}`;
-  const command = curl('PUT', url, ['api-key: $QDRANT_API_KEY'], {});
-  return new RekeyError('ERR_REJECTED', `Qdrant has no collection ${TOKENS}, in which the tokens are kept`, {
-    field: 'target.baseUrl',
-    remedy: `make it once, with a replica on each node: ${command}`,
-  });
 }

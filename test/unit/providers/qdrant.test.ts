@@ -175,7 +175,7 @@ describe('Qdrant that is self-run', () => {
         (its) => its.restart({ apiKey: API_KEY, jwtRbac: false }),
         'QDRANT__SERVICE__JWT_RBAC=true',
       ],
-      ['takes tokens whose point is not there', (its) => (its.knowsValueExists = false), '1.9 and later'],
+      ['takes tokens whose point is not there', (its) => (its.knowsValueExists = false), '1.9 or later'],
       [
         'has another key than the administrative secret',
         (its) => its.restart({ apiKey: 'another-key-of-the-server', jwtRbac: true }),
