@@ -39,7 +39,7 @@ export interface DeployedKeys<T> {
   /** The hook gets the value, or only its SHA-256 where that is enough to check one. */
   readonly gets: 'value' | 'sha256';
   /** Uses a key as an agent would. */
-  test(api: Api, target: T): Promise<void>;
+  readonly test: (api: Api, target: T) => Promise<void>;
   /** What to do where the server lets in whoever comes. */
   readonly open: string;
 }
