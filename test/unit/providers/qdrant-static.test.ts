@@ -70,6 +70,17 @@ describe('static keys of Qdrant', () => {
       expect([await takes(first.value), await takes(second.value)]).toEqual([true, true]);
     });
 
+    it('a new one that does not count while the hook has not deployed it everywhere, though a node takes it', async () => {
+      const first = await live();
+      one.hook.restartMs = 400;
+      const second = await issue(2);
+      one.qdrant.restart({ apiKey: first.value, altApiKey: second.value, jwtRbac: false });
+      const before = one.hook.restarts;
+      expect(await takes(second.value)).toBe(true);
+      await provider.activate?.(target(), second.token, second, context());
+      expect(one.hook.restarts).toBe(before + 1);
+    });
+
     it('an end that counts once the server refuses the key, and no sooner', async () => {
       const first = await live();
       const second = await live(2);
