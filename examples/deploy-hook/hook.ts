@@ -27,7 +27,7 @@ export interface HookOptions {
    * Starts every node with these keys and no other, and answers once no older one runs. With no key at all everybody has to be
    * refused. What it throws is tried again with the next request.
    */
-  deploy(keys: readonly Key[]): Promise<void>;
+  readonly deploy: (keys: readonly Key[]) => Promise<void>;
 }
 
 /**

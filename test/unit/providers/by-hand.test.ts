@@ -72,9 +72,9 @@ describe('what revokes by hand', () => {
 
   it('gives the call that ends a token of a self-run Qdrant, and what is asked of a deploy hook', async () => {
     const textOf = async (provider: string, declared: object): Promise<string> => {
-      const target = { label: 'search', baseUrl: 'https://vectors.example/', ...declared };
+      const own = { label: 'search', baseUrl: 'https://vectors.example/', ...declared };
       const live = [{ id: 'x_1', generation: 1 }];
-      const told = { type: 'vector-database-key', provider, target, live };
+      const told = { type: 'vector-database-key', provider, target: own, live };
       return (await revocationsByHand(credentialOf(told))).at(-1)?.text ?? '';
     };
     const rules = [{ collection: 'documents', access: 'read' }];
