@@ -1,6 +1,5 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import * as z from 'zod';
-import { RekeyError } from '../../domain/errors.ts';
 import type { Api } from '../http/api.ts';
 import { curl } from '../http/by-hand.ts';
 import type { KeyUpstream, UpstreamKey } from '../http/keys.ts';
@@ -55,6 +54,7 @@ export function deployedKeys<T extends DeployedTarget>({ name: server, gets, tes
     adminUrl: ({ hookUrl }) => hookUrl,
     adminHeaders: ({ hookToken }) => ({ authorization: `Bearer ${hookToken}` }),
     owner: () => 'deployed',
+    scope: { field: 'access', of: ({ access }) => [access] },
 
     list: async (api) => (await listed(api)).keys.map(shown),
     async find(api, _target, id) {
@@ -68,15 +68,7 @@ export function deployedKeys<T extends DeployedTarget>({ name: server, gets, tes
       const id = `${name}_${sha256.slice(0, 16)}`;
       const body = { name, access, sha256, ...(gets === 'value' ? { value } : {}) };
       const made = await api.call({ method: 'PUT', path: pathOf(id), body, answer: keySchema, full });
-      if (made.access === access) return { id, value };
-      throw new RekeyError(
-        'ERR_REJECTED',
-        `the hook of ${server} deploys a key with other access than is declared`,
-        {
-          field: 'target.access',
-          remedy: 'correct the hook: it answers with what a key may do; the key is ended',
-        },
-      );
+      return { id, value, scope: [made.access] };
     },
 
     reveal: async (_api, _target, { id }, { keySeeds }) => Promise.resolve(valueById(keySeeds, id)),

@@ -1,8 +1,7 @@
 import type { Capabilities } from '../../domain/capabilities.ts';
 import type { CredentialHandle } from '../../domain/credential.ts';
-import { RekeyError } from '../../domain/errors.ts';
 import { Redacted } from '../../domain/redacted.ts';
-import { untilTaken } from '../propagation.ts';
+import { untilTaken, type Propagation } from '../propagation.ts';
 import type { CredentialProvider, Issued, ProviderContext } from '../provider.ts';
 import { Api } from './api.ts';
 import {
@@ -79,12 +78,12 @@ export interface AgentSide<T> {
   readonly open: (target: T, value: string | undefined, ctx: ProviderContext) => Api;
   /** A new key as the engine takes it. */
   issued(target: T, value: string, handle: CredentialHandle): Issued<KeyMaterial>;
-  /** Waits until a new key is taken, where the upstream tells of it: everywhere. `exists` as in propagation.ts. */
+  /** Waits until a new key is taken. `looks` as in propagation.ts. */
   taken(
     target: T,
     issued: Issued<KeyMaterial>,
     ctx: ProviderContext,
-    looks?: { readonly exists?: () => Promise<boolean>; readonly isThere?: () => Promise<boolean> },
+    looks?: Pick<Propagation, 'exists' | 'isThere'>,
   ): Promise<void>;
 }
 
@@ -158,19 +157,13 @@ export function agentSide<T extends AnyTarget>(
       };
     },
 
-    async taken(target, { handle, material }, ctx, { exists, isThere } = {}) {
+    async taken(target, { handle, material }, ctx, looks = {}) {
       assertKeyBelongs({ ...expected(target), handle }, material);
-      const use = async (): Promise<void> => {
-        if (isThere !== undefined && !(await isThere())) {
-          throw new RekeyError('ERR_REJECTED', `${name} does not have the new key everywhere yet`);
-        }
-        await used(target, material, ctx);
-      };
-      await untilTaken(use, {
+      await untilTaken(async () => used(target, material, ctx), {
         name,
         seconds: Math.min(facts.propagationSeconds, LONGEST_SPREAD_SECONDS),
         ...(upstream.goodCalls === undefined ? {} : { times: upstream.goodCalls }),
-        ...(exists === undefined ? {} : { exists }),
+        ...looks,
       });
     },
   };

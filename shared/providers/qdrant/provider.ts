@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import * as z from 'zod';
+import { plusSeconds } from '../../domain/clock.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
-import { ANYTHING, type Api } from '../http/api.ts';
+import type { Api } from '../http/api.ts';
 import { curl } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
+import { allPages } from '../http/listing.ts';
 import { assertCloses } from '../http/negative.ts';
 import { ownBaseUrl, targetOf, type KeyTarget } from '../http/target.ts';
-import { lifetimeSeconds } from '../lifetime.ts';
 import { rulesSchema, signed, TOKENS, type Rule } from './token.ts';
 
 interface QdrantTarget extends KeyTarget {
@@ -29,8 +30,10 @@ const NO_TOKENS = `run 1.9 or later, which knows value_exists, and make the coll
   {},
 )}`;
 
+/** Points that others make may have numbers. */
+const pointId = z.union([z.string().min(1), z.number()]);
 const point = z.object({
-  id: z.union([z.string().min(1), z.number()]),
+  id: pointId,
   payload: z
     .object({ name: z.string(), scope: z.array(z.string()) })
     .partial()
@@ -53,17 +56,20 @@ export const qdrantProvider = keyProvider<QdrantTarget, { apiKey: string }>({
   adminHeaders: ({ apiKey }) => ({ 'api-key': apiKey }),
   agentHeaders: (value) => ({ 'api-key': value }),
 
+  scope: { field: 'rules', of: scopeOf },
+
   async list(api) {
-    const answer = z.object({ result: z.object({ points: z.array(point), next_page_offset: ANYTHING }) });
-    const all: UpstreamKey[] = [];
-    for (let offset: unknown; ;) {
+    const answer = z.object({
+      result: z.object({ points: z.array(point), next_page_offset: pointId.nullish() }),
+    });
+    const points = await allPages(async (after) => {
+      const offset: unknown = after === undefined ? undefined : JSON.parse(after);
       const body = { limit: PAGE, with_payload: true, with_vector: false, offset };
       const { result } = await api.call({ method: 'POST', path: `${POINTS}/scroll`, body, answer });
-      all.push(...result.points.map(shown));
-      const { next_page_offset: next } = result;
-      if (next === null || next === undefined || next === offset) return all;
-      offset = next;
-    }
+      const next = result.next_page_offset ?? undefined;
+      return { items: result.points, next: next === undefined ? undefined : JSON.stringify(next) };
+    });
+    return points.map(shown);
   },
 
   async find(api, _target, id) {
@@ -72,14 +78,12 @@ export const qdrantProvider = keyProvider<QdrantTarget, { apiKey: string }>({
     return found === undefined ? undefined : shown(found.result);
   },
 
-  async create(api, { rules }, name, { apiKey }, { now, intervalSeconds }) {
+  async create(api, target, name, { apiKey }, { now, endsAt = plusSeconds(now, LIFE_SECONDS) }) {
     const id = randomUUID();
-    const scope = rules.map(({ collection, access }) => `${collection} ${access}`);
-    const points = [{ id, vector: {}, payload: { token: id, name, scope } }];
+    const points = [{ id, vector: {}, payload: { token: id, name, scope: scopeOf(target) } }];
     const path = `${POINTS}?wait=true&ordering=strong`;
     await api.call({ method: 'PUT', path, body: { points }, answer: done });
-    const seconds = lifetimeSeconds(intervalSeconds) ?? LIFE_SECONDS;
-    return { id, value: signed({ rules, id, subject: name }, apiKey, now, seconds) };
+    return { id, value: signed({ rules: target.rules, id, subject: name }, apiKey, endsAt) };
   },
 
   async remove(api, _target, id) {
@@ -88,13 +92,14 @@ export const qdrantProvider = keyProvider<QdrantTarget, { apiKey: string }>({
   },
 
   /** Another token that dies with the point. */
-  valueById: ({ apiKey }, { rules }, id, now) => signed({ rules, id }, apiKey, now, PROBE_SECONDS),
+  valueById: ({ apiKey }, { rules }, id, now) =>
+    signed({ rules, id }, apiKey, plusSeconds(now, PROBE_SECONDS)),
 
   /** There is no way in without a key, tokens are taken, and none whose point isn't there, which no collection answers with 403. */
   async inspect(as, target, { apiKey }, now) {
     const { rules } = target;
     const probe = (id?: string): string =>
-      signed({ rules, ...(id === undefined ? {} : { id }) }, apiKey, now, PROBE_SECONDS);
+      signed({ rules, ...(id === undefined ? {} : { id }) }, apiKey, plusSeconds(now, PROBE_SECONDS));
     await assertCloses('Qdrant', async () => test(as(), target), OPEN);
     try {
       await test(as(probe()), target);
@@ -109,7 +114,7 @@ export const qdrantProvider = keyProvider<QdrantTarget, { apiKey: string }>({
   test,
 
   byHand(_target, id, baseUrl) {
-    const url = `${baseUrl.replace(/\/$/, '')}${POINTS}/delete?wait=true`;
+    const url = `${baseUrl}${POINTS}/delete?wait=true`;
     const command = curl('POST', url, ['api-key: $QDRANT_API_KEY'], { points: [id] });
     return `# With the api_key of the server; the token is refused from then on:\n${command}`;
   },
@@ -120,6 +125,10 @@ async function test(api: Api, { rules: [first] }: QdrantTarget): Promise<void> {
   const name = first?.collection ?? '*';
   const path = name === '*' ? '/collections' : `/collections/${encodeURIComponent(name)}/exists`;
   await api.call({ method: 'GET', path, answer: z.object({ result: z.looseObject({}) }) });
+}
+
+function scopeOf({ rules }: QdrantTarget): string[] {
+  return rules.map(({ collection, access }) => `${collection} ${access}`);
 }
 
 function shown({ id, payload }: z.infer<typeof point>): UpstreamKey {

@@ -30,7 +30,7 @@ export const rulesSchema: z.ZodType<readonly Rule[]> = z
 export type Rule = z.infer<typeof ruleSchema>;
 
 /**
- * A token of Qdrant: a JWT (HS256) signed with the server's `api_key`, for `seconds` from now. With `id` it is taken as long as
+ * A token of Qdrant: a JWT (HS256) signed with the server's `api_key`, until `endsAt`. With `id` it is taken as long as
  * the point of that id is there, without it until it expires. Without `access` it could do everything.
  */
 export function signed(
@@ -40,12 +40,11 @@ export function signed(
     subject,
   }: { readonly rules: readonly Rule[]; readonly id?: string; readonly subject?: string },
   apiKey: string,
-  now: Instant,
-  seconds: number,
+  endsAt: Instant,
 ): string {
   const isGlobal = rules.some(({ collection }) => collection === '*');
   const claims = {
-    exp: Math.floor(fromInstant(now) / 1000) + seconds,
+    exp: Math.floor(fromInstant(endsAt) / 1000),
     access: isGlobal ? 'r' : rules.map(({ collection, access }) => ({ collection, access: RIGHTS[access] })),
     ...(id === undefined
       ? {}
