@@ -5,16 +5,15 @@ import { RekeyError } from '../../domain/errors.ts';
 import type { Deactivation, Usage } from '../../domain/evidence.ts';
 import type { Place } from '../../domain/place.ts';
 import { lifetimeSeconds } from '../lifetime.ts';
-import { pause } from '../../http/exchange.ts';
 import { newKeyGone } from '../propagation.ts';
 import type { CredentialProvider, Issued, Notice, ProviderContext } from '../provider.ts';
 import { logIn, type AdminApi, type AdminLogin } from './admin-side.ts';
 import { keyAdoption, type KeyAdoption } from './adopt.ts';
 import { agentSide, type UsedKeys } from './agent-side.ts';
 import type { Api } from './api.ts';
+import { endShown, endTried, untilEnded } from './end.ts';
 import { markIn, nameOf } from './mark.ts';
 import type { KeyMaterial } from './material.ts';
-import { isRefused } from './negative.ts';
 import { assertAsDeclared, assertSameRights, type Scope } from './scope.ts';
 import type { KeyTarget } from './target.ts';
 
@@ -94,9 +93,6 @@ export interface KeyUpstream<T extends KeyTarget, A> extends UsedKeys<T>, AdminL
   setActive?(api: Api, target: T, id: string, active: boolean): Promise<void>;
 }
 
-/** Longest that a step waits for an end that is to be seen: after that the workflow asks again. */
-const LONGEST_END_SECONDS = 20;
-
 /** A provider of keys over an HTTP API: they are created at issue, and found again by a mark in their name. */
 export function keyProvider<T extends KeyTarget, A>(
   upstream: KeyUpstream<T, A> & { readonly key: ProviderKey },
@@ -140,25 +136,11 @@ export function keyProviderOf<T extends KeyTarget, A>(
     ctx: ProviderContext,
   ): Promise<Deactivation> {
     const now = toInstant(ctx.clock());
-    const found = await find(api, target, id);
-    const shown: Deactivation = {
-      confirmed: found?.active !== true,
-      method: 'status-read',
-      observedAt: now,
-      detail: found === undefined ? `${id} is gone` : `${id} is ${found.active ? 'active' : 'suspended'}`,
-    };
-    if (upstream.valueById === undefined || !shown.confirmed) return shown;
+    const shown = endShown(id, await find(api, target, id), now);
+    if (upstream.valueById === undefined) return shown;
     const value = upstream.valueById(admin, target, id, now);
-    const confirmed =
-      value !== undefined &&
-      (await isRefused(async () => upstream.test(agents.open(target, value, ctx), target)));
-    const seen =
-      value === undefined
-        ? 'but its value is not to be had to try it'
-        : confirmed
-          ? 'refused'
-          : 'but still taken';
-    return { ...shown, confirmed, method: 'negative-authentication', detail: `${shown.detail}, ${seen}` };
+    const use = async (): Promise<void> => upstream.test(agents.open(target, value, ctx), target);
+    return endTried(shown, value === undefined ? undefined : use);
   }
 
   async function setActive(
@@ -242,13 +224,8 @@ export function keyProviderOf<T extends KeyTarget, A>(
     async revoke(target, handle, _options, ctx) {
       const login = await asAdmin(target, ctx);
       await upstream.remove(login.api, target, handle.id);
-      const waits = upstream.valueById === undefined ? 0 : facts.revocationDelaySeconds;
-      const until = performance.now() + Math.min(waits, LONGEST_END_SECONDS) * 1000;
-      for (let waitMs = 100; ; waitMs = Math.min(2 * waitMs, 2000)) {
-        const done = await ended(target, handle, login, ctx);
-        if (done.confirmed || performance.now() + waitMs > until) return done;
-        await pause(waitMs);
-      }
+      const seconds = upstream.valueById === undefined ? 0 : facts.revocationDelaySeconds;
+      return untilEnded(async () => ended(target, handle, login, ctx), seconds);
     },
 
     async deactivation(target, handle, ctx) {
