@@ -18,6 +18,10 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
     tellOf((await import('./weaviate/provider.ts')).weaviateProvider),
   'vector-database-key/qdrant-cloud': async () =>
     tellOf((await import('./qdrant-cloud/provider.ts')).qdrantCloudProvider),
+  'vector-database-key/qdrant': async () => tellOf((await import('./qdrant/provider.ts')).qdrantProvider),
+  'vector-database-key/qdrant-static': async () =>
+    tellOf((await import('./qdrant-static/provider.ts')).qdrantStaticProvider),
+  'vector-database-key/chroma': async () => tellOf((await import('./chroma/provider.ts')).chromaProvider),
   'llm-key/google': async () => tellOf((await import('./google/provider.ts')).googleProvider),
   'llm-key/azure-openai': async () =>
     tellOf((await import('./azure-openai/provider.ts')).azureOpenaiProvider),

@@ -177,7 +177,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       const text = JSON.stringify(answer);
       expect(text).toContain('sha256:');
       const held = [JSON.parse(await read(one)), one.admin ?? {}] as Record<string, string>[];
-      const names = ['apiKey', 'secretAccessKey', 'clientSecret', 'adminKey'];
+      const names = ['apiKey', 'secretAccessKey', 'clientSecret', 'adminKey', 'hookToken'];
       const secrets = held.flatMap((each) => [
         ...names.flatMap((name) => each[name] ?? []),
         // A line of its own part: the first are those of any private key.

@@ -14,10 +14,12 @@ import { FakeAzureOpenAi } from '../fakes/azure-openai.ts';
 import { FakeAzure } from '../fakes/azure.ts';
 import { FakeBedrock } from '../fakes/bedrock.ts';
 import { FakeGoogleIam } from '../fakes/google-iam.ts';
+import { FakeChroma } from '../fakes/chroma.ts';
 import { FakeGoogle } from '../fakes/google.ts';
 import { FakeMistral } from '../fakes/mistral.ts';
 import { FakeOpenAi } from '../fakes/openai.ts';
 import { FakePinecone } from '../fakes/pinecone.ts';
+import { FakeDeployedQdrant, FakeQdrant } from '../fakes/qdrant.ts';
 import { FakeQdrantCloud } from '../fakes/qdrant-cloud.ts';
 import type { Asked } from '../fakes/upstream.ts';
 import { FakeWeaviate } from '../fakes/weaviate.ts';
@@ -58,6 +60,9 @@ export const UPSTREAMS: Readonly<
   'vector-database-key/pinecone': pinecone,
   'vector-database-key/weaviate': weaviate,
   'vector-database-key/qdrant-cloud': qdrantCloud,
+  'vector-database-key/qdrant': qdrant,
+  'vector-database-key/qdrant-static': qdrantStatic,
+  'vector-database-key/chroma': chroma,
   'cloud-key/aws-iam': accessKeys,
   'cloud-key/azure-app': azureApp,
   'cloud-key/gcp-service-account': serviceAccount,
@@ -226,6 +231,73 @@ async function qdrantCloud(): Promise<PlayedUpstream> {
     takes: async (secret) =>
       (await fetch(`${baseUrl}/collections`, { headers: { 'api-key': keyIn(secret) } })).ok,
     loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/database-api-keys')),
+    live: async () => Promise.resolve(fake.keys.all.size),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** Its keys are tokens that Rekey signs itself: what is lost is the answer to the making of a point. */
+async function qdrant(): Promise<PlayedUpstream> {
+  const apiKey = randomUUID();
+  const fake = await FakeQdrant.start({ apiKey });
+  const baseUrl = fake.server.url;
+  const rules = [{ collection: 'documents', access: 'read-write' }];
+  return {
+    key: 'vector-database-key/qdrant',
+    entry: { type: 'vector-database-key', provider: 'qdrant', target: { label: 'agents', rules, baseUrl } },
+    admin: { apiKey, baseUrl },
+    takes: async (secret) => {
+      const headers = { 'api-key': keyIn(secret) };
+      return (await fetch(`${baseUrl}/collections/documents/exists`, { headers })).ok;
+    },
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, ({ method }) => method === 'PUT'),
+    live: async () => Promise.resolve(fake.keys.all.size),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** Its keys count once it was started again, which takes its time. */
+async function qdrantStatic(): Promise<PlayedUpstream> {
+  const fake = await FakeDeployedQdrant.start();
+  const { hook } = fake;
+  const { url: baseUrl } = fake.server;
+  Object.assign(hook, { places: 2, restartMs: 700 });
+  return {
+    key: 'vector-database-key/qdrant-static',
+    entry: {
+      type: 'vector-database-key',
+      provider: 'qdrant-static',
+      target: { label: 'agents', access: 'manage', baseUrl },
+    },
+    admin: { ...hook.admin(baseUrl), baseUrl },
+    takes: async (secret) =>
+      (await fetch(`${baseUrl}/collections`, { headers: { 'api-key': keyIn(secret) } })).ok,
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, ({ method }) => method === 'PUT'),
+    live: async () => Promise.resolve(fake.keys.all.size),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** The list of tokens of its proxy is deployed, which takes its time. */
+async function chroma(): Promise<PlayedUpstream> {
+  const fake = await FakeChroma.start();
+  const { url: baseUrl } = fake.server;
+  fake.hook.restartMs = 700;
+  const place = { tenant: 'default_tenant', database: 'default_database' };
+  const path = `/api/v2/tenants/${place.tenant}/databases/${place.database}/collections`;
+  return {
+    key: 'vector-database-key/chroma',
+    entry: {
+      type: 'vector-database-key',
+      provider: 'chroma',
+      target: { label: 'agents', access: 'read-write', ...place, baseUrl },
+    },
+    admin: { ...fake.hook.admin(baseUrl), baseUrl },
+    takes: async (secret) => {
+      const headers = { authorization: `Bearer ${keyIn(secret)}` };
+      return (await fetch(`${baseUrl}${path}`, { headers })).ok;
+    },
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, ({ method }) => method === 'PUT'),
     live: async () => Promise.resolve(fake.keys.all.size),
     [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
   };

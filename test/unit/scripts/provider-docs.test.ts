@@ -25,8 +25,7 @@ describe('the providers of the registry', () => {
   it('have each a page, that of databases apart', async () => {
     const pages = await readdir(join(root, 'docs', 'providers'));
     const wanted = keys.filter((key) => !key.startsWith('database/')).map((key) => `${key.split('/')[1]}.md`);
-    // Of Qdrant that one runs oneself: what it would take.
-    expect(pages.toSorted()).toEqual(['README.md', 'qdrant.md', ...wanted].toSorted());
+    expect(pages.toSorted()).toEqual(['README.md', ...wanted].toSorted());
   });
 
   it('do what their facts say', async () => {
