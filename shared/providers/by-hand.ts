@@ -18,6 +18,9 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
     tellOf((await import('./weaviate/provider.ts')).weaviateProvider),
   'vector-database-key/qdrant-cloud': async () =>
     tellOf((await import('./qdrant-cloud/provider.ts')).qdrantCloudProvider),
+  'llm-key/cohere': async () => tellOf((await import('./cohere/provider.ts')).cohereProvider),
+  'vector-database-key/chroma-cloud': async () =>
+    tellOf((await import('./chroma-cloud/provider.ts')).chromaCloudProvider),
   'llm-key/google': async () => tellOf((await import('./google/provider.ts')).googleProvider),
   'llm-key/bedrock': async () => tellOf((await import('./bedrock/provider.ts')).bedrockProvider),
   'cloud-key/azure-app': async () => tellOf((await import('./azure-app/provider.ts')).azureAppProvider),

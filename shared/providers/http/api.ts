@@ -74,8 +74,21 @@ export class Api {
    *   wrong), ERR_NOT_FOUND, ERR_CONFLICT, ERR_CAPACITY
    */
   async call<T>(call: Call<T>): Promise<T> {
-    const { name } = this.#options;
+    return this.#read(call, await this.#patiently(call));
+  }
+
+  /**
+   * Whether the upstream knows the login, with the answer where the call is allowed. Only 401 says that it doesn't: one
+   * that may not do this (403), or not now (429), lives (traps).
+   */
+  async known<T>(call: Call<T>): Promise<{ readonly isKnown: boolean; readonly answer?: T }> {
     const answer = await this.#patiently(call);
+    if (answer.status === 401 || answer.status === 403) return { isKnown: answer.status === 403 };
+    return { isKnown: true, answer: this.#read(call, answer) };
+  }
+
+  #read<T>(call: Call<T>, answer: HttpAnswer): T {
+    const { name } = this.#options;
     const isDone = answer.status >= 200 && answer.status <= 299;
     if (!isDone && call.accepts?.includes(answer.status) !== true) throw this.#refusal(call, answer);
     const parsed = call.answer.safeParse(jsonOf(answer.text));
