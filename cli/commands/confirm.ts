@@ -30,7 +30,7 @@ async function confirmEnd(context: Context, name: string, options: Options): Pro
   const { rotation } = await out.waiting(
     'asking the upstream',
     client.post(rotationAnswer, ['credentials', name, 'rotations', rotationId, 'confirmations'], {
-      body: { ...(options.reason === undefined ? {} : { reason: options.reason }) },
+      body: options.reason === undefined ? {} : { reason: options.reason },
     }),
   );
   out.data({ rotation });

@@ -77,17 +77,15 @@ export function keyHarness<T extends KeyTarget>(it: KeyCase<T>): ProviderHarness
 }
 
 /** The provider with a person at the console: each revocation asks them first, and is confirmed once they have done it. */
-function withOperator<T extends KeyTarget>({
-  provider,
-  endByHand,
-}: KeyCase<T>): CredentialProvider<T, KeyMaterial> {
-  if (endByHand === undefined) return provider;
+function withOperator<T extends KeyTarget>(it: KeyCase<T>): CredentialProvider<T, KeyMaterial> {
+  const { provider } = it;
+  if (it.endByHand === undefined) return provider;
   return {
     ...provider,
     async revoke(...of) {
       const asked = await provider.revoke(...of);
       if (!awaitsOperator(asked)) return asked;
-      await endByHand(asked.byHand);
+      await it.endByHand?.(asked.byHand);
       return provider.revoke(...of);
     },
   };

@@ -5,6 +5,8 @@ export class KeyConsole {
   readonly keys: FakeKeys = new FakeKeys();
   /** What an operator has put into the pool of the administrative secret. */
   readonly pool: { id: string; value: string; inUse?: boolean }[] = [];
+  /** Whose the keys are or were, by name. */
+  readonly owners: Map<string, string> = new Map();
   readonly #prefix: string;
   #made = 0;
 
@@ -14,6 +16,7 @@ export class KeyConsole {
 
   /** Makes a key by hand; the pool doesn't know it. */
   mint(owner: string, name: string): FakeKey {
+    this.owners.set(name, owner);
     return this.keys.add(owner, name, this.#prefix);
   }
 

@@ -88,7 +88,7 @@ export function agentSide<T extends AnyTarget>(
   facts: Capabilities,
   identity: (target: T) => string,
 ): AgentSide<T> {
-  const { name, form, byHand } = upstream;
+  const { name, form } = upstream;
   const [type = '', provider = ''] = upstream.key.split('/');
   const page = `docs/providers/${provider}.md`;
   const usualUrl = (target: T): string | undefined =>
@@ -129,10 +129,11 @@ export function agentSide<T extends AnyTarget>(
         await used(target, material, ctx);
       },
 
-      ...(byHand === undefined
+      ...(upstream.byHand === undefined
         ? {}
         : {
-            manualRevocation: (target, { id }) => byHand(target, id, baseUrlOf(target).replace(/\/$/, '')),
+            manualRevocation: (target, { id }) =>
+              upstream.byHand?.(target, id, baseUrlOf(target).replace(/\/$/, '')) ?? '',
           }),
     },
 

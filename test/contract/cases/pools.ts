@@ -20,10 +20,10 @@ interface PoolCase<T extends KeyTarget> extends Pick<
   KeyFaults<T>,
   'provider' | 'target' | 'takes' | 'isTest'
 > {
-  start(): Promise<Played>;
+  readonly start: () => Promise<Played>;
   /** Below which the API answers. */
   readonly path: string;
-  ownerOf(target: T): string;
+  readonly ownerOf: (target: T) => string;
 }
 
 /** The case of a provider whose keys a person makes and ends: what it takes is kept beside it, one pool for each target. */
@@ -32,7 +32,7 @@ function poolCase<T extends KeyTarget>(its: PoolCase<T>): KeyFaults<T> {
   const claims = new MemoryClaims();
   const of = (target: T | undefined) => fake.console.pool.filter(({ id }) => isOf(id, target));
   const isOf = (id: string, target: T | undefined): boolean =>
-    target === undefined || fake.console.named(id)?.owner === its.ownerOf(target);
+    target === undefined || fake.console.owners.get(id) === its.ownerOf(target);
   const { start, path, ownerOf: _owner, ...rest } = its;
   return {
     ...rest,
