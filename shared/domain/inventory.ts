@@ -67,6 +67,8 @@ const KEY_TARGETS: Readonly<Record<Kind, readonly string[]>> = {
   'llm-key/openai': ['project', 'serviceAccount'],
   'llm-key/anthropic': ['workspace'],
   'llm-key/mistral': ['workspace', 'user'],
+  'llm-key/cohere': ['organization'],
+  'vector-database-key/chroma-cloud': ['tenant', 'databases'],
   'vector-database-key/pinecone': ['project', 'roles', 'keyId'],
   'cloud-key/aws-iam': ['user'],
 };

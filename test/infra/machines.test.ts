@@ -192,8 +192,8 @@ describe('emergency', () => {
     // Telling fails or not: it is asked, and nothing is recorded or replaced before it is dead.
     expect(targets(item.States['AwaitOperator'] ?? {})).toEqual(['EndedByHand', 'EndedByHand']);
     expect(targets(item.States['EndedByHand'] ?? {})).toEqual(['Record', 'RevocationFailed']);
-    const [slow] = item.States['EndedByHand']?.['Retry'] as Required<Record<string, number>>[];
-    const { IntervalSeconds = 0, MaxAttempts = 0, MaxDelaySeconds = 0 } = slow ?? {};
+    const retriers = (item.States['EndedByHand']?.['Retry'] ?? []) as Record<string, number>[];
+    const { IntervalSeconds = 0, MaxAttempts = 0, MaxDelaySeconds = 0 } = retriers[0] ?? {};
     const waits = Array.from({ length: MaxAttempts }, (_, at) =>
       Math.min(MaxDelaySeconds, IntervalSeconds * 2 ** at),
     );
