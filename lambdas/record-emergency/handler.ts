@@ -42,7 +42,7 @@ export async function handler(event: Event): Promise<{ status: string } | { byHa
     case 'revocation-failed':
       return outcome.recordFailedRevocation(engine, event, event.cause);
     case 'await-operator':
-      return outcome.awaitOperator(engine, event);
+      return outcome.recordAwaitedOperator(engine, event);
     case 'unmanaged':
       return reportUnmanaged(engine, event);
     case 'replacement-failed':

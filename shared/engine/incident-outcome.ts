@@ -73,7 +73,10 @@ export async function recordFailedRevocation(
  * A revocation that only a person can perform: agents are told to halt at once, before the ledger, as in `halt`, and the person
  * is told what to do, once. Nothing is revoked by anybody's word: the machine goes on asking the upstream.
  */
-export async function awaitOperator(deps: OrderDeps & ByHandDeps, emergency: Emergency): Promise<void> {
+export async function recordAwaitedOperator(
+  deps: OrderDeps & ByHandDeps,
+  emergency: Emergency,
+): Promise<void> {
   const copy = inTime(deps.snapshots.read(emergency.credentialId), LEDGER_PATIENCE_MS);
   const seen = await seenAtOnce(deps, emergency);
   if (seen === undefined || !isLater(emergency, seen))

@@ -129,7 +129,7 @@ export function call(
     case 'record-emergency revocation-failed':
       return outcome.recordFailedRevocation(deps, payload, payload.cause);
     case 'record-emergency await-operator':
-      return outcome.awaitOperator({ ...deps, revocationsByHand }, payload);
+      return outcome.recordAwaitedOperator({ ...deps, revocationsByHand }, payload);
     case 'record-emergency unmanaged':
       return reportUnmanaged({ ...deps, revocationsByHand }, payload);
     case 'record-emergency replacement-failed':
