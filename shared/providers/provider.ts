@@ -30,6 +30,9 @@ export interface Reach {
   readonly aws?: AwsReach;
 }
 
+/** What a provider says of a key that it takes. */
+export type NewClaim = Pick<Claim, 'fingerprint' | 'token' | 'generation'>;
+
 /**
  * Who has taken which key that a person has made, for upstreams that keep no mark of it: a conditional write in the ledger,
  * by the fingerprint of the value.
@@ -38,7 +41,9 @@ export interface Claims {
   /** The claims on these keys, whoever has them. */
   of(fingerprints: readonly string[]): Promise<readonly SeenClaim[]>;
   /** Takes a key, and answers with the claim that stands: the same one at every repetition, or that of whoever was first. */
-  take(claim: Pick<Claim, 'fingerprint' | 'token' | 'generation'>): Promise<SeenClaim>;
+  take(claim: NewClaim): Promise<SeenClaim>;
+  /** The same of a key in use: also what a credential has had that is registered no more, whose agents go on with it. */
+  inherit(claim: NewClaim): Promise<SeenClaim>;
   /** Gives back what was taken under this token, as if it never had been; another's claim is left alone. */
   giveBack(claim: Pick<Claim, 'fingerprint' | 'token'>): Promise<void>;
 }

@@ -9,6 +9,14 @@ export class MemoryClaims {
 
   /** As one credential sees them. */
   of(credentialId: string): Claims {
+    const take: Claims['take'] = async (claim) => {
+      const first = this.faster?.(claim.fingerprint);
+      if (first !== undefined) this.all.set(claim.fingerprint, first);
+      const at = new Date().toISOString();
+      const standing = this.all.get(claim.fingerprint) ?? { ...claim, credentialId, at };
+      this.all.set(claim.fingerprint, standing);
+      return Promise.resolve(seen(standing));
+    };
     const seen = (claim: Claim) => ({ ...claim, own: claim.credentialId === credentialId });
     return {
       of: async (fingerprints) =>
@@ -18,17 +26,8 @@ export class MemoryClaims {
             return claim === undefined ? [] : [seen(claim)];
           }),
         ),
-      take: async (claim) => {
-        const first = this.faster?.(claim.fingerprint);
-        if (first !== undefined) this.all.set(claim.fingerprint, first);
-        const standing = this.all.get(claim.fingerprint) ?? {
-          ...claim,
-          credentialId,
-          at: new Date().toISOString(),
-        };
-        this.all.set(claim.fingerprint, standing);
-        return Promise.resolve(seen(standing));
-      },
+      take,
+      inherit: take,
       giveBack: async ({ fingerprint, token }) => {
         const found = this.all.get(fingerprint);
         if (found?.credentialId === credentialId && found.token === token) this.all.delete(fingerprint);

@@ -60,7 +60,7 @@ export function poolAdoption<T>(parts: Parts<T>): Adoption<T, KeyMaterial> {
       await parts.assertDeclared(target, handle.id, ctx);
       const print = fingerprint(parts.secretPart(material));
       const { generation } = handle;
-      const claim = await claimsIn(ctx).take({ fingerprint: print, token, generation });
+      const claim = await claimsIn(ctx).inherit({ fingerprint: print, token, generation });
       if (claim.own && claim.token === token) return;
       throw new RekeyError('ERR_ADOPTION', `the key ${handle.id} was taken by another credential`, {
         field: 'secret',
