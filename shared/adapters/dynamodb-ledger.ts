@@ -76,7 +76,10 @@ export class DynamoDbLedger extends DynamoDbLedgerReads implements Ledger {
     return (await this.claimOf(claim.fingerprint)) ?? this.claim(claim);
   }
 
-  async unclaim({ fingerprint, ...holder }: Pick<Claim, 'fingerprint' | 'credentialId' | 'token'>): Promise<void> {
+  async unclaim({
+    fingerprint,
+    ...holder
+  }: Pick<Claim, 'fingerprint' | 'credentialId' | 'token'>): Promise<void> {
     const found = await this.claimOf(fingerprint);
     if (found?.credentialId !== holder.credentialId || found.token !== holder.token) return;
     await this.#putClaim(found, true, heldBy(found));
