@@ -3,9 +3,13 @@ import { defineConfig } from 'vitest/config';
 /** A file at a time, after the projects of a lower group. */
 const oneByOne = (group: number): object => ({ fileParallelism: false, sequence: { groupOrder: group } });
 
-/** Fast projects run in parallel; those that start servers two files at a time, whole stacks one, on two cores. */
+/** What needs little or starts servers runs two files at a time, on two cores; whole stacks one. */
 export const PROJECTS = {
-  unit: { include: ['test/unit/**/*.test.ts', 'test/infra/**/*.test.ts'], testTimeout: 60_000 },
+  unit: {
+    include: ['test/unit/**/*.test.ts', 'test/infra/**/*.test.ts'],
+    testTimeout: 60_000,
+    maxWorkers: 2,
+  },
   integration: { include: ['test/integration/**/*.int.test.ts'], testTimeout: 180_000, ...oneByOne(1) },
   faults: {
     include: ['test/faults/**/*.test.ts'],

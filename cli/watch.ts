@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { rotationAnswer, type RotationView } from '../shared/api/messages.ts';
+import { toInstant } from '../shared/domain/clock.ts';
 import type { ApiClient } from './client.ts';
 import { EXIT, Failure, failureOf } from './failure.ts';
 import type { Output } from './io.ts';
@@ -9,7 +10,8 @@ import { endedWell, rotationLine, when } from './render.ts';
 const PATIENCE_MS = 120_000;
 
 /**
- * Follows a rotation until it is over or needs a person; a line for each change, a running countdown on a terminal.
+ * Follows a rotation until it is over or needs a person; a line for each change, with the time at which it was seen, and a
+ * running countdown on a terminal.
  * @returns the exit code
  */
 export async function watchRotation(
@@ -29,7 +31,8 @@ export async function watchRotation(
     const state = JSON.stringify([phase, stuck, paused, window, rotation.failure, ...waits]);
     if (state !== shown) {
       shown = state;
-      out.line(`${when(rotation.updatedAt)}  ${rotationLine(out, rotation, out.io.now())}`);
+      const now = out.io.now();
+      out.line(`${when(toInstant(now))}  ${rotationLine(out, rotation, now)}`);
       out.event({ credential: name, rotation });
     }
     if (rotation.over) return endedWell(rotation) ? EXIT.ok : EXIT.unhappy;

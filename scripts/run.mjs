@@ -11,6 +11,10 @@ try {
   await setUp({ python });
   const args = python ? given : given.slice(1);
   if (args.length > 0) start(args);
+  else if (python)
+    console.log(
+      'Rekey is set up and ready. Next: `npm run demo` shows it at work, `npm run local` keeps it up.',
+    );
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   process.stderr.write(`rekey: ${error.message}\n`);

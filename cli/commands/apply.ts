@@ -1,5 +1,6 @@
 import { Option, type Command } from 'commander';
 import { registerAnswer, type Change, type RegisterAnswer } from '../../shared/api/messages.ts';
+import { keylessOf, keylessText, type Keyless } from '../../shared/domain/coverage.ts';
 import type { CredentialEntry } from '../../shared/domain/declaration.ts';
 import { LONG_TIMEOUT_MS } from '../client.ts';
 import { examples, type AddCommand } from '../command.ts';
@@ -12,6 +13,7 @@ import { readOutputs } from '../outputs-file.ts';
 interface Applied {
   readonly name: string;
   readonly answer?: RegisterAnswer;
+  readonly keyless?: Keyless | undefined;
   readonly failures?: readonly Failure[];
 }
 
@@ -36,8 +38,10 @@ async function apply(
         timeoutMs: LONG_TIMEOUT_MS,
       });
       const answer = await out.waiting(options.dryRun ? `checking ${name}` : `applying ${name}`, work);
-      applied.push({ name, answer });
+      const keyless = keylessOf(declaration.type, declaration.provider);
+      applied.push({ name, answer, keyless });
       render(out, declaration, answer);
+      if (keyless !== undefined && answer.outcome !== 'unchanged') out.line(`    It ${keylessText(keyless)}`);
       for (const { message, remedy } of answer.notices)
         out.line(`    ${out.style('yellow', `! ${message}: ${remedy}`)}`);
     } catch (error) {
@@ -54,9 +58,9 @@ async function apply(
 function conclude(out: Output, applied: readonly Applied[], total: number, dryRun: boolean): number {
   out.data({
     dryRun,
-    credentials: applied.map(({ name, answer, failures = [] }) => {
+    credentials: applied.map(({ name, answer, keyless, failures = [] }) => {
       const [error, ...also] = failures.map((failure) => failure.toJSON());
-      if (error === undefined) return { name, ...answer };
+      if (error === undefined) return { name, ...answer, ...(keyless && { keyless }) };
       return { name, outcome: 'failed', error, ...(also.length === 0 ? {} : { errors: [error, ...also] }) };
     }),
   });

@@ -49,7 +49,9 @@ await using _session = await openAgentSession({
   onHalt: ({ credential }) => console.error(credential, 'was revoked: waiting'),
   onProblem: ({ during, error }) => console.error(during, 'failed:', String(error)),
 });
-await using pool = rotatingPool(source, (login) => new pg.Pool({ ssl: true, ...login }));
+// The holder's name, by which `rekey show` knows its database sessions.
+const place = { ssl: true, application_name: agent };
+await using pool = rotatingPool(source, (login) => new pg.Pool({ ...place, ...login }));
 
 const tasks = Number(process.env['TASKS'] ?? Infinity);
 let stopped = false;

@@ -19,7 +19,8 @@ await using source = await createCredentialSource({
     swapped: ({ next }) => console.log('moved to', next.versionId),
   },
 });
-await using pool = rotatingPool(source, (login) => new pg.Pool({ ssl: true, ...login }));
+const place = { ssl: true, application_name: 'order-agents' }; // the holder's name: `rekey show` knows its sessions by it
+await using pool = rotatingPool(source, (login) => new pg.Pool({ ...place, ...login }));
 
 const { rows } = await pool.query<{ login: string }>('SELECT current_user AS login');
 console.log('logged in as', rows[0]?.login);

@@ -28,7 +28,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import TypeVar
 
 import boto3
@@ -59,7 +59,8 @@ class Refused(Exception):
         super().__init__(f"{problem.get('code', status)}: {problem.get('detail', problem.get('title', ''))}")
         self.code, self.field, self.retry_after = problem.get("code"), problem.get("field"), retry_after
         # Wrong options or a wrong declaration: another try is pointless.
-        self.final = 400 <= status < 500 and status != 429 and self.code not in ("ERR_CAPACITY", "ERR_ROTATION_UNDER_WAY")
+        passing = ("ERR_CAPACITY", "ERR_CONFLICT", "ERR_ROTATION_UNDER_WAY")
+        self.final = 400 <= status < 500 and status != 429 and self.code not in passing
 
 
 # What passes: the agent API, the vault or the service is out, or answers something else than it should.
@@ -73,7 +74,7 @@ class AgentApi:
     """The agent API, signed with the role that this process runs as."""
 
     def __init__(self, url: str, agent: str, aws: boto3.Session):
-        self.base, self.aws = f"{url.rstrip('/')}/agents/{agent}", aws
+        self.base, self.agent, self.aws = f"{url.rstrip('/')}/agents/{agent}", agent, aws
         self.ahead = time.time() - time.monotonic()
 
     def now(self) -> float:
@@ -96,6 +97,7 @@ class AgentApi:
                 self.hear(answer.headers.get("Date"))
                 return json.loads(answer.read() or b"{}")
         except urllib.error.HTTPError as error:
+            self.hear(error.headers.get("Date"))
             try:
                 problem = json.loads(error.read())
             except ValueError:
@@ -112,7 +114,7 @@ class Session:
         self.instance = f"{socket.gethostname()}-{os.getpid()}"
         # A fresh key at each start: nobody else can speak for this process, not even under the same role.
         self.key = secrets.token_bytes(32)
-        # Of the last heartbeat: it only grows, for as long as the key lives.
+        # Of the last opening or heartbeat: it only grows, for as long as the key lives.
         self.sequence = 0
         self.value: dict | None = None
         self.text = self.version = ""
@@ -137,14 +139,18 @@ class Session:
         self.follow(opened["notices"])
 
     def ask_to_open(self) -> dict:
-        body = {"instance": self.instance, "key": {"kty": "oct", "k": b64(self.key)}}
         deadline = time.monotonic() + 150
         while True:
+            self.sequence += 1
+            at = datetime.fromtimestamp(self.api.now(), timezone.utc).isoformat(timespec="milliseconds")
+            said = {"agent": self.api.agent, "instance": self.instance, "sequence": self.sequence, "at": at}
+            body = {"key": {"kty": "oct", "k": b64(self.key)}, "opening": self.sign(said)}
             try:
                 return self.api.call("POST", "/sessions", body)
             except Refused as refused:
-                # A rotation is just using the gap between two sessions.
-                if refused.code != "ERR_ROTATION_UNDER_WAY" or time.monotonic() > deadline:
+                # A rotation is just using the gap between two sessions; or this machine's clock is wrong, and the server's is
+                # known now.
+                if refused.code not in ("ERR_ROTATION_UNDER_WAY", "ERR_CONFLICT") or time.monotonic() > deadline:
                     raise
                 time.sleep(refused.retry_after)
 

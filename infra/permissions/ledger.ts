@@ -20,7 +20,7 @@ export function writeLedger(ledger: LedgerAccess): Grant[] {
   return [...readLedger(ledger), { actions: ['dynamodb:PutItem'], resources: [ledger.tableArn] }];
 }
 
-/** Holds a start against the heads of other credentials that it rests on; with `writeLedger`. */
+/** Holds a start against the head of a master that it rests on; with `writeLedger`. */
 export function holdHeads({ tableArn }: LedgerAccess): Grant[] {
   return [
     {

@@ -35,9 +35,7 @@ export function throughEndpoints(rekey: {
       resources: [arn('states', `stateMachine:${rekey.machines}-*`)],
     },
     {
-      actions: ['ConditionCheckItem', 'DeleteItem', 'GetItem', 'PutItem', 'Query'].map(
-        (action) => `dynamodb:${action}`,
-      ),
+      actions: ['DeleteItem', 'GetItem', 'PutItem', 'Query'].map((action) => `dynamodb:${action}`),
       resources: [rekey.tableArn, `${rekey.tableArn}/index/${TABLE.index}`],
     },
     { actions: ['kms:Encrypt'], resources: [rekey.keyArn] },

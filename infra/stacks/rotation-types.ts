@@ -58,7 +58,6 @@ export function rotationFunctions(
     environment: { ...upstream.environment, lifecycle: lifecycleArn, sealingKey },
     grants: [
       ...may.writeLedger(ledger),
-      ...may.holdHeads(ledger),
       ...agents,
       ...seals,
       ...readSecrets,

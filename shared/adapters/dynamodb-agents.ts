@@ -1,6 +1,7 @@
 import {
   CLOSED_KEPT_SECONDS,
   LONGEST_REPORT_SECONDS,
+  newestNumber,
   type Acknowledgement,
   type Pact,
   type Session,
@@ -26,13 +27,17 @@ import {
   text,
   type Item,
 } from './ledger-items.ts';
-import { ABSENT, LedgerTable, type Condition, type Store } from './ledger-table.ts';
+import { ABSENT, LedgerTable, versionIs, type Store } from './ledger-table.ts';
 import { decodePactPage, encodePactPage } from './page-token.ts';
 
 /** How long reports of uses are kept: a proof looks back for minutes. */
 const USES_KEPT_SECONDS = 86_400;
 
 const OPEN = 'id = :id AND attribute_not_exists(closedAt)';
+/** No word of the session's instance has this number or a higher one. */
+const NEWER =
+  '(attribute_not_exists(#opening) OR #opening < :number) AND (attribute_not_exists(#sequence) OR #sequence < :number)';
+const NUMBERS = { '#opening': 'opening', '#sequence': 'sequence' };
 
 /** What agents say, in the ledger's table below keys of its own (docs/architecture.md). */
 export class DynamoDbAgents implements AgentStore {
@@ -98,17 +103,38 @@ export class DynamoDbAgents implements AgentStore {
   }
 
   async openSession(session: Session): Promise<Session> {
+    const { agent, id, opening = 0 } = session;
     try {
       await this.#table.put(sessionItem(this.#table.tenant, session), {
-        ConditionExpression: `${ABSENT.ConditionExpression} OR attribute_exists(closedAt) OR keptUntil < :now`,
-        ExpressionAttributeValues: { ':now': { S: this.#table.now() } },
+        ConditionExpression: `${ABSENT.ConditionExpression} OR keptUntil < :now OR (attribute_exists(closedAt) AND ${NEWER})`,
+        ExpressionAttributeNames: NUMBERS,
+        ExpressionAttributeValues: { ':now': { S: this.#table.now() }, ':number': { N: String(opening) } },
       });
       return session;
     } catch (error) {
       if (!isRefused(error)) throw error;
-      const item = await this.#table.get(keys.session(this.#table.tenant, session.agent, session.id));
-      if (item !== undefined) return sessionOf(item);
-      throw ended(session.id, error);
+      const item = await this.#table.get(keys.session(this.#table.tenant, agent, id));
+      if (item === undefined) throw ended(id, error);
+      const known = sessionOf(item);
+      if (known.closedAt !== undefined) throw overtaken(known, error);
+      return this.#openedAgain(known, opening);
+    }
+  }
+
+  /** The session that is open already. Its newest opening is kept, so that none of them opens another once it has ended. */
+  async #openedAgain(known: Session, opening: number): Promise<Session> {
+    if (opening <= newestNumber(known)) return known;
+    try {
+      await this.#table.update(keys.session(this.#table.tenant, known.agent, known.id), {
+        UpdateExpression: 'SET #opening = :number',
+        ConditionExpression: `${OPEN} AND ${NEWER}`,
+        ExpressionAttributeNames: NUMBERS,
+        ExpressionAttributeValues: { ':id': { S: known.id }, ':number': { N: String(opening) } },
+      });
+      return { ...known, opening };
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+      throw ended(known.id, error);
     }
   }
 
@@ -117,14 +143,14 @@ export class DynamoDbAgents implements AgentStore {
     try {
       await this.#table.update(keys.session(this.#table.tenant, agent, id), {
         UpdateExpression:
-          'SET seenAt = :seen, holds = :holds, #sequence = :sequence, keptUntil = :kept, #expires = :expires',
-        ConditionExpression: `${OPEN} AND (attribute_not_exists(#sequence) OR #sequence < :sequence)`,
-        ExpressionAttributeNames: { '#expires': TABLE.expires, '#sequence': 'sequence' },
+          'SET seenAt = :seen, holds = :holds, #sequence = :number, keptUntil = :kept, #expires = :expires',
+        ConditionExpression: `${OPEN} AND ${NEWER}`,
+        ExpressionAttributeNames: { '#expires': TABLE.expires, ...NUMBERS },
         ExpressionAttributeValues: {
           ':id': { S: id },
           ':seen': { S: seenAt },
           ':holds': { S: JSON.stringify(holds) },
-          ':sequence': { N: String(sequence) },
+          ':number': { N: String(sequence) },
           ':kept': { S: keptUntil },
           ':expires': { N: String(expiry(keptUntil)) },
         },
@@ -203,14 +229,18 @@ export class DynamoDbAgents implements AgentStore {
   }
 
   async contradict(
-    of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session'>,
+    of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session' | 'jws'>,
     at: Instant,
   ): Promise<void> {
-    await this.#table.update(keys.acknowledgement(this.#table.tenant, of, of.session), {
-      UpdateExpression: 'SET contradictedAt = if_not_exists(contradictedAt, :at)',
-      ConditionExpression: `attribute_exists(${TABLE.pk})`,
-      ExpressionAttributeValues: { ':at': { S: at } },
-    });
+    try {
+      await this.#table.update(keys.acknowledgement(this.#table.tenant, of, of.session), {
+        UpdateExpression: 'SET contradictedAt = if_not_exists(contradictedAt, :at)',
+        ConditionExpression: 'jws = :jws',
+        ExpressionAttributeValues: { ':at': { S: at }, ':jws': { S: of.jws } },
+      });
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+    }
   }
 
   async acknowledgement(
@@ -316,16 +346,6 @@ function minuteOf(instant: Instant): string {
   return instant.slice(0, 16);
 }
 
-function versionIs(version: number): Condition {
-  return version === 0
-    ? ABSENT
-    : {
-        ConditionExpression: '#version = :version',
-        ExpressionAttributeNames: { '#version': 'version' },
-        ExpressionAttributeValues: { ':version': { N: String(version) } },
-      };
-}
-
 function isRefused(error: unknown): error is AwsServiceError {
   return isAwsError(
     error,
@@ -335,10 +355,10 @@ function isRefused(error: unknown): error is AwsServiceError {
   );
 }
 
-function overtaken({ id, sequence = 0 }: Session, cause: unknown): RekeyError {
-  return new RekeyError('ERR_CONFLICT', `a newer heartbeat of the session ${id} has come before`, {
+function overtaken(known: Session, cause: unknown): RekeyError {
+  return new RekeyError('ERR_CONFLICT', `a newer word of the instance ${known.instance} has come before`, {
     field: 'payload.sequence',
-    remedy: `send the next one with a sequence above ${sequence}`,
+    remedy: `send the next one with a sequence above ${newestNumber(known)}`,
     cause,
   });
 }

@@ -4,8 +4,18 @@ import type { Credential } from '../domain/credential.ts';
 import type { KnownKey } from '../domain/leak.ts';
 import { isOver, type Rotation } from '../domain/rotation.ts';
 import { TABLE } from '../names.ts';
-import type { LedgerReads, Page } from '../ports/ledger.ts';
-import { CALENDAR_SHARDS, documentOf, groups, keys, recordSk, secretNameOf, text } from './ledger-items.ts';
+import type { LedgerReads, Page, Turns } from '../ports/ledger.ts';
+import {
+  CALENDAR_SHARDS,
+  count,
+  documentOf,
+  groups,
+  keys,
+  recordSk,
+  secretNameOf,
+  text,
+  turnPlaceOf,
+} from './ledger-items.ts';
 import { LedgerTable, type Store } from './ledger-table.ts';
 import { decodePage, encodePage } from './page-token.ts';
 
@@ -72,6 +82,17 @@ export class DynamoDbLedgerReads implements LedgerReads {
     return (
       (await this.table.get(keys.fingerprint(this.table.tenant, fingerprint, credentialId))) !== undefined
     );
+  }
+
+  async turns(agents: readonly string[]): Promise<Turns> {
+    const places = [...new Set(agents.map(turnPlaceOf))];
+    const taken = await Promise.all(
+      places.map(async (place) => {
+        const item = await this.table.get(keys.turn(this.table.tenant, place));
+        return [place, item === undefined ? 0 : count(item, 'version')] as const;
+      }),
+    );
+    return new Map(taken);
   }
 
   async rotations(credentialId: string, limit: number): Promise<readonly Rotation[]> {

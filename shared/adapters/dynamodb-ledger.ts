@@ -15,9 +15,10 @@ import {
   lockItem,
   recordItem,
   rotationItem,
+  turnItem,
   type Item,
 } from './ledger-items.ts';
-import { ABSENT, type Condition, type TransactItem } from './ledger-table.ts';
+import { ABSENT, versionIs, type Condition, type TransactItem } from './ledger-table.ts';
 
 /** The ledger in one DynamoDB table (docs/architecture.md). */
 export class DynamoDbLedger extends DynamoDbLedgerReads implements Ledger {
@@ -51,12 +52,21 @@ export class DynamoDbLedger extends DynamoDbLedgerReads implements Ledger {
     records,
     keys: brought = [],
     unchanged = [],
+    turns = new Map(),
   }: LedgerChange): Promise<Credential> {
     const { stored, puts } = this.#sealed({ ...after, seq: before.seq, chain: before.chain }, records);
     const checks = unchanged.map((head) =>
       this.table.checking(keys.credential(this.table.tenant, head.id), asRead(head)),
     );
-    await this.#fenced(before, stored, rotation, [...puts, ...this.#keys(stored, brought), ...checks]);
+    const taken = [...turns].map(([place, count]) =>
+      this.table.putting(turnItem(this.table.tenant, place, count + 1), versionIs(count)),
+    );
+    await this.#fenced(before, stored, rotation, [
+      ...puts,
+      ...this.#keys(stored, brought),
+      ...checks,
+      ...taken,
+    ]);
     return stored;
   }
 

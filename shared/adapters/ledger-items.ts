@@ -52,6 +52,10 @@ export const keys = {
     [TABLE.pk]: s(`${tenant}#TARGET#${identity}`),
     [TABLE.sk]: s('LOCK'),
   }),
+  turn: (tenant: string, place: number): Item => ({
+    [TABLE.pk]: s(`${tenant}#TURN#${place}`),
+    [TABLE.sk]: s('TURN'),
+  }),
   /** Not below a credential's key: who writes readers may write nothing else (docs/adr/020). */
   reader: (tenant: string, secretName: string, id: string): Item => ({
     [TABLE.pk]: s(`${tenant}#READER#${secretName}`),
@@ -109,8 +113,16 @@ export const groups = {
 /** Groups over which the calendar is spread, so that no one partition of the index takes all of its writes. */
 export const CALENDAR_SHARDS = 16;
 
-function shardOf(credentialId: string): number {
-  return (createHash('sha256').update(credentialId).digest()[0] ?? 0) % CALENDAR_SHARDS;
+/** Places at which agents take turns: few enough for one transaction, whatever the number of agents. */
+const TURN_PLACES = 16;
+
+function shardOf(word: string, shards: number): number {
+  return (createHash('sha256').update(word).digest()[0] ?? 0) % shards;
+}
+
+/** The place at which an agent takes turns, beside others. */
+export function turnPlaceOf(agent: string): number {
+  return shardOf(agent, TURN_PLACES);
 }
 
 /** Sort key of an audit record; fixed width, so that text order is number order. */
@@ -153,7 +165,7 @@ export function calendarItem(credential: Credential): Item {
     ...(at === undefined
       ? {}
       : {
-          [TABLE.indexPk]: s(groups.due(credential.tenant, shardOf(credential.id))),
+          [TABLE.indexPk]: s(groups.due(credential.tenant, shardOf(credential.id, CALENDAR_SHARDS))),
           [TABLE.indexSk]: s(at),
         }),
   };
@@ -212,6 +224,11 @@ export function lockItem(key: Item, credentialId: string): Item {
   return { ...key, kind: s('lock'), credentialId: s(credentialId) };
 }
 
+/** A place with the number of starts that have taken it; nobody holds it, so that nothing has to give it back. */
+export function turnItem(tenant: string, place: number, taken: number): Item {
+  return { ...keys.turn(tenant, place), kind: s('turn'), version: n(taken) };
+}
+
 /** Somebody who was seen to read a secret; DynamoDB deletes it after `expires`, in seconds since 1970. */
 export function readerItem(key: Item, reader: SeenReader, expires: number): Item {
   return {
@@ -239,13 +256,14 @@ export function pactItems(tenant: string, pact: Pact): readonly [newest: Item, v
 
 /** A session; what changes in it stands beside the document. */
 export function sessionItem(tenant: string, session: Session): Item {
-  const { seenAt, holds, keptUntil, sequence, ...fixed } = session;
+  const { seenAt, holds, keptUntil, opening, sequence, ...fixed } = session;
   return {
     ...keys.session(tenant, session.agent, session.id),
     kind: s('session'),
     id: s(session.id),
     seenAt: s(seenAt),
     holds: s(JSON.stringify(holds)),
+    ...(opening === undefined ? {} : { opening: n(opening) }),
     ...(sequence === undefined ? {} : { sequence: n(sequence) }),
     keptUntil: s(keptUntil),
     [TABLE.expires]: n(expiry(keptUntil)),
@@ -261,6 +279,7 @@ export function sessionOf(item: Item): Session {
     seenAt: text(item, 'seenAt') ?? '',
     holds: JSON.parse(text(item, 'holds') ?? '[]') as Session['holds'],
     keptUntil: text(item, 'keptUntil') ?? '',
+    ...('opening' in item ? { opening: count(item, 'opening') } : {}),
     ...('sequence' in item ? { sequence: count(item, 'sequence') } : {}),
     ...(closedAt === undefined ? {} : { closedAt }),
   };

@@ -34,6 +34,17 @@ interface QueryAnswer {
 /** Nothing is there yet. */
 export const ABSENT: Condition = { ConditionExpression: `attribute_not_exists(${TABLE.pk})` };
 
+/** The item has this version; 0: nothing is there yet. */
+export function versionIs(version: number): Condition {
+  return version === 0
+    ? ABSENT
+    : {
+        ConditionExpression: '#version = :version',
+        ExpressionAttributeNames: { '#version': 'version' },
+        ExpressionAttributeValues: { ':version': { N: String(version) } },
+      };
+}
+
 /** The one table, as a tenant's parts of it are read and written; `ledger-items.ts` knows what is in it. */
 export class LedgerTable {
   readonly tenant: string;

@@ -3,7 +3,13 @@ import { HEARTBEAT_SECONDS } from '../domain/agents.ts';
 import { instanceJwk } from '../domain/instance-key.ts';
 import type { Notice } from '../domain/notices.ts';
 import { pactDocument } from '../domain/pact.ts';
-import { acknowledgementPayload, closePayload, heartbeatPayload, usesPayload } from '../domain/signed.ts';
+import {
+  acknowledgementPayload,
+  closePayload,
+  heartbeatPayload,
+  openingPayload,
+  usesPayload,
+} from '../domain/signed.ts';
 import { instant } from './messages/common.ts';
 import { pactView } from './messages/pacts.ts';
 
@@ -15,7 +21,7 @@ import { pactView } from './messages/pacts.ts';
 /** Largest body that the agent API reads, in bytes. */
 export const MAX_AGENT_BODY_BYTES = 32 * 1024;
 
-/** What is kept as it came is bounded more tightly than what is read and forgotten. */
+/** What is kept as it came, or has a few fields only, is bounded more tightly than what is read and forgotten. */
 const KEPT_JWS = 4096;
 
 /** A field for what an instance signs. Its form is published with it: header and payload, as RFC 7519's are in JSON Schema. */
@@ -37,13 +43,10 @@ export const pactRequest = pactDocument;
 
 /** `POST /agents/{agent}/sessions` */
 export const sessionRequest = z.strictObject({
-  instance: z
-    .string()
-    .regex(/^[\x21-\x7e]{1,128}$/, 'use up to 128 printable characters of ASCII')
-    .describe('Name of the process as its operators know it, e.g. host and process id'),
   key: instanceJwk.describe(
     'Public key of the instance (Ed25519 or P-256), or an oct key of 32 random bytes',
   ),
+  opening: jwsOf(openingPayload, KEPT_JWS),
 });
 
 /** `POST …/heartbeat` */

@@ -34,7 +34,7 @@ const OPERATIONS: Readonly<Record<AgentRouteKey, Operation>> = {
     status: 201,
     answer: messages.sessionAnswer,
     refusals: {
-      409: 'ERR_ROTATION_UNDER_WAY: a rotation is using the gap between sessions; ask again after `Retry-After`',
+      409: 'ERR_ROTATION_UNDER_WAY: a rotation is using the gap between sessions; ask again after `Retry-After`. ERR_CONFLICT: signed at another time (field `payload.at`), or below a number that has come before (`payload.sequence`): sign another one',
       422: 'ERR_CAPACITY: too many sessions',
     },
   },
@@ -45,7 +45,7 @@ const OPERATIONS: Readonly<Record<AgentRouteKey, Operation>> = {
     status: 200,
     answer: messages.noticesAnswer,
     refusals: {
-      409: 'ERR_CONFLICT: a newer heartbeat has come before (field `payload.sequence`), or the session has ended meanwhile',
+      409: 'ERR_CONFLICT: a newer word of the instance has come before (field `payload.sequence`), or the session has ended meanwhile',
     },
   },
   'GET /agents/{agent}/sessions/{session}/notices': {

@@ -79,7 +79,9 @@ export interface Session {
   readonly seenAt: Instant;
   readonly closedAt?: Instant;
   readonly holds: readonly Held[];
-  /** That of its newest heartbeat; absent before the first. */
+  /** Number of its newest opening. Absent in what versions before wrote. */
+  readonly opening?: number;
+  /** Number of its newest heartbeat; absent before the first. */
   readonly sequence?: number;
   /** By the pact under which it was opened. */
   readonly bears?: Bears;
@@ -142,14 +144,25 @@ export const LONGEST_REPORT_SECONDS = 600;
 export const MAX_RUNNING_SESSIONS = 1000;
 export const MAX_SESSIONS = 10_000;
 
-/** How long a session is remembered that has closed: its instance may repeat that, and a gap may have come of it. */
-export const CLOSED_KEPT_SECONDS = 600;
+/** So far may the time of a signed opening be from the server's, either way. */
+export const OPENING_SECONDS = 60;
+
+/**
+ * How long a session is remembered that has closed: its instance may repeat that, a gap may have come of it, and nobody else
+ * opens it again by sending its opening once more. That is good for twice `OPENING_SECONDS`; clocks of functions differ a bit.
+ */
+export const CLOSED_KEPT_SECONDS = 3 * OPENING_SECONDS;
 
 /** Whether an agent has as many sessions as are taken: of whoever else works, nothing is known. */
 export function isFull(sessions: readonly Session[], now: number): boolean {
   if (sessions.length >= MAX_SESSIONS) return true;
   const running = sessions.filter((session) => session.closedAt === undefined && !isLost(session, now));
   return running.length >= MAX_RUNNING_SESSIONS;
+}
+
+/** Number of the newest word of a session; its instance's next one is above it. */
+export function newestNumber({ opening = -1, sequence = -1 }: Pick<Session, 'opening' | 'sequence'>): number {
+  return Math.max(opening, sequence);
 }
 
 const DAY_SECONDS = 86_400;

@@ -6,6 +6,10 @@ import { createHash } from 'node:crypto';
  * is in every larger one.
  */
 export function cohortOf(session: string, rotation: string, percent: number): 'canary' | 'rest' {
-  const hash = createHash('sha256').update(`${rotation}\n${session}`).digest().readUInt32BE(0);
-  return hash < (percent / 100) * 2 ** 32 ? 'canary' : 'rest';
+  return shareOf(session, rotation) < percent / 100 ? 'canary' : 'rest';
+}
+
+/** Where an instance stands among all of them in a rotation: from 0 on, below 1. */
+export function shareOf(session: string, rotation: string): number {
+  return createHash('sha256').update(`${rotation}\n${session}`).digest().readUInt32BE(0) / 2 ** 32;
 }

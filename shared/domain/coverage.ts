@@ -1,3 +1,4 @@
+import { capabilitiesOf } from './capabilities.ts';
 import type { Instant } from './clock.ts';
 import { bad, ok, type Check } from './diagnosis.ts';
 
@@ -75,7 +76,28 @@ function described({ id, name, createdAt, lastUsed }: UpstreamCredential): strin
   return about.length === 0 ? id : `${id} (${about.join(', ')})`;
 }
 
-/** That no key at all would be needed, where the upstream has such a way. */
-export function keylessChecks(instead: string | undefined): Check[] {
-  return instead === undefined ? [] : [ok('credential', 'keyless', `could do without a key: ${instead}`)];
+/** What would need no key at all, where the upstream has such a way. */
+export interface Keyless {
+  /** What stands in the place of the key, e.g. `Workload Identity Federation`. */
+  readonly instead: string;
+  /** The page about the upstream. */
+  readonly docs: string;
+}
+
+/** That no key at all would be needed for a credential of this type and provider; undefined where there is no such way. */
+export function keylessOf(type: string, provider: string): Keyless | undefined {
+  const instead = capabilitiesOf(type, provider)?.keyless;
+  if (instead === undefined) return undefined;
+  return { instead, docs: `docs/providers/${type === 'database' ? 'README' : provider}.md` };
+}
+
+/** The same in words. */
+export function keylessText({ instead, docs }: Keyless): string {
+  return `could do without a key: ${instead} (${docs})`;
+}
+
+/** The same as a check. */
+export function keylessChecks({ type, provider }: { type: string; provider: string }): Check[] {
+  const keyless = keylessOf(type, provider);
+  return keyless === undefined ? [] : [ok('credential', 'keyless', keylessText(keyless))];
 }

@@ -69,8 +69,11 @@ const KEY_TARGETS: Readonly<Record<Kind, readonly string[]>> = {
   'llm-key/mistral': ['workspace', 'user'],
   'llm-key/cohere': ['organization'],
   'vector-database-key/chroma-cloud': ['tenant', 'databases'],
+  'llm-key/google': ['project', 'serviceAccount'],
   'vector-database-key/pinecone': ['project', 'roles', 'keyId'],
+  'vector-database-key/weaviate': ['baseUrl', 'roles'],
   'cloud-key/aws-iam': ['user'],
+  'cloud-key/azure-app': ['tenantId', 'clientId', 'keyId'],
 };
 
 /** What Rekey can take over today; anything else is recognised and left out. */

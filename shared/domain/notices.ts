@@ -1,5 +1,5 @@
 import type { Acknowledgement, Pact, Session } from './agents.ts';
-import { cohortOf } from './canary.ts';
+import { cohortOf, shareOf } from './canary.ts';
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
 import type { Credential, Key } from './credential.ts';
 import type { Canary } from './policy.ts';
@@ -56,8 +56,12 @@ export interface NoticeFacts {
 /** Before a rotation by so much, a checkpoint is written at the latest (Z5). */
 const CHECKPOINT_SECONDS = 300;
 
-/** While the look at the cohort is due, the others ask again after so long. */
+/** While the look at the cohort is due, the others ask again after so long, or up to three times as long. */
 const LOOK_AGAIN_SECONDS = 5;
+
+/** The others come for the look one after the other, over this part of the cohort's time, or a minute where that is less. */
+const SPREAD_SHARE = 0.1;
+const SPREAD_SECONDS = 60;
 
 /** Agents wait no longer than this for a rotation that uses the gap between their sessions. */
 export const GAP_SECONDS = 120;
@@ -216,9 +220,12 @@ function movesFrom(
     return undefined;
   if (cohortOf(session, id, canary.percent) === 'canary') return undefined;
   const ends = plusSeconds(window.opensAt, canary.seconds);
-  if (now < fromInstant(ends)) return ends;
+  const place = shareOf(session, id);
+  // Else the whole fleet would ask in the same second, then read the vault in the same second.
+  const turn = plusSeconds(ends, place * Math.min(SPREAD_SECONDS, SPREAD_SHARE * canary.seconds));
+  if (now < fromInstant(turn)) return turn;
   return now < fromInstant(window.earliestClose)
-    ? plusSeconds(toInstant(now), LOOK_AGAIN_SECONDS)
+    ? plusSeconds(toInstant(now), LOOK_AGAIN_SECONDS * (1 + 2 * place))
     : undefined;
 }
 

@@ -1,11 +1,11 @@
 import type { Pact } from './agents.ts';
 import { dueOf, nextStart, notPlanned, planOf, type Planned } from './calendar.ts';
-import { fromInstant } from './clock.ts';
+import { fromInstant, plusSeconds, toInstant } from './clock.ts';
 import { pauseText, type Credential, type PlanState } from './credential.ts';
 import type { Rotation } from './rotation.ts';
 
 /** How long a rotation that another one goes before is put off each time. */
-export const ORDER_SECONDS = 15 * 60;
+const ORDER_SECONDS = 15 * 60;
 
 /** Names of the credentials that `pact` has beside `credential`, where it can change neither of them while it works. */
 export function staggeredWith(pact: Pact | undefined, credential: string): string[] {
@@ -95,6 +95,24 @@ function isDue(credential: Credential, now: number): boolean {
   return (
     starts !== undefined && (fromInstant(starts) <= now || waitOf(credential, now).waitsFor !== undefined)
   );
+}
+
+/** A wait that was looked at is the same one for so long after it was to be looked at again; longer, and something ended it. */
+const SAME_WAIT_SECONDS = 60 * 60;
+
+/** What is planned where another rotation goes first: this one comes again, and its deadline stays what it was. */
+export function putOff(credential: Planned, waitsFor: string, now: number): PlanState {
+  const plan = planOf(credential);
+  const { waitsSince, notBefore } = plan;
+  // A pause, another mode or a longer interval between two waits makes them two.
+  const isSame = notBefore !== undefined && now < fromInstant(notBefore) + SAME_WAIT_SECONDS * 1000;
+  const at = toInstant(now);
+  return {
+    ...plan,
+    notBefore: plusSeconds(at, ORDER_SECONDS),
+    waitsFor,
+    waitsSince: isSame && waitsSince !== undefined ? waitsSince : at,
+  };
 }
 
 /** For what a credential is put off, and since when; nothing where it isn't to start now, whatever it once waited for. */

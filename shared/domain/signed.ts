@@ -17,6 +17,7 @@ const versionId = z
   .regex(/^[A-Za-z0-9_-]{1,64}$/, 'use the id of a version of the secret')
   .describe('Version of the secret');
 const time = z.iso.datetime({ offset: true }).max(40).describe('RFC 3339');
+const sequence = z.int().min(0).describe('Higher in each opening and heartbeat of the instance');
 const times = z.int().min(0).max(1_000_000_000);
 
 /** What an instance signs to acknowledge. */
@@ -34,10 +35,25 @@ export const acknowledgementPayload = z.strictObject({
 });
 export type AcknowledgementPayload = z.infer<typeof acknowledgementPayload>;
 
+/**
+ * What an instance signs to open a session. None is there yet that it could name: it names the agent, and is good for a
+ * moment only.
+ */
+export const openingPayload = z.strictObject({
+  agent: word,
+  instance: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,128}$/, 'use up to 128 printable characters of ASCII')
+    .describe('Name of the process as its operators know it, e.g. host and process id'),
+  sequence,
+  at: time.describe("When it was signed, by the server's clock; RFC 3339"),
+});
+export type OpeningPayload = z.infer<typeof openingPayload>;
+
 /** What an instance signs to say that it lives, and what it holds. */
 export const heartbeatPayload = z.strictObject({
   session: word,
-  sequence: z.int().min(0).describe('Higher in each heartbeat of the session'),
+  sequence,
   holds: z
     .array(z.strictObject({ credential, versionId }))
     .max(40)
@@ -71,6 +87,11 @@ export type ClosePayload = z.infer<typeof closePayload>;
 /** @throws RekeyError ERR_REQUEST naming the field of the payload */
 export function parseAcknowledgement(input: unknown): AcknowledgementPayload {
   return parsePayload(acknowledgementPayload, input);
+}
+
+/** @throws RekeyError ERR_REQUEST naming the field of the payload */
+export function parseOpening(input: unknown): OpeningPayload {
+  return parsePayload(openingPayload, input);
 }
 
 /** @throws RekeyError ERR_REQUEST naming the field of the payload */

@@ -6,6 +6,7 @@ import type { Trigger } from '../domain/rotation.ts';
 import { TAG } from '../names.ts';
 import { adopter, examine, type Examined } from './adopt-examine.ts';
 import type { EngineDeps } from './deps.ts';
+import { placeOf } from './place.ts';
 import { holderOfCurrent } from './promote.ts';
 import type { Draft, RegisterOptions } from './register-draft.ts';
 import { backstopDays, dueOf } from '../domain/calendar.ts';
@@ -156,6 +157,7 @@ async function complete(
   await deps.vault.tag(secret.arn, { [TAG.credential]: intended.id });
   const days = backstopDays(draft);
   await deps.vault.configureRotation(secret.arn, options.rotationFunction(draft.type), days);
+  const place = await placeOf(await upstream(deps, intended), handle);
   return untilCommitted(async () => {
     const before = await stillOurs(deps, intended);
     if ((await holderOfCurrent(deps, secret.arn)) !== versionId) {
@@ -189,7 +191,7 @@ async function complete(
           newFingerprint: key.fingerprint,
           newHandle: describeHandle(handle),
           holders: draft.holders.map((holder) => holder.name),
-          evidence: { secret: secret.name, mode: draft.mode, policy: draft.policy },
+          evidence: { secret: secret.name, mode: draft.mode, policy: draft.policy, ...place },
         },
       ],
     });

@@ -1,6 +1,6 @@
-import { nextStart } from '../domain/calendar.ts';
 import type { Credential } from '../domain/credential.ts';
 import { isUnderWay, obstaclesOf, staggeredWith, type Neighbour, type Obstacle } from '../domain/order.ts';
+import type { Turns } from '../ports/ledger.ts';
 import { pactsOfCredential } from './clients.ts';
 import type { EngineDeps } from './deps.ts';
 
@@ -10,9 +10,6 @@ const MAX_MASTERS = 10;
 /** Heads that are read at once. */
 const AT_ONCE = 8;
 
-/** Heads that one start is held against at most: with what it writes they are one transaction, of 100 items. */
-const MAX_UNCHANGED = 90;
-
 /** Every unfinished rotation is to be looked at before then. */
 const END_OF_TIME = '9999-12-31T23:59:59.999Z';
 
@@ -21,8 +18,10 @@ type OrderDeps = Pick<EngineDeps, 'ledger' | 'agents' | 'clock'>;
 /** What a start depends on in other credentials. */
 export interface Order {
   readonly obstacles: readonly Obstacle[];
-  /** Heads that it rests on, of credentials that stand still: the start is committed only while they are as they were read. */
+  /** The head of a master that stands still: the start is committed only while that is as it was read. */
   readonly unchanged: readonly Credential[];
+  /** Those of the agents whose stagger it is in: the start is committed only where nobody else has taken one meanwhile. */
+  readonly turns: Turns;
 }
 
 /** Credentials under way, by the credential that administers their targets. */
@@ -34,9 +33,9 @@ export async function orderOf(
   credential: Credential,
   dependants: Dependants = dependantsUnderWay(deps),
 ): Promise<Order> {
-  const [master, staggered, administered] = await Promise.all([
+  const [master, { staggered, turns }, administered] = await Promise.all([
     masterOf(deps, credential),
-    staggeredBeside(deps, credential),
+    staggerBeside(deps, credential),
     dependants().then((found) => found.get(credential.id) ?? []),
   ]);
   const neighbours = {
@@ -47,14 +46,15 @@ export async function orderOf(
   };
   return {
     obstacles: obstaclesOf(neighbours, deps.clock()),
-    unchanged: idle([...staggered, ...(neighbours.master === undefined ? [] : [neighbours.master])]),
+    unchanged: master === undefined || isUnderWay({ credential: master }) ? [] : [master],
+    turns,
   };
 }
 
 /** Of that, what nothing but a person breaks: the stagger of its agents. */
 export async function staggerOf(deps: OrderDeps, credential: Credential): Promise<Order> {
-  const staggered = await staggeredBeside(deps, credential);
-  return { obstacles: obstaclesOf({ staggered }, deps.clock()), unchanged: idle(staggered) };
+  const { staggered, turns } = await staggerBeside(deps, credential);
+  return { obstacles: obstaclesOf({ staggered }, deps.clock()), unchanged: [], turns };
 }
 
 /**
@@ -84,14 +84,6 @@ export function dependantsUnderWay({ ledger }: OrderDeps): Dependants {
   }
 }
 
-/** Those that stand still; of very many those that are due first, since another planner could start one of them just now. */
-function idle(neighbours: readonly Neighbour[]): Credential[] {
-  const still = neighbours.filter((each) => !isUnderWay(each)).map(({ credential }) => credential);
-  const each = [...new Map(still.map((credential) => [credential.id, credential])).values()];
-  const starts = (credential: Credential): string => nextStart(credential) ?? END_OF_TIME;
-  return each.toSorted((a, b) => starts(a).localeCompare(starts(b))).slice(0, MAX_UNCHANGED);
-}
-
 async function neighbour({ ledger }: OrderDeps, credential: Credential): Promise<Neighbour> {
   const { id, activeRotation } = credential;
   return activeRotation === undefined
@@ -115,25 +107,26 @@ async function leadsBack(deps: OrderDeps, master: Credential, id: string): Promi
   return false;
 }
 
-async function staggeredBeside(
+/** The credentials that an agent's stagger is over beside this one, with the turns of those agents. */
+async function staggerBeside(
   deps: OrderDeps,
   credential: Credential,
-): Promise<(Neighbour & { agent: string })[]> {
+): Promise<{ staggered: (Neighbour & { agent: string })[]; turns: Turns }> {
   const { ledger } = deps;
   const pacts = await pactsOfCredential(deps, credential);
+  const mates = pacts.flatMap(({ name: agent, pact }) =>
+    staggeredWith(pact, credential.name).map((name) => ({ agent, name })),
+  );
+  // Before the heads: whoever begins after those were read has taken a turn since.
+  const turns: Turns = mates.length === 0 ? new Map() : await ledger.turns(mates.map(({ agent }) => agent));
   const found = await Promise.all(
-    pacts.map(async ({ name: agent, pact }) => {
-      const names = staggeredWith(pact, credential.name);
-      return Promise.all(
-        names.map(async (name) => {
-          const id = await ledger.idByName(name);
-          const other = id === undefined ? undefined : await ledger.credential(id);
-          return other === undefined || other.id === credential.id
-            ? []
-            : [{ agent, ...(await neighbour(deps, other)) }];
-        }),
-      );
+    mates.map(async ({ agent, name }) => {
+      const id = await ledger.idByName(name);
+      const other = id === undefined ? undefined : await ledger.credential(id);
+      return other === undefined || other.id === credential.id
+        ? []
+        : [{ agent, ...(await neighbour(deps, other)) }];
     }),
   );
-  return found.flat(2);
+  return { staggered: found.flat(), turns };
 }

@@ -10,10 +10,10 @@ import {
   reasonOf,
   type Duties,
 } from '../domain/calendar.ts';
-import { plusSeconds, toInstant } from '../domain/clock.ts';
+import { toInstant } from '../domain/clock.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import { isRekeyError } from '../domain/errors.ts';
-import { goesAfter, ORDER_SECONDS, waitOf } from '../domain/order.ts';
+import { goesAfter, putOff, waitOf } from '../domain/order.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
 import { dependantsUnderWay, orderOf, type Dependants, type Order } from './order.ts';
@@ -87,7 +87,8 @@ function planOne(
     const duties = dutiesOf(found, deps.clock());
     const order = duties.start ? await orderOf(deps, found, dependants) : undefined;
     const waitsFor = order && goesAfter(found, order.obstacles, deps.clock());
-    const waiting = waitsFor === undefined ? found : putOff(deps, found, waitsFor);
+    const waiting =
+      waitsFor === undefined ? found : { ...found, plan: putOff(found, waitsFor, deps.clock()) };
     const credential = await record(deps, waiting, duties);
     const recorded = credential !== waiting;
     const started = order !== undefined && waitsFor === undefined;
@@ -96,17 +97,6 @@ function planOne(
     else if (!recorded) await realign(deps, credential);
     return { recorded, started };
   });
-}
-
-/** Another rotation goes first: this one comes again, and its deadline stays what it was. */
-function putOff(deps: EngineDeps, credential: Credential, waitsFor: string): Credential {
-  const now = toInstant(deps.clock());
-  const plan = planOf(credential);
-  const { waitsSince = now } = plan;
-  return {
-    ...credential,
-    plan: { ...plan, notBefore: plusSeconds(now, ORDER_SECONDS), waitsFor, waitsSince },
-  };
 }
 
 async function start(deps: EngineDeps, credential: Credential, order: Order): Promise<void> {

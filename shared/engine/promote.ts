@@ -5,6 +5,7 @@ import { firstLook, openWindow } from '../domain/window.ts';
 import { sealAcknowledgement } from './acknowledgement.ts';
 import type { EngineDeps } from './deps.ts';
 import { outlook } from './outlook.ts';
+import { placeOf } from './place.ts';
 import { testSecret } from './prove.ts';
 import type { StepInput } from './rotation-step.ts';
 import {
@@ -31,14 +32,16 @@ export async function finishSecret(deps: EngineDeps, input: StepInput): Promise<
     });
   }
   if (state.rotation.phase === 'activating') {
-    await testSecret(deps, state, input);
+    const permissions = await testSecret(deps, state, input);
+    const at = await upstream(deps, state.credential);
+    const place = state.rotation.next === undefined ? {} : await placeOf(at, state.rotation.next.handle);
     state = await commit(deps, state.credential, {
       rotation: advance(state.rotation, 'promoting'),
       record: {
         action: 'promotion-intended',
-        evidence: { tested: 'login and permissions of the new credential' },
+        evidence: { tested: 'login of the new credential', permissions, ...place },
       },
-      outlook: await outlook(await upstream(deps, state.credential)),
+      outlook: await outlook(at),
     });
   }
   if (state.rotation.phase === 'promoting') await promote(deps, state, input.secret.arn);

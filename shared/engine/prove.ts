@@ -36,14 +36,22 @@ export async function setSecret(deps: EngineDeps, state: Loaded, { secret }: Ste
   );
 }
 
-/** testSecret: uses the pending credential as an agent would, and compares what it may do (Z8, Z9, Z3). */
-export async function testSecret(deps: EngineDeps, state: Loaded, { secret }: StepInput): Promise<void> {
+/**
+ * testSecret: uses the pending credential as an agent would, and compares what it may do (Z8, Z9, Z3). Answers whether the
+ * upstream told the latter.
+ */
+export async function testSecret(
+  deps: EngineDeps,
+  state: Loaded,
+  { secret }: StepInput,
+): Promise<'same' | 'unknown'> {
   const { next, old } = state.rotation;
   if (next === undefined) throw notCreated();
   const { provider, target, ctx } = await upstream(deps, state.credential);
   const material = await pending(deps, state, secret.arn, next);
   await provider.verify(target, material, ctx);
-  if (old !== undefined) await provider.comparePermissions?.(target, old.handle, next.handle, ctx);
+  if (old === undefined) return 'unknown';
+  return (await provider.comparePermissions?.(target, old.handle, next.handle, ctx)) ?? 'unknown';
 }
 
 /** RotateImmediately=false: proves that the configuration works, by the current credential. Nothing is changed. */

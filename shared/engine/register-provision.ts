@@ -8,6 +8,7 @@ import { TAG } from '../names.ts';
 import type { Issued } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
 import { endOrphan } from './end-orphan.ts';
+import { placeOf } from './place.ts';
 import type { RegisterOptions } from './register-draft.ts';
 import { assertOurs, attachOurs, undo } from './register-reservation.ts';
 import { describeHandle, untilCommitted, upstream } from './state.ts';
@@ -140,6 +141,7 @@ async function complete(
   });
   const days = backstopDays(credential);
   await deps.vault.configureRotation(arn, options.rotationFunction(credential.type), days);
+  const place = await placeOf(await upstream(deps, credential), key.handle);
   return deps.ledger.commit({
     before: located,
     after: { ...located, status: 'active', current: key, live: [key.handle], backstopDays: days },
@@ -151,7 +153,7 @@ async function complete(
         newFingerprint: key.fingerprint,
         newHandle: describeHandle(key.handle),
         holders: credential.holders.map((holder) => holder.name),
-        evidence: { secret: credential.secretName, mode: credential.mode },
+        evidence: { secret: credential.secretName, mode: credential.mode, ...place },
       },
     ],
   });

@@ -6,6 +6,7 @@ import { advance, loserOf, overtakenBy, type Rotation } from '../domain/rotation
 import { decideSoaked, decideWindow, givesUpStragglers, type WindowDecision } from '../domain/window.ts';
 import { awaitOperator, withoutOperator } from './await-operator.ts';
 import type { EngineDeps } from './deps.ts';
+import { placeOf } from './place.ts';
 import { reconcileAt } from './promote.ts';
 import { commit, load, untilCommitted, upstream, without, type Loaded } from './state.ts';
 import { factsOf, record, type VerifyAnswer } from './window.ts';
@@ -94,11 +95,13 @@ function intendRevocation(
 async function revoke(deps: EngineDeps, state: Loaded): Promise<RetireAnswer> {
   const { credential, rotation } = state;
   const loser = required(rotation);
-  const { provider, target, ctx } = await upstream(deps, credential);
+  const at = await upstream(deps, credential);
+  const { provider, target, ctx } = at;
   const { policy, holders } = credential;
   const { window } = rotation;
   const endSessions =
     window !== undefined && givesUpStragglers({ now: deps.clock(), window, policy, holders });
+  const place = await placeOf(at, loser.handle);
   const deactivation = await provider.revoke(target, loser.handle, { endSessions }, ctx);
   const wait = await awaitOperator(deps, state, [{ handle: loser.handle, deactivation }]);
   if (wait !== undefined) return { decision: wait.isLong ? 'hold' : 'soak', waitSeconds: wait.waitSeconds };
@@ -114,7 +117,7 @@ async function revoke(deps: EngineDeps, state: Loaded): Promise<RetireAnswer> {
     record: {
       action: back ? 'rolled-back' : 'retired',
       deactivation: 'CONFIRMED',
-      evidence: { deactivation },
+      evidence: { deactivation, ...place },
     },
   });
   return { decision: 'completed', waitSeconds: 1 };

@@ -100,9 +100,9 @@ async function dispatch(deps: EngineDeps, step: string, input: StepInput): Promi
     case 'testSecret': {
       const rotation = await deps.ledger.rotation(input.credentialId, input.token);
       // RotateImmediately=false runs only this step, on a token of its own.
-      return rotation === undefined
-        ? testConfiguration(deps, input)
-        : testSecret(deps, await begun(deps, input), input);
+      if (rotation === undefined) return testConfiguration(deps, input);
+      await testSecret(deps, await begun(deps, input), input);
+      return;
     }
     case 'finishSecret':
       return finishSecret(deps, input);

@@ -104,7 +104,7 @@ export function announce(
   credential: Credential,
   token: string,
   trigger: Trigger,
-  { obstacles, unchanged }: Order,
+  { obstacles, unchanged, turns }: Order,
 ): Promise<Loaded> {
   const now = toInstant(deps.clock());
   const announced = trigger.kind === 'vault' ? 0 : credential.policy.announceSeconds;
@@ -129,6 +129,7 @@ export function announce(
       ...(credential.plan === undefined ? {} : { plan: notWaiting(credential.plan) }),
     },
     unchanged,
+    turns,
     record: {
       action: 'rotation-announced',
       evidence: {

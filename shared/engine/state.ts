@@ -3,6 +3,7 @@ import { plusSeconds, toInstant } from '../domain/clock.ts';
 import type { Credential, CredentialHandle, Key } from '../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { withoutCallback, type Rotation, type Trigger } from '../domain/rotation.ts';
+import type { Turns } from '../ports/ledger.ts';
 import type { LifecycleOutcome, Workflow } from '../ports/workflow.ts';
 import type { AnyProvider, Notice, ProviderContext } from '../providers/provider.ts';
 import { claimsOf } from './claims.ts';
@@ -62,6 +63,8 @@ export interface Change {
   readonly keys?: readonly Key[];
   /** Other heads that it rests on (`LedgerChange.unchanged`). */
   readonly unchanged?: readonly Credential[];
+  /** Turns that it takes (`LedgerChange.turns`). */
+  readonly turns?: Turns;
   readonly record: Omit<AuditDraft, 'time' | 'trigger' | 'correlationId'> & {
     readonly action: AuditAction;
     /** Who asked for this, where it isn't who asked for the rotation (A1). */
@@ -103,6 +106,7 @@ export async function commit(deps: EngineDeps, before: Credential, change: Chang
     rotation,
     ...(change.keys === undefined ? {} : { keys: change.keys }),
     ...(change.unchanged === undefined ? {} : { unchanged: change.unchanged }),
+    ...(change.turns === undefined ? {} : { turns: change.turns }),
     records: [{ ...about, ...change.record }, ...endangered(change.outlook ?? [], about)],
   });
   return { credential, rotation };

@@ -23,7 +23,12 @@ export interface AgentStore {
   session(agent: string, id: string): Promise<Session | undefined>;
   /** Every session that still counts (`keptUntil`), open or closed; by their key, never by a scan. */
   sessions(agent: string): Promise<readonly Session[]>;
-  /** Stores a session that is new; answers the open one of the same instance and key where there is one. */
+  /**
+   * Stores a session that is new; answers the open one of the same instance and key where there is one. Either way it keeps
+   * the number of the newest `opening`.
+   * @throws RekeyError ERR_CONFLICT where what was open in its place has ended, and a word with that number or a higher one
+   * had come there
+   */
   openSession(session: Session): Promise<Session>;
   /**
    * Keeps what a session says of itself now, and answers what it has said. The same `sequence` again changes nothing: what
@@ -41,8 +46,11 @@ export interface AgentStore {
    * @throws RekeyError ERR_CHALLENGE where the challenge is unknown, spent or expired.
    */
   acknowledge(acknowledgement: Acknowledgement, challenge: string, now: Instant): Promise<void>;
-  /** Marks an acknowledgement as contradicted; the first time counts. */
-  contradict(of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session'>, at: Instant): Promise<void>;
+  /** Marks this very acknowledgement as contradicted; the first time counts. A fresh one that has come since is left as it is. */
+  contradict(
+    of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session' | 'jws'>,
+    at: Instant,
+  ): Promise<void>;
   /** What a session has acknowledged in one window. */
   acknowledgement(
     of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session'>,

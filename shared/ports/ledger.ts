@@ -17,7 +17,12 @@ export interface LedgerChange {
   readonly keys?: readonly Key[];
   /** Other heads that the decision rests on: nothing is committed unless they are as they were read. */
   readonly unchanged?: readonly Credential[];
+  /** Turns that this takes (`LedgerReads.turns`): nothing is committed where one was taken since they were read. */
+  readonly turns?: Turns;
 }
+
+/** How many starts each place has seen; which agents meet at which place is the ledger's own. */
+export type Turns = ReadonlyMap<number, number>;
 
 export interface Page<T> {
   readonly items: readonly T[];
@@ -46,6 +51,8 @@ export interface LedgerReads {
   /** Every rotation of a credential, newest first. */
   rotations(credentialId: string, limit: number): Promise<readonly Rotation[]>;
   list(page?: string): Promise<Page<Credential>>;
+  /** The turns of these agents: of two starts that take the same agent's turn, the later one has seen the earlier one. */
+  turns(agents: readonly string[]): Promise<Turns>;
   /** Rotations that are not over and were last touched before `before`; by an index, never by a scan. */
   unfinished(before: string): Promise<readonly { credentialId: string; rotationId: string }[]>;
 

@@ -4,6 +4,7 @@ import type { Claim, SeenClaim } from '../domain/claim.ts';
 import type { Survey } from '../domain/coverage.ts';
 import type { CredentialHandle } from '../domain/credential.ts';
 import type { Deactivation, Usage } from '../domain/evidence.ts';
+import type { Place } from '../domain/place.ts';
 import type { Redacted } from '../domain/redacted.ts';
 import type { AwsReach } from '../http/aws.ts';
 
@@ -159,15 +160,15 @@ export interface CredentialProvider<T, M> {
   /** Uses the credential as an agent would. ERR_REJECTED where the upstream says no. */
   verify(target: T, material: Redacted<M>, ctx: ProviderContext): Promise<void>;
   /**
-   * Compares what old and new may do (Z9): ERR_REJECTED naming what the new one lacks or has in excess.
-   * Absent where the upstream can't tell.
+   * Compares what old and new may do (Z9): ERR_REJECTED naming what the new one lacks or has in excess. `unknown` where the
+   * upstream doesn't tell; absent where it never does.
    */
   comparePermissions?(
     target: T,
     old: CredentialHandle,
     next: CredentialHandle,
     ctx: ProviderContext,
-  ): Promise<void>;
+  ): Promise<'same' | 'unknown'>;
   /**
    * Ends a credential for good. Already gone, or the slot reused by a later generation, is success. Where an upstream
    * reuses slots, everything in the slot up to the handle's generation dies, and none of it can be activated again.
@@ -188,6 +189,11 @@ export interface CredentialProvider<T, M> {
   list?(target: T, ctx: ProviderContext): Promise<readonly CredentialHandle[]>;
   /** All that exists at the upstream for what owns the credential there, whoever made it; it only looks. */
   survey?(target: T, ctx: ProviderContext): Promise<Survey>;
+  /**
+   * Where a credential lives at the upstream, and what bounds it there; it only looks. Of a credential that is gone what is
+   * told of its owner. Absent where the upstream tells nothing.
+   */
+  place?(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Place>;
   usage?(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Usage>;
   /** How far `usage` runs behind, in seconds. */
   readonly usageLagSeconds?: number;

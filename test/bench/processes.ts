@@ -94,6 +94,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
   ...Object.fromEntries(Object.values(ENV).map((name) => [name, 'bench'])),
   [ENV.minWindow]: '1',
   [ENV.stuckAfter]: '900',
+  [ENV.type]: 'database',
   AWS_REGION: 'eu-central-1',
   AWS_ACCESS_KEY_ID: 'bench',
   AWS_SECRET_ACCESS_KEY: 'bench',

@@ -5,6 +5,7 @@ import { markIn, type Mark } from '../../shared/providers/http/mark.ts';
 import type { KeyMaterial } from '../../shared/providers/http/material.ts';
 import type { KeyTarget } from '../../shared/providers/http/target.ts';
 import type { Issued, ProviderContext } from '../../shared/providers/provider.ts';
+import { takeNoTimeToWait } from '../support/waits.ts';
 import { UpstreamServer, type Asked, type Fault, type FakeKey, type FakeKeys } from '../fakes/upstream.ts';
 import { expectNothingOf } from './key-faults/quotes.ts';
 import { FIRST, lookalikes, NEXT, stepsOf, TOKENS, type Scene, type Step } from './key-faults/steps.ts';
@@ -38,6 +39,7 @@ export function describeKeyFaults<T extends KeyTarget>(name: string, its: KeyFau
   const steps = stepsOf(provider);
 
   describe(`${name} when its upstream goes wrong`, () => {
+    takeNoTimeToWait();
     let elsewhere: UpstreamServer;
     let spies: { mockRestore(): void; mock: { calls: unknown } }[] = [];
     const printed = (): unknown => spies.map((each) => each.mock.calls);
@@ -148,6 +150,7 @@ export function describeKeyFaults<T extends KeyTarget>(name: string, its: KeyFau
               const came = failAt(at, fault);
               const error = await failureOf(step, scene);
               server().heal();
+              Object.assign(scene, { ctx: harness.context(scene.target) });
               const codes = (isAgents ? wrong.agentCodes : undefined) ?? wrong.codes;
               // A new key that is refused is tried again: it spreads slowly. Who waits for an end may ask less often.
               // Where keys alone are asked, a refusal is an answer: nothing of that key is used or counted.
@@ -220,7 +223,7 @@ export function describeKeyFaults<T extends KeyTarget>(name: string, its: KeyFau
       failAt(0, waitFor(1));
       const began = performance.now();
       await provider.preflight(scene.target, scene.ctx);
-      expect(performance.now() - began).toBeGreaterThan(950);
+      expect(performance.now() - began).toBeGreaterThanOrEqual(1000);
     });
 
     it('gives up where it is asked to wait again and again', async () => {
@@ -278,10 +281,7 @@ export function describeKeyFaults<T extends KeyTarget>(name: string, its: KeyFau
       const { target, ctx } = await begin();
       const next = await issue(target, ctx, 2);
       slow(next, 1000);
-      let elapsed = 0;
-      const hurried = vi.spyOn(performance, 'now').mockImplementation(() => (elapsed += 100_000));
       const error = await failureOf({ run: async () => provider.activate?.(target, NEXT, next, ctx) });
-      hurried.mockRestore();
       expect(error?.code).toBe('ERR_NOT_PROPAGATED');
       expectNothingOf([next.material.reveal().apiKey], error, printed());
     });
@@ -346,8 +346,8 @@ export function describeKeyFaults<T extends KeyTarget>(name: string, its: KeyFau
   });
 }
 
-/** How long a request may hang. */
-const HANG_MS = 400;
+/** How long a request may hang: many times what one takes that doesn't. */
+const HANG_MS = 60;
 
 function impatient(ctx: ProviderContext): ProviderContext {
   return { ...ctx, reach: { ...ctx.reach, timeoutMs: HANG_MS } };

@@ -1,126 +1,9 @@
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { CredentialHandle } from '../../shared/domain/credential.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
-import type { Redacted } from '../../shared/domain/redacted.ts';
-import type { CredentialProvider, Issued, ProviderContext } from '../../shared/providers/provider.ts';
-
-/** A login, request or connection that an agent keeps open. */
-export interface AgentSession {
-  /** Whether it can still do its work. */
-  works(): Promise<boolean>;
-  close(): Promise<void>;
-}
-
-/** What a provider's tests supply, so that `describeProvider` can run the contract against a real upstream. */
-export interface ProviderHarness<T, M> {
-  readonly provider: CredentialProvider<T, M>;
-  /** The upstream knows no sessions: each request carries the credential. */
-  readonly stateless?: boolean;
-  /** Starts the upstream. */
-  start(): Promise<void>;
-  stop(): Promise<void>;
-  /** A target that no other test uses. */
-  freshTarget(): Promise<T>;
-  /** The same target at another place, with which a material must not be confused. */
-  elsewhere(target: T): T;
-  context(target: T): ProviderContext;
-  /** Uses the credential without the provider's help; throws where the upstream refuses it. */
-  open(target: T, material: Redacted<M>): Promise<AgentSession>;
-  /** The same material with another secret part. */
-  withWrongSecret(material: Redacted<M>): Redacted<M>;
-  /** The same material for somebody else. */
-  withOtherUser(material: Redacted<M>): Redacted<M>;
-  /** Makes a credential at the upstream that isn't Rekey's, near the target's own. */
-  addForeignCredential(target: T): Promise<void>;
-  /** What is issued exists before: an operator has filled a pool. */
-  readonly pooled?: boolean;
-  /** Makes a working credential that isn't Rekey's, but which the target declares; for providers that can adopt. */
-  addExistingCredential?(target: T): Promise<Redacted<M>>;
-}
-
-interface Live<M> extends Issued<M> {
-  readonly token: string;
-}
-
-/** One credential's life at the upstream, the way the engine lives it. */
-class Life<T, M> {
-  private readonly provider: CredentialProvider<T, M>;
-  readonly target: T;
-  readonly ctx: ProviderContext;
-  private generation = 0;
-
-  constructor(provider: CredentialProvider<T, M>, target: T, ctx: ProviderContext) {
-    this.provider = provider;
-    this.target = target;
-    this.ctx = ctx;
-  }
-
-  nextGeneration(): number {
-    return ++this.generation;
-  }
-
-  async issue(
-    current?: CredentialHandle,
-    token = newToken(),
-    generation = this.nextGeneration(),
-  ): Promise<Live<M>> {
-    const ctx = { ...this.ctx, generation, ...(current === undefined ? {} : { current }) };
-    return { ...(await this.provider.issue(this.target, token, ctx)), token };
-  }
-
-  async activate(live: Live<M>): Promise<void> {
-    await this.provider.activate?.(this.target, live.token, live, this.ctx);
-  }
-
-  async rotate(current?: CredentialHandle): Promise<Live<M>> {
-    const next = await this.issue(current);
-    await this.activate(next);
-    await this.provider.verify(this.target, next.material, this.ctx);
-    return next;
-  }
-
-  /** What exists becomes this credential's own, the way a take-over does it. */
-  async adopt(material: Redacted<M>): Promise<Live<M>> {
-    const { adoption } = this.provider;
-    if (adoption === undefined) throw new Error('this provider adopts nothing');
-    const token = newToken();
-    const id = await adoption.identify(this.target, material, this.ctx);
-    const live = { handle: { id, generation: this.nextGeneration(), token }, material, token };
-    await adoption.adopt(this.target, token, live, this.ctx);
-    return live;
-  }
-
-  async retire({ handle }: Issued<M>): Promise<void> {
-    const done = await this.provider.revoke(this.target, handle, { endSessions: false }, this.ctx);
-    if (!done.confirmed) throw new Error(`the revocation is not confirmed: ${done.detail}`);
-  }
-
-  /** What the upstream lists; where it can't list, `otherwise`. */
-  async list(otherwise: readonly Issued<M>[] = []): Promise<string[]> {
-    const listed = await this.provider.list?.(this.target, this.ctx);
-    const handles = listed ?? otherwise.map(({ handle }) => handle);
-    return handles.map(label).sort();
-  }
-}
-
-const label = ({ id, generation }: CredentialHandle): string => `${id}#${generation}`;
-
-let tokens = 0;
-/** As Secrets Manager mints them: 36 characters. */
-function newToken(): string {
-  return `00000000-0000-4000-8000-${String(++tokens).padStart(12, '0')}`;
-}
-
-/** What an action throws; fails where it throws nothing. */
-async function failureOf(action: () => unknown): Promise<unknown> {
-  try {
-    await action();
-  } catch (error) {
-    return error;
-  }
-  throw new Error('expected a refusal, and there was none');
-}
+import { takeNoTimeToWait } from '../support/waits.ts';
+import { describeAdoption } from './describe-adoption.ts';
+import { failureOf, label, Life, type Live, type ProviderHarness } from './provider-life.ts';
 
 /** The contract that every provider keeps (design: "The provider contract", hard decisions 1, 2, 8 and 9). */
 export function describeProvider<T, M>(name: string, harness: ProviderHarness<T, M>): void {
@@ -130,26 +13,12 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
     const createsAtIssue = provider.createsAt !== 'activate';
     const hasSessions = harness.stateless !== true;
 
+    // Sessions at a real server end in real time.
+    if (!hasSessions) takeNoTimeToWait();
     beforeAll(async () => harness.start(), 60_000);
     afterAll(async () => harness.stop(), 30_000);
 
-    async function begin(): Promise<Life<T, M>> {
-      const target = await harness.freshTarget();
-      return new Life(provider, target, harness.context(target));
-    }
-
-    async function works(life: Life<T, M>, live: Issued<M>): Promise<boolean> {
-      try {
-        const session = await harness.open(life.target, live.material);
-        try {
-          return await session.works();
-        } finally {
-          await session.close();
-        }
-      } catch {
-        return false;
-      }
-    }
+    const begin = async (): Promise<Life<T, M>> => Life.begin(harness);
 
     it('passes the preflight before anything exists and while a credential is live', async () => {
       const life = await begin();
@@ -171,10 +40,10 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
       const life = await begin();
       const first = await life.rotate();
       const second = await life.rotate(first.handle);
-      expect(await works(life, first)).toBe(dual);
+      expect(await life.works(first)).toBe(dual);
       await provider.comparePermissions?.(life.target, first.handle, second.handle, life.ctx);
       await life.retire(first);
-      expect([await works(life, first), await works(life, second)]).toEqual([false, true]);
+      expect([await life.works(first), await life.works(second)]).toEqual([false, true]);
     });
 
     it('stays in step over six rotations', async () => {
@@ -183,10 +52,10 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
       for (let round = 0; round < 6; round++) {
         const next = await life.rotate(current.handle);
         await life.retire(current);
-        expect(await works(life, current)).toBe(false);
+        expect(await life.works(current)).toBe(false);
         current = next;
       }
-      expect(await works(life, current)).toBe(true);
+      expect(await life.works(current)).toBe(true);
       expect(await life.list([current])).toEqual([label(current.handle)]);
     });
 
@@ -197,7 +66,7 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
       for (let twice = 0; twice < 2; twice++) await life.activate(second);
       for (let twice = 0; twice < 2; twice++) await provider.verify(life.target, second.material, life.ctx);
       for (let twice = 0; twice < 2; twice++) await life.retire(first);
-      expect([await works(life, first), await works(life, second)]).toEqual([false, true]);
+      expect([await life.works(first), await life.works(second)]).toEqual([false, true]);
     });
 
     it('leaves no orphan behind a crash between issue and store', async () => {
@@ -208,7 +77,7 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
       await life.activate(again);
       // Either the upstream shows the lost value again, or it is ended.
       const [before, after] = [lost, again].map(({ material }) => provider.secretPart(material).reveal());
-      expect([await works(life, lost), await works(life, again)]).toEqual([before === after, true]);
+      expect([await life.works(lost), await life.works(again)]).toEqual([before === after, true]);
       expect(await life.list([first, again])).toEqual([label(first.handle), label(again.handle)].sort());
     });
 
@@ -221,7 +90,7 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
         const again = await life.issue(first.handle, second.token, second.handle.generation);
         expect(again.handle).toEqual(second.handle);
         await life.activate(again);
-        expect(await works(life, again)).toBe(true);
+        expect(await life.works(again)).toBe(true);
       },
     );
 
@@ -242,7 +111,7 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
         const first = await life.rotate();
         const second = await life.rotate(first.handle);
         await expect(life.issue(second.handle)).rejects.toMatchObject({ code: 'ERR_CAPACITY' });
-        expect([await works(life, first), await works(life, second)]).toEqual([true, true]);
+        expect([await life.works(first), await life.works(second)]).toEqual([true, true]);
       },
     );
 
@@ -259,7 +128,7 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
           expect(late.confirmed).toBe(true);
         }
         await provider.suspension?.suspend(life.target, first.handle, life.ctx);
-        expect([await works(life, second), await works(life, third)]).toEqual([true, true]);
+        expect([await life.works(second), await life.works(third)]).toEqual([true, true]);
       },
     );
 
@@ -276,7 +145,7 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
         expect([await look(first), await look(second)]).toEqual([true, false]);
         const third = dual ? await life.rotate(second.handle) : second;
         expect([await look(first), await look(third)]).toEqual([true, false]);
-        expect([await works(life, second), await works(life, third)]).toEqual([true, true]);
+        expect([await life.works(second), await life.works(third)]).toEqual([true, true]);
         const before = await life.list([second, third]);
         await look(first);
         expect(await life.list([second, third])).toEqual(before);
@@ -291,7 +160,7 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
         const second = await life.rotate(first.handle);
         await provider.revoke(life.target, second.handle, { endSessions: true }, life.ctx);
         await failureOf(async () => life.activate(second));
-        expect([await works(life, first), await works(life, second)]).toEqual([true, false]);
+        expect([await life.works(first), await life.works(second)]).toEqual([true, false]);
       },
     );
 
@@ -303,8 +172,8 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
         await provider.revoke(life.target, handle, { endSessions: true }, life.ctx);
       }
       const third = await life.rotate();
-      expect(await works(life, third)).toBe(true);
-      expect([await works(life, first), await works(life, second)]).toEqual([false, false]);
+      expect(await life.works(third)).toBe(true);
+      expect([await life.works(first), await life.works(second)]).toEqual([false, false]);
     });
 
     it.runIf(hasSessions)(
@@ -321,7 +190,7 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
           expect(await session.works()).toBe(false);
           await session.close();
         }
-        expect(await works(life, first)).toBe(false);
+        expect(await life.works(first)).toBe(false);
       },
     );
 
@@ -378,7 +247,21 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
         expect(after).toHaveLength(before.length + (harness.pooled === true ? 1 : 2));
         expect(after).toContain(first.handle.id);
         expect(await ids()).toEqual(after);
-        expect(await works(life, first)).toBe(true);
+        expect(await life.works(first)).toBe(true);
+      },
+    );
+
+    it.runIf(provider.place !== undefined)(
+      'where the upstream tells: tells where a credential lives, also of one that is gone, and nothing of its value',
+      async () => {
+        const life = await begin();
+        const first = await life.rotate();
+        const place = await provider.place?.(life.target, first.handle, life.ctx);
+        expect(Object.keys(place ?? {}).length).toBeGreaterThan(0);
+        expect(Object.values(place ?? {})).not.toContain(undefined);
+        expect(JSON.stringify(place)).not.toContain(provider.secretPart(first.material).reveal());
+        await life.retire(first);
+        await expect(provider.place?.(life.target, first.handle, life.ctx)).resolves.toBeDefined();
       },
     );
 
@@ -390,11 +273,11 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
         for (let twice = 0; twice < 2; twice++) {
           await provider.suspension?.suspend(life.target, first.handle, life.ctx);
         }
-        expect(await works(life, first)).toBe(false);
+        expect(await life.works(first)).toBe(false);
         for (let twice = 0; twice < 2; twice++) {
           await provider.suspension?.restore(life.target, first.handle, life.ctx);
         }
-        expect(await works(life, first)).toBe(true);
+        expect(await life.works(first)).toBe(true);
       },
     );
 
@@ -409,7 +292,7 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
           provider.suspension?.restore(life.target, first.handle, life.ctx),
         );
         expect(error).toBeInstanceOf(RekeyError);
-        expect(await works(life, first)).toBe(false);
+        expect(await life.works(first)).toBe(false);
       },
     );
 
@@ -422,7 +305,7 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
         await provider.suspension?.suspend(life.target, first.handle, life.ctx);
         await expect(life.issue(second.handle)).rejects.toMatchObject({ code: 'ERR_CAPACITY' });
         await provider.suspension?.restore(life.target, first.handle, life.ctx);
-        expect(await works(life, first)).toBe(true);
+        expect(await life.works(first)).toBe(true);
       },
     );
 
@@ -440,93 +323,7 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
       },
     );
 
-    const adoption = provider.adoption;
-    describe.runIf(adoption !== undefined)('and adopts what exists (where it can)', () => {
-      async function found(): Promise<{ life: Life<T, M>; material: Redacted<M> }> {
-        const life = await begin();
-        const material = await harness.addExistingCredential?.(life.target);
-        if (material === undefined) throw new Error('the harness makes no credential');
-        return { life, material };
-      }
-
-      // An upstream may have no place for a mark; then only the ledger knows what was adopted.
-      const marks = adoption?.marks !== false;
-      const words = marks ? 'is listed under its token' : 'is left to the ledger, since it bears no mark';
-
-      it(`without a change of value: it works before, after and twice, and ${words}`, async () => {
-        const { life, material } = await found();
-        expect(await life.list()).toEqual([]);
-        const adopted = await life.adopt(material);
-        await adoption?.adopt(life.target, adopted.token, adopted, life.ctx);
-        expect(await works(life, adopted)).toBe(true);
-        expect(await provider.list?.(life.target, life.ctx)).toEqual(marks ? [adopted.handle] : []);
-        await expect(provider.preflight(life.target, life.ctx)).resolves.toEqual([]);
-      });
-
-      it('and keeps it as the old one of its first rotation', async () => {
-        const { life, material } = await found();
-        const adopted = await life.adopt(material);
-        const second = await life.rotate(adopted.handle);
-        await provider.comparePermissions?.(life.target, adopted.handle, second.handle, life.ctx);
-        expect([await works(life, adopted), await works(life, second)]).toEqual([dual, true]);
-        await life.retire(adopted);
-        const third = await life.rotate(second.handle);
-        expect([await works(life, adopted), await works(life, third)]).toEqual([false, true]);
-      });
-
-      it('and leaves it as it was when it is released, as often as asked', async () => {
-        const { life, material } = await found();
-        const adopted = await life.adopt(material);
-        for (let twice = 0; twice < 2; twice++) {
-          await adoption?.release(life.target, adopted.token, adopted.handle, life.ctx);
-        }
-        expect([await works(life, adopted), await life.list()]).toEqual([true, []]);
-        await life.adopt(material);
-      });
-
-      it('and revokes it in an emergency, after which a late adoption is refused', async () => {
-        const { life, material } = await found();
-        const adopted = await life.adopt(material);
-        const done = await provider.revoke(life.target, adopted.handle, { endSessions: true }, life.ctx);
-        expect([done.confirmed, await works(life, adopted)]).toEqual([true, false]);
-        await failureOf(async () => adoption?.adopt(life.target, adopted.token, adopted, life.ctx));
-        await adoption?.release(life.target, adopted.token, adopted.handle, life.ctx);
-        expect([await works(life, adopted), await life.list()]).toEqual([false, []]);
-        expect(await works(life, await life.rotate())).toBe(true);
-      });
-
-      it('but nobody else’s value, and reports what depends on it without touching it', async () => {
-        const { life, material } = await found();
-        const other = harness.withOtherUser(material);
-        await failureOf(async () => adoption?.identify(life.target, other, life.ctx));
-        const report = (await adoption?.dependencies(life.target, life.ctx)) ?? [];
-        expect(report.filter(({ severity }) => severity === 'blocks')).toEqual([]);
-        expect(JSON.stringify(report)).not.toContain(provider.secretPart(material).reveal());
-        expect(await life.list()).toEqual([]);
-      });
-
-      it('and keeps the shape of its secret, whatever else is in there', async () => {
-        const { life, material } = await found();
-        const like = provider.serialize(material).map((json) => {
-          const { [Object.keys(JSON.parse(json) as object)[0] ?? '']: _first, ...rest } = JSON.parse(
-            json,
-          ) as Record<string, unknown>;
-          return JSON.stringify({ 'team:note': 'ours', ...rest, nested: { a: [1] } });
-        });
-        const adopted = await life.adopt(provider.material(like));
-        const next = await life.issue(adopted.handle);
-        const text = provider.serialize(next.material, like);
-        const [before, after] = [like, text].map(
-          (each) => JSON.parse(each.reveal()) as Record<string, unknown>,
-        );
-        expect(Object.keys(after ?? {})).toEqual(Object.keys(before ?? {}));
-        expect(after).toMatchObject({ 'team:note': 'ours', nested: { a: [1] } });
-        provider.assertBelongs(life.target, next.handle, provider.material(text));
-        expect(provider.secretPart(provider.material(text)).reveal()).toBe(
-          provider.secretPart(next.material).reveal(),
-        );
-      });
-    });
+    describeAdoption(harness);
 
     it.runIf(provider.manualRevocation !== undefined)(
       'where a person can revoke: tells what revokes by hand, by the handle alone and without a secret',

@@ -3,7 +3,7 @@ import type { KeyMaterial } from '../../shared/providers/http/material.ts';
 import type { KeyTarget } from '../../shared/providers/http/target.ts';
 import { awaitsOperator } from '../../shared/domain/evidence.ts';
 import type { Claims, CredentialProvider } from '../../shared/providers/provider.ts';
-import type { ProviderHarness } from './describe-provider.ts';
+import type { ProviderHarness } from './provider-life.ts';
 
 /** What the tests of an upstream of keys have of their own. */
 export interface KeyCase<T extends KeyTarget> {

@@ -22,6 +22,7 @@ import type {
 import { CAPABILITIES } from '../../shared/domain/capabilities.ts';
 import { CREDENTIAL_TYPES, TAG } from '../../shared/names.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
+import { testAdoptedKeys } from './adopted-keys.ts';
 import { playUpstreams, type PlayedUpstream } from './upstreams.ts';
 
 /** Keys of every HTTP upstream, led by the deployed functions of their type against the upstream's stateful fake. */
@@ -219,4 +220,6 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       expect(secrets.filter((each) => text.includes(each))).toEqual([]);
     });
   });
+
+  testAdoptedKeys(() => ({ world, vault, upstreams }));
 });

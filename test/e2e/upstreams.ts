@@ -1,6 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { DynamoDBClient, ListTablesCommand, paginateScan } from '@aws-sdk/client-dynamodb';
-import { CreateUserCommand, IAMClient, ListAccessKeysCommand } from '@aws-sdk/client-iam';
+import {
+  CreateAccessKeyCommand,
+  CreateUserCommand,
+  IAMClient,
+  ListAccessKeysCommand,
+} from '@aws-sdk/client-iam';
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import type { LocalStack } from '../../local/stack.ts';
 import type { ProviderKey } from '../../shared/domain/capabilities.ts';
@@ -19,6 +24,7 @@ import { FakePinecone } from '../fakes/pinecone.ts';
 import { FakeQdrantCloud } from '../fakes/qdrant-cloud.ts';
 import type { Asked, UpstreamServer } from '../fakes/upstream.ts';
 import { FakeWeaviate } from '../fakes/weaviate.ts';
+import type { ExistingKey } from './adopted-keys.ts';
 
 /** An upstream that the deployed functions rotate keys of, played by its stateful fake. */
 export interface PlayedUpstream extends AsyncDisposable {
@@ -36,6 +42,8 @@ export interface PlayedUpstream extends AsyncDisposable {
   takes(secret: string): Promise<boolean>;
   /** Loses the answer to the next request that makes a key; the key is made. */
   loseCreation(): void;
+  /** Makes a key as a person does, beside those of the credential; where such keys are adopted. */
+  existing?(): Promise<ExistingKey>;
   /** How many keys of the credential live, spare ones of a pool left out. */
   live(): Promise<number>;
 }
@@ -86,6 +94,11 @@ async function openai(): Promise<PlayedUpstream> {
     admin: { adminKey: fake.adminKey, baseUrl },
     takes: async (secret) =>
       (await fetch(`${baseUrl}/models`, { headers: { authorization: `Bearer ${keyIn(secret)}` } })).ok,
+    existing: async () => {
+      const { value } = fake.keys.add('proj_1/sa_2', 'made by hand', 'sk-svcacct-');
+      const target = { project: 'proj_1', serviceAccount: 'sa_2', label: 'adopted', baseUrl };
+      return Promise.resolve({ secret: { apiKey: value, note: 'by hand' }, target });
+    },
     loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/api_keys')),
     live: async () => Promise.resolve(fake.keys.all.size),
     [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
@@ -105,6 +118,12 @@ async function mistral(): Promise<PlayedUpstream> {
     admin: { adminKey: fake.adminKey, baseUrl },
     takes: async (secret) =>
       (await fetch(`${baseUrl}/models`, { headers: { authorization: `Bearer ${keyIn(secret)}` } })).ok,
+    existing: async () => {
+      const workspace = randomUUID();
+      const { value } = fake.keys.add(workspace, 'made by hand', '');
+      const target = { workspace, user: randomUUID(), label: 'adopted', baseUrl };
+      return Promise.resolve({ secret: { apiKey: value }, target });
+    },
     loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/api-keys')),
     live: async () => Promise.resolve(fake.keys.all.size),
     [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
@@ -158,6 +177,14 @@ async function pinecone(): Promise<PlayedUpstream> {
     takes: async (secret) => {
       const headers = { 'api-key': keyIn(secret), 'x-pinecone-api-version': '2026-04' };
       return (await fetch(`${baseUrl}/indexes`, { headers })).ok;
+    },
+    existing: async () => {
+      const [project, roles] = [randomUUID(), ['DataPlaneEditor', 'ControlPlaneViewer']];
+      const { id, value } = fake.add(project, 'made by hand', roles);
+      return Promise.resolve({
+        secret: { apiKey: value },
+        target: { project, roles, label: 'adopted', keyId: id, baseUrl },
+      });
     },
     loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/api-keys')),
     live: async () => Promise.resolve(fake.keys.all.size),
@@ -227,6 +254,13 @@ async function anthropic(): Promise<PlayedUpstream> {
     takes: async (secret) => {
       const headers = { 'x-api-key': keyIn(secret), 'anthropic-version': '2023-06-01' };
       return (await fetch(`${baseUrl}/models`, { headers })).ok;
+    },
+    existing: async () => {
+      const { value } = fake.mint('wrkspc_1');
+      return Promise.resolve({
+        secret: { apiKey: value },
+        target: { workspace: 'wrkspc_1', label: 'adopted', baseUrl },
+      });
     },
     loseCreation: () =>
       fake.server.fail(
@@ -372,6 +406,13 @@ async function accessKeys(stack: LocalStack): Promise<PlayedUpstream> {
       } finally {
         sts.destroy();
       }
+    },
+    existing: async () => {
+      const user = 'shop-uploader-by-hand';
+      await iam.send(new CreateUserCommand({ UserName: user, Tags: [{ Key: TAG.stage, Value: 'local' }] }));
+      const { AccessKey: key } = await iam.send(new CreateAccessKeyCommand({ UserName: user }));
+      const { AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey } = key ?? {};
+      return { secret: { accessKeyId, secretAccessKey }, target: { user } };
     },
     loseCreation: () => {
       stack.gateway.faults.add({

@@ -71,6 +71,16 @@ export class FakeAnthropic implements AsyncDisposable {
       return { status: 200, body: { data: [model], has_more: false, first_id: 'claude', last_id: 'claude' } };
     }
     if (login !== this.adminKey) return this.unauthenticated();
+    if (path === '/v1/organizations/me')
+      return { status: 200, body: { type: 'organization', id: 'org-agents', name: 'Agents' } };
+    if (path === '/v1/organizations/rate_limits') {
+      const limits = [{ type: 'requests_per_minute', value: 4000 }];
+      const group = { type: 'rate_limit', group_type: 'model_group', models: ['claude'], limits };
+      return { status: 200, body: { data: [group], next_page: null } };
+    }
+    const workspace = /^\/v1\/organizations\/workspaces\/([^/]+)$/.exec(path)?.[1];
+    if (workspace !== undefined)
+      return { status: 200, body: { type: 'workspace', id: workspace, name: 'Agents', archived_at: null } };
     const match = /^\/v1\/organizations\/api_keys(?:\/([^/]+))?$/.exec(path);
     if (match === null) return this.refusal(404, 'not_found_error', 'Not found');
     const [, id] = match;

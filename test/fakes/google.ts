@@ -64,6 +64,7 @@ export class FakeGoogle implements AsyncDisposable {
     if (!this.#login.tokens.has(bearerOf(asked) ?? '')) return refusal(401, 'UNAUTHENTICATED');
     const operation = /^\/v2\/(operations\/[^/]+)$/.exec(path)?.[1];
     if (operation !== undefined) return this.operation(operation);
+    if (path === '/v2/keys:lookupKey') return this.lookUp(asked.query.get('keyString'));
     const [, project = '', id, part] =
       /^\/v2\/projects\/([^/]+)\/locations\/global\/keys(?:\/([^/]+?)(\/keyString)?)?$/.exec(path) ?? [];
     if (project === '') return refusal(404, 'NOT_FOUND');
@@ -78,6 +79,13 @@ export class FakeGoogle implements AsyncDisposable {
       key.active = false;
       this.deleted.set(key.id, new Date().toISOString());
     });
+  }
+
+  private lookUp(value: string | null): Reply {
+    const key = [...this.keys.all.values()].find((each) => each.value === value);
+    if (key === undefined) return refusal(403, 'PERMISSION_DENIED');
+    const parent = 'projects/123456789012/locations/global';
+    return { status: 200, body: { parent, name: `${parent}/keys/${key.id}` } };
   }
 
   private models(value: string | string[] | undefined): Reply {

@@ -5,6 +5,8 @@ export class FakeOpenAi implements AsyncDisposable {
   readonly adminKey = 'sk-admin-0123456789abcdefghij';
   readonly keys: FakeKeys = new FakeKeys();
   readonly server: UpstreamServer;
+  /** False where keys of service accounts can't be deleted, as one version of the documentation has it. */
+  deletes = true;
   /** How much later it tells of a use. */
   usageLagMs = 0;
 
@@ -33,6 +35,8 @@ export class FakeOpenAi implements AsyncDisposable {
     const create = /^\/v1\/organization\/projects\/([^/]+)\/service_accounts\/([^/]+)\/api_keys$/.exec(path);
     if (create !== null && method === 'POST')
       return this.create(create[1] ?? '', create[2] ?? '', asked.body);
+    const place = /^\/v1\/organization\/projects\/([^/]+)(\/rate_limits|\/spend_limit)?$/.exec(path);
+    if (place !== null) return { status: 200, body: placeOf(place[1] ?? '', place[2]) };
     const keys = /^\/v1\/organization\/projects\/([^/]+)\/api_keys(?:\/([^/]+))?$/.exec(path);
     if (keys === null) return refusal(404, 'not_found');
     const [, project = '', id] = keys;
@@ -40,6 +44,7 @@ export class FakeOpenAi implements AsyncDisposable {
     const key = this.keys.all.get(id);
     if (key?.owner.startsWith(`${project}/`) !== true) return refusal(404, 'not_found');
     if (method === 'GET') return { status: 200, body: shown(key, Date.now() - this.usageLagMs) };
+    if (!this.deletes) return refusal(400, 'invalid_request_error');
     this.keys.all.delete(id);
     return { status: 200, body: { object: 'organization.project.api_key.deleted', id, deleted: true } };
   }
@@ -69,6 +74,30 @@ export class FakeOpenAi implements AsyncDisposable {
       },
     };
   }
+}
+
+function placeOf(id: string, part: string | undefined): object {
+  if (part === '/spend_limit') {
+    const amount = { threshold_amount: 25_000, currency: 'USD', interval: 'month' };
+    return { object: 'project.spend_limit', ...amount, enforcement: { status: 'inactive' } };
+  }
+  if (part === undefined)
+    return {
+      object: 'organization.project',
+      id,
+      name: 'Agents',
+      created_at: 1_700_000_000,
+      archived_at: null,
+      status: 'active',
+    };
+  const limit = {
+    object: 'project.rate_limit',
+    id: 'rl-gpt-5',
+    model: 'gpt-5',
+    max_requests_per_1_minute: 600,
+    max_tokens_per_1_minute: 150_000,
+  };
+  return { object: 'list', data: [limit], first_id: limit.id, last_id: limit.id, has_more: false };
 }
 
 function shown({ id, name, value, owner, createdAt, lastUsed }: FakeKey, toldBefore: number): object {

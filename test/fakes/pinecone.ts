@@ -72,6 +72,8 @@ export class FakePinecone implements AsyncDisposable {
     if (project !== undefined) {
       return { status: 200, body: { data: this.keys.of(project).map((key) => this.shown(key)) } };
     }
+    const about = /^\/admin\/(projects|organizations)\/([^/]+)$/.exec(path);
+    if (about !== null) return { status: 200, body: placeOf(about[1] ?? '', about[2] ?? '') };
     const key = this.keys.all.get(/^\/admin\/api-keys\/([^/]+)$/.exec(path)?.[1] ?? '');
     if (key === undefined) return refusal(404, 'NOT_FOUND');
     if (method === 'GET') return { status: 200, body: this.shown(key) };
@@ -111,6 +113,13 @@ export class FakePinecone implements AsyncDisposable {
   private sweep(): void {
     for (const [id, goneAt] of this.#leaving) if (goneAt <= Date.now()) this.keys.all.delete(id);
   }
+}
+
+function placeOf(kind: string, id: string): object {
+  const common = { id, name: 'agents', created_at: '2026-01-01T00:00:00Z' };
+  return kind === 'projects'
+    ? { ...common, max_pods: 0, force_encryption_with_cmek: false, organization_id: 'org-agents' }
+    : { ...common, plan: 'Standard', payment_status: 'Active', support_tier: 'Pro' };
 }
 
 function refusal(status: number, code: string): Reply {

@@ -138,8 +138,8 @@ describe('a stagger is never broken', () => {
     expect(found).toEqual([]);
   });
 
-  // Of six agents with 19 more each: a transaction takes 100 items.
-  test('however many credentials it is over: one starts, also of two planners', async () => {
+  // Of six agents with 19 more each: a transaction takes 100 items, whatever this is over.
+  test('however many credentials it is over, by two planners of which one stands still before it starts', async () => {
     const agents = Array.from({ length: 6 }, (_each, n) => `agent-${n}`);
     const names = Array.from({ length: 1 + 6 * 19 }, () => `name-${randomUUID()}`);
     const holdersOf = (n: number) => (n === 0 ? agents : [agents[Math.floor((n - 1) / 19)] ?? '']);
@@ -147,14 +147,41 @@ describe('a stagger is never broken', () => {
       name: names[n] ?? '',
       holders: holdersOf(n).map((name) => ({ kind: 'client', name, principal: 'arn:a' }) as const),
     }));
+    // Due, the last one included.
+    fleet.clock.now += 5 * 86_400_000;
     for (const [n, agent] of agents.entries())
       await staggers(fleet, agent, [names[0] ?? '', ...names.slice(1 + n * 19, 20 + n * 19)]);
-    const [shared = '', other = ''] = fleet.ids;
-    const answers = await Promise.all([plan(fleet.deps, [shared]), plan(fleet.deps, [other])]);
+    const [shared = '', last = ''] = [fleet.ids[0], fleet.ids.at(-1)];
+    const { ledger } = fleet.deps;
+    let beside: PlanAnswer | undefined;
+    const standing = instead(ledger, {
+      commit: async (change) => {
+        // Once: the first planner has decided to start, and the other one runs meanwhile.
+        beside ??= await plan(fleet.deps, [last]);
+        return ledger.commit(change);
+      },
+    });
+    const answer = await plan({ ...fleet.deps, ledger: standing }, [shared]);
+    expect([...answer.failed, ...(beside?.failed ?? [])]).toEqual([]);
+    expect([beside?.started, answer.started]).toEqual([[last], []]);
+    expect((await underWay(fleet)).map(({ id }) => id)).toEqual([last]);
+    expect((await rotate(fleet.deps, names[0] ?? '')).beside).toHaveLength(1);
+  });
+
+  test('and what no agent has in common starts side by side', async () => {
+    const agents = Array.from({ length: 6 }, (_each, n) => `agent-${n}`);
+    const names = agents.flatMap(() => [`name-${randomUUID()}`, `name-${randomUUID()}`]);
+    const pairOf = (n: number) => names.slice(2 * n, 2 * n + 2);
+    const fleet = await dueFleet(table, names.length, (n) => ({
+      name: names[n] ?? '',
+      holders: [{ kind: 'client', name: agents[Math.floor(n / 2)] ?? '', principal: 'arn:a' }],
+    }));
+    for (const [n, agent] of agents.entries()) await staggers(fleet, agent, pairOf(n));
+    const answers = await Promise.all(
+      agents.map((_agent, n) => plan(fleet.deps, fleet.ids.slice(2 * n, 2 * n + 2))),
+    );
     expect(answers.flatMap(({ failed }) => failed)).toEqual([]);
-    expect(await underWay(fleet)).toHaveLength(1);
-    const [beside] = answers[0].started.length === 1 ? [names[1]] : [names[0]];
-    expect((await rotate(fleet.deps, beside ?? '')).beside).toHaveLength(1);
+    expect(answers.map(({ started }) => started.length)).toEqual(agents.map(() => 1));
   });
 
   test('where the agent gets one of the two from another agent, whichever is due first', async () => {

@@ -38,11 +38,10 @@ const OF_DATABASES: readonly UnusedGrants[] = [
   },
   {
     reason:
-      'Where a start rests on a registered master or on the stagger of an agent (test/faults/stagger.test.ts), and where an operator registers a pact that hands a credential to sub-agents.',
+      'Where a start rests on a registered master (test/faults/planner.test.ts), and where an operator registers a pact that hands a credential to sub-agents.',
     sometimes: true,
     grants: {
       'plan-rotations': [HOLDS_OTHERS],
-      'rotate-database': [HOLDS_OTHERS],
       'control-api': [HOLDS_OTHERS],
     },
   },

@@ -6,7 +6,7 @@ import type { AwsCalls } from '../../shared/adapters/aws-client.ts';
 import { DynamoDbAgents } from '../../shared/adapters/dynamodb-agents.ts';
 import { KmsSealer } from '../../shared/adapters/kms-sealer.ts';
 import type { Item } from '../../shared/adapters/ledger-items.ts';
-import { LOST_AFTER_SECONDS, MAX_RUNNING_SESSIONS } from '../../shared/domain/agents.ts';
+import { LOST_AFTER_SECONDS, MAX_RUNNING_SESSIONS, MAX_SESSIONS } from '../../shared/domain/agents.ts';
 import { AGENT, AgentApiWorld, holder, Instance, pactOf, SIBLING, VALUE } from '../support/agent-api.ts';
 import { startTable } from '../support/table.ts';
 import { credentialOf, ID, NOW, ROTATION_ID, rotationOf } from '../unit/api/fakes.ts';
@@ -134,7 +134,7 @@ describe('a session', () => {
     const instance = await running();
     const before = await stored();
     const caller = { caller: SIBLING };
-    const own = { instance: 'x', key: instance.jwk };
+    const own = { key: instance.jwk, opening: await instance.opening() };
     const attempts = [
       await world.call('POST', `/agents/${AGENT}/sessions`, own, caller),
       await instance.beat([], caller),
@@ -161,7 +161,8 @@ describe('a session', () => {
 
   test('takes no private key, no weak one and no other algorithm', async () => {
     await world.pact();
-    const { jwk } = await Instance.make(world);
+    const instance = await Instance.make(world);
+    const { jwk } = instance;
     for (const wrong of [
       { ...jwk, d: jwk.x },
       { kty: 'RSA', n: 'AQAB', e: 'AQAB' },
@@ -170,7 +171,8 @@ describe('a session', () => {
       { ...jwk, alg: 'HS256' },
       'key',
     ]) {
-      const answered = await world.call('POST', `/agents/${AGENT}/sessions`, { instance: 'a', key: wrong });
+      const opening = await instance.opening();
+      const answered = await world.call('POST', `/agents/${AGENT}/sessions`, { key: wrong, opening });
       expect(answered).toMatchObject({
         status: 400,
         body: { code: 'ERR_REQUEST', field: expect.stringMatching(/^key/) },
@@ -240,6 +242,21 @@ describe('a session', () => {
     });
     world.now += LOST_AFTER_SECONDS * 1000;
     expect(await next.open()).toMatchObject({ status: 201 });
+  });
+});
+
+describe('a fleet of many short sessions', () => {
+  test(`has room for those that come after one another in one place, also while ${MAX_SESSIONS} are remembered`, async () => {
+    await world.pact();
+    const instance = await world.instance();
+    await instance.close();
+    const known = await agents.session(AGENT, instance.session);
+    if (known === undefined) throw new Error('it has just been closed');
+    const others = Array.from({ length: MAX_SESSIONS - 1 }, (_each, n) => ({ ...known, id: `${n}.n` }));
+    Object.assign(agents, { sessions: async () => [...others, known] });
+    expect(await instance.open()).toMatchObject({ status: 201 });
+    const newcomer = await Instance.make(world, 'host-2');
+    expect(await newcomer.open()).toMatchObject({ status: 422, body: { code: 'ERR_CAPACITY' } });
   });
 });
 

@@ -6,8 +6,13 @@ import type { AwsCalls } from '../../shared/adapters/aws-client.ts';
 import { DynamoDbAgents } from '../../shared/adapters/dynamodb-agents.ts';
 import { KmsSealer } from '../../shared/adapters/kms-sealer.ts';
 import type { Item } from '../../shared/adapters/ledger-items.ts';
-import { isLost, LOST_AFTER_SECONDS } from '../../shared/domain/agents.ts';
-import { AGENT, AgentApiWorld, type Answered, type Instance } from '../support/agent-api.ts';
+import {
+  CLOSED_KEPT_SECONDS,
+  isLost,
+  LOST_AFTER_SECONDS,
+  OPENING_SECONDS,
+} from '../../shared/domain/agents.ts';
+import { AGENT, AgentApiWorld, Instance, type Answered } from '../support/agent-api.ts';
 import { startTable } from '../support/table.ts';
 import { ID, NOW, ROTATION_ID } from '../unit/api/fakes.ts';
 
@@ -169,7 +174,7 @@ describe('a heartbeat', () => {
     world.now += 60_000;
     expect(await say(instance, 'heartbeat', former, OTHER)).toMatchObject({
       status: 409,
-      body: { code: 'ERR_CONFLICT', field: 'payload.sequence', remedy: expect.stringContaining('above 3') },
+      body: { code: 'ERR_CONFLICT', field: 'payload.sequence', remedy: expect.stringContaining('above 4') },
     });
     expect(await stored()).toEqual(before);
   });
@@ -213,15 +218,113 @@ describe('a heartbeat', () => {
     ]);
   });
 
-  test('of a session that was opened again in the same place begins with any number', async () => {
+  test('of a session that was opened again in the same place has a number above its opening', async () => {
     const instance = await running();
     const former = await instance.heartbeat(holding(OLD));
     await instance.close();
     await instance.open();
     expect(await say(instance, 'heartbeat', former)).toMatchObject({ status: 403 });
-    const first = { session: instance.session, sequence: 0, holds: [] };
-    expect(await say(instance, 'heartbeat', await instance.sign(first))).toMatchObject({ status: 200 });
-    expect(await sessionOf(instance)).toMatchObject({ sequence: 0 });
+    const { opening = 0 } = await sessionOf(instance);
+    const numbered = (sequence: number) =>
+      instance.sign({ session: instance.session, sequence, holds: holding(OLD) });
+    expect(await say(instance, 'heartbeat', await numbered(opening))).toMatchObject({
+      status: 409,
+      body: { field: 'payload.sequence' },
+    });
+    expect(await sessionOf(instance)).toMatchObject({ holds: [] });
+    expect(await say(instance, 'heartbeat', await numbered(opening + 1))).toMatchObject({ status: 200 });
+    expect(await sessionOf(instance)).toMatchObject({ sequence: opening + 1, holds: holding(OLD) });
+  });
+});
+
+describe('an opening', () => {
+  const sessions = () => agents.sessions(AGENT);
+
+  test('that comes again is the same session while that is open, and opens nothing once it has closed or is forgotten', async () => {
+    await world.pact();
+    const instance = await Instance.make(world);
+    // The answer to the first one is lost, so that the instance asks again.
+    const openings = [await instance.opening(), await instance.opening()];
+    for (const opening of openings)
+      expect(await instance.sendOpening(opening)).toMatchObject({ status: 201 });
+    const { session } = instance;
+    const before = await stored();
+    for (const opening of openings)
+      expect(await instance.sendOpening(opening, OTHER)).toMatchObject({ status: 201, body: { session } });
+    expect(await stored()).toEqual(before);
+    await instance.close();
+    const closed = await stored();
+    // At each moment until nobody remembers the session, and beyond.
+    for (let seconds = 0; seconds <= 2 * CLOSED_KEPT_SECONDS; seconds += 15) {
+      world.now = NOW + seconds * 1000;
+      for (const opening of openings)
+        expect([seconds, await instance.sendOpening(opening, OTHER)]).toMatchObject([
+          seconds,
+          { status: 409, body: { code: 'ERR_CONFLICT' } },
+        ]);
+    }
+    expect(await stored()).toEqual(closed);
+    expect(await sessions()).toEqual([]);
+    // Its own next one.
+    expect(await instance.open()).toMatchObject({ status: 201 });
+    expect(instance.session).not.toBe(session);
+  });
+
+  test('is good for a minute either way, and no longer than its session is remembered, had that closed at once', async () => {
+    await world.pact();
+    const instance = await Instance.make(world);
+    for (const seconds of [-OPENING_SECONDS - 1, OPENING_SECONDS + 1]) {
+      const opening = await instance.opening({ at: world.at(seconds) });
+      expect(await instance.sendOpening(opening)).toMatchObject({
+        status: 409,
+        body: { code: 'ERR_CONFLICT', field: 'payload.at', remedy: expect.stringContaining('Date') },
+      });
+    }
+    expect(await sessions()).toEqual([]);
+    const latest = await instance.opening({ at: world.at(OPENING_SECONDS) });
+    expect(await instance.sendOpening(latest)).toMatchObject({ status: 201 });
+    await instance.close();
+    world.now += 2 * OPENING_SECONDS * 1000;
+    expect(await sessions()).toHaveLength(1);
+    expect(await instance.sendOpening(latest)).toMatchObject({
+      status: 409,
+      body: { field: 'payload.sequence' },
+    });
+    world.now += 1;
+    expect(await instance.sendOpening(latest)).toMatchObject({ status: 409, body: { field: 'payload.at' } });
+  });
+
+  test('is refused where it was signed by another key, for another agent or for something else, and nothing is kept', async () => {
+    await world.pact();
+    const [instance, other] = [await Instance.make(world), await Instance.make(world)];
+    const before = await stored();
+    const about = { agent: AGENT, instance: 'host-1', sequence: 1, at: world.at(0) };
+    const cases: [string, number, string][] = [
+      [await other.opening(), 403, 'ERR_PROOF'],
+      [await instance.opening({ agent: 'search' }), 403, 'ERR_PROOF'],
+      [await instance.sign({ session: 's', sequence: 1, holds: [] }), 400, 'ERR_REQUEST'],
+      [await instance.sign({ session: 's', closed: true }), 400, 'ERR_REQUEST'],
+      [await instance.sign({ ...about, admin: true }), 400, 'ERR_REQUEST'],
+      [await instance.sign({ ...about, instance: 'a b' }), 400, 'ERR_REQUEST'],
+      [await instance.sign({ ...about, sequence: -1 }), 400, 'ERR_REQUEST'],
+    ];
+    for (const [opening, status, code] of cases)
+      expect(await instance.sendOpening(opening)).toMatchObject({ status, body: { code } });
+    expect(await stored()).toEqual(before);
+    // And it serves for nothing else in a session.
+    await instance.open();
+    const opening = await instance.opening();
+    for (const what of ['heartbeat', 'uses', 'close'])
+      expect(await say(instance, what, opening)).toMatchObject({ status: 400 });
+  });
+
+  test('of many with one number at once opens one session', async () => {
+    await world.pact();
+    const instance = await Instance.make(world);
+    const opening = await instance.opening();
+    const answers = await Promise.all(Array.from({ length: 6 }, () => instance.sendOpening(opening)));
+    expect(new Set(answers.map(({ status, body }) => `${status} ${String(body['session'])}`)).size).toBe(1);
+    expect(await sessions()).toHaveLength(1);
   });
 });
 

@@ -130,22 +130,40 @@ describe('a pact in the table', () => {
 
 describe('a session in the table', () => {
   test('is one for the same instance and key, until it is closed', async () => {
-    const first = await agents.openSession(session());
-    const again = await agents.openSession(session());
+    const first = await agents.openSession(session({ opening: 1 }));
+    const again = await agents.openSession(session({ opening: 1 }));
     expect(again.id).toBe(first.id);
     await agents.close(first, at(5));
-    const next = await agents.openSession(session());
+    const next = await agents.openSession(session({ opening: 2 }));
     expect(next.id).not.toBe(first.id);
     expect(await agents.session(AGENT, first.id)).toBeUndefined();
     expect(await agents.sessions(AGENT)).toHaveLength(1);
   });
 
-  test('is forgotten ten minutes after it has closed, so that a fleet of short ones has room', async () => {
+  test('is not opened again, once it has closed, by a number that has come before', async () => {
+    const first = await agents.openSession(session({ opening: 1 }));
+    // Its answer was lost: the next one has another number, which is kept.
+    expect(await agents.openSession(session({ opening: 2 }))).toEqual({ ...first, opening: 2 });
+    expect(await agents.openSession(session({ opening: 1 }))).toEqual({ ...first, opening: 2 });
+    await agents.touch({ ...first, sequence: 5, seenAt: at(1) });
+    await agents.close(first, at(5));
+    const closed = await agents.session(AGENT, first.id);
+    for (const opening of [1, 2, 5])
+      await expect(agents.openSession(session({ opening }))).rejects.toMatchObject({
+        code: 'ERR_CONFLICT',
+        field: 'payload.sequence',
+        remedy: expect.stringContaining('above 5'),
+      });
+    expect(await agents.session(AGENT, first.id)).toEqual(closed);
+    expect(await agents.openSession(session({ opening: 6 }))).toMatchObject({ opening: 6 });
+  });
+
+  test('is forgotten three minutes after it has closed, so that a fleet of short ones has room', async () => {
     const closed = await agents.openSession(session({ keptUntil: at(30 * 86_400) }));
     await agents.close(closed, at(5));
-    now = START + 605_000;
+    now = START + 185_000;
     expect(await agents.session(AGENT, closed.id)).toMatchObject({ closedAt: at(5) });
-    expect((await itemsBelow(`AGENT#${AGENT}`))[0]?.['expires']).toEqual({ N: String(START / 1000 + 605) });
+    expect((await itemsBelow(`AGENT#${AGENT}`))[0]?.['expires']).toEqual({ N: String(START / 1000 + 185) });
     now += 1;
     expect(await agents.sessions(AGENT)).toEqual([]);
   });
@@ -259,6 +277,8 @@ describe('an acknowledgement in the table', () => {
     await challenged(open, 'fresh');
     const fresh = acknowledgement(open, { jws: 'g.h.i', at: at(40) });
     await agents.acknowledge(fresh, 'fresh', at(40));
+    // Whoever has seen the one before, and was slow.
+    await agents.contradict(acknowledgement(open), at(41));
     expect(await agents.acknowledgements(fresh)).toEqual([fresh]);
   });
 

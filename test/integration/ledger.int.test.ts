@@ -15,6 +15,7 @@ import { toInstant } from '../../shared/domain/clock.ts';
 import type { Credential, Key } from '../../shared/domain/credential.ts';
 import { resolvePolicy } from '../../shared/domain/policy.ts';
 import { advance, type Rotation } from '../../shared/domain/rotation.ts';
+import type { Turns } from '../../shared/ports/ledger.ts';
 import { startTable } from '../support/table.ts';
 
 const START = Date.parse('2026-11-22T10:00:00.000Z');
@@ -225,6 +226,24 @@ describe('commit', () => {
     await expect(ledger.attach(before)).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
     expect(await ledger.credential(before.id)).toEqual(after);
     expect(await recordsOf(before)).toHaveLength(2);
+  });
+
+  test('takes the turn of an agent once: of two that have read the same one, the second is refused and writes nothing', async () => {
+    const [one, other] = [await created(), await created()];
+    const start = async (before: Credential, turns: Turns): Promise<Credential> =>
+      ledger.commit({ before, after: before, turns, records: [draft('rotation-announced')] });
+    const read = await ledger.turns(['checkout']);
+    expect(await ledger.turns(['checkout'])).toEqual(read);
+    await start(one, read);
+    await expect(start(other, read)).rejects.toMatchObject({ code: 'ERR_CONFLICT', retryable: true });
+    expect(await ledger.credential(other.id)).toEqual(other);
+    expect(await recordsOf(other)).toHaveLength(1);
+    await start(other, await ledger.turns(['checkout']));
+    // One that takes turns at every place still fits into a transaction.
+    const agents = Array.from({ length: 200 }, (_each, n) => `agent-${n}`);
+    const third = await created();
+    await start(third, await ledger.turns(agents));
+    await expect(start(await created(), read)).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
   });
 
   test('hard decision 3: of an older epoch is refused as preempted', async () => {

@@ -6,7 +6,7 @@ import { acknowledgementKey } from '../../shared/domain/acknowledgement-key.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
 import { proofOf } from '../../shared/domain/possession.ts';
 import { Redacted } from '../../shared/domain/redacted.ts';
-import type { AcknowledgementPayload, HeartbeatPayload } from '../../shared/domain/signed.ts';
+import type { AcknowledgementPayload, HeartbeatPayload, OpeningPayload } from '../../shared/domain/signed.ts';
 import type { AgentDeps } from '../../shared/engine/agents/deps.ts';
 import type { AgentStore } from '../../shared/ports/agents.ts';
 import type { Sealer } from '../../shared/ports/sealer.ts';
@@ -137,6 +137,8 @@ export class AgentApiWorld {
 
 /** What an instance calls the agent API through. */
 export interface AgentCaller {
+  /** What time the API has; that of this machine where it isn't said. */
+  readonly now?: number;
   call(method: string, path: string, body?: unknown, options?: { caller?: string }): Promise<Answered>;
 }
 
@@ -182,10 +184,18 @@ export class Instance {
   }
 
   async open(): Promise<Answered> {
-    const answered = await this.world.call('POST', `/agents/${this.agent}/sessions`, {
-      instance: this.name,
-      key: this.jwk,
-    });
+    return this.sendOpening(await this.opening());
+  }
+
+  /** What this instance would send to open its session. */
+  async opening(changes: Partial<OpeningPayload> = {}): Promise<string> {
+    const about = { agent: this.agent, instance: this.name, at: toInstant(this.world.now ?? Date.now()) };
+    return this.sign({ ...about, sequence: ++this.#sequence, ...changes });
+  }
+
+  async sendOpening(opening: string, options: { caller?: string } = {}): Promise<Answered> {
+    const path = `/agents/${this.agent}/sessions`;
+    const answered = await this.world.call('POST', path, { key: this.jwk, opening }, options);
     if (answered.status === 201) this.session = String(answered.body['session']);
     return answered;
   }

@@ -1,5 +1,11 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import type { Acknowledgement, Pact, Session, UseReport } from '../../shared/domain/agents.ts';
+import {
+  newestNumber,
+  type Acknowledgement,
+  type Pact,
+  type Session,
+  type UseReport,
+} from '../../shared/domain/agents.ts';
 import { toInstant, type Clock } from '../../shared/domain/clock.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { Redacted } from '../../shared/domain/redacted.ts';
@@ -45,15 +51,20 @@ export class MemoryAgentStore implements AgentStore {
   }
 
   async openSession(session: Session): Promise<Session> {
-    const { agent, instance, thumbprint } = session;
+    const { agent, instance, thumbprint, opening = 0 } = session;
     const same = [...this.all.values()].find(
-      (known) =>
-        known.agent === agent &&
-        known.instance === instance &&
-        known.thumbprint === thumbprint &&
-        known.closedAt === undefined,
+      (known) => known.agent === agent && known.instance === instance && known.thumbprint === thumbprint,
     );
-    if (same !== undefined) return same;
+    const isNewer = same === undefined || newestNumber(same) < opening;
+    if (same !== undefined && same.closedAt === undefined) {
+      const next = isNewer ? { ...same, opening } : same;
+      this.all.set(`${agent} ${same.id}`, next);
+      return next;
+    }
+    if (!isNewer) {
+      throw new RekeyError('ERR_CONFLICT', 'a newer word has come', { field: 'payload.sequence' });
+    }
+    if (same !== undefined) this.all.delete(`${agent} ${same.id}`);
     const key = `${agent} ${session.id}`;
     if (!this.all.has(key)) this.all.set(key, session);
     return this.all.get(key) ?? session;
@@ -62,9 +73,8 @@ export class MemoryAgentStore implements AgentStore {
   async touch({ agent, id, ...now }: SaidNow): Promise<Pick<Session, 'holds' | 'seenAt'>> {
     const session = await this.session(agent, id);
     if (session === undefined) throw new RekeyError('ERR_CONFLICT', 'the session has ended');
-    const { sequence = -1 } = session;
-    if (sequence === now.sequence) return session;
-    if (sequence > now.sequence) {
+    if (session.sequence === now.sequence) return session;
+    if (newestNumber(session) >= now.sequence) {
       throw new RekeyError('ERR_CONFLICT', 'a newer heartbeat has come', { field: 'payload.sequence' });
     }
     this.all.set(`${agent} ${id}`, { ...session, ...now });
@@ -86,10 +96,8 @@ export class MemoryAgentStore implements AgentStore {
     this.said.push(acknowledgement);
   }
 
-  async contradict(of: Pick<Acknowledgement, 'rotation' | 'opensAt' | 'session'>, at: string): Promise<void> {
-    const index = this.said.findIndex(
-      (each) => each.rotation === of.rotation && each.opensAt === of.opensAt && each.session === of.session,
-    );
+  async contradict({ jws }: Pick<Acknowledgement, 'jws'>, at: string): Promise<void> {
+    const index = this.said.findIndex((each) => each.jws === jws);
     const found = this.said[index];
     if (found !== undefined) this.said[index] = { contradictedAt: at, ...found };
   }

@@ -10,7 +10,6 @@ import { AGENT, AgentApiWorld, holder, pactOf, VALUE } from './agent-api.ts';
 import { MemoryAgentStore, MemorySealer } from './agent-parts.ts';
 
 export const OLD_VALUE = JSON.stringify({ username: 'orders_a', password: 'old' });
-export const OPENS_AT = '2026-11-22T11:50:00.000Z';
 
 /**
  * An agent beside the real routes of the agent API, over HTTP. Time passes when a test says so; the server's clock runs

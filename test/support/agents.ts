@@ -24,10 +24,15 @@ export class Agents {
     this.#case = owner;
   }
 
-  /** From here on the agents work: at every side effect and every jump of the clock. */
+  /**
+   * From here on the agents work: in every state of the vault and the database, which change by side effects there alone,
+   * and before every jump of the clock.
+   */
   start(): void {
     this.#working = true;
-    this.#case.calls.between = (label) => this.probe(`before ${label}`);
+    this.#case.calls.between = async (label) => {
+      if (/^(vault|provider)\./.test(label)) await this.probe(`before ${label}`);
+    };
   }
 
   /** Agents are to stop: an emergency is under way. */

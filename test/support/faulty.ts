@@ -65,6 +65,7 @@ const LOOKS = [
   'acknowledgements',
   'pact',
   'unfinished',
+  'turns',
 ];
 
 const THROTTLED_TIMES = 2;

@@ -9,7 +9,7 @@ import type { PostgresMaterial } from '../../shared/providers/postgresql/materia
 import { postgresqlProvider } from '../../shared/providers/postgresql/provider.ts';
 import { parseTarget, type PostgresTarget } from '../../shared/providers/postgresql/target.ts';
 import type { Issued, ProviderContext } from '../../shared/providers/provider.ts';
-import type { AgentSession } from '../contract/describe-provider.ts';
+import type { AgentSession } from '../contract/provider-life.ts';
 
 /** A login at the test server. */
 export interface Login {

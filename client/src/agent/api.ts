@@ -67,6 +67,17 @@ export class AgentApi {
     this.clock = new ServerClock(options.time);
   }
 
+  /** Name of the agent. */
+  get agent(): string {
+    return this.#options.agent;
+  }
+
+  /** Where the agent is spoken for. */
+  get agentUrl(): string {
+    const { api, agent } = this.#options;
+    return `${api.replace(/\/$/, '')}/agents/${encodeURIComponent(agent)}`;
+  }
+
   /** @throws CredentialError: an AgentApiError where the API has refused */
   async call(method: AgentRequest['method'], path: string, body?: object, etag?: string): Promise<Answer> {
     const { time, timeoutMs: ms } = this.#options;
@@ -94,8 +105,8 @@ export class AgentApi {
     path: string,
     { body, etag, signal }: { body: object | undefined; etag: string | undefined; signal: AbortSignal },
   ): Promise<Answer> {
-    const { api, agent, sign, fetch } = this.#options;
-    const url = new URL(`${api.replace(/\/$/, '')}/agents/${encodeURIComponent(agent)}/${path}`);
+    const { sign, fetch } = this.#options;
+    const url = new URL(`${this.agentUrl}/${path}`);
     const text = body === undefined ? '' : JSON.stringify(body);
     const headers = {
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
@@ -126,6 +137,8 @@ export class AgentApi {
 export interface Meaning {
   /** Another try is pointless: the options or the declaration are wrong. */
   readonly isPointless: boolean;
+  /** What was signed is not of the server's time, which its answer has told. */
+  readonly isOutOfTime: boolean;
   /** The session is closed, or nobody knows it any more. */
   readonly isLost: boolean;
   /** The agent has no pact. */
@@ -140,7 +153,8 @@ export function meaningOf(error: unknown): Meaning {
   const { problem = '', field, status, retryAfterSeconds } = error instanceof AgentApiError ? error : {};
   const isGap = problem === 'ERR_ROTATION_UNDER_WAY';
   return {
-    isPointless: isRefusal && !isGap && problem !== 'ERR_CAPACITY',
+    isPointless: isRefusal && !isGap && !['ERR_CAPACITY', 'ERR_CONFLICT'].includes(problem),
+    isOutOfTime: problem === 'ERR_CONFLICT' && field === 'payload.at',
     isLost: status === 404 && field === 'session',
     isUnregistered: status === 404 && field === 'agent',
     gapMs: isGap ? Math.min(30, Math.max(1, retryAfterSeconds ?? 5)) * 1000 : undefined,

@@ -8,10 +8,34 @@ export interface InstanceJwk {
   readonly x: string;
 }
 
-/** The key of one process. Its private half is nowhere but here. */
+/** Keys whose session is over, by the agent. */
+const idle: Map<string, InstanceKey[]> = new Map();
+
+/**
+ * The key of one session at a time of this process. Its private half is nowhere but here. A session that comes after another
+ * takes its key: Rekey then remembers one place for both, so that many short ones leave nothing behind.
+ */
 export class InstanceKey {
   readonly jwk: InstanceJwk;
   readonly #private: KeyObject;
+  #number = 0;
+
+  /** One that no other session uses. */
+  static take(of: string): InstanceKey {
+    return idle.get(of)?.pop() ?? new InstanceKey();
+  }
+
+  /** For the next session: the one that has used it is over. */
+  giveBack(of: string): void {
+    const others = idle.get(of) ?? [];
+    others.push(this);
+    idle.set(of, others);
+  }
+
+  /** The number of the next opening or heartbeat under this key: it only grows, in whatever session. */
+  next(): number {
+    return ++this.#number;
+  }
 
   constructor() {
     const { publicKey, privateKey } = generateKeyPairSync('ed25519');

@@ -20,19 +20,17 @@ const HEARTBEAT_MS = 60_000;
 
 /**
  * This process as the agent API knows it: its session, and what it says there, signed with a key of its own. Nothing is
- * repeated here: who calls knows what is worth it.
+ * repeated here, but an opening that came at another time than it says: who calls knows what is worth it.
  */
 export class Instance {
   readonly #api: AgentApi;
   readonly #name: string;
   readonly #pact: object | undefined;
-  readonly #key = new InstanceKey();
+  readonly #key: InstanceKey;
   #session: string | undefined;
   /** An opening may have been heard although its answer hasn't. */
   #isUnsure = false;
   #registered = false;
-  /** Of the last heartbeat. It grows for as long as the key lives, in whatever session. */
-  #sequence = 0;
   /** The last notices that had a tag. */
   #tagged: { readonly etag: string; readonly notices: readonly Notice[] } | undefined;
 
@@ -40,6 +38,7 @@ export class Instance {
     this.#api = api;
     this.#name = name;
     this.#pact = pact;
+    this.#key = InstanceKey.take(api.agentUrl);
   }
 
   /** Id of the session; undefined while there is none. */
@@ -76,7 +75,7 @@ export class Instance {
 
   /** Where an answer is lost, the next one says what is true then: each has a number of its own. */
   async heartbeat(holds: readonly Held[]): Promise<readonly Notice[]> {
-    const sequence = ++this.#sequence;
+    const sequence = this.#key.next();
     return understood(
       noticesIn(await this.#say('heartbeat', { heartbeat: this.#signed({ sequence, holds }) })),
     );
@@ -113,6 +112,11 @@ export class Instance {
     this.#session = undefined;
   }
 
+  /** Nothing is said here any more: its key is free for another session, unless one may be open under it. */
+  end(): void {
+    if (this.#session === undefined && !this.#isUnsure) this.#key.giveBack(this.#api.agentUrl);
+  }
+
   /** Forgets what the agent API no longer knows, as its refusal says. */
   heed(refusal: unknown): void {
     const { isLost, isUnregistered } = meaningOf(refusal);
@@ -123,12 +127,22 @@ export class Instance {
   async #askToOpen(): Promise<unknown> {
     this.#isUnsure = true;
     try {
-      const asked = { instance: this.#name, key: this.#key.jwk };
-      return (await this.#api.call('POST', 'sessions', asked)).body;
+      return await this.#sendOpening().catch(async (error: unknown) => {
+        // The server's time is known now, whatever this machine's clock says.
+        if (meaningOf(error).isOutOfTime) return this.#sendOpening();
+        throw error;
+      });
     } catch (error) {
       this.#isUnsure = !(error instanceof AgentApiError && error.status < 500);
       throw error;
     }
+  }
+
+  async #sendOpening(): Promise<unknown> {
+    const at = new Date(this.#api.clock.now()).toISOString();
+    const said = { agent: this.#api.agent, instance: this.#name, sequence: this.#key.next(), at };
+    return (await this.#api.call('POST', 'sessions', { key: this.#key.jwk, opening: this.#key.sign(said) }))
+      .body;
   }
 
   /** The session stands in all that is signed, so that none of it serves in another. */

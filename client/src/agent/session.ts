@@ -242,6 +242,8 @@ export class Session implements AgentSession {
       await this.#instance.report(uses);
       this.#uses.settle(uses);
     } catch (error) {
+      // Given up, because the session is being closed: they are sent then.
+      if (isCredentialError(error, 'ERR_CLOSED')) return;
       this.#problem('uses', error);
       // Refused as they are: they would be again. One that is named goes, the rest is for the next time.
       if (isCredentialError(error, 'ERR_REFUSED')) this.#uses.settle(refusedOf(error, uses));
@@ -272,17 +274,17 @@ export class Session implements AgentSession {
   /** Never rejects. */
   async #leave(): Promise<void> {
     await this.#instance.findOut().catch((error: unknown) => this.#problem('close', error));
-    if (this.id === undefined) return;
-    await this.#report();
+    if (this.id !== undefined) await this.#report();
     for (let tried = 1; this.id !== undefined; tried++) {
       try {
         await this.#instance.close();
       } catch (error) {
         this.#problem('close', error);
-        if (tried === CLOSE_TRIES || !isCredentialError(error, 'ERR_UNAVAILABLE', 'ERR_TIMEOUT')) return;
+        if (tried === CLOSE_TRIES || !isCredentialError(error, 'ERR_UNAVAILABLE', 'ERR_TIMEOUT')) break;
         await this.#pause(backoffMs(tried, LONGEST_PAUSE_MS, this.#time.random()), true);
       }
     }
+    this.#instance.end();
   }
 
   #stop(): void {

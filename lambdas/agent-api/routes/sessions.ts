@@ -18,10 +18,10 @@ import { parse, type Call } from '../../http/request.ts';
 import { FORM, type Done } from '../route.ts';
 
 export async function open(call: Call, deps: AgentDeps): Promise<Done<SessionAnswer>> {
-  const { instance, key } = parse(sessionRequest, call.body(), FORM);
+  const { key, opening } = parse(sessionRequest, call.body(), FORM);
   const opened = await sessions.openSession(deps, speakingOf(call), {
-    instance,
     key: new Redacted(bareKey(key)),
+    jws: opening,
   });
   return {
     status: 201,

@@ -15,7 +15,6 @@ import {
   type Seen,
 } from '../../../shared/domain/diagnosis.ts';
 import { needsLook } from '../../../shared/domain/holders.ts';
-import { capabilitiesOf } from '../../../shared/domain/capabilities.ts';
 import type { FunctionName } from '../../../shared/names.ts';
 import { REKEY_VERSION } from '../../../shared/version.ts';
 import type { DiagnosisServices } from '../diagnosis-services.ts';
@@ -83,7 +82,7 @@ export async function diagnoseCredential(
       credential: credential.name,
       checks: [
         statusCheck(credential),
-        ...keylessChecks(capabilitiesOf(credential.type, credential.provider)?.keyless),
+        ...keylessChecks(credential),
         ...('value' in look
           ? [...look.value.checks, ...(await administrator(credential, look.value.admin, diagnosis))]
           : [uncalled('credential', 'functions', 'register-database')]),

@@ -19,7 +19,7 @@ import { Redacted } from '../../domain/redacted.ts';
 import { parseClose, parseHeartbeat } from '../../domain/signed.ts';
 import { agentsOfCredential } from '../clients.ts';
 import type { AgentDeps } from './deps.ts';
-import { signedBy } from './signed.ts';
+import { openingBy, signedBy } from './signed.ts';
 import { factsOf, openSessionOf, speakerOf, standing, type Speaker, type Speaking } from './speaker.ts';
 import { wakeWindow } from './wake.ts';
 
@@ -31,19 +31,22 @@ export interface Opened {
 }
 
 /**
- * Opens the session of an instance under a key of its own; the same instance with the same key again is the same session.
+ * Opens the session of an instance by its signed word, under a key of its own; the same instance with the same key again is
+ * the same session. An opening that somebody else sends again opens nothing, whatever has become of the session.
  * One that slips in while a rotation begins works on in the window, which waits for its end.
  * @throws RekeyError ERR_ROTATION_UNDER_WAY where a rotation is just using the gap between sessions of an agent that
- * can't change a value within one; ERR_CAPACITY where too many run.
+ * can't change a value within one; ERR_CAPACITY where too many run; ERR_PROOF where somebody else has signed; ERR_CONFLICT
+ * where it was signed at another time, or its session has ended.
  */
 export async function openSession(
   deps: AgentDeps,
   speaking: Speaking,
-  { instance, key }: { instance: string; key: Redacted<InstanceJwk> },
+  { key, jws }: { key: Redacted<InstanceJwk>; jws: string },
 ): Promise<Opened> {
   const { agent } = speaking;
   const speaker = await speakerOf(deps, speaking);
   const thumbprint = await deps.signatures.thumbprint(key);
+  const { instance, sequence: opening } = await openingBy(deps, agent, key, jws);
   const id = sessionId(instance, thumbprint, deps.newNonce());
   const facts = await factsOf(deps, speaker, { id });
   await assertNoGapUsed(deps, speaker, facts);
@@ -58,6 +61,7 @@ export async function openSession(
     openedAt: now,
     seenAt: now,
     holds: [],
+    opening,
     bears: bearsOf(speaker.pact),
     keptUntil: keptUntil(now, speaker.pact),
   });
@@ -94,12 +98,14 @@ async function assertNoGapUsed(
 
 /** An agent can't fill the table, whatever its instances do. */
 async function assertRoom({ agents, clock }: AgentDeps, agent: string, id: string): Promise<void> {
-  const sessions = await agents.sessions(agent);
-  if (!isFull(sessions, clock())) return;
-  // The same again, after a lost answer: it has its place.
   const place = placeOf(id);
-  if (sessions.some((each) => each.closedAt === undefined && placeOf(each.id) === place)) return;
-  const isOfLate = sessions.length >= MAX_SESSIONS;
+  const sessions = await agents.sessions(agent);
+  const own = sessions.find((each) => placeOf(each.id) === place);
+  // The same again, after a lost answer: it has its place. One that has closed gives its own to the next.
+  if (own !== undefined && own.closedAt === undefined) return;
+  const others = sessions.filter((each) => each !== own);
+  if (!isFull(others, clock())) return;
+  const isOfLate = others.length >= MAX_SESSIONS;
   throw new RekeyError(
     'ERR_CAPACITY',
     isOfLate

@@ -1,7 +1,8 @@
-import type { Session } from '../../domain/agents.ts';
+import { OPENING_SECONDS, type Session } from '../../domain/agents.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import { instanceJwk, bareKey, type InstanceJwk } from '../../domain/instance-key.ts';
 import { Redacted } from '../../domain/redacted.ts';
+import { parseOpening, type OpeningPayload } from '../../domain/signed.ts';
 import type { AgentDeps } from './deps.ts';
 
 /**
@@ -19,6 +20,31 @@ export async function signedBy<P extends { readonly session: string }>(
   throw new RekeyError('ERR_PROOF', 'this was signed for another session', {
     field: 'payload.session',
     remedy: 'sign the id of the session that the call is about',
+  });
+}
+
+/**
+ * What an instance has signed to open a session of `agent`, by the key that it brings, and just now: what is older is sent by
+ * somebody else, or after too long a time to say what is true.
+ * @throws RekeyError ERR_PROOF; ERR_CONFLICT where its time is another one; or as `parseOpening` does
+ */
+export async function openingBy(
+  { signatures, clock }: Pick<AgentDeps, 'signatures' | 'clock'>,
+  agent: string,
+  key: Redacted<InstanceJwk>,
+  jws: string,
+): Promise<OpeningPayload> {
+  const opening = parseOpening(jsonOf(await signatures.verify(jws, key)));
+  if (opening.agent !== agent) {
+    throw new RekeyError('ERR_PROOF', 'this was signed for another agent', {
+      field: 'payload.agent',
+      remedy: 'sign the agent that the call is about',
+    });
+  }
+  if (Math.abs(clock() - Date.parse(opening.at)) <= OPENING_SECONDS * 1000) return opening;
+  throw new RekeyError('ERR_CONFLICT', 'this opening was signed at another time', {
+    field: 'payload.at',
+    remedy: `sign another one, for the time in the Date of this answer: it is good for ${OPENING_SECONDS} seconds`,
   });
 }
 

@@ -4,9 +4,11 @@ import { RekeyError } from '../../domain/errors.ts';
 import { pause } from '../../http/exchange.ts';
 import { ANYTHING, type Api, type Call } from '../http/api.ts';
 import { keyProvider, type NewKey } from '../http/keys.ts';
+import { listAfter } from '../http/listing.ts';
 import type { KeyMaterial } from '../http/material.ts';
 import { isFree, isValueOf, poolIsEmpty, poolOutlook, poolSchema, type PoolKey } from '../http/pool.ts';
 import { targetOf, upstreamId, type KeyTarget } from '../http/target.ts';
+import { told, toldName } from '../http/told.ts';
 import type { CredentialProvider } from '../provider.ts';
 
 const keySchema = z.object({
@@ -18,6 +20,9 @@ const keySchema = z.object({
   partial_key_hint: z.string().nullish(),
   created_at: z.string().nullish(),
 });
+
+const limit = z.object({ type: z.string(), value: z.number() });
+const group = z.object({ models: z.array(z.string()).nullish(), limits: z.array(limit) });
 
 interface AnthropicTarget extends KeyTarget {
   /** The workspace's id; `default` for the one that has none. */
@@ -98,6 +103,18 @@ export function anthropic(wait = pause): CredentialProvider<AnthropicTarget, Key
 
     adoption: { rename: async (api, id, name) => api.call(update(id, { name })), nameLength: 500 },
 
+    async place(api, { workspace }) {
+      const [account, project, limits] = await Promise.all([
+        toldName(api, '/organizations/me'),
+        workspace === 'default' ? undefined : toldName(api, `/organizations/workspaces/${workspace}`),
+        told(api, '/organizations/rate_limits', z.object({ data: z.array(group) })),
+      ]);
+      const rateLimits = limits?.data.flatMap(({ models, limits: each }) =>
+        each.map(({ type, value }) => `${models?.[0] ?? 'others'}: ${type} ${value}`),
+      );
+      return { account, project, rateLimits };
+    },
+
     async setActive(api, _target, id, active) {
       await api.call(update(id, { status: active ? 'active' : 'inactive' }));
     },
@@ -114,21 +131,9 @@ export const anthropicProvider: CredentialProvider<AnthropicTarget, KeyMaterial>
 
 /** The keys of the workspace that aren't ended for good. */
 async function all(api: Api, { workspace }: AnthropicTarget): Promise<PoolKey[]> {
-  const keys: PoolKey[] = [];
-  for (let after: string | undefined; ;) {
-    const query = new URLSearchParams({ limit: '1000' });
-    if (workspace !== 'default') query.set('workspace_id', workspace);
-    if (after !== undefined) query.set('after_id', after);
-    const page = await api.call({
-      method: 'GET',
-      path: `${KEYS}?${query.toString()}`,
-      answer: z.object({ data: z.array(keySchema), has_more: z.boolean(), last_id: z.string().nullish() }),
-    });
-    keys.push(...page.data.flatMap(shown));
-    if (!page.has_more || !page.last_id || page.last_id === after) break;
-    after = page.last_id;
-  }
-  return keys.filter(({ scope }) => scope?.includes(workspace));
+  const query = { limit: '1000', ...(workspace === 'default' ? {} : { workspace_id: workspace }) };
+  const keys = await listAfter(api, KEYS, query, 'after_id', keySchema);
+  return keys.flatMap(shown).filter(({ scope }) => scope?.includes(workspace));
 }
 
 async function look(api: Api, id: string): Promise<PoolKey | undefined> {

@@ -1,9 +1,8 @@
 import { toInstant } from '../../domain/clock.ts';
 import type { CredentialHandle } from '../../domain/credential.ts';
 import { RekeyError } from '../../domain/errors.ts';
-import type { Deactivation } from '../../domain/evidence.ts';
 import type { AwsReach } from '../../http/aws.ts';
-import type { ProviderContext } from '../provider.ts';
+import type { CredentialProvider, ProviderContext } from '../provider.ts';
 import { IamUser, orGone } from './iam.ts';
 import { ACCESS_KEYS, type KeyKind } from './kinds.ts';
 import { ownKeys, readMarks, tagOf, type AccessKey, type Marks, type OwnKey } from './marks.ts';
@@ -53,17 +52,62 @@ export async function endKey(user: IamUser, { id, token }: CredentialHandle): Pr
   await user.untag([tagOf(tags, id), ...(intent?.token === token && !byKey.has(id) ? [tags.intent] : [])]);
 }
 
-/** What IAM shows now of a key. */
-export async function deactivation(
-  user: IamUser,
-  id: string,
-  { clock }: ProviderContext,
-): Promise<Deactivation> {
-  const found = (await orGone(user.keys()))?.find((key) => key.id === id);
+/** The steps that are the same for all keys of a user. `T` is the target of their provider. */
+type Steps<T> = Required<
+  Pick<CredentialProvider<T, unknown>, 'needsAdmin' | 'survey' | 'deactivation' | 'list' | 'suspension'>
+>;
+
+/** The keys of one sort that targets' users have. `identity` as in the provider contract. */
+export function userKeys<T extends Pick<IamTarget, 'user'>>(
+  kind: KeyKind,
+  identity: (target: T) => string,
+): {
+  readonly steps: Steps<T>;
+  of(target: T, ctx: ProviderContext): IamUser;
+  isActive(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<boolean>;
+} {
+  const of = (target: T, ctx: ProviderContext): IamUser => userOf(target, ctx, kind);
+
   return {
-    confirmed: found?.active !== true,
-    method: 'status-read',
-    observedAt: toInstant(clock()),
-    detail: found === undefined ? `${id} is gone` : `${id} is ${found.active ? 'active' : 'inactive'}`,
+    of,
+    isActive: async (target, { id }, ctx) =>
+      (await of(target, ctx).keys()).some((key) => key.id === id && key.active),
+
+    steps: {
+      needsAdmin: false,
+
+      async deactivation(target, { id }, ctx) {
+        const found = (await orGone(of(target, ctx).keys()))?.find((key) => key.id === id);
+        return {
+          confirmed: found?.active !== true,
+          method: 'status-read',
+          observedAt: toInstant(ctx.clock()),
+          detail: found === undefined ? `${id} is gone` : `${id} is ${found.active ? 'active' : 'inactive'}`,
+        };
+      },
+
+      async list(target, ctx) {
+        const { own } = (await orGone(look(of(target, ctx)))) ?? { own: [] };
+        return own.filter(({ key }) => key.active).map(({ handle }) => handle);
+      },
+
+      async survey(target, ctx) {
+        const keys = await of(target, ctx).keys();
+        return { owner: identity(target), credentials: keys.map(({ id, createdAt }) => ({ id, createdAt })) };
+      },
+
+      suspension: {
+        /** Of something that is gone there is nothing to suspend. */
+        async suspend(target, { id }, ctx) {
+          await of(target, ctx).setActive(id, false);
+        },
+        async restore(target, { id }, ctx) {
+          if (await of(target, ctx).setActive(id, true)) return;
+          throw new RekeyError('ERR_POINT_OF_NO_RETURN', `${id} can't be restored: it is deleted`, {
+            remedy: 'start a rotation; another key takes its place',
+          });
+        },
+      },
+    },
   };
 }

@@ -1,18 +1,14 @@
 import * as z from 'zod';
-import { fromInstant, toInstant } from '../../domain/clock.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
-import { pause } from '../../http/exchange.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
-import { keyProvider, type Making, type UpstreamKey } from '../http/keys.ts';
-import { targetOf } from '../http/target.ts';
-import { lifetimeSeconds } from '../lifetime.ts';
+import { keyProvider, type UpstreamKey } from '../http/keys.ts';
+import { seenSoon } from '../http/listing.ts';
+import { bearerOf } from '../http/login.ts';
+import { targetOf, type KeyTarget } from '../http/target.ts';
 
-interface AzureAppTarget {
+interface AzureAppTarget extends KeyTarget {
   readonly tenantId: string;
   readonly clientId: string;
-  readonly label: string;
-  /** Where apps log in: of a sovereign cloud, its own host. */
-  readonly baseUrl?: string | undefined;
   /** What a token is asked for when a secret is tested; that of Microsoft Graph where nothing is said. */
   readonly scope?: string | undefined;
 }
@@ -25,17 +21,20 @@ const adminSchema = z.object({
   graphUrl: z.string().min(1).default('https://graph.microsoft.com/v1.0'),
 });
 
-const keySchema = z.object({ keyId: z.guid(), displayName: z.string().nullish() });
+const keySchema = z.object({
+  keyId: z.guid(),
+  displayName: z.string().nullish(),
+  hint: z.string().nullish(),
+});
 /** Graph tells neither how many secrets an app may have: the app as a whole has a size. */
 const full = z.object({
   error: z.object({ code: z.enum(['Directory_ResourceSizeExceeded', 'Directory_QuotaExceeded']) }),
 });
 
+/** Where apps log in; of a sovereign cloud, `baseUrl` of target and administrative secret. */
 const LOGIN = 'https://login.microsoftonline.com';
 /** Copies of the directory learn of a change one after another: how long Graph is asked until it shows one, in milliseconds. */
 const WAITS_MS = [100, 300, 1000, 2000];
-/** So often in a row a new secret is taken before it counts as known everywhere. */
-const GOOD_CALLS = 3;
 
 /**
  * Microsoft Entra: client secrets of an app registration, by Microsoft Graph. The administrative secret is an app as well,
@@ -62,40 +61,27 @@ export const azureAppProvider = keyProvider<AzureAppTarget, z.infer<typeof admin
 
   async adminHeaders({ tenantId, clientId, clientSecret, graphUrl }, target, open) {
     if (tenantId.toLowerCase() !== target.tenantId) {
-      throw new RekeyError(
-        'ERR_DECLARATION',
-        'the administrative secret is not for the tenant of this target',
-        {
-          field: 'target.tenantId',
-          remedy: 'declare the tenant that the secret names, or an administrative app of this tenant',
-        },
-      );
+      throw new RekeyError('ERR_DECLARATION', 'the administrative secret is for another tenant', {
+        field: 'target.tenantId',
+        remedy: 'declare the tenant that the secret names, or an administrative app of this tenant',
+      });
     }
-    const { access_token: token } = await open(target.baseUrl ?? LOGIN, 'target.baseUrl').call({
-      method: 'POST',
-      path: tokenPath(target),
-      form: {
-        client_id: clientId,
-        client_secret: clientSecret,
-        grant_type: 'client_credentials',
-        scope: new URL('/.default', graphUrl).href,
-      },
-      answer: z.object({ access_token: z.string().min(1) }),
-    });
-    return { authorization: `Bearer ${token}` };
+    const scope = new URL('/.default', graphUrl).href;
+    const form = { client_id: clientId, client_secret: clientSecret, scope };
+    return bearerOf(open(target.baseUrl ?? LOGIN, 'target.baseUrl'), { path: tokenPath(target), form });
   },
   agentHeaders: (value, { clientId }) => ({
     authorization: `Basic ${Buffer.from(`${clientId}:${encodeURIComponent(value)}`).toString('base64')}`,
   }),
 
   list,
-  find,
 
-  async create(api, target, displayName, _admin, about) {
+  /** Entra would end it after two years otherwise, whatever the interval. */
+  async create(api, target, displayName, _admin, { endsAt: endDateTime }) {
     const { keyId: id, secretText: value } = await api.call({
       method: 'POST',
       path: `${appPath(target)}/addPassword`,
-      body: { passwordCredential: { displayName, ...lifeOf(about) } },
+      body: { passwordCredential: { displayName, endDateTime } },
       answer: z.object({ keyId: z.guid(), secretText: z.string().min(1) }),
       full,
     });
@@ -103,14 +89,16 @@ export const azureAppProvider = keyProvider<AzureAppTarget, z.infer<typeof admin
     return { id, value };
   },
 
+  adoption: {},
+
   async remove(api, target, id) {
-    if ((await find(api, target, id)) === undefined) return;
+    if (!(await has(api, target, id))) return;
     const path = `${appPath(target)}/removePassword`;
     try {
       await api.find({ method: 'POST', path, body: { keyId: id }, answer: ANYTHING });
     } catch (error) {
       // Graph takes the removal of what is gone for a mistake; somebody else may have been faster.
-      if (!isRekeyError(error, 'ERR_REJECTED') || (await find(api, target, id)) !== undefined) throw error;
+      if (!isRekeyError(error, 'ERR_REJECTED') || (await has(api, target, id))) throw error;
     }
     await shows(api, target, id, false);
   },
@@ -118,11 +106,9 @@ export const azureAppProvider = keyProvider<AzureAppTarget, z.infer<typeof admin
   /** Logs in as the app. Of a wrong secret Entra says so with 401 (AADSTS7000215), as of one that has not spread yet. */
   async test(api, target) {
     const { scope = 'https://graph.microsoft.com/.default' } = target;
-    const form = { grant_type: 'client_credentials', scope };
-    const answer = z.object({ access_token: z.string().min(1) });
-    for (let good = 0; good < GOOD_CALLS; good++)
-      await api.call({ method: 'POST', path: tokenPath(target), form, answer });
+    await bearerOf(api, { path: tokenPath(target), form: { scope } });
   },
+  goodCalls: 3,
 
   byHand: ({ tenantId, clientId }, id) =>
     [
@@ -140,29 +126,18 @@ async function list(api: Api, target: AzureAppTarget): Promise<UpstreamKey[]> {
     path: `${appPath(target)}?$select=passwordCredentials`,
     answer: z.object({ passwordCredentials: z.array(keySchema) }),
   });
-  return passwordCredentials.map(({ keyId: id, displayName }) => ({
-    id,
-    name: displayName ?? '',
-    active: true,
-  }));
+  return passwordCredentials.map(({ keyId: id, displayName, hint }) => {
+    return { id, name: displayName ?? '', active: true, ...(hint ? { hint: `${hint}...` } : {}) };
+  });
 }
 
-async function find(api: Api, target: AzureAppTarget, id: string): Promise<UpstreamKey | undefined> {
-  return (await list(api, target)).find((key) => key.id === id);
+async function has(api: Api, target: AzureAppTarget, id: string): Promise<boolean> {
+  return (await list(api, target)).some((key) => key.id === id);
 }
 
 /** Waits a moment until Graph shows a secret, or shows it no more; whoever comes next looks himself. */
 async function shows(api: Api, target: AzureAppTarget, id: string, wanted: boolean): Promise<void> {
-  for (const waitMs of WAITS_MS) {
-    if (((await find(api, target, id)) !== undefined) === wanted) return;
-    await pause(waitMs);
-  }
-}
-
-/** In place of Entra's two years. */
-function lifeOf({ now, intervalSeconds }: Making): { endDateTime?: string } {
-  const seconds = lifetimeSeconds(intervalSeconds);
-  return seconds === undefined ? {} : { endDateTime: toInstant(fromInstant(now) + seconds * 1000) };
+  await seenSoon(WAITS_MS, async () => (await has(api, target, id)) === wanted || undefined);
 }
 
 function appPath({ clientId }: AzureAppTarget): string {

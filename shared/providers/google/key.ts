@@ -1,6 +1,8 @@
 import * as z from 'zod';
+import type { Place } from '../../domain/place.ts';
 import type { Api } from '../http/api.ts';
 import type { UpstreamKey } from '../http/keys.ts';
+import { allPages } from '../http/listing.ts';
 import type { KeyTarget } from '../http/target.ts';
 
 /** Whose keys, and what they may do. */
@@ -31,21 +33,28 @@ export type GoogleKey = z.infer<typeof keySchema>;
 
 /** All keys of the project that aren't deleted. */
 export async function list(api: Api, target: GoogleTarget): Promise<UpstreamKey[]> {
-  const keys: GoogleKey[] = [];
   const answer = z.object({ keys: z.array(keySchema).default([]), nextPageToken: z.string().default('') });
-  for (let after = ''; ;) {
-    const query = new URLSearchParams({ pageSize: '300', ...(after === '' ? {} : { pageToken: after }) });
+  const keys = await allPages(async (after) => {
+    const query = new URLSearchParams({
+      pageSize: '300',
+      ...(after === undefined ? {} : { pageToken: after }),
+    });
     const page = await api.call({ method: 'GET', path: `${keysOf(target)}?${query.toString()}`, answer });
-    keys.push(...page.keys);
-    if (page.nextPageToken === '' || page.nextPageToken === after) break;
-    after = page.nextPageToken;
-  }
+    return { items: page.keys, next: page.nextPageToken };
+  });
   return keys.filter(isLive).map(shown);
 }
 
 /** A key, deleted or not: Google keeps a deleted one for 30 days. */
 export async function look(api: Api, target: GoogleTarget, id: string): Promise<GoogleKey | undefined> {
   return api.find({ method: 'GET', path: pathOf(target, id), answer: keySchema });
+}
+
+/** The id of the key that has a value. */
+export async function idOf(api: Api, value: string): Promise<string | undefined> {
+  const path = `/v2/keys:lookupKey?${new URLSearchParams({ keyString: value }).toString()}`;
+  const found = await api.find({ method: 'GET', path, answer: z.object({ name: z.string().default('') }) });
+  return found === undefined ? undefined : idIn(found.name) || undefined;
 }
 
 /** A key that isn't deleted. */
@@ -61,7 +70,7 @@ export function isLive({ deleteTime }: GoogleKey): boolean {
 
 /** A key as every upstream's is shown. */
 export function shown({ name, annotations, serviceAccountEmail, restrictions }: GoogleKey): UpstreamKey {
-  const id = name.slice(name.lastIndexOf('/') + 1);
+  const id = idIn(name);
   const { apiTargets, ...others } = restrictions;
   const services = apiTargets.map(({ service, methods }) => [service.toLowerCase(), ...methods].join(' '));
   return {
@@ -75,10 +84,32 @@ export function shown({ name, annotations, serviceAccountEmail, restrictions }: 
   };
 }
 
+/** Where a key may be used from. `name` has the project's number, which is told by nobody else. */
+export function placeOf(key: GoogleKey | undefined, { project }: GoogleTarget): Place {
+  if (key === undefined) return {};
+  const { apiTargets: _services, ...from } = key.restrictions;
+  const [, number = project] = key.name.split('/');
+  return {
+    project: `${project} (${number})`,
+    allowlist: Object.values(from).flatMap((each) => listedIn(each)),
+  };
+}
+
+/** The addresses, sites or apps in a restriction, whichever sort it is of. */
+function listedIn(restriction: unknown): string[] {
+  const entries = Object.values(Object(restriction) as Record<string, unknown>).flat();
+  return entries.map((each) => (typeof each === 'string' ? each : JSON.stringify(each)));
+}
+
 /** What a key of a service account may do with these restrictions. */
 export function scopeOf(account: string, restrictions: readonly string[]): string[] {
   const all = restrictions.length === 0 ? ['everything'] : restrictions;
   return [`as ${account}`, ...all].sort();
+}
+
+/** The last part of a resource's name. */
+function idIn(name: string): string {
+  return name.slice(name.lastIndexOf('/') + 1);
 }
 
 /** Path of a project's keys. */

@@ -1,12 +1,25 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
-import { pause } from '../../http/exchange.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
-import { curl } from '../http/by-hand.ts';
+import { deletion } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
-import { targetOf, upstreamId } from '../http/target.ts';
-import { find, isLive, keysOf, list, look, MARK, pathOf, scopeOf, shown, type GoogleTarget } from './key.ts';
+import { seenSoon } from '../http/listing.ts';
+import { distinct, targetOf, upstreamId } from '../http/target.ts';
+import {
+  find,
+  idOf,
+  isLive,
+  keysOf,
+  list,
+  look,
+  MARK,
+  pathOf,
+  placeOf,
+  scopeOf,
+  shown,
+  type GoogleTarget,
+} from './key.ts';
 import { keyFileSchema, tokenOf } from './login.ts';
 import { LOOKS_MS, notDone, operate } from './operation.ts';
 
@@ -37,15 +50,15 @@ export const googleProvider = keyProvider<
   ...targetOf({
     project: upstreamId,
     serviceAccount: z.email('must be the e-mail address of a service account'),
-    services: z
-      .array(
-        z.string().regex(/^[a-z0-9.-]{4,128}$/, 'must be the name of an API, e.g. aiplatform.googleapis.com'),
-      )
+    services: distinct(
+      z.string().regex(/^[a-z0-9.-]{4,128}$/, 'must be the name of an API, e.g. aiplatform.googleapis.com'),
+      'API',
+    )
       .refine((services) => services.includes(GEMINI), `must have ${GEMINI}, by which a key is tested`)
-      .refine((services) => new Set(services).size === services.length, 'must name each API once')
       .default([GEMINI]),
   }),
   owner: ({ project }) => project,
+  scope: { field: 'services', of: ({ serviceAccount, services }) => scopeOf(serviceAccount, services) },
   admin: keyFileSchema.extend({ adminUrl: z.string().min(1).optional() }),
   adminUrl: ({ adminUrl }) => adminUrl ?? 'https://apikeys.googleapis.com',
   adminHeaders: async (admin, _target, open) => ({
@@ -70,10 +83,15 @@ export const googleProvider = keyProvider<
     } catch (error) {
       if (!isRekeyError(error, 'ERR_CONFLICT')) throw error;
     }
-    return { id, value: await valueOf(api, target, await appeared(api, target, id)) };
+    const { scope } = await appeared(api, target, id);
+    return { id, value: await valueOf(api, target, id), scope };
   },
 
-  reveal: valueOf,
+  adoption: { identify: async (api, _agent, value) => idOf(api, value) },
+
+  place: async (api, target, id) => placeOf(await look(api, target, id), target),
+
+  reveal: async (api, target, { id }) => valueOf(api, target, id),
 
   async remove(api, target, id) {
     if ((await find(api, target, id)) === undefined) return;
@@ -90,42 +108,27 @@ export const googleProvider = keyProvider<
     await api.call({ method: 'GET', path: '/v1beta/models?pageSize=1', answer });
   },
 
-  byHand(target, id) {
-    const url = `https://apikeys.googleapis.com${pathOf(target, id)}`;
-    const login = ['authorization: Bearer $(gcloud auth print-access-token)'];
-    return [
-      `# At https://console.cloud.google.com/apis/credentials: the project ${target.project}, delete ${id}. Or:`,
-      curl('DELETE', url, login),
-      '# Until somebody restores it, within 30 days, dead once this answers 404 or shows a deleteTime:',
-      curl('GET', url, login),
-    ].join('\n');
-  },
+  byHand: (target, id) =>
+    deletion({
+      where: `At https://console.cloud.google.com/apis/credentials: the project ${target.project}, delete ${id}. Or`,
+      url: `https://apikeys.googleapis.com${pathOf(target, id)}`,
+      login: 'authorization: Bearer $(gcloud auth print-access-token)',
+      dead: 'Until somebody restores it, within 30 days, dead once this answers 404 or shows a deleteTime',
+    }),
 });
 
 /** Waits for the outcome, whoever's attempt it is of. */
 async function appeared(api: Api, target: GoogleTarget, id: string): Promise<UpstreamKey> {
-  for (const waitMs of LOOKS_MS) {
-    const key = await look(api, target, id);
-    if (key !== undefined && isLive(key)) return shown(key);
-    if (key !== undefined)
-      throw refused(`${id}, the key of this rotation, is deleted`, 'start a new rotation');
-    await pause(waitMs);
-  }
-  throw notDone(id);
+  const key = await seenSoon(LOOKS_MS, async () => look(api, target, id));
+  if (key === undefined) throw notDone(id);
+  if (isLive(key)) return shown(key);
+  throw new RekeyError('ERR_REJECTED', `${id}, the key of this rotation, is deleted at Google`, {
+    field: 'target',
+    remedy: 'start a new rotation',
+  });
 }
 
-/** Never of a key that may do more than was declared, or acts as somebody else. */
-async function valueOf(api: Api, target: GoogleTarget, { id, scope }: UpstreamKey): Promise<string> {
-  if (scope?.join() !== scopeOf(target.serviceAccount, target.services).join()) {
-    throw refused(
-      `Google has made ${id} with another service account or other restrictions than those declared`,
-      'look who changes keys of the project, and whether the service account is of it; the key is ended',
-    );
-  }
+async function valueOf(api: Api, target: GoogleTarget, id: string): Promise<string> {
   const answer = z.object({ keyString: z.string().min(1) });
   return (await api.call({ method: 'GET', path: `${pathOf(target, id)}/keyString`, answer })).keyString;
-}
-
-function refused(problem: string, remedy: string): RekeyError {
-  return new RekeyError('ERR_REJECTED', problem, { field: 'target', remedy });
 }

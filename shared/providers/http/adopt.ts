@@ -4,16 +4,20 @@ import type { Api } from './api.ts';
 import type { UpstreamKey } from './keys.ts';
 import { markedName, markIn, nameWithout } from './mark.ts';
 import { assertKeyBelongs, type KeyMaterial } from './material.ts';
+import { isSameScope, type Scope } from './scope.ts';
 import type { KeyTarget } from './target.ts';
 
 /** What an upstream has of its own where a key that a person made is taken over. */
-export interface KeyAdoption<T extends KeyTarget> {
+export interface KeyAdoption {
+  /**
+   * The upstream's id of a value, where it tells that by itself; undefined where it knows none. `agent` carries the value, as
+   * an agent's call does.
+   */
+  readonly identify?: (admin: Api, agent: Api, value: string) => Promise<string | undefined>;
   /** Gives a key another name, where that can be done: then it gets the mark. */
   readonly rename?: (api: Api, id: string, name: string) => Promise<unknown>;
   /** The longest name. */
   readonly nameLength?: number;
-  /** The scope that the target declares for new keys, in the words of `UpstreamKey.scope`. */
-  scope?(target: T): readonly string[];
 }
 
 /** What adoption needs of a provider of keys. */
@@ -22,8 +26,11 @@ interface Parts<T extends KeyTarget> {
   readonly maxLive: number;
   identity(target: T): string;
   asAdmin(target: T, ctx: ProviderContext): Promise<Api>;
+  asAgent(target: T, value: string, ctx: ProviderContext): Api;
   list(api: Api, target: T): Promise<readonly UpstreamKey[]>;
   find(api: Api, target: T, id: string): Promise<UpstreamKey | undefined>;
+  /** What the target declares that its keys may do, where it does. */
+  scope(target: T): Scope | undefined;
 }
 
 /** Fewest characters of a value's end by which a key is told from all others without its id. */
@@ -32,9 +39,8 @@ const TELLING = 4;
 /** Taking over a key that a person made: found by what the upstream shows of it, or by the id that is declared. */
 export function keyAdoption<T extends KeyTarget>(
   parts: Parts<T>,
-  own: KeyAdoption<T>,
+  { identify, rename, nameLength = Infinity }: KeyAdoption,
 ): Adoption<T, KeyMaterial> {
-  const { rename, nameLength = Infinity } = own;
   const refused = (message: string, field: string, remedy: string): RekeyError =>
     new RekeyError('ERR_ADOPTION', message, { field, remedy });
   const nameTheId = `write the key's id at ${parts.name} as target.keyId, once you are sure that it is this key's`;
@@ -88,8 +94,8 @@ export function keyAdoption<T extends KeyTarget>(
     if (!key.active) {
       throw refused(`the key ${key.id} is suspended`, 'secret', 'restore it there, or adopt another key');
     }
-    const wanted = own.scope?.(target);
-    if (wanted === undefined || key.scope === undefined || isSame(wanted, key.scope)) return;
+    const wanted = parts.scope(target);
+    if (wanted === undefined || key.scope === undefined || isSameScope(wanted, key.scope)) return;
     throw refused(
       `the key ${key.id} may do [${key.scope.join(', ')}], the target declares [${wanted.join(', ')}]`,
       'target',
@@ -111,7 +117,16 @@ export function keyAdoption<T extends KeyTarget>(
         },
         material,
       );
-      const key = theOne(await parts.list(await parts.asAdmin(target, ctx), target), apiKey, id);
+      const api = await parts.asAdmin(target, ctx);
+      const told = await identify?.(api, parts.asAgent(target, apiKey, ctx), apiKey);
+      if (identify !== undefined && (told === undefined || (id !== undefined && id !== told))) {
+        throw refused(
+          `${parts.name} does not know the secret's value${id === undefined ? '' : ` as that of ${id}`}`,
+          id === undefined ? 'secret' : 'target.keyId',
+          'put a key of the owner that the target names into the secret',
+        );
+      }
+      const key = theOne(await parts.list(api, target), apiKey, told ?? id);
       assertFits(target, key);
       return key.id;
     },
@@ -161,7 +176,7 @@ export function keyAdoption<T extends KeyTarget>(
   };
 }
 
-/** Whether a value is one of which the upstream shows this: its begin and its end, with dots or stars between. */
+/** Whether a value is one of which the upstream shows this: its begin, its end or both, and dots or stars for the rest. */
 function fits(value: string, hint: string): boolean {
   const ends = endsOf(hint);
   return ends !== undefined && value.startsWith(ends.head) && value.endsWith(ends.tail);
@@ -172,10 +187,6 @@ function tells(hint: string): boolean {
 }
 
 function endsOf(hint: string): { head: string; tail: string } | undefined {
-  const { head, tail } = /^(?<head>[^.*…]*)(?:\.{2,}|\*+|…)(?<tail>[^.*…]+)$/.exec(hint)?.groups ?? {};
+  const { head, tail } = /^(?<head>[^.*…]*)(?:\.{2,}|\*+|…)(?<tail>[^.*…]*)$/.exec(hint)?.groups ?? {};
   return head === undefined || tail === undefined ? undefined : { head, tail };
-}
-
-function isSame(one: readonly string[], other: readonly string[]): boolean {
-  return one.length === other.length && one.every((each) => other.includes(each));
 }

@@ -71,6 +71,8 @@ export interface AgentSide<T> {
   readonly page: string;
   usualUrl(target: T): string | undefined;
   baseUrlOf(target: T): string;
+  /** The API as an agent with that key calls it. */
+  readonly open: (target: T, value: string, ctx: ProviderContext) => Api;
   /** A new key as the engine takes it. */
   issued(target: T, value: string, handle: CredentialHandle): Issued<KeyMaterial>;
   /** Waits until a new key is taken. `exists` as in propagation.ts. */
@@ -96,17 +98,20 @@ export function agentSide<T extends AnyTarget>(
   const baseUrlOf = (target: T): string => target.baseUrl ?? usualUrl(target) ?? '';
   const expected = (target: T) => ({ of: identity(target), beside: form?.of(target) ?? {} });
 
-  async function used(target: T, material: Redacted<KeyMaterial>, { reach }: ProviderContext): Promise<void> {
-    const headers = upstream.agentHeaders(material.reveal().apiKey, target);
+  function open(target: T, value: string, { reach }: ProviderContext): Api {
+    const headers = upstream.agentHeaders(value, target);
     const baseUrl = baseUrlOf(target);
-    const api = new Api({ name, page, baseUrl, reach, caller: 'agent', headers, field: 'target.baseUrl' });
-    await upstream.test(api, target);
+    return new Api({ name, page, baseUrl, reach, caller: 'agent', headers, field: 'target.baseUrl' });
   }
+
+  const used = async (target: T, material: Redacted<KeyMaterial>, ctx: ProviderContext): Promise<void> =>
+    upstream.test(open(target, material.reveal().apiKey, ctx), target);
 
   return {
     page,
     usualUrl,
     baseUrlOf,
+    open,
 
     common: {
       type,
@@ -129,12 +134,10 @@ export function agentSide<T extends AnyTarget>(
         await used(target, material, ctx);
       },
 
-      ...(upstream.byHand === undefined
-        ? {}
-        : {
-            manualRevocation: (target, { id }) =>
-              upstream.byHand?.(target, id, baseUrlOf(target).replace(/\/$/, '')) ?? '',
-          }),
+      ...(upstream.byHand && {
+        manualRevocation: (target: T, { id }: CredentialHandle) =>
+          upstream.byHand?.(target, id, baseUrlOf(target).replace(/\/$/, '')) ?? '',
+      }),
     },
 
     issued(target, apiKey, handle) {

@@ -14,6 +14,24 @@ export function curl(method: string, url: string, headers: readonly string[], bo
   return parts.join(' ');
 }
 
+/** How a key is deleted by hand, and how to see that it is dead. */
+export interface DeletionByHand {
+  /** Where in the console, or with which login. */
+  readonly where: string;
+  readonly url: string;
+  /** A header of the login, as `curl` takes it. */
+  readonly login: string;
+  /** What shows that it is dead, e.g. `Gone once this answers 404`. */
+  readonly dead: string;
+  /** What is asked for that, where it isn't the key itself. */
+  readonly lookAt?: string;
+}
+
+/** A deletion and the look at its outcome, as commands for a shell. */
+export function deletion({ where, url, login, dead, lookAt = url }: DeletionByHand): string {
+  return [`# ${where}:`, curl('DELETE', url, [login]), `# ${dead}:`, curl('GET', lookAt, [login])].join('\n');
+}
+
 function quoted(text: string): string {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

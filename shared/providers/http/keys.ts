@@ -1,26 +1,20 @@
-import * as z from 'zod';
 import { CAPABILITIES, type Capabilities, type ProviderKey } from '../../domain/capabilities.ts';
-import { toInstant, type Instant } from '../../domain/clock.ts';
+import { plusSeconds, toInstant, type Instant } from '../../domain/clock.ts';
 import type { CredentialHandle } from '../../domain/credential.ts';
-import { isRekeyError, RekeyError } from '../../domain/errors.ts';
+import { RekeyError } from '../../domain/errors.ts';
 import type { Deactivation, Usage } from '../../domain/evidence.ts';
-import { Redacted } from '../../domain/redacted.ts';
-import { pause } from '../../http/exchange.ts';
+import type { Place } from '../../domain/place.ts';
+import { lifetimeSeconds } from '../lifetime.ts';
+import { newKeyGone } from '../propagation.ts';
 import type { CredentialProvider, Issued, Notice, ProviderContext } from '../provider.ts';
+import { logIn, type AdminLogin } from './admin-side.ts';
 import { keyAdoption, type KeyAdoption } from './adopt.ts';
-import { Api, type Caller } from './api.ts';
+import { agentSide, type UsedKeys } from './agent-side.ts';
+import type { Api } from './api.ts';
 import { markIn, nameOf } from './mark.ts';
-import {
-  assertKeyBelongs,
-  parseForm,
-  parseJson,
-  parseKey,
-  serializeForm,
-  serializeKey,
-  type KeyForm,
-  type KeyMaterial,
-} from './material.ts';
-import { assertPlace, type KeyTarget } from './target.ts';
+import type { KeyMaterial } from './material.ts';
+import { assertAsDeclared, assertSameRights, type Scope } from './scope.ts';
+import type { KeyTarget } from './target.ts';
 
 /** A key as its upstream shows it. */
 export interface UpstreamKey {
@@ -31,8 +25,8 @@ export interface UpstreamKey {
   readonly active: boolean;
   /** Last use; null where it was never used, absent where the upstream doesn't tell. */
   readonly lastUsed?: Instant | null;
-  /** What it may do, as words that compare; absent where the upstream doesn't tell. */
-  readonly scope?: readonly string[];
+  /** What it may do; absent where the upstream doesn't tell. */
+  readonly scope?: Scope;
   /** Absent where the upstream doesn't tell. */
   readonly createdAt?: Instant | undefined;
   /** What the upstream shows of its value, e.g. `sk-abc...wxyz`; absent where it shows nothing. */
@@ -43,6 +37,8 @@ export interface UpstreamKey {
 export interface NewKey {
   readonly id: string;
   readonly value: string;
+  /** What it may do, where the answer to its making tells: as `UpstreamKey.scope`. */
+  readonly scope?: Scope | undefined;
 }
 
 /** What a new key is made beside. */
@@ -50,45 +46,20 @@ export interface Making {
   readonly now: Instant;
   /** Id of the key that agents use. */
   readonly current: string | undefined;
-  /** As in the provider contract. */
-  readonly intervalSeconds: number | undefined;
+  /** When an upstream that ends keys by itself may end this one at the earliest; absent where that isn't known. */
+  readonly endsAt: Instant | undefined;
 }
 
 /** What an upstream of keys has of its own; all that is common `keyProvider` adds. */
-export interface KeyUpstream<T extends KeyTarget, A> {
-  /** Type and provider, e.g. `llm-key/openai`. */
-  readonly key: string;
-  /** What it is called in messages. */
-  readonly name: string;
-  /** Its usual address, with the version of the API; absent where each deployment has its own, which its target names. */
-  readonly baseUrl?: string;
-  /** `page` is where the fields are described. */
-  target(input: unknown, page: string): T;
-  storedTarget(input: unknown): T;
+export interface KeyUpstream<T extends KeyTarget, A> extends UsedKeys<T>, AdminLogin<T, A> {
   /** What owns the keys there, e.g. project and service account, as one text. */
   owner(target: T): string;
-  /** As in the provider contract. */
-  readonly access?: (target: T) => 'read' | 'write';
-  /** Fields of the administrative secret, beside `baseUrl`. */
-  readonly admin: z.ZodType<A>;
-  /**
-   * Headers of Rekey's own calls. `open` gives an API without a login, where a token has to be fetched first: `field` is
-   * where its address is written.
-   */
-  adminHeaders(
-    admin: A,
-    target: T,
-    open: (baseUrl: string, field: string) => Api,
-  ): Record<string, string> | Promise<Record<string, string>>;
-  /** Where Rekey's own calls go, if elsewhere than agents': as the administrative secret says, never a target. */
-  adminUrl?(admin: A): string | undefined;
-  /** The form of the secret where agents need more than the key, with what stands beside it; not secret. */
-  readonly form?: KeyForm & { of(target: T): Readonly<Record<string, string>> };
-  /** Headers of an agent's calls. */
-  agentHeaders(value: string, target: T): Record<string, string>;
+  /** What a new key shall be able to do, in the words of `UpstreamKey.scope`; `field` of the target declares it. */
+  readonly scope?: { readonly field: string; of(target: T): Scope };
   /** All keys of the owner that aren't revoked, whoever made them. */
   list(api: Api, target: T): Promise<readonly UpstreamKey[]>;
-  find(api: Api, target: T, id: string): Promise<UpstreamKey | undefined>;
+  /** One of them; absent where the upstream shows no single key, which is then looked for among all. */
+  find?(api: Api, target: T, id: string): Promise<UpstreamKey | undefined>;
   /**
    * Makes a key of that name; of a pool: takes one, and gives it that name. Never `current`, which agents use.
    * @throws RekeyError ERR_CAPACITY where the upstream or the pool has no room
@@ -98,19 +69,14 @@ export interface KeyUpstream<T extends KeyTarget, A> {
   reveal?(api: Api, target: T, key: UpstreamKey, admin: A): Promise<string | undefined>;
   /** What a person has to do at the upstream before a later key can be made. */
   outlook?(api: Api, target: T, admin: A): Promise<readonly Notice[]>;
+  /** As in the provider contract; a part that this login may not see, or that isn't answered, is left out (`told`). */
+  place?(api: Api, target: T, id: string): Promise<Place>;
   /** Ends a key for good; one that is gone is success. */
   remove(api: Api, target: T, id: string): Promise<void>;
   /** Where keys that a person made can be taken over. */
-  readonly adoption?: KeyAdoption<T>;
+  readonly adoption?: KeyAdoption;
   /** Suspends or restores a key. */
   setActive?(api: Api, target: T, id: string, active: boolean): Promise<void>;
-  /** Uses the key as an agent would; cheap, and free of charge. */
-  test(api: Api, target: T): Promise<void>;
-  /**
-   * What a person does to end a key while Rekey is down: a command (`curl` of by-hand.ts) or a way through the console.
-   * `baseUrl` is that of the target, or the usual one. Pure, and without a secret.
-   */
-  byHand?(target: T, id: string, baseUrl: string): string;
 }
 
 /** A provider of keys over an HTTP API: they are created at issue, and found again by a mark in their name. */
@@ -125,42 +91,19 @@ export function keyProviderOf<T extends KeyTarget, A>(
   upstream: KeyUpstream<T, A>,
   facts: Capabilities,
 ): CredentialProvider<T, KeyMaterial> {
+  const { name } = upstream;
   const { lastUsedLagSeconds: lagSeconds } = facts;
-  const [type = '', provider = ''] = upstream.key.split('/');
-  const page = `docs/providers/${provider}.md`;
-  const baseUrlOf = (target: T): string => target.baseUrl ?? upstream.baseUrl ?? '';
-  const ownerOf = (target: T): string =>
-    `${provider}:${new URL(baseUrlOf(target)).host}:${upstream.owner(target)}`;
-  const identity = (target: T): string => `${ownerOf(target)}/${target.label}`;
-  const { form } = upstream;
-  const expected = (target: T) => ({ of: identity(target), beside: form?.of(target) ?? {} });
   const { maxLive } = facts.overlap.kind === 'dual' ? facts.overlap : { maxLive: 1 };
+  const identity = (target: T): string => `${ownerOf(target)}/${target.label}`;
+  const agents = agentSide(upstream, facts, identity);
+  const { provider } = agents.common;
+  const ownerOf = (target: T): string =>
+    `${provider}:${new URL(agents.baseUrlOf(target)).host}:${upstream.owner(target)}`;
+  const asAdmin = async (target: T, ctx: ProviderContext) => logIn(upstream, agents, target, ctx);
 
-  const open = (
-    { reach }: ProviderContext,
-    baseUrl: string,
-    caller: Caller,
-    headers: Record<string, string>,
-    field = 'target.baseUrl',
-  ): Api => new Api({ name: upstream.name, page, baseUrl, reach, caller, headers, field });
-
-  /** The API under Rekey's own login, which is sent nowhere else than its secret says. */
-  async function asAdmin(target: T, ctx: ProviderContext): Promise<{ api: Api; admin: A }> {
-    const secret = await ctx.admin();
-    const says = `${page} describes it`;
-    const place = z.object({ baseUrl: z.string().optional() });
-    const what = 'the administrative secret';
-    assertPlace(parseJson(place, secret.reveal(), what, 'admin', says), baseUrlOf(target), upstream.baseUrl);
-    const admin = parseJson(upstream.admin, secret.reveal(), what, 'admin', says);
-    const headers = await upstream.adminHeaders(admin, target, (baseUrl, field) =>
-      open(ctx, baseUrl, 'admin', {}, field),
-    );
-    const elsewhere = upstream.adminUrl?.(admin);
-    const api =
-      elsewhere === undefined
-        ? open(ctx, baseUrlOf(target), 'admin', headers)
-        : open(ctx, elsewhere, 'admin', headers, 'admin.adminUrl');
-    return { api, admin };
+  async function find(api: Api, target: T, id: string): Promise<UpstreamKey | undefined> {
+    if (upstream.find !== undefined) return upstream.find(api, target, id);
+    return (await upstream.list(api, target)).find((key) => key.id === id);
   }
 
   /** Those of this credential, by their marks. */
@@ -172,13 +115,8 @@ export function keyProviderOf<T extends KeyTarget, A>(
     });
   }
 
-  async function used(target: T, material: Redacted<KeyMaterial>, ctx: ProviderContext): Promise<void> {
-    const headers = upstream.agentHeaders(material.reveal().apiKey, target);
-    await upstream.test(open(ctx, baseUrlOf(target), 'agent', headers), target);
-  }
-
   async function ended(target: T, { id }: CredentialHandle, api: Api, now: Instant): Promise<Deactivation> {
-    const found = await upstream.find(api, target, id);
+    const found = await find(api, target, id);
     return {
       confirmed: found?.active !== true,
       method: 'status-read',
@@ -194,24 +132,13 @@ export function keyProviderOf<T extends KeyTarget, A>(
     ctx: ProviderContext,
   ): Promise<UpstreamKey | undefined> {
     const { api } = await asAdmin(target, ctx);
-    const found = await upstream.find(api, target, id);
+    const found = await find(api, target, id);
     if (found !== undefined && found.active !== active) await upstream.setActive?.(api, target, id, active);
     return found;
   }
 
   return {
-    type,
-    provider,
-    overlap: facts.overlap,
-    revocation: facts.revocation,
-    target: (input) => upstream.target(input, page),
-    storedTarget: (input) => upstream.storedTarget(input),
-    identity,
-    ...(upstream.access === undefined ? {} : { access: upstream.access }),
-    material: (text) => (form === undefined ? parseKey(text) : parseForm(text, form)),
-    serialize: (material, like) =>
-      form === undefined ? serializeKey(material, like) : serializeForm(material, form, like),
-    secretPart: (material) => material.map(({ apiKey }) => apiKey),
+    ...agents.common,
 
     async preflight(target, ctx) {
       const { api, admin } = await asAdmin(target, ctx);
@@ -219,80 +146,52 @@ export function keyProviderOf<T extends KeyTarget, A>(
       return (await upstream.outlook?.(api, target, admin)) ?? [];
     },
 
-    async issue(target, token, ctx): Promise<Issued<KeyMaterial>> {
+    async issue(target, token, ctx) {
       const { api, admin } = await asAdmin(target, ctx);
+      const { generation } = ctx;
+      const asDeclared = ({ id, value, scope }: NewKey): Issued<KeyMaterial> => {
+        const { scope: declared } = upstream;
+        if (declared !== undefined && scope !== undefined)
+          assertAsDeclared(name, declared.of(target), scope, declared.field);
+        return agents.issued(target, value, { id, generation, token });
+      };
       const keys = await own(api, target);
-      const material = ({ id, value }: NewKey): Issued<KeyMaterial> => ({
-        handle: { id, generation: ctx.generation, token },
-        material: new Redacted({
-          apiKey: value,
-          apiKeyId: id,
-          of: identity(target),
-          ...(target.baseUrl === undefined ? {} : { baseUrl: target.baseUrl }),
-          ...(form === undefined ? {} : { beside: form.of(target) }),
-        }),
-      });
       let live = keys.length;
-      for (const { handle, key } of keys.filter((each) => each.handle.token === token)) {
+      for (const { key } of keys.filter(({ handle }) => handle.token === token)) {
         const value = await upstream.reveal?.(api, target, key, admin);
-        if (value !== undefined) return material({ id: handle.id, value });
+        if (value !== undefined) return asDeclared({ ...key, value });
         // Its answer was lost and its value with it: nobody has it, so it goes before another is made.
-        await upstream.remove(api, target, handle.id);
+        await upstream.remove(api, target, key.id);
         live--;
       }
-      if (live >= maxLive) throw noRoom(upstream.name, live);
-      const name = nameOf({ label: target.label, generation: ctx.generation, token });
+      if (live >= maxLive) throw noRoom(name, live);
+      const mark = nameOf({ label: target.label, generation, token });
+      const now = toInstant(ctx.clock());
+      const life = lifetimeSeconds(ctx.intervalSeconds);
       const about = {
-        now: toInstant(ctx.clock()),
+        now,
         current: ctx.current?.id,
-        intervalSeconds: ctx.intervalSeconds,
+        endsAt: life === undefined ? undefined : plusSeconds(now, life),
       };
-      return material(await upstream.create(api, target, name, admin, about));
+      return asDeclared(await upstream.create(api, target, mark, admin, about));
     },
 
-    /** Waits until a new key is taken: upstreams tell their parts of it one after another. */
     async activate(target, _token, issued, ctx) {
-      assertKeyBelongs({ ...expected(target), handle: issued.handle }, issued.material);
+      agents.common.assertBelongs(target, issued.handle, issued.material);
       const { api } = await asAdmin(target, ctx);
-      if ((await upstream.find(api, target, issued.handle.id)) === undefined) {
-        throw new RekeyError('ERR_REJECTED', `the new key is gone at ${upstream.name}`, {
-          remedy: 'somebody has deleted it there; start a new rotation',
-        });
-      }
-      const until = performance.now() + facts.propagationSeconds * 1000;
-      for (let waitMs = 250; ; waitMs = Math.min(2 * waitMs, 4000)) {
-        try {
-          return await used(target, issued.material, ctx);
-        } catch (error) {
-          if (!isRekeyError(error, 'ERR_REJECTED')) throw error;
-          if (performance.now() + waitMs > until) throw notYet(upstream.name, error);
-        }
-        await pause(waitMs);
-      }
-    },
-
-    assertBelongs: (target, handle, material) => assertKeyBelongs({ ...expected(target), handle }, material),
-
-    async verify(target, material, ctx) {
-      assertKeyBelongs(expected(target), material);
-      await used(target, material, ctx);
+      if ((await find(api, target, issued.handle.id)) === undefined) throw newKeyGone(name);
+      await agents.taken(target, issued, ctx);
     },
 
     async comparePermissions(target, old, next, ctx) {
       const { api } = await asAdmin(target, ctx);
       const [before, after] = await Promise.all(
-        [old, next].map(async ({ id }) => (await upstream.find(api, target, id))?.scope),
+        [old, next].map(async ({ id }) => (await find(api, target, id))?.scope),
       );
       // Of an old one that somebody has deleted meanwhile nothing can be said.
-      if (before === undefined || after === undefined) return;
-      const lacks = before.filter((each) => !after.includes(each));
-      const exceeds = after.filter((each) => !before.includes(each));
-      if (lacks.length === 0 && exceeds.length === 0) return;
-      throw new RekeyError(
-        'ERR_REJECTED',
-        `the new key may do something else than the old one: it lacks [${lacks.join(', ')}] and adds [${exceeds.join(', ')}]`,
-        { field: 'target', remedy: 'declare the rights that the credential shall have, and apply' },
-      );
+      if (before === undefined || after === undefined) return 'unknown';
+      assertSameRights(before, after);
+      return 'same';
     },
 
     async revoke(target, handle, _options, ctx) {
@@ -316,79 +215,69 @@ export function keyProviderOf<T extends KeyTarget, A>(
       const keys = await upstream.list(api, target);
       return {
         owner: ownerOf(target),
-        credentials: keys.map(({ id, name, createdAt, lastUsed }) => ({
+        credentials: keys.map(({ id, name: called, createdAt, lastUsed }) => ({
           id,
-          ...(name === '' ? {} : { name }),
+          ...(called === '' ? {} : { name: called }),
           ...(createdAt === undefined ? {} : { createdAt }),
           ...(lastUsed === undefined ? {} : { lastUsed }),
         })),
       };
     },
 
-    ...(lagSeconds === undefined
-      ? {}
-      : {
-          usageLagSeconds: lagSeconds,
-          async usage(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Usage> {
-            const { api } = await asAdmin(target, ctx);
-            const found = await upstream.find(api, target, handle.id);
-            if (found !== undefined && found.lastUsed === undefined) return 'unknown';
-            return { lastSeen: found?.lastUsed ?? null, observedAt: toInstant(ctx.clock()), lagSeconds };
-          },
-        }),
+    ...(upstream.place && {
+      async place(target: T, { id }: CredentialHandle, ctx: ProviderContext) {
+        const { api } = await asAdmin(target, ctx);
+        return (await upstream.place?.(api, target, id)) ?? {};
+      },
+    }),
 
-    ...(upstream.adoption === undefined
-      ? {}
-      : {
-          adoption: keyAdoption<T>(
-            {
-              name: upstream.name,
-              maxLive,
-              identity,
-              asAdmin: async (target, ctx) => (await asAdmin(target, ctx)).api,
-              list: async (api, target) => upstream.list(api, target),
-              find: async (api, target, id) => upstream.find(api, target, id),
-            },
-            upstream.adoption,
-          ),
-        }),
+    ...(lagSeconds !== undefined && {
+      usageLagSeconds: lagSeconds,
+      async usage(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Usage> {
+        const { api } = await asAdmin(target, ctx);
+        const found = await find(api, target, handle.id);
+        if (found !== undefined && found.lastUsed === undefined) return 'unknown';
+        return { lastSeen: found?.lastUsed ?? null, observedAt: toInstant(ctx.clock()), lagSeconds };
+      },
+    }),
 
-    ...(upstream.byHand === undefined
-      ? {}
-      : {
-          manualRevocation: (target: T, { id }: CredentialHandle) =>
-            upstream.byHand?.(target, id, baseUrlOf(target)) ?? '',
-        }),
+    ...(upstream.adoption && {
+      adoption: keyAdoption<T>(
+        {
+          name,
+          maxLive,
+          identity,
+          asAdmin: async (target, ctx) => (await asAdmin(target, ctx)).api,
+          asAgent: (target, value, ctx) => agents.open(target, value, ctx),
+          list: async (api, target) => upstream.list(api, target),
+          scope: (target) => upstream.scope?.of(target),
+          find,
+        },
+        upstream.adoption,
+      ),
+    }),
 
-    ...(upstream.outlook === undefined
-      ? {}
-      : {
-          async outlook(target: T, ctx: ProviderContext) {
-            const { api, admin } = await asAdmin(target, ctx);
-            return (await upstream.outlook?.(api, target, admin)) ?? [];
-          },
-        }),
+    ...(upstream.outlook && {
+      async outlook(target: T, ctx: ProviderContext) {
+        const { api, admin } = await asAdmin(target, ctx);
+        return (await upstream.outlook?.(api, target, admin)) ?? [];
+      },
+    }),
 
-    ...(upstream.setActive === undefined
-      ? {}
-      : {
-          suspension: {
-            /** Of something that is gone there is nothing to suspend. */
-            async suspend(target: T, handle: CredentialHandle, ctx: ProviderContext) {
-              await setActive(target, handle, false, ctx);
-            },
-            async restore(target: T, handle: CredentialHandle, ctx: ProviderContext) {
-              if ((await setActive(target, handle, true, ctx)) !== undefined) return;
-              throw new RekeyError(
-                'ERR_POINT_OF_NO_RETURN',
-                `${handle.id} can't be restored: it is revoked`,
-                {
-                  remedy: 'start a rotation; another key takes its place',
-                },
-              );
-            },
-          },
-        }),
+    ...(upstream.setActive && {
+      suspension: {
+        /** Of something that is gone there is nothing to suspend. */
+        async suspend(target: T, handle: CredentialHandle, ctx: ProviderContext) {
+          await setActive(target, handle, false, ctx);
+        },
+        async restore(target: T, handle: CredentialHandle, ctx: ProviderContext) {
+          if ((await setActive(target, handle, true, ctx)) !== undefined) return;
+          throw new RekeyError('ERR_POINT_OF_NO_RETURN', `${handle.id} can't be restored: it is revoked`, {
+            remedy: 'start a rotation; another key takes its place',
+          });
+        },
+      },
+    }),
   };
 }
 
@@ -401,11 +290,4 @@ function noRoom(name: string, live: number): RekeyError {
       remedy: 'the former one has to be retired first: rekey show tells why it still lives',
     },
   );
-}
-
-function notYet(name: string, cause: unknown): RekeyError {
-  return new RekeyError('ERR_NOT_PROPAGATED', `${name} does not take the new key yet`, {
-    remedy: 'it is tried again',
-    cause,
-  });
 }

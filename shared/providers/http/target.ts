@@ -22,6 +22,14 @@ export const upstreamId = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._@:-]{0,254}$/, 'must be an id as the upstream writes it');
 
+/** One or more of something, each named once. */
+export function distinct<T extends string>(item: z.ZodType<T>, what: string): z.ZodArray<z.ZodType<T>> {
+  return z
+    .array(item)
+    .min(1)
+    .refine((items) => new Set(items).size === items.length, `must name each ${what} once`);
+}
+
 const common = {
   label: z.string().regex(LABEL, 'must be 1 to 24 small letters, digits and hyphens'),
   keyId: upstreamId.optional(),

@@ -51,11 +51,6 @@ export const mistralProvider = keyProvider<MistralTarget, z.infer<typeof adminSc
   agentHeaders: (value) => ({ authorization: `Bearer ${value}` }),
   list,
 
-  /** Mistral shows no single key. */
-  async find(api, target, id) {
-    return (await list(api, target)).find((key) => key.id === id);
-  },
-
   async create(api, { workspace, user, expiresInDays }, name, _admin, { now }) {
     const answer = z.object({ key_id: z.string().min(1), key: z.string().min(1) });
     const expiration =

@@ -1,9 +1,12 @@
 import * as z from 'zod';
 import { toInstant } from '../../domain/clock.ts';
+import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
-import { curl } from '../http/by-hand.ts';
+import { deletion } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
-import { targetOf, upstreamId } from '../http/target.ts';
+import { listAfter } from '../http/listing.ts';
+import { targetOf, upstreamId, type KeyTarget } from '../http/target.ts';
+import { told, toldName } from '../http/told.ts';
 
 const keySchema = z.object({
   id: z.string(),
@@ -17,13 +20,14 @@ const keySchema = z.object({
 /** No code for it is documented; those of other limits have the word. That of the rate is no lack of room. */
 const full = z.object({ error: z.object({ code: z.string().regex(/^(?!rate_).*(limit|quota)/) }) });
 
+const limit = z.object({ model: z.string(), max_requests_per_1_minute: z.number() });
+const spendSchema = z.object({ threshold_amount: z.number(), currency: z.string(), interval: z.string() });
+
 type Key = z.infer<typeof keySchema>;
 
-interface OpenAiTarget {
+interface OpenAiTarget extends KeyTarget {
   readonly project: string;
   readonly serviceAccount: string;
-  readonly label: string;
-  readonly baseUrl?: string | undefined;
   /** Scopes of the key; those of the service account where nothing is said. */
   readonly scopes?: readonly string[] | undefined;
 }
@@ -47,18 +51,8 @@ export const openaiProvider = keyProvider<OpenAiTarget, { adminKey: string }>({
   agentHeaders: (value) => ({ authorization: `Bearer ${value}` }),
 
   async list(api, target) {
-    const keys: Key[] = [];
-    for (let after: string | undefined; ;) {
-      const query = new URLSearchParams({ limit: '100', ...(after === undefined ? {} : { after }) });
-      const page = await api.call({
-        method: 'GET',
-        path: `${projectPath(target)}/api_keys?${query.toString()}`,
-        answer: z.object({ data: z.array(keySchema), has_more: z.boolean(), last_id: z.string().nullish() }),
-      });
-      keys.push(...page.data);
-      if (!page.has_more || !page.last_id || page.last_id === after) break;
-      after = page.last_id;
-    }
+    const path = `${projectPath(target)}/api_keys`;
+    const keys = await listAfter(api, path, { limit: '100' }, 'after', keySchema);
     return keys.filter(({ owner }) => owner.service_account?.id === target.serviceAccount).map(shown);
   },
 
@@ -79,8 +73,34 @@ export const openaiProvider = keyProvider<OpenAiTarget, { adminKey: string }>({
 
   adoption: {},
 
+  async place(api, target) {
+    const path = projectPath(target);
+    const [project, limits, spend] = await Promise.all([
+      toldName(api, path),
+      told(api, `${path}/rate_limits?limit=100`, z.object({ data: z.array(limit) })),
+      told(api, `${path}/spend_limit`, spendSchema),
+    ]);
+    return {
+      project,
+      rateLimits: limits?.data.map((of) => `${of.model}: ${of.max_requests_per_1_minute} requests a minute`),
+      spendLimit: spend && `${spend.threshold_amount / 100} ${spend.currency} a ${spend.interval}`,
+    };
+  },
+
+  /** One version of its documentation says that a service account's key can't be deleted: what counts is whether it is gone. */
   async remove(api, target, id) {
-    await api.find({ method: 'DELETE', path: pathOf(target, id), answer: ANYTHING });
+    try {
+      await api.find({ method: 'DELETE', path: pathOf(target, id), answer: ANYTHING });
+    } catch (error) {
+      if (!isRekeyError(error, 'ERR_REJECTED')) throw error;
+      if ((await api.find({ method: 'GET', path: pathOf(target, id), answer: ANYTHING })) === undefined)
+        return;
+      throw new RekeyError('ERR_REJECTED', `OpenAI does not delete ${id} by its API`, {
+        field: 'target.serviceAccount',
+        remedy: `delete the key in the console; else the service account ${target.serviceAccount}, which ends all of its keys`,
+        cause: error,
+      });
+    }
   },
 
   /** Lists models, which is free. */
@@ -88,16 +108,13 @@ export const openaiProvider = keyProvider<OpenAiTarget, { adminKey: string }>({
     await api.call({ method: 'GET', path: '/models', answer: z.object({ data: z.array(ANYTHING) }) });
   },
 
-  byHand(target, id, baseUrl) {
-    const url = `${baseUrl.replace(/\/$/, '')}${pathOf(target, id)}`;
-    const login = ['authorization: Bearer $OPENAI_ADMIN_KEY'];
-    return [
-      `# At https://platform.openai.com: the project ${target.project}, API keys, delete ${id}. Or with an admin key:`,
-      curl('DELETE', url, login),
-      '# Gone once this answers 404:',
-      curl('GET', url, login),
-    ].join('\n');
-  },
+  byHand: (target, id, baseUrl) =>
+    deletion({
+      where: `At https://platform.openai.com: the project ${target.project}, API keys, delete ${id}. Or with an admin key`,
+      url: `${baseUrl}${pathOf(target, id)}`,
+      login: 'authorization: Bearer $OPENAI_ADMIN_KEY',
+      dead: 'Gone once this answers 404',
+    }),
 });
 
 function projectPath({ project: id }: OpenAiTarget): string {

@@ -1,9 +1,10 @@
 import * as z from 'zod';
-import { RekeyError } from '../../domain/errors.ts';
-import { pause } from '../../http/exchange.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
-import { targetOf } from '../http/target.ts';
+import { seenSoon } from '../http/listing.ts';
+import { bearerOf } from '../http/login.ts';
+import { distinct, targetOf, type KeyTarget } from '../http/target.ts';
+import { told } from '../http/told.ts';
 
 const ROLES = [
   'ProjectEditor',
@@ -14,12 +15,10 @@ const ROLES = [
   'DataPlaneViewer',
 ] as const;
 
-interface PineconeTarget {
+interface PineconeTarget extends KeyTarget {
   readonly project: string;
   /** What the key may do. Pinecone's own default is everything, hence there is none here. */
   readonly roles: readonly (typeof ROLES)[number][];
-  readonly label: string;
-  readonly baseUrl?: string | undefined;
   readonly apiVersion?: string | undefined;
 }
 
@@ -31,6 +30,8 @@ const adminSchema = z.object({
 });
 
 const keySchema = z.object({ id: z.string().min(1), name: z.string(), roles: z.array(z.string()) });
+
+const projectSchema = z.object({ name: z.string(), organization_id: z.string() });
 
 const API_VERSION = '2026-04';
 /** How long a deletion is waited for, look by look, in milliseconds: what lasts longer isn't confirmed. */
@@ -46,16 +47,14 @@ export const pineconeProvider = keyProvider<PineconeTarget, z.infer<typeof admin
   baseUrl: 'https://api.pinecone.io',
   ...targetOf({
     project: z.guid('must be the id of the project, a UUID'),
-    roles: z
-      .array(z.enum(ROLES))
-      .min(1)
-      .refine((roles) => new Set(roles).size === roles.length, 'must name each role once'),
+    roles: distinct(z.enum(ROLES), 'role'),
     apiVersion: z
       .string()
       .regex(/^\d{4}-\d{2}$/, `must be a version of the API, e.g. ${API_VERSION}`)
       .optional(),
   }),
   owner: ({ project }) => project,
+  scope: { field: 'roles', of: ({ roles }) => roles },
   access: ({ roles }) => (roles.every((role) => role.endsWith('Viewer')) ? 'read' : 'write'),
   admin: adminSchema,
 
@@ -64,19 +63,11 @@ export const pineconeProvider = keyProvider<PineconeTarget, z.infer<typeof admin
     { apiVersion },
     open,
   ) {
-    const { access_token: token } = await open(loginUrl, 'admin.loginUrl').call({
-      method: 'POST',
-      path: '/oauth/token',
-      headers: versionHeader(apiVersion),
-      body: {
-        client_id: clientId,
-        client_secret: clientSecret,
-        grant_type: 'client_credentials',
-        audience: 'https://api.pinecone.io/',
-      },
-      answer: z.object({ access_token: z.string().min(1) }),
-    });
-    return { ...versionHeader(apiVersion), authorization: `Bearer ${token}` };
+    const headers = versionHeader(apiVersion);
+    const audience = 'https://api.pinecone.io/';
+    const body = { client_id: clientId, client_secret: clientSecret, audience };
+    const api = open(loginUrl, 'admin.loginUrl');
+    return { ...headers, ...(await bearerOf(api, { path: '/oauth/token', headers, body })) };
   },
   agentHeaders: (value, { apiVersion }) => ({ ...versionHeader(apiVersion), 'api-key': value }),
 
@@ -96,27 +87,28 @@ export const pineconeProvider = keyProvider<PineconeTarget, z.infer<typeof admin
       full: z.object({ error: z.object({ code: z.literal('QUOTA_EXCEEDED') }) }),
     });
     // A version of the API that knows no roles would have made a key that may do everything.
-    if (key.roles.toSorted().join() === target.roles.toSorted().join()) return { id: key.id, value };
-    throw new RekeyError('ERR_REJECTED', 'Pinecone has made a key with other roles than those declared', {
-      field: 'target.roles',
-      remedy: 'look whether the project and this version of the API have roles for keys; the key is ended',
-    });
+    return { id: key.id, value, scope: key.roles };
   },
 
   adoption: {
     rename: async (api, id, name) =>
       api.call({ method: 'PATCH', path: pathOf(id), body: { name }, answer: ANYTHING }),
     nameLength: 80,
-    scope: ({ roles }) => roles,
+  },
+
+  async place(api, { project: id }) {
+    const project = await told(api, `/admin/projects/${encodeURIComponent(id)}`, projectSchema);
+    if (project === undefined) return {};
+    const { organization_id: account, name } = project;
+    const path = `/admin/organizations/${encodeURIComponent(account)}`;
+    const tier = (await told(api, path, z.object({ plan: z.string() })))?.plan;
+    return { account, project: `${id} (${name})`, tier };
   },
 
   /** Pinecone takes a deletion and does it a moment later; whoever asks afterwards sees whether it is done. */
   async remove(api, target, id) {
     await api.find({ method: 'DELETE', path: pathOf(id), answer: ANYTHING });
-    for (const waitMs of DELETION_WAITS_MS) {
-      if ((await find(api, target, id)) === undefined) return;
-      await pause(waitMs);
-    }
+    await seenSoon(DELETION_WAITS_MS, async () => (await find(api, target, id)) === undefined || undefined);
   },
 
   /** Lists indexes. A key for their data alone may not: being told so, it is known (traps: 401 is dead, 403 is alive). */

@@ -17,14 +17,14 @@ export async function comparePermissions(
   old: CredentialHandle,
   next: CredentialHandle,
   ctx: ProviderContext,
-): Promise<void> {
+): Promise<'same'> {
   assertSlot(target, old);
   assertSlot(target, next);
   await syncNow(target, ctx);
   const differences = await asAdmin(target, ctx, async (session) =>
     session.query<Row & { what: string; old: boolean }>(COMPARISON, [old.id, next.id, SHOWN + 1]),
   );
-  if (differences.length === 0) return;
+  if (differences.length === 0) return 'same';
   const named = differences
     .slice(0, SHOWN)
     .map((each) => `${each.old ? 'lacks' : 'has in excess'}: ${each.what}`);

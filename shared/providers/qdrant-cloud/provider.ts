@@ -1,7 +1,6 @@
 import * as z from 'zod';
-import { RekeyError } from '../../domain/errors.ts';
-import { ANYTHING, type Api } from '../http/api.ts';
-import { curl } from '../http/by-hand.ts';
+import { ANYTHING } from '../http/api.ts';
+import { deletion } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
 import { ownBaseUrl, targetOf, type KeyTarget } from '../http/target.ts';
 
@@ -62,14 +61,20 @@ export const qdrantCloudProvider = keyProvider<QdrantTarget, z.infer<typeof admi
       .refine(isDistinct, 'must name each collection once, and * alone: it holds for all of them'),
   }),
   owner: ({ account, cluster }) => `${account}/${cluster}`,
+  scope: {
+    field: 'rules',
+    of: ({ rules }) => rules.map(({ collection, access }) => `${collection} ${RIGHTS[access]}`),
+  },
   access: ({ rules }) => (rules.every(({ access }) => access === 'read') ? 'read' : 'write'),
   admin,
   adminHeaders: ({ managementKey }) => ({ authorization: `apikey ${managementKey}` }),
   adminUrl: ({ adminUrl = ADMIN_URL }) => adminUrl,
   agentHeaders: (value) => ({ 'api-key': value }),
 
-  list,
-  find: async (api, target, id) => (await list(api, target)).find((key) => key.id === id),
+  async list(api, target) {
+    const answer = z.object({ items: z.array(keySchema) });
+    return (await api.call({ method: 'GET', path: allOf(target), answer })).items.map(shown);
+  },
 
   async create(api, target, name) {
     const { account: accountId, cluster: clusterId, rules } = target;
@@ -81,13 +86,8 @@ export const qdrantCloudProvider = keyProvider<QdrantTarget, z.infer<typeof admi
       body: { databaseApiKey: key },
       answer: z.object({ databaseApiKey: keySchema.extend({ key: z.string().min(1) }) }),
     });
-    const declared = rules.map(({ collection, access }) => `${collection} ${RIGHTS[access]}`);
-    const isAsDeclared = shown(made).scope?.toSorted().join() === declared.toSorted().join();
-    if (isAsDeclared) return { id: made.id, value: made.key };
-    throw new RekeyError('ERR_REJECTED', 'Qdrant Cloud has made a key with other access than is declared', {
-      field: 'target.rules',
-      remedy: 'look whether the cluster takes keys with access rules (1.11 and later); the key is ended',
-    });
+    // A cluster before 1.11 knows no access rules.
+    return { id: made.id, value: made.key, scope: shown(made).scope };
   },
 
   async remove(api, target, id) {
@@ -100,28 +100,22 @@ export const qdrantCloudProvider = keyProvider<QdrantTarget, z.infer<typeof admi
     await api.call({ method: 'GET', path: '/collections', answer });
   },
 
-  byHand(target, id) {
-    const login = ['authorization: apikey $QDRANT_MANAGEMENT_KEY'];
-    return [
-      `# At https://cloud.qdrant.io: the cluster ${target.cluster}, API Keys, delete ${id}. Or with a management key:`,
-      curl('DELETE', `${ADMIN_URL}${keyOf(target, id)}`, login),
-      '# Gone once this does not name it:',
-      curl('GET', `${ADMIN_URL}${keysOf(target)}?clusterId=${target.cluster}`, login),
-    ].join('\n');
-  },
+  byHand: (target, id) =>
+    deletion({
+      where: `At https://cloud.qdrant.io: the cluster ${target.cluster}, API Keys, delete ${id}. Or with a management key`,
+      url: `${ADMIN_URL}${keyOf(target, id)}`,
+      login: 'authorization: apikey $QDRANT_MANAGEMENT_KEY',
+      dead: 'Gone once this does not name it',
+      lookAt: `${ADMIN_URL}${allOf(target)}`,
+    }),
 });
-
-async function list(api: Api, target: QdrantTarget): Promise<UpstreamKey[]> {
-  const { items } = await api.call({
-    method: 'GET',
-    path: `${keysOf(target)}?clusterId=${target.cluster}`,
-    answer: z.object({ items: z.array(keySchema) }),
-  });
-  return items.map(shown);
-}
 
 function keysOf({ account }: QdrantTarget): string {
   return `/api/cluster/auth/v2/accounts/${account}/database-api-keys`;
+}
+
+function allOf(target: QdrantTarget): string {
+  return `${keysOf(target)}?clusterId=${target.cluster}`;
 }
 
 function keyOf(target: QdrantTarget, id: string): string {

@@ -3,9 +3,11 @@ import * as z from 'zod';
 import { toInstant, type Instant } from '../../domain/clock.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
-import { curl } from '../http/by-hand.ts';
+import { deletion } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
-import { ownBaseUrl, targetOf, type KeyTarget } from '../http/target.ts';
+import { seenSoon } from '../http/listing.ts';
+import { isSameScope, notYetAsDeclared } from '../http/scope.ts';
+import { distinct, ownBaseUrl, targetOf, type KeyTarget } from '../http/target.ts';
 
 interface WeaviateTarget extends KeyTarget {
   readonly baseUrl: string;
@@ -25,6 +27,9 @@ const userSchema = z.object({
 
 /** A role's name. Two predefined ones Weaviate assigns by its own configuration alone. */
 const ROLE = /^(?!(?:root|read-only)$)[A-Za-z][\w-]{0,63}$/;
+const roleName = z.string().regex(ROLE, 'must be the name of a role, but root or read-only');
+const WAITS_MS = [100, 300, 1000, 2000];
+const whoami = z.object({ username: z.string() });
 
 /**
  * Weaviate 1.30 and later: users of its database with the roles that are declared. A user has one key, and `rotate-key` cuts
@@ -37,15 +42,12 @@ export const weaviateProvider = keyProvider<WeaviateTarget, { adminKey: string }
   name: 'Weaviate',
   ...targetOf({
     baseUrl: ownBaseUrl,
-    roles: z
-      .array(z.string().regex(ROLE, 'must be the name of a role, but root or read-only'))
-      .min(1)
-      .max(32)
-      .refine((roles) => new Set(roles).size === roles.length, 'must name each role once'),
+    roles: distinct(roleName, 'role').max(32),
     access: z.literal('read').optional(),
   }),
   owner: () => 'users',
-  access: ({ roles, access }) => access ?? (roles.every((role) => role === 'viewer') ? 'read' : 'write'),
+  scope: { field: 'roles', of: ({ roles }) => roles },
+  access: ({ roles, access }) => access ?? (roles.every((each) => each === 'viewer') ? 'read' : 'write'),
   admin: z.object({ adminKey: z.string().min(1) }),
   adminHeaders: ({ adminKey }) => ({ authorization: `Bearer ${adminKey}` }),
   agentHeaders: (value) => ({ authorization: `Bearer ${value}` }),
@@ -70,17 +72,15 @@ export const weaviateProvider = keyProvider<WeaviateTarget, { adminKey: string }
     const body = { roles: target.roles, userType: 'db' };
     const path = `/authz/users/${encodeURIComponent(id)}/assign`;
     await api.call({ method: 'POST', path, body, answer: ANYTHING });
-    const made = await find(api, id);
-    if (made?.scope?.toSorted().join() === target.roles.toSorted().join()) return { id, value };
-    throw new RekeyError(
-      'ERR_UNAVAILABLE',
-      'Weaviate shows the new user with other roles than those declared',
-      {
-        field: 'target.roles',
-        remedy:
-          'it is tried again with another user; the administrative key must be allowed to see the roles',
-      },
-    );
+    // A copy of the cluster may learn of it later.
+    const assigned = async () => isSameScope((await find(api, id))?.scope ?? [], target.roles) || undefined;
+    if (await seenSoon(WAITS_MS, assigned)) return { id, value };
+    throw notYetAsDeclared('Weaviate', 'roles');
+  },
+
+  adoption: {
+    identify: async (_admin, agent) =>
+      (await agent.call({ method: 'GET', path: '/users/own-info', answer: whoami })).username,
   },
 
   async remove(api, _target, id) {
@@ -100,30 +100,27 @@ export const weaviateProvider = keyProvider<WeaviateTarget, { adminKey: string }
 
   /** Asks who the key is: every user may. */
   async test(api) {
-    await api.call({ method: 'GET', path: '/users/own-info', answer: z.object({ username: z.string() }) });
+    await api.call({ method: 'GET', path: '/users/own-info', answer: whoami });
   },
 
-  byHand(_target, id, baseUrl) {
-    const url = `${baseUrl.replace(/\/$/, '')}${pathOf(id)}`;
-    const login = ['authorization: Bearer $WEAVIATE_ADMIN_KEY'];
-    return [
-      '# With a key that may delete users:',
-      curl('DELETE', url, login),
-      '# Gone once this answers 404:',
-      curl('GET', url, login),
-    ].join('\n');
-  },
+  byHand: (_target, id, baseUrl) =>
+    deletion({
+      where: 'With a key that may delete users',
+      url: `${baseUrl}${pathOf(id)}`,
+      login: 'authorization: Bearer $WEAVIATE_ADMIN_KEY',
+      dead: 'Gone once this answers 404',
+    }),
 });
 
 /** Refuses roles that aren't there, or may do more than is declared, before anything is made. */
 async function assertRoles(api: Api, { roles, access }: WeaviateTarget): Promise<void> {
   const answer = z.object({ permissions: z.array(z.object({ action: z.string() })) });
-  for (const role of roles) {
-    const found = await api.find({ method: 'GET', path: `/authz/roles/${encodeURIComponent(role)}`, answer });
+  for (const each of roles) {
+    const found = await api.find({ method: 'GET', path: `/authz/roles/${encodeURIComponent(each)}`, answer });
     const more = found?.permissions.find(({ action }) => !action.startsWith('read_'));
     if (found !== undefined && (access === undefined || more === undefined)) continue;
     const problem = found === undefined ? 'does not exist' : `may do more than read (${more?.action ?? ''})`;
-    throw new RekeyError('ERR_REJECTED', `the role ${role} ${problem} at Weaviate; no user was made`, {
+    throw new RekeyError('ERR_REJECTED', `the role ${each} ${problem} at Weaviate; no user was made`, {
       field: 'target.roles',
       remedy: 'correct the role there, or declare a credential with another one',
     });

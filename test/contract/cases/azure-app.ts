@@ -23,6 +23,8 @@ export function azureAppCase(): Omit<KeyFaults<AzureAppTarget>, 'fake'> & { fake
     addForeign: ({ clientId }, name = 'made by hand') => {
       fake.add(clientId, name);
     },
+    addExisting: ({ clientId }) => fake.add(clientId, 'made by hand'),
+    showsNothing: true,
     fill: ({ clientId }) => {
       fake.keys.room = fake.keys.of(clientId).length;
       return () => (fake.keys.room = Infinity);

@@ -27,6 +27,11 @@ export function googleCase(): KeyFaults<ReturnType<typeof googleProvider.target>
     addForeign: ({ project }, name = 'made by hand') => {
       fake.add(project, name);
     },
+    addExisting: ({ project, serviceAccount, services }) =>
+      fake.add(project, '', {
+        serviceAccountEmail: serviceAccount,
+        restrictions: { apiTargets: services.map((service) => ({ service })) },
+      }),
     fill: ({ project }) => {
       fake.keys.room = fake.keys.of(project).filter(({ active }) => active).length;
       return () => (fake.keys.room = Infinity);

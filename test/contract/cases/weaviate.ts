@@ -21,6 +21,11 @@ export function weaviateCase(): KeyFaults<ReturnType<typeof weaviateProvider.tar
       return (await fetch(`${fake.server.url}/v1/users/own-info`, { headers })).ok;
     },
     isTest: ({ path }) => path === '/v1/users/own-info',
+    addExisting: ({ roles }) => {
+      const key = fake.add(`made-by-hand-${++strangers}`);
+      fake.assigned.set(key.id, [...roles]);
+      return key;
+    },
     addForeign: (_target, name = `made-by-hand-${++strangers}`) => {
       fake.add(name);
     },

@@ -44,6 +44,16 @@ describe('every route of the agent API', () => {
     }
   });
 
+  it('tells an instance that does not sign its opening what is missing, and where the form is', async () => {
+    const world = worldOf();
+    await world.pact();
+    const unsigned = { instance: 'a', key: { kty: 'oct', k: 'A'.repeat(43) } };
+    expect(await world.call('POST', `/agents/${AGENT}/sessions`, unsigned)).toMatchObject({
+      status: 400,
+      body: { code: 'ERR_REQUEST', field: 'opening', remedy: expect.stringContaining('docs/agents.md') },
+    });
+  });
+
   it('reads no more than 32 KB, and nothing that is no JSON', async () => {
     const world = worldOf();
     const path = `/agents/${AGENT}/sessions`;
@@ -141,7 +151,7 @@ describe('the lifecycle', () => {
 
 /** A good body of each route. */
 const bodies: Readonly<Record<string, Record<string, unknown> | undefined>> = {
-  sessions: { instance: 'a', key: { kty: 'oct', k: 'A'.repeat(43) } },
+  sessions: { key: { kty: 'oct', k: 'A'.repeat(43) }, opening: 'a.b.c' },
   heartbeat: { heartbeat: 'a.b.c' },
   challenges: { rotation: 'r' },
   acknowledgements: { acknowledgement: 'a.b.c' },

@@ -188,6 +188,10 @@ export class FakeLedger implements Ledger {
     const rotation = this.rotationsById.get(rotationId);
     return rotation?.credentialId === credentialId ? rotation : undefined;
   }
+  async turns(): Promise<ReadonlyMap<number, number>> {
+    await this.#turn();
+    return new Map();
+  }
   async rotations(credentialId: string, limit: number): Promise<readonly Rotation[]> {
     await this.#turn();
     return [...this.rotationsById.values()]

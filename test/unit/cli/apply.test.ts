@@ -77,6 +77,27 @@ describe('rekey apply', () => {
     expect(stdout).toContain('1 registered, 0 updated, 1 unchanged');
   });
 
+  it.for([[], ['--dry-run']])('names the way without a key, where there is one: apply %s', async (args) => {
+    const dryRun = args.length > 0;
+    api.routes['POST /v1/credentials'] = [answer('registered', [], dryRun), answer('registered', [], dryRun)];
+    const key = (name: string, provider: string): string => `
+  - name: ${name}
+    type: llm-key
+    provider: ${provider}
+    secret: agents/${name}
+    admin: admin/${name}
+    target: { label: ${name} }
+`;
+    const text = `version: 1\ncredentials:${key('claude', 'anthropic')}${key('gpt', 'openai')}`;
+    const { stdout } = await applied(text, ...args);
+    const lines = stdout.split('\n').filter((line) => line.includes('without a key'));
+    const instead = 'Workload Identity Federation';
+    expect(lines).toEqual([`    It could do without a key: ${instead} (docs/providers/anthropic.md)`]);
+    const json = JSON.parse((await applied(text, ...args, '--json')).stdout) as { credentials: object[] };
+    expect(json.credentials[0]).toMatchObject({ keyless: { instead, docs: 'docs/providers/anthropic.md' } });
+    expect(json.credentials[1]).not.toHaveProperty('keyless');
+  });
+
   it('shows a dry run as a diff', async () => {
     api.routes['POST /v1/credentials'] = [
       answer('registered', [{ field: 'mode', from: null, to: 'enforce' }], true),
@@ -169,7 +190,16 @@ describe('rekey apply', () => {
     const { stdout, stderr } = await applied(`version: 1\ncredentials:${ENTRY}`, '--json');
     expect(JSON.parse(stdout)).toEqual({
       dryRun: false,
-      credentials: [{ name: 'orders-db', outcome: 'registered', dryRun: false, changes: [], notices: [] }],
+      credentials: [
+        {
+          name: 'orders-db',
+          outcome: 'registered',
+          dryRun: false,
+          changes: [],
+          notices: [],
+          keyless: { instead: expect.any(String), docs: 'docs/providers/README.md' },
+        },
+      ],
     });
     expect(stderr).toBe('');
   });

@@ -1,12 +1,16 @@
 import { describe, expect, it } from 'vitest';
+import { openAgentSession } from '../../../client/src/agent.ts';
 import { createCredentialSource } from '../../../client/src/create.ts';
 import { FakeVault } from '../../fakes/fake-vault.ts';
 import { ID, ROTATION_ID, credentialOf } from '../api/fakes.ts';
 import { AGENT, holder, pactOf, SIBLING } from '../../support/agent-api.ts';
-import { OPENS_AT, SessionCase } from '../../support/agent-session.ts';
+import { SessionCase } from '../../support/agent-session.ts';
 
 const PARTNER = '7a2f4a3e-1d0b-4d43-8c5a-2b3c4d5e6f70';
 
+const never = (): never => {
+  throw new Error('a case has a fetch of its own');
+};
 const passwordOf = ({ source }: SessionCase): string => source.current().field('password');
 
 describe('a session', () => {
@@ -161,7 +165,8 @@ describe('a session', () => {
     await agent.time.pass(15);
     expect(passwordOf(agent)).toBe('old');
     await agent.openWindow({ canary: { at: agent.world.at(0), outcome: 'quiet' } });
-    await agent.time.pass(7);
+    // Each has a moment of its own within a minute.
+    await agent.time.pass(75);
     expect(passwordOf(agent)).toContain('correct horse');
     expect(agent.acknowledged).toHaveLength(1);
   });
@@ -238,10 +243,7 @@ describe('a session', () => {
     await agent.time.pass(60);
     const [said] = agent.store.said;
     if (said === undefined) throw new Error('it has acknowledged');
-    await agent.store.contradict(
-      { rotation: ROTATION_ID, opensAt: OPENS_AT, session: said.session },
-      agent.world.at(0),
-    );
+    await agent.store.contradict(said, agent.world.at(0));
     expect(agent.acknowledged).toEqual([]);
     await agent.time.pass(60);
     expect(agent.acknowledged).toHaveLength(1);
@@ -327,16 +329,47 @@ describe('a session beside an agent API that fails', () => {
     expect(agent.acknowledged).toHaveLength(1);
   });
 
-  it('numbers its heartbeats upwards, through lost answers and another session', async () => {
+  it('numbers its openings and heartbeats upwards, through lost answers and another session', async () => {
     await using agent = await SessionCase.make();
     const session = await agent.open();
     agent.server.lost.add('heartbeat');
     await agent.time.pass(120);
     await agent.store.close({ agent: AGENT, id: session.id ?? '' }, agent.world.at(0));
     await agent.time.pass(120);
-    const numbers = agent.server.of('heartbeat').map(({ signed }) => Number(signed['sequence']));
+    const numbers = agent.server.calls.flatMap(({ signed }) => signed['sequence'] ?? []);
     expect(numbers).toEqual(numbers.map((_each, index) => index + 1));
     expect(new Set(agent.server.of('heartbeat').map(({ signed }) => signed['session'])).size).toBe(2);
+  });
+
+  it('is opened although this machine’s clock is days off: the refusal tells the time', async () => {
+    await using agent = await SessionCase.make();
+    await agent.world.pact();
+    const { pact: _operators, ...options } = agent.options;
+    const session = await openAgentSession(options);
+    expect(session.id).toBeDefined();
+    expect(agent.server.of('sessions').map(({ status }) => status)).toEqual([409, 201]);
+    expect(agent.problems).toEqual([]);
+    await session.close();
+  });
+
+  it('tells of no report that its own closing has given up, and sends that then', async () => {
+    await using agent = await SessionCase.make();
+    let hangs = true;
+    const fetch: typeof globalThis.fetch = async (url, init) => {
+      if (!hangs || !(url instanceof URL && url.pathname.endsWith('/uses')))
+        return agent.options.fetch?.(url, init) ?? never();
+      return new Promise((_resolve, reject) => {
+        init?.signal?.addEventListener('abort', () => {
+          hangs = false;
+          reject(new Error('aborted'));
+        });
+      });
+    };
+    const session = await agent.open({ fetch });
+    await session.close();
+    expect(hangs).toBe(false);
+    expect(agent.problems).toEqual([]);
+    expect(agent.server.of('uses')).toHaveLength(1);
   });
 
   it('closes although the answer is lost', async () => {

@@ -39,6 +39,47 @@ describe('an agent that changes nothing within a session', () => {
     expect(await withSession({ ...agent.options, pact }, work)).toBe(ROTATION_ID);
   });
 
+  it('takes one place for its sessions that come one after the other, and others for those beside it', async () => {
+    await using agent = await SessionCase.make();
+    const options = { ...agent.options, pact };
+    const keys = async (work: () => Promise<unknown>): Promise<unknown[]> => {
+      const before = agent.server.of('sessions').length;
+      await work();
+      return agent.server
+        .of('sessions')
+        .slice(before)
+        .map(({ body }) => (body['key'] as { x: string }).x);
+    };
+    const nothing = (): undefined => undefined;
+    const four = await keys(async () => {
+      for (let each = 0; each < 4; each++) await withSession(options, nothing);
+    });
+    expect([four.length, new Set(four).size]).toEqual([4, 1]);
+    const three = await keys(() =>
+      withSession(options, () => withSession(options, () => withSession(options, nothing))),
+    );
+    expect([three.length, new Set(three).size, three.includes(four[0])]).toEqual([3, 3, true]);
+    expect(
+      new Set(await keys(() => withSession(options, () => withSession(options, nothing)))),
+    ).not.toContain(undefined);
+    expect(agent.store.all.size).toBe(3);
+    expect(agent.problems).toEqual([]);
+  });
+
+  it('leaves a key alone under which a session may be open', async () => {
+    await using agent = await SessionCase.make();
+    const options = { ...agent.options, pact };
+    const working = withSession(options, () => {
+      agent.server.mode = 'down';
+    });
+    await agent.time.pass(120);
+    await working;
+    agent.server.mode = 'up';
+    await withSession(options, () => undefined);
+    const left = [...agent.store.all.values()];
+    expect([left.length, left.filter(({ closedAt }) => closedAt === undefined).length]).toEqual([2, 1]);
+  });
+
   it('leaves a dead version all the same', async () => {
     await using agent = await SessionCase.make();
     const seen = await withSession({ ...agent.options, pact }, async () => {

@@ -47,8 +47,12 @@ describe('what exists at an upstream', () => {
 });
 
 it('a credential that could do without a key is told so, and is well all the same', () => {
-  expect(keylessChecks('IAM roles')).toMatchObject([
-    { name: 'keyless', state: 'ok', detail: 'could do without a key: IAM roles' },
+  expect(keylessChecks({ type: 'cloud-key', provider: 'aws-iam' })).toMatchObject([
+    {
+      name: 'keyless',
+      state: 'ok',
+      detail: expect.stringMatching(/^could do without a key: IAM roles.* \(docs\/providers\/aws-iam\.md\)$/),
+    },
   ]);
-  expect(keylessChecks(undefined)).toEqual([]);
+  expect(keylessChecks({ type: 'llm-key', provider: 'openai' })).toEqual([]);
 });

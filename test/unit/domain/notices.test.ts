@@ -211,11 +211,11 @@ describe('a canary cohort', () => {
     expect(first).toMatchObject({ acknowledge: true });
     expect(first).not.toHaveProperty('moveFrom');
     const rest = inCohort('rest');
-    expect(notice(inPhase('window'), { credential: { policy }, session: rest })).toMatchObject({
-      moveFrom: plusSeconds(OPENS_AT, 900),
-      acknowledge: false,
-      formerVersionId: OLD,
-    });
+    const kept = notice(inPhase('window'), { credential: { policy }, session: rest });
+    expect(kept).toMatchObject({ acknowledge: false, formerVersionId: OLD });
+    const turn = Date.parse(kept.moveFrom ?? '');
+    expect(turn).toBeGreaterThanOrEqual(Date.parse(plusSeconds(OPENS_AT, 900)));
+    expect(turn).toBeLessThanOrEqual(Date.parse(plusSeconds(OPENS_AT, 960)));
     const observed = inPhase('window', { canary: { at: OPENS_AT, outcome: 'quiet' } });
     const due = notice(observed, { credential: { policy }, session: rest });
     expect(due).toMatchObject({ acknowledge: true });
@@ -233,9 +233,33 @@ describe('a canary cohort', () => {
         session,
       });
     const now = toInstant(NOW);
-    expect(seen(plusSeconds(now, 1))).toMatchObject({ moveFrom: plusSeconds(now, 5), acknowledge: false });
+    const again = seen(plusSeconds(now, 1));
+    expect(again).toMatchObject({ acknowledge: false });
+    expect(Date.parse(again.moveFrom ?? '') - NOW).toBeGreaterThanOrEqual(5_000);
+    expect(Date.parse(again.moveFrom ?? '') - NOW).toBeLessThanOrEqual(15_000);
     expect(seen(now)).toMatchObject({ acknowledge: true });
     expect(seen(now)).not.toHaveProperty('moveFrom');
+  });
+
+  it('comes one after the other for the look, and never at the same second all of them', () => {
+    const fleet = Array.from({ length: 1000 }, (_each, index) => `s-${index}`);
+    const seconds = (credential: object, changes: Partial<Rotation> = {}): number[] => {
+      const counts = new Map<string, number>();
+      for (const session of fleet) {
+        const { moveFrom } = notice(inPhase('window', changes), { credential, session });
+        const second = moveFrom?.slice(0, 19);
+        if (second !== undefined) counts.set(second, (counts.get(second) ?? 0) + 1);
+      }
+      return [...counts.values()];
+    };
+    const before = seconds({ policy });
+    expect(Math.max(...before)).toBeLessThan(fleet.length / 20);
+    expect(before.length).toBeGreaterThan(40);
+    const { window } = rotationOf();
+    if (window === undefined) throw new Error('it is there');
+    const open = { ...window, earliestClose: plusSeconds(toInstant(NOW), 60) };
+    const due = seconds({ policy: { ...policy, canary: { percent: 10, seconds: 300 } } }, { window: open });
+    expect(Math.max(...due)).toBeLessThan(fleet.length / 5);
   });
 
   it('has no part in a way back: everybody returns at once', () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Pact } from '../../../shared/domain/agents.ts';
 import { dueOf, nextStart } from '../../../shared/domain/calendar.ts';
 import { toInstant } from '../../../shared/domain/clock.ts';
-import { goesAfter, obstaclesOf, staggeredWith, waitOf } from '../../../shared/domain/order.ts';
+import { goesAfter, obstaclesOf, putOff, staggeredWith, waitOf } from '../../../shared/domain/order.ts';
 import { credentialOf, rotationOf } from '../api/fakes.ts';
 
 const PAUSED = { since: '2026-01-01T00:00:00.000Z', actor: 'arn:a', reason: 'freeze' };
@@ -104,5 +104,23 @@ describe('a master and its dependants', () => {
     expect(why({ plan }, began)).toBeUndefined();
     expect(waitOf({ ...master, plan }, began)).toEqual({});
     expect(waitOf({ ...short, plan, paused: PAUSED }, began)).toEqual({});
+  });
+});
+
+describe('a wait for another rotation', () => {
+  const credential = credentialOf();
+  const starts = Date.parse(nextStart(credential) ?? '');
+  const HOUR_MS = 3_600_000;
+  const sinceOf = (looks: readonly number[]): string | undefined =>
+    looks.reduce((head, at) => ({ ...head, plan: putOff(head, 'another one', at) }), credential).plan
+      ?.waitsSince;
+
+  it('began at the first look of those that follow each other, whichever goes first, also while the planner was out', () => {
+    const looks = [0, 0.25, 0.5, 1.5, 1.8].map((hours) => starts + hours * HOUR_MS);
+    expect(sinceOf(looks)).toBe(toInstant(starts));
+  });
+
+  it('is another one where nobody looked in between, since it was paused: it begins anew', () => {
+    expect(sinceOf([starts, starts + 30 * HOUR_MS])).toBe(toInstant(starts + 30 * HOUR_MS));
   });
 });

@@ -3,6 +3,7 @@ import {
   parseAcknowledgement,
   parseClose,
   parseHeartbeat,
+  parseOpening,
   parseUses,
 } from '../../../shared/domain/signed.ts';
 
@@ -24,7 +25,8 @@ const use = {
   from: '2026-11-22T11:59:00Z',
   to: '2026-11-22T13:59:30+02:00',
 };
-const FORMS = [
+/** What names the session that it is about. */
+const IN_SESSION = [
   ['an acknowledgement', parseAcknowledgement, acknowledgement],
   [
     'a heartbeat',
@@ -33,6 +35,14 @@ const FORMS = [
   ],
   ['a report of uses', parseUses, { session: 's', uses: [use] }],
   ['the end of a session', parseClose, { session: 's', closed: true }],
+] as const;
+const FORMS = [
+  ...IN_SESSION,
+  [
+    'the opening of a session',
+    parseOpening,
+    { agent: 'checkout', instance: 'host-1:7', sequence: 1, at: '2026-11-22T11:59:00.123Z' },
+  ],
 ] as const;
 
 describe('what is signed', () => {
@@ -43,7 +53,7 @@ describe('what is signed', () => {
       expect(() => parse(other)).toThrow(expect.objectContaining({ code: 'ERR_REQUEST' }));
   });
 
-  it.each(FORMS)('is %s of a session that is named in plain characters', (_what, parse, payload) => {
+  it.each(IN_SESSION)('is %s of a session that is named in plain characters', (_what, parse, payload) => {
     for (const session of ['a\nb', '\ud800', 'ü', '', undefined])
       expect(() => parse({ ...payload, session })).toThrow(
         expect.objectContaining({ code: 'ERR_REQUEST', field: 'payload.session' }),

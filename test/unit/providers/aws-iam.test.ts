@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CredentialHandle } from '../../../shared/domain/credential.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import type { IamMaterial } from '../../../shared/providers/aws-iam/material.ts';
@@ -9,6 +9,7 @@ import type { Issued } from '../../../shared/providers/provider.ts';
 import { describeProvider } from '../../contract/describe-provider.ts';
 import { FakeIam } from '../../fakes/aws-iam.ts';
 import type { Asked, Fault } from '../../fakes/upstream.ts';
+import { takeNoTimeToWait } from '../../support/waits.ts';
 
 describe('IAM access keys', () => {
   let fake: FakeIam;
@@ -55,6 +56,7 @@ describe('IAM access keys', () => {
   });
 
   describe('at IAM', () => {
+    takeNoTimeToWait();
     beforeAll(async () => {
       fake = await FakeIam.start();
     });
@@ -320,11 +322,8 @@ describe('IAM access keys', () => {
         fake.slowness = 1000;
         const issued = await issue(target);
         fake.slowness = 0;
-        let now = 0;
-        const time = vi.spyOn(performance, 'now').mockImplementation(() => (now += 8_000));
         const activating = awsIamProvider.activate?.(target, TOKEN, issued, context());
         await expect(activating).rejects.toMatchObject({ code: 'ERR_NOT_PROPAGATED' });
-        time.mockRestore();
       });
 
       it('must be of the declared user and account, whatever the secret says', async () => {

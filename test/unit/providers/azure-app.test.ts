@@ -7,12 +7,14 @@ import { azureAppCase } from '../../contract/cases/azure-app.ts';
 import { describeKeyFaults } from '../../contract/describe-key-faults.ts';
 import { describeProvider } from '../../contract/describe-provider.ts';
 import { keyHarness } from '../../contract/key-harness.ts';
+import { takeNoTimeToWait } from '../../support/waits.ts';
 
 describe('Entra app secrets', () => {
   describeProvider('Entra', keyHarness(azureAppCase()));
   describeKeyFaults('Entra', azureAppCase());
 
   describe('have of their own', () => {
+    takeNoTimeToWait();
     const azure = azureAppCase();
     const { provider } = azure;
     const NOW = Date.parse('2026-11-26T02:00:00Z');

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CredentialHandle } from '../../../shared/domain/credential.ts';
 import { isRekeyError, type RekeyError } from '../../../shared/domain/errors.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
@@ -11,6 +11,7 @@ import { describeProvider } from '../../contract/describe-provider.ts';
 import { FakeIam } from '../../fakes/aws-iam.ts';
 import { addBedrockKey, FakeBedrock } from '../../fakes/bedrock.ts';
 import type { Asked } from '../../fakes/upstream.ts';
+import { takeNoTimeToWait } from '../../support/waits.ts';
 
 describe('keys for Bedrock', () => {
   let iam: FakeIam;
@@ -64,6 +65,7 @@ describe('keys for Bedrock', () => {
   });
 
   describe('at IAM', () => {
+    takeNoTimeToWait();
     beforeAll(start);
     afterAll(stop);
 
@@ -180,10 +182,7 @@ describe('keys for Bedrock', () => {
       const issued = await issue(target);
       const key = iam.user(target.user).bedrockKeys.get(issued.handle.id);
       if (key !== undefined) Object.assign(key, { active, refusals: 1000 });
-      let elapsed = 0;
-      const hurried = vi.spyOn(performance, 'now').mockImplementation(() => (elapsed += 100_000));
       const error = await failureOf(async () => bedrockProvider.activate?.(target, TOKEN, issued, context()));
-      hurried.mockRestore();
       expect(error.code).toBe(code);
       expect(inspect(error, { depth: 20, showHidden: true })).not.toContain(issued.material.reveal().apiKey);
     });

@@ -8,6 +8,7 @@ import type { IssueContext, ProviderContext } from '../../../shared/providers/pr
 import { describeProvider } from '../../contract/describe-provider.ts';
 import { keyHarness } from '../../contract/key-harness.ts';
 import { FakePinecone } from '../../fakes/pinecone.ts';
+import { takeNoTimeToWait } from '../../support/waits.ts';
 
 const PROJECT = '7f1b0c1e-6a0e-4c57-9f6c-0d4a5b8c2e11';
 const ROLES = ['ControlPlaneViewer', 'DataPlaneEditor'] as const;
@@ -44,6 +45,7 @@ describe('Pinecone', () => {
   );
 
   describe('has of its own', () => {
+    takeNoTimeToWait();
     let one: FakePinecone;
     const target = (declared: object = {}) =>
       pineconeProvider.target({

@@ -4,6 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { README, withTables } from '../../../scripts/provider-docs.ts';
 import { aligned, COLUMNS, ELSEWHERE, rowsOf } from '../../../scripts/upstream-run.ts';
 import { CAPABILITIES, type Capabilities } from '../../../shared/domain/capabilities.ts';
+import { errorsOf } from '../../../shared/domain/errors.ts';
+import { classify } from '../../../shared/domain/inventory.ts';
 import { boundsOf } from '../../../shared/domain/policy.ts';
 import { providerFor } from '../../../shared/providers/registry.ts';
 import { PROVIDERS } from '../../../shared/providers/types/all.ts';
@@ -46,6 +48,24 @@ describe('the providers of the registry', () => {
         lag: facts.lastUsedLagSeconds,
         needsAdmin: facts.needsAdmin,
       });
+    }
+  });
+
+  it('are known to an import where they can take over: it names the fields that a target needs', async () => {
+    for (const key of keys) {
+      const [type = '', name = ''] = key.split('/');
+      const provider = await providerFor(type, name);
+      const facts = { name: 'agents/found', arn: '', tags: {}, registered: false } as const;
+      const found = classify({ ...facts, shape: { kind: 'json', keys: ['apiKey'] } }, `${type}/${name}`);
+      if (provider.adoption === undefined) {
+        expect({ key, verdict: found.verdict }).toEqual({ key, verdict: 'left-out' });
+        continue;
+      }
+      if (found.verdict !== 'proposed') throw new Error(`${key} is ${found.verdict}`);
+      const missing = errorsOf(() => provider.target(found.entry.target)).map(({ field }) => field ?? '');
+      const named = found.notes.flatMap((note) => note.match(/target\.\w+/g) ?? []);
+      expect({ key, named }).toEqual({ key, named: expect.arrayContaining(missing) });
+      expect(missing.length).toBeGreaterThan(0);
     }
   });
 });

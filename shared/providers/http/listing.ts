@@ -1,0 +1,52 @@
+import * as z from 'zod';
+import { pause } from '../../http/exchange.ts';
+import type { Api } from './api.ts';
+
+/** A part of a listing; `next` is what the following one is asked for with, where there is one. */
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly next?: string | null | undefined;
+}
+
+/** All of a listing, page by page. An upstream that names the same page again has no more. */
+export async function allPages<T>(read: (after: string | undefined) => Promise<Page<T>>): Promise<T[]> {
+  const all: T[] = [];
+  for (let after: string | undefined; ;) {
+    const { items, next } = await read(after);
+    all.push(...items);
+    if (!next || next === after) return all;
+    after = next;
+  }
+}
+
+/** All of a listing that tells the id of its page's last item, after which the next begins; `cursor` names that parameter. */
+export async function listAfter<T>(
+  api: Api,
+  path: string,
+  query: Readonly<Record<string, string>>,
+  cursor: string,
+  item: z.ZodType<T>,
+): Promise<T[]> {
+  const answer = z.object({ data: z.array(item), has_more: z.boolean(), last_id: z.string().nullish() });
+  return allPages(async (after) => {
+    const asked = new URLSearchParams({ ...query, ...(after === undefined ? {} : { [cursor]: after }) });
+    const page = await api.call({ method: 'GET', path: `${path}?${asked.toString()}`, answer });
+    return { items: page.data, next: page.has_more ? page.last_id : undefined };
+  });
+}
+
+/**
+ * Looks for something that an upstream shows a moment after it was done, with these waits in milliseconds between the looks;
+ * undefined where it doesn't come.
+ */
+export async function seenSoon<T>(
+  waitsMs: readonly number[],
+  look: () => Promise<T | undefined>,
+): Promise<T | undefined> {
+  for (const waitMs of waitsMs) {
+    const found = await look();
+    if (found !== undefined) return found;
+    await pause(waitMs);
+  }
+  return undefined;
+}
