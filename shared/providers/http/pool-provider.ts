@@ -188,8 +188,9 @@ export function poolProviderOf<T extends KeyTarget>(
     async comparePermissions(target, old, next, ctx) {
       const [before, after] = await Promise.all([old, next].map(async (each) => scopeOf(target, each, ctx)));
       // Of an old one that somebody has deleted meanwhile nothing can be said.
-      if (before !== undefined && after !== undefined)
-        assertSame(after, before, 'the new key', 'the old one');
+      if (before === undefined || after === undefined) return 'unknown';
+      assertSame(after, before, 'the new key', 'the old one');
+      return 'same';
     },
 
     revoke: async (target, handle, _options, ctx) => ended(target, handle, ctx),
