@@ -53,6 +53,8 @@ export interface ControlServices {
     holder: string;
     trigger: Trigger;
   }): Promise<{ rotation: Rotation }>;
+  /** Somebody says that what only a person can end is ended: the upstream is asked; the same again is success. */
+  confirmEnd(input: { name: string; rotationId: string; trigger: Trigger }): Promise<{ rotation: Rotation }>;
   register(input: { declaration: CredentialEntry; actor: string; dryRun: boolean }): Promise<{
     outcome: 'registered' | 'updated' | 'unchanged';
     changes: readonly Change[];

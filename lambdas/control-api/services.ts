@@ -13,6 +13,7 @@ import { RekeyError, type ErrorJson } from '../../shared/domain/errors.ts';
 import type { Backstop } from '../../shared/engine/backstop.ts';
 import { registerPact } from '../../shared/engine/agents/register-pact.ts';
 import { confirmHolder } from '../../shared/engine/confirm.ts';
+import { confirmEnd } from '../../shared/engine/confirm-end.ts';
 import type { Deactivation } from '../../shared/domain/evidence.ts';
 import type { EngineDeps } from '../../shared/engine/deps.ts';
 import { pause, unpause, type PauseDeps } from '../../shared/engine/pause.ts';
@@ -125,6 +126,12 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
         holder,
         trigger,
       }),
+    }),
+    confirmEnd: async ({ name, rotationId, trigger }) => ({
+      rotation: await confirmEnd(
+        { ...engine, deactivation: delegates.deactivation },
+        { credentialId: await idOf(engine, name), rotationId, trigger },
+      ),
     }),
     register: delegates.register,
     registerPact: (request) => registerPact(engine, { ...request, operator: true }),

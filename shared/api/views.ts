@@ -5,6 +5,7 @@ import type { ClientEvidence, HolderEvidence } from '../domain/holder-evidence.t
 import type { Holder } from '../domain/holders.ts';
 import { findingsOf, intervalText, type Finding } from '../domain/interval.ts';
 import type { Sighting } from '../domain/readers.ts';
+import type { AwaitedOperator } from '../domain/operator.ts';
 import { waitOf } from '../domain/order.ts';
 import { canRollBack, isOver, isPaused, type Rotation } from '../domain/rotation.ts';
 import type {
@@ -103,7 +104,7 @@ function trouble(deadline: string | undefined, attempts: number, now: number): F
 /** The emergency that has halted the agents of a credential, until they may go on. */
 function emergencyOf({ incident }: Credential): Pick<CredentialView, 'emergency'> {
   if (incident === undefined || incident.stage === 'resumed') return {};
-  const { id, execution, began, actor, reason, stage } = incident;
+  const { id, execution, began, actor, reason, stage, awaitsOperator } = incident;
   return {
     emergency: {
       incident: id,
@@ -112,8 +113,15 @@ function emergencyOf({ incident }: Credential): Pick<CredentialView, 'emergency'
       ...(actor === undefined ? {} : { actor }),
       ...(reason === undefined ? {} : { reason }),
       stage,
+      ...(awaitsOperator === undefined || stage !== 'intended'
+        ? {}
+        : { awaitsOperator: operatorView(awaitsOperator) }),
     },
   };
+}
+
+function operatorView({ since, byHand }: AwaitedOperator) {
+  return { since, byHand };
 }
 
 /** A rotation as operators see it, under the pause of its credential. Task tokens and other machinery stay behind. */
@@ -145,6 +153,9 @@ export function rotationView(
       : { deferred: { since: deferred.since, until: deferred.until, agents: [...deferred.agents] } }),
     ...(clients.length === 0 ? {} : { clients }),
     ...(rotation.canary === undefined ? {} : { canary: { ...rotation.canary } }),
+    ...(rotation.awaitsOperator === undefined || isOver(rotation.phase)
+      ? {}
+      : { awaitsOperator: operatorView(rotation.awaitsOperator) }),
     ...(suspendedAt === undefined ? {} : { suspendedAt }),
     ...(failure === undefined ? {} : { failure: { code: failure.code, message: failure.message } }),
     ...(incidentId === undefined ? {} : { incidentId }),

@@ -43,6 +43,8 @@ export type AuditAction =
   | 'window-held'
   | 'suspension-intended'
   | 'revocation-intended'
+  | 'operator-awaited'
+  | 'operator-confirmed'
   | 'retired'
   | 'kept'
   | 'rollback-intended'
@@ -91,6 +93,7 @@ const SEVERITY: Partial<Record<AuditAction, number>> = {
   'rotation-endangered': 3,
   'window-extended': 3,
   'window-held': 4,
+  'operator-awaited': 4,
   aborted: 3,
   'rolled-back': 3,
   'rollback-refused': 3,

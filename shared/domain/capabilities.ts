@@ -72,6 +72,14 @@ export const CAPABILITIES = {
     revocationDelaySeconds: 60,
     propagationSeconds: 30,
   },
+  'llm-key/cohere': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: false,
+    canSuspend: false,
+    revocation: 'manual',
+    revocationDelaySeconds: 60,
+    propagationSeconds: 30,
+  },
   'llm-key/google': {
     overlap: { kind: 'dual', maxLive: 2 },
     canCreate: true,
@@ -152,6 +160,14 @@ export const CAPABILITIES = {
     revocation: 'deploy-hook',
     revocationDelaySeconds: 300,
     propagationSeconds: 300,
+  },
+  'vector-database-key/chroma-cloud': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: false,
+    canSuspend: false,
+    revocation: 'manual',
+    revocationDelaySeconds: 60,
+    propagationSeconds: 30,
   },
   'cloud-key/aws-iam': {
     overlap: { kind: 'dual', maxLive: 2 },

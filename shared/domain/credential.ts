@@ -1,6 +1,7 @@
 import type { Instant } from './clock.ts';
 import { RekeyError } from './errors.ts';
 import type { Holder } from './holders.ts';
+import type { AwaitedOperator } from './operator.ts';
 import type { Mode, Policy } from './policy.ts';
 
 /**
@@ -75,6 +76,8 @@ export interface Incident {
   readonly generation: number;
   /** Token of the replacement, which is also its rotation's id. */
   readonly replacement: string;
+  /** What only a person can end, from when it was asked for until the revocation is recorded (hard decision 9). */
+  readonly awaitsOperator?: AwaitedOperator;
 }
 
 /** What the planner has met on its way to the next rotation (P5). It counts for one version of the secret only. */

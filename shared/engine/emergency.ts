@@ -1,6 +1,6 @@
 import { toInstant } from '../domain/clock.ts';
 import type { Credential, CredentialHandle } from '../domain/credential.ts';
-import type { Deactivation } from '../domain/evidence.ts';
+import { awaitsOperator, operatorAwaited, type Deactivation } from '../domain/evidence.ts';
 import { RekeyError } from '../domain/errors.ts';
 import type { Snapshots } from '../ports/snapshots.ts';
 import type { EngineDeps } from './deps.ts';
@@ -27,6 +27,7 @@ export interface Revocation {
  * lists. Nothing is waited for that the revocation itself does not need: the intent is written beside it (I2, hard
  * decision 3). Runs any number of times; a replacement has a later generation and is never hit (hard decision 2).
  * @throws RekeyError ERR_UNAVAILABLE or ERR_ADMIN_DENIED where a handle could not be revoked; the others are.
+ *   ERR_AWAITING_OPERATOR where only a person can, and hasn't.
  */
 export async function revokeNow(
   deps: EngineDeps & { readonly snapshots: Snapshots },
@@ -87,9 +88,12 @@ export async function revokeNow(
   const failed = settled.find((result) => result.status === 'rejected');
   const handles = settled.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
   if (credential.adoption === 'observed' && handles.length === 0) throw notAdopted(credential);
+  const waiting = handles.flatMap(({ deactivation }) => (awaitsOperator(deactivation) ? [deactivation] : []));
   const alive = handles.find(({ deactivation }) => !deactivation.confirmed);
   const taken = await intent;
   const spooled = taken === undefined && (await inTime(spool(deps, emergency), LEDGER_PATIENCE_MS)) === true;
+  // First of all a person has to know what to do; what has failed beside it is tried again with it.
+  if (waiting.length > 0) throw operatorAwaited(...waiting);
   if (failed !== undefined) throw failed.reason;
   if (alive !== undefined) {
     throw new RekeyError('ERR_UNAVAILABLE', `the revocation of ${alive.handle} is not confirmed`);

@@ -165,14 +165,14 @@ async function assertOwnUsers(
 }
 
 /** Refuses a target that can't be reached or administered, with a remedy where the provider has none. */
-export async function preflight(deps: EngineDeps, draft: Draft): Promise<readonly Notice[]> {
+export async function preflight(deps: EngineDeps, draft: Draft, ownId?: string): Promise<readonly Notice[]> {
   const provider = await deps.providerFor(draft.type, draft.provider);
   // Read once: what is checked of it is what logs in.
   let admin: ReturnType<EngineDeps['readAdmin']> | undefined;
   try {
     return await provider.preflight(
       draft.target,
-      contextOf(deps, () => (admin ??= deps.readAdmin(adminOf(draft)))),
+      contextOf(deps, () => (admin ??= deps.readAdmin(adminOf(draft))), ownId),
     );
   } catch (error) {
     if (!isRekeyError(error)) throw error;

@@ -22,6 +22,9 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
   'vector-database-key/qdrant-static': async () =>
     tellOf((await import('./qdrant-static/provider.ts')).qdrantStaticProvider),
   'vector-database-key/chroma': async () => tellOf((await import('./chroma/provider.ts')).chromaProvider),
+  'llm-key/cohere': async () => tellOf((await import('./cohere/provider.ts')).cohereProvider),
+  'vector-database-key/chroma-cloud': async () =>
+    tellOf((await import('./chroma-cloud/provider.ts')).chromaCloudProvider),
   'llm-key/google': async () => tellOf((await import('./google/provider.ts')).googleProvider),
   'llm-key/azure-openai': async () =>
     tellOf((await import('./azure-openai/provider.ts')).azureOpenaiProvider),

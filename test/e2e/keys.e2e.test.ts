@@ -8,7 +8,7 @@ import {
 } from '@aws-sdk/client-secrets-manager';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { rekeyJson } from '../../local/demo/rekey.ts';
+import { rekey, rekeyJson } from '../../local/demo/rekey.ts';
 import { follow } from '../../local/demo/scenario.ts';
 import { startWorld, type World } from '../../local/demo/world.ts';
 import { keepRun, type Passed } from '../../scripts/upstream-run.ts';
@@ -49,6 +49,35 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
   };
   const passed = ({ key }: PlayedUpstream, what: Passed): void => {
     passes[key] = [...(passes[key] ?? []), what];
+  };
+  /** To its end, with a person at the console where nobody else ends keys: told by \`rekey show\`, and not believed. */
+  const followed = async (one: PlayedUpstream, id: string): Promise<RotationView> => {
+    if (one.endByHand !== undefined) {
+      let byHand: string | undefined;
+      const asked = async () => (byHand = (await rotation(one, id))?.awaitsOperator?.byHand);
+      await expect.poll(asked, { timeout: 120_000 }).toBeDefined();
+      const early = await rekey(['confirm', nameOf(one), '--json'], world.env);
+      expect([early.status === 0, early.stderr]).toEqual([
+        false,
+        expect.stringContaining('ERR_AWAITING_OPERATOR'),
+      ]);
+      const table = await rekey(['list'], world.env);
+      expect(table.stdout).toMatch(new RegExp(`${nameOf(one)} .*awaiting operator: manual`));
+      await one.endByHand(byHand ?? '');
+      await rekeyJson(['confirm', nameOf(one)], world.env);
+    }
+    return follow(world, nameOf(one), id, () => undefined);
+  };
+  /** The person at the console in an emergency, who says nothing to Rekey. */
+  const endedByHand = async (one: PlayedUpstream): Promise<void> => {
+    if (one.endByHand === undefined) return;
+    let byHand: string | undefined;
+    const asked = async () => {
+      const { credential } = await rekeyJson<ShowAnswer>(['show', nameOf(one)], world.env);
+      return (byHand = credential.emergency?.awaitsOperator?.byHand);
+    };
+    await expect.poll(asked, { timeout: 120_000 }).toBeDefined();
+    await one.endByHand(byHand ?? '');
   };
   /** Runs for every upstream at once: they have nothing in common but the functions. */
   const forEach = async (what: Passed, act: (one: PlayedUpstream) => Promise<void>): Promise<void> => {
@@ -127,7 +156,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       expect(await one.takes(next)).toBe(true);
       expect(one.tellsUseAtOnce === true ? (await one.live()) === 2 : await one.takes(old)).toBe(true);
       passed(one, 'window');
-      expect((await follow(world, nameOf(one), id, () => undefined)).phase).toBe('completed');
+      expect((await followed(one, id)).phase).toBe('completed');
       expect([await one.takes(old), await one.takes(next), await one.live()]).toEqual([false, true, 1]);
     });
   });
@@ -139,7 +168,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       await inWindow(one, id);
       const next = await read(one);
       await rekeyJson(['rollback', nameOf(one), id, '--reason', 'test'], world.env);
-      expect((await follow(world, nameOf(one), id, () => undefined)).phase).toBe('rolled-back');
+      expect((await followed(one, id)).phase).toBe('rolled-back');
       expect(await read(one)).toBe(old);
       expect([await one.takes(old), await one.takes(next), await one.live()]).toEqual([true, false, 1]);
     });
@@ -149,7 +178,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     await forEach('lost answer', async (one) => {
       one.loseCreation();
       const id = await rotate(one);
-      expect((await follow(world, nameOf(one), id, () => undefined)).phase).toBe('completed');
+      expect((await followed(one, id)).phase).toBe('completed');
       expect([await one.takes(await read(one)), await one.live()]).toEqual([true, 1]);
     });
   });
@@ -158,10 +187,14 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     const leaked = new Map<PlayedUpstream, string>();
     for (const one of upstreams) leaked.set(one, await read(one));
     const names = upstreams.map(nameOf);
-    const ended = await rekeyJson<EmergencyAnswer>(
-      ['revoke', ...names, '--incident', 'INC-9', '--reason', 'test', '--yes', '--wait'],
-      world.env,
-    );
+    const [ended] = await Promise.all([
+      rekeyJson<EmergencyAnswer>(
+        ['revoke', ...names, '--incident', 'INC-9', '--reason', 'test', '--yes', '--wait'],
+        world.env,
+        200_000,
+      ),
+      ...upstreams.map(endedByHand),
+    ]);
     expect(ended.status).toBe('SUCCEEDED');
     await forEach('revoke', async (one) => {
       const replaced = await read(one);
@@ -181,6 +214,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       const secrets = held.flatMap((each) => [
         ...names.flatMap((name) => each[name] ?? []),
         // A line of its own part: the first are those of any private key.
+        ...((each as { pool?: { value: string }[] }).pool?.map(({ value }) => value) ?? []),
         ...(each['private_key'] === undefined ? [] : [each['private_key'].split('\n').at(10) ?? '']),
       ]);
       expect(secrets).not.toEqual([]);

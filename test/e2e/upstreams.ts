@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { DynamoDBClient, ListTablesCommand, paginateScan } from '@aws-sdk/client-dynamodb';
 import {
   CreateAccessKeyCommand,
   CreateUserCommand,
@@ -8,6 +9,8 @@ import {
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import type { LocalStack } from '../../local/stack.ts';
 import type { ProviderKey } from '../../shared/domain/capabilities.ts';
+import { fingerprint } from '../../shared/domain/fingerprint.ts';
+import { Redacted } from '../../shared/domain/redacted.ts';
 import { TAG } from '../../shared/names.ts';
 import { FakeAnthropic } from '../fakes/anthropic.ts';
 import { FakeAzureOpenAi } from '../fakes/azure-openai.ts';
@@ -15,13 +18,16 @@ import { FakeAzure } from '../fakes/azure.ts';
 import { FakeBedrock } from '../fakes/bedrock.ts';
 import { FakeGoogleIam } from '../fakes/google-iam.ts';
 import { FakeChroma } from '../fakes/chroma.ts';
+import { FakeChromaCloud } from '../fakes/chroma-cloud.ts';
+import { FakeCohere } from '../fakes/cohere.ts';
+import { deleteAtConsole, type KeyConsole } from '../fakes/console-keys.ts';
 import { FakeGoogle } from '../fakes/google.ts';
 import { FakeMistral } from '../fakes/mistral.ts';
 import { FakeOpenAi } from '../fakes/openai.ts';
 import { FakePinecone } from '../fakes/pinecone.ts';
 import { FakeDeployedQdrant, FakeQdrant } from '../fakes/qdrant.ts';
 import { FakeQdrantCloud } from '../fakes/qdrant-cloud.ts';
-import type { Asked } from '../fakes/upstream.ts';
+import type { Asked, UpstreamServer } from '../fakes/upstream.ts';
 import { FakeWeaviate } from '../fakes/weaviate.ts';
 import type { ExistingKey } from './adopted-keys.ts';
 
@@ -35,6 +41,8 @@ export interface PlayedUpstream extends AsyncDisposable {
   readonly admin?: object;
   /** It tells of a use at once, and rightly takes one within a window for a straggler. */
   readonly tellsUseAtOnce?: boolean;
+  /** Plays the person who ends keys at the console, by what they are told; where nobody else can. */
+  endByHand?(byHand: string): Promise<void>;
   /** Whether a value of the secret is taken, asked as an agent would. */
   takes(secret: string): Promise<boolean>;
   /** Loses the answer to the next request that makes a key; the key is made. */
@@ -53,6 +61,7 @@ export const UPSTREAMS: Readonly<
 > = {
   'llm-key/openai': openai,
   'llm-key/anthropic': anthropic,
+  'llm-key/cohere': cohere,
   'llm-key/mistral': mistral,
   'llm-key/google': google,
   'llm-key/bedrock': bedrock,
@@ -63,6 +72,7 @@ export const UPSTREAMS: Readonly<
   'vector-database-key/qdrant': qdrant,
   'vector-database-key/qdrant-static': qdrantStatic,
   'vector-database-key/chroma': chroma,
+  'vector-database-key/chroma-cloud': chromaCloud,
   'cloud-key/aws-iam': accessKeys,
   'cloud-key/azure-app': azureApp,
   'cloud-key/gcp-service-account': serviceAccount,
@@ -338,6 +348,91 @@ async function anthropic(): Promise<PlayedUpstream> {
       ),
     [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
   };
+}
+
+/** Only a person makes and ends its keys; what is taken is known to the ledger alone. */
+async function cohere(stack: LocalStack): Promise<PlayedUpstream> {
+  const fake = await FakeCohere.start();
+  fake.console.fill('org-1', 10);
+  const baseUrl = `${fake.server.url}/v1`;
+  return {
+    key: 'llm-key/cohere',
+    entry: {
+      type: 'llm-key',
+      provider: 'cohere',
+      target: { organization: 'org-1', label: 'agents', baseUrl },
+    },
+    admin: { pool: fake.console.pool, baseUrl },
+    takes: async (secret) => {
+      const headers = { authorization: `Bearer ${keyIn(secret)}` };
+      return (await fetch(`${baseUrl}/check-api-key`, { method: 'POST', headers })).ok;
+    },
+    ...byConsole(stack, fake, 'rotate-llm-key'),
+  };
+}
+
+async function chromaCloud(stack: LocalStack): Promise<PlayedUpstream> {
+  const fake = await FakeChromaCloud.start();
+  fake.console.fill('tenant-1', 10);
+  const baseUrl = fake.server.url;
+  return {
+    key: 'vector-database-key/chroma-cloud',
+    entry: {
+      type: 'vector-database-key',
+      provider: 'chroma-cloud',
+      target: { tenant: 'tenant-1', label: 'agents', databases: ['documents'], baseUrl },
+    },
+    admin: { pool: fake.console.pool, baseUrl },
+    takes: async (secret) => {
+      const headers = { 'x-chroma-token': keyIn(secret) };
+      return (await fetch(`${baseUrl}/api/v2/auth/identity`, { headers })).ok;
+    },
+    ...byConsole(stack, fake, 'rotate-vector-database-key'),
+  };
+}
+
+/** What upstreams with nothing but a console have in common: a key is taken by a write to the ledger. */
+function byConsole(
+  stack: LocalStack,
+  fake: AsyncDisposable & { readonly server: UpstreamServer; readonly console: KeyConsole },
+  rotator: string,
+): Pick<PlayedUpstream, 'endByHand' | 'loseCreation' | 'live'> & AsyncDisposable {
+  return {
+    endByHand: async (byHand) => deleteAtConsole(fake.server.url, byHand),
+    loseCreation: () => {
+      stack.gateway.faults.add({
+        match: { service: 'dynamodb', operation: 'PutItem', function: rotator },
+        times: 1,
+        action: { kind: 'lose-answer' },
+      });
+    },
+    live: async () => {
+      const claimed = await claimedPrints(stack);
+      const values = [...fake.console.keys.all.values()].map(({ value }) => value);
+      return values.filter((value) => claimed.has(fingerprint(new Redacted(value)))).length;
+    },
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** Fingerprints of the keys that were taken from any pool. */
+async function claimedPrints(stack: LocalStack): Promise<Set<string>> {
+  const dynamo = new DynamoDBClient(stack.clientConfig);
+  try {
+    const { TableNames = [] } = await dynamo.send(new ListTablesCommand({}));
+    const prints = new Set<string>();
+    for (const TableName of TableNames) {
+      for await (const { Items = [] } of paginateScan({ client: dynamo }, { TableName })) {
+        for (const { pk } of Items) {
+          const [, print] = /#POOL#(.+)$/.exec(pk?.S ?? '') ?? [];
+          if (print !== undefined) prints.add(print);
+        }
+      }
+    }
+    return prints;
+  } finally {
+    dynamo.destroy();
+  }
 }
 
 /** Its secret holds what stands beside the value as well. */

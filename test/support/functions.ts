@@ -128,6 +128,8 @@ export function call(
       return outcome.superseded(deps, payload);
     case 'record-emergency revocation-failed':
       return outcome.recordFailedRevocation(deps, payload, payload.cause);
+    case 'record-emergency await-operator':
+      return outcome.recordAwaitedOperator({ ...deps, revocationsByHand }, payload);
     case 'record-emergency unmanaged':
       return reportUnmanaged({ ...deps, revocationsByHand }, payload);
     case 'record-emergency replacement-failed':

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { finding, handle, instant, keyView, pauseView, readerView } from './common.ts';
+import { finding, handle, instant, keyView, operatorView, pauseView, readerView } from './common.ts';
 import { rotationView } from './rotations.ts';
 
 /** `POST /v1/credentials` */
@@ -83,6 +83,8 @@ export const credentialView = z.object({
       reason: z.string().optional(),
       /** How far it has come: `intended`, `revoked`, `halted`, `generated`, `validated`, `replaced`. */
       stage: z.string(),
+      /** It waits for a person to end something at the upstream, by hand. Absent where it doesn't. */
+      awaitsOperator: operatorView.optional(),
     })
     .optional(),
   tenant: z.string(),

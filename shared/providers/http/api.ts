@@ -79,8 +79,11 @@ export class Api {
    *   wrong), ERR_NOT_FOUND, ERR_CONFLICT, ERR_CAPACITY
    */
   async call<T>(call: Call<T>): Promise<T> {
+    return this.#read(call, await this.#patiently(call));
+  }
+
+  #read<T>(call: Call<T>, answer: HttpAnswer): T {
     const { name } = this.#options;
-    const answer = await this.#patiently(call);
     const isDone = answer.status >= 200 && answer.status <= 299;
     if (!isDone && call.accepts?.includes(answer.status) !== true) throw this.#refusal(call, answer);
     const parsed = call.answer.safeParse(jsonOf(answer.text));

@@ -139,8 +139,8 @@ export function keyProviderOf<T extends KeyTarget, A>(
     const shown = endShown(id, await find(api, target, id), now);
     if (upstream.valueById === undefined) return shown;
     const value = upstream.valueById(admin, target, id, now);
-    const use = async (): Promise<void> => upstream.test(agents.open(target, value, ctx), target);
-    return endTried(shown, value === undefined ? undefined : use);
+    if (value === undefined) return endTried(shown, undefined);
+    return endTried(shown, async () => upstream.test(agents.open(target, value, ctx), target, { id, value }));
   }
 
   async function setActive(
