@@ -1,9 +1,45 @@
 import type { Command } from 'commander';
-import { rotationAnswer, type CredentialView, type RotationView } from '../../shared/api/messages.ts';
+import {
+  confirmRootAnswer,
+  rotationAnswer,
+  type CredentialView,
+  type RotationView,
+} from '../../shared/api/messages.ts';
+import { LONG_TIMEOUT_MS } from '../client.ts';
 import { examples, filled, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
-import { EXIT, Failure } from '../failure.ts';
+import { EXIT, Failure, usage } from '../failure.ts';
 import { readCredential } from './show.ts';
+
+/** `rekey confirm NAME`: a person has replaced an administrative credential. */
+async function confirmRoot(
+  { out, ...context }: Context,
+  name: string,
+  { reason, dryRun }: { reason?: string; dryRun: boolean },
+): Promise<number> {
+  const client = await context.client();
+  const answer = await out.waiting(
+    `looking at ${name}`,
+    client.post(confirmRootAnswer, ['credentials', name, 'confirmations'], {
+      body: { dryRun, ...(reason === undefined ? {} : { reason }) },
+      timeoutMs: LONG_TIMEOUT_MS,
+    }),
+  );
+  out.data(answer);
+  const { outcome, credential, letIn } = answer;
+  if (outcome === 'unchanged') {
+    out.line(`${name} is as on record, its value of ${credential.current?.issuedAt ?? 'an unknown date'}`);
+    return EXIT.ok;
+  }
+  const seen =
+    letIn.length === 0 ? 'nobody uses it yet, so nobody was asked' : `let in for ${letIn.join(', ')}`;
+  out.line(
+    dryRun
+      ? `It would be recorded, under your name, that ${name} is replaced (${seen}). Nothing was changed.`
+      : `${out.style('green', 'confirmed')}: ${name} is replaced (${seen}); due again by ${credential.dueAt ?? 'no date'}`,
+  );
+  return EXIT.ok;
+}
 
 /** `rekey confirm NAME HOLDER` */
 async function confirm(
@@ -66,27 +102,37 @@ function assertManual({ name, holders }: CredentialView, wanted: string): void {
 export const addConfirm: AddCommand = (program, run) => {
   program
     .command('confirm')
-    .summary('say that a holder which moves by hand has moved')
+    .summary('say that a holder, or a root that is replaced by hand, has moved')
     .description(
       'Records that a holder of kind manual uses the new credential only. The audit trail names you. Once every holder ' +
-        'is proven and nobody uses the old credential at its source, it is retired.',
+        'is proven and nobody uses the old credential at its source, it is retired. Without a holder: records that you have ' +
+        'replaced an administrative credential (`rekey roots`), once its secret has a new value that is let in.',
     )
     .argument('<name>', 'name of the credential')
-    .argument('<holder>', 'name of the holder')
+    .argument('[holder]', 'name of the holder; without it, the credential is a root')
     .option('--rotation <id>', 'id of the rotation; default: the one under way')
     .option('--reason <text>', 'how you know; stands in the audit trail', filled('--reason'))
     .option('--dry-run', 'say what would be recorded, change nothing')
-    .addHelpText('after', examples('rekey confirm orders-db quarterly-report --reason "report ran with it"'))
+    .addHelpText(
+      'after',
+      examples(
+        'rekey confirm orders-db quarterly-report --reason "report ran with it"',
+        'rekey confirm mistral-admin',
+      ),
+    )
     .action(
       async (
         name: string,
-        holder: string,
+        holder: string | undefined,
         given: { rotation?: string; reason?: string; dryRun?: true },
         command: Command,
       ) => {
-        await run(command, (context) =>
-          confirm(context, name, holder, { ...given, dryRun: given.dryRun ?? false }),
-        );
+        const options = { ...given, dryRun: given.dryRun ?? false };
+        await run(command, (context) => {
+          if (holder !== undefined) return confirm(context, name, holder, options);
+          if (options.rotation !== undefined) throw usage('--rotation is for a holder: name it');
+          return confirmRoot(context, name, options);
+        });
       },
     );
 };

@@ -1,7 +1,7 @@
 import { CAPABILITIES, type Capabilities, type ProviderKey } from '../../domain/capabilities.ts';
 import { plusSeconds, toInstant, type Instant } from '../../domain/clock.ts';
 import type { CredentialHandle } from '../../domain/credential.ts';
-import { RekeyError } from '../../domain/errors.ts';
+import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import type { Deactivation, Usage } from '../../domain/evidence.ts';
 import type { Place } from '../../domain/place.ts';
 import { lifetimeSeconds } from '../lifetime.ts';
@@ -73,6 +73,8 @@ export interface KeyUpstream<T extends KeyTarget, A> extends UsedKeys<T>, AdminL
   place?(api: Api, target: T, id: string): Promise<Place>;
   /** Ends a key for good; one that is gone is success. */
   remove(api: Api, target: T, id: string): Promise<void>;
+  /** Whether Rekey's own login is dead, as against one that may not do something; of keys that administer themselves. */
+  isLoginDead?(api: Api): Promise<boolean>;
   /** Where keys that a person made can be taken over. */
   readonly adoption?: KeyAdoption;
   /** Suspends or restores a key. */
@@ -192,10 +194,18 @@ export function keyProviderOf<T extends KeyTarget, A>(
       if (before !== undefined && after !== undefined) assertSameRights(before, after);
     },
 
-    async revoke(target, handle, _options, ctx) {
+    async revoke(target, handle, { ownLogin }, ctx) {
       const { api } = await asAdmin(target, ctx);
-      await upstream.remove(api, target, handle.id);
-      return ended(target, handle, api, toInstant(ctx.clock()));
+      const now = toInstant(ctx.clock());
+      try {
+        await upstream.remove(api, target, handle.id);
+        return await ended(target, handle, api, now);
+      } catch (error) {
+        if (ownLogin !== true || !isRekeyError(error, 'ERR_ADMIN_DENIED')) throw error;
+        if ((await upstream.isLoginDead?.(api)) !== true) throw error;
+        const detail = `${handle.id} is refused as a login`;
+        return { confirmed: true, method: 'negative-authentication', observedAt: now, detail };
+      }
     },
 
     async deactivation(target, handle, ctx) {

@@ -318,6 +318,11 @@ export function fakeServices(
       rotation: rotationOf({ phase: 'rolling-back', loser: 'next' }),
     }),
     confirmHolder: answer('confirmHolder', { rotation: rotationOf() }),
+    confirmRoot: answer<Awaited<ReturnType<ControlServices['confirmRoot']>>>('confirmRoot', {
+      outcome: 'confirmed',
+      credential: credentialOf(),
+      letIn: ['orders-db'],
+    }),
     register: answer<Awaited<ReturnType<ControlServices['register']>>>('register', {
       outcome: 'registered',
       changes: [],
