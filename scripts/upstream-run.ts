@@ -26,6 +26,8 @@ export interface UpstreamRun {
 export const ELSEWHERE: Readonly<Record<string, string>> = {
   'database/postgresql':
     '`main-job` and `operations` (roll back) beside it, lost answers in `test/integration/postgresql.int.test.ts`',
+  'root/by-hand':
+    '`keys`, where one comes due and is confirmed, and `test/faults/roots.test.ts`: a person does what else there is',
 };
 
 const FILE = join(import.meta.dirname, '..', '.cache', 'upstreams.json');

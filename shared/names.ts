@@ -1,7 +1,7 @@
 /** Names that infra and the Lambdas share: environment variables, resource names, event types, tags. */
 
 /** What kinds of credentials there are (requirements C1 to C9). */
-export const CREDENTIAL_TYPES = ['database', 'llm-key', 'vector-database-key', 'cloud-key'] as const;
+export const CREDENTIAL_TYPES = ['database', 'llm-key', 'vector-database-key', 'cloud-key', 'root'] as const;
 export type CredentialType = (typeof CREDENTIAL_TYPES)[number];
 
 /** What each type has a function of its own for, with the rights and the network that only it needs. */

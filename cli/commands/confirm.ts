@@ -1,5 +1,11 @@
 import type { Command } from 'commander';
-import { rotationAnswer, type CredentialView, type RotationView } from '../../shared/api/messages.ts';
+import {
+  confirmRootAnswer,
+  rotationAnswer,
+  type CredentialView,
+  type RotationView,
+} from '../../shared/api/messages.ts';
+import { LONG_TIMEOUT_MS } from '../client.ts';
 import { examples, filled, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { EXIT, Failure } from '../failure.ts';
@@ -11,11 +17,21 @@ interface Options {
   readonly dryRun: boolean;
 }
 
-/** `rekey confirm NAME`: what only a person can end is ended. The upstream is asked, whatever is said here. */
-async function confirmEnd(context: Context, name: string, options: Options): Promise<number> {
-  const { out } = context;
+/** `rekey confirm NAME`: a root is replaced, or what only a person can end is ended. */
+async function confirmDone(context: Context, name: string, options: Options): Promise<number> {
   const client = await context.client();
-  const { credential } = await out.waiting('reading', readCredential(client, name));
+  const { credential } = await context.out.waiting('reading', readCredential(client, name));
+  const isReplaced = credential.root !== undefined && credential.rotation === undefined;
+  return isReplaced && options.rotation === undefined
+    ? confirmRoot(context, name, options)
+    : confirmEnd(context, credential, options);
+}
+
+/** What only a person can end is ended. The upstream is asked, whatever is said here. */
+async function confirmEnd(context: Context, credential: CredentialView, options: Options): Promise<number> {
+  const { out } = context;
+  const { name } = credential;
+  const client = await context.client();
   if (credential.emergency?.awaitsOperator !== undefined) throw looksItself(credential);
   const { id, awaitsOperator } = underWay(credential);
   if (options.rotation === undefined && awaitsOperator === undefined) throw nothingAwaited(credential);
@@ -55,6 +71,36 @@ function nothingAwaited({ name, holders }: CredentialView): Failure {
         ? `\`rekey show ${name}\` shows where it stands`
         : `to say that a holder has moved, name it: ${manual.join(', ')}`,
   });
+}
+
+/** A person has replaced an administrative credential. */
+async function confirmRoot(
+  { out, ...context }: Context,
+  name: string,
+  { reason, dryRun }: { reason?: string; dryRun: boolean },
+): Promise<number> {
+  const client = await context.client();
+  const answer = await out.waiting(
+    `looking at ${name}`,
+    client.post(confirmRootAnswer, ['credentials', name, 'confirmations'], {
+      body: { dryRun, ...(reason === undefined ? {} : { reason }) },
+      timeoutMs: LONG_TIMEOUT_MS,
+    }),
+  );
+  out.data(answer);
+  const { outcome, credential, letIn } = answer;
+  if (outcome === 'unchanged') {
+    out.line(`${name} is as on record, its value of ${credential.current?.issuedAt ?? 'an unknown date'}`);
+    return EXIT.ok;
+  }
+  const seen =
+    letIn.length === 0 ? 'nobody uses it yet, so nobody was asked' : `let in for ${letIn.join(', ')}`;
+  out.line(
+    dryRun
+      ? `It would be recorded, under your name, that ${name} is replaced (${seen}). Nothing was changed.`
+      : `${out.style('green', 'confirmed')}: ${name} is replaced (${seen}); due again by ${credential.dueAt ?? 'no date'}`,
+  );
+  return EXIT.ok;
 }
 
 /** `rekey confirm NAME HOLDER` */
@@ -117,7 +163,8 @@ export const addConfirm: AddCommand = (program, run) => {
     .description(
       'With a holder: records that this holder, of kind manual, uses the new credential only. Once every holder is proven ' +
         'and nobody uses the old credential at its source, it is retired. Without one: that you have deleted what only a ' +
-        'person can end; the upstream is asked, and has to refuse it. The audit trail names you.',
+        'person can end (the upstream is asked, and has to refuse it), or that you have replaced an administrative ' +
+        'credential (`rekey roots`), once its secret has a new value that is let in. The audit trail names you.',
     )
     .argument('<name>', 'name of the credential')
     .argument('[holder]', 'name of the holder')
@@ -129,6 +176,7 @@ export const addConfirm: AddCommand = (program, run) => {
       examples(
         'rekey confirm orders-db quarterly-report --reason "report ran with it"',
         'rekey confirm support-agent',
+        'rekey confirm mistral-admin',
       ),
     )
     .action(
@@ -140,7 +188,9 @@ export const addConfirm: AddCommand = (program, run) => {
       ) => {
         const options = { ...given, dryRun: given.dryRun ?? false };
         await run(command, (context) =>
-          holder === undefined ? confirmEnd(context, name, options) : confirm(context, name, holder, options),
+          holder === undefined
+            ? confirmDone(context, name, options)
+            : confirm(context, name, holder, options),
         );
       },
     );

@@ -11,6 +11,7 @@ import { EXIT, Failure, failureOf, usage } from '../failure.ts';
 import type { Output } from '../io.ts';
 import { checkedLeak, LEAKED_HELP, revokeLeaked } from './revoke-leaked.ts';
 import { readCredential } from './show.ts';
+import { isSecret } from '../../shared/domain/roots.ts';
 import { inWords } from '../../shared/domain/wording.ts';
 
 /** `rekey revoke NAME…`: the emergency. With --yes the first request is the revocation itself. */
@@ -71,13 +72,20 @@ async function preview(
 }
 
 function describe(out: Output, credentials: readonly CredentialView[], options: RevokeOptions): void {
-  for (const { name, type, provider, holders } of credentials) {
+  for (const one of credentials) {
+    const { name, type, provider, holders, root, admin, secret } = one;
     const agents = holders.map((holder) => holder.name).join(', ') || 'no holder is known';
     out.line(`${out.style('bold', name)}  held by ${agents}`);
     if (capabilitiesOf(type, provider)?.revocation === 'manual')
       out.line(
         '  manual: its upstream lets only a person end a key. You are told which; agents are halted until then',
       );
+    if (root !== undefined && isSecret(admin, secret)) {
+      out.line(
+        '  It is its own administrative login: Rekey can make no other, and rotates nothing that it administers',
+      );
+      out.line(`  until ${root.owner} has replaced it (rekey roots has the steps then).`);
+    }
   }
   out.line('This is an emergency revocation. For each credential:');
   for (const step of consequences(options)) out.line(`  - ${step}`);

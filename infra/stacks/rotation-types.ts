@@ -90,7 +90,8 @@ export function rotationFunctions(
     grants: [
       ...may.writeLedger(ledger),
       ...may.releaseLedger(ledger),
-      ...may.createAgentSecrets(secrets, secretsKey),
+      // An administrative secret is its owner's: none is made.
+      ...(type === 'root' ? [] : may.createAgentSecrets(secrets, secretsKey)),
       ...may.adoptAgentSecrets(secrets),
       ...may.letGoOfAgentSecrets(secrets),
       ...readSecrets,
@@ -149,6 +150,7 @@ export const NOUN: Readonly<Record<CredentialType, string>> = {
   'llm-key': 'LLM key',
   'vector-database-key': 'vector database key',
   'cloud-key': 'cloud key',
+  root: 'root credential',
 };
 
 /** What a function of a type needs to act at its upstreams: an administrative login, and rights of its own where AWS is one. */
@@ -157,6 +159,7 @@ export function upstreamGrants(
   role: TypedRole,
   { stage, adminSecretKeyArns }: Pick<Settings, 'stage' | 'adminSecretKeyArns'>,
 ): readonly Grant[] {
+  if (type === 'root') return may.readRoots(stage, adminSecretKeyArns);
   const admin = may.readAdminSecret(type, adminSecretKeyArns);
   if (type === 'cloud-key') return [...admin, ...accessKeyGrants(role, stage)];
   if (type === 'llm-key') return [...admin, ...bedrockKeyGrants(role, stage)];

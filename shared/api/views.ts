@@ -1,4 +1,4 @@
-import { dueOf, nextStart, notPlanned, planOf } from '../domain/calendar.ts';
+import { dueOf, nextStart, notPlanned, planOf, taskSince } from '../domain/calendar.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import { durationText } from '../domain/duration.ts';
 import type { ClientEvidence, HolderEvidence } from '../domain/holder-evidence.ts';
@@ -7,6 +7,8 @@ import { findingsOf, intervalText, type Finding } from '../domain/interval.ts';
 import type { Sighting } from '../domain/readers.ts';
 import type { AwaitedOperator } from '../domain/operator.ts';
 import { waitOf } from '../domain/order.ts';
+import { stepsOf } from '../domain/root-steps.ts';
+import { isTask } from '../domain/roots.ts';
 import { canRollBack, isOver, isPaused, type Rotation } from '../domain/rotation.ts';
 import type {
   ClientView,
@@ -61,6 +63,7 @@ export function credentialView(credential: Credential, active?: Rotation, now?: 
     ...(now === undefined ? {} : { ...waitOf(credential, now), findings: findingsOf(credential, now) }),
     holders: credential.holders.map(holderView),
     ...(active === undefined ? {} : { rotation: rotationView(active, credential) }),
+    ...rootOf(credential),
     ...(credential.paused === undefined ? {} : { paused: { ...credential.paused } }),
     ...emergencyOf(credential),
     tenant: credential.tenant,
@@ -69,6 +72,24 @@ export function credentialView(credential: Credential, active?: Rotation, now?: 
     registeredAt: credential.registeredAt,
     updatedAt: credential.updatedAt,
   };
+}
+
+function rootOf(credential: Credential): Pick<CredentialView, 'root'> {
+  const { root, name, secretName: secret, provider, status } = credential;
+  if (root === undefined) return {};
+  const since = taskSince(credential);
+  const how = status === 'halted' ? 'revoked' : isTask(credential) ? 'by-hand' : 'rekey';
+  const steps = how === 'rekey' ? [] : stepsOf(upstreamOf(credential) ?? provider, { name, secret });
+  return {
+    root: { ...root, how, steps: [...steps], ...(since === undefined ? {} : { taskSince: since }) },
+  };
+}
+
+/** Which upstream's steps a person takes. */
+function upstreamOf({ target, provider }: Credential): string | undefined {
+  if (provider === 'openai-admin') return 'openai';
+  const upstream = isObject(target) ? target['upstream'] : undefined;
+  return typeof upstream === 'string' ? upstream : undefined;
 }
 
 /** What the planner will do about a credential, and why. */

@@ -200,6 +200,23 @@ export const CAPABILITIES = {
     maxKeys: 10,
     keyless: 'Workload Identity Federation, service accounts attached to what runs in Google Cloud',
   },
+  'root/openai-admin': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: false,
+    revocation: 'api',
+    revocationDelaySeconds: 60,
+    propagationSeconds: 30,
+    lastUsedLagSeconds: 3600,
+  },
+  'root/by-hand': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: false,
+    canSuspend: false,
+    revocation: 'manual',
+    revocationDelaySeconds: 0,
+    propagationSeconds: 0,
+  },
 } as const satisfies Readonly<Record<string, Capabilities>>;
 
 /** A type with its provider, e.g. `llm-key/openai`. */

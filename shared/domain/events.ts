@@ -5,6 +5,7 @@ import { EVERY_FLEET, fleetsOf, type Holder } from './holders.ts';
 /** The event that tells agents and operators of an audit record; most records are no news for either. */
 const EVENT_OF: Partial<Record<AuditAction, string>> = {
   'rotation-announced': EVENT.announced,
+  'task-announced': EVENT.announced,
   'window-opened': EVENT.rotated,
   replaced: EVENT.rotated,
   retired: EVENT.retired,

@@ -84,6 +84,8 @@ const BOUNDS: Readonly<Record<string, TypeBounds>> = {
   },
   /** C3. */
   'cloud-key': { maxIntervalSeconds: () => 30 * DAY, window: WINDOW },
+  /** C9: their owner's choice, as a person may have to do it; 90 days at most. */
+  root: { maxIntervalSeconds: () => 90 * DAY, window: WINDOW },
 };
 
 /**

@@ -43,7 +43,7 @@ export async function draftOf(
   declaration: CredentialEntry,
 ): Promise<Draft> {
   const provider = await deps.providerFor(declaration.type, declaration.provider);
-  const holders = holdersOf(declaration);
+  const holders = holdersOf(declaration, options.limits);
   const able = ableOf(provider);
   const asked = withinReach(policyInput(declaration), able);
   const policyOf = () => resolvePolicy(declaration.type, asked, holders, deps.clock(), options.limits);
@@ -70,6 +70,7 @@ export async function draftOf(
     ...(targetIdentity === undefined ? {} : { targetIdentity }),
     ...(declaration.adopt === true ? { adoption: 'observed' as const } : {}),
     ...adminOfEntry(declaration, options.home),
+    ...(declaration.root === undefined ? {} : { root: declaration.root }),
     policy,
     mode: modeOf(declaration),
     holders,

@@ -69,6 +69,7 @@ export function redeclare(
         mode: draft.mode,
         holders: draft.holders,
         ...(draft.adminSecret === undefined ? {} : { adminSecret: draft.adminSecret }),
+        ...(draft.root === undefined ? {} : { root: draft.root }),
       },
       records: [
         {

@@ -13,6 +13,7 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
     ]);
     return (target, handle) => manualRevocation(readTarget(target), handle);
   },
+  'root/openai-admin': async () => tellOf((await import('./openai-admin/provider.ts')).openaiAdminProvider),
   'llm-key/openai': async () => tellOf((await import('./openai/provider.ts')).openaiProvider),
   'vector-database-key/weaviate': async () =>
     tellOf((await import('./weaviate/provider.ts')).weaviateProvider),

@@ -93,6 +93,8 @@ export interface RevokeOptions {
    * upstream can't tell apart by the handle they came from; else those of the other handle would break.
    */
   readonly compromised?: boolean;
+  /** True where the handle is of the very login that ends it: it is dead once that login is refused. */
+  readonly ownLogin?: boolean;
 }
 
 /**

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import {
   CreateSecretCommand,
   GetSecretValueCommand,
+  PutSecretValueCommand,
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -14,6 +15,7 @@ import { startWorld, type World } from '../../local/demo/world.ts';
 import { keepRun, type Passed } from '../../scripts/upstream-run.ts';
 import type {
   AuditAnswer,
+  ConfirmRootAnswer,
   EmergencyAnswer,
   RotateAnswer,
   RotationView,
@@ -90,6 +92,34 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     expect(failures).toEqual([]);
   };
 
+  /** As it is declared, roots included. */
+  const entryOf = (one: PlayedUpstream) => ({
+    name: nameOf(one),
+    ...one.entry,
+    secret: `agents/${nameOf(one)}`,
+    ...(one.admin === undefined ? {} : { admin: `agents/admin/${one.key}` }),
+    policy: {
+      // Long enough for a command of every upstream at once, on a busy machine.
+      window: '30s',
+      deadline: '90s',
+      cap: '5m',
+      ...(CAPABILITIES[one.key].canSuspend ? { soak: '1s' } : {}),
+      interval: '14d',
+      evidenceOfUse: 'holders',
+    },
+    holders: [{ kind: 'polling', name: `${nameOf(one)}-agents`, ttl: '2s' }],
+  });
+
+  const create = async (
+    name: string,
+    value: object,
+    tags: Readonly<Record<string, string>>,
+  ): Promise<void> => {
+    const Tags = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
+    const SecretString = JSON.stringify(value);
+    await vault.send(new CreateSecretCommand({ Name: name, SecretString, Tags }));
+  };
+
   beforeAll(async () => {
     await forgetRecording('keys');
     world = await startWorld(() => undefined, {
@@ -98,15 +128,12 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     });
     vault = new SecretsManagerClient(world.stack.clientConfig);
     upstreams = await playUpstreams(world.stack);
-    for (const { key, entry, admin } of upstreams) {
-      if (admin === undefined) continue;
-      await vault.send(
-        new CreateSecretCommand({
-          Name: `admin/${key}`,
-          SecretString: JSON.stringify(admin),
-          Tags: [{ Key: TAG.admin, Value: entry.type }],
-        }),
-      );
+    for (const one of upstreams) {
+      const { key, entry, admin, root } = one;
+      // Below the prefix of the deployment, so that each may be a root without another setting.
+      const tags = { [TAG.admin]: entry.type, [TAG.type]: 'root', [TAG.stage]: 'local' };
+      if (admin !== undefined) await create(`agents/admin/${key}`, admin, tags);
+      if (root !== undefined) await create(`agents/${nameOf(one)}`, root, tags);
     }
   }, 240_000);
 
@@ -122,24 +149,13 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
   }, 60_000);
 
   test('are registered with a first key, which works', async () => {
-    const credentials = upstreams.map((one) => ({
-      name: nameOf(one),
-      ...one.entry,
-      secret: `agents/${nameOf(one)}`,
-      ...(one.admin === undefined ? {} : { admin: `admin/${one.key}` }),
-      policy: {
-        // Long enough for a command of every upstream at once, on a busy machine.
-        window: '30s',
-        deadline: '90s',
-        cap: '5m',
-        ...(CAPABILITIES[one.key].canSuspend ? { soak: '1s' } : {}),
-        interval: '14d',
-        evidenceOfUse: 'holders',
-      },
-      holders: [{ kind: 'polling', name: `${nameOf(one)}-agents`, ttl: '2s' }],
-    }));
     const file = join(world.dir, 'keys.yaml');
-    await writeFile(file, stringify({ version: 1, credentials }));
+    const declared = upstreams.map(entryOf);
+    const credentials = declared.filter(({ type }) => type !== 'root');
+    const roots = declared
+      .filter(({ type }) => type === 'root')
+      .map(({ type: _root, ...root }) => ({ ...root, owner: 'platform', scope: 'the whole organization' }));
+    await writeFile(file, stringify({ version: 1, credentials, roots }));
     await rekeyJson(['apply', '-f', file], world.env);
     await forEach('register', async (one) => {
       expect([await one.takes(await read(one)), await one.live()]).toEqual([true, 1]);
@@ -201,6 +217,48 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       expect([await one.takes(leaked.get(one) ?? ''), await one.takes(replaced)]).toEqual([false, true]);
       expect(await one.live()).toBe(1);
     });
+  });
+
+  test('have a root that its owner replaces by hand: it comes due, pages, and is done once the new one is let in', async () => {
+    const [openai] = upstreams.filter(({ key }) => key === 'llm-key/openai');
+    if (openai?.newAdmin === undefined) throw new Error('OpenAI is not played');
+    const secret = `agents/admin/${openai.key}`;
+    const name = 'openai-by-hand';
+    const times = { interval: '20s', window: '2s', deadline: '2s', cap: '3s', soak: '0s' };
+    const root = {
+      name,
+      provider: 'by-hand',
+      secret,
+      owner: 'platform',
+      scope: 'keys of one project',
+      target: { upstream: 'openai' },
+      policy: times,
+    };
+    const file = join(world.dir, 'roots.yaml');
+    await writeFile(file, stringify({ version: 1, credentials: [entryOf(openai)], roots: [root] }));
+    await rekeyJson(['apply', '-f', file], world.env);
+    const told = async (): Promise<string> =>
+      JSON.stringify(await rekeyJson<AuditAnswer>(['audit', '--credential', name], world.env));
+    await expect.poll(told, { timeout: 120_000, interval: 2000 }).toContain('rotation-overdue');
+    const { roots } = await rekeyJson<{ roots: { name: string; overdue: boolean; usedBy: string[] }[] }>(
+      ['roots'],
+      world.env,
+    );
+    expect(roots).toContainEqual(expect.objectContaining({ name, overdue: true, usedBy: [nameOf(openai)] }));
+
+    const confirm = (): Promise<ConfirmRootAnswer> =>
+      rekeyJson<ConfirmRootAnswer>(['confirm', name], world.env);
+    await expect(confirm()).rejects.toThrow();
+    const put = async (value: object): Promise<unknown> =>
+      vault.send(new PutSecretValueCommand({ SecretId: secret, SecretString: JSON.stringify(value) }));
+    const value = openai.newAdmin();
+    await put({ ...value, adminKey: 'sk-admin-mistyped' });
+    await expect(confirm()).rejects.toThrow();
+    await put(value);
+    expect(await confirm()).toMatchObject({ outcome: 'confirmed', letIn: [nameOf(openai)] });
+    expect(await told()).toContain('task-confirmed');
+    const id = await rotate(openai);
+    expect((await follow(world, nameOf(openai), id, () => undefined)).phase).toBe('completed');
   });
 
   test('leave fingerprints in the audit trail, and no key anywhere that can be read', async () => {

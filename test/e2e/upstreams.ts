@@ -39,6 +39,10 @@ export interface PlayedUpstream extends AsyncDisposable {
   readonly entry: { readonly type: string; readonly provider: string; readonly target: object };
   /** The administrative secret, where one is needed. */
   readonly admin?: object;
+  /** Another that works as well, made by a person; where a test replaces it by hand. */
+  newAdmin?(): object;
+  /** Of a root: the value of its secret, which exists before Rekey. */
+  readonly root?: object;
   /** It tells of a use at once, and rightly takes one within a window for a straggler. */
   readonly tellsUseAtOnce?: boolean;
   /** Plays the person who ends keys at the console, by what they are told; where nobody else can. */
@@ -57,7 +61,10 @@ const keyIn = (secret: string): string => (JSON.parse(secret) as { apiKey: strin
 
 /** How each upstream is played; what isn't says `ELSEWHERE` of scripts/upstream-run.ts. */
 export const UPSTREAMS: Readonly<
-  Record<Exclude<ProviderKey, `database/${string}`>, (stack: LocalStack) => Promise<PlayedUpstream>>
+  Record<
+    Exclude<ProviderKey, `database/${string}` | 'root/by-hand'>,
+    (stack: LocalStack) => Promise<PlayedUpstream>
+  >
 > = {
   'llm-key/openai': openai,
   'llm-key/anthropic': anthropic,
@@ -76,6 +83,7 @@ export const UPSTREAMS: Readonly<
   'cloud-key/aws-iam': accessKeys,
   'cloud-key/azure-app': azureApp,
   'cloud-key/gcp-service-account': serviceAccount,
+  'root/openai-admin': openaiAdmin,
 };
 
 /** Starts one of each upstream that Rekey knows. */
@@ -100,6 +108,7 @@ async function openai(): Promise<PlayedUpstream> {
       target: { project: 'proj_1', serviceAccount: 'sa_1', label: 'agents', baseUrl },
     },
     admin: { adminKey: fake.adminKey, baseUrl },
+    newAdmin: () => ({ adminKey: fake.admins.add('organization', 'by hand', 'sk-admin-').value, baseUrl }),
     takes: async (secret) =>
       (await fetch(`${baseUrl}/models`, { headers: { authorization: `Bearer ${keyIn(secret)}` } })).ok,
     existing: async () => {
@@ -109,6 +118,29 @@ async function openai(): Promise<PlayedUpstream> {
     },
     loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/api_keys')),
     live: async () => Promise.resolve(fake.keys.all.size),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** An admin key that another one administers, so that an emergency can replace it. */
+async function openaiAdmin(): Promise<PlayedUpstream> {
+  const fake = await FakeOpenAi.start();
+  fake.usageLagMs = 3_600_000;
+  const baseUrl = `${fake.server.url}/v1`;
+  const { value: keeper } = fake.admins.add('organization', 'keeper', 'sk-admin-');
+  return {
+    key: 'root/openai-admin',
+    entry: { type: 'root', provider: 'openai-admin', target: { label: 'agents', baseUrl } },
+    admin: { adminKey: keeper, baseUrl },
+    root: { adminKey: fake.adminKey, baseUrl },
+    takes: async (secret) => {
+      const { adminKey } = JSON.parse(secret) as { adminKey: string };
+      const headers = { authorization: `Bearer ${adminKey}` };
+      return (await fetch(`${baseUrl}/organization/admin_api_keys?limit=1`, { headers })).ok;
+    },
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/admin_api_keys')),
+    // All but the keeper.
+    live: async () => Promise.resolve(fake.admins.all.size - 1),
     [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
   };
 }

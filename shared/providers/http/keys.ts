@@ -1,7 +1,7 @@
 import { CAPABILITIES, type Capabilities, type ProviderKey } from '../../domain/capabilities.ts';
 import { plusSeconds, toInstant, type Instant } from '../../domain/clock.ts';
 import type { CredentialHandle } from '../../domain/credential.ts';
-import { RekeyError } from '../../domain/errors.ts';
+import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import type { Deactivation, Usage } from '../../domain/evidence.ts';
 import type { Place } from '../../domain/place.ts';
 import { lifetimeSeconds } from '../lifetime.ts';
@@ -87,6 +87,8 @@ export interface KeyUpstream<T extends KeyTarget, A> extends UsedKeys<T>, AdminL
    * @throws RekeyError ERR_REJECTED with what has to be set up
    */
   inspect?(as: (value?: string) => Api, target: T, admin: A, now: Instant): Promise<void>;
+  /** Whether Rekey's own login is dead, as against one that may not do something; of keys that administer themselves. */
+  isLoginDead?(api: Api): Promise<boolean>;
   /** Where keys that a person made can be taken over. */
   readonly adoption?: KeyAdoption;
   /** Suspends or restores a key; one that is so already is success. */
@@ -222,11 +224,19 @@ export function keyProviderOf<T extends KeyTarget, A>(
       return 'same';
     },
 
-    async revoke(target, handle, _options, ctx) {
+    async revoke(target, handle, { ownLogin }, ctx) {
       const login = await asAdmin(target, ctx);
-      await upstream.remove(login.api, target, handle.id);
       const seconds = upstream.valueById === undefined ? 0 : facts.revocationDelaySeconds;
-      return untilEnded(async () => ended(target, handle, login, ctx), seconds);
+      try {
+        await upstream.remove(login.api, target, handle.id);
+        return await untilEnded(async () => ended(target, handle, login, ctx), seconds);
+      } catch (error) {
+        if (ownLogin !== true || !isRekeyError(error, 'ERR_ADMIN_DENIED')) throw error;
+        if ((await upstream.isLoginDead?.(login.api)) !== true) throw error;
+        const detail = `${handle.id} is refused as a login`;
+        const observedAt = toInstant(ctx.clock());
+        return { confirmed: true, method: 'negative-authentication', observedAt, detail };
+      }
     },
 
     async deactivation(target, handle, ctx) {

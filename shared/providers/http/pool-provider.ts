@@ -39,7 +39,7 @@ type Alive = Partial<Pick<KeyIdentity, 'scope'>>;
 
 /**
  * A provider of keys that a person makes and ends. Which credential has taken which is kept in the ledger, and a key is dead
- * when the upstream refuses its value, which stays in the pool until then (docs/adr/026).
+ * when the upstream refuses its value, which stays in the pool until then (docs/adr/028).
  */
 export function poolProvider<T extends KeyTarget>(
   upstream: PoolUpstream<T> & { readonly key: ProviderKey },

@@ -328,6 +328,11 @@ export function fakeServices(
     }),
     confirmHolder: answer('confirmHolder', { rotation: rotationOf() }),
     confirmEnd: answer('confirmEnd', { rotation: rotationOf() }),
+    confirmRoot: answer<Awaited<ReturnType<ControlServices['confirmRoot']>>>('confirmRoot', {
+      outcome: 'confirmed',
+      credential: credentialOf(),
+      letIn: ['orders-db'],
+    }),
     register: answer<Awaited<ReturnType<ControlServices['register']>>>('register', {
       outcome: 'registered',
       changes: [],
