@@ -1,4 +1,5 @@
 // Agents on the deployed stack that embed the client library as its README says, signing as a session of their role.
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import pg from 'pg';
@@ -179,7 +180,8 @@ export class FleetAgent {
         await pool.query('INSERT INTO shop.orders DEFAULT VALUES');
         this.worked++;
       } catch (error) {
-        this.troubles.push(`work: ${error instanceof Error ? error.message : 'unknown'}`);
+        const text = error instanceof Error ? error.message : 'unknown';
+        this.troubles.push(`work: ${text} (${new Date().toISOString()}, ${lateness()})`);
       }
       const ms = this.#manner.workPauseMs * (0.8 + 0.4 * Math.random());
       await sleep(ms, undefined, { signal: stopped }).catch(() => undefined);
@@ -189,3 +191,12 @@ export class FleetAgent {
 
 /** How many of its ttl an agent works on while the vault is out. */
 const STALE_TTLS = 4;
+
+/** All agents share this process: where it gets no time, their connections time out, and nobody else is to blame. */
+const delays = monitorEventLoopDelay({ resolution: 20 });
+delays.enable();
+setInterval(() => delays.reset(), 15_000).unref();
+
+function lateness(): string {
+  return `this process was up to ${Math.round(delays.max / 1e6)} ms late`;
+}
