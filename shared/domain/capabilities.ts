@@ -159,6 +159,25 @@ export const CAPABILITIES = {
     maxKeys: 10,
     keyless: 'Workload Identity Federation, service accounts attached to what runs in Google Cloud',
   },
+  'signing-key/jwks': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: false,
+    needsAdmin: false,
+    revocation: 'api',
+    revocationDelaySeconds: 300,
+    propagationSeconds: 0,
+  },
+  'agent-token/opaque': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: true,
+    needsAdmin: false,
+    revocation: 'api',
+    revocationDelaySeconds: 60,
+    propagationSeconds: 0,
+    keyless: 'IAM roles (signed requests), signed tokens of a signing key',
+  },
 } as const satisfies Readonly<Record<string, Capabilities>>;
 
 /** A type with its provider, e.g. `llm-key/openai`. */
