@@ -6,6 +6,7 @@ import {
   ListAccessKeysCommand,
 } from '@aws-sdk/client-iam';
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
+import type { World } from '../../local/demo/world.ts';
 import type { LocalStack } from '../../local/stack.ts';
 import type { ProviderKey } from '../../shared/domain/capabilities.ts';
 import { TAG } from '../../shared/names.ts';
@@ -22,6 +23,7 @@ import { FakeQdrantCloud } from '../fakes/qdrant-cloud.ts';
 import type { Asked } from '../fakes/upstream.ts';
 import { FakeWeaviate } from '../fakes/weaviate.ts';
 import type { ExistingKey } from './adopted-keys.ts';
+import { agentTokens, signingKeys } from './identities.ts';
 
 /** An upstream that the deployed functions rotate keys of, played by its stateful fake. */
 export interface PlayedUpstream extends AsyncDisposable {
@@ -31,6 +33,8 @@ export interface PlayedUpstream extends AsyncDisposable {
   readonly entry: { readonly type: string; readonly provider: string; readonly target: object };
   /** The administrative secret, where one is needed. */
   readonly admin?: object;
+  /** What its policy has otherwise than that of all. */
+  readonly policy?: object;
   /** It tells of a use at once, and rightly takes one within a window for a straggler. */
   readonly tellsUseAtOnce?: boolean;
   /** Whether a value of the secret is taken, asked as an agent would. */
@@ -47,7 +51,7 @@ const keyIn = (secret: string): string => (JSON.parse(secret) as { apiKey: strin
 
 /** How each upstream is played; what isn't says `ELSEWHERE` of scripts/upstream-run.ts. */
 export const UPSTREAMS: Readonly<
-  Record<Exclude<ProviderKey, `database/${string}`>, (stack: LocalStack) => Promise<PlayedUpstream>>
+  Record<Exclude<ProviderKey, `database/${string}`>, (world: World) => Promise<PlayedUpstream>>
 > = {
   'llm-key/openai': openai,
   'llm-key/anthropic': anthropic,
@@ -61,11 +65,13 @@ export const UPSTREAMS: Readonly<
   'cloud-key/aws-iam': accessKeys,
   'cloud-key/azure-app': azureApp,
   'cloud-key/gcp-service-account': serviceAccount,
+  'signing-key/jwks': signingKeys,
+  'agent-token/opaque': agentTokens,
 };
 
 /** Starts one of each upstream that Rekey knows. */
-export async function playUpstreams(stack: LocalStack): Promise<PlayedUpstream[]> {
-  return Promise.all(Object.values(UPSTREAMS).map(async (play) => play(stack)));
+export async function playUpstreams(world: World): Promise<PlayedUpstream[]> {
+  return Promise.all(Object.values(UPSTREAMS).map(async (play) => play(world)));
 }
 
 /** A request that makes a key, by how its path ends. */
@@ -341,7 +347,7 @@ async function serviceAccount(): Promise<PlayedUpstream> {
 }
 
 /** Credentials of one service, which the gateway plays for the emulator's IAM; and Bedrock, for those whose key that knows. */
-async function bedrock(stack: LocalStack): Promise<PlayedUpstream> {
+async function bedrock({ stack }: { readonly stack: LocalStack }): Promise<PlayedUpstream> {
   const { serviceCredentials, faults } = stack.gateway;
   const fake = await FakeBedrock.start((value) => serviceCredentials.takes(value));
   const iam = new IAMClient(stack.clientConfig);
@@ -371,7 +377,7 @@ async function bedrock(stack: LocalStack): Promise<PlayedUpstream> {
 }
 
 /** The emulator's own IAM and STS. */
-async function accessKeys(stack: LocalStack): Promise<PlayedUpstream> {
+async function accessKeys({ stack }: { readonly stack: LocalStack }): Promise<PlayedUpstream> {
   const iam = new IAMClient(stack.clientConfig);
   const UserName = 'shop-uploader';
   await iam.send(new CreateUserCommand({ UserName, Tags: [{ Key: TAG.stage, Value: 'local' }] }));
