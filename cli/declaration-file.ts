@@ -14,6 +14,8 @@ const MAX_SHOWN = 10;
 export interface DeclarationFile {
   readonly path: string;
   readonly credentials: readonly CredentialEntry[];
+  /** Administrative credentials, in the same form. */
+  readonly roots: readonly CredentialEntry[];
   /** The failure with file, line and column of its field in front. */
   located(failure: Failure): Failure;
 }
@@ -46,8 +48,8 @@ export async function readDeclaration(path: string, cwd: string, now: number): P
     ]);
   }
   try {
-    const { credentials } = parseDeclaration(content, { now, limits: { minWindowSeconds: 1 } });
-    return { ...file, credentials };
+    const declared = parseDeclaration(content, { now, limits: { minWindowSeconds: 1 } });
+    return { ...file, ...declared };
   } catch (error) {
     throw refused(allOf(error).map((failure) => file.located(failure)));
   }

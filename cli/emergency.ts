@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { emergencyAnswer, type EmergencyAnswer } from '../shared/api/messages.ts';
 import type { ApiClient } from './client.ts';
+import { readCredential } from './commands/show.ts';
 import type { Context } from './context.ts';
 import { EXIT, failureOf } from './failure.ts';
 import type { Output } from './io.ts';
@@ -40,20 +41,26 @@ export function staysHalted(names: readonly string[], { incident }: Pick<RevokeO
   );
 }
 
-/** Waits for the end of an emergency. */
+/** Polls between two looks at what the credentials wait for. */
+const LOOK_EVERY = 5;
+
+/** Waits for the end of an emergency, and says on the way what it waits for a person to do to `names`. */
 export async function followEmergency(
   context: Context,
   client: ApiClient,
   id: string,
+  names: readonly string[] = [],
 ): Promise<EmergencyAnswer> {
   const { out } = context;
   out.note('waiting for its end; Ctrl-C ends the waiting, not the emergency');
   let answeredAt = out.io.now();
-  for (;;) {
+  const told = new Set<string>();
+  for (let polls = 1; ; polls++) {
     try {
       const emergency = await client.get(emergencyAnswer, ['emergencies', id]);
       answeredAt = out.io.now();
       if (emergency.status !== 'RUNNING') return emergency;
+      if (polls % LOOK_EVERY === 0) await tellAwaited(out, client, names, told);
       out.status(`emergency ${id} is under way since ${emergency.startedAt}`);
     } catch (error) {
       const failure = failureOf(error);
@@ -63,6 +70,27 @@ export async function followEmergency(
       if (!passing || out.io.now() - answeredAt > PATIENCE_MS) throw failure;
     }
     await sleep(Math.min(context.pollMs, 1000));
+  }
+}
+
+/** Says once of each credential what only a person can end. Whether that can be read delays nothing. */
+async function tellAwaited(
+  out: Output,
+  client: ApiClient,
+  names: readonly string[],
+  told: Set<string>,
+): Promise<void> {
+  const left = names.filter((name) => !told.has(name));
+  const shown = await Promise.allSettled(left.map(async (name) => readCredential(client, name)));
+  for (const [at, found] of shown.entries()) {
+    const awaited =
+      found.status === 'fulfilled' ? found.value.credential.emergency?.awaitsOperator : undefined;
+    const name = left[at] ?? '';
+    if (awaited === undefined) continue;
+    told.add(name);
+    out.line(
+      `${out.style('red', 'TO DO BY HAND')} for ${name}, and the emergency waits for it: ${awaited.byHand}`,
+    );
   }
 }
 

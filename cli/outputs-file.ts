@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
-import { DECLARATION_VERSION, parseDeclaration } from '../shared/domain/declaration.ts';
+import { DECLARATION_VERSION } from '../shared/domain/declaration-form.ts';
+import { parseDeclaration } from '../shared/domain/declaration.ts';
 import { CREDENTIAL_OUTPUT } from '../shared/names.ts';
 import { readText, refused, shownPath, type DeclarationFile } from './declaration-file.ts';
 import { allOf, Failure, usage } from './failure.ts';
@@ -33,8 +34,8 @@ export async function readOutputs(path: string, cwd: string, now: number): Promi
   };
   try {
     const content = { version: DECLARATION_VERSION, credentials: emitted.map(({ entry }) => entry) };
-    const { credentials } = parseDeclaration(content, { now, limits: { minWindowSeconds: 1 } });
-    return { path: shown, credentials, located };
+    const declared = parseDeclaration(content, { now, limits: { minWindowSeconds: 1 } });
+    return { path: shown, ...declared, located };
   } catch (error) {
     throw refused(allOf(error).map(located));
   }

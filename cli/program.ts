@@ -13,6 +13,7 @@ import { addPause, addUnpause } from './commands/pause.ts';
 import { addPlan } from './commands/plan.ts';
 import { addProviders } from './commands/providers.ts';
 import { addRevoke } from './commands/revoke.ts';
+import { addRoots } from './commands/roots.ts';
 import { addRollback, addRotate } from './commands/rotate.ts';
 import { addList, addShow } from './commands/show.ts';
 import { addSubscribe, addSubscriptions, addUnsubscribe } from './commands/subscribe.ts';
@@ -82,6 +83,7 @@ const COMMANDS: readonly AddCommand[] = [
   addAudit,
   addDoctor,
   addProviders,
+  addRoots,
 ];
 
 /** Runs one command line; the answer is the exit code. Never throws. */

@@ -1,6 +1,6 @@
 import type { CredentialView, EmergencyAnswer } from '../shared/api/messages.ts';
 import type { Output } from './io.ts';
-import { fields, when } from './render.ts';
+import { fields, operatorText, when } from './render.ts';
 
 /** How far an emergency has come, in words. */
 const STAGES: Readonly<Record<string, string>> = {
@@ -20,7 +20,7 @@ export function renderEmergency(
 ): void {
   const { name, emergency } = credential;
   if (emergency === undefined) return;
-  const { incident, id, began, actor, reason, stage } = emergency;
+  const { incident, id, began, actor, reason, stage, awaitsOperator } = emergency;
   out.line(`\n${out.style('bold', 'emergency')}`);
   fields(out, [
     ['incident', incident],
@@ -28,6 +28,7 @@ export function renderEmergency(
     ['began', began && when(began)],
     ['asked for by', actor && `${actor}${reason === undefined ? '' : `: ${reason}`}`],
     ['state', `${out.style('red', stage)} – ${STAGES[stage] ?? stage}`],
+    ['awaits operator', awaitsOperator && out.style('red', operatorText(awaitsOperator))],
     ['execution', execution && executionText(execution)],
     ['do next', nextStep(name, incident, stage, execution)],
   ]);

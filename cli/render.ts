@@ -86,13 +86,16 @@ export function shortPrint(fingerprint: string): string {
   return value.length > 16 ? `${algorithm}:${value.slice(0, 16)}…` : fingerprint;
 }
 
-export function statusText(out: Output, { status, paused }: CredentialView): string {
+export function statusText(out: Output, { status, paused, emergency }: CredentialView): string {
   if (paused !== undefined && status === 'active') return out.style('yellow', 'paused');
+  if (emergency?.awaitsOperator !== undefined)
+    return out.style('red', `${status} (awaiting operator: manual)`);
   if (status === 'halted') return out.style('red', status);
   return status === 'active' ? out.style('green', status) : out.style('yellow', status);
 }
 
-export function rotationState(out: Output, { phase, stuck }: RotationView): string {
+export function rotationState(out: Output, { phase, stuck, awaitsOperator }: RotationView): string {
+  if (awaitsOperator !== undefined) return out.style('red', `${phase} (awaiting operator: manual)`);
   if (stuck) return out.style('red', `${phase} (needs a person)`);
   if (phase === 'completed') return out.style('green', phase);
   return ['aborted', 'rolled-back', 'preempted'].includes(phase)
@@ -186,6 +189,7 @@ export function renderRotation(out: Output, rotation: RotationView, now: number)
     ['moved first', rotation.canary && CANARY[rotation.canary.outcome]],
     ['deferred', rotation.deferred && deferredText(rotation.deferred)],
     ['waits for', waitsFor(rotation)],
+    ['awaits operator', rotation.awaitsOperator && operatorText(rotation.awaitsOperator)],
     ['suspended', rotation.suspendedAt && when(rotation.suspendedAt)],
     ['rollback by', rotation.rollback && askedBy(rotation.rollback)],
     ['failure', failure && out.style('red', `${failure.code}: ${failure.message}`)],
@@ -204,6 +208,11 @@ function limit({ window, paused }: RotationView, which: 'deadline' | 'cap', now:
   return Date.parse(then) <= now
     ? `${when(window[which])}${extended || ' – passed before the pause'}`
     : `does not count while paused; ${distance(then, now)} from the end of the pause`;
+}
+
+/** What a person has to do at the upstream, since when. */
+export function operatorText({ since, byHand }: NonNullable<RotationView['awaitsOperator']>): string {
+  return `since ${when(since)}, manual: ${byHand}`;
 }
 
 function waitsFor({ missing, paused }: RotationView): string | undefined {
@@ -265,6 +274,8 @@ export function rotationLine(out: Output, rotation: RotationView, now: number): 
     window === undefined || rotation.over
       ? ''
       : `, ends ${distance(window.earliestClose, now)} at the earliest, deadline ${distance(window.deadline, now)}`;
+  if (rotation.awaitsOperator !== undefined)
+    return `${rotationState(out, rotation)}: ${operatorText(rotation.awaitsOperator)}`;
   const why = failure === undefined ? '' : ` – ${failure.code}: ${failure.message}`;
   const { deferred, clients = [] } = rotation;
   const waits =

@@ -26,8 +26,8 @@ export async function watchRotation(
   let answeredAt = out.io.now();
   out.note(`watching rotation ${first.id} of ${name}; Ctrl-C ends the watching, not the rotation`);
   for (;;) {
-    const { phase, stuck, paused, window, deferred, clients } = rotation;
-    const waits = [deferred?.agents, clients];
+    const { phase, stuck, paused, window, deferred, clients, awaitsOperator } = rotation;
+    const waits = [deferred?.agents, clients, awaitsOperator];
     const state = JSON.stringify([phase, stuck, paused, window, rotation.failure, ...waits]);
     if (state !== shown) {
       shown = state;

@@ -130,7 +130,7 @@ export const settingsSchema = z.strictObject({
     .array(z.enum(CREDENTIAL_TYPES))
     .min(1)
     .refine((types) => new Set(types).size === types.length, 'name each type once')
-    .default([...CREDENTIAL_TYPES])
+    .default(CREDENTIAL_TYPES.filter((type) => type !== 'root'))
     .describe('Credential types that the deployment has functions for; each type has roles of its own'),
   privateUpstreams: z
     .array(

@@ -1,6 +1,6 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { CAPABILITIES } from '../shared/domain/capabilities.ts';
+import { CAPABILITIES, capabilitiesOf } from '../shared/domain/capabilities.ts';
 
 /** What each upstream goes through on the deployed stack, in the order of the table. */
 export const COLUMNS = [
@@ -26,6 +26,8 @@ export interface UpstreamRun {
 export const ELSEWHERE: Readonly<Record<string, string>> = {
   'database/postgresql':
     '`main-job` and `operations` (roll back) beside it, lost answers in `test/integration/postgresql.int.test.ts`',
+  'root/by-hand':
+    '`keys`, where one comes due and is confirmed, and `test/faults/roots.test.ts`: a person does what else there is',
 };
 
 const FILE = join(import.meta.dirname, '..', '.cache', 'upstreams.json');
@@ -47,6 +49,14 @@ export async function forgetRun(): Promise<void> {
   await rm(FILE, { force: true });
 }
 
+/** What ends a key: by hand where only a person can. */
+const ENDS: ReadonlySet<Passed> = new Set<Passed>(['rotate', 'roll back', 'lost answer', 'revoke']);
+
+function isManual(key: string): boolean {
+  const [type = '', provider = ''] = key.split('/');
+  return capabilitiesOf(type, provider)?.revocation === 'manual';
+}
+
 /** A row for every upstream that there is, whether it was in the run or not. */
 export function rowsOf({ passes }: UpstreamRun): string[][] {
   return [
@@ -55,7 +65,8 @@ export function rowsOf({ passes }: UpstreamRun): string[][] {
       key,
       ...COLUMNS.map((column) => {
         if (ELSEWHERE[key] !== undefined) return 'elsewhere';
-        return passes[key]?.includes(column) === true ? 'yes' : 'NO';
+        if (passes[key]?.includes(column) !== true) return 'NO';
+        return isManual(key) && ENDS.has(column) ? 'manual' : 'yes';
       }),
     ]),
   ];

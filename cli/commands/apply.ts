@@ -30,7 +30,11 @@ async function apply(
       : await readOutputs(options.outputs, cwd, out.io.now());
   const client = await context.client();
   const applied: Applied[] = [];
-  for (const [index, declaration] of file.credentials.entries()) {
+  // Roots first: what is administered by one may be refused for what is wrong with it.
+  const entries = (['roots', 'credentials'] as const).flatMap((list) =>
+    file[list].map((declaration, index) => ({ declaration, at: `${list}[${index}]` })),
+  );
+  for (const { declaration, at } of entries) {
     const { name } = declaration;
     try {
       const work = client.post(registerAnswer, ['credentials'], {
@@ -45,14 +49,14 @@ async function apply(
       for (const { message, remedy } of answer.notices)
         out.line(`    ${out.style('yellow', `! ${message}: ${remedy}`)}`);
     } catch (error) {
-      const failures = allOf(error).map((failure) => file.located(inFile(failure, index)));
+      const failures = allOf(error).map((failure) => file.located(inFile(failure, at)));
       applied.push({ name, failures });
       out.line(`${out.style('red', '!')} ${name}: refused, see below`);
       // The next entry would only meet the same silence.
       if (failures.some(({ exit, code }) => exit === EXIT.unreachable || code === 'ERR_FORBIDDEN')) break;
     }
   }
-  return conclude(out, applied, file.credentials.length, options.dryRun);
+  return conclude(out, applied, entries.length, options.dryRun);
 }
 
 function conclude(out: Output, applied: readonly Applied[], total: number, dryRun: boolean): number {
@@ -88,9 +92,8 @@ function conclude(out: Output, applied: readonly Applied[], total: number, dryRu
 }
 
 /** The same failure with its field, which the API names relative to the entry, as a path of the file. */
-function inFile(failure: Failure, index: number): Failure {
+function inFile(failure: Failure, entry: string): Failure {
   const { code, message, field, remedy, exit } = failure;
-  const entry = `credentials[${index}]`;
   return new Failure(code, message, {
     field: field === undefined ? entry : `${entry}.${field}`,
     remedy,
@@ -99,7 +102,8 @@ function inFile(failure: Failure, index: number): Failure {
   });
 }
 
-function render(out: Output, { name, secret, mode, adopt }: CredentialEntry, answer: RegisterAnswer): void {
+function render(out: Output, entry: CredentialEntry, answer: RegisterAnswer): void {
+  const { name, secret, mode, adopt, root } = entry;
   const { outcome, dryRun, changes } = answer;
   if (outcome === 'registered') {
     out.line(`${out.style('green', '+')} ${name}: ${dryRun ? 'would be registered' : 'registered'}`);
@@ -111,7 +115,7 @@ function render(out: Output, { name, secret, mode, adopt }: CredentialEntry, ans
         : `    ${dryRun ? 'This makes' : 'Made'} a first credential at the target and the secret "${secret}", which agents read from now on.`,
     );
     out.line(
-      `    ${mode === 'observe' || (adopt === true && mode === undefined) ? 'Mode observe: it is not rotated.' : 'Rotation is scheduled; registering rotates nothing.'}`,
+      `    ${root !== undefined && mode === 'observe' ? 'Its owner replaces it by hand, and is told when it comes due (rekey roots).' : mode === 'observe' || (adopt === true && mode === undefined) ? 'Mode observe: it is not rotated.' : 'Rotation is scheduled; registering rotates nothing.'}`,
     );
     return;
   }

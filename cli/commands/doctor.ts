@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { credentialDiagnosis, listAnswer } from '../../shared/api/messages.ts';
-import { coverageChecks, unregistered, type Covered } from '../../shared/domain/coverage.ts';
+import { credentialDiagnosis, listAnswer, type CredentialView } from '../../shared/api/messages.ts';
+import { coverageChecks, rootsCheck, unregistered, type Covered } from '../../shared/domain/coverage.ts';
 import { bad, tallyOf, type Check, type CheckState, type Tally } from '../../shared/domain/diagnosis.ts';
 import { LONG_TIMEOUT_MS, type ApiClient } from '../client.ts';
 import { examples, type AddCommand } from '../command.ts';
@@ -33,7 +33,11 @@ async function doctor(context: Context, names: readonly string[]): Promise<numbe
     client === undefined || !('names' in wanted) ? [] : await checkAll(out, client, wanted.names);
   // With names given, what the others hold would be taken for nobody's.
   const isAll = names.length === 0 && unlisted.length === 0;
-  const upstreams: Group = { name: 'the upstreams', checks: isAll ? coverageChecks(credentials) : [] };
+  const found = 'all' in wanted ? wanted.all : [];
+  const upstreams: Group = {
+    name: 'the upstreams',
+    checks: isAll ? [...coverageChecks(credentials), ...rootsCheck(found)] : [],
+  };
   if (upstreams.checks.length > 0) render(out, upstreams);
   const groups = [deployment, ...credentials, upstreams];
   const tally = tallyOf(groups.flatMap((group) => group.checks));
@@ -51,8 +55,8 @@ async function doctor(context: Context, names: readonly string[]): Promise<numbe
 async function list(
   out: Output,
   client: ApiClient,
-): Promise<{ names: readonly string[] } | { unlisted: Check }> {
-  const names: string[] = [];
+): Promise<{ names: readonly string[]; all: readonly CredentialView[] } | { unlisted: Check }> {
+  const all: CredentialView[] = [];
   let page: string | undefined;
   try {
     do {
@@ -60,13 +64,13 @@ async function list(
         'listing',
         client.get(listAnswer, ['credentials'], { query: { page } }),
       );
-      names.push(...answer.credentials.map(({ name }) => name));
+      all.push(...answer.credentials);
       page = answer.next;
     } while (page !== undefined);
   } catch (error) {
     return { unlisted: unanswered('deployment', 'credentials', failureOf(error)) };
   }
-  return { names: names.toSorted() };
+  return { names: all.map(({ name }) => name).toSorted(), all };
 }
 
 /** Each told of as soon as those before it are. */

@@ -3,7 +3,8 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { Document, isMap, isSeq, parseDocument } from 'yaml';
 import { inventoryAnswer, type InventoryAnswer } from '../../shared/api/messages.ts';
-import { DECLARATION_VERSION, type CredentialEntry } from '../../shared/domain/declaration.ts';
+import { DECLARATION_VERSION } from '../../shared/domain/declaration-form.ts';
+import { type CredentialEntry } from '../../shared/domain/declaration.ts';
 import { fingerprint } from '../../shared/domain/fingerprint.ts';
 import {
   classify,

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { planAnswer, type PlanEntry } from '../../shared/api/messages.ts';
-import { duration } from '../../shared/domain/declaration.ts';
+import { duration } from '../../shared/domain/declaration-form.ts';
 import { durationSeconds } from '../../shared/domain/duration.ts';
 import { examples, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';

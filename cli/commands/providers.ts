@@ -48,7 +48,7 @@ function row({ provider, facts }: Known): string[] {
     beside(facts),
     canCreate ? 'yes' : 'pool',
     canSuspend ? 'yes' : 'no',
-    revocation,
+    revocation.replace('-hook', ''),
     revocationDelaySeconds === 0 ? 'at once' : durationText(revocationDelaySeconds),
     lag === undefined ? 'no' : lag === 0 ? 'at once' : `${durationText(lag)} later`,
   ];

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
 import { emergencyRequest, emergencyStarted, type CredentialView } from '../../shared/api/messages.ts';
+import { capabilitiesOf } from '../../shared/domain/capabilities.ts';
 import { requestError } from '../../shared/api/problems.ts';
 import type { ApiClient } from '../client.ts';
 import { examples, filled, type AddCommand } from '../command.ts';
@@ -10,6 +11,7 @@ import { EXIT, Failure, failureOf, usage } from '../failure.ts';
 import type { Output } from '../io.ts';
 import { checkedLeak, LEAKED_HELP, revokeLeaked } from './revoke-leaked.ts';
 import { readCredential } from './show.ts';
+import { isSecret } from '../../shared/domain/roots.ts';
 import { inWords } from '../../shared/domain/wording.ts';
 
 /** `rekey revoke NAME…`: the emergency. With --yes the first request is the revocation itself. */
@@ -43,7 +45,7 @@ async function revoke(context: Context, names: readonly string[], options: Revok
   if (!options.replace) out.line(staysHalted(names, options));
   const incomplete = started.unresolved.length > 0 ? EXIT.failed : EXIT.ok;
   if (options.wait) {
-    const ended = await followEmergency(context, client, started.id);
+    const ended = await followEmergency(context, client, started.id, names);
     out.data(ended);
     return Math.max(conclude(out, ended), incomplete);
   }
@@ -70,9 +72,20 @@ async function preview(
 }
 
 function describe(out: Output, credentials: readonly CredentialView[], options: RevokeOptions): void {
-  for (const { name, holders } of credentials) {
+  for (const one of credentials) {
+    const { name, type, provider, holders, root, admin, secret } = one;
     const agents = holders.map((holder) => holder.name).join(', ') || 'no holder is known';
     out.line(`${out.style('bold', name)}  held by ${agents}`);
+    if (capabilitiesOf(type, provider)?.revocation === 'manual')
+      out.line(
+        '  manual: its upstream lets only a person end a key. You are told which; agents are halted until then',
+      );
+    if (root !== undefined && isSecret(admin, secret)) {
+      out.line(
+        '  It is its own administrative login: Rekey can make no other, and rotates nothing that it administers',
+      );
+      out.line(`  until ${root.owner} has replaced it (rekey roots has the steps then).`);
+    }
   }
   out.line('This is an emergency revocation. For each credential:');
   for (const step of consequences(options)) out.line(`  - ${step}`);

@@ -77,7 +77,11 @@ async function namesIn(out: Output, files: readonly string[]): Promise<Set<strin
   const read = files.map((file) =>
     file.endsWith('.json') ? readOutputs(file, cwd, now) : readDeclaration(file, cwd, now),
   );
-  return new Set((await Promise.all(read)).flatMap(({ credentials }) => credentials.map(({ name }) => name)));
+  return new Set(
+    (await Promise.all(read)).flatMap(({ credentials, roots }) =>
+      [...credentials, ...roots].map(({ name }) => name),
+    ),
+  );
 }
 
 /** Every registered credential, page by page, by name. */

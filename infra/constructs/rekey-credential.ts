@@ -1,6 +1,7 @@
 import { CfnOutput, Names, Stack, Stage, Token } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
-import { DECLARATION_VERSION, parseEntry, type CredentialEntry } from '../../shared/domain/declaration.ts';
+import { DECLARATION_VERSION } from '../../shared/domain/declaration-form.ts';
+import { parseEntry, type CredentialEntry } from '../../shared/domain/declaration.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { assertForeignHost } from '../../shared/domain/foreign-host.ts';
 import { CREDENTIAL_OUTPUT } from '../../shared/names.ts';

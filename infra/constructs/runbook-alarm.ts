@@ -8,6 +8,7 @@ import { Construct } from 'constructs';
 export type RunbookEntry =
   | 'rotation-failed'
   | 'rotation-overdue'
+  | 'awaiting-operator'
   | 'planner-failed'
   | 'emergency-failed'
   | 'revocation-errors'

@@ -7,6 +7,7 @@ import {
   fail,
   task,
   URGENT,
+  WHILE_AWAITED,
   typesIn,
   when,
   type Callee,
@@ -21,6 +22,9 @@ type Called = 'record-emergency' | OfType;
 export type EmergencyFunctions = Readonly<
   Record<'record-emergency', Callee> & Record<OfType, Readonly<Partial<Record<CredentialType, Callee>>>>
 >;
+
+/** What a revocation throws that waits for a person (shared/domain/errors.ts). */
+const AWAITED = 'ERR_AWAITING_OPERATOR';
 
 /** Inline maps run this many items at once. */
 const AT_ONCE = 40;
@@ -119,6 +123,15 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
       output,
       next,
     });
+  const revoke = (before: readonly object[] = []): State =>
+    step(
+      'revoke',
+      {},
+      'Record',
+      caught('RevocationFailed', { ...carried, cause }),
+      { ...carried, revocation: expression('$states.result.Payload') },
+      before,
+    );
   const overtaken = [caught('Superseded', carried, ['ERR_PREEMPTED'])];
   const record = (action: string, next: string, onError: object, more: object = {}): State =>
     step('record-emergency', { action, ...more }, next, onError, carried, overtaken);
@@ -134,12 +147,17 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
     );
   return {
     Revoke: {
-      ...step('revoke', {}, 'Record', caught('RevocationFailed', { ...carried, cause }), {
-        ...carried,
-        revocation: expression('$states.result.Payload'),
-      }),
-      Retry: URGENT,
+      ...revoke([caught('AwaitOperator', carried, [AWAITED])]),
+      Retry: [{ ErrorEquals: [AWAITED], MaxAttempts: 0 }, ...URGENT],
     },
+    // Whatever comes of telling: the upstream is asked until it refuses what was to die.
+    AwaitOperator: step(
+      'record-emergency',
+      { action: 'await-operator' },
+      'EndedByHand',
+      caught('EndedByHand', carried),
+    ),
+    EndedByHand: { ...revoke(), Retry: [...WHILE_AWAITED, ...URGENT] },
     Record: record('record', 'Halt', caught('HaltUnrecorded', { ...carried, revocation }), {
       revocation,
     }),

@@ -91,6 +91,20 @@ export const URGENT = [
   },
 ];
 
+/**
+ * Looks whether a person has ended something: each wait is twice as long as the one before, up to ten minutes, for three hours. A
+ * look is three events of the execution: 200 credentials at once stay below the 25,000 that one may have.
+ */
+export const WHILE_AWAITED = [
+  {
+    ErrorEquals: ['ERR_AWAITING_OPERATOR'],
+    IntervalSeconds: 15,
+    BackoffRate: 2,
+    MaxAttempts: 22,
+    MaxDelaySeconds: 600,
+  },
+];
+
 export interface TaskOptions {
   readonly function: FunctionName | ByType;
   readonly payload: Readonly<Record<string, unknown>>;

@@ -189,6 +189,21 @@ export function takeInventory({
   ];
 }
 
+/** Reads roots, which administer themselves or each other; none that isn't declared as one, by its owner's tags. */
+export function readRoots(stage: string, keyArns: readonly string[]): Grant[] {
+  return [
+    {
+      actions: ['secretsmanager:GetSecretValue'],
+      resources: [ANY_SECRET],
+      conditions: {
+        StringEquals: { [`aws:ResourceTag/${TAG.type}`]: 'root', [`aws:ResourceTag/${TAG.stage}`]: stage },
+      },
+      wildcard: secretWildcard,
+    },
+    ...(keyArns.length === 0 ? [] : [viaService('secretsmanager', keyArns, ['kms:Decrypt'])]),
+  ];
+}
+
 /** Reads the administrative credential of a target; only functions that log in to the target as its administrator. */
 export function readAdminSecret(type: string, keyArns: readonly string[]): Grant[] {
   return [

@@ -45,6 +45,9 @@ type What = Omit<RunbookAlarmProps, 'topic' | 'runbook'>;
 /** What lambdas/archive-audit logs; a test holds the two equal. */
 export const TAMPERED = 'audit record tampered with';
 
+/** The record of what waits for a person at an upstream (shared/domain/audit.ts). */
+const AWAITED = 'operator-awaited';
+
 /** Functions of which a single error pages, with the entry that says what to do. */
 const ENTRY_OF: Partial<Record<string, RunbookEntry>> = {
   revoke: 'revocation-errors',
@@ -87,6 +90,14 @@ export class MonitoringStack extends Stack {
       EVENT.failed,
       'rotation-failed',
       'Tells the alarm topic of rotations that need a person',
+      [{ 'anything-but': [AWAITED] }],
+    );
+    this.#pages(
+      'Operator',
+      EVENT.failed,
+      'awaiting-operator',
+      'Tells the alarm topic what only a person can end at an upstream',
+      [AWAITED],
     );
     this.#pages(
       'Expiring',
@@ -241,17 +252,28 @@ export class MonitoringStack extends Stack {
   }
 
   /** What pages a person without ending an execution: an extended window, an abandoned rotation. */
-  #pages(id: string, detailType: string, entry: RunbookEntry, description: string): void {
+  #pages(
+    id: string,
+    detailType: string,
+    entry: RunbookEntry,
+    description: string,
+    action?: (string | object)[],
+  ): void {
     const { settings, state } = this.#props;
     const said = (field: string): string => EventField.fromPath(`$.detail.${field}`);
     const rule = new Rule(this, id, {
       eventBus: state.bus,
       description,
-      eventPattern: { source: [EVENT_SOURCE], detailType: [detailType] },
+      eventPattern: {
+        source: [EVENT_SOURCE],
+        detailType: [detailType],
+        ...(action === undefined ? {} : { detail: { action } }),
+      },
       targets: [
         new SnsTopic(this.topic, {
           message: RuleTargetInput.fromText(
             `Rekey ${settings.stage}: ${said('action')} of ${said('credential')}, rotation ${said('rotationId')}. ` +
+              (entry === 'awaiting-operator' ? `To do by hand: ${said('byHand')}. ` : '') +
               `Runbook: ${settings.runbook}#${entry}`,
           ),
         }),

@@ -101,7 +101,8 @@ export function rotationFunctions(
     grants: [
       ...may.writeLedger(ledger),
       ...may.releaseLedger(ledger),
-      ...may.createAgentSecrets(secrets, secretsKey),
+      // An administrative secret is its owner's: none is made.
+      ...(type === 'root' ? [] : may.createAgentSecrets(secrets, secretsKey)),
       ...may.adoptAgentSecrets(secrets),
       ...may.letGoOfAgentSecrets(secrets),
       ...readSecrets,
@@ -162,6 +163,7 @@ export const NOUN: Readonly<Record<CredentialType, string>> = {
   'cloud-key': 'cloud key',
   'signing-key': 'signing key',
   'agent-token': 'agent token',
+  root: 'root credential',
 };
 
 /** What a function of a type needs to act at its upstreams: an administrative login, and rights of its own where AWS is one. */
@@ -175,6 +177,7 @@ export function upstreamGrants(
     return [...may.actOnIdentities(state.directory, role, 'jwks'), ...may.actOnSigningKeys(role, stage)];
   }
   if (type === 'agent-token') return may.actOnIdentities(state.directory, role, 'tokens');
+  if (type === 'root') return may.readRoots(stage, adminSecretKeyArns);
   const admin = may.readAdminSecret(type, adminSecretKeyArns);
   if (type === 'cloud-key') return [...admin, ...accessKeyGrants(role, stage)];
   if (type === 'llm-key') return [...admin, ...bedrockKeyGrants(role, stage)];

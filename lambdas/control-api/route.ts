@@ -8,6 +8,7 @@ import type { PactTerms } from '../../shared/domain/pact.ts';
 import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
 import type { PactAnswer } from '../../shared/engine/agents/register-pact.ts';
 import type { SubscriptionRequest } from '../../shared/domain/subscription.ts';
+import type { ConfirmRootAnswer } from '../../shared/engine/confirm-root.ts';
 import type { Requested } from '../../shared/engine/requests.ts';
 import type { LeakMatch, LeakReport } from '../../shared/engine/leak.ts';
 import type { AgentStore } from '../../shared/ports/agents.ts';
@@ -53,6 +54,14 @@ export interface ControlServices {
     holder: string;
     trigger: Trigger;
   }): Promise<{ rotation: Rotation }>;
+  /** Somebody says that what only a person can end is ended: the upstream is asked; the same again is success. */
+  confirmEnd(input: { name: string; rotationId: string; trigger: Trigger }): Promise<{ rotation: Rotation }>;
+  /** Records that a person has replaced an administrative credential; the same again is success. */
+  confirmRoot(input: {
+    name: string;
+    trigger: Trigger;
+    dryRun: boolean;
+  }): Promise<ConfirmRootAnswer & { readonly letIn: readonly string[] }>;
   register(input: { declaration: CredentialEntry; actor: string; dryRun: boolean }): Promise<{
     outcome: 'registered' | 'updated' | 'unchanged';
     changes: readonly Change[];

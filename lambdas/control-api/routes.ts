@@ -17,6 +17,7 @@ import { impact } from './routes/impact.ts';
 import { reportLeak } from './routes/leaks.ts';
 import { applyPact, listPacts, showPact } from './routes/pacts.ts';
 import { endSubscription, subscribe, subscriptions } from './routes/subscriptions.ts';
+import { confirmRoot } from './routes/roots.ts';
 import { confirm, rollBack, rotate, showRotation } from './routes/rotations.ts';
 
 /** An answer, and the error behind it where Rekey didn't raise it on purpose: for the log only. */
@@ -34,6 +35,7 @@ const ROUTES: Readonly<Record<RouteKey, Route>> = {
   'POST /v1/credentials/{name}/pause': pause,
   'POST /v1/credentials/{name}/unpause': unpause,
   'POST /v1/credentials/{name}/unregister': unregister,
+  'POST /v1/credentials/{name}/confirmations': confirmRoot,
   'GET /v1/credentials/{name}/impact': impact,
   'POST /v1/credentials/{name}/rotations': rotate,
   'GET /v1/credentials/{name}/rotations/{id}': showRotation,

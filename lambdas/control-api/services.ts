@@ -10,9 +10,12 @@ import { StepFunctionsWorkflow } from '../../shared/adapters/step-functions-work
 import { errorOf } from '../../shared/api/problems.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
 import { RekeyError, type ErrorJson } from '../../shared/domain/errors.ts';
+import { ROOT_TYPE } from '../../shared/domain/roots.ts';
 import type { Backstop } from '../../shared/engine/backstop.ts';
 import { registerPact } from '../../shared/engine/agents/register-pact.ts';
 import { confirmHolder } from '../../shared/engine/confirm.ts';
+import { confirmEnd } from '../../shared/engine/confirm-end.ts';
+import type { ConfirmRootAnswer, RootConfirmation } from '../../shared/engine/confirm-root.ts';
 import type { Deactivation } from '../../shared/domain/evidence.ts';
 import type { EngineDeps } from '../../shared/engine/deps.ts';
 import { pause, unpause, type PauseDeps } from '../../shared/engine/pause.ts';
@@ -26,7 +29,8 @@ import { ENV } from '../../shared/names.ts';
 import { revocationsByHand } from '../../shared/providers/by-hand.ts';
 import { optionalSetting, setting } from '../compose.ts';
 import { typedFunctions } from './typed-functions.ts';
-import { find } from './lookup.ts';
+import { credentialOf, find } from './lookup.ts';
+import { whoLetsIn } from './roots.ts';
 import { createDiagnosisServices } from './diagnosis-services.ts';
 import type { ControlServices } from './route.ts';
 
@@ -74,6 +78,8 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
       const registrar = await functions.registrarOf(request.name);
       return ask<UnregisterAnswer>(aws, registrar, { action: 'unregister', ...request });
     },
+    recordRoot: (request) =>
+      ask<ConfirmRootAnswer>(aws, functions.registrarFor(ROOT_TYPE), { action: 'confirm-root', ...request }),
     inventory: (request) => ask<InventoryPage>(aws, setting(ENV.takeInventory), request),
     ...subscriptionsBy((request) => ask(aws, setting(ENV.manageSubscriptions), request)),
     deactivation: async (ref) =>
@@ -95,6 +101,7 @@ export interface Delegates extends Pick<
     request: Parameters<ControlServices['unregister']>[0] & { readonly ended: string | undefined },
   ): Promise<UnregisterAnswer>;
   deactivation: LeakDeps['deactivation'];
+  recordRoot(request: RootConfirmation): Promise<ConfirmRootAnswer>;
 }
 
 /** The API's services over an engine. */
@@ -126,6 +133,19 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
         trigger,
       }),
     }),
+    confirmEnd: async ({ name, rotationId, trigger }) => ({
+      rotation: await confirmEnd(
+        { ...engine, deactivation: delegates.deactivation },
+        { credentialId: await idOf(engine, name), rotationId, trigger },
+      ),
+    }),
+    confirmRoot: async ({ name, trigger, dryRun }) => {
+      const root = await credentialOf(ledger, name);
+      const letIn =
+        root.type === ROOT_TYPE ? await whoLetsIn(root, { ledger, diagnosis: delegates.diagnosis }) : [];
+      const answer = await delegates.recordRoot({ credentialId: root.id, trigger, letIn, dryRun });
+      return { ...answer, letIn };
+    },
     register: delegates.register,
     registerPact: (request) => registerPact(engine, { ...request, operator: true }),
     pause: async ({ name, trigger }) => pause(engine, { credentialId: await idOf(engine, name), trigger }),

@@ -13,7 +13,7 @@ import { composeEngine, createLogger, home, setting } from '../compose.ts';
 type Event =
   | (Emergency & { action: 'record'; revocation: Revocation })
   | (Emergency & { action: 'halt'; revocation?: Revocation })
-  | (Emergency & { action: 'resume' | 'superseded' | 'unmanaged' })
+  | (Emergency & { action: 'resume' | 'superseded' | 'unmanaged' | 'await-operator' })
   | (Emergency & { action: 'revocation-failed'; cause: string })
   | (Emergency & { action: 'replacement-failed'; step: string; cause: string })
   | { action: 'notify'; incidentId: string; reason: string; actor: string; results: unknown };
@@ -41,6 +41,8 @@ export async function handler(event: Event): Promise<{ status: string } | { byHa
       return outcome.superseded(engine, event);
     case 'revocation-failed':
       return outcome.recordFailedRevocation(engine, event, event.cause);
+    case 'await-operator':
+      return outcome.recordAwaitedOperator(engine, event);
     case 'unmanaged':
       return reportUnmanaged(engine, event);
     case 'replacement-failed':

@@ -1,5 +1,10 @@
 import { parseEntry, type CredentialEntry } from '../../shared/domain/declaration.ts';
 import { alignBackstop, type Backstop } from '../../shared/engine/backstop.ts';
+import {
+  confirmRoot,
+  type ConfirmRootAnswer,
+  type RootConfirmation,
+} from '../../shared/engine/confirm-root.ts';
 import type { CredentialLook } from '../../shared/engine/diagnose.ts';
 import { register, type RegisterAnswer } from '../../shared/engine/register.ts';
 import { unregister, type UnregisterAnswer, type UnregisterRequest } from '../../shared/engine/unregister.ts';
@@ -18,10 +23,12 @@ export type Request =
     }
   | { readonly action: 'align-backstop'; readonly credentialId: string }
   | { readonly action: 'diagnose'; readonly credentialId: string }
+  | ({ readonly action: 'confirm-root' } & RootConfirmation)
   | ({ readonly action: 'unregister' } & UnregisterRequest);
 
 /** What it is answered. */
-export type Answer = RegisterAnswer | UnregisterAnswer | CredentialLook | { readonly backstop: Backstop };
+export type Answer =
+  RegisterAnswer | UnregisterAnswer | ConfirmRootAnswer | CredentialLook | { readonly backstop: Backstop };
 
 const engine = composeEngine();
 const minWindow = optionalSetting(ENV.minWindow);
@@ -41,6 +48,7 @@ export async function answer(request: Request): Promise<Answer> {
   if (request.action === 'align-backstop')
     return { backstop: await alignBackstop(engine, options, request.credentialId) };
   if (request.action === 'diagnose') return diagnoseHere(request.credentialId);
+  if (request.action === 'confirm-root') return confirmRoot(engine, request);
   if (request.action === 'unregister') return unregister(engine, options, request);
   const { actor, dryRun } = request;
   const declaration = parseEntry(request.declaration);
@@ -52,6 +60,10 @@ export async function answer(request: Request): Promise<Answer> {
 export function describe(request: Request): object {
   if (request.action === 'align-backstop' || request.action === 'diagnose')
     return { action: request.action, credentialId: request.credentialId };
+  if (request.action === 'confirm-root') {
+    const { action, credentialId, letIn, dryRun } = request;
+    return { action, credentialId, letIn, dryRun };
+  }
   if (request.action === 'unregister')
     return {
       action: request.action,

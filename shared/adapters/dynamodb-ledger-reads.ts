@@ -1,4 +1,5 @@
 import type { AuditRecord } from '../domain/audit.ts';
+import type { Claim } from '../domain/claim.ts';
 import type { Credential } from '../domain/credential.ts';
 import type { KnownKey } from '../domain/leak.ts';
 import { isOver, type Rotation } from '../domain/rotation.ts';
@@ -39,6 +40,11 @@ export class DynamoDbLedgerReads implements LedgerReads {
   async #head(id: string): Promise<Credential | undefined> {
     const item = await this.table.get(keys.credential(this.table.tenant, id));
     return item && documentOf<Credential>(item);
+  }
+
+  async claimOf(fingerprint: string): Promise<Claim | undefined> {
+    const item = await this.table.get(keys.claim(this.table.tenant, fingerprint));
+    return item === undefined || text(item, 'givenBack') !== undefined ? undefined : documentOf<Claim>(item);
   }
 
   async rotation(credentialId: string, rotationId: string): Promise<Rotation | undefined> {

@@ -1,4 +1,5 @@
 import { seal, type AuditDraft } from '../domain/audit.ts';
+import type { Claim } from '../domain/claim.ts';
 import { usersTaken, type Credential, type Key } from '../domain/credential.ts';
 import { RekeyError } from '../domain/errors.ts';
 import type { Rotation } from '../domain/rotation.ts';
@@ -7,6 +8,7 @@ import { isAwsError } from './aws-client.ts';
 import { DynamoDbLedgerReads } from './dynamodb-ledger-reads.ts';
 import {
   calendarItem,
+  claimItem,
   credentialItem,
   keyItem,
   keys,
@@ -78,6 +80,21 @@ export class DynamoDbLedger extends DynamoDbLedgerReads implements Ledger {
     return stored;
   }
 
+  async claim(claim: Claim): Promise<Claim> {
+    if (await this.#putClaim(claim, false, UNCLAIMED)) return claim;
+    // Given back between the two: then it is to be had again.
+    return (await this.claimOf(claim.fingerprint)) ?? this.claim(claim);
+  }
+
+  async unclaim({
+    fingerprint,
+    ...holder
+  }: Pick<Claim, 'fingerprint' | 'credentialId' | 'token'>): Promise<void> {
+    const found = await this.claimOf(fingerprint);
+    if (found?.credentialId !== holder.credentialId || found.token !== holder.token) return;
+    await this.#putClaim(found, true, heldBy(found));
+  }
+
   async release(credential: Credential, ...records: readonly AuditDraft[]): Promise<void> {
     const { stored, puts } = this.#sealed({ ...credential, status: 'unregistered' }, records);
     const locks = [
@@ -87,6 +104,17 @@ export class DynamoDbLedger extends DynamoDbLedgerReads implements Ledger {
     ];
     const removals = locks.map((key) => this.table.deleting(key));
     await this.#fenced(credential, stored, undefined, [...removals, ...puts]);
+  }
+
+  /** Writes a claim where the condition holds; false where it doesn't. */
+  async #putClaim(claim: Claim, isFree: boolean, condition: Condition): Promise<boolean> {
+    try {
+      await this.table.put(claimItem(this.table.tenant, claim, isFree), condition);
+      return true;
+    } catch (error) {
+      if (!isAwsError(error, 'ConditionalCheckFailedException')) throw error;
+      return false;
+    }
   }
 
   #keys(stored: Credential, brought: readonly Key[]): TransactItem[] {
@@ -158,6 +186,19 @@ export class DynamoDbLedger extends DynamoDbLedgerReads implements Ledger {
     const updatedAt = this.table.now();
     return { stored: { ...credential, seq, chain, version: credential.version + 1, updatedAt }, puts };
   }
+}
+
+/** Nobody has taken this key, or whoever had has given it back. */
+const UNCLAIMED: Condition = {
+  ConditionExpression: `${ABSENT.ConditionExpression} OR givenBack = :yes`,
+  ExpressionAttributeValues: { ':yes': { S: 'yes' } },
+};
+
+function heldBy({ credentialId, token }: Claim): Condition {
+  return {
+    ConditionExpression: 'credentialId = :c AND heldUnder = :t',
+    ExpressionAttributeValues: { ':c': { S: credentialId }, ':t': { S: token } },
+  };
 }
 
 /** Nobody has written this head since it was read. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { placeOf, type Acknowledgement, type Pact, type Session } from '../domain/agents.ts';
 import type { AuditRecord } from '../domain/audit.ts';
+import type { Claim } from '../domain/claim.ts';
 import { nextLook } from '../domain/calendar.ts';
 import { fromInstant, type Instant } from '../domain/clock.ts';
 import type { Credential, Key } from '../domain/credential.ts';
@@ -63,6 +64,10 @@ export const keys = {
   fingerprint: (tenant: string, fingerprint: string, credentialId: string): Item => ({
     [TABLE.pk]: s(`${tenant}#FP#${fingerprint}`),
     [TABLE.sk]: s(credentialId),
+  }),
+  claim: (tenant: string, fingerprint: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#POOL#${fingerprint}`),
+    [TABLE.sk]: s('CLAIM'),
   }),
   /** What agents say stands below keys of its own: the agent API may write nothing else. */
   pact: (tenant: string, agent: string, version?: number): Item => ({
@@ -199,6 +204,18 @@ export function keyItem({ tenant, id }: Credential, key: Key): Item {
     ...keys.fingerprint(tenant, key.fingerprint, id),
     kind: s('key'),
     doc: s(JSON.stringify(known)),
+  };
+}
+
+/** Who has taken a key from a pool. One that is given back stays, and says that it counts no more. */
+export function claimItem(tenant: string, claim: Claim, isFree = false): Item {
+  return {
+    ...keys.claim(tenant, claim.fingerprint),
+    kind: s('claim'),
+    credentialId: s(claim.credentialId),
+    heldUnder: s(claim.token),
+    ...(isFree ? { givenBack: s('yes') } : {}),
+    doc: s(JSON.stringify(claim)),
   };
 }
 

@@ -27,6 +27,9 @@ const OUTCOMES: Partial<Record<AuditAction, string>> = {
   'rolled-back': 'rolled-back',
 };
 
+/** Outcome of a rotation whose old credential only a person can end, and hasn't. */
+const AWAITED = 'awaiting-operator';
+
 /** Records about the new credential of a rotation rather than the old one. */
 const ABOUT_NEW: ReadonlySet<AuditAction> = new Set(['aborted', 'rolled-back']);
 
@@ -166,9 +169,15 @@ function endingOf(record: AuditRecord): Ending {
     handles: killed.map(({ handle }) => handle),
     seq: record.metadata.sequence,
     at: record.time_dt,
-    outcome: preempted === undefined ? (OUTCOMES[record.message] ?? '') : 'preempted',
+    outcome: preempted === undefined ? outcomeOf(record) : 'preempted',
     deactivation: data.deactivation,
   };
+}
+
+function outcomeOf({ message, entity }: AuditRecord): string {
+  // In an emergency it is about what came before the replacement, whose rotation this is.
+  if (message === 'operator-awaited') return entity.data.trigger === 'emergency' ? '' : AWAITED;
+  return OUTCOMES[message] ?? '';
 }
 
 function evidenceOf(text: string): z.infer<typeof emergencyEvidence> {
@@ -182,8 +191,9 @@ function evidenceOf(text: string): z.infer<typeof emergencyEvidence> {
 /** Confirmed only where the newest record about this very credential says so. */
 function withEnding(rotation: AuditedRotation, endings: readonly Ending[]): AuditedRotation {
   const own = endings.filter((ending) => ending.rotation !== '' && ending.rotation === rotation.rotation);
-  const end = newest(own.filter((ending) => ending.outcome !== ''));
-  const outcome = end?.outcome ?? rotation.outcome;
+  const end = newest(own.filter(({ outcome }) => outcome !== '' && outcome !== AWAITED));
+  const isAwaited = own.some(({ outcome }) => outcome === AWAITED);
+  const outcome = end?.outcome ?? (isAwaited ? AWAITED : rotation.outcome);
   const ended = { ...rotation, outcome, ...(end === undefined ? {} : { endedAt: end.at }) };
   // After a rollback the old one lives on: another rotation's record about it says nothing about this one.
   const rolledBack = outcome === 'rolled-back';

@@ -29,6 +29,7 @@ const inWords = z.object({
   message: words,
   cause: words,
   why: words,
+  byHand: words,
   found: words,
   notPlanned: words,
   unconfirmed: z

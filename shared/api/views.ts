@@ -1,11 +1,14 @@
-import { dueOf, nextStart, notPlanned, planOf } from '../domain/calendar.ts';
+import { dueOf, nextStart, notPlanned, planOf, taskSince } from '../domain/calendar.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import { durationText } from '../domain/duration.ts';
 import type { ClientEvidence, HolderEvidence } from '../domain/holder-evidence.ts';
 import type { Holder } from '../domain/holders.ts';
 import { findingsOf, intervalText, type Finding } from '../domain/interval.ts';
 import type { Sighting } from '../domain/readers.ts';
+import type { AwaitedOperator } from '../domain/operator.ts';
 import { waitOf } from '../domain/order.ts';
+import { stepsOf } from '../domain/root-steps.ts';
+import { isTask } from '../domain/roots.ts';
 import { canRollBack, isOver, isPaused, type Rotation } from '../domain/rotation.ts';
 import type {
   ClientView,
@@ -60,6 +63,7 @@ export function credentialView(credential: Credential, active?: Rotation, now?: 
     ...(now === undefined ? {} : { ...waitOf(credential, now), findings: findingsOf(credential, now) }),
     holders: credential.holders.map(holderView),
     ...(active === undefined ? {} : { rotation: rotationView(active, credential) }),
+    ...rootOf(credential),
     ...(credential.paused === undefined ? {} : { paused: { ...credential.paused } }),
     ...emergencyOf(credential),
     tenant: credential.tenant,
@@ -68,6 +72,24 @@ export function credentialView(credential: Credential, active?: Rotation, now?: 
     registeredAt: credential.registeredAt,
     updatedAt: credential.updatedAt,
   };
+}
+
+function rootOf(credential: Credential): Pick<CredentialView, 'root'> {
+  const { root, name, secretName: secret, provider, status } = credential;
+  if (root === undefined) return {};
+  const since = taskSince(credential);
+  const how = status === 'halted' ? 'revoked' : isTask(credential) ? 'by-hand' : 'rekey';
+  const steps = how === 'rekey' ? [] : stepsOf(upstreamOf(credential) ?? provider, { name, secret });
+  return {
+    root: { ...root, how, steps: [...steps], ...(since === undefined ? {} : { taskSince: since }) },
+  };
+}
+
+/** Which upstream's steps a person takes. */
+function upstreamOf({ target, provider }: Credential): string | undefined {
+  if (provider === 'openai-admin') return 'openai';
+  const upstream = isObject(target) ? target['upstream'] : undefined;
+  return typeof upstream === 'string' ? upstream : undefined;
 }
 
 /** What the planner will do about a credential, and why. */
@@ -103,7 +125,7 @@ function trouble(deadline: string | undefined, attempts: number, now: number): F
 /** The emergency that has halted the agents of a credential, until they may go on. */
 function emergencyOf({ incident }: Credential): Pick<CredentialView, 'emergency'> {
   if (incident === undefined || incident.stage === 'resumed') return {};
-  const { id, execution, began, actor, reason, stage } = incident;
+  const { id, execution, began, actor, reason, stage, awaitsOperator } = incident;
   return {
     emergency: {
       incident: id,
@@ -112,8 +134,15 @@ function emergencyOf({ incident }: Credential): Pick<CredentialView, 'emergency'
       ...(actor === undefined ? {} : { actor }),
       ...(reason === undefined ? {} : { reason }),
       stage,
+      ...(awaitsOperator === undefined || stage !== 'intended'
+        ? {}
+        : { awaitsOperator: operatorView(awaitsOperator) }),
     },
   };
+}
+
+function operatorView({ since, byHand }: AwaitedOperator) {
+  return { since, byHand };
 }
 
 /** A rotation as operators see it, under the pause of its credential. Task tokens and other machinery stay behind. */
@@ -145,6 +174,9 @@ export function rotationView(
       : { deferred: { since: deferred.since, until: deferred.until, agents: [...deferred.agents] } }),
     ...(clients.length === 0 ? {} : { clients }),
     ...(rotation.canary === undefined ? {} : { canary: { ...rotation.canary } }),
+    ...(rotation.awaitsOperator === undefined || isOver(rotation.phase)
+      ? {}
+      : { awaitsOperator: operatorView(rotation.awaitsOperator) }),
     ...(suspendedAt === undefined ? {} : { suspendedAt }),
     ...(failure === undefined ? {} : { failure: { code: failure.code, message: failure.message } }),
     ...(incidentId === undefined ? {} : { incidentId }),

@@ -26,6 +26,7 @@ const TABLE = [
   { method: 'POST', path: '/v1/credentials/{name}/pause', roles: ['operator', 'responder'] },
   { method: 'POST', path: '/v1/credentials/{name}/unpause', roles: ['operator'] },
   { method: 'POST', path: '/v1/credentials/{name}/unregister', roles: ['operator'] },
+  { method: 'POST', path: '/v1/credentials/{name}/confirmations', roles: ['operator'] },
   { method: 'GET', path: '/v1/credentials/{name}/impact', roles: everyone },
   { method: 'POST', path: '/v1/credentials/{name}/rotations', roles: ['operator'] },
   { method: 'GET', path: '/v1/credentials/{name}/rotations/{id}', roles: everyone },

@@ -24,6 +24,8 @@ export type AuditAction =
   | 'unregister-intended'
   | 'unregistered'
   | 'policy-findings'
+  | 'task-announced'
+  | 'task-confirmed'
   | 'rotation-escalated'
   | 'rotation-overdue'
   | 'rotation-endangered'
@@ -43,6 +45,8 @@ export type AuditAction =
   | 'window-held'
   | 'suspension-intended'
   | 'revocation-intended'
+  | 'operator-awaited'
+  | 'operator-confirmed'
   | 'retired'
   | 'kept'
   | 'rollback-intended'
@@ -72,6 +76,7 @@ const ACTIVITY: Partial<Record<AuditAction, number>> = {
   registered: 1,
   observed: 1,
   adopted: 3,
+  'task-confirmed': 3,
   'window-opened': 3,
   replaced: 3,
   'suspension-intended': 9,
@@ -86,11 +91,13 @@ const SEVERITY: Partial<Record<AuditAction, number>> = {
   'policy-findings': 3,
   paused: 3,
   unregistered: 3,
+  'task-announced': 3,
   'rotation-escalated': 4,
   'rotation-overdue': 4,
   'rotation-endangered': 3,
   'window-extended': 3,
   'window-held': 4,
+  'operator-awaited': 4,
   aborted: 3,
   'rolled-back': 3,
   'rollback-refused': 3,

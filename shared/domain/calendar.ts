@@ -10,6 +10,7 @@ import {
   type Governed,
 } from './interval.ts';
 import { MAX_INTERVAL_DAYS, type Policy } from './policy.ts';
+import { isTask } from './roots.ts';
 import type { Rotation } from './rotation.ts';
 
 /** Who stands in the audit trail for a rotation that was due. */
@@ -22,6 +23,9 @@ const DAY = 24 * HOUR;
 /** Longest lead (P1: 24 to 48 hours before the deadline), and its share of an interval too short for that. */
 const MAX_LEAD_SECONDS = 48 * HOUR;
 const LEAD_SHARE = 1 / 4;
+
+/** How long before the deadline whoever has to do it by hand is told, and the share of an interval too short for that. */
+const TASK_LEAD_SECONDS = 7 * DAY;
 
 /** Pauses after the first failed attempts; from then on the last one (P5). */
 const BACKOFF_SECONDS = [15 * MINUTE, HOUR, 4 * HOUR, 12 * HOUR] as const;
@@ -91,6 +95,7 @@ function startAfterSeconds(
 /** Why the planner doesn't rotate a credential, in words; undefined where it does once it is due. */
 export function notPlanned(credential: Planned): string | undefined {
   if (credential.status !== 'active') return `it is ${credential.status}`;
+  if (isTask(credential)) return 'its owner replaces it by hand; rekey confirm says that it is done';
   if (credential.mode === 'observe') return 'mode observe: Rekey only looks at it';
   if (credential.current === undefined) return 'no current version is known';
   if (credential.paused !== undefined) return pauseText(credential.paused);
@@ -122,6 +127,8 @@ export function nextStart(credential: Planned): Instant | undefined {
 /** What the planner has to do about a credential at a time. */
 export interface Duties {
   readonly start: boolean;
+  /** Whoever has to do it by hand is to be told. */
+  readonly announce: boolean;
   /** The deadline has passed without a rotation. */
   readonly overdue: boolean;
   /** Attempts have failed too often. */
@@ -138,6 +145,7 @@ export function dutiesOf(credential: Planned, now: number): Duties {
   const known = isActive(credential) && sameKeys(findings, credential.flagged ?? []);
   return {
     start: past(nextStart(credential)),
+    announce: past(announceAt(credential)),
     overdue: past(overdueAt(credential)),
     escalate: past(escalateAt(credential)),
     ...(known || !isActive(credential) ? {} : { findings }),
@@ -153,6 +161,7 @@ export function nextLook(credential: Planned): Instant | undefined {
   if (!isActive(credential)) return undefined;
   const looks = [
     nextStart(credential),
+    announceAt(credential),
     overdueAt(credential),
     escalateAt(credential),
     findingsChangeAt(credential),
@@ -164,9 +173,23 @@ function isActive({ status }: Planned): boolean {
   return status === 'active';
 }
 
-/** A pause or a rotation under way don't move the deadline; in mode observe it is nobody's promise. */
+/** When the owner of what is replaced by hand is told; undefined where that was done, or Rekey rotates it itself. */
+function announceAt(credential: Planned): Instant | undefined {
+  return planOf(credential).announced === true ? undefined : taskSince(credential);
+}
+
+/** From when on a person is to replace a credential by hand; undefined where Rekey rotates it itself. */
+export function taskSince(credential: Planned): Instant | undefined {
+  const due = dueOf(credential);
+  if (due === undefined || !isActive(credential) || !isTask(credential)) return undefined;
+  const interval =
+    (fromInstant(due.deadline) - fromInstant(credential.current?.issuedAt ?? due.deadline)) / 1000;
+  return plusSeconds(due.deadline, -Math.min(TASK_LEAD_SECONDS, interval * LEAD_SHARE));
+}
+
+/** A pause or a rotation under way don't move the deadline; in mode observe it is nobody's promise, unless a person's task. */
 function overdueAt(credential: Planned): Instant | undefined {
-  if (!isActive(credential) || credential.mode === 'observe') return undefined;
+  if (!isActive(credential) || (credential.mode === 'observe' && !isTask(credential))) return undefined;
   return planOf(credential).overdue === true ? undefined : dueOf(credential)?.deadline;
 }
 

@@ -1,6 +1,7 @@
 import { capabilitiesOf } from './capabilities.ts';
 import type { Instant } from './clock.ts';
 import { bad, ok, type Check } from './diagnosis.ts';
+import { someOf, undeclaredRoots, type Administered } from './roots.ts';
 
 /** A credential as it exists at an upstream, whoever made it. Nothing of it is secret. */
 export interface UpstreamCredential {
@@ -100,4 +101,23 @@ export function keylessText({ instead, docs }: Keyless): string {
 export function keylessChecks({ type, provider }: { type: string; provider: string }): Check[] {
   const keyless = keylessOf(type, provider);
   return keyless === undefined ? [] : [ok('credential', 'keyless', keylessText(keyless))];
+}
+
+/** Whether every administrative secret in use is declared as a root. */
+export function rootsCheck(all: readonly Administered[]): Check[] {
+  const missing = undeclaredRoots(all);
+  const used = all.some(({ admin }) => admin !== '');
+  if (missing.length === 0)
+    return used ? [ok('upstream', 'roots', 'every administrative secret in use is declared')] : [];
+  return [
+    bad(
+      'warn',
+      'upstream',
+      'roots',
+      `administrative secrets that nobody answers for: ${missing
+        .map(({ secret, usedBy }) => `${secret} (used by ${someOf(usedBy)})`)
+        .join('; ')}`,
+      'declare each under roots: in rekey.yaml, with owner, scope and interval (docs/roots.md)',
+    ),
+  ];
 }

@@ -1,6 +1,7 @@
 import type { Instant } from './clock.ts';
 import { RekeyError } from './errors.ts';
 import type { Holder } from './holders.ts';
+import type { AwaitedOperator } from './operator.ts';
 import type { Mode, Policy } from './policy.ts';
 
 /**
@@ -75,6 +76,8 @@ export interface Incident {
   readonly generation: number;
   /** Token of the replacement, which is also its rotation's id. */
   readonly replacement: string;
+  /** What only a person can end, from when it was asked for until the revocation is recorded (hard decision 9). */
+  readonly awaitsOperator?: AwaitedOperator;
 }
 
 /** What the planner has met on its way to the next rotation (P5). It counts for one version of the secret only. */
@@ -93,6 +96,8 @@ export interface PlanState {
   readonly escalated?: boolean;
   /** A person was told that the deadline has passed. */
   readonly overdue?: boolean;
+  /** Its owner was told that what is done by hand comes due. */
+  readonly announced?: boolean;
   /** A rollback brought this version back: only a person starts the next rotation. */
   readonly rolledBack?: boolean;
 }
@@ -107,6 +112,14 @@ export interface Pause {
 /** A pause in words: since when, by whom and why. */
 export function pauseText({ since, actor, reason }: Pause): string {
   return `paused since ${since} by ${actor}: ${reason}`;
+}
+
+/** What is declared of an administrative credential that Rekey itself uses (C9). */
+export interface RootTerms {
+  /** Who answers for it, and does by hand what Rekey can't. */
+  readonly owner: string;
+  /** The least that it has to be able to do, in words. */
+  readonly scope: string;
 }
 
 /** The head of a credential in the ledger: state, not intent. */
@@ -125,6 +138,8 @@ export interface Credential extends Home {
   readonly targetIdentity?: string;
   /** Name or ARN of the secret with the administrative credential; what is only observed may have none. */
   readonly adminSecret?: string;
+  /** Of an administrative credential of Rekey's own, type `root`; absent for every other type. */
+  readonly root?: RootTerms;
   /** Of a secret and a login that were there before; absent where Rekey made them. */
   readonly adoption?: AdoptionState;
   /** What a person does at the upstream to revoke it, where Rekey may not. */

@@ -21,6 +21,7 @@ export type Declared = Pick<
   | 'policy'
   | 'mode'
   | 'holders'
+  | 'root'
 >;
 
 /** The fields in which `after` differs from `before`, in the order of the declaration and as it writes them. */
@@ -48,12 +49,14 @@ function flatten(declared: Declared): Map<string, string> {
     }
     fields.set(path, typeof value === 'string' ? value : JSON.stringify(value));
   };
-  const { type, provider, secretName, adoption, adminSecret, target, mode, policy, holders } = declared;
+  const { type, provider, secretName, adoption, adminSecret, target, mode, policy, holders, root } = declared;
   add('type', type);
   add('provider', provider);
   add('secret', secretName);
   add('adopt', adoption === undefined ? undefined : true);
   add('admin', adminSecret);
+  add('owner', root?.owner);
+  add('scope', root?.scope);
   add('mode', mode);
   add('target', target);
   add('policy', policy);

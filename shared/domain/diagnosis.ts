@@ -170,9 +170,13 @@ export function rotationChecks(credential: Credential, rotation: Rotation | unde
 function underWay({ name }: Credential, rotation: Rotation | undefined, now: number): Check {
   const about = 'under way';
   if (rotation === undefined) return ok('rotation', about, 'none');
-  const { id, phase, window, failure, stuck } = rotation;
+  const { id, phase, window, failure, stuck, awaitsOperator } = rotation;
   const because = failure === undefined ? '' : ` (${failure.code}: ${failure.message})`;
   const person = `rekey show ${name} says what it waits for; docs/runbook.md, "Rotation failed"`;
+  if (awaitsOperator !== undefined) {
+    const since = `rotation ${id} awaits an operator since ${awaitsOperator.since}`;
+    return bad('warn', 'rotation', about, `${since}: the old key works until then`, awaitsOperator.byHand);
+  }
   if (stuck === true) {
     return bad('fail', 'rotation', about, `rotation ${id} is stuck in ${phase}${because}`, person);
   }

@@ -5,6 +5,7 @@ import { EVERY_FLEET, fleetsOf, type Holder } from './holders.ts';
 /** The event that tells agents and operators of an audit record; most records are no news for either. */
 const EVENT_OF: Partial<Record<AuditAction, string>> = {
   'rotation-announced': EVENT.announced,
+  'task-announced': EVENT.announced,
   'window-opened': EVENT.rotated,
   replaced: EVENT.rotated,
   retired: EVENT.retired,
@@ -14,6 +15,7 @@ const EVENT_OF: Partial<Record<AuditAction, string>> = {
   stuck: EVENT.failed,
   'window-extended': EVENT.failed,
   'window-held': EVENT.failed,
+  'operator-awaited': EVENT.failed,
   'replacement-failed': EVENT.failed,
   'emergency-revocation-failed': EVENT.failed,
   'rotation-escalated': EVENT.expiring,
@@ -66,10 +68,12 @@ export interface RekeyEvent {
     readonly windowCloses: string;
     readonly incident: string;
     readonly deactivation: string;
+    /** What a person does at the upstream, where something waits for that. */
+    readonly byHand?: string;
   };
 }
 
-/** The event of a record, if there is one. No evidence goes out: it is for the audit. */
+/** The event of a record, if there is one. No evidence goes out but what somebody is asked to do: it is for the audit. */
 export function eventOf(record: AuditRecord): RekeyEvent | undefined {
   const detailType = EVENT_OF[record.message];
   if (detailType === undefined) return undefined;
@@ -94,7 +98,14 @@ export function eventOf(record: AuditRecord): RekeyEvent | undefined {
       windowCloses: entity.data.window_closes,
       incident: entity.data.incident,
       deactivation: entity.data.deactivation,
+      ...askedOf(record),
       ...bounded({ holders, fleets }),
     },
   };
+}
+
+function askedOf({ message, entity }: AuditRecord): { readonly byHand?: string } {
+  if (message !== 'operator-awaited' || entity.data.evidence === '') return {};
+  const { byHand } = JSON.parse(entity.data.evidence) as { readonly byHand?: unknown };
+  return typeof byHand === 'string' ? { byHand } : {};
 }

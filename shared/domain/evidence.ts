@@ -35,14 +35,35 @@ export interface Deactivation {
   readonly detail: string;
   /** Sessions that were terminated, where the source has such a notion. */
   readonly sessionsEnded?: number;
+  /**
+   * Where only a person can end it, and hasn't: what they do at the upstream, and where; no secret in it (hard decision 9,
+   * revocation `manual`).
+   */
+  readonly byHand?: string;
+}
+
+/** Whether something lives until a person ends it at the upstream. */
+export function awaitsOperator(
+  deactivation: Deactivation,
+): deactivation is Deactivation & { readonly byHand: string } {
+  return !deactivation.confirmed && deactivation.byHand !== undefined;
+}
+
+/** The refusal to call dead what lives until a person ends it. */
+export function operatorAwaited(...waiting: readonly Pick<Deactivation, 'byHand'>[]): RekeyError {
+  const byHand = waiting.flatMap((each) => each.byHand ?? []).join('; ');
+  return new RekeyError('ERR_AWAITING_OPERATOR', `only a person can end it at the upstream: ${byHand}`, {
+    remedy: byHand,
+  });
 }
 
 /**
  * Refuses to go on with a deactivation that isn't confirmed: nothing is called ended on it, it is tried again (A2).
- * @throws RekeyError ERR_UNAVAILABLE.
+ * @throws RekeyError ERR_UNAVAILABLE, ERR_AWAITING_OPERATOR where trying again is in vain until a person has ended it.
  */
 export function assertConfirmed(deactivation: Deactivation): void {
   if (deactivation.confirmed) return;
+  if (awaitsOperator(deactivation)) throw operatorAwaited(deactivation);
   throw new RekeyError('ERR_UNAVAILABLE', `the deactivation is not confirmed: ${deactivation.detail}`, {
     remedy: 'it is tried again; look at the upstream if this goes on',
   });

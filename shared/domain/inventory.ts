@@ -71,6 +71,8 @@ const KEY_TARGETS: Readonly<Record<Kind, readonly string[]>> = {
   'llm-key/openai': ['project', 'serviceAccount'],
   'llm-key/anthropic': ['workspace'],
   'llm-key/mistral': ['workspace', 'user'],
+  'llm-key/cohere': ['organization'],
+  'vector-database-key/chroma-cloud': ['tenant', 'databases'],
   'llm-key/google': ['project', 'serviceAccount'],
   'vector-database-key/pinecone': ['project', 'roles', 'keyId'],
   'vector-database-key/weaviate': ['baseUrl', 'roles'],

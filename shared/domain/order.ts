@@ -84,6 +84,9 @@ export function isUnderWay({ credential }: Neighbour): boolean {
 function mastersTurn(master: Neighbour, circular: boolean, now: number): string[] {
   const { credential } = master;
   if (isUnderWay(master)) return [`its administrative login ${rotating(master)}`];
+  if (credential.status === 'halted') {
+    return [`its administrative login ${credential.name} is revoked and not replaced yet`];
+  }
   return !circular && isDue(credential, now)
     ? [`its administrative login ${credential.name} is due, and goes first`]
     : [];

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { MAX_SESSION_SECONDS, type Pact, type PactCredential } from './agents.ts';
 import { toInstant } from './clock.ts';
 import type { Credential } from './credential.ts';
-import { duration } from './declaration.ts';
+import { duration } from './declaration-form.ts';
 import { durationSeconds, durationText } from './duration.ts';
 import { RekeyError, throwAll } from './errors.ts';
 import type { ClientHolder } from './holders.ts';

@@ -3,6 +3,7 @@ import type { Instant } from './clock.ts';
 import type { Credential, Key } from './credential.ts';
 import { RekeyError } from './errors.ts';
 import type { HolderEvidence } from './holder-evidence.ts';
+import type { AwaitedOperator } from './operator.ts';
 
 /**
  * The life of one rotation (design: "A rotation"). Every arrow that is taken is an audit record; the phases that
@@ -144,6 +145,8 @@ export interface Rotation {
   readonly failure?: { readonly code: string; readonly message: string };
   /** Set where somebody was paged because this needs a person. */
   readonly stuck?: boolean;
+  /** While only a person can end what this rotation ends, and hasn't (hard decision 9). */
+  readonly awaitsOperator?: AwaitedOperator;
   /** When the loser was suspended, hence when its soak began. */
   readonly suspendedAt?: Instant;
   /** How often the reconciler has had to act; bounded, then a person is paged. */

@@ -1,8 +1,10 @@
 import { afterAbort } from '../domain/calendar.ts';
 import { toInstant } from '../domain/clock.ts';
-import { assertConfirmed, type Deactivation } from '../domain/evidence.ts';
+import type { CredentialHandle } from '../domain/credential.ts';
+import { assertConfirmed, awaitsOperator, type Deactivation } from '../domain/evidence.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { advance, isOver } from '../domain/rotation.ts';
+import { awaitOperator, withoutOperator } from './await-operator.ts';
 import type { EngineDeps } from './deps.ts';
 import {
   answerCallback,
@@ -20,7 +22,8 @@ import {
 /**
  * Rollback 1 (Z8): the new credential never became current. Agents stay on the old one. The token is tombstoned first,
  * so that no step of Secrets Manager takes it up again (hard decision 1); then the label goes, then the credential.
- * Until its end is confirmed the rotation stays `aborting`: the reconciler tries again and pages.
+ * Until its end is confirmed the rotation stays `aborting`: the reconciler tries again and pages. Where only a person can end
+ * it, it stays so until they have: they are told, the execution ends, and the schedule looks.
  * @throws RekeyError ERR_UNAVAILABLE where the end of the credential isn't confirmed, or what the provider raised.
  */
 export function abort(
@@ -48,17 +51,24 @@ async function clearAway(deps: EngineDeps, { credential, rotation }: Loaded): Pr
   }
   await deps.vault.stripPending(credential.secretArn, rotation.id);
   const ended = await endIssued(deps, { credential, rotation });
+  if (
+    (await awaitOperator(deps, { credential, rotation: { ...rotation, stuck: true } }, ended)) !== undefined
+  )
+    return answerCallback(deps, rotation, 'stuck');
   const { activeRotation: _over, ...rest } = credential;
   const { next } = rotation;
   const change: Change = {
-    rotation: answered(advance(rotation, 'aborted')),
+    rotation: answered(withoutOperator(advance(rotation, 'aborted', { stuck: false }))),
     credential: {
       ...(next === undefined ? {} : { live: without(credential.live, next.handle) }),
       ...afterAbort(credential, rotation, toInstant(deps.clock())),
     },
     record: {
       action: 'aborted',
-      evidence: { ...rotation.failure, ended },
+      evidence: {
+        ...rotation.failure,
+        ended: ended.map((each) => ({ ...each, handle: describeHandle(each.handle) })),
+      },
       ...(ended.length === 0 ? {} : { deactivation: 'CONFIRMED' }),
     },
   };
@@ -73,7 +83,7 @@ async function clearAway(deps: EngineDeps, { credential, rotation }: Loaded): Pr
 async function endIssued(
   deps: EngineDeps,
   { credential, rotation }: Loaded,
-): Promise<{ handle: string; deactivation: Deactivation }[]> {
+): Promise<{ handle: CredentialHandle; deactivation: Deactivation }[]> {
   const { provider, target, ctx } = await upstream(deps, credential);
   const known = rotation.next === undefined ? [] : [rotation.next.handle];
   const listed = provider.createsAt === 'activate' ? [] : ((await provider.list?.(target, ctx)) ?? []);
@@ -84,8 +94,8 @@ async function endIssued(
   const ended = [];
   for (const handle of [...known, ...untold]) {
     const deactivation = await provider.revoke(target, handle, { endSessions: true }, ctx);
-    assertConfirmed(deactivation);
-    ended.push({ handle: describeHandle(handle), deactivation });
+    if (!awaitsOperator(deactivation)) assertConfirmed(deactivation);
+    ended.push({ handle, deactivation });
   }
   return ended;
 }

@@ -2,6 +2,7 @@ import { dueOf } from '../domain/calendar.ts';
 import { fromInstant, toInstant, type Instant } from '../domain/clock.ts';
 import { RekeyError, isRekeyError } from '../domain/errors.ts';
 import type { Redacted } from '../domain/redacted.ts';
+import { ROOT_TYPE } from '../domain/roots.ts';
 import { TAG } from '../names.ts';
 import type { SecretDescription, StoredVersion } from '../ports/vault.ts';
 import type { Adoption, AnyProvider, Dependency, Notice, ProviderContext } from '../providers/provider.ts';
@@ -88,7 +89,12 @@ export function missingTags(
     [TAG.type, draft.type],
     [TAG.stage, stage],
   ] as const;
-  return wanted.filter(([key, value]) => secret.tags[key] !== value);
+  // Whatever it administers: by that tag nobody takes it for a secret of agents.
+  const isUnmarked = draft.type === ROOT_TYPE && secret.tags[TAG.admin] === undefined;
+  return [
+    ...wanted.filter(([key, value]) => secret.tags[key] !== value),
+    ...(isUnmarked ? [[TAG.admin, ROOT_TYPE] as const] : []),
+  ];
 }
 
 /** The value of the secret, read and recognised. */

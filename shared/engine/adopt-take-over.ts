@@ -176,6 +176,7 @@ async function complete(
         mode: draft.mode,
         policy: draft.policy,
         holders: draft.holders,
+        ...(draft.root === undefined ? {} : { root: draft.root }),
         current: key,
         live: [handle],
         ...overdueAsTold(key, draft, deps.clock()),

@@ -6,6 +6,7 @@ import { WHO } from '../domain/diagnose-access.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { fingerprint } from '../domain/fingerprint.ts';
 import type { Redacted } from '../domain/redacted.ts';
+import { isTask } from '../domain/roots.ts';
 import type { EngineDeps } from './deps.ts';
 import { contextOf, loadCredential, upstream } from './state.ts';
 
@@ -143,6 +144,8 @@ async function administered(deps: DiagnoseDeps, credential: Credential, admin: A
 /** What a take-over would meet: nothing is refused, since nothing has to be done in mode observe. */
 async function observed(deps: DiagnoseDeps, credential: Credential, admin: Admin): Promise<Check[]> {
   const name = 'take-over';
+  // Of what a person replaces nothing is taken over.
+  if (isTask(credential)) return [];
   const { provider, target, ctx } = await reached(deps, credential, admin);
   if (ctx === undefined) return credential.adminSecret === undefined ? [] : [unasked(name)];
   const { checks } = await attempt(deps, name, async () => {
@@ -179,7 +182,7 @@ async function reached(deps: DiagnoseDeps, credential: Credential, admin: Admin)
   const { provider, target, ctx: own } = await upstream(deps, credential);
   if (admin === 'needless') return { provider, target, ctx: own };
   if ('trouble' in admin) return { provider, target };
-  const ctx = contextOf(deps, async () => Promise.resolve(admin.value));
+  const ctx = contextOf(deps, async () => Promise.resolve(admin.value), credential.id);
   return { provider, target, ctx };
 }
 

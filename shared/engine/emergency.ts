@@ -1,7 +1,8 @@
 import { toInstant } from '../domain/clock.ts';
 import type { Credential, CredentialHandle } from '../domain/credential.ts';
-import type { Deactivation } from '../domain/evidence.ts';
-import { RekeyError } from '../domain/errors.ts';
+import { awaitsOperator, operatorAwaited, type Deactivation } from '../domain/evidence.ts';
+import { isRekeyError, RekeyError } from '../domain/errors.ts';
+import { isOwnLogin } from '../domain/roots.ts';
 import type { Snapshots } from '../ports/snapshots.ts';
 import type { EngineDeps } from './deps.ts';
 import { intend } from './incident-commit.ts';
@@ -27,6 +28,7 @@ export interface Revocation {
  * lists. Nothing is waited for that the revocation itself does not need: the intent is written beside it (I2, hard
  * decision 3). Runs any number of times; a replacement has a later generation and is never hit (hard decision 2).
  * @throws RekeyError ERR_UNAVAILABLE or ERR_ADMIN_DENIED where a handle could not be revoked; the others are.
+ *   ERR_AWAITING_OPERATOR where only a person can, and hasn't.
  */
 export async function revokeNow(
   deps: EngineDeps & { readonly snapshots: Snapshots },
@@ -48,20 +50,31 @@ export async function revokeNow(
   const upTo = generationOf(credential);
   const known = credential.live.filter((handle) => handle.generation <= upTo);
 
+  const login = isOwnLogin(credential) ? credential.current?.handle.id : undefined;
+  const isLogin = ({ id }: CredentialHandle): boolean => id === login;
   const kill = async (handle: CredentialHandle, generation = upTo) => ({
     handle: describeHandle(handle),
     // The slot is stamped with the emergency's generation, so that a step under way can't bring it back to life.
     deactivation: await provider.revoke(
       target,
       { ...handle, generation },
-      { endSessions: true, compromised: true },
+      { endSessions: true, compromised: true, ownLogin: isLogin(handle) },
       ctx,
     ),
   });
   const isKnown = (handle: CredentialHandle): boolean =>
     handle.generation <= upTo && known.some((one) => one.id === handle.id);
+  const listAll = async (): Promise<readonly CredentialHandle[]> => {
+    try {
+      return (await provider.list?.(target, ctx)) ?? [];
+    } catch (error) {
+      // A login that is dead already was ended after an earlier attempt had listed; whether it is, its own end tells.
+      if (login !== undefined && isRekeyError(error, 'ERR_ADMIN_DENIED')) return [];
+      throw error;
+    }
+  };
   const unknown = async () => {
-    const listed = (await provider.list?.(target, ctx)) ?? [];
+    const listed = await listAll();
     const missed = listed.filter((handle) => handle.generation <= upTo && !isKnown(handle));
     // A snapshot may be older than the last rotation: what it can't know of dies too. One that knows this
     // emergency is not: what is newer there is the replacement.
@@ -79,17 +92,23 @@ export async function revokeNow(
     const missed = (taken?.live ?? []).filter((handle) => handle.generation <= last && !isKnown(handle));
     return Promise.all(missed.map((handle) => kill(handle, last)));
   };
-  const settled = await Promise.allSettled([
-    ...known.map(async (handle) => [await kill(handle)]),
+  const killAll = (some: readonly CredentialHandle[]) => some.map(async (handle) => [await kill(handle)]);
+  const others = await Promise.allSettled([
+    ...killAll(known.filter((handle) => !isLogin(handle))),
     unknown(),
     late(),
   ]);
+  // What administers itself goes last: nothing could be ended after it.
+  const settled = [...others, ...(await Promise.allSettled(killAll(known.filter(isLogin))))];
   const failed = settled.find((result) => result.status === 'rejected');
   const handles = settled.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
   if (credential.adoption === 'observed' && handles.length === 0) throw notAdopted(credential);
+  const waiting = handles.flatMap(({ deactivation }) => (awaitsOperator(deactivation) ? [deactivation] : []));
   const alive = handles.find(({ deactivation }) => !deactivation.confirmed);
   const taken = await intent;
   const spooled = taken === undefined && (await inTime(spool(deps, emergency), LEDGER_PATIENCE_MS)) === true;
+  // First of all a person has to know what to do; what has failed beside it is tried again with it.
+  if (waiting.length > 0) throw operatorAwaited(...waiting);
   if (failed !== undefined) throw failed.reason;
   if (alive !== undefined) {
     throw new RekeyError('ERR_UNAVAILABLE', `the revocation of ${alive.handle} is not confirmed`);

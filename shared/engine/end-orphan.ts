@@ -1,5 +1,5 @@
 import type { CredentialHandle } from '../domain/credential.ts';
-import { assertConfirmed } from '../domain/evidence.ts';
+import { assertConfirmed, awaitsOperator } from '../domain/evidence.ts';
 import type { upstream } from './state.ts';
 
 /** How often an end is tried that the upstream doesn't confirm. */
@@ -16,6 +16,8 @@ export async function endOrphan(
 ): Promise<void> {
   for (let left = TRIES - 1; ; left--) {
     const deactivation = await provider.revoke(target, handle, { endSessions: true }, ctx);
+    // What only a person can end is listed as this credential's own, wherever it is looked for next.
+    if (awaitsOperator(deactivation)) return;
     if (deactivation.confirmed || left === 0) return assertConfirmed(deactivation);
   }
 }

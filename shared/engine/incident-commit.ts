@@ -117,7 +117,8 @@ export async function note(
   });
 }
 
-function draft(
+/** A record of an emergency, in the words of the credential that it is about. */
+export function draft(
   deps: EngineDeps,
   credential: Credential,
   emergency: Emergency,

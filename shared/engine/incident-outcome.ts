@@ -1,13 +1,15 @@
+import { toInstant } from '../domain/clock.ts';
 import type { CredentialHandle } from '../domain/credential.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { EVENT } from '../names.ts';
 import type { EngineDeps } from './deps.ts';
 import type { Revocation } from './emergency.ts';
+import type { ByHandDeps } from './heir.ts';
 import { seenAtOnce, tell, type OrderDeps } from './incident-agents.ts';
-import { enter, intend, note } from './incident-commit.ts';
+import { draft, enter, intend, note } from './incident-commit.ts';
 import { holds, isLater, reached, supersededError, type Emergency } from './incident.ts';
 import { inTime, LEDGER_PATIENCE_MS } from './patience.ts';
-import { describeHandle, loadCredential } from './state.ts';
+import { describeHandle, loadCredential, untilCommitted } from './state.ts';
 
 /** Record: what was revoked, with the evidence. The intent is caught up on where it could not be written in time. */
 export async function recordRevocation(
@@ -65,6 +67,41 @@ export async function recordFailedRevocation(
   const taken = await intend(deps, emergency, { isLeft: (found) => isLater(emergency, found) });
   const supersededBy = holds(emergency, taken) ? undefined : taken.incident?.execution;
   await note(deps, emergency, 'emergency-revocation-failed', { cause, supersededBy });
+}
+
+/**
+ * A revocation that only a person can perform: agents are told to halt at once, before the ledger, as in `halt`, and the person
+ * is told what to do, once. Nothing is revoked by anybody's word: the machine goes on asking the upstream.
+ */
+export async function recordAwaitedOperator(
+  deps: OrderDeps & ByHandDeps,
+  emergency: Emergency,
+): Promise<void> {
+  const copy = inTime(deps.snapshots.read(emergency.credentialId), LEDGER_PATIENCE_MS);
+  const seen = await seenAtOnce(deps, emergency);
+  if (seen === undefined || !isLater(emergency, seen))
+    await tell(deps, EVENT.halt, emergency, (seen ?? (await copy))?.holders);
+  await intend(deps, emergency, { isLeft: (found) => isLater(emergency, found) });
+  await untilCommitted(async () => {
+    const before = await loadCredential(deps, emergency.credentialId);
+    const { incident } = before;
+    if (incident === undefined || !holds(emergency, before)) return;
+    if (incident.awaitsOperator !== undefined || reached(incident, 'revoked')) return;
+    const asked = await deps.revocationsByHand(before);
+    const byHand = asked.map(({ text }) => text).join('; ');
+    const since = toInstant(deps.clock());
+    const handles = asked.map(({ handle }) => handle);
+    await deps.ledger.commit({
+      before,
+      after: { ...before, incident: { ...incident, awaitsOperator: { since, handles, byHand, looks: 1 } } },
+      records: [
+        {
+          ...draft(deps, before, emergency, 'operator-awaited', { byHand }),
+          deactivation: 'NOT CONFIRMED',
+        },
+      ],
+    });
+  });
 }
 
 /** A replacement that failed leaves the agents halted; the machine fails, which pages. */

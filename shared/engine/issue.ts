@@ -10,6 +10,7 @@ import { staggerOf } from './order.ts';
 import { announce, assertMayRotate, assertNotPaused, assertStaggered } from './start.ts';
 import { evidenceNow } from './clients.ts';
 import type { EngineDeps } from './deps.ts';
+import { endOrphan } from './end-orphan.ts';
 import type { StepInput } from './rotation-step.ts';
 import {
   assertNotPreempted,
@@ -52,12 +53,12 @@ export async function createSecret(deps: EngineDeps, input: StepInput): Promise<
  * ends it.
  */
 async function endIfUndone(deps: EngineDeps, state: Loaded, key: Key, { secret }: StepInput): Promise<void> {
-  const { provider, target, ctx } = await upstream(deps, state.credential);
-  if (provider.createsAt === 'activate') return;
+  const at = await upstream(deps, state.credential);
+  if (at.provider.createsAt === 'activate') return;
   const now = await load(deps, state.credential.id, state.rotation.id);
   if (!now.rotation.tombstoned && now.credential.epoch === state.credential.epoch) return;
   await deps.vault.stripPending(secret.arn, key.versionId);
-  assertConfirmed(await provider.revoke(target, key.handle, { endSessions: true }, ctx));
+  await endOrphan(at, key.handle);
   assertNotPreempted(now);
   throw new RekeyError('ERR_TOMBSTONED', 'this rotation was undone while its credential was being issued', {
     field: 'ClientRequestToken',

@@ -126,11 +126,15 @@ async function record(deps: EngineDeps, credential: Credential, duties: Duties):
     ...(findings === undefined
       ? []
       : [draftOf(deps, credential, 'policy-findings', { findings, before: credential.flagged ?? [] })]),
+    ...(duties.announce
+      ? [draftOf(deps, credential, 'task-announced', { ...about, ...credential.root })]
+      : []),
     ...(duties.escalate ? [draftOf(deps, credential, 'rotation-escalated', about)] : []),
     ...(duties.overdue
       ? [
           draftOf(deps, credential, 'rotation-overdue', {
             ...about,
+            ...credential.root,
             ...waits,
             notPlanned: notPlanned(credential),
           }),
@@ -144,10 +148,11 @@ async function record(deps: EngineDeps, credential: Credential, duties: Duties):
     after: {
       ...credential,
       ...(findings === undefined ? {} : { flagged: findings.map(({ key }) => key) }),
-      ...(duties.escalate || duties.overdue
+      ...(duties.announce || duties.escalate || duties.overdue
         ? {
             plan: {
               ...plan,
+              ...(duties.announce ? { announced: true } : {}),
               ...(duties.escalate ? { escalated: true } : {}),
               ...(duties.overdue ? { overdue: true } : {}),
             },
@@ -161,7 +166,7 @@ async function record(deps: EngineDeps, credential: Credential, duties: Duties):
 function draftOf(
   deps: EngineDeps,
   credential: Credential,
-  action: 'policy-findings' | 'rotation-escalated' | 'rotation-overdue',
+  action: 'policy-findings' | 'task-announced' | 'rotation-escalated' | 'rotation-overdue',
   evidence: object,
 ): AuditDraft {
   return {

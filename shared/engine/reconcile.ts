@@ -149,7 +149,9 @@ async function aborted(
   failure: Rotation['failure'],
 ): Promise<ReconcileAnswer> {
   await abort(deps, credential.id, rotation.id, failure ?? { code: 'ERR_TIMEOUT', message: 'abandoned' });
-  return { outcome: 'aborted', waitSeconds: 1 };
+  const { phase } = (await load(deps, credential.id, rotation.id)).rotation;
+  // A person has to end what it has issued, and was told.
+  return { outcome: phase === 'aborting' ? 'stuck' : 'aborted', waitSeconds: 1 };
 }
 
 function opened(deps: EngineDeps, { credential, rotation: { window } }: Loaded): ReconcileAnswer {

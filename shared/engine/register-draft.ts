@@ -43,7 +43,7 @@ export async function draftOf(
   declaration: CredentialEntry,
 ): Promise<Draft> {
   const provider = await deps.providerFor(declaration.type, declaration.provider);
-  const holders = holdersOf(declaration);
+  const holders = holdersOf(declaration, options.limits);
   const able = ableOf(provider);
   const policyFor = (demands?: Demands) =>
     resolvePolicy(
@@ -78,6 +78,7 @@ export async function draftOf(
     ...(targetIdentity === undefined ? {} : { targetIdentity }),
     ...(declaration.adopt === true ? { adoption: 'observed' as const } : {}),
     ...adminOfEntry(declaration, options.home),
+    ...(declaration.root === undefined ? {} : { root: declaration.root }),
     policy,
     mode: modeOf(declaration),
     holders,
@@ -173,14 +174,14 @@ async function assertOwnUsers(
 }
 
 /** Refuses a target that can't be reached or administered, with a remedy where the provider has none. */
-export async function preflight(deps: EngineDeps, draft: Draft): Promise<readonly Notice[]> {
+export async function preflight(deps: EngineDeps, draft: Draft, ownId?: string): Promise<readonly Notice[]> {
   const provider = await deps.providerFor(draft.type, draft.provider);
   // Read once: what is checked of it is what logs in.
   let admin: ReturnType<EngineDeps['readAdmin']> | undefined;
   try {
     return await provider.preflight(
       draft.target,
-      contextOf(deps, () => (admin ??= deps.readAdmin(adminOf(draft)))),
+      contextOf(deps, () => (admin ??= deps.readAdmin(adminOf(draft))), ownId),
     );
   } catch (error) {
     if (!isRekeyError(error)) throw error;

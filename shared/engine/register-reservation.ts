@@ -2,7 +2,7 @@ import { GENESIS } from '../domain/audit.ts';
 import { toInstant } from '../domain/clock.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import { RekeyError } from '../domain/errors.ts';
-import { assertConfirmed } from '../domain/evidence.ts';
+import { assertConfirmed, awaitsOperator } from '../domain/evidence.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import { TAG } from '../names.ts';
 import type { EngineDeps } from './deps.ts';
@@ -105,9 +105,13 @@ export async function undo(
   // From here on an emergency finds no secret that it could replace in, so that none is taken from under it.
   const { secretArn: _gone, ...bare } = await assertOurs(deps, reserved);
   const credential = await deps.ledger.attach(bare);
+  const byHand: string[] = [];
   for (const handle of (await provider.list?.(target, ctx)) ?? []) {
-    if (handle.token === credential.id)
-      assertConfirmed(await provider.revoke(target, handle, { endSessions: true }, ctx));
+    if (handle.token !== credential.id) continue;
+    const deactivation = await provider.revoke(target, handle, { endSessions: true }, ctx);
+    // Nobody was ever given it, and nobody else takes it: the record says what a person removes.
+    if (awaitsOperator(deactivation)) byHand.push(deactivation.byHand);
+    else assertConfirmed(deactivation);
   }
   const found = await deps.vault.describe(credential.secretName);
   if (found?.tags[TAG.credential] === credential.id) await deps.vault.discard(found.arn);
@@ -120,7 +124,11 @@ export async function undo(
           action: 'registration-undone',
           time: toInstant(deps.clock()),
           trigger,
-          evidence: { code: failure.code, message: failure.message },
+          evidence: {
+            code: failure.code,
+            message: failure.message,
+            ...(byHand.length === 0 ? {} : { byHand: byHand.join('; ') }),
+          },
         },
       ],
     }),

@@ -34,7 +34,7 @@ export async function update(
     const credential = dryRun ? existing : await schedule(deps, options, existing);
     return { outcome: 'unchanged', changes, credential };
   }
-  const notices = draft.adminSecret === existing.adminSecret ? [] : await preflight(deps, draft);
+  const notices = draft.adminSecret === existing.adminSecret ? [] : await preflight(deps, draft, existing.id);
   if (dryRun) return { outcome: 'updated', changes, notices, credential: existing };
   const credential = await redeclare(deps, () => loadCredential(deps, existing.id), draft, trigger, changes);
   return { outcome: 'updated', changes, notices, credential: await schedule(deps, options, credential) };
@@ -69,6 +69,7 @@ export function redeclare(
         mode: draft.mode,
         holders: draft.holders,
         ...(draft.adminSecret === undefined ? {} : { adminSecret: draft.adminSecret }),
+        ...(draft.root === undefined ? {} : { root: draft.root }),
       },
       records: [
         {

@@ -3,6 +3,7 @@ import type { Credential, Key } from '../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { assertConfirmed } from '../domain/evidence.ts';
 import type { Redacted } from '../domain/redacted.ts';
+import { isOwnLogin } from '../domain/roots.ts';
 import { advance } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
 import { endOrphan } from './end-orphan.ts';
@@ -26,6 +27,7 @@ export function generate(deps: EngineDeps, emergency: Emergency): Promise<void> 
     if (!reached(incident, 'revoked')) {
       throw new RekeyError('ERR_CONFLICT', 'nothing is generated before the revocation is recorded (I2)');
     }
+    assertReplaceable(before);
     await sweep(deps, emergency);
     const secret = secretOf(before.secretArn);
     const state = await begin(deps, emergency);
@@ -160,6 +162,16 @@ async function recordKey(deps: EngineDeps, emergency: Emergency, key: Key): Prom
   own(credential, emergency);
   if (credential.live.some((one) => one.id === handle.id && one.generation === handle.generation)) return;
   await deps.ledger.attach({ ...credential, live: [...credential.live, handle] }, undefined, [key]);
+}
+
+/** What administered itself is dead, and can't make its successor. @throws RekeyError ERR_ADMIN_DENIED */
+function assertReplaceable(credential: Credential): void {
+  if (!isOwnLogin(credential)) return;
+  const { name, secretName } = credential;
+  throw new RekeyError('ERR_ADMIN_DENIED', `${name} was its own administrative login, which is revoked now`, {
+    field: 'admin',
+    remedy: `a person makes another at the upstream and puts it into ${secretName}; then: rekey confirm ${name}`,
+  });
 }
 
 function secretOf(arn: string | undefined): string {

@@ -4,6 +4,7 @@ import { assertConfirmed } from '../domain/evidence.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { advance, loserOf, overtakenBy, type Rotation } from '../domain/rotation.ts';
 import { decideSoaked, decideWindow, givesUpStragglers, type WindowDecision } from '../domain/window.ts';
+import { awaitOperator, withoutOperator } from './await-operator.ts';
 import type { EngineDeps } from './deps.ts';
 import { placeOf } from './place.ts';
 import { reconcileAt } from './promote.ts';
@@ -12,7 +13,7 @@ import { factsOf, record, type VerifyAnswer } from './window.ts';
 
 /** What the lifecycle machine does next after a step of the retirement. */
 export interface RetireAnswer {
-  /** `soak` also where the evidence has changed since the decision: back to the window. */
+  /** `soak` also where the evidence has changed since the decision, or a person is waited for: back to the window. */
   readonly decision: VerifyAnswer['decision'] | 'soak' | 'completed';
   readonly waitSeconds: number;
 }
@@ -91,7 +92,8 @@ function intendRevocation(
   });
 }
 
-async function revoke(deps: EngineDeps, { credential, rotation }: Loaded): Promise<RetireAnswer> {
+async function revoke(deps: EngineDeps, state: Loaded): Promise<RetireAnswer> {
+  const { credential, rotation } = state;
   const loser = required(rotation);
   const at = await upstream(deps, credential);
   const { provider, target, ctx } = at;
@@ -101,11 +103,13 @@ async function revoke(deps: EngineDeps, { credential, rotation }: Loaded): Promi
     window !== undefined && givesUpStragglers({ now: deps.clock(), window, policy, holders });
   const place = await placeOf(at, loser.handle);
   const deactivation = await provider.revoke(target, loser.handle, { endSessions }, ctx);
+  const wait = await awaitOperator(deps, state, [{ handle: loser.handle, deactivation }]);
+  if (wait !== undefined) return { decision: wait.isLong ? 'hold' : 'soak', waitSeconds: wait.waitSeconds };
   assertConfirmed(deactivation);
   const { activeRotation: _over, ...rest } = credential;
   const back = rotation.loser === 'next';
   await commit(deps, rest, {
-    rotation: advance(rotation, back ? 'rolled-back' : 'completed'),
+    rotation: withoutOperator(advance(rotation, back ? 'rolled-back' : 'completed')),
     credential: {
       live: without(credential.live, loser.handle),
       ...(back ? afterRollback(credential) : {}),

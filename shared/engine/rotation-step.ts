@@ -24,7 +24,13 @@ export interface StepInput {
 }
 
 /** Errors that no repetition cures: the rotation is aborted and somebody is told (Z8). */
-const FINAL = ['ERR_REJECTED', 'ERR_CAPACITY', 'ERR_ADMIN_DENIED', 'ERR_MATERIAL_MISMATCH'] as const;
+const FINAL = [
+  'ERR_REJECTED',
+  'ERR_CAPACITY',
+  'ERR_ADMIN_DENIED',
+  'ERR_MATERIAL_MISMATCH',
+  'ERR_AWAITING_OPERATOR',
+] as const;
 
 /**
  * One of the four steps, as Secrets Manager calls it. Any step may come twice, late, out of order or after a crash of

@@ -6,6 +6,7 @@ import { withoutCallback, type Rotation, type Trigger } from '../domain/rotation
 import type { Turns } from '../ports/ledger.ts';
 import type { LifecycleOutcome, Workflow } from '../ports/workflow.ts';
 import type { AnyProvider, Notice, ProviderContext } from '../providers/provider.ts';
+import { claimsOf } from './claims.ts';
 import type { EngineDeps } from './deps.ts';
 import { endangered } from './outlook.ts';
 
@@ -131,16 +132,21 @@ export async function upstream(
   return {
     provider,
     target: provider.storedTarget(credential.target),
-    ctx: contextOf(deps, () => (admin ??= deps.readAdmin(adminOf(credential)))),
+    ctx: contextOf(deps, () => (admin ??= deps.readAdmin(adminOf(credential))), credential.id),
   };
 }
 
-/** What a provider may use, with the administrative secret as `admin` gives it. */
+/**
+ * What a provider may use, with the administrative secret as `admin` gives it, on behalf of a credential; of none before one
+ * is registered.
+ */
 export function contextOf(
-  { clock, reach }: Pick<EngineDeps, 'clock' | 'reach'>,
+  deps: Pick<EngineDeps, 'clock' | 'reach' | 'ledger'>,
   admin: ProviderContext['admin'],
+  credentialId?: string,
 ): ProviderContext {
-  return { clock, reach, admin };
+  const { clock, reach } = deps;
+  return { clock, reach, admin, claims: claimsOf(deps, credentialId) };
 }
 
 /** @throws RekeyError ERR_DECLARATION where no administrative login is declared, which only observing needs none of */

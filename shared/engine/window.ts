@@ -37,11 +37,12 @@ interface TaskRef {
 export function awaitWindow(deps: EngineDeps, ref: TaskRef & { taskToken: string }): Promise<void> {
   return untilCommitted(async () => {
     const { credential, rotation } = await load(deps, ref.credentialId, ref.rotationId);
-    const answer = (outcome: 'over' | 'rolling-back') =>
+    const answer = (outcome: 'over' | 'rolling-back' | 'verify') =>
       deps.workflow.answer(ref.taskToken, { outcome, waitSeconds: 0 });
     // The rollback may have been asked for while nobody waited.
     const overtaken = overtakenBy(rotation, credential);
     if (overtaken !== undefined) return answer(overtaken);
+    if (rotation.awaitsOperator?.confirmedAt !== undefined) return answer('verify');
     await deps.ledger.attach(credential, {
       ...rotation,
       callback: { awaiting: 'window', taskToken: ref.taskToken },

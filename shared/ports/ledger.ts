@@ -1,4 +1,5 @@
 import type { AuditDraft, AuditRecord } from '../domain/audit.ts';
+import type { Claim } from '../domain/claim.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import type { KnownKey } from '../domain/leak.ts';
 import type { Rotation } from '../domain/rotation.ts';
@@ -44,6 +45,8 @@ export interface LedgerReads {
   byFingerprint(fingerprint: string): Promise<readonly KnownKey[]>;
   /** Whether `byFingerprint` finds this key of a credential. */
   knows(credentialId: string, fingerprint: string): Promise<boolean>;
+  /** Who has taken the key of this fingerprint from a pool, whichever; undefined where nobody has. */
+  claimOf(fingerprint: string): Promise<Claim | undefined>;
   rotation(credentialId: string, rotationId: string): Promise<Rotation | undefined>;
   /** Every rotation of a credential, newest first. */
   rotations(credentialId: string, limit: number): Promise<readonly Rotation[]>;
@@ -88,6 +91,10 @@ export interface Ledger extends LedgerReads {
    * @throws RekeyError as `commit`.
    */
   attach(credential: Credential, rotation?: Rotation, keys?: readonly Key[]): Promise<Credential>;
+  /** Claims a key that nobody has, and answers with the claim that stands: this one, or that of whoever was first. */
+  claim(claim: Claim): Promise<Claim>;
+  /** Gives a key back that was claimed under this token, so that it may be claimed anew. Another's claim is left alone. */
+  unclaim(claim: Pick<Claim, 'fingerprint' | 'credentialId' | 'token'>): Promise<void>;
   /**
    * Gives back what `create` reserved, of what Rekey lets go of or nothing came of. The audit trail and its head stay, as
    * a credential that is found no more.

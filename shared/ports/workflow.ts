@@ -23,7 +23,7 @@ export interface LifecycleInput {
 /** What a waiting state of the lifecycle machine is told. */
 export interface LifecycleOutcome {
   readonly outcome:
-    'window' | 'aborted' | 'preempted' | 'over' | 'rolling-back' | 'verify' | 'rotate' | 'deferred';
+    'window' | 'aborted' | 'stuck' | 'preempted' | 'over' | 'rolling-back' | 'verify' | 'rotate' | 'deferred';
   /** Seconds until the next look at the window or the deferral; of no meaning for the other outcomes. */
   readonly waitSeconds: number;
 }

@@ -13,11 +13,19 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
     ]);
     return (target, handle) => manualRevocation(readTarget(target), handle);
   },
+  'root/openai-admin': async () => tellOf((await import('./openai-admin/provider.ts')).openaiAdminProvider),
   'llm-key/openai': async () => tellOf((await import('./openai/provider.ts')).openaiProvider),
   'vector-database-key/weaviate': async () =>
     tellOf((await import('./weaviate/provider.ts')).weaviateProvider),
   'vector-database-key/qdrant-cloud': async () =>
     tellOf((await import('./qdrant-cloud/provider.ts')).qdrantCloudProvider),
+  'vector-database-key/qdrant': async () => tellOf((await import('./qdrant/provider.ts')).qdrantProvider),
+  'vector-database-key/qdrant-static': async () =>
+    tellOf((await import('./qdrant-static/provider.ts')).qdrantStaticProvider),
+  'vector-database-key/chroma': async () => tellOf((await import('./chroma/provider.ts')).chromaProvider),
+  'llm-key/cohere': async () => tellOf((await import('./cohere/provider.ts')).cohereProvider),
+  'vector-database-key/chroma-cloud': async () =>
+    tellOf((await import('./chroma-cloud/provider.ts')).chromaCloudProvider),
   'llm-key/google': async () => tellOf((await import('./google/provider.ts')).googleProvider),
   'llm-key/azure-openai': async () =>
     tellOf((await import('./azure-openai/provider.ts')).azureOpenaiProvider),

@@ -13,6 +13,8 @@ export interface Propagation {
    * ended by somebody.
    */
   readonly exists?: () => Promise<boolean>;
+  /** Whether the upstream has it everywhere, of one that tells: before that no use counts. */
+  readonly isThere?: () => Promise<boolean>;
 }
 
 const FIRST_WAIT_MS = 200;
@@ -27,12 +29,14 @@ const MISSING_LOOKS = 3;
  */
 export async function untilTaken(
   use: () => Promise<void>,
-  { name, seconds, times = 1, exists }: Propagation,
+  { name, seconds, times = 1, exists, isThere }: Propagation,
 ): Promise<void> {
   const until = performance.now() + seconds * 1000;
   let missing = 0;
   for (let taken = 0, waitMs = FIRST_WAIT_MS; ;) {
+    const there = isThere === undefined || (await isThere());
     try {
+      if (!there) throw new RekeyError('ERR_REJECTED', `${name} does not have the new key everywhere yet`);
       await use();
       if (++taken === times) return;
     } catch (error) {

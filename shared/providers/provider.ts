@@ -1,5 +1,6 @@
 import type { Capabilities, Overlap } from '../domain/capabilities.ts';
 import type { Clock } from '../domain/clock.ts';
+import type { Claim, SeenClaim } from '../domain/claim.ts';
 import type { Survey } from '../domain/coverage.ts';
 import type { CredentialHandle } from '../domain/credential.ts';
 import type { Deactivation, Usage } from '../domain/evidence.ts';
@@ -45,12 +46,32 @@ export interface IdentityReach {
   readonly url?: string;
 }
 
+/** What a provider says of a key that it takes. */
+export type NewClaim = Pick<Claim, 'fingerprint' | 'token' | 'generation'>;
+
+/**
+ * Who has taken which key that a person has made, for upstreams that keep no mark of it: a conditional write in the ledger,
+ * by the fingerprint of the value.
+ */
+export interface Claims {
+  /** The claims on these keys, whoever has them. */
+  of(fingerprints: readonly string[]): Promise<readonly SeenClaim[]>;
+  /** Takes a key, and answers with the claim that stands: the same one at every repetition, or that of whoever was first. */
+  take(claim: NewClaim): Promise<SeenClaim>;
+  /** The same of a key in use: also what a credential has had that is registered no more, whose agents go on with it. */
+  inherit(claim: NewClaim): Promise<SeenClaim>;
+  /** Gives back what was taken under this token, as if it never had been; another's claim is left alone. */
+  giveBack(claim: Pick<Claim, 'fingerprint' | 'token'>): Promise<void>;
+}
+
 /** What a provider may use while it performs one step. */
 export interface ProviderContext {
   readonly clock: Clock;
   /** The administrative secret of the target, read on first use only. Absent for functions that must not have it. */
   readonly admin: () => Promise<Redacted<string>>;
   readonly reach: Reach;
+  /** Absent where nothing is taken from a pool that the ledger has to keep. */
+  readonly claims?: Claims;
 }
 
 /** The context of `issue`. */
@@ -87,6 +108,8 @@ export interface RevokeOptions {
    * upstream can't tell apart by the handle they came from; else those of the other handle would break.
    */
   readonly compromised?: boolean;
+  /** True where the handle is of the very login that ends it: it is dead once that login is refused. */
+  readonly ownLogin?: boolean;
 }
 
 /**
@@ -168,6 +191,7 @@ export interface CredentialProvider<T, M> {
   /**
    * Ends a credential for good. Already gone, or the slot reused by a later generation, is success. Where an upstream
    * reuses slots, everything in the slot up to the handle's generation dies, and none of it can be activated again.
+   * Where only a person can (`revocation: 'manual'`) it looks whether they have, and says with `byHand` what they do.
    */
   revoke(
     target: T,

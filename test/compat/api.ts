@@ -37,6 +37,7 @@ export function servicesOf(engine: EngineDeps, register: ControlServices['regist
     {
       register,
       unregister: never,
+      recordRoot: never,
       deactivation: never,
       subscriptions: never,
       subscribe: never,

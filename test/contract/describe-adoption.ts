@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Redacted } from '../../shared/domain/redacted.ts';
+import { Redacted } from '../../shared/domain/redacted.ts';
 import { failureOf, Life, type ProviderHarness } from './provider-life.ts';
 
 /** The part of the contract about what exists already, of a provider that can take it over. Called by `describeProvider`. */
@@ -77,7 +77,16 @@ export function describeAdoption<T, M>(harness: ProviderHarness<T, M>): void {
       // A secret of before Rekey doesn't say whose it is.
       const like = provider.serialize(material).map((json) => {
         const fields = JSON.parse(json) as Record<string, unknown>;
-        const whose = Object.keys(fields).find((field) => field === 'of') ?? Object.keys(fields)[0] ?? '';
+        const reads = (but: string): boolean => {
+          const { [but]: _without, ...others } = fields;
+          try {
+            return provider.material(new Redacted(JSON.stringify(others))) !== undefined;
+          } catch {
+            return false;
+          }
+        };
+        const whose =
+          Object.keys(fields).find((field) => field === 'of') ?? Object.keys(fields).find(reads) ?? '';
         const { [whose]: _whose, ...rest } = fields;
         return JSON.stringify({ 'team:note': 'ours', ...rest, nested: { a: [1] } });
       });

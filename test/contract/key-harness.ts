@@ -1,7 +1,8 @@
 import { Redacted } from '../../shared/domain/redacted.ts';
 import type { KeyMaterial } from '../../shared/providers/http/material.ts';
 import type { KeyTarget } from '../../shared/providers/http/target.ts';
-import type { CredentialProvider } from '../../shared/providers/provider.ts';
+import { awaitsOperator } from '../../shared/domain/evidence.ts';
+import type { Claims, CredentialProvider } from '../../shared/providers/provider.ts';
 import type { ProviderHarness } from './provider-life.ts';
 
 /** What the tests of an upstream of keys have of their own. */
@@ -13,8 +14,8 @@ export interface KeyCase<T extends KeyTarget> {
   url(): string;
   /** A target as it is declared, for something of which no other test knows. */
   target(label: string): Omit<T, 'label' | 'baseUrl'>;
-  /** The administrative secret; `url` is where the upstream is reached. */
-  admin(url: string): object;
+  /** The administrative secret; `url` is where the upstream is reached. Of a pool: for that target alone, where one is given. */
+  admin(url: string, target?: T): object;
   /** Whether the upstream takes a key, asked without the provider. */
   takes(value: string, target: T): Promise<boolean>;
   /** A key beside the credential's own, under that name or another that isn't Rekey's. */
@@ -31,6 +32,10 @@ export interface KeyCase<T extends KeyTarget> {
   wrong?(value: string): string;
   /** What stands beside an existing key in its secret, where a login needs more. */
   beside?(target: T): Readonly<Record<string, string>>;
+  /** What a target's credential has taken of a pool, where the upstream has no place for a mark. */
+  claims?(target: T): Claims;
+  /** Plays the person who ends a key at the console, by what they are told; where nobody else can. */
+  endByHand?(byHand: string): Promise<void>;
   /** How long a call may take, in milliseconds; two seconds where nothing is said. */
   readonly timeoutMs?: number;
 }
@@ -39,7 +44,7 @@ let count = 0;
 
 /** The contract's harness over an upstream of keys: a session is a request that is sent again and again. */
 export function keyHarness<T extends KeyTarget>(it: KeyCase<T>): ProviderHarness<T, KeyMaterial> {
-  const { provider } = it;
+  const provider = withOperator(it);
   return {
     provider,
     stateless: true,
@@ -52,11 +57,12 @@ export function keyHarness<T extends KeyTarget>(it: KeyCase<T>): ProviderHarness
       return Promise.resolve(provider.target({ ...it.target(label), label, baseUrl: it.url() }));
     },
     elsewhere: (target) => ({ ...target, label: 'elsewhere' }),
-    context: () => ({
+    context: (target) => ({
       clock: Date.now,
+      ...(it.claims === undefined ? {} : { claims: it.claims(target) }),
       reach: { privateHosts: ['127.0.0.1'], timeoutMs: it.timeoutMs ?? 2000 },
       admin: async () =>
-        Promise.resolve(new Redacted(JSON.stringify({ ...it.admin(it.url()), baseUrl: it.url() }))),
+        Promise.resolve(new Redacted(JSON.stringify({ ...it.admin(it.url(), target), baseUrl: it.url() }))),
     }),
     open: async (target, material) => {
       const { apiKey } = material.reveal();
@@ -78,5 +84,20 @@ export function keyHarness<T extends KeyTarget>(it: KeyCase<T>): ProviderHarness
       return Promise.resolve(new Redacted({ of, ...id, ...beside, apiKey: made.value }));
     },
     addForeignCredential: async (target) => Promise.resolve(it.addForeign(target)),
+  };
+}
+
+/** The provider with a person at the console: each revocation asks them first, and is confirmed once they have done it. */
+function withOperator<T extends KeyTarget>(it: KeyCase<T>): CredentialProvider<T, KeyMaterial> {
+  const { provider } = it;
+  if (it.endByHand === undefined) return provider;
+  return {
+    ...provider,
+    async revoke(...of) {
+      const asked = await provider.revoke(...of);
+      if (!awaitsOperator(asked)) return asked;
+      await it.endByHand?.(asked.byHand);
+      return provider.revoke(...of);
+    },
   };
 }

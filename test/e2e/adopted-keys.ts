@@ -60,7 +60,7 @@ export function testAdoptedKeys(deployed: () => Adopting): void {
       ...entries.find(({ secret }) => secret === secretName),
       name,
       mode: 'enforce',
-      ...(one.admin === undefined ? {} : { admin: `admin/${one.key}` }),
+      ...(one.admin === undefined ? {} : { admin: `agents/admin/${one.key}` }),
       target,
       policy: {
         window: '30s',

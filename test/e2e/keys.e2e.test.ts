@@ -4,16 +4,18 @@ import { join } from 'node:path';
 import {
   CreateSecretCommand,
   GetSecretValueCommand,
+  PutSecretValueCommand,
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { rekeyJson } from '../../local/demo/rekey.ts';
+import { rekey, rekeyJson } from '../../local/demo/rekey.ts';
 import { follow } from '../../local/demo/scenario.ts';
 import { startWorld, type World } from '../../local/demo/world.ts';
 import { keepRun, type Passed } from '../../scripts/upstream-run.ts';
 import type {
   AuditAnswer,
+  ConfirmRootAnswer,
   EmergencyAnswer,
   RotateAnswer,
   RotationView,
@@ -55,6 +57,35 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
   const passed = ({ key }: PlayedUpstream, what: Passed): void => {
     passes[key] = [...(passes[key] ?? []), what];
   };
+  /** To its end, with a person at the console where nobody else ends keys: told by \`rekey show\`, and not believed. */
+  const followed = async (one: PlayedUpstream, id: string): Promise<RotationView> => {
+    if (one.endByHand !== undefined) {
+      let byHand: string | undefined;
+      const asked = async () => (byHand = (await rotation(one, id))?.awaitsOperator?.byHand);
+      await expect.poll(asked, { timeout: 120_000 }).toBeDefined();
+      const early = await rekey(['confirm', nameOf(one), '--json'], world.env);
+      expect([early.status === 0, early.stderr]).toEqual([
+        false,
+        expect.stringContaining('ERR_AWAITING_OPERATOR'),
+      ]);
+      const table = await rekey(['list'], world.env);
+      expect(table.stdout).toMatch(new RegExp(`${nameOf(one)} .*awaiting operator: manual`));
+      await one.endByHand(byHand ?? '');
+      await rekeyJson(['confirm', nameOf(one)], world.env);
+    }
+    return follow(world, nameOf(one), id, () => undefined);
+  };
+  /** The person at the console in an emergency, who says nothing to Rekey. */
+  const endedByHand = async (one: PlayedUpstream): Promise<void> => {
+    if (one.endByHand === undefined) return;
+    let byHand: string | undefined;
+    const asked = async () => {
+      const { credential } = await rekeyJson<ShowAnswer>(['show', nameOf(one)], world.env);
+      return (byHand = credential.emergency?.awaitsOperator?.byHand);
+    };
+    await expect.poll(asked, { timeout: 120_000 }).toBeDefined();
+    await one.endByHand(byHand ?? '');
+  };
   /** Runs for every upstream at once: they have nothing in common but the functions. */
   const forEach = async (what: Passed, act: (one: PlayedUpstream) => Promise<void>): Promise<void> => {
     const outcomes = await Promise.allSettled(
@@ -66,6 +97,35 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     expect(failures).toEqual([]);
   };
 
+  /** As it is declared, roots included. */
+  const entryOf = (one: PlayedUpstream) => ({
+    name: nameOf(one),
+    ...one.entry,
+    secret: `agents/${nameOf(one)}`,
+    ...(one.admin === undefined ? {} : { admin: `agents/admin/${one.key}` }),
+    policy: {
+      // Long enough for a command of every upstream at once, on a busy machine.
+      window: '30s',
+      deadline: '90s',
+      cap: '5m',
+      ...(CAPABILITIES[one.key].canSuspend ? { soak: '1s' } : {}),
+      interval: '14d',
+      evidenceOfUse: 'holders',
+      ...one.policy,
+    },
+    holders: [{ kind: 'polling', name: `${nameOf(one)}-agents`, ttl: '2s' }],
+  });
+
+  const create = async (
+    name: string,
+    value: object,
+    tags: Readonly<Record<string, string>>,
+  ): Promise<void> => {
+    const Tags = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
+    const SecretString = JSON.stringify(value);
+    await vault.send(new CreateSecretCommand({ Name: name, SecretString, Tags }));
+  };
+
   beforeAll(async () => {
     await forgetRecording('keys');
     world = await startWorld(() => undefined, {
@@ -74,15 +134,12 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     });
     vault = new SecretsManagerClient(world.stack.clientConfig);
     upstreams = await playUpstreams(world);
-    for (const { key, entry, admin } of upstreams) {
-      if (admin === undefined) continue;
-      await vault.send(
-        new CreateSecretCommand({
-          Name: `admin/${key}`,
-          SecretString: JSON.stringify(admin),
-          Tags: [{ Key: TAG.admin, Value: entry.type }],
-        }),
-      );
+    for (const one of upstreams) {
+      const { key, entry, admin, root } = one;
+      // Below the prefix of the deployment, so that each may be a root without another setting.
+      const tags = { [TAG.admin]: entry.type, [TAG.type]: 'root', [TAG.stage]: 'local' };
+      if (admin !== undefined) await create(`agents/admin/${key}`, admin, tags);
+      if (root !== undefined) await create(`agents/${nameOf(one)}`, root, tags);
     }
   }, 240_000);
 
@@ -98,25 +155,13 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
   }, 60_000);
 
   test('are registered with a first key, which works', async () => {
-    const credentials = upstreams.map((one) => ({
-      name: nameOf(one),
-      ...one.entry,
-      secret: `agents/${nameOf(one)}`,
-      ...(one.admin === undefined ? {} : { admin: `admin/${one.key}` }),
-      policy: {
-        // Long enough for a command of every upstream at once, on a busy machine.
-        window: '30s',
-        deadline: '90s',
-        cap: '5m',
-        ...(CAPABILITIES[one.key].canSuspend ? { soak: '1s' } : {}),
-        interval: '14d',
-        evidenceOfUse: 'holders',
-        ...one.policy,
-      },
-      holders: [{ kind: 'polling', name: `${nameOf(one)}-agents`, ttl: '2s' }],
-    }));
     const file = join(world.dir, 'keys.yaml');
-    await writeFile(file, stringify({ version: 1, credentials }));
+    const declared = upstreams.map(entryOf);
+    const credentials = declared.filter(({ type }) => type !== 'root');
+    const roots = declared
+      .filter(({ type }) => type === 'root')
+      .map(({ type: _root, ...root }) => ({ ...root, owner: 'platform', scope: 'the whole organization' }));
+    await writeFile(file, stringify({ version: 1, credentials, roots }));
     await rekeyJson(['apply', '-f', file], world.env);
     await forEach('register', async (one) => {
       expect([await one.takes(await read(one)), await one.live()]).toEqual([true, 1]);
@@ -133,7 +178,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       expect(await one.takes(next)).toBe(true);
       expect(one.tellsUseAtOnce === true ? (await one.live()) === 2 : await one.takes(old)).toBe(true);
       passed(one, 'window');
-      expect((await follow(world, nameOf(one), id, () => undefined)).phase).toBe('completed');
+      expect((await followed(one, id)).phase).toBe('completed');
       expect([await one.takes(old), await one.takes(next), await one.live()]).toEqual([false, true, 1]);
     });
   });
@@ -145,7 +190,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       await inWindow(one, id);
       const next = await read(one);
       await rekeyJson(['rollback', nameOf(one), id, '--reason', 'test'], world.env);
-      expect((await follow(world, nameOf(one), id, () => undefined)).phase).toBe('rolled-back');
+      expect((await followed(one, id)).phase).toBe('rolled-back');
       expect(await read(one)).toBe(old);
       expect([await one.takes(old), await one.takes(next), await one.live()]).toEqual([true, false, 1]);
     });
@@ -155,7 +200,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     await forEach('lost answer', async (one) => {
       one.loseCreation();
       const id = await rotate(one);
-      expect((await follow(world, nameOf(one), id, () => undefined)).phase).toBe('completed');
+      expect((await followed(one, id)).phase).toBe('completed');
       expect([await one.takes(await read(one)), await one.live()]).toEqual([true, 1]);
     });
   });
@@ -164,16 +209,62 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     const leaked = new Map<PlayedUpstream, string>();
     for (const one of upstreams) leaked.set(one, await read(one));
     const names = upstreams.map(nameOf);
-    const ended = await rekeyJson<EmergencyAnswer>(
-      ['revoke', ...names, '--incident', 'INC-9', '--reason', 'test', '--yes', '--wait'],
-      world.env,
-    );
+    const [ended] = await Promise.all([
+      rekeyJson<EmergencyAnswer>(
+        ['revoke', ...names, '--incident', 'INC-9', '--reason', 'test', '--yes', '--wait'],
+        world.env,
+        200_000,
+      ),
+      ...upstreams.map(endedByHand),
+    ]);
     expect(ended.status).toBe('SUCCEEDED');
     await forEach('revoke', async (one) => {
       const replaced = await read(one);
       expect([await one.takes(leaked.get(one) ?? ''), await one.takes(replaced)]).toEqual([false, true]);
       expect(await one.live()).toBe(1);
     });
+  });
+
+  test('have a root that its owner replaces by hand: it comes due, pages, and is done once the new one is let in', async () => {
+    const [openai] = upstreams.filter(({ key }) => key === 'llm-key/openai');
+    if (openai?.newAdmin === undefined) throw new Error('OpenAI is not played');
+    const secret = `agents/admin/${openai.key}`;
+    const name = 'openai-by-hand';
+    const times = { interval: '20s', window: '2s', deadline: '2s', cap: '3s', soak: '0s' };
+    const root = {
+      name,
+      provider: 'by-hand',
+      secret,
+      owner: 'platform',
+      scope: 'keys of one project',
+      target: { upstream: 'openai' },
+      policy: times,
+    };
+    const file = join(world.dir, 'roots.yaml');
+    await writeFile(file, stringify({ version: 1, credentials: [entryOf(openai)], roots: [root] }));
+    await rekeyJson(['apply', '-f', file], world.env);
+    const told = async (): Promise<string> =>
+      JSON.stringify(await rekeyJson<AuditAnswer>(['audit', '--credential', name], world.env));
+    await expect.poll(told, { timeout: 120_000, interval: 2000 }).toContain('rotation-overdue');
+    const { roots } = await rekeyJson<{ roots: { name: string; overdue: boolean; usedBy: string[] }[] }>(
+      ['roots'],
+      world.env,
+    );
+    expect(roots).toContainEqual(expect.objectContaining({ name, overdue: true, usedBy: [nameOf(openai)] }));
+
+    const confirm = (): Promise<ConfirmRootAnswer> =>
+      rekeyJson<ConfirmRootAnswer>(['confirm', name], world.env);
+    await expect(confirm()).rejects.toThrow();
+    const put = async (value: object): Promise<unknown> =>
+      vault.send(new PutSecretValueCommand({ SecretId: secret, SecretString: JSON.stringify(value) }));
+    const value = openai.newAdmin();
+    await put({ ...value, adminKey: 'sk-admin-mistyped' });
+    await expect(confirm()).rejects.toThrow();
+    await put(value);
+    expect(await confirm()).toMatchObject({ outcome: 'confirmed', letIn: [nameOf(openai)] });
+    expect(await told()).toContain('task-confirmed');
+    const id = await rotate(openai);
+    expect((await follow(world, nameOf(openai), id, () => undefined)).phase).toBe('completed');
   });
 
   test('identities: three rotations and an emergency under load, and no verifier refuses anything', async () => {
@@ -224,10 +315,11 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       const text = JSON.stringify(answer);
       expect(text).toContain('sha256:');
       const held = [JSON.parse(await read(one)), one.admin ?? {}] as Record<string, string>[];
-      const names = ['apiKey', 'secretAccessKey', 'clientSecret', 'adminKey', 'token'];
+      const names = ['apiKey', 'secretAccessKey', 'clientSecret', 'adminKey', 'hookToken', 'token'];
       const secrets = held.flatMap((each) => [
         ...names.flatMap((name) => each[name] ?? []),
         // A line of its own part: the first are those of any private key.
+        ...((each as { pool?: { value: string }[] }).pool?.map(({ value }) => value) ?? []),
         ...(each['private_key'] === undefined ? [] : [each['private_key'].split('\n').at(10) ?? '']),
       ]);
       secrets.push(...held.flatMap(({ jwk }) => (jwk as { d?: string } | undefined)?.d ?? []));

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { DynamoDBClient, ListTablesCommand, paginateScan } from '@aws-sdk/client-dynamodb';
 import {
   CreateAccessKeyCommand,
   CreateUserCommand,
@@ -9,18 +10,25 @@ import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import type { World } from '../../local/demo/world.ts';
 import type { LocalStack } from '../../local/stack.ts';
 import type { ProviderKey } from '../../shared/domain/capabilities.ts';
+import { fingerprint } from '../../shared/domain/fingerprint.ts';
+import { Redacted } from '../../shared/domain/redacted.ts';
 import { TAG } from '../../shared/names.ts';
 import { FakeAnthropic } from '../fakes/anthropic.ts';
 import { FakeAzureOpenAi } from '../fakes/azure-openai.ts';
 import { FakeAzure } from '../fakes/azure.ts';
 import { FakeBedrock } from '../fakes/bedrock.ts';
 import { FakeGoogleIam } from '../fakes/google-iam.ts';
+import { FakeChroma } from '../fakes/chroma.ts';
+import { FakeChromaCloud } from '../fakes/chroma-cloud.ts';
+import { FakeCohere } from '../fakes/cohere.ts';
+import { deleteAtConsole, type KeyConsole } from '../fakes/console-keys.ts';
 import { FakeGoogle } from '../fakes/google.ts';
 import { FakeMistral } from '../fakes/mistral.ts';
 import { FakeOpenAi } from '../fakes/openai.ts';
 import { FakePinecone } from '../fakes/pinecone.ts';
+import { FakeDeployedQdrant, FakeQdrant } from '../fakes/qdrant.ts';
 import { FakeQdrantCloud } from '../fakes/qdrant-cloud.ts';
-import type { Asked } from '../fakes/upstream.ts';
+import type { Asked, UpstreamServer } from '../fakes/upstream.ts';
 import { FakeWeaviate } from '../fakes/weaviate.ts';
 import type { ExistingKey } from './adopted-keys.ts';
 import { agentTokens, signingKeys } from './identities.ts';
@@ -35,8 +43,14 @@ export interface PlayedUpstream extends AsyncDisposable {
   readonly admin?: object;
   /** What its policy has otherwise than that of all. */
   readonly policy?: object;
+  /** Another that works as well, made by a person; where a test replaces it by hand. */
+  newAdmin?(): object;
+  /** Of a root: the value of its secret, which exists before Rekey. */
+  readonly root?: object;
   /** It tells of a use at once, and rightly takes one within a window for a straggler. */
   readonly tellsUseAtOnce?: boolean;
+  /** Plays the person who ends keys at the console, by what they are told; where nobody else can. */
+  endByHand?(byHand: string): Promise<void>;
   /** Whether a value of the secret is taken, asked as an agent would. */
   takes(secret: string): Promise<boolean>;
   /** Loses the answer to the next request that makes a key; the key is made. */
@@ -51,10 +65,14 @@ const keyIn = (secret: string): string => (JSON.parse(secret) as { apiKey: strin
 
 /** How each upstream is played; what isn't says `ELSEWHERE` of scripts/upstream-run.ts. */
 export const UPSTREAMS: Readonly<
-  Record<Exclude<ProviderKey, `database/${string}`>, (world: World) => Promise<PlayedUpstream>>
+  Record<
+    Exclude<ProviderKey, `database/${string}` | 'root/by-hand'>,
+    (world: World) => Promise<PlayedUpstream>
+  >
 > = {
   'llm-key/openai': openai,
   'llm-key/anthropic': anthropic,
+  'llm-key/cohere': cohere,
   'llm-key/mistral': mistral,
   'llm-key/google': google,
   'llm-key/bedrock': bedrock,
@@ -62,11 +80,16 @@ export const UPSTREAMS: Readonly<
   'vector-database-key/pinecone': pinecone,
   'vector-database-key/weaviate': weaviate,
   'vector-database-key/qdrant-cloud': qdrantCloud,
+  'vector-database-key/qdrant': qdrant,
+  'vector-database-key/qdrant-static': qdrantStatic,
+  'vector-database-key/chroma': chroma,
+  'vector-database-key/chroma-cloud': chromaCloud,
   'cloud-key/aws-iam': accessKeys,
   'cloud-key/azure-app': azureApp,
   'cloud-key/gcp-service-account': serviceAccount,
   'signing-key/jwks': signingKeys,
   'agent-token/opaque': agentTokens,
+  'root/openai-admin': openaiAdmin,
 };
 
 /** Starts one of each upstream that Rekey knows. */
@@ -91,6 +114,7 @@ async function openai(): Promise<PlayedUpstream> {
       target: { project: 'proj_1', serviceAccount: 'sa_1', label: 'agents', baseUrl },
     },
     admin: { adminKey: fake.adminKey, baseUrl },
+    newAdmin: () => ({ adminKey: fake.admins.add('organization', 'by hand', 'sk-admin-').value, baseUrl }),
     takes: async (secret) =>
       (await fetch(`${baseUrl}/models`, { headers: { authorization: `Bearer ${keyIn(secret)}` } })).ok,
     existing: async () => {
@@ -100,6 +124,29 @@ async function openai(): Promise<PlayedUpstream> {
     },
     loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/api_keys')),
     live: async () => Promise.resolve(fake.keys.all.size),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** An admin key that another one administers, so that an emergency can replace it. */
+async function openaiAdmin(): Promise<PlayedUpstream> {
+  const fake = await FakeOpenAi.start();
+  fake.usageLagMs = 3_600_000;
+  const baseUrl = `${fake.server.url}/v1`;
+  const { value: keeper } = fake.admins.add('organization', 'keeper', 'sk-admin-');
+  return {
+    key: 'root/openai-admin',
+    entry: { type: 'root', provider: 'openai-admin', target: { label: 'agents', baseUrl } },
+    admin: { adminKey: keeper, baseUrl },
+    root: { adminKey: fake.adminKey, baseUrl },
+    takes: async (secret) => {
+      const { adminKey } = JSON.parse(secret) as { adminKey: string };
+      const headers = { authorization: `Bearer ${adminKey}` };
+      return (await fetch(`${baseUrl}/organization/admin_api_keys?limit=1`, { headers })).ok;
+    },
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/admin_api_keys')),
+    // All but the keeper.
+    live: async () => Promise.resolve(fake.admins.all.size - 1),
     [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
   };
 }
@@ -237,6 +284,73 @@ async function qdrantCloud(): Promise<PlayedUpstream> {
   };
 }
 
+/** Its keys are tokens that Rekey signs itself: what is lost is the answer to the making of a point. */
+async function qdrant(): Promise<PlayedUpstream> {
+  const apiKey = randomUUID();
+  const fake = await FakeQdrant.start({ apiKey });
+  const baseUrl = fake.server.url;
+  const rules = [{ collection: 'documents', access: 'read-write' }];
+  return {
+    key: 'vector-database-key/qdrant',
+    entry: { type: 'vector-database-key', provider: 'qdrant', target: { label: 'agents', rules, baseUrl } },
+    admin: { apiKey, baseUrl },
+    takes: async (secret) => {
+      const headers = { 'api-key': keyIn(secret) };
+      return (await fetch(`${baseUrl}/collections/documents/exists`, { headers })).ok;
+    },
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, ({ method }) => method === 'PUT'),
+    live: async () => Promise.resolve(fake.keys.all.size),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** Its keys count once it was started again, which takes its time. */
+async function qdrantStatic(): Promise<PlayedUpstream> {
+  const fake = await FakeDeployedQdrant.start();
+  const { hook } = fake;
+  const { url: baseUrl } = fake.server;
+  Object.assign(hook, { places: 2, restartMs: 700 });
+  return {
+    key: 'vector-database-key/qdrant-static',
+    entry: {
+      type: 'vector-database-key',
+      provider: 'qdrant-static',
+      target: { label: 'agents', access: 'manage', baseUrl },
+    },
+    admin: { ...hook.admin(baseUrl), baseUrl },
+    takes: async (secret) =>
+      (await fetch(`${baseUrl}/collections`, { headers: { 'api-key': keyIn(secret) } })).ok,
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, ({ method }) => method === 'PUT'),
+    live: async () => Promise.resolve(fake.keys.all.size),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** The list of tokens of its proxy is deployed, which takes its time. */
+async function chroma(): Promise<PlayedUpstream> {
+  const fake = await FakeChroma.start();
+  const { url: baseUrl } = fake.server;
+  fake.hook.restartMs = 700;
+  const place = { tenant: 'default_tenant', database: 'default_database' };
+  const path = `/api/v2/tenants/${place.tenant}/databases/${place.database}/collections`;
+  return {
+    key: 'vector-database-key/chroma',
+    entry: {
+      type: 'vector-database-key',
+      provider: 'chroma',
+      target: { label: 'agents', access: 'read-write', ...place, baseUrl },
+    },
+    admin: { ...fake.hook.admin(baseUrl), baseUrl },
+    takes: async (secret) => {
+      const headers = { authorization: `Bearer ${keyIn(secret)}` };
+      return (await fetch(`${baseUrl}${path}`, { headers })).ok;
+    },
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, ({ method }) => method === 'PUT'),
+    live: async () => Promise.resolve(fake.keys.all.size),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
 /** Its keys come from a pool: one is taken by giving it a name. */
 async function anthropic(): Promise<PlayedUpstream> {
   const fake = await FakeAnthropic.start();
@@ -272,6 +386,91 @@ async function anthropic(): Promise<PlayedUpstream> {
       ),
     [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
   };
+}
+
+/** Only a person makes and ends its keys; what is taken is known to the ledger alone. */
+async function cohere({ stack }: World): Promise<PlayedUpstream> {
+  const fake = await FakeCohere.start();
+  fake.console.fill('org-1', 10);
+  const baseUrl = `${fake.server.url}/v1`;
+  return {
+    key: 'llm-key/cohere',
+    entry: {
+      type: 'llm-key',
+      provider: 'cohere',
+      target: { organization: 'org-1', label: 'agents', baseUrl },
+    },
+    admin: { pool: fake.console.pool, baseUrl },
+    takes: async (secret) => {
+      const headers = { authorization: `Bearer ${keyIn(secret)}` };
+      return (await fetch(`${baseUrl}/check-api-key`, { method: 'POST', headers })).ok;
+    },
+    ...byConsole(stack, fake, 'rotate-llm-key'),
+  };
+}
+
+async function chromaCloud({ stack }: World): Promise<PlayedUpstream> {
+  const fake = await FakeChromaCloud.start();
+  fake.console.fill('tenant-1', 10);
+  const baseUrl = fake.server.url;
+  return {
+    key: 'vector-database-key/chroma-cloud',
+    entry: {
+      type: 'vector-database-key',
+      provider: 'chroma-cloud',
+      target: { tenant: 'tenant-1', label: 'agents', databases: ['documents'], baseUrl },
+    },
+    admin: { pool: fake.console.pool, baseUrl },
+    takes: async (secret) => {
+      const headers = { 'x-chroma-token': keyIn(secret) };
+      return (await fetch(`${baseUrl}/api/v2/auth/identity`, { headers })).ok;
+    },
+    ...byConsole(stack, fake, 'rotate-vector-database-key'),
+  };
+}
+
+/** What upstreams with nothing but a console have in common: a key is taken by a write to the ledger. */
+function byConsole(
+  stack: LocalStack,
+  fake: AsyncDisposable & { readonly server: UpstreamServer; readonly console: KeyConsole },
+  rotator: string,
+): Pick<PlayedUpstream, 'endByHand' | 'loseCreation' | 'live'> & AsyncDisposable {
+  return {
+    endByHand: async (byHand) => deleteAtConsole(fake.server.url, byHand),
+    loseCreation: () => {
+      stack.gateway.faults.add({
+        match: { service: 'dynamodb', operation: 'PutItem', function: rotator },
+        times: 1,
+        action: { kind: 'lose-answer' },
+      });
+    },
+    live: async () => {
+      const claimed = await claimedPrints(stack);
+      const values = [...fake.console.keys.all.values()].map(({ value }) => value);
+      return values.filter((value) => claimed.has(fingerprint(new Redacted(value)))).length;
+    },
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** Fingerprints of the keys that were taken from any pool. */
+async function claimedPrints(stack: LocalStack): Promise<Set<string>> {
+  const dynamo = new DynamoDBClient(stack.clientConfig);
+  try {
+    const { TableNames = [] } = await dynamo.send(new ListTablesCommand({}));
+    const prints = new Set<string>();
+    for (const TableName of TableNames) {
+      for await (const { Items = [] } of paginateScan({ client: dynamo }, { TableName })) {
+        for (const { pk } of Items) {
+          const [, print] = /#POOL#(.+)$/.exec(pk?.S ?? '') ?? [];
+          if (print !== undefined) prints.add(print);
+        }
+      }
+    }
+    return prints;
+  } finally {
+    dynamo.destroy();
+  }
 }
 
 /** Its secret holds what stands beside the value as well. */

@@ -1,9 +1,14 @@
 import { bearerOf, FakeKeys, UpstreamServer, type Asked, type FakeKey, type Reply } from './upstream.ts';
 
-/** OpenAI's administration of project keys and its list of models, as its specification has them. */
+const ORGANIZATION = 'organization';
+
+/** OpenAI's administration of project keys and admin keys, and its list of models, as its specification has them. */
 export class FakeOpenAi implements AsyncDisposable {
-  readonly adminKey = 'sk-admin-0123456789abcdefghij';
   readonly keys: FakeKeys = new FakeKeys();
+  /** Admin keys, each of which administers the organization, the other admin keys included. */
+  readonly admins: FakeKeys = new FakeKeys();
+  /** The first of them, which a person has made. */
+  readonly adminKey: string = this.admins.add(ORGANIZATION, 'made by hand', 'sk-admin-').value;
   readonly server: UpstreamServer;
   /** False where keys of service accounts can't be deleted, as one version of the documentation has it. */
   deletes = true;
@@ -31,7 +36,9 @@ export class FakeOpenAi implements AsyncDisposable {
       const model = { id: 'gpt-5', object: 'model', created: 1_700_000_000, owned_by: 'openai' };
       return { status: 200, body: { object: 'list', data: [model] } };
     }
-    if (bearerOf(asked) !== this.adminKey) return refusal(401, 'invalid_api_key');
+    if (!this.admins.use(bearerOf(asked))) return refusal(401, 'invalid_api_key');
+    const admin = /^\/v1\/organization\/admin_api_keys(?:\/([^/]+))?$/.exec(path);
+    if (admin !== null) return this.administer(asked, admin[1]);
     const create = /^\/v1\/organization\/projects\/([^/]+)\/service_accounts\/([^/]+)\/api_keys$/.exec(path);
     if (create !== null && method === 'POST')
       return this.create(create[1] ?? '', create[2] ?? '', asked.body);
@@ -49,6 +56,22 @@ export class FakeOpenAi implements AsyncDisposable {
     return { status: 200, body: { object: 'organization.project.api_key.deleted', id, deleted: true } };
   }
 
+  private administer({ method, query, body }: Asked, id: string | undefined): Reply {
+    const toldBefore = Date.now() - this.usageLagMs;
+    if (id === undefined && method === 'POST') {
+      const { name = 'unnamed' } = (body ?? {}) as { name?: string };
+      const key = this.admins.add(ORGANIZATION, name, 'sk-admin-');
+      return { status: 200, body: { ...shownAdmin(key, toldBefore), value: key.value } };
+    }
+    if (id === undefined)
+      return page([...this.admins.all.values()], query, (key) => shownAdmin(key, toldBefore));
+    const key = this.admins.all.get(id);
+    if (key === undefined) return refusal(404, 'not_found');
+    if (method === 'GET') return { status: 200, body: shownAdmin(key, toldBefore) };
+    this.admins.all.delete(id);
+    return { status: 200, body: { object: 'organization.admin_api_key.deleted', id, deleted: true } };
+  }
+
   private create(project: string, account: string, body: unknown): Reply {
     const { name = 'unnamed' } = (body ?? {}) as { name?: string };
     if (!this.keys.hasRoom(`${project}/${account}`)) return refusal(400, 'api_key_limit_reached');
@@ -60,19 +83,7 @@ export class FakeOpenAi implements AsyncDisposable {
 
   private list(project: string, query: URLSearchParams): Reply {
     const all = [...this.keys.all.values()].filter(({ owner }) => owner.startsWith(`${project}/`));
-    const after = all.findIndex(({ id }) => id === query.get('after')) + 1;
-    const data = all.slice(after, after + Number(query.get('limit') ?? 20));
-    const more = after + data.length < all.length;
-    const ends = { first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null };
-    return {
-      status: 200,
-      body: {
-        object: 'list',
-        data: data.map((key) => shown(key, Date.now() - this.usageLagMs)),
-        ...ends,
-        has_more: more,
-      },
-    };
+    return page(all, query, (key) => shown(key, Date.now() - this.usageLagMs));
   }
 }
 
@@ -98,6 +109,35 @@ function placeOf(id: string, part: string | undefined): object {
     max_tokens_per_1_minute: 150_000,
   };
   return { object: 'list', data: [limit], first_id: limit.id, last_id: limit.id, has_more: false };
+}
+
+function page(all: readonly FakeKey[], query: URLSearchParams, show: (key: FakeKey) => object): Reply {
+  const after = all.findIndex(({ id }) => id === query.get('after')) + 1;
+  const data = all.slice(after, after + Number(query.get('limit') ?? 20));
+  const ends = { first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null };
+  const more = after + data.length < all.length;
+  return { status: 200, body: { object: 'list', data: data.map(show), ...ends, has_more: more } };
+}
+
+function shownAdmin({ id, name, value, createdAt, lastUsed }: FakeKey, toldBefore: number): object {
+  const made = Math.floor(createdAt / 1000);
+  return {
+    object: 'organization.admin_api_key',
+    id,
+    name,
+    redacted_value: `${value.slice(0, 8)}...${value.slice(-4)}`,
+    created_at: made,
+    expires_at: null,
+    last_used_at: lastUsed === null || lastUsed > toldBefore ? null : Math.floor(lastUsed / 1000),
+    owner: {
+      type: 'user',
+      object: 'organization.user',
+      id: 'user_1',
+      name: 'Somebody',
+      created_at: made,
+      role: 'owner',
+    },
+  };
 }
 
 function shown({ id, name, value, owner, createdAt, lastUsed }: FakeKey, toldBefore: number): object {

@@ -12,18 +12,23 @@ export interface UnusedGrants {
 /** The same for another type, whose functions have the code of those of databases. */
 function ofType({ reason, grants }: UnusedGrants, type: CredentialType): UnusedGrants {
   const own = Object.entries(grants).filter(([role]) => role.endsWith('-database'));
+  // A root administers itself or another, and is neither made nor deleted by Rekey.
+  const kept = (text: string): boolean => type !== 'root' || !text.includes(':DeleteSecret');
+  const admins = type === 'root' ? ROOTS : ADMINS;
   const renamed = own.map(([role, texts]) => [
     role.replace(/-database$/, `-${type}`),
     texts
+      .filter(kept)
       // Nobody administers what Rekey itself issues.
       .filter((text) => !(IDENTITY_TYPES.includes(type) && text.includes('rekey:admin')))
-      .map((text) => text.replace(/=database\b/, `=${type}`)),
+      .map((text) => text.replace(ADMINS, admins).replace(/=database\b/, `=${type}`)),
   ]);
   return { reason, sometimes: true, grants: Object.fromEntries(renamed) };
 }
 
 const AGENTS = 'secretsmanager:secret:agents/* if rekey:type=database, rekey:stage=local';
 const ADMINS = 'secretsmanager:secret:* if rekey:admin=database';
+const ROOTS = 'secretsmanager:secret:* if rekey:type=root, rekey:stage=local';
 const SERVICES = 'ecs:service/* if rekey:stage=local';
 const FUNCTIONS = 'lambda:function:* if rekey:stage=local';
 const LIFECYCLE = 'states:stateMachine:rekey-local-rotation-lifecycle';
@@ -165,6 +170,10 @@ const OF_DATABASES: readonly UnusedGrants[] = [
   },
 ];
 
+const WITH_SECRETS_KEY = [
+  'kms:Decrypt on <SecretsKey> if via secretsmanager',
+  'kms:GenerateDataKey on <SecretsKey> if via secretsmanager',
+];
 const OTHER_TYPES = CREDENTIAL_TYPES.filter((type) => type !== 'database');
 const USERS = 'iam::<AWS::AccountId>:user/* if rekey:stage=local';
 const END_KEYS = [
@@ -235,6 +244,17 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
     ...OF_DATABASES.map((each) => ofType(each, type)),
     onlyOfDatabases(type),
   ]),
+  {
+    reason:
+      'The secret of a root is its owner’s, here under the key of the service; one under Rekey’s own key works as well.',
+    sometimes: true,
+    grants: {
+      'rotate-root': WITH_SECRETS_KEY,
+      'replace-root': WITH_SECRETS_KEY,
+      'register-root': ['kms:Decrypt on <SecretsKey> if via secretsmanager'],
+      'rollback-root': ['kms:Decrypt on <SecretsKey> if via secretsmanager'],
+    },
+  },
   {
     reason: 'Its keys tell of no use; it looks only whether one that was ended is dead.',
     sometimes: true,

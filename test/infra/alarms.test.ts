@@ -38,7 +38,12 @@ describe('alarms', () => {
   it('tell the same topic of rotations that need a person, and of tampering by what the archiver logs', () => {
     const pages = (stacks['monitoring']?.resources ?? []).filter(({ Type }) => Type === 'AWS::Events::Rule');
     expect(pages.map(({ Properties }) => Properties['EventPattern'])).toEqual([
-      { source: ['rekey'], 'detail-type': [EVENT.failed] },
+      {
+        source: ['rekey'],
+        'detail-type': [EVENT.failed],
+        detail: { action: [{ 'anything-but': ['operator-awaited'] }] },
+      },
+      { source: ['rekey'], 'detail-type': [EVENT.failed], detail: { action: ['operator-awaited'] } },
       { source: ['rekey'], 'detail-type': [EVENT.expiring] },
     ]);
     const filters = ofType(stacks, 'AWS::Logs::MetricFilter');

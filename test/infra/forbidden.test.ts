@@ -266,6 +266,11 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
       may: [...WRITERS_OF_THE_LEDGER, 'observe-readers'],
     },
     {
+      what: 'takes a key from a pool',
+      asks: [inLedger('PutItem', 'default#POOL#sha256:0a1b')],
+      may: WRITERS_OF_THE_LEDGER,
+    },
+    {
       what: 'gives back a reservation',
       asks: ['default#NAME#orders', 'default#SECRET#agents/orders', 'default#TARGET#db'].map((key) =>
         inLedger('DeleteItem', key),

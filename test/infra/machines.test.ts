@@ -179,8 +179,27 @@ describe('emergency', () => {
 
   it('tries a revocation again at once, whatever the error', () => {
     expect(item.States['Revoke']?.['Retry']).toEqual([
+      { ErrorEquals: ['ERR_AWAITING_OPERATOR'], MaxAttempts: 0 },
       expect.objectContaining({ ErrorEquals: ['States.ALL'], IntervalSeconds: 1, MaxAttempts: 5 }),
     ]);
+  });
+
+  it('hard decision 9: what only a person can revoke halts the agents first, then the upstream is asked, for a bounded time', () => {
+    expect(catches(item, 'Revoke')[0]).toMatchObject({
+      ErrorEquals: ['ERR_AWAITING_OPERATOR'],
+      Next: 'AwaitOperator',
+    });
+    // Telling fails or not: it is asked, and nothing is recorded or replaced before it is dead.
+    expect(targets(item.States['AwaitOperator'] ?? {})).toEqual(['EndedByHand', 'EndedByHand']);
+    expect(targets(item.States['EndedByHand'] ?? {})).toEqual(['Record', 'RevocationFailed']);
+    const retriers = (item.States['EndedByHand']?.['Retry'] ?? []) as Record<string, number>[];
+    const { IntervalSeconds = 0, MaxAttempts = 0, MaxDelaySeconds = 0 } = retriers[0] ?? {};
+    const waits = Array.from({ length: MaxAttempts }, (_, at) =>
+      Math.min(MaxDelaySeconds, IntervalSeconds * 2 ** at),
+    );
+    const total = waits.reduce((sum, each) => sum + each, 0);
+    expect([total > 2 * 3600, total < 4 * 3600]).toEqual([true, true]);
+    expect(200 * (3 * MaxAttempts + 55)).toBeLessThan(25_000);
   });
 
   it('every state knows its execution, and a later emergency ends this one quietly', () => {

@@ -10,6 +10,7 @@ import {
   type AuditDraft,
   type AuditRecord,
 } from '../../shared/domain/audit.ts';
+import type { Claim } from '../../shared/domain/claim.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
 import type { Credential, Key } from '../../shared/domain/credential.ts';
 import { resolvePolicy } from '../../shared/domain/policy.ts';
@@ -527,5 +528,54 @@ describe('keys by their fingerprint', () => {
         [other.id, 0],
       ]),
     );
+  });
+});
+
+describe('claims on keys that a person has made', () => {
+  const claim = (credentialId = 'one', token: string = randomUUID()): Claim => ({
+    fingerprint: `sha256:${'0a'.repeat(32)}`,
+    credentialId,
+    token,
+    generation: 1,
+    at: toInstant(now),
+  });
+
+  test('stand for whoever was first, and are the same at every repetition', async () => {
+    const first = claim();
+    expect(await ledger.claim(first)).toEqual(first);
+    expect(await ledger.claim({ ...first, at: toInstant(now + 1000) })).toEqual(first);
+    expect(await ledger.claim(claim('two'))).toEqual(first);
+    expect(await ledger.claimOf(first.fingerprint)).toEqual(first);
+  });
+
+  test('go to one of many who ask at once', async () => {
+    const asking = Array.from({ length: 12 }, (_, index) => claim(`credential-${index}`));
+    const standing = await Promise.all(asking.map((each) => ledger.claim(each)));
+    expect(new Set(standing.map(({ credentialId }) => credentialId)).size).toBe(1);
+  });
+
+  test('survive a lost answer: the repetition finds its own', async () => {
+    const first = claim();
+    stack.gateway.faults.add({
+      match: { service: 'dynamodb', operation: 'PutItem' },
+      times: 1,
+      action: { kind: 'lose-answer' },
+    });
+    const asked = await ledger.claim(first).catch(() => undefined);
+    expect(asked ?? (await ledger.claim(first))).toEqual(first);
+  });
+
+  test('are given back by their holder alone, and then to be had again', async () => {
+    const first = claim();
+    await ledger.claim(first);
+    await ledger.unclaim(claim('two', first.token));
+    await ledger.unclaim(claim('one'));
+    expect(await ledger.claimOf(first.fingerprint)).toEqual(first);
+    for (let twice = 0; twice < 2; twice++) await ledger.unclaim(first);
+    expect(await ledger.claimOf(first.fingerprint)).toBeUndefined();
+    const next = claim('two');
+    expect(await ledger.claim(next)).toEqual(next);
+    await ledger.unclaim(first);
+    expect(await ledger.claimOf(first.fingerprint)).toEqual(next);
   });
 });

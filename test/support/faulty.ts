@@ -27,7 +27,7 @@ export interface Fault {
 const EFFECTS: Readonly<
   Record<'ledger' | 'vault' | 'workflow' | 'events' | 'watch' | 'sealer', readonly string[]>
 > = {
-  ledger: ['create', 'commit', 'attach', 'release'],
+  ledger: ['create', 'commit', 'attach', 'release', 'claim', 'unclaim'],
   vault: [
     'put',
     'promote',

@@ -32,7 +32,7 @@ export interface Definitions {
 /** The machines as infra defines them. */
 export function definitions(): Definitions {
   const patience = { timeout: { toSeconds: () => 60 } };
-  const ofTypes = { database: patience, 'llm-key': patience };
+  const ofTypes = { database: patience, 'llm-key': patience, root: patience };
   return {
     lifecycle: lifecycleMachine(
       {
@@ -96,7 +96,7 @@ export function call(
 ): Promise<unknown> {
   const payload = given as Payload;
   // The functions of another type are the same ones, with other rights.
-  const role = name.replace(/-llm-key$/, '-database');
+  const role = name.replace(/-(llm-key|root)$/, '-database');
   switch (`${role} ${payload.action ?? payload.step ?? ''}`.trim()) {
     case 'begin-rotation announce':
       return enterLifecycle(deps, payload);
@@ -128,6 +128,8 @@ export function call(
       return outcome.superseded(deps, payload);
     case 'record-emergency revocation-failed':
       return outcome.recordFailedRevocation(deps, payload, payload.cause);
+    case 'record-emergency await-operator':
+      return outcome.recordAwaitedOperator({ ...deps, revocationsByHand }, payload);
     case 'record-emergency unmanaged':
       return reportUnmanaged({ ...deps, revocationsByHand }, payload);
     case 'record-emergency replacement-failed':

@@ -52,7 +52,10 @@ export async function confirm(call: Call, services: ControlServices): Promise<Do
   const { holder, reason } = parse(confirmRequest, call.body());
   const [name = '', rotationId = ''] = call.params;
   const trigger = triggerOf(call.actor, reason);
-  const { rotation } = await services.confirmHolder({ name, rotationId, holder, trigger });
+  const { rotation } =
+    holder === undefined
+      ? await services.confirmEnd({ name, rotationId, trigger })
+      : await services.confirmHolder({ name, rotationId, holder, trigger });
   const credential = await credentialOf(services.ledger, name);
   return { status: 200, body: { rotation: await seen(services, credential, rotation) } };
 }

@@ -28,7 +28,10 @@ const auditedRotation = z.object({
   oldFingerprint: z.string(),
   newFingerprint: z.string(),
   oldHandle: z.string(),
-  /** `completed`, `kept`, `rolled-back`, `preempted`, or `open` while no record says how it ended. */
+  /**
+   * `completed`, `kept`, `rolled-back`, `preempted`, or while no record says how it ended `open`, or `awaiting-operator` where
+   * only a person can end the old one.
+   */
   outcome: z.string(),
   /** When it ended so, which may be after the span. */
   endedAt: instant.optional(),

@@ -40,6 +40,13 @@ export const keyView = z.object({
 });
 export type KeyView = z.infer<typeof keyView>;
 
+/** What somebody has to do at an upstream that lets only a person end a key. */
+export const operatorView = z.object({
+  since: instant,
+  /** What to do, and where. */
+  byHand: z.string(),
+});
+
 /** Since when something stands still, who wants it so, and why. */
 export const pauseView = z.object({ since: instant, actor: z.string(), reason: z.string() });
 

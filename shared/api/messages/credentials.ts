@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { finding, handle, instant, keyView, pauseView, readerView } from './common.ts';
+import { finding, handle, instant, keyView, operatorView, pauseView, readerView } from './common.ts';
 import { rotationView } from './rotations.ts';
 
 /** `POST /v1/credentials` */
@@ -70,6 +70,19 @@ export const credentialView = z.object({
   holders: z.array(holderView),
   /** The one that is not yet over. */
   rotation: rotationView.optional(),
+  /** Of an administrative credential of Rekey's own: who answers for it, and how it is replaced. */
+  root: z
+    .object({
+      owner: z.string(),
+      scope: z.string(),
+      /** `rekey`: Rekey rotates it. `by-hand`: a person does, by `dueAt`; `revoked`: a person does, now. */
+      how: z.string(),
+      /** What the person does, in order; empty where Rekey rotates it. */
+      steps: z.array(z.string()),
+      /** From when on the person is asked to. */
+      taskSince: instant.optional(),
+    })
+    .optional(),
   /** Who paused it and why; absent where nobody did. */
   paused: pauseView.optional(),
   /** The newest emergency, as long as its agents are halted. */
@@ -83,6 +96,8 @@ export const credentialView = z.object({
       reason: z.string().optional(),
       /** How far it has come: `intended`, `revoked`, `halted`, `generated`, `validated`, `replaced`. */
       stage: z.string(),
+      /** It waits for a person to end something at the upstream, by hand. Absent where it doesn't. */
+      awaitsOperator: operatorView.optional(),
     })
     .optional(),
   tenant: z.string(),

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { instant, keyView, pauseView, reason } from './common.ts';
+import { instant, keyView, operatorView, pauseView, reason } from './common.ts';
 
 /** `POST /v1/credentials/{name}/rotations/{id}/rollback` */
 export const reasonRequest = z.strictObject({ reason: reason.optional() });
@@ -13,8 +13,8 @@ export const rotateRequest = z.strictObject({
 
 /** `POST /v1/credentials/{name}/rotations/{id}/confirmations` */
 export const confirmRequest = z.strictObject({
-  /** Name of the holder that has moved. */
-  holder: z.string().min(1).max(128),
+  /** Name of the holder that has moved; without one it is that what only a person can end has been ended. */
+  holder: z.string().min(1).max(128).optional(),
   reason: reason.optional(),
 });
 
@@ -76,6 +76,8 @@ export const rotationView = z.object({
   clients: z.array(clientView).optional(),
   /** What was seen of the instances that moved first: `quiet` or `unproven`. */
   canary: z.object({ at: instant, outcome: z.string() }).optional(),
+  /** It waits for a person to end something at the upstream, by hand. Absent where it doesn't. */
+  awaitsOperator: operatorView.optional(),
   suspendedAt: instant.optional(),
   failure: z.object({ code: z.string(), message: z.string() }).optional(),
   incidentId: z.string().optional(),

@@ -76,7 +76,9 @@ export const bedrockProvider: CredentialProvider<BedrockTarget, KeyMaterial> = {
   },
 
   async activate(target, _token, issued, ctx) {
-    await agents.taken(target, issued, ctx, async () => keys.isActive(target, issued.handle, ctx));
+    await agents.taken(target, issued, ctx, {
+      exists: async () => keys.isActive(target, issued.handle, ctx),
+    });
   },
 
   async revoke(target, handle, _options, ctx) {

@@ -1,7 +1,7 @@
 import type { Capabilities } from '../../domain/capabilities.ts';
 import type { CredentialHandle } from '../../domain/credential.ts';
 import { Redacted } from '../../domain/redacted.ts';
-import { untilTaken } from '../propagation.ts';
+import { untilTaken, type Propagation } from '../propagation.ts';
 import type { CredentialProvider, Issued, ProviderContext } from '../provider.ts';
 import { Api } from './api.ts';
 import {
@@ -14,6 +14,9 @@ import {
   type KeyMaterial,
 } from './material.ts';
 import type { KeyTarget } from './target.ts';
+
+/** Longest that a step waits for a new key: after that the workflow asks again. */
+const LONGEST_SPREAD_SECONDS = 90;
 
 /** What targets of all keys have, whether or not they are called by a label. */
 type AnyTarget = Pick<KeyTarget, 'baseUrl'>;
@@ -77,16 +80,16 @@ export interface AgentSide<T> {
   readonly page: string;
   usualUrl(target: T): string | undefined;
   baseUrlOf(target: T): string;
-  /** The API as an agent with that key calls it. */
-  readonly open: (target: T, value: string, ctx: ProviderContext) => Api;
+  /** The API as an agent with that key calls it, or somebody without one. */
+  readonly open: (target: T, value: string | undefined, ctx: ProviderContext) => Api;
   /** A new key as the engine takes it. */
   issued(target: T, value: string, handle: CredentialHandle): Issued<KeyMaterial>;
-  /** Waits until a new key is taken. `exists` as in propagation.ts. */
+  /** Waits until a new key is taken. `looks` as in propagation.ts. */
   taken(
     target: T,
     issued: Issued<KeyMaterial>,
     ctx: ProviderContext,
-    exists?: () => Promise<boolean>,
+    looks?: Pick<Propagation, 'exists' | 'isThere'>,
   ): Promise<void>;
 }
 
@@ -104,8 +107,8 @@ export function agentSide<T extends AnyTarget>(
   const baseUrlOf = (target: T): string => target.baseUrl ?? usualUrl(target) ?? '';
   const expected = (target: T) => ({ of: identity(target), beside: form?.of(target) ?? {} });
 
-  function open(target: T, value: string, { reach }: ProviderContext): Api {
-    const headers = upstream.agentHeaders(value, target);
+  function open(target: T, value: string | undefined, { reach }: ProviderContext): Api {
+    const headers = value === undefined ? {} : upstream.agentHeaders(value, target);
     const baseUrl = baseUrlOf(target);
     return new Api({ name, page, baseUrl, reach, caller: 'agent', headers, field: 'target.baseUrl' });
   }
@@ -162,13 +165,13 @@ export function agentSide<T extends AnyTarget>(
       };
     },
 
-    async taken(target, { handle, material }, ctx, exists) {
+    async taken(target, { handle, material }, ctx, looks = {}) {
       assertKeyBelongs({ ...expected(target), handle }, material);
       await untilTaken(async () => used(target, material, ctx), {
         name,
-        seconds: facts.propagationSeconds,
+        seconds: Math.min(facts.propagationSeconds, LONGEST_SPREAD_SECONDS),
         ...(upstream.goodCalls === undefined ? {} : { times: upstream.goodCalls }),
-        ...(exists === undefined ? {} : { exists }),
+        ...looks,
       });
     },
   };

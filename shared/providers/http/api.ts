@@ -44,6 +44,11 @@ export interface ApiOptions {
   readonly field: string;
 }
 
+/** The upstream itself refuses the login, or what it may do (403): such a login may live. */
+export class LoginRefused extends RekeyError {}
+/** The upstream doesn't know the login: it is dead, or never was one. */
+export class LoginUnknown extends LoginRefused {}
+
 const TIMEOUT_MS = 10_000;
 const MAX_BYTES = 4 * 1024 * 1024;
 /** An upstream that asks to wait no longer is asked again at once; other waits are the workflow's. */
@@ -74,8 +79,11 @@ export class Api {
    *   wrong), ERR_NOT_FOUND, ERR_CONFLICT, ERR_CAPACITY
    */
   async call<T>(call: Call<T>): Promise<T> {
+    return this.#read(call, await this.#patiently(call));
+  }
+
+  #read<T>(call: Call<T>, answer: HttpAnswer): T {
     const { name } = this.#options;
-    const answer = await this.#patiently(call);
     const isDone = answer.status >= 200 && answer.status <= 299;
     if (!isDone && call.accepts?.includes(answer.status) !== true) throw this.#refusal(call, answer);
     const parsed = call.answer.safeParse(jsonOf(answer.text));
@@ -137,7 +145,8 @@ export class Api {
       const refused = refusalIn(error);
       if (refused !== undefined) throw refused;
       if (!(error instanceof NoAnswer)) {
-        throw this.#denied(`the login for ${name} has characters that no header takes; nothing was sent`);
+        const problem = `the login for ${name} has characters that no header takes; nothing was sent`;
+        throw this.#denied(problem);
       }
       throw new RekeyError('ERR_UNAVAILABLE', `${name} has not answered`, {
         remedy: 'it is tried again; if it goes on, look at the status page of the provider',
@@ -147,14 +156,14 @@ export class Api {
   }
 
   /** A login that isn't taken. */
-  #denied(problem: string): RekeyError {
+  #denied(problem: string, Refusal: typeof RekeyError = RekeyError): RekeyError {
     const { page, caller } = this.#options;
     if (caller === 'agent') {
-      return new RekeyError('ERR_REJECTED', problem, {
+      return new Refusal('ERR_REJECTED', problem, {
         remedy: 'the key is wrong, revoked or may do nothing here',
       });
     }
-    return new RekeyError('ERR_ADMIN_DENIED', problem, {
+    return new Refusal('ERR_ADMIN_DENIED', problem, {
       field: 'admin',
       remedy: `look whether the administrative key still works and has the rights that ${page} names`,
     });
@@ -177,7 +186,7 @@ export class Api {
     }
     if (status === 401 || status === 403 || denied?.safeParse(jsonOf(text)).success === true) {
       const whose = caller === 'agent' ? 'the key' : "Rekey's own login, or not for this";
-      return this.#denied(`${said}: it does not take ${whose}`);
+      return this.#denied(`${said}: it does not take ${whose}`, status === 403 ? LoginRefused : LoginUnknown);
     }
     if (status === 404) return new RekeyError('ERR_NOT_FOUND', said, { field: 'target' });
     if (status === 409) return new RekeyError('ERR_CONFLICT', said);

@@ -1,16 +1,17 @@
 import { CAPABILITIES, type Capabilities, type ProviderKey } from '../../domain/capabilities.ts';
 import { plusSeconds, toInstant, type Instant } from '../../domain/clock.ts';
 import type { CredentialHandle } from '../../domain/credential.ts';
-import { RekeyError } from '../../domain/errors.ts';
+import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import type { Deactivation, Usage } from '../../domain/evidence.ts';
 import type { Place } from '../../domain/place.ts';
 import { lifetimeSeconds } from '../lifetime.ts';
 import { newKeyGone } from '../propagation.ts';
 import type { CredentialProvider, Issued, Notice, ProviderContext } from '../provider.ts';
-import { logIn, type AdminLogin } from './admin-side.ts';
+import { logIn, type AdminApi, type AdminLogin } from './admin-side.ts';
 import { keyAdoption, type KeyAdoption } from './adopt.ts';
 import { agentSide, type UsedKeys } from './agent-side.ts';
 import type { Api } from './api.ts';
+import { endShown, endTried, untilEnded } from './end.ts';
 import { markIn, nameOf } from './mark.ts';
 import type { KeyMaterial } from './material.ts';
 import { assertAsDeclared, assertSameRights, type Scope } from './scope.ts';
@@ -31,6 +32,8 @@ export interface UpstreamKey {
   readonly createdAt?: Instant | undefined;
   /** What the upstream shows of its value, e.g. `sk-abc...wxyz`; absent where it shows nothing. */
   readonly hint?: string;
+  /** False where the upstream says that it is still on its way to where it is taken. */
+  readonly ready?: boolean;
 }
 
 /** A key with its value, which most upstreams show once. */
@@ -73,6 +76,19 @@ export interface KeyUpstream<T extends KeyTarget, A> extends UsedKeys<T>, AdminL
   place?(api: Api, target: T, id: string): Promise<Place>;
   /** Ends a key for good; one that is gone is success. */
   remove(api: Api, target: T, id: string): Promise<void>;
+  /**
+   * The value of a key by its id, or one that dies with it, where it can be had again. Then an end counts once the upstream
+   * refuses it (negative authentication): what its administration says is not enough.
+   */
+  valueById?(admin: A, target: T, id: string, now: Instant): string | undefined;
+  /**
+   * Looks, before anything is made, whether the upstream lets in who it should and nobody else. `as` is an agent's API with
+   * a value, or without one.
+   * @throws RekeyError ERR_REJECTED with what has to be set up
+   */
+  inspect?(as: (value?: string) => Api, target: T, admin: A, now: Instant): Promise<void>;
+  /** Whether Rekey's own login is dead, as against one that may not do something; of keys that administer themselves. */
+  isLoginDead?(api: Api): Promise<boolean>;
   /** Where keys that a person made can be taken over. */
   readonly adoption?: KeyAdoption;
   /** Suspends or restores a key; one that is so already is success. */
@@ -115,14 +131,18 @@ export function keyProviderOf<T extends KeyTarget, A>(
     });
   }
 
-  async function ended(target: T, { id }: CredentialHandle, api: Api, now: Instant): Promise<Deactivation> {
-    const found = await find(api, target, id);
-    return {
-      confirmed: found?.active !== true,
-      method: 'status-read',
-      observedAt: now,
-      detail: found === undefined ? `${id} is gone` : `${id} is ${found.active ? 'active' : 'suspended'}`,
-    };
+  async function ended(
+    target: T,
+    { id }: CredentialHandle,
+    { api, admin }: AdminApi<A>,
+    ctx: ProviderContext,
+  ): Promise<Deactivation> {
+    const now = toInstant(ctx.clock());
+    const shown = endShown(id, await find(api, target, id), now);
+    if (upstream.valueById === undefined) return shown;
+    const value = upstream.valueById(admin, target, id, now);
+    if (value === undefined) return endTried(shown, undefined);
+    return endTried(shown, async () => upstream.test(agents.open(target, value, ctx), target, { id, value }));
   }
 
   async function setActive(
@@ -143,6 +163,12 @@ export function keyProviderOf<T extends KeyTarget, A>(
 
     async preflight(target, ctx) {
       const { api, admin } = await asAdmin(target, ctx);
+      await upstream.inspect?.(
+        (value) => agents.open(target, value, ctx),
+        target,
+        admin,
+        toInstant(ctx.clock()),
+      );
       await upstream.list(api, target);
       return (await upstream.outlook?.(api, target, admin)) ?? [];
     },
@@ -180,8 +206,11 @@ export function keyProviderOf<T extends KeyTarget, A>(
     async activate(target, _token, issued, ctx) {
       agents.common.assertBelongs(target, issued.handle, issued.material);
       const { api } = await asAdmin(target, ctx);
-      if ((await find(api, target, issued.handle.id)) === undefined) throw newKeyGone(name);
-      await agents.taken(target, issued, ctx);
+      const look = async () => find(api, target, issued.handle.id);
+      const found = await look();
+      if (found === undefined) throw newKeyGone(name);
+      const isThere = async () => (await look())?.ready !== false;
+      await agents.taken(target, issued, ctx, found.ready === undefined ? {} : { isThere });
     },
 
     async comparePermissions(target, old, next, ctx) {
@@ -195,15 +224,23 @@ export function keyProviderOf<T extends KeyTarget, A>(
       return 'same';
     },
 
-    async revoke(target, handle, _options, ctx) {
-      const { api } = await asAdmin(target, ctx);
-      await upstream.remove(api, target, handle.id);
-      return ended(target, handle, api, toInstant(ctx.clock()));
+    async revoke(target, handle, { ownLogin }, ctx) {
+      const login = await asAdmin(target, ctx);
+      const seconds = upstream.valueById === undefined ? 0 : facts.revocationDelaySeconds;
+      try {
+        await upstream.remove(login.api, target, handle.id);
+        return await untilEnded(async () => ended(target, handle, login, ctx), seconds);
+      } catch (error) {
+        if (ownLogin !== true || !isRekeyError(error, 'ERR_ADMIN_DENIED')) throw error;
+        if ((await upstream.isLoginDead?.(login.api)) !== true) throw error;
+        const detail = `${handle.id} is refused as a login`;
+        const observedAt = toInstant(ctx.clock());
+        return { confirmed: true, method: 'negative-authentication', observedAt, detail };
+      }
     },
 
     async deactivation(target, handle, ctx) {
-      const { api } = await asAdmin(target, ctx);
-      return ended(target, handle, api, toInstant(ctx.clock()));
+      return ended(target, handle, await asAdmin(target, ctx), ctx);
     },
 
     async list(target, ctx) {

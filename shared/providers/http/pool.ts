@@ -63,16 +63,17 @@ export function poolOutlook(
       message: `the value beside ${id} in the pool does not fit what the upstream shows of that key: it is not taken`,
       remedy: 'put the value of that very key there, or take the entry out',
     })),
-    ...(free < needed
-      ? [
-          {
-            field: 'admin',
-            message: `the pool runs low: ${free} free, and ${needed} needed for the next rotations and an emergency`,
-            remedy: REFILL,
-          },
-        ]
-      : []),
+    ...(free < needed ? [poolRunsLow(free, needed)] : []),
   ];
+}
+
+/** What a person is told while there is time to fill a pool. */
+export function poolRunsLow(free: number, needed: number): Notice {
+  return {
+    field: 'admin',
+    message: `the pool runs low: ${free} free, and ${needed} needed for the next rotations and an emergency`,
+    remedy: REFILL,
+  };
 }
 
 function isDistinct(texts: readonly string[]): boolean {

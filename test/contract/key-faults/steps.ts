@@ -17,6 +17,8 @@ export interface Step<T> {
   readonly name: string;
   before?(scene: Scene<T>): Promise<void>;
   run(scene: Scene<T>): Promise<unknown>;
+  /** It may try whether the upstream refuses what it should. */
+  readonly probes?: boolean;
   /** Generations that live when it is done. */
   readonly leaves: readonly number[];
 }
@@ -35,7 +37,12 @@ export function stepsOf<T extends KeyTarget>(
   };
   const look = { leaves: [1] };
   return [
-    { name: 'preflight', run: async ({ target, ctx }) => provider.preflight(target, ctx), ...look },
+    {
+      name: 'preflight',
+      run: async ({ target, ctx }) => provider.preflight(target, ctx),
+      probes: true,
+      ...look,
+    },
     { name: 'issue', run: issueNext, leaves: [1, 2] },
     {
       name: 'activate',
@@ -61,11 +68,13 @@ export function stepsOf<T extends KeyTarget>(
         const done = await provider.revoke(target, first.handle, { endSessions: true }, ctx);
         if (!done.confirmed) throw new RekeyError('ERR_UNAVAILABLE', 'not confirmed');
       },
+      probes: true,
       leaves: [],
     },
     {
       name: 'deactivation',
       run: async ({ target, ctx, first }) => provider.deactivation?.(target, first.handle, ctx),
+      probes: true,
       ...look,
     },
     { name: 'list', run: async ({ target, ctx }) => provider.list?.(target, ctx), ...look },

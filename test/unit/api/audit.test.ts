@@ -87,6 +87,45 @@ describe('the auditor’s answer', () => {
     expect(last).toMatchObject({ outcome: 'open', deactivation: 'NOT CONFIRMED' });
   });
 
+  it('shows a rotation whose old credential only a person can end as awaiting them, until the upstream confirms it', () => {
+    const asked: Draft = {
+      action: 'operator-awaited',
+      time: '2026-02-01T00:10:00.000Z',
+      correlationId: 'r-1',
+      oldFingerprint: 'fp-1',
+      deactivation: 'NOT CONFIRMED',
+      evidence: { byHand: 'delete the key' },
+    };
+    const [opened, ...rest] = drafts.slice(2, 5);
+    const until = (...more: Draft[]) =>
+      whole(
+        chainOf(credential, [...first, ...(opened === undefined ? [] : [opened]), asked, ...more]).records,
+      );
+    const waiting = until();
+    expect(waiting.rotations).toMatchObject([
+      { outcome: 'awaiting-operator', deactivation: 'NOT CONFIRMED' },
+    ]);
+    expect(waiting.rotations[0]?.endedAt).toBeUndefined();
+    expect(waiting.events?.at(-1)).toMatchObject({ action: 'operator-awaited', detail: 'delete the key' });
+    expect(until(...rest).rotations).toMatchObject([{ outcome: 'completed', deactivation: 'CONFIRMED' }]);
+  });
+
+  it('does not take the asking of an emergency for the outcome of its replacement', () => {
+    const emergency = { kind: 'emergency' as const, actor: CALLER };
+    const chain = chainOf(credential, [
+      ...first,
+      {
+        action: 'operator-awaited',
+        time: '2026-02-01T00:10:00.000Z',
+        trigger: emergency,
+        correlationId: 'r-1',
+        deactivation: 'NOT CONFIRMED',
+      },
+      { action: 'replaced', time: '2026-02-01T00:20:00.000Z', trigger: emergency, correlationId: 'r-1' },
+    ]);
+    expect(whole(chain.records).rotations).toMatchObject([{ outcome: 'completed' }]);
+  });
+
   it('does not take a later rotation’s end of the same credential for that of one rolled back', () => {
     const chain = chainOf(credential, [
       ...first,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { RekeyError } from '../../../shared/domain/errors.ts';
 import { answer } from '../../../lambdas/control-api/routes.ts';
 import {
   bodyOf,
@@ -128,9 +129,24 @@ describe('rotating', () => {
       },
     });
     expect(bodyOf(response)['rotation']).toHaveProperty('missing');
-    const { response: refused } = await answer(eventOf('POST', path, { body: {} }), services);
+    const { response: refused } = await answer(eventOf('POST', path, { body: { holder: '' } }), services);
     expect(refused.statusCode).toBe(400);
     expect(bodyOf(refused)['field']).toBe('holder');
+  });
+
+  it('without a holder has the upstream asked whether what only a person can end is ended', async () => {
+    const ledger = new FakeLedger().add(credentialOf());
+    const path = `/v1/credentials/orders-db/rotations/${ROTATION_ID}/confirmations`;
+    const services = fakeServices(ledger);
+    const { response } = await answer(eventOf('POST', path, { body: { reason: 'deleted' } }), services);
+    expect([response.statusCode, services.asked[0]?.method]).toEqual([200, 'confirmEnd']);
+    const alive = new RekeyError('ERR_AWAITING_OPERATOR', 'it is still taken', { remedy: 'delete it' });
+    const refusing = fakeServices(ledger, { confirmEnd: alive });
+    const { response: refused } = await answer(eventOf('POST', path, { body: {} }), refusing);
+    expect([refused.statusCode, bodyOf(refused)]).toMatchObject([
+      409,
+      { code: 'ERR_AWAITING_OPERATOR', remedy: 'delete it' },
+    ]);
   });
 
   it('pauses with a reason, unpauses with or without, under the caller’s name', async () => {

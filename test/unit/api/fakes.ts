@@ -221,6 +221,15 @@ export class FakeLedger implements Ledger {
   knows(): Promise<never> {
     throw new Error('not used here');
   }
+  claimOf(): Promise<never> {
+    throw new Error('not used here');
+  }
+  claim(): Promise<never> {
+    throw new Error('the API must not write');
+  }
+  unclaim(): Promise<never> {
+    throw new Error('the API must not write');
+  }
   create(): Promise<never> {
     throw new Error('the API must not write');
   }
@@ -318,6 +327,12 @@ export function fakeServices(
       rotation: rotationOf({ phase: 'rolling-back', loser: 'next' }),
     }),
     confirmHolder: answer('confirmHolder', { rotation: rotationOf() }),
+    confirmEnd: answer('confirmEnd', { rotation: rotationOf() }),
+    confirmRoot: answer<Awaited<ReturnType<ControlServices['confirmRoot']>>>('confirmRoot', {
+      outcome: 'confirmed',
+      credential: credentialOf(),
+      letIn: ['orders-db'],
+    }),
     register: answer<Awaited<ReturnType<ControlServices['register']>>>('register', {
       outcome: 'registered',
       changes: [],

@@ -254,6 +254,33 @@ describe('rekey revoke', () => {
     expect((await rekey(api, [...args, '--yes', '--wait'])).exit).toBe(4);
   });
 
+  it('says with --wait, once, what only a person can end, and before it asks that this will be so', async () => {
+    const byHand = 'delete the key "spare-1" at https://console.example';
+    const since = '2026-11-22T20:00:00.000Z';
+    const awaitsOperator = { since, handles: [], byHand, looks: 1 };
+    const incident = {
+      id: 'INC-1',
+      stage: 'intended',
+      generation: 2,
+      replacement: 'r',
+      awaitsOperator,
+    } as const;
+    const manual = credentialOf({ type: 'llm-key', provider: 'cohere', status: 'halted', incident });
+    api.routes['GET /v1/credentials/orders-db'] = {
+      body: { credential: credentialView(manual), rotations: [] },
+    };
+    const running = { id: 'e-1', status: 'RUNNING', startedAt: 'a', results: [] };
+    api.routes['GET /v1/emergencies/e-1'] = [
+      ...Array.from({ length: 12 }, () => ({ body: running })),
+      { body: { ...running, status: 'SUCCEEDED', endedAt: 'b' } },
+    ];
+    const { exit, stdout } = await rekey(api, [...args, '--wait'], { tty: true, answer: 'yes' });
+    expect(exit).toBe(0);
+    expect(stdout).toContain('lets only a person end a key');
+    expect(stdout.split('TO DO BY HAND')).toHaveLength(2);
+    expect(stdout).toContain(byHand);
+  });
+
   it('prints with --wait what to type for what Rekey has let go of meanwhile', async () => {
     const results = [
       { credentialId: 'c-1', status: 'replaced' },

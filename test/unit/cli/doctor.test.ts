@@ -79,13 +79,22 @@ function aws({ stacks = {}, sns, trails = {}, outputs = OUTPUTS }: Otherwise = {
 
 function deployed(
   checks: Record<string, readonly object[]>,
-  { upstreams = {}, ...more }: Otherwise & { readonly upstreams?: Record<string, object> } = {},
+  {
+    upstreams = {},
+    admin = '',
+    ...more
+  }: Otherwise & { readonly upstreams?: Record<string, object>; readonly admin?: string } = {},
 ): void {
   stand.routes = {
     'POST /': aws(more),
     'GET /v1/diagnosis': { body: { version: REKEY_VERSION, checks: [] } },
     'GET /v1/credentials': {
-      body: { credentials: Object.keys(checks).map((name) => credentialView(credentialOf({ name }))) },
+      body: {
+        credentials: Object.keys(checks).map((name) => ({
+          ...credentialView(credentialOf({ name })),
+          admin,
+        })),
+      },
     },
     ...Object.fromEntries(
       Object.entries(checks).map(([name, own]) => [
@@ -101,6 +110,14 @@ const doctor = (...args: string[]): Promise<Ran> =>
   rekey(stand, [...command(), ...args], { env: { AWS_ENDPOINT_URL: stand.url } });
 
 describe('rekey doctor', () => {
+  it('names administrative secrets in use that nobody has declared as a root, with what to do', async () => {
+    deployed({ orders: [OK], shop: [OK] }, { admin: 'admin/shop' });
+    const { exit, stdout } = await doctor();
+    expect(exit).toBe(0);
+    expect(stdout).toMatch(/warn +roots +.*admin\/shop \(used by orders, shop\)/);
+    expect(stdout).toMatch(/remedy: declare each under roots: in rekey.yaml/);
+  });
+
   it('ends with 0 where all is well, and a line for each check', async () => {
     deployed({ orders: [OK] });
     const { exit, stdout, stderr } = await doctor();

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { RotationView } from '../../../shared/api/messages.ts';
 import { credentialView, rotationView } from '../../../shared/api/views.ts';
+import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { Rotation } from '../../../shared/domain/rotation.ts';
 import { credentialOf, impactBody, ROTATION_ID, rotationOf, underWay } from '../api/fakes.ts';
 import { refusal, rekey, startStandIn, type Reply, type StandIn } from './stand-in.ts';
@@ -268,6 +269,69 @@ describe('rekey confirm', () => {
   it('changes nothing with --dry-run', async () => {
     api.routes['GET /v1/credentials/orders-db'] = { body };
     expect((await rekey(api, ['confirm', 'orders-db', 'report', '--dry-run'])).exit).toBe(0);
+    expect(api.seen.every(({ method }) => method === 'GET')).toBe(true);
+  });
+});
+
+describe('what only a person can end', () => {
+  const path = `POST /v1/credentials/orders-db/rotations/${ROTATION_ID}/confirmations`;
+  const byHand = 'delete the key "spare-1" at https://console.example';
+  const handles = [{ id: 'spare-1.0a1b', generation: 1 }];
+  const awaitsOperator = { since: '2026-11-22T20:00:00.000Z', handles, byHand, looks: 1 };
+  const waiting = rotationOf({ phase: 'revoking', awaitsOperator });
+  const body = { credential: credentialView(credential, waiting), rotations: [rotationView(waiting)] };
+  const halted = credentialOf({
+    status: 'halted',
+    incident: { id: 'INC-1', stage: 'intended', generation: 2, replacement: 'r', awaitsOperator },
+  });
+
+  it('is shown as manual wherever the rotation is, with what to do and where', async () => {
+    api.routes['GET /v1/credentials/orders-db'] = { body };
+    api.routes['GET /v1/credentials'] = { body: { credentials: [body.credential] } };
+    const [shownOne, listed] = [await rekey(api, ['show', 'orders-db']), await rekey(api, ['list'])];
+    expect(shownOne.stdout).toMatch(/awaits operator +since 2026-11-22 20:00:00 UTC, manual: delete the key/);
+    expect(listed.stdout).toContain('revoking (awaiting operator: manual)');
+    // Handles are in the ledger; operators need the words.
+    expect(body.credential.rotation?.awaitsOperator).toEqual({ since: awaitsOperator.since, byHand });
+  });
+
+  it('is shown as manual in an emergency, until it has ended', async () => {
+    const view = credentialView(halted);
+    api.routes['GET /v1/credentials/orders-db'] = { body: { credential: view, rotations: [] } };
+    api.routes['GET /v1/credentials'] = { body: { credentials: [view] } };
+    expect((await rekey(api, ['list'])).stdout).toContain('halted (awaiting operator: manual)');
+    expect((await rekey(api, ['show', 'orders-db'])).stdout).toContain(byHand);
+    const refused = await rekey(api, ['confirm', 'orders-db']);
+    expect([refused.exit, refused.stderr]).toEqual([1, expect.stringContaining('looks by itself')]);
+    const { incident } = halted;
+    if (incident === undefined) throw new Error('there is no incident');
+    const revoked = credentialView({ ...halted, incident: { ...incident, stage: 'revoked' } });
+    expect(revoked.emergency?.awaitsOperator).toBeUndefined();
+  });
+
+  it('is confirmed without a holder, by the upstream', async () => {
+    api.routes['GET /v1/credentials/orders-db'] = { body };
+    api.routes[path] = { body: { rotation: rotationView(waiting) } };
+    const { exit, stdout } = await rekey(api, ['confirm', 'orders-db', '--reason', 'deleted']);
+    expect([exit, stdout]).toEqual([0, expect.stringContaining('the upstream refuses it now')]);
+    expect(api.seen.at(-1)?.body).toEqual({ reason: 'deleted' });
+  });
+
+  it('says what is still to be done where the upstream still takes it', async () => {
+    api.routes['GET /v1/credentials/orders-db'] = { body };
+    api.routes[path] = refusal(
+      new RekeyError('ERR_AWAITING_OPERATOR', 'it still takes spare-1', { remedy: byHand }),
+    );
+    const { exit, stderr } = await rekey(api, ['confirm', 'orders-db']);
+    expect([exit, stderr]).toEqual([1, expect.stringMatching(/still takes spare-1[^]*delete the key/)]);
+  });
+
+  it('is nothing to confirm where nothing waits, and nothing is changed with --dry-run', async () => {
+    api.routes['GET /v1/credentials/orders-db'] = { body: busy };
+    expect((await rekey(api, ['confirm', 'orders-db'])).stderr).toContain('waits for a person');
+    api.routes['GET /v1/credentials/orders-db'] = { body };
+    const dry = await rekey(api, ['confirm', 'orders-db', '--dry-run']);
+    expect([dry.exit, dry.stdout]).toEqual([0, expect.stringContaining(byHand)]);
     expect(api.seen.every(({ method }) => method === 'GET')).toBe(true);
   });
 });

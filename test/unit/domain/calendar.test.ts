@@ -278,6 +278,7 @@ describe('what the planner does', () => {
     const back = planned({}, afterRollback(planned()));
     expect(dutiesOf(back, issued + 31 * DAY * 1000)).toEqual({
       start: false,
+      announce: false,
       overdue: true,
       escalate: false,
     });

@@ -270,6 +270,15 @@ describe('rotations', () => {
   test.each<[string, Partial<Credential>, Rotation | undefined, string[]]>([
     ['stuck', {}, rotationOf({ stuck: true }), ['fail', 'ok']],
     [
+      'waiting for a person at the upstream',
+      {},
+      rotationOf({
+        phase: 'revoking',
+        awaitsOperator: { since: '2026-11-22T11:00:00.000Z', handles: [], byHand: 'delete it', looks: 1 },
+      }),
+      ['warn', 'ok'],
+    ],
+    [
       'past its cap',
       {},
       rotationOf({ window: { ...rotationOf().window!, cap: '2026-11-22T11:59:00.000Z' } }),

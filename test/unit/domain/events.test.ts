@@ -55,6 +55,7 @@ describe('the event of a record', () => {
     ['aborted', EVENT.failed],
     ['stuck', EVENT.failed],
     ['window-held', EVENT.failed],
+    ['operator-awaited', EVENT.failed],
     ['rotation-overdue', EVENT.expiring],
     ['rotation-escalated', EVENT.expiring],
     ['rotation-endangered', EVENT.expiring],

@@ -70,6 +70,23 @@ describe('what revokes by hand', () => {
     );
   });
 
+  it('gives the call that ends a token of a self-run Qdrant, and what is asked of a deploy hook', async () => {
+    const textOf = async (provider: string, declared: object): Promise<string> => {
+      const own = { label: 'search', baseUrl: 'https://vectors.example/', ...declared };
+      const live = [{ id: 'x_1', generation: 1 }];
+      const told = { type: 'vector-database-key', provider, target: own, live };
+      return (await revocationsByHand(credentialOf(told))).at(-1)?.text ?? '';
+    };
+    const rules = [{ collection: 'documents', access: 'read' }];
+    expect(await textOf('qdrant', { rules })).toContain(
+      `-d '{"points":["x_1"]}' 'https://vectors.example/collections/rekey_tokens/points/delete?wait=true'`,
+    );
+    const asked = `curl -X DELETE -H "authorization: Bearer $HOOK_TOKEN" '<hookUrl>/keys/x_1'`;
+    expect(await textOf('qdrant-static', { access: 'manage' })).toContain(asked);
+    const place = { access: 'read', tenant: 't', database: 'd' };
+    expect(await textOf('chroma', place)).toContain(asked);
+  });
+
   it('ends an access key before what was minted with it is cut off', async () => {
     const told = await revocationsByHand(
       credentialOf({

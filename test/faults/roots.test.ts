@@ -1,0 +1,281 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { dueOf, taskSince } from '../../shared/domain/calendar.ts';
+import { isRekeyError } from '../../shared/domain/errors.ts';
+import { eventOf } from '../../shared/domain/events.ts';
+import { goesAfter } from '../../shared/domain/order.ts';
+import { orderOf } from '../../shared/engine/order.ts';
+import { planDue, type PlanAnswer } from '../../shared/engine/plan.ts';
+import { TAG } from '../../shared/names.ts';
+import { EngineWorld, type EngineCase } from '../support/engine-world.ts';
+import { RootCase } from '../support/root-case.ts';
+
+/** The administrative credentials that Rekey itself uses (C9). */
+let world: EngineWorld;
+beforeAll(async () => {
+  world = await EngineWorld.start();
+});
+afterAll(async () => {
+  await world.stop();
+});
+
+const BUDGET = { maxStarts: 10, paceMs: 0, pause: async () => undefined, until: Number.POSITIVE_INFINITY };
+const plan = (one: EngineCase): Promise<PlanAnswer> =>
+  one.time.work(() => one.process((deps) => planDue(deps, BUDGET)));
+const count = async (one: EngineCase, action: string): Promise<number> =>
+  (await one.actions()).filter((each) => each === action).length;
+const codeOf = async (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => 'done',
+    (error: unknown) => (isRekeyError(error) ? error.code : String(error)),
+  );
+
+describe('an admin key that Rekey rotates', () => {
+  async function registered(changes: object = {}): Promise<RootCase> {
+    const root = await RootCase.make(world.newCase());
+    await root.one.repeating(() => root.one.tryRegister(root.declared(changes)));
+    await root.one.settle();
+    return root;
+  }
+
+  test('is taken over as it is, with owner, scope and Rekey as its holder', async () => {
+    await using root = await registered();
+    expect(await root.login()).toBe(root.upstream.adminKey);
+    const { status, mode, holders, root: terms } = await root.one.credential();
+    expect({ status, mode, terms }).toEqual({
+      status: 'active',
+      mode: 'enforce',
+      terms: { owner: 'platform', scope: 'API keys of the project shop' },
+    });
+    expect(holders).toEqual([{ kind: 'polling', name: 'rekey', ttlSeconds: 300 }]);
+  });
+
+  test('makes its successor, which ends it once no function can hold it any more', async () => {
+    await using root = await registered();
+    const { one } = root;
+    const old = await root.login();
+    const token = await one.requestRotation();
+    await one.until(({ phase }) => phase === 'window', token);
+    const next = await root.login();
+    expect(next).not.toBe(old);
+    expect([await root.takes(old), await root.takes(next)]).toEqual([true, true]);
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('completed');
+    expect([await root.takes(old), await root.takes(next)]).toEqual([false, true]);
+    const [kept] = [await one.deps.vault.read(one.secret, { stage: 'AWSCURRENT' })];
+    expect(JSON.parse(kept?.reveal() ?? '')).toMatchObject({ note: 'of the platform team' });
+    expect(JSON.stringify(await one.records())).not.toContain(next);
+  });
+
+  test('leads back to the old one in a rollback', async () => {
+    await using root = await registered();
+    const { one } = root;
+    const old = await root.login();
+    const token = await one.requestRotation();
+    await one.until(({ phase }) => phase === 'window', token);
+    const next = await root.login();
+    await one.requestRollback(token);
+    await one.settle();
+    expect((await one.rotation(token)).phase).toBe('rolled-back');
+    expect([await root.login(), await root.takes(old), await root.takes(next)]).toEqual([old, true, false]);
+  });
+
+  test('ends itself in an emergency; nothing replaces it until a person has, and then it rotates again', async () => {
+    await using root = await registered();
+    const { one, upstream } = root;
+    const leaked = await root.login();
+    const execution = await one.startEmergency('INC-1');
+    await one.finished(execution);
+    expect(await root.takes(leaked)).toBe(false);
+    expect(await one.actions()).toEqual(expect.arrayContaining(['emergency-revoked', 'replacement-failed']));
+    const halted = await one.credential();
+    expect(halted.status).toBe('halted');
+
+    expect(await codeOf(root.confirm())).toBe('ERR_CONFLICT');
+    await root.put('sk-admin-mistyped');
+    expect(await codeOf(root.confirm())).not.toBe('done');
+    expect((await one.credential()).status).toBe('halted');
+
+    const { value } = upstream.admins.add('organization', 'by hand', 'sk-admin-');
+    await root.put(value);
+    expect((await root.confirm(true)).outcome).toBe('confirmed');
+    expect((await one.credential()).status).toBe('halted');
+    expect((await root.confirm()).outcome).toBe('confirmed');
+    expect((await root.confirm().catch((error: unknown) => error)) as object).toMatchObject({
+      code: 'ERR_REQUEST',
+    });
+    const { status, incident, live, current } = await one.credential();
+    expect({ status, stage: incident?.stage, live }).toEqual({
+      status: 'active',
+      stage: 'resumed',
+      live: [current?.handle],
+    });
+    expect(current?.handle.generation).toBeGreaterThan(halted.incident?.generation ?? Infinity);
+
+    const token = await one.rotate();
+    expect((await one.rotation(token)).phase).toBe('completed');
+    expect([await root.takes(value), await root.takes(await root.login())]).toEqual([false, true]);
+  });
+
+  test('takes both keys of an open window with it, its own login last; the same again is success', async () => {
+    await using root = await registered();
+    const { one, upstream } = root;
+    const old = await root.login();
+    const token = await one.requestRotation();
+    await one.until(({ phase }) => phase === 'window', token);
+    await one.finished(await one.startEmergency('INC-1'));
+    expect([await root.takes(old), await root.takes(await root.login())]).toEqual([false, false]);
+    expect(upstream.admins.all.size).toBe(0);
+    expect(await one.actions()).toContain('emergency-revoked');
+    await one.finished(await one.startEmergency('INC-2'));
+    expect(await count(one, 'emergency-revocation-failed')).toBe(0);
+  });
+
+  test('is replaced at once where another root administers it', async () => {
+    const one = world.newCase();
+    await using root = await RootCase.make(one);
+    const keeper = root.upstream.admins.add('organization', 'keeper', 'sk-admin-');
+    await root.create(`${one.secret}-keeper`, keeper.value);
+    await one.repeating(() => one.tryRegister(root.declared({ admin: `${one.secret}-keeper` })));
+    await one.settle();
+    const leaked = await root.login();
+    await one.finished(await one.startEmergency('INC-1'));
+    expect((await one.credential()).status).toBe('active');
+    expect([await root.takes(leaked), await root.takes(await root.login())]).toEqual([false, true]);
+    expect(await root.takes(keeper.value)).toBe(true);
+  });
+
+  test('is not taken for replaced by a value that only looks like one of its keys', async () => {
+    const one = world.newCase();
+    await using root = await RootCase.make(one);
+    const { admins } = root.upstream;
+    await root.create(`${one.secret}-keeper`, admins.add('organization', 'keeper', 'sk-admin-').value);
+    await one.repeating(() => one.tryRegister(root.declared({ admin: `${one.secret}-keeper` })));
+    await one.settle();
+    await one.finished(await one.startEmergency('INC-1', { replace: false }));
+    const { value } = admins.add('organization', 'by hand', 'sk-admin-');
+    await root.put(`${value.slice(0, 10)}mistyped${value.slice(-4)}`);
+    expect(await codeOf(root.confirm())).toBe('ERR_REJECTED');
+    expect((await one.credential()).status).toBe('halted');
+    await root.put(value);
+    expect((await root.confirm()).outcome).toBe('confirmed');
+  });
+
+  test('keeps what it administers waiting for as long as it is revoked', async () => {
+    await using root = await registered();
+    const { one } = root;
+    await one.finished(await one.startEmergency('INC-1'));
+    const dependant = { ...(await one.credential()), id: 'another', name: 'shop', adminSecret: one.secret };
+    const { obstacles } = await orderOf(one.deps, { ...dependant, status: 'active' });
+    expect(goesAfter(dependant, obstacles, 0)).toBe(
+      `its administrative login ${one.name} is revoked and not replaced yet`,
+    );
+  });
+
+  test('is not taken over without the tag by which nobody takes it for a secret of agents', async () => {
+    await using root = await RootCase.make(world.newCase());
+    await root.one.deps.vault.untag(root.one.secret, [TAG.admin]);
+    const refused = await root.one.tryRegister(root.declared()).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: 'ERR_ADOPTION', field: 'secret' });
+    expect(String((refused as { remedy?: string }).remedy)).toContain('Key=rekey:admin,Value=root');
+  });
+});
+
+describe('an administrative credential that a person replaces', () => {
+  async function registered(changes: object = {}): Promise<RootCase> {
+    const root = await RootCase.make(world.newCase());
+    await root.one.repeating(() => root.one.tryRegister(root.byHand(changes)));
+    return root;
+  }
+
+  async function reach(one: EngineCase, when: 'task' | 'deadline'): Promise<void> {
+    const credential = await one.credential();
+    const instant = when === 'task' ? taskSince(credential) : dueOf(credential)?.deadline;
+    one.time.jumpTo(Date.parse(instant ?? ''));
+  }
+
+  test('is on record with the age of its value, and never rotated, revoked or changed by Rekey', async () => {
+    await using root = await registered();
+    const { one } = root;
+    const { mode, current, adoption } = await one.credential();
+    expect({ mode, adoption }).toEqual({ mode: 'observe', adoption: 'observed' });
+    expect(current?.fingerprint).toMatch(/^sha256:/);
+    expect(await codeOf(one.requestRotation())).toBe('ERR_MODE');
+    expect(await root.takes(await root.login())).toBe(true);
+  });
+
+  test('is announced to its owner a week before, and pages once on its date', async () => {
+    await using root = await registered({ policy: { interval: '60d' } });
+    const { one } = root;
+    const { deadline = '' } = dueOf(await one.credential()) ?? {};
+    await plan(one);
+    expect(await count(one, 'task-announced')).toBe(0);
+    await reach(one, 'task');
+    expect((Date.parse(deadline) - one.time.now()) / 86_400_000).toBeCloseTo(7, 2);
+    for (let run = 0; run < 2; run++) await plan(one);
+    expect(await count(one, 'task-announced')).toBe(1);
+    expect(await count(one, 'rotation-overdue')).toBe(0);
+    await reach(one, 'deadline');
+    for (let run = 0; run < 2; run++) await plan(one);
+    const told = (await one.records()).filter(({ message }) => /task-|overdue/.test(message));
+    expect(told.map((record) => [record.message, eventOf(record)?.detailType])).toEqual([
+      ['task-announced', 'Credential Rotation Announced'],
+      ['rotation-overdue', 'Credential Expiring'],
+    ]);
+    for (const { entity } of told)
+      expect(JSON.parse(entity.data.evidence)).toMatchObject({ owner: 'platform' });
+  });
+
+  test('is done once the secret has another value, not before; then its interval begins anew', async () => {
+    await using root = await registered();
+    const { one, upstream } = root;
+    const before = await one.credential();
+    expect((await root.confirm()).outcome).toBe('unchanged');
+    await reach(one, 'deadline');
+    await plan(one);
+    expect(await codeOf(root.confirm())).toBe('ERR_CONFLICT');
+    // The same value in other words is no other.
+    await root.put(upstream.adminKey);
+    expect(await codeOf(root.confirm())).toBe('ERR_CONFLICT');
+
+    await root.put(upstream.admins.add('organization', 'by hand', 'sk-admin-').value);
+    expect((await root.confirm()).outcome).toBe('confirmed');
+    const after = await one.credential();
+    expect(after.current?.fingerprint).not.toBe(before.current?.fingerprint);
+    const [record] = (await one.records()).filter(({ message }) => message === 'task-confirmed');
+    expect(record?.entity.data).toMatchObject({
+      old_fingerprint: before.current?.fingerprint,
+      new_fingerprint: after.current?.fingerprint,
+    });
+    expect(record?.actor.user.uid).toContain('user/operator');
+    expect(JSON.parse(record?.entity.data.evidence ?? '')).toMatchObject({
+      owner: 'platform',
+      overdue: true,
+    });
+  });
+
+  test('may be confirmed again, and changes nothing more by it', async () => {
+    await using root = await registered();
+    await root.put(root.upstream.admins.add('organization', 'by hand', 'sk-admin-').value);
+    expect((await root.confirm()).outcome).toBe('confirmed');
+    expect((await root.confirm()).outcome).toBe('unchanged');
+    expect(await count(root.one, 'task-confirmed')).toBe(1);
+  });
+
+  test('has its declaration recorded where owner, scope or interval change', async () => {
+    await using root = await registered();
+    const changed = root.byHand({ owner: 'security', policy: { interval: '30d' } });
+    const { outcome, changes } = await root.one.tryRegister(changed);
+    expect(outcome).toBe('updated');
+    expect(changes).toContainEqual({ field: 'owner', from: 'platform', to: 'security' });
+    expect((await root.one.credential()).root?.owner).toBe('security');
+    expect(await count(root.one, 'declaration-changed')).toBe(1);
+  });
+
+  test('is what is confirmed without a holder, and nothing else is', async () => {
+    const one = await world.registered();
+    const root = await RootCase.make(world.newCase());
+    await root[Symbol.asyncDispose]();
+    const other = Object.assign(Object.create(root) as RootCase, { one });
+    expect(await codeOf(other.confirm())).toBe('ERR_REQUEST');
+  });
+});

@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest';
+import { CREDENTIAL_TYPES, FUNCTIONS, TYPED_ROLES, typedFunction } from '../../shared/names.ts';
+import { list, statementsByFunction, synthesise, text, type Statement } from './app.ts';
+
+/** The administrative credentials that Rekey itself uses (C9): who may read and who may replace them. */
+describe('roots', () => {
+  const roles = statementsByFunction(
+    synthesise({ settings: { types: [...CREDENTIAL_TYPES], adoptPrefixes: ['admin/'] } }),
+  );
+  const allows = (name: string, action: string): Statement[] =>
+    (roles[name] ?? []).filter(({ Effect, Action }) => Effect === 'Allow' && list(Action).includes(action));
+  /** Whether a statement reaches a secret of the type `root`: by its tag, or without one. */
+  const reaches = ({ Condition }: Statement): boolean => {
+    const types = list(Condition?.['StringEquals']?.['aws:ResourceTag/rekey:type']).map(text);
+    const admins = list(Condition?.['StringEquals']?.['aws:ResourceTag/rekey:admin']).map(text);
+    return types.includes('root') || (types.length === 0 && admins.length === 0);
+  };
+  const who = (action: string): string[] =>
+    FUNCTIONS.filter((name) => allows(name, action).some(reaches)).toSorted();
+
+  it('are not part of a deployment that does not ask for them', () => {
+    const usual = statementsByFunction(synthesise());
+    expect(Object.keys(usual).filter((name) => typedFunction(name as 'agent-api')?.type === 'root')).toEqual(
+      [],
+    );
+  });
+
+  it('get a value from functions of their own type alone, and a label from those that move one', () => {
+    expect(who('secretsmanager:PutSecretValue')).toEqual(['replace-root', 'rotate-root']);
+    expect(who('secretsmanager:UpdateSecretVersionStage')).toEqual([
+      'begin-rotation',
+      'reconcile-root',
+      'register-root',
+      'replace-root',
+      'rollback-root',
+      'rotate-root',
+    ]);
+  });
+
+  it('are read by functions of their type, and of the type that they administer', () => {
+    const own = TYPED_ROLES.map((role) => `${role}-root`).toSorted();
+    // By its condition this one reads no secret that is tagged as administrative.
+    expect(who('secretsmanager:GetSecretValue')).toEqual([...own, 'take-inventory'].toSorted());
+    const inventory = allows('take-inventory', 'secretsmanager:GetSecretValue');
+    for (const { Condition } of inventory) {
+      expect(Condition?.['Null']?.['aws:ResourceTag/rekey:admin']).toBe('true');
+    }
+  });
+
+  it('are neither created nor deleted by Rekey', () => {
+    const made = FUNCTIONS.flatMap((name) => allows(name, 'secretsmanager:CreateSecret')).flatMap(
+      ({ Condition }) => list(Condition?.['StringEquals']?.['aws:RequestTag/rekey:type']).map(text),
+    );
+    expect(made).toContain('llm-key');
+    expect(made).not.toContain('root');
+    expect(allows('register-root', 'secretsmanager:CreateSecret')).toEqual([]);
+    expect(who('secretsmanager:DeleteSecret')).toEqual([]);
+  });
+
+  it('give their functions no secret of agents, and no administrator that is not a root', () => {
+    for (const role of TYPED_ROLES) {
+      const reads = allows(`${role}-root`, 'secretsmanager:GetSecretValue');
+      const admins = reads.flatMap(({ Condition }) =>
+        list(Condition?.['StringEquals']?.['aws:ResourceTag/rekey:admin']),
+      );
+      const stages = reads.map(
+        ({ Condition }) => Condition?.['StringEquals']?.['aws:ResourceTag/rekey:stage'],
+      );
+      expect([role, admins, stages.every((stage) => stage !== undefined)]).toEqual([role, [], true]);
+    }
+  });
+});

@@ -1,0 +1,181 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { parseDeclaration, parseEntry, holdersOf } from '../../../shared/domain/declaration.ts';
+import { rootsCheck } from '../../../shared/domain/coverage.ts';
+import { isRekeyError, type RekeyError } from '../../../shared/domain/errors.ts';
+import { ROOT_UPSTREAMS, stepsOf } from '../../../shared/domain/root-steps.ts';
+import {
+  dependantsOf,
+  isOwnLogin,
+  undeclaredRoots,
+  type Administered,
+} from '../../../shared/domain/roots.ts';
+import { providerFor } from '../../../shared/providers/registry.ts';
+
+const ARN = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:admin/shop-AbCdEf';
+const CREDENTIAL = {
+  name: 'shop',
+  type: 'llm-key',
+  provider: 'openai',
+  secret: 'agents/shop',
+  admin: 'admin/openai',
+  target: { project: 'proj_1', serviceAccount: 'sa_1', label: 'shop' },
+};
+const ROOT = {
+  name: 'openai-admin',
+  provider: 'openai-admin',
+  secret: 'admin/openai',
+  owner: 'platform',
+  scope: 'keys of one project',
+  target: { label: 'rekey' },
+};
+const file = (...roots: object[]): object => ({ version: 1, credentials: [CREDENTIAL], roots });
+
+function refusal(work: () => unknown): RekeyError {
+  try {
+    work();
+  } catch (error) {
+    if (isRekeyError(error)) return error;
+    throw error;
+  }
+  throw new Error('nothing was refused');
+}
+
+describe('roots in a declaration file', () => {
+  it('become credentials that exist, that administer themselves, and that Rekey holds', () => {
+    const [entry] = parseDeclaration(file(ROOT)).roots;
+    expect(entry).toEqual({
+      name: 'openai-admin',
+      type: 'root',
+      provider: 'openai-admin',
+      secret: 'admin/openai',
+      admin: 'admin/openai',
+      adopt: true,
+      mode: 'enforce',
+      target: { label: 'rekey' },
+      policy: { interval: '30d' },
+      root: { owner: 'platform', scope: 'keys of one project' },
+    });
+    expect(parseEntry(entry)).toEqual(entry);
+    expect(holdersOf(parseEntry(entry))).toEqual([{ kind: 'polling', name: 'rekey', ttlSeconds: 300 }]);
+  });
+
+  it('may be administered by another, be observed only, and have holders beside Rekey', () => {
+    const holders = [{ kind: 'polling', name: 'terraform', ttl: '15m' }];
+    const [entry] = parseDeclaration(
+      file({ ...ROOT, admin: 'admin/keeper', mode: 'observe', holders }),
+    ).roots;
+    expect(entry).toMatchObject({ admin: 'admin/keeper', mode: 'observe', policy: { interval: '90d' } });
+    expect(holdersOf(parseEntry(entry)).map(({ name }) => name)).toEqual(['rekey', 'terraform']);
+  });
+
+  it('are observed where a person replaces them', () => {
+    const [entry] = parseDeclaration(
+      file({ ...ROOT, provider: 'by-hand', target: { upstream: 'openai' } }),
+    ).roots;
+    expect(entry).toMatchObject({ mode: 'observe', policy: { interval: '90d' } });
+  });
+
+  it.each<[string, object, string]>([
+    ['no owner', { owner: undefined }, 'roots[0].owner'],
+    ['no scope', { scope: '' }, 'roots[0].scope'],
+    ['a type of their own', { type: 'llm-key' }, 'roots[0].type'],
+    ['an interval of more than 90 days', { policy: { interval: '91d' } }, 'roots[0].policy.interval'],
+    [
+      'Rekey among the declared holders',
+      { holders: [{ kind: 'manual', name: 'rekey' }] },
+      'roots[0].holders',
+    ],
+    ['the name of a credential', { name: 'shop' }, 'roots[0].name'],
+    ['the secret of a credential', { secret: 'agents/shop' }, 'roots[0].secret'],
+  ])('are refused with %s', (_what, changes, field) => {
+    const check = { now: 0, limits: {} };
+    expect(refusal(() => parseDeclaration(file({ ...ROOT, ...changes }), check))).toMatchObject({ field });
+  });
+
+  it('are not declared among credentials, and nothing else has owner and scope', () => {
+    const root = { ...CREDENTIAL, type: 'root', root: { owner: 'a', scope: 'b' } };
+    const declared = { version: 1, credentials: [root] };
+    expect(refusal(() => parseDeclaration(declared))).toMatchObject({ field: 'credentials[0].type' });
+    expect(refusal(() => parseEntry({ ...CREDENTIAL, type: 'root' })).field).toBe('type');
+    expect(refusal(() => parseEntry({ ...root, type: 'llm-key' })).field).toBe('type');
+  });
+});
+
+describe('the pages about roots', () => {
+  const pages = ['roots.md', 'providers/openai-admin.md', 'providers/by-hand.md'];
+
+  it.each(pages)('declare what is accepted, down to policies and targets: docs/%s', async (page) => {
+    const text = await readFile(new URL(`../../../docs/${page}`, import.meta.url), 'utf8');
+    const { roots } = parse(/```yaml\n([^]*?)```/.exec(text)?.[1] ?? '') as { roots: object[] };
+    const check = { now: 0, limits: {} };
+    const declared = parseDeclaration({ version: 1, credentials: [CREDENTIAL], roots }, check).roots;
+    expect(declared).toHaveLength(roots.length);
+    for (const entry of declared) {
+      const provider = await providerFor(entry.type, entry.provider);
+      expect(provider.target(entry.target)).toEqual(entry.target);
+    }
+  });
+
+  it('have the steps of every upstream', async () => {
+    const text = await readFile(new URL('../../../docs/providers/by-hand.md', import.meta.url), 'utf8');
+    const listed = [...text.matchAll(/^\| `([a-z-]+)` /gm)].map(([, upstream = '']) => upstream);
+    expect(listed.filter((each) => each !== 'upstream').toSorted()).toEqual(ROOT_UPSTREAMS.toSorted());
+  });
+});
+
+describe('administrative secrets in use', () => {
+  const one = (name: string, admin: string, type = 'llm-key', arn?: string): Administered => ({
+    name,
+    type,
+    admin,
+    secret: { name: type === 'root' ? 'admin/shop' : `agents/${name}`, arn },
+  });
+
+  it('are named with who uses them where no root is declared for them, by name or ARN', () => {
+    const all = [one('b', 'admin/shop'), one('a', ARN), one('none', '')];
+    expect(undeclaredRoots(all)).toEqual([{ secret: 'admin/shop', usedBy: ['a', 'b'] }]);
+    expect(rootsCheck(all)).toMatchObject([{ state: 'warn', remedy: expect.stringContaining('roots:') }]);
+  });
+
+  it('are known by their root, whichever way either is written', () => {
+    const byName = one('root', 'admin/shop', 'root');
+    expect(undeclaredRoots([byName, one('a', ARN), one('b', 'admin/shop')])).toEqual([]);
+    expect(undeclaredRoots([one('root', 'admin/shop', 'root', ARN), one('a', ARN)])).toEqual([]);
+    expect(rootsCheck([byName])).toMatchObject([{ state: 'ok' }]);
+    expect(dependantsOf(byName, [byName, one('b', 'admin/shop'), one('a', ARN)])).toEqual(['a', 'b']);
+  });
+
+  it('are RDS’s to rotate where RDS manages them', () => {
+    const managed = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:rds!cluster-0a1b-AbCdEf';
+    expect(undeclaredRoots([one('a', managed)])).toEqual([]);
+  });
+
+  it('are of no concern where nothing uses one', () => {
+    expect(rootsCheck([one('none', '')])).toEqual([]);
+  });
+
+  it('are their own login where they name themselves', () => {
+    const of = { secretName: 'admin/shop', secretArn: ARN };
+    expect(
+      [ARN, 'admin/shop', 'admin/keeper'].map((adminSecret) => isOwnLogin({ ...of, adminSecret })),
+    ).toEqual([true, true, false]);
+    expect(isOwnLogin(of)).toBe(false);
+  });
+});
+
+describe('the steps of a person', () => {
+  it.each(ROOT_UPSTREAMS)('end with a confirmation and the end of the former one: %s', (upstream) => {
+    const steps = stepsOf(upstream, { name: 'shop-admin', secret: 'admin/shop' });
+    expect(steps).toHaveLength(4);
+    expect(steps[1]).toContain('put-secret-value --secret-id admin/shop');
+    expect(steps[2]).toContain('rekey confirm shop-admin');
+  });
+
+  it('are those of any upstream where another version knows it', () => {
+    expect(stepsOf('of-tomorrow', { name: 'a', secret: 'b' })).toEqual(
+      stepsOf('other', { name: 'a', secret: 'b' }),
+    );
+  });
+});
