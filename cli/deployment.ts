@@ -6,7 +6,7 @@ import {
   type DescribedStack,
 } from '../shared/domain/diagnose-deployment.ts';
 import { bad, type Check } from '../shared/domain/diagnosis.ts';
-import { OUTPUT, STACK_ROLES, stackName } from '../shared/names.ts';
+import { OPTIONAL_STACKS, OUTPUT, STACK_ROLES, stackName } from '../shared/names.ts';
 import { REKEY_VERSION } from '../shared/version.ts';
 import { isAbsent, outputOf, type AwsContext } from './aws.ts';
 import type { ApiClient } from './client.ts';
@@ -64,8 +64,7 @@ async function checkStacks({ aws, stage }: Context): Promise<Check[]> {
   const checks = names.flatMap(({ role, name }, index) => {
     const found = described[index];
     if (found !== undefined && 'state' in found) return [found];
-    // Only some deployments have endpoints of their own.
-    return found === undefined && role === 'network' ? [] : [stackCheck(name, found?.stack)];
+    return found === undefined && OPTIONAL_STACKS.includes(role) ? [] : [stackCheck(name, found?.stack)];
   });
   const output = (role: (typeof STACK_ROLES)[number], key: string): string | undefined => {
     const found = described[STACK_ROLES.indexOf(role)];

@@ -1,6 +1,6 @@
 import { Tags, Validations, type App } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { stackName, TAG, type StackRole } from '../shared/names.ts';
+import { IDENTITY_TYPES, stackName, TAG, type StackRole } from '../shared/names.ts';
 import type { Settings } from './config.ts';
 import { AccessStack } from './stacks/access.ts';
 import { AgentsStack } from './stacks/agents.ts';
@@ -11,6 +11,7 @@ import { MonitoringStack } from './stacks/monitoring.ts';
 import { NetworkStack } from './stacks/network.ts';
 import { RotationStack } from './stacks/rotation.ts';
 import { StateStack } from './stacks/state.ts';
+import { VerifiersStack } from './stacks/verifiers.ts';
 
 /** The stacks of one deployment, in the order in which they depend on each other. */
 export interface Deployment {
@@ -47,14 +48,19 @@ export function addRekey(app: App, settings: Settings): Deployment {
           state,
         })
       : undefined;
+  const verifiers = settings.types.some((type) => IDENTITY_TYPES.includes(type))
+    ? new VerifiersStack(app, 'Verifiers', { ...named('verifiers', 'directory of identities'), state })
+    : undefined;
   const rotation = new RotationStack(app, 'Rotation', {
     ...named('rotation', 'rotation of credentials'),
     state,
+    verifiers,
     network,
   });
   const incident = new IncidentStack(app, 'Incident', {
     ...named('incident', 'emergency revocation'),
     state,
+    verifiers,
     rotation,
     network,
   });
@@ -70,6 +76,7 @@ export function addRekey(app: App, settings: Settings): Deployment {
     incident,
     api,
     agents,
+    verifiers,
   });
   const access = new AccessStack(app, 'Access', {
     ...named('access', 'roles of people'),

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Logger } from '@aws-lambda-powertools/logger';
 import { awsCallsFromEnvironment, isAwsError, type AwsCalls } from '../shared/adapters/aws-client.ts';
 import { DynamoDbAgents } from '../shared/adapters/dynamodb-agents.ts';
+import { DynamoDbDirectory } from '../shared/adapters/dynamodb-directory.ts';
 import { DynamoDbHeartbeats } from '../shared/adapters/dynamodb-heartbeats.ts';
 import { DynamoDbLedger } from '../shared/adapters/dynamodb-ledger.ts';
 import { DynamoDbReaderLog } from '../shared/adapters/dynamodb-reader-log.ts';
@@ -13,6 +14,7 @@ import { RekeyError } from '../shared/domain/errors.ts';
 import type { EngineDeps } from '../shared/engine/deps.ts';
 import type { Heartbeats } from '../shared/ports/heartbeats.ts';
 import { CREDENTIAL_TYPES, ENV, type CredentialType } from '../shared/names.ts';
+import type { IdentityReach } from '../shared/providers/provider.ts';
 import { providerFor } from '../shared/providers/registry.ts';
 
 /** The setting `name`; a function without it was deployed wrongly and says so at cold start. */
@@ -125,9 +127,28 @@ export function composeEngine(aws: AwsCalls = awsCallsFromEnvironment(process.en
     },
     clock,
     newId: randomUUID,
-    reach: { privateHosts: listSetting(ENV.privateUpstreams), aws },
+    reach: { privateHosts: listSetting(ENV.privateUpstreams), aws, ...identities(aws) },
     timing: { stuckAfterSeconds: Number(optionalSetting(ENV.stuckAfter) ?? 900) },
   };
+}
+
+/** The directory, for functions of identities. */
+function identities(aws: AwsCalls): { readonly identities?: IdentityReach } {
+  const table = optionalSetting(ENV.directory);
+  if (table === undefined) return {};
+  const directory = new DynamoDbDirectory({ aws, table, tenant: setting(ENV.tenant), clock: Date.now });
+  const sealer = new KmsSealer({ aws, key: setting(ENV.sealingKey) });
+  const stage = setting(ENV.stage);
+  const url = directoryUrl();
+  return { identities: { directory, sealer, stage, ...(url === undefined ? {} : { url }) } };
+}
+
+/** Where an endpoint of its own stands for AWS, as in the local stack, APIs are below that. */
+function directoryUrl(): string | undefined {
+  const url = optionalSetting(ENV.directoryUrl);
+  const endpoint = optionalSetting('AWS_ENDPOINT_URL');
+  if (url === undefined || endpoint === undefined) return url;
+  return `${endpoint}/_aws/execute-api/${new URL(url).hostname.split('.')[0] ?? ''}`;
 }
 
 /** Roles may read a secret by its tag only, so one that is missing or untagged shows as a denial. */

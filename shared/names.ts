@@ -1,8 +1,19 @@
 /** Names that infra and the Lambdas share: environment variables, resource names, event types, tags. */
 
 /** What kinds of credentials there are (requirements C1 to C9). */
-export const CREDENTIAL_TYPES = ['database', 'llm-key', 'vector-database-key', 'cloud-key', 'root'] as const;
+export const CREDENTIAL_TYPES = [
+  'database',
+  'llm-key',
+  'vector-database-key',
+  'cloud-key',
+  'signing-key',
+  'agent-token',
+  'root',
+] as const;
 export type CredentialType = (typeof CREDENTIAL_TYPES)[number];
+
+/** Identities: types whose upstream is Rekey itself, which publishes them in its directory (docs/identities.md). */
+export const IDENTITY_TYPES: readonly CredentialType[] = ['signing-key', 'agent-token'];
 
 /** What each type has a function of its own for, with the rights and the network that only it needs. */
 export const TYPED_ROLES = [
@@ -24,13 +35,17 @@ export const ENV = {
   account: 'REKEY_ACCOUNT',
   /** Name of the ledger table. */
   table: 'REKEY_TABLE',
+  /** Name of the table with the directory of identities. */
+  directory: 'REKEY_DIRECTORY',
+  /** Address of the API that shows the directory to verifiers. */
+  directoryUrl: 'REKEY_DIRECTORY_URL',
   /** Name of Rekey's event bus. */
   bus: 'REKEY_BUS',
   /** Bucket of the audit archive. */
   archive: 'REKEY_ARCHIVE',
   /** Bucket with the revocation snapshots, read when the ledger doesn't answer. */
   snapshots: 'REKEY_SNAPSHOTS',
-  /** Key that seals what acknowledgements are held against, and symmetric keys of instances. */
+  /** Key that seals what acknowledgements are held against, symmetric keys of instances, and identities that come next. */
   sealingKey: 'REKEY_SEALING_KEY',
   /** Key for the secrets that Rekey creates. */
   secretsKey: 'REKEY_SECRETS_KEY',
@@ -75,6 +90,8 @@ export const TAG = {
   credential: 'rekey:credential',
   /** On the secret with a target's administrative credential: the credential type that it administers. */
   admin: 'rekey:admin',
+  /** On every key that Rekey made in KMS: the set of the directory that it is of. */
+  set: 'rekey:set',
   /** On every resource of a deployment, the secrets that it makes included. */
   stage: 'rekey:stage',
 } as const;
@@ -126,6 +143,7 @@ export const FUNCTIONS = [
   'manage-subscriptions',
   'control-api',
   'agent-api',
+  'serve-directory',
 ] as const;
 export type FunctionName = (typeof FUNCTIONS)[number];
 
@@ -157,6 +175,7 @@ export const STACK_ROLES = [
   'state',
   'evidence',
   'network',
+  'verifiers',
   'rotation',
   'incident',
   'api',
@@ -166,6 +185,9 @@ export const STACK_ROLES = [
 ] as const;
 /** What a stack holds, as its name ends. */
 export type StackRole = (typeof STACK_ROLES)[number];
+
+/** Those that only some deployments have: endpoints of their own, identities. */
+export const OPTIONAL_STACKS: readonly StackRole[] = ['network', 'verifiers'];
 
 /** Name of a stack of a stage, as CloudFormation knows it. */
 export function stackName(stage: string, role: StackRole): string {
@@ -185,6 +207,10 @@ export const OUTPUT = {
   apiUrl: 'ApiUrl',
   /** Address of the API that agents call. */
   agentApi: 'AgentApi',
+  /** Table of the directory of identities. */
+  directory: 'DirectoryTable',
+  /** Address at which verifiers find public keys. */
+  directoryUrl: 'DirectoryUrl',
   table: 'LedgerTable',
   bus: 'EventBus',
   archive: 'ArchiveBucket',

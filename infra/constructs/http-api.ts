@@ -3,6 +3,7 @@ import { AccessLogField, AccessLogFormat } from 'aws-cdk-lib/aws-apigateway';
 import {
   HttpApi,
   HttpMethod,
+  HttpNoneAuthorizer,
   HttpStage,
   LogGroupLogDestination,
   type IAccessLogSettings,
@@ -13,6 +14,7 @@ import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 import type { Settings } from '../config.ts';
+import { acknowledge } from '../nag.ts';
 import type { StateStack } from '../stacks/state.ts';
 import type { HandlerFunction } from './handler-function.ts';
 
@@ -24,7 +26,12 @@ interface HttpApiProps {
   /** Requests a second, of all callers together. */
   readonly throttle: ThrottleSettings;
   /** Every route by itself, so that a caller's policy can name the ones that it may use. */
-  readonly routes: readonly { readonly method: keyof typeof HttpMethod; readonly path: string }[];
+  readonly routes: readonly {
+    readonly method: keyof typeof HttpMethod;
+    readonly path: string;
+    /** Known by IAM, unless said otherwise. */
+    readonly access?: 'iam' | 'public';
+  }[];
   readonly handler: HandlerFunction;
   /** Id of the integration, which stays: it is in the logical ids of what is deployed. */
   readonly integration: string;
@@ -51,7 +58,16 @@ export function httpApi(scope: Construct, props: HttpApiProps): { api: HttpApi; 
     accessLogSettings: accessLogTo(log),
   });
   const integration = new HttpLambdaIntegration(props.integration, handler.live);
-  for (const { method, path } of routes) api.addRoutes({ path, methods: [HttpMethod[method]], integration });
+  for (const { method, path, access } of routes) {
+    const methods = [HttpMethod[method]];
+    if (access !== 'public') {
+      api.addRoutes({ path, methods, integration });
+      continue;
+    }
+    const open = api.addRoutes({ path, methods, integration, authorizer: new HttpNoneAuthorizer() });
+    for (const route of open)
+      acknowledge(route, 'AwsSolutions-APIG4', 'What it shows is public: keys of verifiers.');
+  }
   return { api, url: stage.url };
 }
 

@@ -19,7 +19,8 @@ export type RunbookEntry =
   | 'audit-tampering'
   | 'publish-lag'
   | 'api-errors'
-  | 'agent-api-errors';
+  | 'agent-api-errors'
+  | 'directory-errors';
 
 export interface RunbookAlarmProps {
   /** What is wrong, in one sentence. */

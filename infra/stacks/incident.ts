@@ -12,11 +12,14 @@ import type { NetworkStack } from './network.ts';
 import { NOUN, upstreamGrants, upstreamOf } from './rotation-types.ts';
 import { idOf, type RotationStack } from './rotation.ts';
 import type { StateStack } from './state.ts';
+import type { VerifiersStack } from './verifiers.ts';
 
 export interface IncidentStackProps extends StackProps {
   readonly settings: Settings;
   readonly state: StateStack;
   readonly rotation: RotationStack;
+  /** What verifiers ask, where types of identities are deployed. */
+  readonly verifiers: VerifiersStack | undefined;
   /** Endpoints of the VPC, where Rekey makes them. */
   readonly network?: NetworkStack | undefined;
 }
@@ -75,13 +78,13 @@ export class IncidentStack extends Stack {
 
   #ofType(
     type: CredentialType,
-    { settings, state, rotation, network }: IncidentStackProps,
+    { settings, state, verifiers, rotation, network }: IncidentStackProps,
     environment: HandlerEnvironment,
   ): Record<'revoke' | 'replace', HandlerFunction> {
     const { ledger } = state;
     const secretsKey = state.secretsKey.keyArn;
     const secrets = may.secretsOf(type, settings);
-    const upstream = upstreamOf(type, settings);
+    const upstream = upstreamOf(type, { settings, state, verifiers });
     const common = { ...upstream, settings, logKey: state.key, endpoints: network?.endpoints };
     const revoke = new HandlerFunction(this, idOf(`revoke-${type}`), {
       ...common,
@@ -96,7 +99,7 @@ export class IncidentStack extends Stack {
         ...may.writeLedger(ledger),
         ...may.readObjects(state.snapshotsArn, SNAPSHOTS),
         ...may.appendObjects(state.snapshotsArn, INTENTS),
-        ...upstreamGrants(type, 'revoke', settings),
+        ...upstreamGrants(type, 'revoke', { settings, state }),
         ...may.answer(rotation.lifecycleArn),
       ],
     });
@@ -111,7 +114,7 @@ export class IncidentStack extends Stack {
         ...may.readAgentSecrets(secrets, secretsKey),
         ...may.putAgentSecrets(secrets, secretsKey),
         ...may.labelAgentSecrets(secrets),
-        ...upstreamGrants(type, 'replace', settings),
+        ...upstreamGrants(type, 'replace', { settings, state }),
       ],
     });
     return { revoke, replace };

@@ -26,6 +26,7 @@ import type { IncidentStack } from './incident.ts';
 import type { RotationStack } from './rotation.ts';
 import { idOf } from './rotation.ts';
 import type { StateStack } from './state.ts';
+import type { VerifiersStack } from './verifiers.ts';
 
 export interface MonitoringStackProps extends StackProps {
   readonly settings: Settings;
@@ -35,6 +36,8 @@ export interface MonitoringStackProps extends StackProps {
   readonly incident: IncidentStack;
   readonly api: ApiStack;
   readonly agents: AgentsStack;
+  /** What verifiers ask, where types of identities are deployed. */
+  readonly verifiers: VerifiersStack | undefined;
 }
 
 type What = Omit<RunbookAlarmProps, 'topic' | 'runbook'>;
@@ -63,7 +66,7 @@ export class MonitoringStack extends Stack {
   constructor(scope: Construct, id: string, props: MonitoringStackProps) {
     super(scope, id, props);
     this.#props = props;
-    const { state, evidence, rotation, incident, api, agents } = props;
+    const { state, evidence, rotation, incident, api, agents, verifiers } = props;
     this.topic = this.#topic();
     new CfnOutput(this, OUTPUT.alarms, { value: this.topic.topicArn });
     this.#machine('Rotation', 'rotation-failed', rotation.lifecycle.machine);
@@ -115,6 +118,14 @@ export class MonitoringStack extends Stack {
       metric: agents.api.api.metricServerError({ period: PERIOD, statistic: Stats.SUM }),
       threshold: 3,
     });
+    if (verifiers !== undefined) {
+      this.#alarm('DirectoryServerErrors', {
+        summary: 'Verifiers are answered with server errors: they go on with what they have read.',
+        entry: 'directory-errors',
+        metric: verifiers.api.metricServerError({ period: PERIOD, statistic: Stats.SUM }),
+        threshold: 3,
+      });
+    }
     this.#dashboard();
   }
 
@@ -132,7 +143,7 @@ export class MonitoringStack extends Stack {
   }
 
   get #handlers(): readonly HandlerFunction[] {
-    const { evidence, rotation, incident, api, agents } = this.#props;
+    const { evidence, rotation, incident, api, agents, verifiers } = this.#props;
     return [
       ...rotation.functions,
       ...incident.functions,
@@ -141,6 +152,7 @@ export class MonitoringStack extends Stack {
       api.inventory,
       api.subscriptions.handler,
       agents.api.handler,
+      ...(verifiers === undefined ? [] : [verifiers.handler]),
     ];
   }
 

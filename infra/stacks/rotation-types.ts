@@ -1,12 +1,22 @@
 import { Aws, Duration } from 'aws-cdk-lib';
 import { ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
-import type { CredentialType, FunctionName, TypedRole } from '../../shared/names.ts';
+import {
+  IDENTITY_TYPES,
+  type CredentialType,
+  type FunctionName,
+  type TypedRole,
+} from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
-import type { HandlerFunction, HandlerFunctionProps } from '../constructs/handler-function.ts';
+import type {
+  HandlerEnvironment,
+  HandlerFunction,
+  HandlerFunctionProps,
+} from '../constructs/handler-function.ts';
 import * as may from '../permissions.ts';
 import type { Grant } from '../permissions.ts';
 import type { StateStack } from './state.ts';
+import type { VerifiersStack } from './verifiers.ts';
 
 /** How a function of a stack is made; what is common to all the stack adds. */
 export type Call = Pick<HandlerFunctionProps, 'description' | 'timeout' | 'grants'> &
@@ -27,6 +37,7 @@ export interface RotationFunctions {
 export interface RotationFunctionsProps {
   readonly settings: Settings;
   readonly state: StateStack;
+  readonly verifiers: VerifiersStack | undefined;
   readonly lifecycleArn: string;
   readonly deadLetters: Queue;
   readonly make: MakeFunction;
@@ -35,19 +46,19 @@ export interface RotationFunctionsProps {
 /** Makes the functions of a type. */
 export function rotationFunctions(
   type: CredentialType,
-  { settings, state, lifecycleArn, deadLetters, make }: RotationFunctionsProps,
+  { settings, state, verifiers, lifecycleArn, deadLetters, make }: RotationFunctionsProps,
 ): RotationFunctions {
   const { ledger } = state;
   const secretsKey = state.secretsKey.keyArn;
   const secrets = may.secretsOf(type, settings);
-  const acts = (role: TypedRole): readonly Grant[] => upstreamGrants(type, role, settings);
+  const acts = (role: TypedRole): readonly Grant[] => upstreamGrants(type, role, { settings, state });
   const readSecrets = may.readAgentSecrets(secrets, secretsKey);
   const answers = may.answer(lifecycleArn);
   const starts = may.start(lifecycleArn);
   const agents = may.askAgents(ledger);
   const seals = may.sealAcknowledgements(ledger);
   const sealingKey = state.key.keyArn;
-  const upstream = upstreamOf(type, settings);
+  const upstream = upstreamOf(type, { settings, state, verifiers });
   const { minWindowSeconds } = settings.timing;
 
   const rotate = make(`rotate-${type}`, {
@@ -150,6 +161,8 @@ export const NOUN: Readonly<Record<CredentialType, string>> = {
   'llm-key': 'LLM key',
   'vector-database-key': 'vector database key',
   'cloud-key': 'cloud key',
+  'signing-key': 'signing key',
+  'agent-token': 'agent token',
   root: 'root credential',
 };
 
@@ -157,8 +170,13 @@ export const NOUN: Readonly<Record<CredentialType, string>> = {
 export function upstreamGrants(
   type: CredentialType,
   role: TypedRole,
-  { stage, adminSecretKeyArns }: Pick<Settings, 'stage' | 'adminSecretKeyArns'>,
+  { settings, state }: { readonly settings: Settings; readonly state: StateStack },
 ): readonly Grant[] {
+  const { stage, adminSecretKeyArns } = settings;
+  if (type === 'signing-key') {
+    return [...may.actOnIdentities(state.directory, role, 'jwks'), ...may.actOnSigningKeys(role, stage)];
+  }
+  if (type === 'agent-token') return may.actOnIdentities(state.directory, role, 'tokens');
   if (type === 'root') return may.readRoots(stage, adminSecretKeyArns);
   const admin = may.readAdminSecret(type, adminSecretKeyArns);
   if (type === 'cloud-key') return [...admin, ...accessKeyGrants(role, stage)];
@@ -192,13 +210,25 @@ function bedrockKeyGrants(role: TypedRole, stage: string): readonly Grant[] {
 
 /**
  * How functions of a type reach its upstreams: databases within their network, everything else over HTTPS from outside
- * any VPC, to the public internet and to the hosts that the settings name.
+ * any VPC, to the public internet and to the hosts that the settings name. Identities are in Rekey's own directory.
  */
 export function upstreamOf(
   type: CredentialType,
-  { privateUpstreams }: Pick<Settings, 'privateUpstreams'>,
-): { readonly database: boolean; readonly environment: { readonly privateUpstreams?: string } } {
+  { settings, state, verifiers }: Pick<RotationFunctionsProps, 'settings' | 'state' | 'verifiers'>,
+): { readonly database: boolean; readonly environment: HandlerEnvironment } {
+  const { privateUpstreams } = settings;
   if (type === 'database') return { database: true, environment: {} };
+  if (IDENTITY_TYPES.includes(type)) {
+    return {
+      database: false,
+      environment: {
+        directory: state.directoryTable.tableName,
+        sealingKey: state.key.keyArn,
+        stage: settings.stage,
+        ...(verifiers === undefined ? {} : { directoryUrl: verifiers.url }),
+      },
+    };
+  }
   return {
     database: false,
     environment: privateUpstreams.length === 0 ? {} : { privateUpstreams: privateUpstreams.join(',') },

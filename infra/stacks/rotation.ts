@@ -16,10 +16,13 @@ import { byType, entriesOf, mapTypes, type ByType } from '../types.ts';
 import type { NetworkStack } from './network.ts';
 import { rotationFunctions, type Call, type MakeFunction, type RotationFunctions } from './rotation-types.ts';
 import type { StateStack } from './state.ts';
+import type { VerifiersStack } from './verifiers.ts';
 
 export interface RotationStackProps extends StackProps {
   readonly settings: Settings;
   readonly state: StateStack;
+  /** What verifiers ask, where types of identities are deployed. */
+  readonly verifiers: VerifiersStack | undefined;
   /** Endpoints of the VPC, where Rekey makes them. */
   readonly network?: NetworkStack | undefined;
 }
@@ -44,7 +47,7 @@ export class RotationStack extends Stack {
   constructor(scope: Construct, id: string, props: RotationStackProps) {
     super(scope, id, props);
     this.#props = props;
-    const { settings, state } = props;
+    const { settings, state, verifiers } = props;
     const machineName = `${this.stackName}-lifecycle`;
     this.lifecycleArn = machineArn(this, machineName);
     this.deadLetters = this.#deadLetters();
@@ -53,7 +56,7 @@ export class RotationStack extends Stack {
     const make: MakeFunction = (name, call) => this.#function(name, call);
     const { lifecycleArn, deadLetters } = this;
     this.types = byType(settings.types, (type) =>
-      rotationFunctions(type, { settings, state, lifecycleArn, deadLetters, make }),
+      rotationFunctions(type, { settings, state, verifiers, lifecycleArn, deadLetters, make }),
     );
     const ofTypes = entriesOf(this.types);
     const begin = this.#function('begin-rotation', {

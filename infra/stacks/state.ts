@@ -29,7 +29,7 @@ import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import { EVENT_SOURCE, OUTPUT, TABLE } from '../../shared/names.ts';
 import { acknowledge } from '../nag.ts';
-import type { LedgerAccess } from '../permissions.ts';
+import type { DirectoryAccess, LedgerAccess } from '../permissions.ts';
 
 /**
  * What a deployment must never lose: keys, ledger, event bus, revocation snapshots. Logical ids are pinned: moving a
@@ -41,6 +41,8 @@ export class StateStack extends Stack {
   /** Encrypts the secrets that Rekey creates; agents decrypt with this one and nothing else. */
   readonly secretsKey: Key;
   readonly table: Table;
+  /** What verifiers may know of identities; the functions that they ask read nothing else. */
+  readonly directoryTable: Table;
   readonly bus: EventBus;
   readonly busDeadLetters: Queue;
   readonly snapshots: Bucket;
@@ -52,6 +54,7 @@ export class StateStack extends Stack {
     this.secretsKey = pinned('SecretsKey', this.#key('SecretsKey', 'Rekey: secrets of agents'));
     this.#allowLogs();
     this.table = pinned('Ledger', this.#ledger());
+    this.directoryTable = pinned('Directory', this.#directory());
     this.busDeadLetters = new Queue(this, 'BusDeadLetters', {
       encryption: QueueEncryption.SQS_MANAGED,
       enforceSSL: true,
@@ -63,12 +66,17 @@ export class StateStack extends Stack {
     this.snapshots = pinned('Snapshots', this.#snapshots());
 
     new CfnOutput(this, OUTPUT.table, { value: this.table.tableName });
+    new CfnOutput(this, OUTPUT.directory, { value: this.directoryTable.tableName });
     new CfnOutput(this, OUTPUT.secretsKey, { value: this.secretsKey.keyArn });
     new CfnOutput(this, OUTPUT.bus, { value: this.bus.eventBusName });
   }
 
   get ledger(): LedgerAccess {
     return { tableArn: this.table.tableArn, keyArn: this.key.keyArn };
+  }
+
+  get directory(): DirectoryAccess {
+    return { tableArn: this.directoryTable.tableArn, keyArn: this.key.keyArn };
   }
 
   /** An export's own value: the same text here and in the stack that imports it. */
@@ -138,6 +146,19 @@ export class StateStack extends Stack {
       projectionType: ProjectionType.ALL,
     });
     return table;
+  }
+
+  #directory(): Table {
+    return new Table(this, 'Directory', {
+      partitionKey: { name: TABLE.pk, type: AttributeType.STRING },
+      sortKey: { name: TABLE.sk, type: AttributeType.STRING },
+      billingMode: BillingMode.PAY_PER_REQUEST,
+      encryption: TableEncryption.CUSTOMER_MANAGED,
+      encryptionKey: this.key,
+      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
+      deletionProtection: true,
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
   }
 
   #bus(): EventBus {

@@ -57,23 +57,30 @@ export function callOf(
   };
 }
 
-function headerOf({ headers }: ApiEvent, wanted: string): string | undefined {
+/** A header by its name in lower case. */
+export function headerOf({ headers }: ApiEvent, wanted: string): string | undefined {
   return Object.entries(headers).find(([name]) => name.toLowerCase() === wanted)?.[1];
 }
 
 /** Answered as 413. */
 export class BodyTooLarge extends RekeyError {}
 
-function bodyOf({ body, isBase64Encoded }: ApiEvent, maxBytes: number): unknown {
-  if (body === undefined || body === '') return {};
+/** The body as it came. @throws BodyTooLarge */
+export function textOf({ body = '', isBase64Encoded }: ApiEvent, maxBytes: number): string {
   const bytes = Buffer.from(body, isBase64Encoded ? 'base64' : 'utf8');
   if (bytes.length > maxBytes) {
     throw new BodyTooLarge('ERR_REQUEST', `the body is larger than ${maxBytes} bytes`, {
       remedy: 'send less at a time: one entry of a declaration, some reports of uses',
     });
   }
+  return bytes.toString('utf8');
+}
+
+function bodyOf(event: ApiEvent, maxBytes: number): unknown {
+  const text = textOf(event, maxBytes);
+  if (text === '') return {};
   try {
-    return JSON.parse(bytes.toString('utf8'));
+    return JSON.parse(text);
   } catch {
     // The parser's own message quotes the body.
     throw new RekeyError('ERR_REQUEST', 'the body is not JSON', { remedy: 'send a JSON object' });

@@ -84,6 +84,10 @@ const BOUNDS: Readonly<Record<string, TypeBounds>> = {
   },
   /** C3. */
   'cloud-key': { maxIntervalSeconds: () => 30 * DAY, window: WINDOW },
+  /** C6; Z2's four hours don't bind signing keys (hard decision 10). */
+  'signing-key': { maxIntervalSeconds: () => DAY, window: { ...WINDOW, max: 12 * HOUR } },
+  /** C7. */
+  'agent-token': { maxIntervalSeconds: () => 7 * DAY, window: WINDOW },
   /** C9: their owner's choice, as a person may have to do it; 90 days at most. */
   root: { maxIntervalSeconds: () => 90 * DAY, window: WINDOW },
 };

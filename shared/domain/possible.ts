@@ -1,6 +1,7 @@
 import type { Overlap } from './capabilities.ts';
 import { errorsOf, RekeyError, throwAll } from './errors.ts';
-import { LAG_MARGIN_SECONDS, type Mode, type Policy, type PolicyInput } from './policy.ts';
+import type { Holder } from './holders.ts';
+import { agentsOf, LAG_MARGIN_SECONDS, type Mode, type Policy, type PolicyInput } from './policy.ts';
 
 /** What a provider can do, as far as a policy depends on it. */
 export interface Able {
@@ -11,19 +12,80 @@ export interface Able {
   readonly usageLagSeconds?: number;
 }
 
-/** What is declared, with the default of what the provider can't do: nothing soaks that can't be suspended. */
-export function withinReach(input: PolicyInput, { canSuspend }: Able): PolicyInput {
-  return canSuspend ? input : { ...input, soakSeconds: input.soakSeconds ?? 0 };
+/** What a target asks of the policy of its credential, beyond the bounds of its type. */
+export interface Demands {
+  /**
+   * What a credential has made outlives its last use (tokens that it signed): once its holders have moved it stays for so
+   * long, whether or not it can be suspended.
+   */
+  readonly soakSeconds?: number;
+  readonly maxIntervalSeconds?: number;
+  /** How many agents may share it. */
+  readonly maxAgents?: number;
+  /** Why, as a message has it: "a token that … ". */
+  readonly why: string;
+}
+
+/**
+ * What is declared, with the default of what the provider can't do, and of what the target demands: nothing soaks that
+ * can't be suspended, unless what it made outlives it.
+ */
+export function withinReach(input: PolicyInput, { canSuspend }: Able, demands?: Demands): PolicyInput {
+  const { soakSeconds: soak, maxIntervalSeconds: interval } = demands ?? {};
+  const soakSeconds = input.soakSeconds ?? soak ?? (canSuspend ? undefined : 0);
+  const intervalSeconds = input.intervalSeconds ?? interval;
+  return { ...input, soakSeconds, intervalSeconds };
+}
+
+/** @throws RekeyError ERR_POLICY with the field at fault; its `also` has every further one */
+export function assertDemands(
+  policy: Policy,
+  holders: readonly Holder[],
+  demands: Demands | undefined,
+): void {
+  if (demands === undefined) return;
+  const { soakSeconds = 0, maxIntervalSeconds = Infinity, maxAgents = Infinity, why } = demands;
+  const refuse = (field: string, what: string, remedy: string): void => {
+    throw new RekeyError('ERR_POLICY', `${why}: ${what}`, { field, remedy });
+  };
+  throwAll(
+    errorsOf(
+      () => {
+        if (policy.soakSeconds < soakSeconds)
+          refuse(
+            'policy.soak',
+            `it stays for ${soakSeconds} s after its holders have moved, and the soak is ${policy.soakSeconds} s`,
+            `leave policy.soak out, or use at least ${soakSeconds} s`,
+          );
+      },
+      () => {
+        if (policy.intervalSeconds > maxIntervalSeconds)
+          refuse(
+            'policy.interval',
+            `it lives for ${maxIntervalSeconds} s at most, whatever exception there is`,
+            `use an interval of at most ${maxIntervalSeconds} s`,
+          );
+      },
+      () => {
+        if (agentsOf(holders) > maxAgents)
+          refuse(
+            'holders',
+            `${maxAgents} agent may have it, and ${agentsOf(holders)} are declared`,
+            'declare a credential of its own for each agent',
+          );
+      },
+    ),
+  );
 }
 
 /**
  * Refuses a policy that the provider can't keep, before anything is registered under it.
  * @throws RekeyError ERR_POLICY with the field at fault; its `also` has every further one
  */
-export function assertPossible(policy: Policy, mode: Mode, able: Able): void {
+export function assertPossible(policy: Policy, mode: Mode, able: Able, demands?: Demands): void {
   throwAll(
     errorsOf(
-      () => assertSoak(policy, able),
+      () => assertSoak(policy, able, demands),
       () => assertKept(policy, mode, able),
       () => {
         if (mode === 'enforce') assertSeen(policy, able);
@@ -32,8 +94,8 @@ export function assertPossible(policy: Policy, mode: Mode, able: Able): void {
   );
 }
 
-function assertSoak({ soakSeconds }: Policy, { provider, canSuspend }: Able): void {
-  if (canSuspend || soakSeconds === 0) return;
+function assertSoak({ soakSeconds }: Policy, { provider, canSuspend }: Able, demands?: Demands): void {
+  if (canSuspend || soakSeconds === 0 || demands?.soakSeconds !== undefined) return;
   throw new RekeyError('ERR_POLICY', `${provider} can't suspend a credential: nothing can soak`, {
     field: 'policy.soak',
     remedy: 'leave policy.soak out; the way back is until the revocation, so a longer window gives more time',

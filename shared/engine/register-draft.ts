@@ -4,7 +4,7 @@ import { assertForeignHost } from '../domain/foreign-host.ts';
 import { diffDeclared, type FieldChange } from '../domain/declared-diff.ts';
 import { errorsOf, isRekeyError, RekeyError, throwAll } from '../domain/errors.ts';
 import { assertAccess, resolvePolicy, type PolicyLimits } from '../domain/policy.ts';
-import { assertPossible, withinReach, type Able } from '../domain/possible.ts';
+import { assertDemands, assertPossible, withinReach, type Able, type Demands } from '../domain/possible.ts';
 import { TAG } from '../names.ts';
 import type { AnyProvider, Notice } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
@@ -45,19 +45,27 @@ export async function draftOf(
   const provider = await deps.providerFor(declaration.type, declaration.provider);
   const holders = holdersOf(declaration, options.limits);
   const able = ableOf(provider);
-  const asked = withinReach(policyInput(declaration), able);
-  const policyOf = () => resolvePolicy(declaration.type, asked, holders, deps.clock(), options.limits);
+  const policyFor = (demands?: Demands) =>
+    resolvePolicy(
+      declaration.type,
+      withinReach(policyInput(declaration), able, demands),
+      holders,
+      deps.clock(),
+      options.limits,
+    );
   throwAll(
     errorsOf(
       () => provider.target(declaration.target),
-      policyOf,
+      () => policyFor(),
       () => assertAdminDeclared(provider, declaration),
     ),
   );
   const target = provider.target(declaration.target);
-  const policy = policyOf();
+  const demands = provider.demands?.(target);
+  const policy = policyFor(demands);
   assertAccess(policy, provider.access?.(target));
-  assertPossible(policy, modeOf(declaration), able);
+  assertPossible(policy, modeOf(declaration), able, demands);
+  assertDemands(policy, holders, demands);
   if (options.stage !== 'local') assertForeignHost(target);
   const targetIdentity = provider.identity?.(target);
   return {

@@ -43,8 +43,8 @@ async function begin(deps: EngineDeps, state: Loaded): Promise<RetireAnswer> {
   const decision = decideWindow(await factsOf(deps, state));
   if (decision.kind !== 'retire') return { decision: 'soak', waitSeconds: 1 };
   const evidence = evidenceOf(decision);
-  const { provider } = await upstream(deps, credential);
-  if (provider.suspension === undefined || credential.policy.soakSeconds === 0) {
+  // What can't be suspended has a soak only where what it has made outlives it.
+  if (credential.policy.soakSeconds === 0) {
     return revoke(deps, await intendRevocation(deps, state, evidence));
   }
   const suspendedAt = toInstant(deps.clock());

@@ -2,10 +2,10 @@ import type { Redacted } from '../domain/redacted.ts';
 
 /** What sealed bytes are about. Who unseals has to know it: it is no secret, and stands in the log of the key's use. */
 export interface SealContext {
-  readonly purpose: 'acknowledgement' | 'instance';
-  /** Id of the credential, or name of the agent. */
+  readonly purpose: 'acknowledgement' | 'instance' | 'identity';
+  /** Id of the credential, name of the agent, or set of the directory. */
   readonly of: string;
-  /** Id of the rotation, or of the session. */
+  /** Id of the rotation, of the session, or of the entry. */
   readonly id: string;
 }
 

@@ -5,8 +5,11 @@ import type { Survey } from '../domain/coverage.ts';
 import type { CredentialHandle } from '../domain/credential.ts';
 import type { Deactivation, Usage } from '../domain/evidence.ts';
 import type { Place } from '../domain/place.ts';
+import type { Demands } from '../domain/possible.ts';
 import type { Redacted } from '../domain/redacted.ts';
 import type { AwsReach } from '../http/aws.ts';
+import type { Directory } from '../ports/directory.ts';
+import type { Sealer } from '../ports/sealer.ts';
 
 /** What a provider hands back when it has issued a credential. */
 export interface Issued<M> {
@@ -29,6 +32,18 @@ export interface Reach {
   readonly timeoutMs?: number;
   /** Calls of AWS itself. Absent for functions that make none on behalf of a provider. */
   readonly aws?: AwsReach;
+  /** The directory of identities. Absent for functions of other types. */
+  readonly identities?: IdentityReach;
+}
+
+/** Where identities live whose upstream is Rekey itself (docs/adr/030). */
+export interface IdentityReach {
+  readonly directory: Directory;
+  readonly sealer: Sealer;
+  /** Stage of the deployment, which keys in KMS carry as a tag. */
+  readonly stage: string;
+  /** Address at which verifiers find the directory; absent where nothing of it is public. */
+  readonly url?: string;
 }
 
 /** What a provider says of a key that it takes. */
@@ -131,7 +146,9 @@ export interface CredentialProvider<T, M> {
    */
   identity?(target: T): string;
   /** What the credentials of a target may do, where the target says it: no policy may say less. Pure. */
-  access?(target: T): 'read' | 'write';
+  access?(target: T): 'read' | 'write' | undefined;
+  /** What a target asks of the policy, beyond the bounds of its type. Pure. */
+  demands?(target: T): Demands;
   /** Parses the secret's text; throws ERR_MATERIAL_MISMATCH where it isn't this provider's. */
   material(text: Redacted<string>): Redacted<M>;
   /**

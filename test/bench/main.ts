@@ -4,6 +4,7 @@ import { bundles } from './bundles.ts';
 import { client } from './client.ts';
 import { cost } from './cost.ts';
 import { emergency } from './emergency.ts';
+import { identities } from './identities.ts';
 import { missed, table, toJson, type Figures } from './figures.ts';
 import { revocationPath } from './revocation-path.ts';
 import { rotationUnderLoad } from './rotations.ts';
@@ -14,6 +15,7 @@ const BENCHMARKS: Readonly<Record<string, (tell: Tell, stage: Stage) => Promise<
   bundles,
   'revocation-path': revocationPath,
   client,
+  identities,
   emergency: (tell, stage) => emergency(stage, tell),
   rotation: (tell, stage) => rotationUnderLoad(stage, tell),
   cost: (tell, stage) => cost(stage, tell),

@@ -25,7 +25,12 @@ import { CAPABILITIES } from '../../shared/domain/capabilities.ts';
 import { CREDENTIAL_TYPES, TAG } from '../../shared/names.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { testAdoptedKeys } from './adopted-keys.ts';
+import { IdentityLoad, jwksVerifier, tokenVerifier } from './identity-load.ts';
 import { playUpstreams, type PlayedUpstream } from './upstreams.ts';
+
+function never(): Promise<never> {
+  return Promise.reject(new Error('there is no such agent'));
+}
 
 /** Keys of every HTTP upstream, led by the deployed functions of their type against the upstream's stateful fake. */
 describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, () => {
@@ -106,6 +111,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       ...(CAPABILITIES[one.key].canSuspend ? { soak: '1s' } : {}),
       interval: '14d',
       evidenceOfUse: 'holders',
+      ...one.policy,
     },
     holders: [{ kind: 'polling', name: `${nameOf(one)}-agents`, ttl: '2s' }],
   });
@@ -127,7 +133,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       privateUpstreams: ['127.0.0.1'],
     });
     vault = new SecretsManagerClient(world.stack.clientConfig);
-    upstreams = await playUpstreams(world.stack);
+    upstreams = await playUpstreams(world);
     for (const one of upstreams) {
       const { key, entry, admin, root } = one;
       // Below the prefix of the deployment, so that each may be a root without another setting.
@@ -261,6 +267,47 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     expect((await follow(world, nameOf(openai), id, () => undefined)).phase).toBe('completed');
   });
 
+  test('identities: three rotations and an emergency under load, and no verifier refuses anything', async () => {
+    const [keys, tokens] = ['signing-key/jwks', 'agent-token/opaque'].map((key) =>
+      upstreams.find((one) => one.key === key),
+    );
+    if (keys === undefined || tokens === undefined) throw new Error('no identities are played');
+    const byAgent = Array.from({ length: 4 }, () => jwksVerifier(world, 'shop-agents'));
+    const loads = [
+      new IdentityLoad(
+        4,
+        1000,
+        async () => read(keys),
+        async (value, agent) => byAgent[agent]?.(value) ?? never(),
+      ),
+      new IdentityLoad(4, 1000, async () => read(tokens), tokenVerifier(world)),
+    ];
+    for (let round = 0; round < 3; round++) {
+      await Promise.all(
+        [keys, tokens].map(async (one) => {
+          const id = await rotate(one);
+          expect((await follow(world, nameOf(one), id, () => undefined)).phase).toBe('completed');
+        }),
+      );
+    }
+    // What agents do who are told to halt, and to resume.
+    for (const load of loads) load.halt();
+    const revoked = await Promise.all([read(keys), read(tokens)]);
+    const ended = await rekeyJson<EmergencyAnswer>(
+      ['revoke', nameOf(keys), nameOf(tokens), '--incident', 'INC-10', '--reason', 'test', '--yes', '--wait'],
+      world.env,
+    );
+    expect(ended.status).toBe('SUCCEEDED');
+    const before = loads.map((load) => load.counted.checks);
+    for (const load of loads) load.resume();
+    await sleep(3000);
+    expect([await keys.takes(revoked[0]), await tokens.takes(revoked[1])]).toEqual([false, false]);
+    const counted = await Promise.all(loads.map(async (load) => load.stop()));
+    expect(counted.map(({ failures }) => failures)).toEqual([[], []]);
+    counted.forEach(({ checks }, at) => expect(checks).toBeGreaterThan(before[at] ?? 0));
+    expect(Math.min(...before)).toBeGreaterThan(100);
+  });
+
   test('leave fingerprints in the audit trail, and no key anywhere that can be read', async () => {
     await sleep(1000);
     await forEach('audit', async (one) => {
@@ -268,13 +315,14 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       const text = JSON.stringify(answer);
       expect(text).toContain('sha256:');
       const held = [JSON.parse(await read(one)), one.admin ?? {}] as Record<string, string>[];
-      const names = ['apiKey', 'secretAccessKey', 'clientSecret', 'adminKey', 'hookToken'];
+      const names = ['apiKey', 'secretAccessKey', 'clientSecret', 'adminKey', 'hookToken', 'token'];
       const secrets = held.flatMap((each) => [
         ...names.flatMap((name) => each[name] ?? []),
         // A line of its own part: the first are those of any private key.
         ...((each as { pool?: { value: string }[] }).pool?.map(({ value }) => value) ?? []),
         ...(each['private_key'] === undefined ? [] : [each['private_key'].split('\n').at(10) ?? '']),
       ]);
+      secrets.push(...held.flatMap(({ jwk }) => (jwk as { d?: string } | undefined)?.d ?? []));
       expect(secrets).not.toEqual([]);
       expect(secrets.filter((each) => text.includes(each))).toEqual([]);
     });

@@ -7,6 +7,7 @@ import {
   ListAccessKeysCommand,
 } from '@aws-sdk/client-iam';
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
+import type { World } from '../../local/demo/world.ts';
 import type { LocalStack } from '../../local/stack.ts';
 import type { ProviderKey } from '../../shared/domain/capabilities.ts';
 import { fingerprint } from '../../shared/domain/fingerprint.ts';
@@ -30,6 +31,7 @@ import { FakeQdrantCloud } from '../fakes/qdrant-cloud.ts';
 import type { Asked, UpstreamServer } from '../fakes/upstream.ts';
 import { FakeWeaviate } from '../fakes/weaviate.ts';
 import type { ExistingKey } from './adopted-keys.ts';
+import { agentTokens, signingKeys } from './identities.ts';
 
 /** An upstream that the deployed functions rotate keys of, played by its stateful fake. */
 export interface PlayedUpstream extends AsyncDisposable {
@@ -39,6 +41,8 @@ export interface PlayedUpstream extends AsyncDisposable {
   readonly entry: { readonly type: string; readonly provider: string; readonly target: object };
   /** The administrative secret, where one is needed. */
   readonly admin?: object;
+  /** What its policy has otherwise than that of all. */
+  readonly policy?: object;
   /** Another that works as well, made by a person; where a test replaces it by hand. */
   newAdmin?(): object;
   /** Of a root: the value of its secret, which exists before Rekey. */
@@ -63,7 +67,7 @@ const keyIn = (secret: string): string => (JSON.parse(secret) as { apiKey: strin
 export const UPSTREAMS: Readonly<
   Record<
     Exclude<ProviderKey, `database/${string}` | 'root/by-hand'>,
-    (stack: LocalStack) => Promise<PlayedUpstream>
+    (world: World) => Promise<PlayedUpstream>
   >
 > = {
   'llm-key/openai': openai,
@@ -83,12 +87,14 @@ export const UPSTREAMS: Readonly<
   'cloud-key/aws-iam': accessKeys,
   'cloud-key/azure-app': azureApp,
   'cloud-key/gcp-service-account': serviceAccount,
+  'signing-key/jwks': signingKeys,
+  'agent-token/opaque': agentTokens,
   'root/openai-admin': openaiAdmin,
 };
 
 /** Starts one of each upstream that Rekey knows. */
-export async function playUpstreams(stack: LocalStack): Promise<PlayedUpstream[]> {
-  return Promise.all(Object.values(UPSTREAMS).map(async (play) => play(stack)));
+export async function playUpstreams(world: World): Promise<PlayedUpstream[]> {
+  return Promise.all(Object.values(UPSTREAMS).map(async (play) => play(world)));
 }
 
 /** A request that makes a key, by how its path ends. */
@@ -383,7 +389,7 @@ async function anthropic(): Promise<PlayedUpstream> {
 }
 
 /** Only a person makes and ends its keys; what is taken is known to the ledger alone. */
-async function cohere(stack: LocalStack): Promise<PlayedUpstream> {
+async function cohere({ stack }: World): Promise<PlayedUpstream> {
   const fake = await FakeCohere.start();
   fake.console.fill('org-1', 10);
   const baseUrl = `${fake.server.url}/v1`;
@@ -403,7 +409,7 @@ async function cohere(stack: LocalStack): Promise<PlayedUpstream> {
   };
 }
 
-async function chromaCloud(stack: LocalStack): Promise<PlayedUpstream> {
+async function chromaCloud({ stack }: World): Promise<PlayedUpstream> {
   const fake = await FakeChromaCloud.start();
   fake.console.fill('tenant-1', 10);
   const baseUrl = fake.server.url;
@@ -540,7 +546,7 @@ async function serviceAccount(): Promise<PlayedUpstream> {
 }
 
 /** Credentials of one service, which the gateway plays for the emulator's IAM; and Bedrock, for those whose key that knows. */
-async function bedrock(stack: LocalStack): Promise<PlayedUpstream> {
+async function bedrock({ stack }: { readonly stack: LocalStack }): Promise<PlayedUpstream> {
   const { serviceCredentials, faults } = stack.gateway;
   const fake = await FakeBedrock.start((value) => serviceCredentials.takes(value));
   const iam = new IAMClient(stack.clientConfig);
@@ -570,7 +576,7 @@ async function bedrock(stack: LocalStack): Promise<PlayedUpstream> {
 }
 
 /** The emulator's own IAM and STS. */
-async function accessKeys(stack: LocalStack): Promise<PlayedUpstream> {
+async function accessKeys({ stack }: { readonly stack: LocalStack }): Promise<PlayedUpstream> {
   const iam = new IAMClient(stack.clientConfig);
   const UserName = 'shop-uploader';
   await iam.send(new CreateUserCommand({ UserName, Tags: [{ Key: TAG.stage, Value: 'local' }] }));

@@ -1,4 +1,4 @@
-import { CREDENTIAL_TYPES, type CredentialType } from '../../shared/names.ts';
+import { CREDENTIAL_TYPES, IDENTITY_TYPES, type CredentialType } from '../../shared/names.ts';
 
 /** Grants that no call of the end-to-end runs has used, as their role and text in the failing test. */
 export interface UnusedGrants {
@@ -17,7 +17,11 @@ function ofType({ reason, grants }: UnusedGrants, type: CredentialType): UnusedG
   const admins = type === 'root' ? ROOTS : ADMINS;
   const renamed = own.map(([role, texts]) => [
     role.replace(/-database$/, `-${type}`),
-    texts.filter(kept).map((text) => text.replace(ADMINS, admins).replace(/=database\b/, `=${type}`)),
+    texts
+      .filter(kept)
+      // Nobody administers what Rekey itself issues.
+      .filter((text) => !(IDENTITY_TYPES.includes(type) && text.includes('rekey:admin')))
+      .map((text) => text.replace(ADMINS, admins).replace(/=database\b/, `=${type}`)),
   ]);
   return { reason, sometimes: true, grants: Object.fromEntries(renamed) };
 }
@@ -220,6 +224,20 @@ function pascal(type: CredentialType): string {
   return type.replace(/(?:^|-)(.)/g, (_match, letter: string) => letter.toUpperCase());
 }
 
+const SETS = (operation: string): string => `dynamodb:${operation} on <Directory> if dynamodb:LeadingKeys`;
+const OPENS_SEALED = 'kms:Decrypt on <DataKey> if kms:EncryptionContext:rekey:purpose';
+const keysThatSign = (operation: string): string =>
+  `kms:${operation} on kms:key/* if kms:KeyUsage, rekey:type=signing-key, rekey:stage=local`;
+const END_SIGNING_KEYS = ['DisableKey', 'ScheduleKeyDeletion'].map(keysThatSign);
+const MAKE_SIGNING_KEYS = [
+  ...['Sign', 'GetPublicKey'].map(keysThatSign),
+  ...END_SIGNING_KEYS,
+  ...['CreateKey', 'TagResource'].map(
+    (operation) =>
+      `kms:${operation} on * if kms:KeyUsage, requested rekey:type=signing-key, requested rekey:stage=local, aws:TagKeys`,
+  ),
+];
+
 export const UNUSED_GRANTS: readonly UnusedGrants[] = [
   ...OF_DATABASES,
   ...OTHER_TYPES.flatMap((type) => [
@@ -268,6 +286,34 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
       'reconcile-llm-key': END_SERVICE_KEYS,
       'replace-llm-key': END_SERVICE_KEYS,
       'verify-llm-key': [`iam:ListServiceSpecificCredentials on ${USERS}`],
+    },
+  },
+  {
+    reason:
+      'What a rotation of an identity that stood still, a registration that was repeated, a way back out of a soak and a look at what was ended would use (test/contract/describe-identity-faults.ts).',
+    sometimes: true,
+    grants: {
+      ...Object.fromEntries(
+        IDENTITY_TYPES.flatMap((type) => [
+          [`reconcile-${type}`, ['GetItem', 'PutItem', 'DeleteItem'].map(SETS)],
+          [`register-${type}`, [OPENS_SEALED]],
+          [`verify-${type}`, [SETS('GetItem')]],
+        ]),
+      ),
+      'rollback-agent-token': [SETS('PutItem')],
+    },
+  },
+  {
+    reason:
+      'Signing keys that stay in KMS, of a kind which the emulator of AWS does not have (test/unit/providers/jwks-kms.test.ts).',
+    grants: {
+      'rotate-signing-key': MAKE_SIGNING_KEYS,
+      'register-signing-key': MAKE_SIGNING_KEYS,
+      'retire-signing-key': END_SIGNING_KEYS,
+      'rollback-signing-key': [keysThatSign('Sign')],
+      'reconcile-signing-key': [keysThatSign('Sign'), ...END_SIGNING_KEYS],
+      'revoke-signing-key': END_SIGNING_KEYS,
+      'replace-signing-key': MAKE_SIGNING_KEYS,
     },
   },
 ];

@@ -70,7 +70,9 @@ function withTypes(input: SettingsInput): SettingsInput {
 }
 
 /** The functions that `synthesise` deploys where nothing is said of types. */
-export const DEPLOYED = FUNCTIONS.filter((name) => (typedFunction(name)?.type ?? 'database') === 'database');
+export const DEPLOYED = FUNCTIONS.filter(
+  (name) => (typedFunction(name)?.type ?? 'database') === 'database' && name !== 'serve-directory',
+);
 
 export function ofType(stacks: Stacks, type: string): Resource[] {
   return Object.values(stacks).flatMap(({ resources }) => resources.filter((each) => each.Type === type));

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { CREDENTIAL_TYPES, FUNCTIONS, TYPED_ROLES, typedFunction } from '../../shared/names.ts';
+import {
+  CREDENTIAL_TYPES,
+  FUNCTIONS,
+  IDENTITY_TYPES,
+  TYPED_ROLES,
+  typedFunction,
+} from '../../shared/names.ts';
 import { at, functionNames, list, ofType, statementsByFunction, synthesise, text, type Json } from './app.ts';
 
 const stacks = synthesise({ settings: { types: [...CREDENTIAL_TYPES], privateUpstreams: ['10.0.0.5'] } });
@@ -40,12 +46,13 @@ describe('credential types', () => {
     }
   });
 
-  it('let nobody else join the network of databases, and name private upstreams to all but these', () => {
+  it('let nobody else join the network of databases, and name private upstreams to all but these and identities', () => {
     for (const type of CREDENTIAL_TYPES) {
       for (const role of TYPED_ROLES) {
         const environment = environmentOf(`${role}-${type}`);
         const hosts = at(environment, 'REKEY_PRIVATE_UPSTREAMS');
-        expect([role, type, hosts]).toEqual([role, type, type === 'database' ? undefined : '10.0.0.5']);
+        const none = type === 'database' || IDENTITY_TYPES.includes(type);
+        expect([role, type, hosts]).toEqual([role, type, none ? undefined : '10.0.0.5']);
       }
     }
   });

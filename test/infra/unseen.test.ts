@@ -82,7 +82,7 @@ describe('services that invoke a function may, each from its source', () => {
 
   it('each API invokes its integration, each route by itself', () => {
     const apis = policies.each('AWS::ApiGatewayV2::Api');
-    expect(apis).toHaveLength(2);
+    expect(apis).toHaveLength(3);
     for (const [api, stack] of apis) {
       const here = (type: string) => policies.each(type).filter(([, each]) => each === stack);
       const [[integration] = []] = here('AWS::ApiGatewayV2::Integration');

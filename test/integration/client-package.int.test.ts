@@ -5,12 +5,14 @@ import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startPostgres, type Postgres } from '../../local/postgres/start.ts';
+import { opaqueCase } from '../contract/cases/opaque.ts';
 import { AgentServer } from '../fakes/agent-server.ts';
 import { startKeyServer } from '../fakes/key-server.ts';
 import { startFakeMysql } from '../fakes/mysql-server.ts';
 import { startSecretsManager } from '../fakes/secrets-manager-server.ts';
 import { AGENT, AgentApiWorld } from '../support/agent-api.ts';
 import { MemoryAgentStore, MemorySealer } from '../support/agent-parts.ts';
+import { ServedDirectory } from '../support/directory.ts';
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '..', '..');
@@ -26,6 +28,7 @@ const SUBPATHS = [
   '/sigv4',
   '/queue',
   '/sqs',
+  '/verify',
 ];
 
 /** A folder inside the checkout, so that drivers and SDKs are found; the package itself comes from its tarball. */
@@ -234,6 +237,20 @@ describe('the example', () => {
     await using server = await startKeyServer('key');
     const env = { API_URL: server.url, OPENAI_BASE_URL: `${server.url}/v1`, ANTHROPIC_BASE_URL: server.url };
     expect(await example(name, 'key', env)).toBe(said);
+  });
+
+  it('of a verifier runs: it takes what is published, and refuses the same once it is revoked', async () => {
+    await using served = await ServedDirectory.start();
+    const its = opaqueCase();
+    const { provider } = its;
+    const target = provider.target(its.target('shop-agent'));
+    const ctx = served.context();
+    const token = '00000000-0000-4000-8000-000000000001';
+    const { handle, material } = await provider.issue(target, token, { ...ctx, generation: 1 });
+    const env = { DIRECTORY: served.url, TOKEN: material.reveal().token };
+    expect(await example('verifier.ts', 'unused', env)).toBe('agent agent-1 may orders:read\n');
+    await provider.revoke(target, handle, { endSessions: true }, ctx);
+    expect(await example('verifier.ts', 'unused', env)).toBe('refused\n');
   });
 
   it('of a Lambda function runs', async () => {

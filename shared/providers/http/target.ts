@@ -55,7 +55,8 @@ export function unlabelledTargetOf<S extends z.ZodRawShape>(
   return formOf({ baseUrl: common.baseUrl, ...shape });
 }
 
-function formOf<T>(fields: z.ZodRawShape): TargetForm<T> {
+/** The form of targets that have these fields and no others. */
+export function formOf<T>(fields: z.ZodRawShape): TargetForm<T> {
   const read = (schema: z.ZodType, input: unknown, form: string): T => {
     const parsed = schema.safeParse(input, { error: inWords });
     if (!parsed.success) throwAll(declarationErrors(parsed.error, 'target', form));

@@ -57,7 +57,7 @@ function aws({ stacks = {}, sns, trails = {}, outputs = OUTPUTS }: Otherwise = {
       return sns ?? { type: 'text/xml', text: `<Attributes>${entries.join('')}</Attributes>` };
     }
     const name = asked.get('StackName') ?? '';
-    const status = stacks[name] ?? (name.endsWith('-network') ? 'absent' : 'UPDATE_COMPLETE');
+    const status = stacks[name] ?? (/-(network|verifiers)$/.test(name) ? 'absent' : 'UPDATE_COMPLETE');
     if (status === 'absent')
       return {
         status: 400,
@@ -127,7 +127,7 @@ describe('rekey doctor', () => {
     expect(stdout).toMatch(/ok +alarms +reach 2 destinations/);
     expect(stdout).toMatch(/ok +reads of secrets +are logged by the trail main/);
     expect(stdout).toMatch(/orders\n {2}ok +secret: exists +agents\/orders\n/);
-    expect(stdout).not.toContain('rekey-prod-network');
+    expect(stdout).not.toMatch(/rekey-prod-(network|verifiers)/);
     expect(stdout).not.toContain('\nto be mended');
   });
 
@@ -227,10 +227,9 @@ describe('rekey doctor', () => {
 
   it('says where the stage is another', async () => {
     const none = Object.fromEntries(
-      ['state', 'evidence', 'rotation', 'incident', 'api', 'agents', 'access', 'monitoring'].map((role) => [
-        `rekey-prod-${role}`,
-        'absent',
-      ]),
+      ['state', 'evidence', 'verifiers', 'rotation', 'incident', 'api', 'agents', 'access', 'monitoring'].map(
+        (role) => [`rekey-prod-${role}`, 'absent'],
+      ),
     );
     deployed({}, { stacks: none });
     const { exit, stdout } = await doctor();

@@ -1,0 +1,68 @@
+import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import type { HttpApi } from 'aws-cdk-lib/aws-apigatewayv2';
+import { ManagedPolicy } from 'aws-cdk-lib/aws-iam';
+import type { Construct } from 'constructs';
+import { DIRECTORY_ROUTES } from '../../shared/domain/directory-routes.ts';
+import { OUTPUT } from '../../shared/names.ts';
+import type { Settings } from '../config.ts';
+import { HandlerFunction } from '../constructs/handler-function.ts';
+import { httpApi } from '../constructs/http-api.ts';
+import { acknowledgeGrants } from '../nag.ts';
+import * as may from '../permissions.ts';
+import type { StateStack } from './state.ts';
+
+export interface VerifiersStackProps extends StackProps {
+  readonly settings: Settings;
+  readonly state: StateStack;
+}
+
+/** Requests a second, of everybody together: verifiers cache what they read for minutes. */
+const THROTTLE = { rateLimit: 200, burstLimit: 400 };
+
+/**
+ * What verifiers ask: public keys without authentication, tokens under IAM. Its function reads the directory and nothing
+ * else of Rekey; a rotation needs nothing of this stack but its address.
+ */
+export class VerifiersStack extends Stack {
+  readonly api: HttpApi;
+  readonly handler: HandlerFunction;
+  readonly url: string;
+
+  constructor(scope: Construct, id: string, props: VerifiersStackProps) {
+    super(scope, id, props);
+    const { settings, state } = props;
+    this.handler = new HandlerFunction(this, 'ServeDirectory', {
+      name: 'serve-directory',
+      description: 'Shows verifiers the public keys and tokens of agents',
+      settings,
+      logKey: state.key,
+      timeout: Duration.seconds(10),
+      environment: { tenant: settings.tenant, directory: state.directoryTable.tableName },
+      grants: may.readDirectory(state.directory, 'jwks', 'tokens'),
+    });
+    const { api, url } = httpApi(this, {
+      settings,
+      state,
+      description: `Rekey ${settings.stage}: verifiers`,
+      throttle: THROTTLE,
+      routes: DIRECTORY_ROUTES,
+      handler: this.handler,
+      integration: 'Directory',
+    });
+    this.api = api;
+    this.url = url;
+    this.#policy(settings.stage);
+    new CfnOutput(this, OUTPUT.directoryUrl, { value: url });
+  }
+
+  /** For the roles of those who verify tokens: their owner attaches it. */
+  #policy(stage: string): void {
+    const grants = may.callDirectory((path) => may.arn('execute-api', `${this.api.apiId}/$default/${path}`));
+    const policy = new ManagedPolicy(this, 'Policy', {
+      managedPolicyName: `rekey-${stage}-verifier`,
+      description: `Rekey ${stage}: a verifier of agents' tokens`,
+      statements: grants.map(may.statement),
+    });
+    acknowledgeGrants(policy, grants);
+  }
+}

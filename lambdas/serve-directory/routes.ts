@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto';
+import type {
+  APIGatewayProxyEventV2 as ApiEvent,
+  APIGatewayProxyStructuredResultV2 as ApiResponse,
+} from 'aws-lambda';
+import {
+  grantOf,
+  introspectionOf,
+  partsOf,
+  publishedTokens,
+  tokenDocument,
+} from '../../shared/domain/agent-token.ts';
+import type { Clock } from '../../shared/domain/clock.ts';
+import { DIRECTORY_ROUTES, type DirectoryRouteKey } from '../../shared/domain/directory-routes.ts';
+import { publishedOf, type DirectorySet, type SetRef } from '../../shared/domain/directory.ts';
+import { isRekeyError, RekeyError } from '../../shared/domain/errors.ts';
+import type { DirectoryReads } from '../../shared/ports/directory.ts';
+import { matchRoute } from '../http/match.ts';
+import { BodyTooLarge, headerOf, pathOf, textOf } from '../http/request.ts';
+import { json, notAllowed, problem } from '../http/response.ts';
+
+/** What the routes need. */
+export interface DirectoryServices {
+  readonly directory: DirectoryReads;
+  readonly clock: Clock;
+}
+
+/** An answer, and the error behind what Rekey didn't raise on purpose: for the log only. */
+interface Handled {
+  readonly response: ApiResponse;
+  readonly unexpected?: unknown;
+}
+
+type Route = (event: ApiEvent, param: string, services: DirectoryServices) => Promise<ApiResponse>;
+
+const ROUTES: Readonly<Record<DirectoryRouteKey, Route>> = {
+  'GET /jwks/{set}': jwks,
+  'GET /tokens/{set}': tokens,
+  'POST /introspect': introspect,
+};
+
+/** A token and the fields beside it are far shorter. */
+const MAX_BODY_BYTES = 4096;
+
+/** Answers one request. Never throws: every error becomes a problem document. */
+export async function answer(event: ApiEvent, services: DirectoryServices): Promise<Handled> {
+  try {
+    const { method } = event.requestContext.http;
+    const found = matchRoute(DIRECTORY_ROUTES, method, pathOf(event));
+    if (found === undefined) throw new RekeyError('ERR_NOT_FOUND', 'there is no such route');
+    if (found.route === undefined) return { response: notAllowed(method, found.methods) };
+    return { response: await ROUTES[found.route](event, found.params[0] ?? '', services) };
+  } catch (error) {
+    return {
+      response: problem(error, error instanceof BodyTooLarge ? 413 : undefined),
+      ...(isRekeyError(error) ? {} : { unexpected: error }),
+    };
+  }
+}
+
+/** A JWK set (RFC 7517), for every cache. */
+async function jwks(
+  event: ApiEvent,
+  name: string,
+  { directory, clock }: DirectoryServices,
+): Promise<ApiResponse> {
+  const set = await published(directory, { kind: 'jwks', name });
+  const keys = publishedOf(set, clock()).map(({ document }) => document);
+  return tagged(event, 'application/jwk-set+json', `public, max-age=${set.times.cacheSeconds}`, { keys });
+}
+
+/** Digests of the tokens that are accepted now, for a verifier that checks by itself. */
+async function tokens(
+  event: ApiEvent,
+  name: string,
+  { directory, clock }: DirectoryServices,
+): Promise<ApiResponse> {
+  const set = await published(directory, { kind: 'tokens', name });
+  const told = publishedTokens(set, clock()).map(({ id, document, notAfter }) => ({
+    id,
+    ...tokenDocument.parse(document),
+    ...(notAfter === undefined ? {} : { notAfter }),
+  }));
+  const body = { set: name, ...set.times, tokens: told };
+  return tagged(event, 'application/json', `private, max-age=${set.times.cacheSeconds}`, body);
+}
+
+/** Token introspection (RFC 7662). Whatever is no live token is not active, and nothing says why. */
+async function introspect(
+  event: ApiEvent,
+  _param: string,
+  { directory, clock }: DirectoryServices,
+): Promise<ApiResponse> {
+  const token = new URLSearchParams(textOf(event, MAX_BODY_BYTES)).get('token');
+  if (token === null) {
+    throw new RekeyError('ERR_REQUEST', 'the request names no token', {
+      field: 'token',
+      remedy: 'send token=… as application/x-www-form-urlencoded (RFC 7662, section 2.1)',
+    });
+  }
+  const parts = partsOf(token);
+  const set = parts && (await directory.read({ kind: 'tokens', name: parts.set }));
+  const grant = grantOf(set, token, clock());
+  return json(200, grant === undefined ? { active: false } : introspectionOf(grant));
+}
+
+async function published(directory: DirectoryReads, ref: SetRef): Promise<DirectorySet> {
+  const set = await directory.read(ref);
+  if (set !== undefined) return set;
+  throw new RekeyError('ERR_NOT_FOUND', `there is no set ${ref.kind}/${ref.name}`, {
+    remedy: 'take the name from target.name of the declaration',
+  });
+}
+
+/** The answer, or 304 to whoever has it already (RFC 9110, section 13.1.2). */
+function tagged(event: ApiEvent, type: string, cacheControl: string, content: object): ApiResponse {
+  const body = JSON.stringify(content);
+  const etag = `"${createHash('sha256').update(body).digest('base64url')}"`;
+  const headers = { etag, 'cache-control': cacheControl };
+  const known = (headerOf(event, 'if-none-match') ?? '')
+    .split(',')
+    .map((tag) => tag.trim().replace(/^W\//, ''));
+  if (known.includes(etag)) return { statusCode: 304, headers };
+  return { statusCode: 200, headers: { ...headers, 'content-type': type }, body };
+}

@@ -1,0 +1,72 @@
+import type { SetRef } from '../../shared/domain/directory.ts';
+import { Redacted } from '../../shared/domain/redacted.ts';
+import type { IdentityTarget } from '../../shared/providers/identity/target.ts';
+import type { CredentialProvider, ProviderContext, Reach } from '../../shared/providers/provider.ts';
+import { ServedDirectory } from '../support/directory.ts';
+import type { ProviderHarness } from './provider-life.ts';
+
+/** What the tests of a kind of identities have of their own. */
+export interface IdentityCase<T extends IdentityTarget, M> {
+  readonly provider: CredentialProvider<T, M>;
+  readonly kind: SetRef['kind'];
+  /** A target as it is declared. */
+  target(name: string): object;
+  /** Whether a verifier takes it, asked without the provider at the address of the directory. */
+  takes(url: string, target: T, material: M): Promise<boolean>;
+  wrong(material: M): M;
+  other(material: M): M;
+}
+
+/** Each look at the clock is so much later: verifiers have always read what was published before. */
+const STEP_MS = 3_600_000;
+
+let count = 0;
+
+/** The contract's harness over a directory in memory with the real function in front of it. */
+export interface IdentityHarness<T extends IdentityTarget, M> extends ProviderHarness<T, M> {
+  served(): ServedDirectory;
+  now(): number;
+}
+
+export function identityHarness<T extends IdentityTarget, M>(
+  it: IdentityCase<T, M>,
+  more: Pick<Reach, 'aws'> = {},
+): IdentityHarness<T, M> {
+  const { provider } = it;
+  let served: ServedDirectory;
+  let now = Date.parse('2026-11-26T00:00:00.000Z');
+  const clock = (): number => (now += STEP_MS);
+  const context = (): ProviderContext => ({
+    clock,
+    reach: { ...served.context().reach, ...more },
+    admin: async () => Promise.resolve(new Redacted('there is no administrative login')),
+  });
+  return {
+    provider,
+    stateless: true,
+    served: () => served,
+    now: () => now,
+    start: async () => {
+      served = await ServedDirectory.start();
+      served.clock = () => now;
+    },
+    stop: async () => served[Symbol.asyncDispose](),
+    freshTarget: async () => Promise.resolve(provider.target(it.target(`case-${++count}`))),
+    elsewhere: (target) => provider.target({ ...target, name: 'elsewhere' }),
+    context,
+    open: async (target, material) => {
+      if (!(await it.takes(served.url, target, material.reveal()))) throw new Error('verifiers refuse it');
+      return {
+        works: async () => it.takes(served.url, target, material.reveal()),
+        close: async () => Promise.resolve(),
+      };
+    },
+    withWrongSecret: (material) => material.map((each) => it.wrong(each)),
+    withOtherUser: (material) => material.map((each) => it.other(each)),
+    addForeignCredential: async (target) => {
+      const other = provider.target({ ...(it.target(`${target.name}-of-others`) as T) });
+      const ctx = { ...context(), generation: 1 };
+      await provider.issue(other, 'of-somebody-else', ctx);
+    },
+  };
+}

@@ -1,0 +1,98 @@
+import { constants, generateKeyPairSync, randomUUID, sign, type KeyObject } from 'node:crypto';
+import { AwsServiceError, type AwsReach } from '../../shared/http/aws.ts';
+
+/** A key pair as KMS has it. */
+export interface FakeKmsKey {
+  readonly arn: string;
+  readonly spec: string;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly publicKey: KeyObject;
+  readonly privateKey: KeyObject;
+  state: 'Enabled' | 'Disabled' | 'PendingDeletion';
+}
+
+type Input = Readonly<Record<string, string>> & {
+  readonly Tags?: readonly { readonly TagKey: string; readonly TagValue: string }[];
+};
+
+const PAIRS: Readonly<Record<string, () => { publicKey: KeyObject; privateKey: KeyObject }>> = {
+  ECC_NIST_EDWARDS25519: () => generateKeyPairSync('ed25519'),
+  ECC_NIST_P256: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+  RSA_2048: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
+};
+
+/** Which digest and padding an algorithm of KMS stands for, by the specification of the keys that it goes with. */
+const SIGNERS: Readonly<Record<string, { spec: string; digest: string | null; padding?: number }>> = {
+  ED25519_SHA_512: { spec: 'ECC_NIST_EDWARDS25519', digest: null },
+  ECDSA_SHA_256: { spec: 'ECC_NIST_P256', digest: 'sha256' },
+  RSASSA_PKCS1_V1_5_SHA_256: { spec: 'RSA_2048', digest: 'sha256', padding: constants.RSA_PKCS1_PADDING },
+  RSASSA_PSS_SHA_256: { spec: 'RSA_2048', digest: 'sha256', padding: constants.RSA_PKCS1_PSS_PADDING },
+};
+
+/**
+ * Asymmetric keys of KMS that sign, as its API reference has them: public keys as SPKI, signatures of curves in DER, keys that
+ * are disabled or to be deleted sign nothing. Real signatures, by Node's own library.
+ */
+export class FakeKms implements AwsReach {
+  readonly keys = new Map<string, FakeKmsKey>();
+  /** Operations that the function's role lacks. */
+  readonly denied = new Set<string>();
+
+  async request(
+    service: string,
+    { headers = {}, body = '{}' }: Parameters<AwsReach['request']>[1],
+  ): ReturnType<AwsReach['request']> {
+    const operation = headers['x-amz-target']?.split('.')[1] ?? '';
+    if (service !== 'kms') throw new Error(`${service} is not played here`);
+    if (this.denied.has(operation)) throw refusal('AccessDeniedException');
+    const answer = this.#answer(operation, JSON.parse(body) as Input);
+    return Promise.resolve({ status: 200, headers: {}, text: JSON.stringify(answer) });
+  }
+
+  #answer(operation: string, input: Input): object {
+    if (operation === 'CreateKey') return { KeyMetadata: { Arn: this.#create(input).arn } };
+    const key = this.keys.get(input['KeyId'] ?? '');
+    if (key === undefined) throw refusal('NotFoundException');
+    switch (operation) {
+      case 'GetPublicKey':
+        return { PublicKey: key.publicKey.export({ format: 'der', type: 'spki' }).toString('base64') };
+      case 'Sign':
+        return { Signature: signed(key, input).toString('base64') };
+      case 'DisableKey':
+        if (key.state === 'PendingDeletion') throw refusal('KMSInvalidStateException');
+        key.state = 'Disabled';
+        return {};
+      case 'ScheduleKeyDeletion':
+        if (key.state === 'PendingDeletion') throw refusal('KMSInvalidStateException');
+        key.state = 'PendingDeletion';
+        return {};
+      default:
+        throw refusal('UnsupportedOperationException');
+    }
+  }
+
+  #create({ KeySpec = '', KeyUsage, Tags = [] }: Input): FakeKmsKey {
+    const pair = PAIRS[KeySpec];
+    if (pair === undefined || KeyUsage !== 'SIGN_VERIFY') throw refusal('ValidationException');
+    const arn = `arn:aws:kms:eu-central-1:111122223333:key/${randomUUID()}`;
+    const tags = Object.fromEntries(Tags.map(({ TagKey, TagValue }) => [TagKey, TagValue]));
+    const key: FakeKmsKey = { arn, spec: KeySpec, tags, ...pair(), state: 'Enabled' };
+    this.keys.set(arn, key);
+    return key;
+  }
+}
+
+function signed({ spec, state, privateKey }: FakeKmsKey, input: Input): Buffer {
+  if (state === 'Disabled') throw refusal('DisabledException');
+  if (state === 'PendingDeletion') throw refusal('KMSInvalidStateException');
+  const signer = SIGNERS[input['SigningAlgorithm'] ?? ''];
+  if (signer?.spec !== spec || input['MessageType'] !== 'RAW') throw refusal('InvalidKeyUsageException');
+  const { digest, padding } = signer;
+  const message = Buffer.from(input['Message'] ?? '', 'base64');
+  const salt = padding === constants.RSA_PKCS1_PSS_PADDING ? { saltLength: 32 } : {};
+  return sign(digest, message, { key: privateKey, ...(padding === undefined ? {} : { padding }), ...salt });
+}
+
+function refusal(name: string): AwsServiceError {
+  return new AwsServiceError(name, name, 400);
+}
