@@ -2,13 +2,14 @@ import { toInstant } from '../domain/clock.ts';
 import type { Credential, CredentialHandle } from '../domain/credential.ts';
 import { awaitsOperator, operatorAwaited, type Deactivation } from '../domain/evidence.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
+import { fingerprint } from '../domain/fingerprint.ts';
 import { isOwnLogin } from '../domain/roots.ts';
 import type { Snapshots } from '../ports/snapshots.ts';
 import type { EngineDeps } from './deps.ts';
 import { intend } from './incident-commit.ts';
 import { holds, isLater, notAdopted, type Emergency } from './incident.ts';
 import { after, inTime, LEDGER_PATIENCE_MS } from './patience.ts';
-import { describeHandle, unknownCredential, upstream } from './state.ts';
+import { describeHandle, unknownCredential, upstream, without } from './state.ts';
 
 /** What a revocation found and did; goes into the audit. */
 export interface Revocation {
@@ -50,7 +51,7 @@ export async function revokeNow(
   const upTo = generationOf(credential);
   const known = credential.live.filter((handle) => handle.generation <= upTo);
 
-  const login = isOwnLogin(credential) ? credential.current?.handle.id : undefined;
+  const login = isOwnLogin(credential) ? await ownLogin(credential, { provider, ctx }) : undefined;
   const isLogin = ({ id }: CredentialHandle): boolean => id === login;
   const kill = async (handle: CredentialHandle, generation = upTo) => ({
     handle: describeHandle(handle),
@@ -121,6 +122,20 @@ export async function revokeNow(
     generation: taken === undefined ? upTo : generationOf(taken),
     handles,
   };
+}
+
+/**
+ * The id of the handle whose value an own login's secret holds. Where that isn't the current one's, the label has moved to
+ * its successor and the ledger has not heard of it.
+ */
+async function ownLogin(
+  { current, live }: Credential,
+  { provider, ctx }: Pick<Awaited<ReturnType<typeof upstream>>, 'provider' | 'ctx'>,
+): Promise<string | undefined> {
+  if (current === undefined) return undefined;
+  const held = fingerprint(provider.secretPart(provider.material(await ctx.admin())));
+  const { handle } = current;
+  return (held === current.fingerprint ? handle : (without(live, handle).at(-1) ?? handle)).id;
 }
 
 async function spool(

@@ -29,6 +29,11 @@ const codeOf = async (work: Promise<unknown>): Promise<string> =>
     (error: unknown) => (isRekeyError(error) ? error.code : String(error)),
   );
 
+function bound(object: object, name: string | symbol): unknown {
+  const found: unknown = Reflect.get(object, name);
+  return typeof found === 'function' ? found.bind(object) : found;
+}
+
 describe('an admin key that Rekey rotates', () => {
   async function registered(changes: object = {}): Promise<RootCase> {
     const root = await RootCase.make(world.newCase());
@@ -128,6 +133,36 @@ describe('an admin key that Rekey rotates', () => {
     expect(await one.actions()).toContain('emergency-revoked');
     await one.finished(await one.startEmergency('INC-2'));
     expect(await count(one, 'emergency-revocation-failed')).toBe(0);
+  });
+
+  test('takes the successor with it that functions log in with already, also before the ledger has heard of that', async () => {
+    await using root = await registered();
+    const { one, upstream } = root;
+    const old = await root.login();
+    const { change } = one;
+    let isMoved = false;
+    // Whoever moves the label dies before it says so.
+    one.change = (deps) => {
+      const changed = change(deps);
+      const promote: typeof deps.vault.promote = async (secret, move) => {
+        await deps.vault.promote(secret, move);
+        isMoved = true;
+        throw new Error('killed');
+      };
+      const vault = new Proxy(deps.vault, {
+        get: (real, name) => (name === 'promote' ? promote : bound(real, name)),
+      });
+      return { ...changed, vault };
+    };
+    const token = await one.requestRotation();
+    await one.until(() => isMoved, token);
+    one.change = change;
+    const next = await root.login();
+    expect([next === old, await root.takes(next)]).toEqual([false, true]);
+    await one.finished(await one.startEmergency('INC-1'));
+    expect([await root.takes(old), await root.takes(next)]).toEqual([false, false]);
+    expect(upstream.admins.all.size).toBe(0);
+    expect(await one.actions()).toContain('emergency-revoked');
   });
 
   test('is replaced at once where another root administers it', async () => {
