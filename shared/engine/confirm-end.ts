@@ -6,7 +6,7 @@ import { isOver, type Rotation, type Trigger } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
 import { drive } from './drive.ts';
 import type { HandleRef } from './leak.ts';
-import { answerCallback, commit, load, untilCommitted, type Loaded } from './state.ts';
+import { answerCallback, commit, load, untilCommitted, without, type Loaded } from './state.ts';
 
 /** Parts of the API's function; the upstream is asked by one that may. */
 export type ConfirmEndDeps = EngineDeps & {
@@ -27,8 +27,9 @@ export function confirmEnd(
     const state = await load(deps, ref.credentialId, ref.rotationId);
     const { credential, rotation } = state;
     const { awaitsOperator } = rotation;
-    if (isOver(rotation.phase)) return rotation;
-    if (awaitsOperator === undefined) throw nothingAwaited(state);
+    const isDone = isOver(rotation.phase);
+    if (isDone && isEnded(state)) return rotation;
+    if (isDone || awaitsOperator === undefined) throw nothingAwaited(state);
     const looked = await Promise.all(
       awaitsOperator.handles.map((handle) => deps.deactivation({ credentialId: credential.id, handle })),
     );
@@ -49,6 +50,12 @@ export function confirmEnd(
     else await answerCallback(deps, rotation, 'verify');
     return confirmed.rotation;
   });
+}
+
+/** Whether it has seen the end of what it was to end: not where an emergency has come before, or mode overlap has kept that. */
+function isEnded({ credential, rotation: { phase, old } }: Loaded): boolean {
+  if (phase !== 'completed' || old === undefined) return phase !== 'preempted';
+  return without(credential.live, old.handle).length === credential.live.length;
 }
 
 function stillTaken({ name }: Credential, alive: readonly Deactivation[]): RekeyError {

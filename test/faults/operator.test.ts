@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseEntry } from '../../shared/domain/declaration.ts';
 import { MAX_OPERATOR_LOOKS } from '../../shared/domain/operator.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { eventOf } from '../../shared/domain/events.ts';
@@ -97,6 +98,25 @@ describe('a retirement that only a person can perform', () => {
     expect((await confirm(one, operator, token)).phase).toBe('completed');
     expect(count(await one.actions(), 'operator-confirmed')).toBe(1);
     expect(await one.faults()).toEqual([]);
+  });
+
+  test('is not called done where an emergency has taken it over, or mode overlap has kept the old one', async () => {
+    const { one, operator, token } = await begun();
+    const old = await one.login({ stage: 'AWSPREVIOUS' });
+    await one.startEmergency('INC-1');
+    for (let polls = 0; (await one.rotation(token)).phase !== 'preempted'; polls++) {
+      if (polls > 200) throw new Error('nothing preempts it');
+      await one.still();
+    }
+    await expect(confirm(one, operator, token)).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
+    expect(await one.works(old)).toBe(true);
+
+    const kept = await world.registered(undefined, POLICY);
+    await kept.tryRegister(parseEntry({ ...kept.declaration, mode: 'overlap' }));
+    const rotation = await kept.rotate();
+    expect((await kept.rotation(rotation)).phase).toBe('completed');
+    const refused = confirm(kept, Operator.enter(kept), rotation);
+    await expect(refused).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
   });
 
   test('hard decision 5: looks ever more rarely, then ends its execution, which pages again; a word still wakes it', async () => {
