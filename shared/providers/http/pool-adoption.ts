@@ -29,7 +29,15 @@ export function poolAdoption<T>(parts: Parts<T>): Adoption<T, KeyMaterial> {
     async identify(target, material, ctx) {
       const { apiKey, apiKeyId } = material.reveal();
       const key = (await parts.poolOf(target, ctx)).find(({ value }) => value === apiKey);
-      if (key !== undefined && (apiKeyId === undefined || apiKeyId === key.handleId)) return key.handleId;
+      const isKnown = key !== undefined && (apiKeyId === undefined || apiKeyId === key.handleId);
+      // Else it could be given to another credential before it is claimed, or once it is released.
+      if (isKnown && key.inUse === true) return key.handleId;
+      if (isKnown) {
+        throw new RekeyError('ERR_ADOPTION', `the pool has ${key.handleId} as one that is free`, {
+          field: 'admin',
+          remedy: 'write "inUse": true into its entry: then no other credential takes it',
+        });
+      }
       throw new RekeyError(
         'ERR_ADOPTION',
         `the secret's value is not in the pool, and ${name} tells no ids`,

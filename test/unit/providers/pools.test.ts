@@ -85,6 +85,29 @@ describe('a pool that only a person fills and empties', () => {
     expect(next.material.reveal().apiKey).toBe(at(1)?.value);
   });
 
+  it('adopts what it marks as in use alone: another would be given to the next credential, claimed or released', async () => {
+    const [entry] = fake.console.pool;
+    const { value: apiKey = '' } = entry ?? {};
+    const identify = async () =>
+      cohereProvider.adoption?.identify(target(), new Redacted({ apiKey }), ctx());
+    await expect(identify()).rejects.toMatchObject({
+      code: 'ERR_ADOPTION',
+      field: 'admin',
+      remedy: expect.stringContaining('"inUse": true'),
+    });
+    Object.assign(entry ?? {}, { inUse: true });
+    const handle = { id: (await identify()) ?? '', generation: 1 };
+    const token = newToken();
+    await cohereProvider.adoption?.adopt(
+      target(),
+      token,
+      { handle, material: new Redacted({ apiKey }) },
+      ctx(),
+    );
+    await cohereProvider.adoption?.release(target(), token, handle, ctx());
+    expect((await issue(newToken(), 'search')).material.reveal().apiKey).toBe(at(1)?.value);
+  });
+
   it('says how to fill it where it is empty, and tells before that it runs low, counting no dead key', async () => {
     expect(await cohereProvider.outlook?.(target(), ctx())).toEqual([]);
     fake.console.delete(at(3)?.name ?? '');
