@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { RekeyError } from '../../domain/errors.ts';
 import { pause } from '../../http/exchange.ts';
 import type { Api } from './api.ts';
 
@@ -8,20 +9,22 @@ export interface Page<T> {
   readonly next?: string | null | undefined;
 }
 
-/** All of a listing, page by page. An upstream that names the same page again has no more. */
+/** All of a listing, page by page. An upstream that names a page again has no more. */
 export async function allPages<T>(read: (after: string | undefined) => Promise<Page<T>>): Promise<T[]> {
   const all: T[] = [];
+  const named = new Set<string>();
   for (let after: string | undefined; ;) {
     const { items, next } = await read(after);
     all.push(...items);
-    if (!next || next === after) return all;
+    if (!next || named.has(next)) return all;
+    named.add(next);
     after = next;
   }
 }
 
 /** All of a listing that tells the id of its page's last item, after which the next begins; `cursor` names that parameter. */
 export async function listAfter<T>(
-  api: Api,
+  api: Pick<Api, 'call'>,
   path: string,
   query: Readonly<Record<string, string>>,
   cursor: string,
@@ -31,7 +34,12 @@ export async function listAfter<T>(
   return allPages(async (after) => {
     const asked = new URLSearchParams({ ...query, ...(after === undefined ? {} : { [cursor]: after }) });
     const page = await api.call({ method: 'GET', path: `${path}?${asked.toString()}`, answer });
-    return { items: page.data, next: page.has_more ? page.last_id : undefined };
+    if (!page.has_more) return { items: page.data };
+    if (page.last_id) return { items: page.data, next: page.last_id };
+    // Taken for whole, it would make whatever is on the rest look gone.
+    throw new RekeyError('ERR_UNAVAILABLE', `there is more at ${path} than the upstream shows the way to`, {
+      remedy: 'it is tried again; if it goes on, look whether the API has changed',
+    });
   });
 }
 
