@@ -31,7 +31,7 @@ export function isOwnLogin({
   secretName,
   secretArn,
 }: Pick<Credential, 'adminSecret' | 'secretName' | 'secretArn'>): boolean {
-  return adminSecret !== undefined && (adminSecret === secretName || adminSecret === secretArn);
+  return adminSecret !== undefined && isSecret(adminSecret, { name: secretName, arn: secretArn });
 }
 
 /** As much of a credential as tells which administrative secret it uses, and which it is. */
@@ -43,9 +43,9 @@ export interface Administered {
   readonly secret: { readonly name: string; readonly arn?: string | undefined };
 }
 
-/** Whether `admin`, a name or an ARN, means this secret. */
+/** Whether `admin`, a name or an ARN (without the service's own characters at its end, too), means this secret. */
 export function isSecret(admin: string, { name, arn }: Administered['secret']): boolean {
-  return admin === name || admin === arn || nameInArn(admin) === name;
+  return [name, arn, arn?.slice(0, -'-AbCdEf'.length)].includes(admin) || nameInArn(admin) === name;
 }
 
 /** A name in an ARN ends before the service's own six characters. */

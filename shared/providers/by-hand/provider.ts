@@ -27,6 +27,8 @@ const secrets = z.object({
   clientSecret: z.string().optional(),
   private_key: z.string().optional(),
   password: z.string().optional(),
+  apiKey: z.string().optional(),
+  hookToken: z.string().optional(),
 });
 
 /** Characters of a fingerprint by which a value is called where its upstream has no say. */

@@ -4,6 +4,7 @@ import { parse } from 'yaml';
 import { parseDeclaration, parseEntry, holdersOf } from '../../../shared/domain/declaration.ts';
 import { rootsCheck } from '../../../shared/domain/coverage.ts';
 import { isRekeyError, type RekeyError } from '../../../shared/domain/errors.ts';
+import { Redacted } from '../../../shared/domain/redacted.ts';
 import { ROOT_UPSTREAMS, stepsOf } from '../../../shared/domain/root-steps.ts';
 import {
   dependantsOf,
@@ -159,10 +160,25 @@ describe('administrative secrets in use', () => {
   it('are their own login where they name themselves', () => {
     const of = { secretName: 'admin/shop', secretArn: ARN };
     expect(
-      [ARN, 'admin/shop', 'admin/keeper'].map((adminSecret) => isOwnLogin({ ...of, adminSecret })),
-    ).toEqual([true, true, false]);
+      [ARN, 'admin/shop', ARN.slice(0, -7), 'admin/keeper', ARN.replace('shop', 'keeper')].map((adminSecret) =>
+        isOwnLogin({ ...of, adminSecret }),
+      ),
+    ).toEqual([true, true, true, false, false]);
     expect(isOwnLogin(of)).toBe(false);
   });
+});
+
+describe('a root that a person replaces', () => {
+  it.each(['adminKey', 'managementKey', 'clientSecret', 'private_key', 'password', 'apiKey', 'hookToken'])(
+    'has another value only where its %s is another, whatever stands beside that',
+    async (field) => {
+      const { secretPart } = await providerFor('root', 'by-hand');
+      const of = (fields: object): string => secretPart(new Redacted(JSON.stringify(fields))).reveal();
+      const before = of({ [field]: 'value-1', baseUrl: 'https://one.example' });
+      expect(of({ note: 'edited', [field]: 'value-1' })).toBe(before);
+      expect(of({ [field]: 'value-2', baseUrl: 'https://one.example' })).not.toBe(before);
+    },
+  );
 });
 
 describe('the steps of a person', () => {
