@@ -160,8 +160,8 @@ describe('administrative secrets in use', () => {
   it('are their own login where they name themselves', () => {
     const of = { secretName: 'admin/shop', secretArn: ARN };
     expect(
-      [ARN, 'admin/shop', ARN.slice(0, -7), 'admin/keeper', ARN.replace('shop', 'keeper')].map((adminSecret) =>
-        isOwnLogin({ ...of, adminSecret }),
+      [ARN, 'admin/shop', ARN.slice(0, -7), 'admin/keeper', ARN.replace('shop', 'keeper')].map(
+        (adminSecret) => isOwnLogin({ ...of, adminSecret }),
       ),
     ).toEqual([true, true, true, false, false]);
     expect(isOwnLogin(of)).toBe(false);
@@ -172,8 +172,9 @@ describe('a root that a person replaces', () => {
   it.each(['adminKey', 'managementKey', 'clientSecret', 'private_key', 'password', 'apiKey', 'hookToken'])(
     'has another value only where its %s is another, whatever stands beside that',
     async (field) => {
-      const { secretPart } = await providerFor('root', 'by-hand');
-      const of = (fields: object): string => secretPart(new Redacted(JSON.stringify(fields))).reveal();
+      const provider = await providerFor('root', 'by-hand');
+      const of = (fields: object): string =>
+        provider.secretPart(new Redacted(JSON.stringify(fields))).reveal();
       const before = of({ [field]: 'value-1', baseUrl: 'https://one.example' });
       expect(of({ note: 'edited', [field]: 'value-1' })).toBe(before);
       expect(of({ [field]: 'value-2', baseUrl: 'https://one.example' })).not.toBe(before);

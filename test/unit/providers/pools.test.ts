@@ -88,8 +88,7 @@ describe('a pool that only a person fills and empties', () => {
   it('adopts what it marks as in use alone: another would be given to the next credential, claimed or released', async () => {
     const [entry] = fake.console.pool;
     const { value: apiKey = '' } = entry ?? {};
-    const identify = async () =>
-      cohereProvider.adoption?.identify(target(), new Redacted({ apiKey }), ctx());
+    const identify = async () => cohereProvider.adoption?.identify(target(), new Redacted({ apiKey }), ctx());
     await expect(identify()).rejects.toMatchObject({
       code: 'ERR_ADOPTION',
       field: 'admin',
