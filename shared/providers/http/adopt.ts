@@ -5,7 +5,7 @@ import type { UpstreamKey } from './keys.ts';
 import { markedName, markIn, nameWithout } from './mark.ts';
 import { assertKeyBelongs, type KeyMaterial } from './material.ts';
 import { isSameScope, type Scope } from './scope.ts';
-import type { KeyTarget } from './target.ts';
+import { assertWord, type KeyTarget } from './target.ts';
 
 /** What an upstream has of its own where a key that a person made is taken over. */
 export interface KeyAdoption {
@@ -128,6 +128,7 @@ export function keyAdoption<T extends KeyTarget>(
       }
       const key = theOne(await parts.list(api, target), apiKey, told ?? id);
       assertFits(target, key);
+      assertWord(parts.name, key.id);
       return key.id;
     },
 

