@@ -3,6 +3,7 @@ than on AWS. MiniStack is pinned by hash, so its source is known: a patch that d
 local/README.md lists them for people. When the pin moves, drop what was mended and see what no longer fits.
 """
 
+import patch_delivery
 import patch_functions
 import patch_machines
 import patch_services
@@ -23,6 +24,7 @@ def apply() -> None:
         patch_machines.fail_callback_task_when_its_function_fails,
         patch_machines.name_the_machine_behind_a_task_token,
         patch_functions.report_failed_stream_records,
+        patch_delivery.deliver_as_documented,
         patch_services.match_rules_for_management_events,
         patch_services.tell_policies_what_a_key_is_used_for,
         patch_services.name_the_rule_of_a_target,

@@ -1,4 +1,5 @@
 // Agents on the deployed stack that embed the client library as its README says, signing as a session of their role.
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import pg from 'pg';
@@ -159,7 +160,7 @@ export class FleetAgent {
         if (error instanceof AgentApiError && error.problem === 'ERR_CONFLICT') return;
         // A session that is being closed gives up the call under way, and says the same again before it ends.
         if (isCredentialError(error, 'ERR_CLOSED')) return;
-        this.troubles.push(`${during}: ${error instanceof Error ? error.message : String(error)}`);
+        this.#trouble(during, error);
       },
     };
   }
@@ -173,13 +174,20 @@ export class FleetAgent {
     );
   }
 
+  /** Says when, and how late the process of all agents was: where it gets no time, that is what is wrong. */
+  #trouble(during: string, error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error);
+    const late = Math.round(delays.max / 1e6);
+    this.troubles.push(`${during}: ${text} (${new Date().toISOString()}, up to ${late} ms late)`);
+  }
+
   async #workUntil(pool: RotatingPool, stopped: AbortSignal): Promise<void> {
     while (!stopped.aborted) {
       try {
         await pool.query('INSERT INTO shop.orders DEFAULT VALUES');
         this.worked++;
       } catch (error) {
-        this.troubles.push(`work: ${error instanceof Error ? error.message : 'unknown'}`);
+        this.#trouble('work', error);
       }
       const ms = this.#manner.workPauseMs * (0.8 + 0.4 * Math.random());
       await sleep(ms, undefined, { signal: stopped }).catch(() => undefined);
@@ -189,3 +197,8 @@ export class FleetAgent {
 
 /** How many of its ttl an agent works on while the vault is out. */
 const STALE_TTLS = 4;
+
+/** How late timers of this process were in the last quarter of a minute. */
+const delays = monitorEventLoopDelay({ resolution: 20 });
+delays.enable();
+setInterval(() => delays.reset(), 15_000).unref();

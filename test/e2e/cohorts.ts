@@ -19,6 +19,9 @@ export const CANARY_SECONDS = 70;
 /** At most half of the window. It outlasts the time until the agents have been told to wait. */
 const TTL_SECONDS = 60;
 
+/** Twenty-four sessions that are opened at once take two busy cores longer than a client waits for an answer. */
+const APART_MS = 500;
+
 /** Processes of one agent, and the credential that they share. */
 export class Cohorts {
   readonly credential: string;
@@ -52,7 +55,13 @@ export class Cohorts {
   }
 
   start(): void {
-    this.#running = Promise.all(this.instances.map((instance) => instance.runOn(this.#stop.signal)));
+    const { signal } = this.#stop;
+    this.#running = Promise.all(
+      this.instances.map(async (instance, at) => {
+        await sleep(at * APART_MS);
+        await instance.runOn(signal);
+      }),
+    );
     // A failure is seen where it is awaited.
     this.#running.catch(() => undefined);
   }

@@ -42,7 +42,8 @@ import { apply, quiet, rotate } from './deployed.ts';
 import { describeDoctor } from './doctor.ts';
 import { describeFoundValues } from './found-values.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
-import { bus, queue, topic, webhook, type Subscriber } from './subscribers.ts';
+import { bus, queue, topic, webhook, type Subscriber, type Webhook } from './subscribers.ts';
+import { describeUndelivered } from './undelivered.ts';
 import { reaches } from './upgrading.ts';
 
 describe('what operators do, on the deployed stack', { timeout: 240_000 }, () => {
@@ -54,7 +55,8 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     readonly reports: Subscriber;
     readonly everything: Subscriber;
     readonly filtered: Awaited<ReturnType<typeof topic>>;
-    readonly pager: Awaited<ReturnType<typeof webhook>>;
+    readonly pager: Webhook;
+    readonly deaf: Webhook;
   };
 
   const show = async (name: string): Promise<ShowAnswer> => rekeyJson(['show', name], world.env);
@@ -69,6 +71,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
 
   afterAll(async () => {
     await subscribed?.pager.close();
+    await subscribed?.deaf.close();
     try {
       await keepRecording('operations', world);
     } finally {
@@ -174,9 +177,10 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
       reports: await queue(world, 'report-events'),
       everything: await bus(world, 'security'),
       filtered: await topic(world, 'fleets', ['order-agents', 'report-agents']),
-      pager: await webhook(world, 'pager', 'of-the-pager'),
+      pager: await webhook(world, 'pager', 'of-the-pager', [500, 500, 204]),
+      deaf: await webhook(world, 'deaf', 'of-the-deaf', [500]),
     };
-    const { orders, reports, everything, filtered, pager } = subscribed;
+    const { orders, reports, everything, filtered, pager, deaf } = subscribed;
     const subscribe = async (...args: string[]): Promise<SubscribeAnswer> =>
       rekeyJson(['subscribe', ...args], world.env);
     const tried = await subscribe('order-agents', '--to', orders.arn, '--dry-run');
@@ -190,6 +194,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     expect(first).toMatchObject({ outcome: 'subscribed', subscription: { state: 'delivering' } });
     await subscribe('report-agents', '--to', reports.arn);
     await subscribe('report-agents', '--to', pager.arn, '--events', 'halt,resume');
+    await subscribe('report-agents', '--to', deaf.arn, '--events', 'halt');
     await subscribe('--all', '--to', everything.arn, '--events', 'retired,halt,emergency-ended');
     await subscribe('--all', '--to', filtered.arn);
     const again = await subscribe('report-agents', '--to', reports.arn);
@@ -203,7 +208,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     expect((await list()).find(({ to }) => to === orders.arn)?.state).toBe('incomplete');
     expect(await subscribe('order-agents', '--to', orders.arn)).toMatchObject({ outcome: 'completed' });
     const shown = await list();
-    expect(shown.map(({ state }) => state)).toEqual(Array(5).fill('delivering'));
+    expect(shown.map(({ state }) => state)).toEqual(Array(6).fill('delivering'));
     expect(shown.find(({ to }) => to === orders.arn)).toMatchObject({
       fleet: 'order-agents',
       by: expect.stringMatching(/^arn:aws:/),
@@ -217,7 +222,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
       const { status, stderr } = await rekey(['subscribe', 'order-agents', '--to', to, '--json'], world.env);
       expect([status, stderr]).toEqual([1, expect.stringContaining(part)]);
     }
-    expect(await list()).toHaveLength(5);
+    expect(await list()).toHaveLength(6);
   });
 
   test('a rollback in the window leads agents back without a failed login, and the new credential dies', async () => {
@@ -316,7 +321,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     const paged = await has(pager, EVENT.halt, EVENT.resume);
     expect(types(paged)).toEqual([EVENT.halt, EVENT.resume]);
     expect(fleets(paged)).toEqual(['["report-agents"]']);
-    expect(pager.headers[0]).toMatchObject({ 'x-api-key': 'of-the-pager' });
+    expect(pager.calls[0]?.headers).toMatchObject({ 'x-api-key': 'of-the-pager' });
 
     const forwarded = await has(everything, EVENT.retired, EVENT.halt, EVENT.emergency);
     expect(new Set(types(forwarded))).toEqual(new Set([EVENT.retired, EVENT.halt, EVENT.emergency]));
@@ -328,6 +333,8 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     expect(ids(await has(throughFilter, ...planned))).toEqual(ids(await has(orders)));
     expect(ids(await has(others, ...planned, ...urgent))).toEqual(ids(await has(reports)));
   });
+
+  describeUndelivered(() => ({ world, ...subscribed }));
 
   test('a subscription that was ended delivers nothing any more, and the others go on', async () => {
     const { orders, everything } = subscribed;

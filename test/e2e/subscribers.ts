@@ -1,4 +1,5 @@
 import { createServer, type IncomingHttpHeaders } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   CreateApiDestinationCommand,
   CreateConnectionCommand,
@@ -11,6 +12,7 @@ import {
   CreateQueueCommand,
   DeleteMessageCommand,
   GetQueueAttributesCommand,
+  GetQueueUrlCommand,
   ReceiveMessageCommand,
   SetQueueAttributesCommand,
   SQSClient,
@@ -116,21 +118,38 @@ export async function topic(
   return { arn, behind };
 }
 
-/** An HTTP endpoint behind an API destination, whose connection sends `key` as the header `x-api-key`. */
+/** An endpoint that is called, whether it takes an event or not. */
+export interface Webhook extends Subscriber {
+  /** Headers and event of each call. */
+  readonly calls: readonly { readonly headers: IncomingHttpHeaders; readonly event: BusEvent }[];
+  /** From now on it takes everything. */
+  mend(): void;
+  close(): Promise<void>;
+}
+
+/**
+ * An HTTP endpoint behind an API destination, whose connection sends `key` as the header `x-api-key`. It gives the answers in
+ * turn, the last of them from then on, and has received what it answered with 2xx.
+ */
 export async function webhook(
-  { stack }: World,
+  { stack }: Pick<World, 'stack'>,
   name: string,
   key: string,
-): Promise<Subscriber & { readonly headers: readonly IncomingHttpHeaders[]; close(): Promise<void> }> {
+  answers: readonly number[] = [204],
+): Promise<Webhook> {
   const events: BusEvent[] = [];
-  const headers: IncomingHttpHeaders[] = [];
+  const calls: { headers: IncomingHttpHeaders; event: BusEvent }[] = [];
+  let left = answers;
   const server = createServer((request, response) => {
     let text = '';
     request.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
     request.on('end', () => {
-      headers.push(request.headers);
-      events.push(JSON.parse(text) as BusEvent);
-      response.writeHead(204).end();
+      const [status = 204, ...others] = left;
+      if (others.length > 0) left = others;
+      const event = JSON.parse(text) as BusEvent;
+      calls.push({ headers: request.headers, event });
+      if (status < 300) events.push(event);
+      response.writeHead(status).end();
     });
   });
   await new Promise<void>((resolve) => {
@@ -156,12 +175,54 @@ export async function webhook(
   );
   return {
     arn: ApiDestinationArn,
-    headers,
+    calls,
     received: async () => Promise.resolve(events),
+    mend: () => {
+      left = [204];
+    },
     close: () =>
       new Promise((resolve) => {
         server.closeAllConnections();
         server.close(() => resolve());
       }),
   };
+}
+
+/** An event that could not be delivered, and what EventBridge says of it. */
+export interface DeadLetter {
+  readonly event: BusEvent;
+  readonly said: Readonly<Record<string, string | undefined>>;
+}
+
+/** Takes the dead letters of a target, by the ARN of their queue; the first may take as long as a delivery is tried. */
+export async function deadLetters(
+  { stack }: Pick<World, 'stack'>,
+  queueArn: string,
+  target: string,
+): Promise<readonly DeadLetter[]> {
+  const sqs = new SQSClient(stack.clientConfig);
+  const { QueueUrl } = await sqs.send(
+    new GetQueueUrlCommand({ QueueName: queueArn.split(':').at(-1) ?? '' }),
+  );
+  const found: DeadLetter[] = [];
+  for (const end = Date.now() + 60_000; found.length === 0 && Date.now() < end; await sleep(250)) {
+    const { Messages = [] } = await sqs.send(
+      new ReceiveMessageCommand({
+        QueueUrl,
+        MaxNumberOfMessages: 10,
+        MessageAttributeNames: ['All'],
+        VisibilityTimeout: 1,
+      }),
+    );
+    for (const { Body = '', MessageAttributes = {}, ReceiptHandle } of Messages) {
+      const said = Object.fromEntries(
+        Object.entries(MessageAttributes).map(([key, { StringValue }]) => [key, StringValue]),
+      );
+      if (said['TARGET_ARN'] !== target) continue;
+      found.push({ event: JSON.parse(Body) as BusEvent, said });
+      await sqs.send(new DeleteMessageCommand({ QueueUrl, ReceiptHandle }));
+    }
+  }
+  sqs.destroy();
+  return found;
 }

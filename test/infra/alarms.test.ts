@@ -25,6 +25,7 @@ describe('alarms', () => {
       'ApiErrors',
       'AgentApiServerErrors',
       'PlannerSilent',
+      'UndeliveredEvents',
     ]) {
       expect(ids).toContain(start);
     }
