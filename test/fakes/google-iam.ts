@@ -1,5 +1,5 @@
 import { createHash, createPublicKey, generateKeyPairSync, randomUUID, X509Certificate } from 'node:crypto';
-import { nameIn, wrappedKey } from '../../shared/providers/gcp-service-account/certificate.ts';
+import { nameIn, wrappedKey } from '../../shared/providers/http/certificate.ts';
 import { FakeGoogleLogin, makeKeyFile, signedAssertion, type FakeKeyFile } from './google-login.ts';
 import { bearerOf, FakeKeys, UpstreamServer, type Asked, type FakeKey, type Reply } from './upstream.ts';
 
@@ -31,9 +31,9 @@ export class FakeGoogleIam implements AsyncDisposable {
   static async start(): Promise<FakeGoogleIam> {
     const fake: { current?: FakeGoogleIam } = {};
     const server = await UpstreamServer.start((asked) => fake.current?.answer(asked) ?? { status: 500 });
-    const mark = { notBefore: new Date(0), notAfter: new Date(2 ** 41) };
+    const life = { now: new Date(0).toISOString(), endsAt: undefined };
     const name = `rekey.nobody.1.${randomUUID()}`;
-    return (fake.current = new FakeGoogleIam(server, (await wrappedKey(name, mark)).certificate));
+    return (fake.current = new FakeGoogleIam(server, (await wrappedKey(name, life)).certificate));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,27 +1,24 @@
 import * as z from 'zod';
-import { toInstant } from '../../domain/clock.ts';
-import { pause } from '../../http/exchange.ts';
-import { LOOKS_MS } from '../google/operation.ts';
+import { instantIn } from '../../domain/clock.ts';
+import { lastPart } from '../google-cloud/account.ts';
+import type { AccountTarget } from '../google-cloud/key-file.ts';
+import { LOOKS_MS } from '../google-cloud/operation.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
+import { nameIn } from '../http/certificate.ts';
 import type { UpstreamKey } from '../http/keys.ts';
-import type { KeyTarget } from '../http/target.ts';
-import { nameIn } from './certificate.ts';
-
-/** Whose keys. */
-export interface AccountTarget extends KeyTarget {
-  readonly project: string;
-  readonly serviceAccount: string;
-}
+import { seenSoon } from '../http/listing.ts';
 
 /** A key as the IAM API shows it; its certificate only where it is asked for by its id. */
 export const keySchema = z.object({
-  name: z.string().regex(/\/keys\/[^/]+$/),
+  name: z
+    .string()
+    .regex(/\/keys\/[^/]+$/)
+    .transform(lastPart),
   keyOrigin: z.string().optional(),
   disabled: z.boolean().default(false),
   validAfterTime: z.string().optional(),
   publicKeyData: z.string().default(''),
 });
-type AccountKey = z.infer<typeof keySchema>;
 
 /** Keys that people or Rekey made. One that Google made is nobody's of Rekey; of the others the certificate tells. */
 export async function list(api: Api, target: AccountTarget): Promise<UpstreamKey[]> {
@@ -30,7 +27,7 @@ export async function list(api: Api, target: AccountTarget): Promise<UpstreamKey
   const { keys } = await api.call({ method: 'GET', path, answer });
   const shown: UpstreamKey[] = [];
   for (const key of keys) {
-    const found = key.keyOrigin === 'GOOGLE_PROVIDED' ? shownAs(key, '') : await find(api, target, idOf(key));
+    const found = key.keyOrigin === 'GOOGLE_PROVIDED' ? shownAs(key, '') : await find(api, target, key.name);
     if (found !== undefined) shown.push(found);
   }
   return shown;
@@ -41,27 +38,13 @@ export async function find(api: Api, target: AccountTarget, id: string): Promise
   const path = `${pathOf(target, id)}?publicKeyType=TYPE_X509_PEM_FILE`;
   const key = await api.find({ method: 'GET', path, answer: keySchema });
   if (key === undefined) return undefined;
-  const certificate = Buffer.from(key.publicKeyData, 'base64').toString();
-  return shownAs(key, certificate === '' ? '' : nameIn(certificate, target.label));
+  return shownAs(key, nameIn(Buffer.from(key.publicKeyData, 'base64').toString(), target.label));
 }
 
-/** Deletes a key; one that is gone is success. */
+/** Deletes a key, and waits a moment until Google shows it; one that is gone is success. */
 export async function remove(api: Api, target: AccountTarget, id: string): Promise<void> {
   await api.find({ method: 'DELETE', path: pathOf(target, id), answer: ANYTHING });
-  await shows(api, target, id, (key) => key === undefined);
-}
-
-/** Waits a moment until Google shows a change; whoever comes next looks himself. */
-export async function shows(
-  api: Api,
-  target: AccountTarget,
-  id: string,
-  isDone: (key: UpstreamKey | undefined) => boolean,
-): Promise<void> {
-  for (const waitMs of LOOKS_MS) {
-    if (isDone(await find(api, target, id))) return;
-    await pause(waitMs);
-  }
+  await seenSoon(LOOKS_MS, async () => (await find(api, target, id)) === undefined || undefined);
 }
 
 /** Path of an account's keys. */
@@ -74,13 +57,9 @@ export function pathOf(target: AccountTarget, id: string): string {
   return `${keysOf(target)}/${encodeURIComponent(id)}`;
 }
 
-/** The id in a key's name. */
-export function idOf({ name }: AccountKey): string {
-  return name.slice(name.lastIndexOf('/') + 1);
-}
-
-function shownAs(key: AccountKey, name: string): UpstreamKey {
-  const ms = Date.parse(key.validAfterTime ?? '');
-  const createdAt = Number.isNaN(ms) ? {} : { createdAt: toInstant(ms) };
-  return { id: idOf(key), name, active: !key.disabled, ...createdAt };
+function shownAs(
+  { name: id, disabled, validAfterTime }: z.infer<typeof keySchema>,
+  name: string,
+): UpstreamKey {
+  return { id, name, active: !disabled, createdAt: instantIn(validAfterTime) };
 }

@@ -1,78 +1,42 @@
-import * as z from 'zod';
 import { RekeyError } from '../../domain/errors.ts';
-import { pause } from '../../http/exchange.ts';
-import { full } from '../google/full.ts';
-import { keyFileSchema, tokenOf } from '../google/login.ts';
-import { LOOKS_MS, notDone } from '../google/operation.ts';
+import { accountField, asAccount, type AccountLogin } from '../google-cloud/account.ts';
+import { full } from '../google-cloud/full.ts';
+import { keyFileAgents, type AccountTarget } from '../google-cloud/key-file.ts';
+import { LOOKS_MS, notDone } from '../google-cloud/operation.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
-import { keyProvider, type Making, type UpstreamKey } from '../http/keys.ts';
+import { wrappedKey } from '../http/certificate.ts';
+import { keyProvider } from '../http/keys.ts';
+import { listedSoon, seenSoon } from '../http/listing.ts';
 import { targetOf, upstreamId } from '../http/target.ts';
-import { wrappedKey } from './certificate.ts';
-import { find, idOf, keySchema, keysOf, list, pathOf, remove, shows, type AccountTarget } from './key.ts';
-
-const LOGIN = 'https://oauth2.googleapis.com';
-/** How RFC 5280 writes that there is no end. */
-const NEVER = '9999-12-31T23:59:59Z';
+import { find, keySchema, keysOf, list, pathOf, remove } from './key.ts';
 
 /**
  * Google Cloud: user-managed keys of a service account. Rekey makes each key pair itself and uploads the public half in a
  * certificate that bears the mark: a key that Google makes has no place for one. The administrative secret is the key file of
  * another service account; `adminUrl` in it is where the IAM API isn't at its usual address.
  */
-export const gcpServiceAccountProvider = keyProvider<
-  AccountTarget,
-  z.infer<typeof keyFileSchema> & { adminUrl?: string | undefined }
->({
+export const gcpServiceAccountProvider = keyProvider<AccountTarget, AccountLogin>({
   key: 'cloud-key/gcp-service-account',
   name: 'Google Cloud',
-  baseUrl: LOGIN,
-  ...targetOf({
-    project: upstreamId,
-    serviceAccount: z.email('must be the e-mail address of a service account'),
-  }),
+  ...targetOf({ project: upstreamId, serviceAccount: accountField }),
   owner: ({ project, serviceAccount }) => `${project}/${serviceAccount}`,
-  form: {
-    key: 'private_key',
-    id: 'private_key_id',
-    beside: ['type', 'project_id', 'client_email', 'token_uri'],
-    of: (target) => ({
-      type: 'service_account',
-      project_id: target.project,
-      client_email: target.serviceAccount,
-      token_uri: tokenUriOf(target),
-    }),
-  },
-  admin: keyFileSchema.extend({ adminUrl: z.string().min(1).optional() }),
-  adminUrl: ({ adminUrl = 'https://iam.googleapis.com' }) => adminUrl,
-  adminHeaders: async (admin, _target, open) => ({
-    authorization: `Bearer ${await tokenOf(admin, (baseUrl) => open(baseUrl, 'admin.token_uri'), 'admin')}`,
-  }),
-  agentHeaders: () => ({}),
+  ...asAccount('https://iam.googleapis.com'),
+  ...keyFileAgents,
 
   list,
   find,
 
   /** Answers with the key once Google lists it: it tells its parts of a change one after another, for a minute at times. */
   async create(api, target, name, _admin, about) {
-    const { certificate, privateKey: value } = await wrappedKey(name, lifeOf(about));
-    const publicKeyData = Buffer.from(certificate).toString('base64');
+    const { certificate, privateKey: value } = await wrappedKey(name, about);
+    const body = { publicKeyData: Buffer.from(certificate).toString('base64') };
     const path = `${keysOf(target)}:upload`;
-    const id = idOf(
-      await api.call({ method: 'POST', path, body: { publicKeyData }, answer: keySchema, full }),
-    );
-    for (const waitMs of LOOKS_MS) {
-      const keys = await list(api, target);
-      const own = keys.find((key) => key.id === id);
-      if (own !== undefined) {
-        if (own.name !== name) throw await unmarked(api, target, id);
-        // Of an attempt whose answer was lost, and which was not listed yet when this one began.
-        for (const key of keys)
-          if (key.name === name && isBefore(key, own)) await remove(api, target, key.id);
-        return { id, value };
-      }
-      await pause(waitMs);
-    }
-    throw notDone(id);
+    const { name: id } = await api.call({ method: 'POST', path, body, answer: keySchema, full });
+    const listed = await listedSoon(LOOKS_MS, async () => list(api, target), { id, name });
+    if (listed === undefined) throw notDone(id);
+    if (listed.key.name !== name) throw await unmarked(api, target, id);
+    for (const { id: lost } of listed.earlier) await remove(api, target, lost);
+    return { id, value };
   },
 
   remove,
@@ -81,16 +45,10 @@ export const gcpServiceAccountProvider = keyProvider<
   async setActive(api, target, id, active) {
     const path = `${pathOf(target, id)}:${active ? 'enable' : 'disable'}`;
     await api.find({ method: 'POST', path, body: {}, answer: ANYTHING });
-    await shows(api, target, id, (key) => key?.active !== !active);
+    await seenSoon(LOOKS_MS, async () => (await find(api, target, id))?.active !== !active || undefined);
   },
 
   goodCalls: 3,
-  /** Asks for a token as the account. */
-  async test(api, target, { id, value }) {
-    const { serviceAccount: client_email } = target;
-    const key = { client_email, private_key: value, private_key_id: id, token_uri: tokenUriOf(target) };
-    await tokenOf(key, () => api, 'secret');
-  },
 
   byHand: ({ serviceAccount }, id) =>
     [
@@ -110,19 +68,4 @@ async function unmarked(api: Api, target: AccountTarget, id: string): Promise<Re
     field: 'target',
     remedy: 'the key was deleted; look whether the API has changed',
   });
-}
-
-/** It ends as the policy's interval has it; where that isn't known, never. */
-function lifeOf({ now, endsAt }: Making): { notBefore: Date; notAfter: Date } {
-  return { notBefore: new Date(now), notAfter: new Date(endsAt ?? NEVER) };
-}
-
-/** Of two attempts under one token the later one stays. */
-function isBefore(one: UpstreamKey, other: UpstreamKey): boolean {
-  const [a, b] = [one, other].map(({ createdAt = '', id }) => `${createdAt} ${id}`) as [string, string];
-  return a < b;
-}
-
-function tokenUriOf({ baseUrl = LOGIN }: AccountTarget): string {
-  return new URL('/token', baseUrl).href;
 }

@@ -1,20 +1,23 @@
 import * as z from 'zod';
 import { pause } from '../../http/exchange.ts';
 import type { Api } from './api.ts';
+import type { UpstreamKey } from './keys.ts';
 
 /** A part of a listing; `next` is what the following one is asked for with, where there is one. */
-export interface Page<T> {
+export interface Page<T, C = string> {
   readonly items: readonly T[];
-  readonly next?: string | null | undefined;
+  readonly next?: C | null | undefined;
 }
 
 /** All of a listing, page by page. An upstream that names the same page again has no more. */
-export async function allPages<T>(read: (after: string | undefined) => Promise<Page<T>>): Promise<T[]> {
+export async function allPages<T, C = string>(
+  read: (after: C | undefined) => Promise<Page<T, C>>,
+): Promise<T[]> {
   const all: T[] = [];
-  for (let after: string | undefined; ;) {
+  for (let after: C | undefined; ;) {
     const { items, next } = await read(after);
     all.push(...items);
-    if (!next || next === after) return all;
+    if (next == null || next === '' || next === after) return all;
     after = next;
   }
 }
@@ -49,4 +52,31 @@ export async function seenSoon<T>(
     await pause(waitMs);
   }
   return undefined;
+}
+
+/** A new key as its upstream lists it, and those that attempts before have made under the same mark. */
+export interface Listed {
+  readonly key: UpstreamKey;
+  /** Their answers were lost, and they weren't listed yet when this attempt began. */
+  readonly earlier: readonly UpstreamKey[];
+}
+
+/**
+ * Looks for a new key in a listing that is behind; undefined where it doesn't come. Of two attempts under one token the later
+ * one stays.
+ */
+export async function listedSoon(
+  waitsMs: readonly number[],
+  list: () => Promise<readonly UpstreamKey[]>,
+  { id, name }: Pick<UpstreamKey, 'id' | 'name'>,
+): Promise<Listed | undefined> {
+  return seenSoon(waitsMs, async () => {
+    const keys = await list();
+    const key = keys.find((each) => each.id === id);
+    return key && { key, earlier: keys.filter((each) => each.name === name && orderOf(each) < orderOf(key)) };
+  });
+}
+
+function orderOf({ createdAt = '', id }: UpstreamKey): string {
+  return `${createdAt} ${id}`;
 }

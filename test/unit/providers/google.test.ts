@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import type { Api } from '../../../shared/providers/http/api.ts';
-import { operate } from '../../../shared/providers/google/operation.ts';
+import { operate } from '../../../shared/providers/google-cloud/operation.ts';
 import { googleProvider } from '../../../shared/providers/google/provider.ts';
 import type { IssueContext } from '../../../shared/providers/provider.ts';
 import { googleCase } from '../../contract/cases/google.ts';

@@ -14,9 +14,7 @@ const MORE: Readonly<Record<string, string>> = {
   'aws-iam': 'signed requests, and tags of the user in place of names, for two kinds of keys',
   anthropic: 'a pool of keys that are claimed by their names, without a conditional write',
   'azure-openai': 'slots, whose tags say what they hold and survive any interruption',
-  'gcp-service-account': 'key pairs and certificates of its own, and reads that are behind',
   qdrant: 'tokens that Rekey signs, and what the server must refuse before they count',
-  google: 'a login that is signed, long-running operations, and restrictions beside the right to call an API',
 };
 
 async function linesOf(provider: string): Promise<number> {

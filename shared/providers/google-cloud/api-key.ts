@@ -4,9 +4,10 @@ import type { Api } from '../http/api.ts';
 import type { UpstreamKey } from '../http/keys.ts';
 import { allPages } from '../http/listing.ts';
 import type { KeyTarget } from '../http/target.ts';
+import { lastPart } from './account.ts';
 
-/** Whose keys, and what they may do. */
-export interface GoogleTarget extends KeyTarget {
+/** Whose API keys, and what they may do. */
+export interface ApiKeyTarget extends KeyTarget {
   readonly project: string;
   /** As whom a key acts. */
   readonly serviceAccount: string;
@@ -29,10 +30,10 @@ const keySchema = z.object({
 });
 
 /** A key as the API Keys API shows it, without its value. */
-export type GoogleKey = z.infer<typeof keySchema>;
+export type ApiKey = z.infer<typeof keySchema>;
 
 /** All keys of the project that aren't deleted. */
-export async function list(api: Api, target: GoogleTarget): Promise<UpstreamKey[]> {
+export async function list(api: Api, target: ApiKeyTarget): Promise<UpstreamKey[]> {
   const answer = z.object({ keys: z.array(keySchema).default([]), nextPageToken: z.string().default('') });
   const keys = await allPages(async (after) => {
     const query = new URLSearchParams({
@@ -46,7 +47,7 @@ export async function list(api: Api, target: GoogleTarget): Promise<UpstreamKey[
 }
 
 /** A key, deleted or not: Google keeps a deleted one for 30 days. */
-export async function look(api: Api, target: GoogleTarget, id: string): Promise<GoogleKey | undefined> {
+export async function look(api: Api, target: ApiKeyTarget, id: string): Promise<ApiKey | undefined> {
   return api.find({ method: 'GET', path: pathOf(target, id), answer: keySchema });
 }
 
@@ -54,23 +55,23 @@ export async function look(api: Api, target: GoogleTarget, id: string): Promise<
 export async function idOf(api: Api, value: string): Promise<string | undefined> {
   const path = `/v2/keys:lookupKey?${new URLSearchParams({ keyString: value }).toString()}`;
   const found = await api.find({ method: 'GET', path, answer: z.object({ name: z.string().default('') }) });
-  return found === undefined ? undefined : idIn(found.name) || undefined;
+  return found === undefined ? undefined : lastPart(found.name) || undefined;
 }
 
 /** A key that isn't deleted. */
-export async function find(api: Api, target: GoogleTarget, id: string): Promise<UpstreamKey | undefined> {
+export async function find(api: Api, target: ApiKeyTarget, id: string): Promise<UpstreamKey | undefined> {
   const key = await look(api, target, id);
   return key === undefined || !isLive(key) ? undefined : shown(key);
 }
 
 /** Whether it isn't deleted. */
-export function isLive({ deleteTime }: GoogleKey): boolean {
+export function isLive({ deleteTime }: ApiKey): boolean {
   return deleteTime === undefined;
 }
 
 /** A key as every upstream's is shown. */
-export function shown({ name, annotations, serviceAccountEmail, restrictions }: GoogleKey): UpstreamKey {
-  const id = idIn(name);
+export function shown({ name, annotations, serviceAccountEmail, restrictions }: ApiKey): UpstreamKey {
+  const id = lastPart(name);
   const { apiTargets, ...others } = restrictions;
   const services = apiTargets.map(({ service, methods }) => [service.toLowerCase(), ...methods].join(' '));
   return {
@@ -85,7 +86,7 @@ export function shown({ name, annotations, serviceAccountEmail, restrictions }: 
 }
 
 /** Where a key may be used from. `name` has the project's number, which is told by nobody else. */
-export function placeOf(key: GoogleKey | undefined, { project }: GoogleTarget): Place {
+export function placeOf(key: ApiKey | undefined, { project }: ApiKeyTarget): Place {
   if (key === undefined) return {};
   const { apiTargets: _services, ...from } = key.restrictions;
   const [, number = project] = key.name.split('/');
@@ -107,17 +108,12 @@ export function scopeOf(account: string, restrictions: readonly string[]): strin
   return [`as ${account}`, ...all].sort();
 }
 
-/** The last part of a resource's name. */
-function idIn(name: string): string {
-  return name.slice(name.lastIndexOf('/') + 1);
-}
-
 /** Path of a project's keys. */
-export function keysOf({ project }: GoogleTarget): string {
+export function keysOf({ project }: ApiKeyTarget): string {
   return `/v2/projects/${encodeURIComponent(project)}/locations/global/keys`;
 }
 
 /** Path of a key. */
-export function pathOf(target: GoogleTarget, id: string): string {
+export function pathOf(target: ApiKeyTarget, id: string): string {
   return `${keysOf(target)}/${encodeURIComponent(id)}`;
 }
