@@ -12,7 +12,6 @@ const MOST = 150;
 const MORE: Readonly<Record<string, string>> = {
   postgresql: 'no HTTP: a driver, and what its users own and may do',
   'aws-iam': 'signed requests, and tags of the user in place of names, for two kinds of keys',
-  qdrant: 'tokens that Rekey signs, and what the server must refuse before they count',
 };
 
 async function linesOf(provider: string): Promise<number> {
