@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { idOf, nameIn, slotsIn } from '../../shared/providers/azure-openai/slots.ts';
+import { placesIn } from '../../shared/providers/azure-openai/provider.ts';
+import { idOf, nameIn, slotIn } from '../../shared/providers/slot-keys/slot.ts';
 import { bearerOf, FakeKeys, UpstreamServer, type Asked, type Reply } from './upstream.ts';
 
 /** An account with its two keys, which both have a value from the beginning. */
@@ -83,7 +84,9 @@ export class FakeAzureOpenAi implements AsyncDisposable {
     const before = new Map(this.keys.all);
     for (const [id, { owner }] of before) if (this.#accounts.has(owner)) this.keys.all.delete(id);
     for (const [owner, { keys, tags }] of this.#accounts) {
-      for (const slot of slotsIn(keys, tags).filter(({ live, tag }) => live && tag !== undefined)) {
+      for (const slot of placesIn(keys, tags)
+        .map(slotIn)
+        .filter(({ live, note }) => live && note !== undefined)) {
         const id = idOf(slot);
         const about = { id, owner, value: slot.value, name: nameIn(slot), createdAt: Date.now() };
         this.keys.all.set(id, before.get(id) ?? { ...about, active: true, lastUsed: null, refusals: 0 });

@@ -1,12 +1,12 @@
 import * as z from 'zod';
 import { instantIn } from '../../domain/clock.ts';
-import { RekeyError } from '../../domain/errors.ts';
 import { pause } from '../../http/exchange.ts';
 import { ANYTHING, type Api, type Call } from '../http/api.ts';
 import { keyProvider, type NewKey } from '../http/keys.ts';
 import { listAfter } from '../http/listing.ts';
 import type { KeyMaterial } from '../http/material.ts';
-import { isFree, isValueOf, poolIsEmpty, poolOutlook, poolSchema, type PoolKey } from '../http/pool.ts';
+import { namedPool } from '../http/pool-by-name.ts';
+import { poolSchema, type PoolKey } from '../http/pool.ts';
 import { targetOf, upstreamId, type KeyTarget } from '../http/target.ts';
 import { told, toldName } from '../http/told.ts';
 import type { CredentialProvider } from '../provider.ts';
@@ -32,36 +32,11 @@ interface AnthropicTarget extends KeyTarget {
 const VERSION = { 'anthropic-version': '2023-06-01' };
 const KEYS = '/organizations/api_keys';
 
-/** Longest time from the look at a free key to the end of its renaming; a claim counts when it has stood as long. */
-const CLAIM_MS = 3000;
-
 /**
  * Anthropic: its API makes no keys, so an operator fills a pool. The administrative secret is
- * `{"adminKey": "sk-ant-admin01-…", "pool": [{"id": "apikey_…", "value": "sk-ant-api03-…"}, …]}`. A key is taken by giving
- * it the mark as its name; one that has the mark already gives its value again, so a lost answer costs none.
+ * `{"adminKey": "sk-ant-admin01-…", "pool": [{"id": "apikey_…", "value": "sk-ant-api03-…"}, …]}`.
  */
 export function anthropic(wait = pause): CredentialProvider<AnthropicTarget, KeyMaterial> {
-  /**
-   * Takes a key that was free a moment ago; false where another has it. There is no conditional write, and with reads and
-   * writes alone two can't agree, however often they look. With time they can (Fischer's exclusion): whoever saw the key
-   * free before our mark stood there has written within CLAIM_MS, or given up. The mark that stands after that wait is the
-   * last one. Its writer has the key; everybody else sees it and goes on to the next. What is left is a renaming that
-   * the upstream performs seconds after its sender has given it up. Who can't bear that gives each credential an
-   * administrative secret with keys of its own.
-   */
-  async function claim(api: Api, id: string, name: string): Promise<boolean> {
-    const began = performance.now();
-    const key = await look(api, id);
-    if (key === undefined || !isFree(key, name)) return false;
-    await api.call({ ...update(id, { name }), withinMs: CLAIM_MS - (performance.now() - began) });
-    return (await settled(api, id))?.name === name;
-  }
-
-  async function settled(api: Api, id: string): Promise<PoolKey | undefined> {
-    await wait(CLAIM_MS);
-    return look(api, id);
-  }
-
   return keyProvider<AnthropicTarget, { adminKey: string; pool: readonly NewKey[] }>({
     key: 'llm-key/anthropic',
     name: 'Anthropic',
@@ -71,29 +46,16 @@ export function anthropic(wait = pause): CredentialProvider<AnthropicTarget, Key
     admin: z.object({ adminKey: z.string().min(1), pool: poolSchema }),
     adminHeaders: ({ adminKey }) => ({ 'x-api-key': adminKey, ...VERSION }),
     agentHeaders: (value) => ({ 'x-api-key': value, ...VERSION }),
-    list: all,
-    find: async (api, _target, id) => look(api, id),
-
-    async create(api, target, name, { pool }, { current }) {
-      const keys = await all(api, target);
-      // The current one has lost its mark where somebody has renamed it.
-      for (const entry of pool.filter(({ id }) => id !== current)) {
-        const key = keys.find(({ id }) => id === entry.id);
-        if (key === undefined || !isFree(key, name) || !isValueOf(entry, key)) continue;
-        if (await claim(api, entry.id, name)) return entry;
-      }
-      throw poolIsEmpty('Anthropic', `workspace ${target.workspace}`);
-    },
-
-    async reveal(api, _target, { id, name }, { pool }) {
-      const key = await settled(api, id);
-      if (key?.name === name) return pool.find((entry) => entry.id === id && isValueOf(entry, key))?.value;
-      throw new RekeyError('ERR_UNAVAILABLE', `${id} was taken by another at the same time`, {
-        remedy: 'it is tried again, with the next key of the pool',
-      });
-    },
-
-    outlook: async (api, target, { pool }) => poolOutlook(target, pool, await all(api, target)),
+    ...namedPool<AnthropicTarget>(
+      {
+        name: 'Anthropic',
+        where: ({ workspace }) => `workspace ${workspace}`,
+        all,
+        look,
+        rename: async (api, id, name, withinMs) => api.call({ ...update(id, { name }), withinMs }),
+      },
+      wait,
+    ),
 
     async remove(api, _target, id) {
       if ((await look(api, id)) === undefined) return;

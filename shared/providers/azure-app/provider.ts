@@ -1,5 +1,6 @@
 import * as z from 'zod';
-import { isRekeyError, RekeyError } from '../../domain/errors.ts';
+import { isRekeyError } from '../../domain/errors.ts';
+import { appFields, asApp, LOGIN, tenantField, tokenPath } from '../azure/login.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
 import { seenSoon } from '../http/listing.ts';
@@ -15,9 +16,7 @@ interface AzureAppTarget extends KeyTarget {
 
 /** An app that may administer others of its tenant, and the Graph of its cloud. */
 const adminSchema = z.object({
-  tenantId: z.guid(),
-  clientId: z.guid(),
-  clientSecret: z.string().min(1),
+  ...appFields,
   graphUrl: z.string().min(1).default('https://graph.microsoft.com/v1.0'),
 });
 
@@ -31,8 +30,6 @@ const full = z.object({
   error: z.object({ code: z.enum(['Directory_ResourceSizeExceeded', 'Directory_QuotaExceeded']) }),
 });
 
-/** Where apps log in; of a sovereign cloud, `baseUrl` of target and administrative secret. */
-const LOGIN = 'https://login.microsoftonline.com';
 /** Copies of the directory learn of a change one after another: how long Graph is asked until it shows one, in milliseconds. */
 const WAITS_MS = [100, 300, 1000, 2000];
 
@@ -45,7 +42,7 @@ export const azureAppProvider = keyProvider<AzureAppTarget, z.infer<typeof admin
   name: 'Microsoft Entra',
   baseUrl: LOGIN,
   ...targetOf({
-    tenantId: z.guid('must be the id of the tenant, a UUID').toLowerCase(),
+    tenantId: tenantField,
     clientId: z.guid('must be the client id of the app, a UUID').toLowerCase(),
     scope: z.string().min(1).max(256).optional(),
   }),
@@ -59,17 +56,8 @@ export const azureAppProvider = keyProvider<AzureAppTarget, z.infer<typeof admin
   admin: adminSchema,
   adminUrl: ({ graphUrl }) => graphUrl,
 
-  async adminHeaders({ tenantId, clientId, clientSecret, graphUrl }, target, open) {
-    if (tenantId.toLowerCase() !== target.tenantId) {
-      throw new RekeyError('ERR_DECLARATION', 'the administrative secret is for another tenant', {
-        field: 'target.tenantId',
-        remedy: 'declare the tenant that the secret names, or an administrative app of this tenant',
-      });
-    }
-    const scope = new URL('/.default', graphUrl).href;
-    const form = { client_id: clientId, client_secret: clientSecret, scope };
-    return bearerOf(open(target.baseUrl ?? LOGIN, 'target.baseUrl'), { path: tokenPath(target), form });
-  },
+  adminHeaders: async (app, target, open) =>
+    asApp(open(target.baseUrl ?? LOGIN, 'target.baseUrl'), app, target, app.graphUrl),
   agentHeaders: (value, { clientId }) => ({
     authorization: `Basic ${Buffer.from(`${clientId}:${encodeURIComponent(value)}`).toString('base64')}`,
   }),
@@ -106,7 +94,7 @@ export const azureAppProvider = keyProvider<AzureAppTarget, z.infer<typeof admin
   /** Logs in as the app. Of a wrong secret Entra says so with 401 (AADSTS7000215), as of one that has not spread yet. */
   async test(api, target) {
     const { scope = 'https://graph.microsoft.com/.default' } = target;
-    await bearerOf(api, { path: tokenPath(target), form: { scope } });
+    await bearerOf(api, { path: tokenPath(target.tenantId), form: { scope } });
   },
   goodCalls: 3,
 
@@ -142,8 +130,4 @@ async function shows(api: Api, target: AzureAppTarget, id: string, wanted: boole
 
 function appPath({ clientId }: AzureAppTarget): string {
   return `/applications(appId='${encodeURIComponent(clientId)}')`;
-}
-
-function tokenPath({ tenantId }: AzureAppTarget): string {
-  return `/${encodeURIComponent(tenantId)}/oauth2/v2.0/token`;
 }

@@ -1,5 +1,5 @@
 import { RekeyError } from '../../domain/errors.ts';
-import { asAccount, serviceAccount, type AccountLogin } from '../google-cloud/account.ts';
+import { accountField, asAccount, type AccountLogin } from '../google-cloud/account.ts';
 import { full } from '../google-cloud/full.ts';
 import { keyFileAgents, type AccountTarget } from '../google-cloud/key-file.ts';
 import { LOOKS_MS, notDone } from '../google-cloud/operation.ts';
@@ -18,7 +18,7 @@ import { find, keySchema, keysOf, list, pathOf, remove } from './key.ts';
 export const gcpServiceAccountProvider = keyProvider<AccountTarget, AccountLogin>({
   key: 'cloud-key/gcp-service-account',
   name: 'Google Cloud',
-  ...targetOf({ project: upstreamId, serviceAccount }),
+  ...targetOf({ project: upstreamId, serviceAccount: accountField }),
   owner: ({ project, serviceAccount }) => `${project}/${serviceAccount}`,
   ...asAccount('https://iam.googleapis.com'),
   ...keyFileAgents,

@@ -3,8 +3,8 @@ import type { AdminLogin } from '../http/admin-side.ts';
 import type { KeyTarget } from '../http/target.ts';
 import { keyFileSchema, tokenOf } from './login.ts';
 
-/** Whose e-mail address stands in a target: that of a service account. */
-export const serviceAccount = z.email('must be the e-mail address of a service account');
+/** A field of a target: the e-mail address of a service account. */
+export const accountField = z.email('must be the e-mail address of a service account');
 
 const admin = keyFileSchema.extend({ adminUrl: z.string().min(1).optional() });
 

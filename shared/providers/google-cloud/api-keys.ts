@@ -6,7 +6,7 @@ import { deletion } from '../http/by-hand.ts';
 import type { KeyUpstream, UpstreamKey } from '../http/keys.ts';
 import { seenSoon } from '../http/listing.ts';
 import { distinct, upstreamId } from '../http/target.ts';
-import { asAccount, serviceAccount, type AccountLogin } from './account.ts';
+import { accountField, asAccount, type AccountLogin } from './account.ts';
 import {
   find,
   idOf,
@@ -30,7 +30,7 @@ const ADMIN_URL = 'https://apikeys.googleapis.com';
 export function apiKeyFields(tested: string) {
   return {
     project: upstreamId,
-    serviceAccount,
+    serviceAccount: accountField,
     services: distinct(
       z.string().regex(/^[a-z0-9.-]{4,128}$/, 'must be the name of an API, e.g. aiplatform.googleapis.com'),
       'API',

@@ -5,19 +5,21 @@ import type { Api } from './api.ts';
 import type { UpstreamKey } from './keys.ts';
 
 /** A part of a listing; `next` is what the following one is asked for with, where there is one. */
-export interface Page<T> {
+export interface Page<T, C = string> {
   readonly items: readonly T[];
-  readonly next?: string | null | undefined;
+  readonly next?: C | null | undefined;
 }
 
 /** All of a listing, page by page. An upstream that names a page again has no more. */
-export async function allPages<T>(read: (after: string | undefined) => Promise<Page<T>>): Promise<T[]> {
+export async function allPages<T, C = string>(
+  read: (after: C | undefined) => Promise<Page<T, C>>,
+): Promise<T[]> {
   const all: T[] = [];
-  const named = new Set<string>();
-  for (let after: string | undefined; ;) {
+  const named = new Set<C>();
+  for (let after: C | undefined; ;) {
     const { items, next } = await read(after);
     all.push(...items);
-    if (!next || named.has(next)) return all;
+    if (next == null || next === '' || named.has(next)) return all;
     named.add(next);
     after = next;
   }

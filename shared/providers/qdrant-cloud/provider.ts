@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { ANYTHING } from '../http/api.ts';
 import { deletion } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
+import { accessBy, rulesOf } from '../http/rules.ts';
 import { ownBaseUrl, targetOf, type KeyTarget } from '../http/target.ts';
 
 interface QdrantTarget extends KeyTarget {
@@ -54,18 +55,14 @@ export const qdrantCloudProvider = keyProvider<QdrantTarget, z.infer<typeof admi
     baseUrl: ownBaseUrl,
     account: z.guid('must be the id of the account, a UUID'),
     cluster: z.guid('must be the id of the cluster, a UUID'),
-    rules: z
-      .array(ruleSchema)
-      .min(1)
-      .max(20)
-      .refine(isDistinct, 'must name each collection once, and * alone: it holds for all of them'),
+    rules: rulesOf(ruleSchema),
   }),
   owner: ({ account, cluster }) => `${account}/${cluster}`,
   scope: {
     field: 'rules',
     of: ({ rules }) => rules.map(({ collection, access }) => `${collection} ${RIGHTS[access]}`),
   },
-  access: ({ rules }) => (rules.every(({ access }) => access === 'read') ? 'read' : 'write'),
+  access: accessBy,
   admin,
   adminHeaders: ({ managementKey }) => ({ authorization: `apikey ${managementKey}` }),
   adminUrl: ({ adminUrl = ADMIN_URL }) => adminUrl,
@@ -120,11 +117,6 @@ function allOf(target: QdrantTarget): string {
 
 function keyOf(target: QdrantTarget, id: string): string {
   return `${keysOf(target)}/${encodeURIComponent(id)}?clusterId=${target.cluster}`;
-}
-
-function isDistinct(rules: readonly Rule[]): boolean {
-  const names = new Set(rules.map(({ collection }) => collection));
-  return names.size === rules.length && (names.size === 1 || !names.has('*'));
 }
 
 function written({ collection, access }: Rule): object {

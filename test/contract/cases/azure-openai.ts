@@ -1,5 +1,5 @@
-import { idOf, slotsIn } from '../../../shared/providers/azure-openai/slots.ts';
-import { azureOpenaiProvider } from '../../../shared/providers/azure-openai/provider.ts';
+import { azureOpenaiProvider, placesIn } from '../../../shared/providers/azure-openai/provider.ts';
+import { idOf, slotIn } from '../../../shared/providers/slot-keys/slot.ts';
 import { FakeAzureOpenAi } from '../../fakes/azure-openai.ts';
 import type { KeyFaults } from '../describe-key-faults.ts';
 
@@ -32,8 +32,8 @@ export function azureOpenaiCase(): Omit<KeyFaults<AzureTarget>, 'fake'> & { fake
     },
     addExisting: (target) => {
       const { keys, tags } = fake.account(target);
-      const [, first] = slotsIn(keys, tags);
-      return { id: idOf(first), value: first.value };
+      const [, first] = placesIn(keys, tags);
+      return { id: idOf(slotIn(first)), value: first.value };
     },
   };
 }

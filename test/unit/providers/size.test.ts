@@ -12,10 +12,7 @@ const MOST = 150;
 const MORE: Readonly<Record<string, string>> = {
   postgresql: 'no HTTP: a driver, and what its users own and may do',
   'aws-iam': 'signed requests, and tags of the user in place of names, for two kinds of keys',
-  anthropic: 'a pool of keys that are claimed by their names, without a conditional write',
-  'azure-openai': 'slots, whose tags say what they hold and survive any interruption',
   jwks: 'no HTTP: keys in four algorithms, exported or in KMS, and proofs of them',
-  qdrant: 'tokens that Rekey signs, and what the server must refuse before they count',
 };
 
 async function linesOf(provider: string): Promise<number> {
