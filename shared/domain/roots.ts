@@ -5,6 +5,9 @@ import type { PolicyLimits } from './policy.ts';
 /** The type of the administrative credentials that Rekey itself uses (C9). */
 export const ROOT_TYPE = 'root';
 
+/** The provider of roots that a person replaces. */
+export const BY_HAND = 'by-hand';
+
 /** What Rekey is called among the holders of its own administrative credentials. */
 export const REKEY_HOLDER = 'rekey';
 

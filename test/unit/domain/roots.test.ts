@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
 import { parseDeclaration, parseEntry, holdersOf } from '../../../shared/domain/declaration.ts';
 import { rootsCheck } from '../../../shared/domain/coverage.ts';
 import { isRekeyError, type RekeyError } from '../../../shared/domain/errors.ts';
@@ -11,7 +10,6 @@ import {
   undeclaredRoots,
   type Administered,
 } from '../../../shared/domain/roots.ts';
-import { providerFor } from '../../../shared/providers/registry.ts';
 
 const ARN = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:admin/shop-AbCdEf';
 const CREDENTIAL = {
@@ -87,11 +85,28 @@ describe('roots in a declaration file', () => {
       { holders: [{ kind: 'manual', name: 'rekey' }] },
       'roots[0].holders',
     ],
+    [
+      'mode enforce where a person replaces them',
+      { provider: 'by-hand', target: { upstream: 'openai' }, mode: 'enforce' },
+      'roots[0].mode',
+    ],
     ['the name of a credential', { name: 'shop' }, 'roots[0].name'],
     ['the secret of a credential', { secret: 'agents/shop' }, 'roots[0].secret'],
   ])('are refused with %s', (_what, changes, field) => {
     const check = { now: 0, limits: {} };
     expect(refusal(() => parseDeclaration(file({ ...ROOT, ...changes }), check))).toMatchObject({ field });
+  });
+
+  it('may stand in a file alone, and a file with neither roots nor credentials is refused', () => {
+    expect(parseDeclaration({ version: 1, roots: [ROOT] })).toMatchObject({
+      credentials: [],
+      roots: [{ name: 'openai-admin' }],
+    });
+    for (const none of [{}, { roots: [] }])
+      expect(refusal(() => parseDeclaration({ version: 1, ...none }))).toMatchObject({
+        message: 'credentials: is missing; write a list',
+        field: 'credentials',
+      });
   });
 
   it('are not declared among credentials, and nothing else has owner and scope', () => {
@@ -104,20 +119,6 @@ describe('roots in a declaration file', () => {
 });
 
 describe('the pages about roots', () => {
-  const pages = ['roots.md', 'providers/openai-admin.md', 'providers/by-hand.md'];
-
-  it.each(pages)('declare what is accepted, down to policies and targets: docs/%s', async (page) => {
-    const text = await readFile(new URL(`../../../docs/${page}`, import.meta.url), 'utf8');
-    const { roots } = parse(/```yaml\n([^]*?)```/.exec(text)?.[1] ?? '') as { roots: object[] };
-    const check = { now: 0, limits: {} };
-    const declared = parseDeclaration({ version: 1, credentials: [CREDENTIAL], roots }, check).roots;
-    expect(declared).toHaveLength(roots.length);
-    for (const entry of declared) {
-      const provider = await providerFor(entry.type, entry.provider);
-      expect(provider.target(entry.target)).toEqual(entry.target);
-    }
-  });
-
   it('have the steps of every upstream', async () => {
     const text = await readFile(new URL('../../../docs/providers/by-hand.md', import.meta.url), 'utf8');
     const listed = [...text.matchAll(/^\| `([a-z-]+)` /gm)].map(([, upstream = '']) => upstream);
