@@ -121,7 +121,8 @@ describe('roots in a declaration file', () => {
 describe('the pages about roots', () => {
   it('have the steps of every upstream', async () => {
     const text = await readFile(new URL('../../../docs/providers/by-hand.md', import.meta.url), 'utf8');
-    const listed = [...text.matchAll(/^\| `([a-z-]+)` /gm)].map(([, upstream = '']) => upstream);
+    const cells = [...text.matchAll(/^\| (`[^|]+`) /gm)].map(([, cell = '']) => cell);
+    const listed = cells.flatMap((cell) => [...cell.matchAll(/`([a-z-]+)`/g)].map(([, name = '']) => name));
     expect(listed.filter((each) => each !== 'upstream').toSorted()).toEqual(ROOT_UPSTREAMS.toSorted());
   });
 });
@@ -153,6 +154,17 @@ describe('administrative secrets in use', () => {
     expect(undeclaredRoots([one('a', managed)])).toEqual([]);
   });
 
+  it.each(['llm-key/cohere', 'vector-database-key/chroma-cloud'])(
+    'are none where they are a pool alone: %s',
+    (key) => {
+      const [type = '', provider = ''] = key.split('/');
+      expect(undeclaredRoots([{ ...one('a', 'admin/pool', type), provider }])).toEqual([]);
+      expect(undeclaredRoots([{ ...one('a', 'admin/pool', 'llm-key'), provider: 'anthropic' }])).toHaveLength(
+        1,
+      );
+    },
+  );
+
   it('are of no concern where nothing uses one', () => {
     expect(rootsCheck([one('none', '')])).toEqual([]);
   });
@@ -169,9 +181,24 @@ describe('administrative secrets in use', () => {
 describe('the steps of a person', () => {
   it.each(ROOT_UPSTREAMS)('end with a confirmation and the end of the former one: %s', (upstream) => {
     const steps = stepsOf(upstream, { name: 'shop-admin', secret: 'admin/shop' });
-    expect(steps).toHaveLength(4);
+    expect(steps.at(-1)).toMatch(/^(end the former|take )/);
     expect(steps[1]).toContain('put-secret-value --secret-id admin/shop');
     expect(steps[2]).toContain('rekey confirm shop-admin');
+  });
+
+  it.each(['qdrant', 'qdrant-static', 'chroma'])(
+    'rotate what was made from the former one before that ends: %s',
+    (upstream) => {
+      const steps = stepsOf(upstream, { name: 'vectors-admin', secret: 'admin/vectors' });
+      expect(steps).toHaveLength(5);
+      expect(steps[2]).toContain('rekey confirm');
+      expect(steps[3]).toMatch(/^rotate every credential that uses it, and wait/);
+      expect(steps[4]).toMatch(/^take (alt_api_key|the former token)/);
+    },
+  );
+
+  it('make the key in use of a self-run Qdrant the second one first, so that no token dies', () => {
+    expect(stepsOf('qdrant', { name: 'a', secret: 'b' })[0]).toContain('the key in use as alt_api_key');
   });
 
   it('are those of any upstream where another version knows it', () => {
