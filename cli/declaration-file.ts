@@ -39,7 +39,7 @@ export async function readDeclaration(path: string, cwd: string, now: number): P
     throw refused([
       new Failure(
         'ERR_DECLARATION',
-        `${file.path}:1:1: this is no declaration: it has neither "version" nor "credentials"`,
+        `${file.path}:1:1: this is no declaration: it has neither "version" nor "credentials" nor "roots"`,
         {
           remedy:
             'examples/rekey.yaml shows the form; `rekey import` proposes entries for secrets that exist',
@@ -113,7 +113,7 @@ export function refused(failures: readonly Failure[], consequence = 'nothing was
 /** Whether somebody has given a file that was never meant as one: its fields would be so many mistakes. */
 function isNone(content: unknown): boolean {
   if (typeof content !== 'object' || content === null) return true;
-  return !('version' in content) && !('credentials' in content);
+  return !['version', 'credentials', 'roots'].some((key) => key in content);
 }
 
 /** Text of a file. @throws Failure */

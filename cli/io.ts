@@ -146,7 +146,7 @@ export class Output {
     for (const { message, field, remedy, code } of all.slice(0, shown)) {
       const lines = [
         `${this.#paint('red', 'error', this.#colourErr)} ${message}`,
-        ...(field === undefined || message.includes(field) ? [] : [`  field: ${field}`]),
+        ...(field === undefined || field === '' ? [] : [`  field: ${field}`]),
         ...(remedy === undefined ? [] : [`  remedy: ${remedy}`]),
         `  ${this.#paint('dim', code, this.#colourErr)}`,
       ];

@@ -1,17 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
-import { emergencyRequest, emergencyStarted, type CredentialView } from '../../shared/api/messages.ts';
-import { capabilitiesOf } from '../../shared/domain/capabilities.ts';
+import { emergencyRequest, emergencyStarted, type ShowAnswer } from '../../shared/api/messages.ts';
 import { requestError } from '../../shared/api/problems.ts';
 import type { ApiClient } from '../client.ts';
 import { examples, filled, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
-import { conclude, consequences, followEmergency, staysHalted, type RevokeOptions } from '../emergency.ts';
+import { conclude, followEmergency, staysHalted, type RevokeOptions } from '../emergency.ts';
 import { EXIT, Failure, failureOf, usage } from '../failure.ts';
 import type { Output } from '../io.ts';
+import { revocationPlan } from '../revocation.ts';
 import { checkedLeak, LEAKED_HELP, revokeLeaked } from './revoke-leaked.ts';
 import { readCredential } from './show.ts';
-import { isSecret } from '../../shared/domain/roots.ts';
 import { inWords } from '../../shared/domain/wording.ts';
 
 /** `rekey revoke NAME…`: the emergency. With --yes the first request is the revocation itself. */
@@ -59,36 +58,35 @@ async function preview(
   names: readonly string[],
   options: RevokeOptions,
 ): Promise<number> {
-  const credentials = await out.waiting('reading', readAll(client, names));
-  const unknown = names.filter((_name, index) => credentials[index] instanceof Failure);
-  const steps = consequences(options);
-  const found = credentials.filter((one): one is CredentialView => !(one instanceof Failure));
-  out.data({ dryRun: true, incident: options.incident, credentials: found, unknown, steps });
+  const answers = await out.waiting('reading', readAll(client, names));
+  const unknown = names.filter((_name, index) => answers[index] instanceof Failure);
+  const found = answers.filter((one): one is ShowAnswer => !(one instanceof Failure));
+  const plans = found.map((one) => revocationPlan(one, options));
+  out.data({
+    dryRun: true,
+    incident: options.incident,
+    credentials: found.map(({ credential }) => credential),
+    unknown,
+    plans,
+    steps: [...new Set(plans.flatMap(({ steps }) => steps))],
+  });
   describe(out, found, options);
-  const failure = credentials.find((one) => one instanceof Failure);
+  const failure = answers.find((one) => one instanceof Failure);
   if (failure !== undefined) throw failure;
   out.line('Nothing was changed.');
   return EXIT.ok;
 }
 
-function describe(out: Output, credentials: readonly CredentialView[], options: RevokeOptions): void {
-  for (const one of credentials) {
-    const { name, type, provider, holders, root, admin, secret } = one;
+function describe(out: Output, answers: readonly ShowAnswer[], options: RevokeOptions): void {
+  out.line('This is an emergency revocation.');
+  for (const answer of answers) {
+    const { name, holders } = answer.credential;
     const agents = holders.map((holder) => holder.name).join(', ') || 'no holder is known';
     out.line(`${out.style('bold', name)}  held by ${agents}`);
-    if (capabilitiesOf(type, provider)?.revocation === 'manual')
-      out.line(
-        '  manual: its upstream lets only a person end a key. You are told which; agents are halted until then',
-      );
-    if (root !== undefined && isSecret(admin, secret)) {
-      out.line(
-        '  It is its own administrative login: Rekey can make no other, and rotates nothing that it administers',
-      );
-      out.line(`  until ${root.owner} has replaced it (rekey roots has the steps then).`);
-    }
+    const { steps, byHand } = revocationPlan(answer, options);
+    for (const step of steps) out.line(`  - ${step}`);
+    for (const text of byHand) out.line(`  ${out.style('red', 'BY HAND')}: ${text}`);
   }
-  out.line('This is an emergency revocation. For each credential:');
-  for (const step of consequences(options)) out.line(`  - ${step}`);
 }
 
 async function confirm(
@@ -100,24 +98,19 @@ async function confirm(
   if (!out.io.stdinIsTty || out.json) {
     throw usage('an emergency revocation needs confirmation, and nobody can be asked here', 'add --yes');
   }
-  const credentials = await out.waiting('reading', readAll(client, names));
-  const found = credentials.filter((one): one is CredentialView => !(one instanceof Failure));
+  const answers = await out.waiting('reading', readAll(client, names));
+  const found = answers.filter((one): one is ShowAnswer => !(one instanceof Failure));
   describe(out, found, options);
-  for (const one of credentials) if (one instanceof Failure) out.line(out.style('yellow', one.message));
+  for (const one of answers) if (one instanceof Failure) out.line(out.style('yellow', one.message));
   const answer = await out.io.ask(`Revoke ${names.join(', ')} now? Type yes: `);
   if (answer.trim().toLowerCase() === 'yes') return;
   throw new Failure('ERR_CANCELLED', 'cancelled; nothing was revoked');
 }
 
 /** Each credential, or why it can't be shown: what can't be read can be revoked all the same. */
-function readAll(client: ApiClient, names: readonly string[]): Promise<(CredentialView | Failure)[]> {
+function readAll(client: ApiClient, names: readonly string[]): Promise<(ShowAnswer | Failure)[]> {
   return Promise.all(
-    names.map((name) =>
-      readCredential(client, name).then(
-        ({ credential }) => credential,
-        (error: unknown) => failureOf(error),
-      ),
-    ),
+    names.map((name) => readCredential(client, name).catch((error: unknown) => failureOf(error))),
   );
 }
 

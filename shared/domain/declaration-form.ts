@@ -189,7 +189,12 @@ export const entryFields = fields.extend({ root: z.strictObject(terms).optional(
 /** A declaration file. */
 export const file = z.strictObject({
   version: z.literal(DECLARATION_VERSION),
-  credentials: z.array(fields).min(1).max(1000),
+  credentials: z
+    .array(fields)
+    .min(1)
+    .max(1000)
+    .optional()
+    .describe('Credentials of agents; may be left out where there are roots'),
   roots: z
     .array(rootFields)
     .max(200)
@@ -200,6 +205,6 @@ export const file = z.strictObject({
 /** What surrounds the entries; each of them is checked by itself, so that one mistake hides no other. */
 export const frame = z.strictObject({
   ...file.shape,
-  credentials: z.array(z.unknown()).min(1).max(1000),
+  credentials: z.array(z.unknown()).min(1).max(1000).optional(),
   roots: z.array(z.unknown()).max(200).optional(),
 });

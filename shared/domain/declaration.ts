@@ -5,7 +5,7 @@ import { RekeyError, throwAll, errorsOf } from './errors.ts';
 import type { Holder } from './holders.ts';
 import { declarationErrors, prefixField } from './mistakes.ts';
 import { boundsOf, resolvePolicy, type Mode, type PolicyInput, type PolicyLimits } from './policy.ts';
-import { REKEY_HOLDER, rekeyAsHolder, ROOT_TYPE } from './roots.ts';
+import { BY_HAND, REKEY_HOLDER, rekeyAsHolder, ROOT_TYPE } from './roots.ts';
 import { inWords } from './wording.ts';
 
 /** As much of an entry as its policy follows from. */
@@ -24,6 +24,7 @@ export interface Declaration {
 export function declarationJsonSchema(): object {
   return {
     ...z.toJSONSchema(file),
+    anyOf: [{ required: ['credentials'] }, { required: ['roots'] }],
     title: 'rekey.yaml',
     description: 'Credentials that Rekey rotates. `rekey apply` registers what is here.',
   };
@@ -42,6 +43,7 @@ export interface PolicyCheck {
 export function parseDeclaration(input: unknown, check?: PolicyCheck): Declaration {
   const parsed = frame.safeParse(input, { error: inWords });
   const found = parsed.success ? [] : declarationErrors(parsed.error);
+  found.push(...errorsOf(() => assertDeclares(input)));
   const declared: Declaration = { credentials: [], roots: [] };
   const duplicates = [firstUse('name'), firstUse('secret')];
   const parsers = { credentials: parseCredential, roots: parseRoot };
@@ -57,6 +59,18 @@ export function parseDeclaration(input: unknown, check?: PolicyCheck): Declarati
   }
   throwAll(found);
   return declared;
+}
+
+/** Roots alone are a declaration too; a file with neither list is none. */
+function assertDeclares(input: unknown): void {
+  const { data } = z.record(z.string(), z.unknown()).safeParse(input);
+  const { credentials, roots = [] } = data ?? {};
+  if (data === undefined || credentials !== undefined) return;
+  if (!Array.isArray(roots) || roots.length > 0) return;
+  throw new RekeyError('ERR_DECLARATION', 'credentials: is missing; write a list', {
+    field: 'credentials',
+    remedy: 'declare credentials, roots or both; docs/rekey.schema.json has every field with its meaning',
+  });
 }
 
 /** An entry of a file. @throws RekeyError also for a root, which has a list of its own */
@@ -80,12 +94,25 @@ function notAHolder(): RekeyError {
   });
 }
 
+function notEnforced(): RekeyError {
+  return new RekeyError(
+    'ERR_DECLARATION',
+    'mode enforce: a person replaces this root, Rekey only observes it',
+    {
+      field: 'mode',
+      remedy: 'leave mode out; docs/roots.md names the roots that Rekey rotates',
+    },
+  );
+}
+
 /** A root as a credential that exists, and that administers itself where nothing else does. */
 function parseRoot(input: unknown, check: PolicyCheck | undefined): CredentialEntry {
   const parsed = rootFields.safeParse(input, { error: inWords });
   if (!parsed.success) throwAll(declarationErrors(parsed.error));
   const { owner, scope, target = {}, admin, mode, policy: given, ...declared } = rootFields.parse(input);
-  const byHand = declared.provider === 'by-hand' || mode === 'observe';
+  const isByHand = declared.provider === BY_HAND;
+  if (isByHand && mode === 'enforce') throw notEnforced();
+  const isTask = isByHand || mode === 'observe';
   return parseEntry(
     {
       ...declared,
@@ -93,8 +120,8 @@ function parseRoot(input: unknown, check: PolicyCheck | undefined): CredentialEn
       adopt: true,
       admin: admin ?? declared.secret,
       target,
-      mode: byHand ? 'observe' : 'enforce',
-      policy: { interval: byHand ? '90d' : '30d', ...given },
+      mode: isTask ? 'observe' : 'enforce',
+      policy: { interval: isTask ? '90d' : '30d', ...given },
       root: { owner, scope },
     },
     check,

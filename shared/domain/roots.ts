@@ -1,9 +1,13 @@
+import { capabilitiesOf } from './capabilities.ts';
 import type { Credential } from './credential.ts';
 import type { Holder } from './holders.ts';
 import type { PolicyLimits } from './policy.ts';
 
 /** The type of the administrative credentials that Rekey itself uses (C9). */
 export const ROOT_TYPE = 'root';
+
+/** The provider of roots that a person replaces. */
+export const BY_HAND = 'by-hand';
 
 /** What Rekey is called among the holders of its own administrative credentials. */
 export const REKEY_HOLDER = 'rekey';
@@ -38,6 +42,7 @@ export function isOwnLogin({
 export interface Administered {
   readonly name: string;
   readonly type: string;
+  readonly provider?: string | undefined;
   /** Name or ARN of its administrative secret; empty where it has none. */
   readonly admin: string;
   readonly secret: { readonly name: string; readonly arn?: string | undefined };
@@ -56,14 +61,21 @@ function nameInArn(arn: string): string | undefined {
 /** What the names of secrets begin with that RDS makes, and rotates itself: nobody else may. */
 const OF_RDS = 'rds!';
 
+/** Where Rekey neither makes nor ends a key, the secret has nothing but keys that wait, and is no root. */
+function isPool(type: string, provider = ''): boolean {
+  const facts = capabilitiesOf(type, provider);
+  return type !== ROOT_TYPE && facts?.canCreate === false && facts.revocation === 'manual';
+}
+
 /** Administrative secrets that registered credentials use and nobody has declared as a root, with who uses them. */
 export function undeclaredRoots(
   all: readonly Administered[],
 ): { readonly secret: string; readonly usedBy: readonly string[] }[] {
   const roots = all.filter(({ type }) => type === ROOT_TYPE);
   const used = new Map<string, string[]>();
-  for (const { admin, name } of all) {
-    if (admin === '' || roots.some(({ secret }) => isSecret(admin, secret))) continue;
+  for (const { admin, name, type, provider } of all) {
+    if (admin === '' || isPool(type, provider) || roots.some(({ secret }) => isSecret(admin, secret)))
+      continue;
     const known = nameInArn(admin) ?? admin;
     if (known.startsWith(OF_RDS)) continue;
     used.set(known, [...(used.get(known) ?? []), name]);

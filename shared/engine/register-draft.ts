@@ -38,7 +38,7 @@ export type Draft = Omit<
 
 /** The credential that a declaration asks for; every refusal that needs nothing but the declaration is here. */
 export async function draftOf(
-  deps: EngineDeps,
+  deps: Pick<EngineDeps, 'providerFor' | 'clock'>,
   options: RegisterOptions,
   declaration: CredentialEntry,
 ): Promise<Draft> {

@@ -42,6 +42,21 @@ describe('settings of a stage', () => {
     expect(readSettings({}).timing.minWindowSeconds).toBeUndefined();
   });
 
+  it('name every type that is deployed: root alone would delete the functions of all others', () => {
+    expect(refused({ settings: { types: ['root'] } })).toEqual([
+      'types: root alone would leave out the functions of every other type, and delete those that are deployed: ' +
+        'this list replaces the default, so name every type that the deployment has, e.g. ' +
+        '["database","llm-key","vector-database-key","cloud-key","root"]',
+    ]);
+    expect(refused({ settings: { types: ['llm-key', 'root'] } })).toEqual([]);
+  });
+
+  it('that add roots stand in the documents as they can be used, with every type', () => {
+    const text = readFileSync(join(root, 'docs/roots.md'), 'utf8');
+    const settings = JSON.parse(/```json\n([^]*?)```/.exec(text)?.[1] ?? '') as object;
+    expect(readSettings({ settings }).types).toEqual([...readSettings({}).types, 'root']);
+  });
+
   it.each(['minWindowSeconds', 'rotateTimeoutSeconds', 'reconcileEverySeconds', 'stuckAfterSeconds'])(
     'an AWS stage refuses timing.%s, by name',
     (name) => {

@@ -4,10 +4,10 @@ import { RekeyError, throwAll } from '../../domain/errors.ts';
 import { fingerprint } from '../../domain/fingerprint.ts';
 import { declarationErrors } from '../../domain/mistakes.ts';
 import type { Redacted } from '../../domain/redacted.ts';
+import { isPoolAlone, rootSecretOf } from '../../domain/root-secret.ts';
 import { ROOT_UPSTREAMS, type RootUpstream } from '../../domain/root-steps.ts';
 import { inWords } from '../../domain/wording.ts';
 import type { CredentialProvider } from '../provider.ts';
-import { readSecretJson } from '../secret-json.ts';
 
 const FACTS = CAPABILITIES['root/by-hand'];
 
@@ -19,17 +19,6 @@ interface ByHandTarget {
 const form = z.strictObject({ upstream: z.enum(ROOT_UPSTREAMS) });
 /** One that another version knew is like any other. */
 const stored = z.object({ upstream: z.enum(ROOT_UPSTREAMS).catch('other') });
-
-/** What is secret in the administrative secrets of all providers. */
-const secrets = z.object({
-  adminKey: z.string().optional(),
-  managementKey: z.string().optional(),
-  clientSecret: z.string().optional(),
-  private_key: z.string().optional(),
-  password: z.string().optional(),
-  apiKey: z.string().optional(),
-  hookToken: z.string().optional(),
-});
 
 /** Characters of a fingerprint by which a value is called where its upstream has no say. */
 const ID_LENGTH = 23;
@@ -53,7 +42,7 @@ export const rootByHandProvider: CredentialProvider<ByHandTarget, string> = {
   storedTarget: (input) => stored.parse(input),
   material: (text) => text,
   serialize: (material) => material,
-  secretPart,
+  secretPart: (material) => material.map(rootSecretOf),
   preflight: async () => Promise.resolve([]),
   issue: refused,
   assertBelongs: () => undefined,
@@ -61,20 +50,20 @@ export const rootByHandProvider: CredentialProvider<ByHandTarget, string> = {
   revoke: refused,
   adoption: {
     marks: false,
-    identify: async (_target, material: Redacted<string>) =>
-      Promise.resolve(fingerprint(secretPart(material)).slice(0, ID_LENGTH)),
+    identify: async (_target, material: Redacted<string>) => {
+      if (isPoolAlone(material.reveal())) throw notARoot();
+      return Promise.resolve(fingerprint(material.map(rootSecretOf)).slice(0, ID_LENGTH));
+    },
     dependencies: async () => Promise.resolve([]),
     adopt: refused,
     release: async () => Promise.resolve(),
   },
 };
 
-/** The value itself, so that the same one in other words is no other. */
-function secretPart(material: Redacted<string>): Redacted<string> {
-  return material.map((text) => {
-    const found = readSecretJson(secrets, text);
-    const [value] = 'data' in found ? Object.values(found.data) : [];
-    return value ?? text;
+function notARoot(): RekeyError {
+  return new RekeyError('ERR_DECLARATION', 'this secret is nothing but a pool: it administers nothing', {
+    field: 'secret',
+    remedy: 'declare no root for it: its keys are replaced as the credentials are that take them',
   });
 }
 

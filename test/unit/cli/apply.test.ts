@@ -98,6 +98,12 @@ describe('rekey apply', () => {
     expect(json.credentials[1]).not.toHaveProperty('keyless');
   });
 
+  it('names the field of a mistake on a line of its own, also where the message has it', async () => {
+    const { exit, stderr } = await applied('version: 1\n');
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(/credentials: is missing; write a list\n +field: credentials\n +remedy: /);
+  });
+
   it('shows a dry run as a diff', async () => {
     api.routes['POST /v1/credentials'] = [
       answer('registered', [{ field: 'mode', from: null, to: 'enforce' }], true),

@@ -150,7 +150,7 @@ describe('rekey revoke of a root', () => {
     };
     const args = ['revoke', 'openai-admin', '--incident', 'INC-1', '--reason', 'leaked', '--dry-run'];
     const { stdout } = await rekey(api, args);
-    expect(stdout).toContain('It is its own administrative login');
+    expect(stdout).toContain('is its own administrative login: Rekey can make no other');
     expect(stdout).toContain('until ml-team has replaced it');
   });
 });

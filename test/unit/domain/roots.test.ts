@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
 import { parseDeclaration, parseEntry, holdersOf } from '../../../shared/domain/declaration.ts';
 import { rootsCheck } from '../../../shared/domain/coverage.ts';
 import { isRekeyError, type RekeyError } from '../../../shared/domain/errors.ts';
@@ -12,7 +11,6 @@ import {
   undeclaredRoots,
   type Administered,
 } from '../../../shared/domain/roots.ts';
-import { providerFor } from '../../../shared/providers/registry.ts';
 
 const ARN = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:admin/shop-AbCdEf';
 const CREDENTIAL = {
@@ -88,11 +86,28 @@ describe('roots in a declaration file', () => {
       { holders: [{ kind: 'manual', name: 'rekey' }] },
       'roots[0].holders',
     ],
+    [
+      'mode enforce where a person replaces them',
+      { provider: 'by-hand', target: { upstream: 'openai' }, mode: 'enforce' },
+      'roots[0].mode',
+    ],
     ['the name of a credential', { name: 'shop' }, 'roots[0].name'],
     ['the secret of a credential', { secret: 'agents/shop' }, 'roots[0].secret'],
   ])('are refused with %s', (_what, changes, field) => {
     const check = { now: 0, limits: {} };
     expect(refusal(() => parseDeclaration(file({ ...ROOT, ...changes }), check))).toMatchObject({ field });
+  });
+
+  it('may stand in a file alone, and a file with neither roots nor credentials is refused', () => {
+    expect(parseDeclaration({ version: 1, roots: [ROOT] })).toMatchObject({
+      credentials: [],
+      roots: [{ name: 'openai-admin' }],
+    });
+    for (const none of [{}, { roots: [] }])
+      expect(refusal(() => parseDeclaration({ version: 1, ...none }))).toMatchObject({
+        message: 'credentials: is missing; write a list',
+        field: 'credentials',
+      });
   });
 
   it('are not declared among credentials, and nothing else has owner and scope', () => {
@@ -105,23 +120,10 @@ describe('roots in a declaration file', () => {
 });
 
 describe('the pages about roots', () => {
-  const pages = ['roots.md', 'providers/openai-admin.md', 'providers/by-hand.md'];
-
-  it.each(pages)('declare what is accepted, down to policies and targets: docs/%s', async (page) => {
-    const text = await readFile(new URL(`../../../docs/${page}`, import.meta.url), 'utf8');
-    const { roots } = parse(/```yaml\n([^]*?)```/.exec(text)?.[1] ?? '') as { roots: object[] };
-    const check = { now: 0, limits: {} };
-    const declared = parseDeclaration({ version: 1, credentials: [CREDENTIAL], roots }, check).roots;
-    expect(declared).toHaveLength(roots.length);
-    for (const entry of declared) {
-      const provider = await providerFor(entry.type, entry.provider);
-      expect(provider.target(entry.target)).toEqual(entry.target);
-    }
-  });
-
   it('have the steps of every upstream', async () => {
     const text = await readFile(new URL('../../../docs/providers/by-hand.md', import.meta.url), 'utf8');
-    const listed = [...text.matchAll(/^\| `([a-z-]+)` /gm)].map(([, upstream = '']) => upstream);
+    const cells = [...text.matchAll(/^\| (`[^|]+`) /gm)].map(([, cell = '']) => cell);
+    const listed = cells.flatMap((cell) => [...cell.matchAll(/`([a-z-]+)`/g)].map(([, name = '']) => name));
     expect(listed.filter((each) => each !== 'upstream').toSorted()).toEqual(ROOT_UPSTREAMS.toSorted());
   });
 });
@@ -152,6 +154,17 @@ describe('administrative secrets in use', () => {
     const managed = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:rds!cluster-0a1b-AbCdEf';
     expect(undeclaredRoots([one('a', managed)])).toEqual([]);
   });
+
+  it.each(['llm-key/cohere', 'vector-database-key/chroma-cloud'])(
+    'are none where they are a pool alone: %s',
+    (key) => {
+      const [type = '', provider = ''] = key.split('/');
+      expect(undeclaredRoots([{ ...one('a', 'admin/pool', type), provider }])).toEqual([]);
+      expect(undeclaredRoots([{ ...one('a', 'admin/pool', 'llm-key'), provider: 'anthropic' }])).toHaveLength(
+        1,
+      );
+    },
+  );
 
   it('are of no concern where nothing uses one', () => {
     expect(rootsCheck([one('none', '')])).toEqual([]);
@@ -185,9 +198,24 @@ describe('a root that a person replaces', () => {
 describe('the steps of a person', () => {
   it.each(ROOT_UPSTREAMS)('end with a confirmation and the end of the former one: %s', (upstream) => {
     const steps = stepsOf(upstream, { name: 'shop-admin', secret: 'admin/shop' });
-    expect(steps).toHaveLength(4);
+    expect(steps.at(-1)).toMatch(/^(end the former|take )/);
     expect(steps[1]).toContain('put-secret-value --secret-id admin/shop');
     expect(steps[2]).toContain('rekey confirm shop-admin');
+  });
+
+  it.each(['qdrant', 'qdrant-static', 'chroma'])(
+    'rotate what was made from the former one before that ends: %s',
+    (upstream) => {
+      const steps = stepsOf(upstream, { name: 'vectors-admin', secret: 'admin/vectors' });
+      expect(steps).toHaveLength(5);
+      expect(steps[2]).toContain('rekey confirm');
+      expect(steps[3]).toMatch(/^rotate every credential that uses it, and wait/);
+      expect(steps[4]).toMatch(/^take (alt_api_key|the former token)/);
+    },
+  );
+
+  it('make the key in use of a self-run Qdrant the second one first, so that no token dies', () => {
+    expect(stepsOf('qdrant', { name: 'a', secret: 'b' })[0]).toContain('the key in use as alt_api_key');
   });
 
   it('are those of any upstream where another version knows it', () => {
