@@ -1,5 +1,6 @@
 import type { CredentialEntry } from './declaration.ts';
-import { formOf, keyFormOf, type ListedKey } from './key-forms.ts';
+import { formOf, keyFormOf } from './key-forms.ts';
+import type { ListedKey } from './key-list.ts';
 import { isComplete, proposalText, type ProposedHolder } from './readers.ts';
 import { Redacted } from './redacted.ts';
 

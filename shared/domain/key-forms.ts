@@ -60,31 +60,3 @@ export function keyFormOf(text: Redacted<string>): KeyForm | undefined {
 export function isKeyField(name: string): boolean {
   return /(^|[_-])(api[_-]?)?key$|apikey$/i.test(name);
 }
-
-/** A key in a list of them: its form, and what the list calls it. */
-export interface ListedKey {
-  readonly value: Redacted<string>;
-  readonly form: KeyForm | undefined;
-  /** The name of the variable; absent for a bare key. */
-  readonly name?: string;
-  /** Where it stands, from 1. */
-  readonly line: number;
-}
-
-const VARIABLE = /^(?:export\s+)?"?(?<name>[A-Za-z_][\w.-]*)"?\s*[=:]\s*(?<value>.+?),?$/;
-
-/** The keys of a text: one a line, bare, or as `NAME=value` or `"NAME": "value"`. What isn't one stays unread. */
-export function keysIn(text: Redacted<string>): ListedKey[] {
-  return text
-    .reveal()
-    .split(/\r?\n/)
-    .flatMap((raw, index) => {
-      const found = VARIABLE.exec(raw.trim())?.groups;
-      const { name } = found ?? {};
-      const value = text.map(() => (found?.['value'] ?? raw).trim().replace(/^(["'])(.*)\1$/, '$2'));
-      const form = keyFormOf(value);
-      const isVariable = name !== undefined && (isKeyField(name) || form !== undefined);
-      if (form === undefined && !isVariable) return [];
-      return [{ value, form, line: index + 1, ...(name === undefined ? {} : { name }) }];
-    });
-}

@@ -175,6 +175,53 @@ describe('rekey import of plain keys', () => {
     expect(stdout).not.toContain(OPENAI.slice(12));
   });
 
+  it('reads them with a remark behind, in a JSON of one line and in a command, and tells which lines it left unread', async () => {
+    const key = (letter: string) => `sk-proj-${letter.repeat(40)}`;
+    await listed(
+      `A=${key('a')} # prod`,
+      `export B="${key('b')}" # prod`,
+      `{"openai": {"apiKey": "${key('c')}"}, "retries": 3}`,
+      `curl -H "Authorization: Bearer ${key('d')}" https://api.openai.com/v1/models`,
+      `AUTH_HEADER='Bearer ${key('e')}'`,
+      `GIVEN_API_KEY=short # of a test`,
+      `{"one": "${key('f')}", "two": "${PINECONE}"}`,
+      `# OLD_KEY=${key('g')}`,
+      `run ${key('h')} ${key('i')}`,
+      'SET=',
+      '{',
+      'words without any form',
+    );
+    const { exit, stdout, stderr } = await keys('.env', '--json');
+    expect([exit, stderr]).toEqual([0, '']);
+    const { keys: told, unread } = JSON.parse(stdout);
+    expect(told.map((each: { key: string }) => each.key)).toEqual([
+      'A',
+      'B',
+      'apiKey',
+      'line 4',
+      'AUTH_HEADER',
+      'GIVEN_API_KEY',
+      'one',
+      'two',
+    ]);
+    expect(told[0].fingerprint).toBe(`sha256:${createHash('sha256').update(key('a')).digest('hex')}`);
+    expect(unread).toEqual([8, 9, 12]);
+    const shown = await keys('.env');
+    expect(shown.stderr).toContain('lines 8-9, 12 of .env left unread:');
+    for (const value of ['ggggg', 'hhhhh', 'without any form']) expect(shown.stderr).not.toContain(value);
+  });
+
+  it('says why it has nothing to read, as wrong usage', async () => {
+    const empty = await rekey(api, ['import', '--keys', '-'], { cwd: folder, input: '\n' });
+    expect([empty.exit, empty.stderr]).toEqual([
+      2,
+      expect.stringMatching(/standard input is empty[^]*remedy: /),
+    ]);
+    const absent = await keys('nowhere');
+    expect([absent.exit, absent.stderr]).toEqual([2, expect.stringMatching(/no such file[^]*remedy: /)]);
+    expect((await keys('.')).stderr).toMatch(/it is a directory[^]*remedy: /);
+  });
+
   it('whose form two providers write, or that has none, is asked; an administrative one is left out', async () => {
     const admin = `sk-admin-${'d'.repeat(40)}`;
     await listed(`CHAT_KEY=sk-${'c'.repeat(48)}`, 'MISTRAL_API_KEY=abcdefgh', `ROOT=${admin}`);
@@ -197,6 +244,12 @@ describe('rekey import of plain keys', () => {
     expect((await keys('.env', 'prod/orders')).exit).toBe(2);
     expect((await keys('.env', '--prefix', 'prod/')).exit).toBe(2);
     expect((await keys('nowhere')).exit).toBe(2);
+    await listed(OPENAI, 'LOG_LEVEL=debug');
+    const other = await keys('.env', '--as', 'LOG_LEVEL=llm-key/cohere');
+    expect([other.exit, other.stderr]).toEqual([
+      2,
+      expect.stringContaining('its value is not taken for a key'),
+    ]);
     expect((await keys('.env', '--as', 'OTHER=llm-key/openai')).stderr).toContain('no key called OTHER');
   });
 });
