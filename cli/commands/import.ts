@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { Document, isMap, isSeq, parseDocument } from 'yaml';
 import { inventoryAnswer, type InventoryAnswer } from '../../shared/api/messages.ts';
+import { CAPABILITIES } from '../../shared/domain/capabilities.ts';
 import { DECLARATION_VERSION } from '../../shared/domain/declaration-form.ts';
 import { type CredentialEntry } from '../../shared/domain/declaration.ts';
 import { fingerprint } from '../../shared/domain/fingerprint.ts';
@@ -131,13 +132,21 @@ async function ofKeys(
       'a bare key is called by its line: "line 3"',
     );
   }
-  const found = named.map((key) => ({
+  const found = named.map((key): Found => ({
     secret: { name: key.called },
     // Only what has the form of a key is too long to be guessed by its fingerprint.
     ...(key.form === undefined ? {} : { fingerprint: fingerprint(key.value) }),
     finding: renamed(classifyKey(key, kinds.get(key.called)), key.called),
   }));
-  return { found, unread };
+  return { found: found.map((one, index) => repeated(one, found.slice(0, index)) ?? one), unread };
+}
+
+/** One value is one credential, whatever its names are: the first of them is proposed. */
+function repeated(one: Found, before: readonly Found[]): Found | undefined {
+  const same = before.find((each) => one.fingerprint !== undefined && each.fingerprint === one.fingerprint);
+  if (same === undefined || one.finding.verdict === 'left-out') return undefined;
+  const why = `it has the value of ${same.secret.name}: one credential, and one secret, for both`;
+  return { ...one, finding: { verdict: 'left-out', why } };
 }
 
 /** The remedy as it is typed here: by what the list calls the key. */
@@ -192,7 +201,11 @@ async function list(context: Context, prefix: string | undefined): Promise<Secre
 
 function kindOf(given: string): [string, Kind] {
   const [, secret = '', kind = ''] = /^(.+)=([a-z0-9-]+\/[a-z0-9-]+)$/.exec(given) ?? [];
-  if (secret !== '') return [secret, kind as Kind]; // the pattern has the slash
+  if (Object.hasOwn(CAPABILITIES, kind)) return [secret, kind as Kind]; // every key of it has the slash
+  if (secret !== '') {
+    const all = Object.keys(CAPABILITIES).join(', ');
+    throw usage(`--as ${given}: there is no such provider as ${kind}`, `use one of ${all}`);
+  }
   throw usage(
     `--as ${given} is not SECRET=TYPE/PROVIDER`,
     'for example --as prod/orders=database/postgresql',

@@ -11,19 +11,24 @@ interface Form {
   readonly not?: string;
 }
 
-const ADMINISTRATIVE =
-  'it is an administrative key: tag its secret rekey:admin and name it as admin of the credentials that it administers';
+/** An administrative key is a root of its own; `provider` is what its entry says. */
+function administrative(provider: string): string {
+  return (
+    'it is an administrative key: tag its secret rekey:admin, name it as admin of the credentials that it ' +
+    `administers, and declare it under roots with provider ${provider} (docs/roots.md)`
+  );
+}
 
 /** From the most telling to the least: the first that fits counts. */
 const FORMS = {
-  'sk-ant-admin…': { pattern: /^sk-ant-admin\d{2}-[\w-]{16,}$/, kinds: [], not: ADMINISTRATIVE },
+  'sk-ant-admin…': { pattern: /^sk-ant-admin\d{2}-[\w-]{16,}$/, kinds: [], not: administrative('by-hand') },
   'sk-ant-api…': { pattern: /^sk-ant-api\d{2}-[\w-]{16,}$/, kinds: ['llm-key/anthropic'] },
   'sk-ant-…': {
     pattern: /^sk-ant-[\w-]{16,}$/,
     kinds: [],
     not: 'it is no API key of Anthropic: a token of a login, which ends by itself',
   },
-  'sk-admin-…': { pattern: /^sk-admin-[\w-]{16,}$/, kinds: [], not: ADMINISTRATIVE },
+  'sk-admin-…': { pattern: /^sk-admin-[\w-]{16,}$/, kinds: [], not: administrative('openai-admin') },
   'sk-svcacct-…': { pattern: /^sk-svcacct-[\w-]{16,}$/, kinds: ['llm-key/openai'] },
   'sk-proj-…': { pattern: /^sk-proj-[\w-]{16,}$/, kinds: ['llm-key/openai'] },
   // Written by OpenAI before it had projects, and by others to this day.

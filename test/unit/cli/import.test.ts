@@ -160,7 +160,7 @@ describe('rekey import of plain keys', () => {
     ]);
     for (const { name, ...entry } of parse(stdout).credentials)
       expect(parseEntry({ name, ...entry })).toBeDefined();
-    expect(stdout).toContain('# add target.project, target.serviceAccount: the secret does not say');
+    expect(stdout).toContain('# add target.project, target.serviceAccount: a key does not say');
     expect(stdout).toContain('# put it into a secret named agents/openai-api-key first');
     for (const value of [OPENAI, PINECONE]) expect(stdout + stderr).not.toContain(value.slice(12));
     expect(api.seen).toEqual([]);
@@ -209,6 +209,23 @@ describe('rekey import of plain keys', () => {
     const shown = await keys('.env');
     expect(shown.stderr).toContain('lines 8-9, 12 of .env left unread:');
     for (const value of ['ggggg', 'hhhhh', 'without any form']) expect(shown.stderr).not.toContain(value);
+  });
+
+  it('proposes one entry for a value that has two names, and the command that makes its secret', async () => {
+    await listed(`A_KEY=${OPENAI}`, `B_KEY=${OPENAI}`);
+    const { stdout, stderr } = await keys('.env');
+    expect(parse(stdout).credentials).toMatchObject([{ secret: 'agents/a-key' }]);
+    expect(stdout).toContain('create-secret --name agents/a-key --secret-string file://key.json');
+    expect(stderr).toContain('- B_KEY: it has the value of A_KEY');
+  });
+
+  it('refuses a provider that there is not, with those that there are', async () => {
+    await listed(`A_KEY=${OPENAI}`);
+    const { exit, stderr } = await keys('.env', '--as', 'A_KEY=llm-key/coher');
+    expect([exit, stderr]).toEqual([
+      2,
+      expect.stringMatching(/no such provider[^]*use one of .*llm-key\/cohere/),
+    ]);
   });
 
   it('says why it has nothing to read, as wrong usage', async () => {
