@@ -185,6 +185,13 @@ describe('rekey apply', () => {
     expect(api.seen).toHaveLength(1);
   });
 
+  it('blames the address, and no entry, where there is no such API', async () => {
+    api.routes['POST /v1/credentials'] = { status: 404, body: { message: 'Not Found' } };
+    const { exit, stderr } = await applied(`version: 1\ncredentials:${ENTRY}`);
+    expect([exit, stderr]).toEqual([5, expect.stringMatching(/answered 404[^]*remedy: check the address/)]);
+    expect(stderr).not.toMatch(/credentials\[0\]|rekey\.yaml:/);
+  });
+
   it('prints machine-readable outcomes with --json', async () => {
     api.routes['POST /v1/credentials'] = answer('registered');
     const { stdout, stderr } = await applied(`version: 1\ncredentials:${ENTRY}`, '--json');
