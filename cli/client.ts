@@ -193,6 +193,14 @@ function parse<S extends z.ZodType>(
       remedy: 'check the profile; its role needs execute-api:Invoke on this route',
     });
   }
+  if (status === 404) {
+    throw new Failure('ERR_UNAVAILABLE', `the API answered 404${message}`, {
+      exit: EXIT.unreachable,
+      remedy:
+        'check the address: --api-url or REKEY_API_URL, else --stage, --region and --profile; where it is right, the ' +
+        'deployment is of a version before this one',
+    });
+  }
   throw new Failure('ERR_UNAVAILABLE', `the API answered ${status}${message}`, {
     exit: EXIT.unreachable,
     remedy: 'try again; if it goes on, look at the log of control-api, and check --api-url',

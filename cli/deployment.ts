@@ -17,7 +17,9 @@ import { checkTrails } from './trails.ts';
 /** The deployment: what its own functions see of it, and what the caller may see of its stacks and alarms. */
 export async function checkDeployment(context: Context): Promise<{ checks: Check[]; client?: ApiClient }> {
   const [api, stacks] = await Promise.all([checkApi(context), checkStacks(context)]);
-  return { ...api, checks: [...api.checks, ...stacks] };
+  // Without a region, or a network, all say the same.
+  const told = new Set(api.checks.flatMap(({ state, detail }) => (state === 'ok' ? [] : [detail])));
+  return { ...api, checks: [...api.checks, ...stacks.filter(({ detail }) => !told.has(detail))] };
 }
 
 async function checkApi(context: Context): Promise<{ checks: Check[]; client?: ApiClient }> {
@@ -39,8 +41,8 @@ export function unanswered(area: Check['area'], name: string, failure: Failure):
         'not-checked',
         area,
         name,
-        'the API knows no diagnosis: it is of a version before this one',
-        'deploy this version',
+        'the API answered 404: it is another one, or of a version before this one',
+        'check the address (--api-url, REKEY_API_URL); where it is right, deploy this version',
       )
     : bad('fail', area, name, message, remedy);
 }
@@ -61,6 +63,14 @@ async function checkStacks({ aws, stage }: Context): Promise<Check[]> {
       ),
     ];
   }
+  const unseen = described.filter((each) => each !== undefined && 'state' in each);
+  const [same, ...others] = unseen;
+  if (
+    same !== undefined &&
+    unseen.length === names.length &&
+    others.every((one) => one.detail === same.detail)
+  )
+    return [{ ...same, name: 'stacks' }];
   const checks = names.flatMap(({ role, name }, index) => {
     const found = described[index];
     if (found !== undefined && 'state' in found) return [found];
@@ -70,11 +80,18 @@ async function checkStacks({ aws, stage }: Context): Promise<Check[]> {
     const found = described[STACK_ROLES.indexOf(role)];
     return found !== undefined && 'text' in found ? outputOf(found.text, key) : undefined;
   };
+  /** Of what an output would tell, where its stack can't be looked at: for the same reason. */
+  const hidden = (role: (typeof STACK_ROLES)[number], about: string): Check | undefined => {
+    const found = described[STACK_ROLES.indexOf(role)];
+    return found !== undefined && 'state' in found ? { ...found, name: about } : undefined;
+  };
   const readers = output('rotation', OUTPUT.readers);
   return [
     ...checks,
-    await checkAlarms(aws, output('monitoring', OUTPUT.alarms)),
-    ...(readers === 'off' ? [] : [await checkTrails(aws, readers)]),
+    hidden('monitoring', 'alarms') ?? (await checkAlarms(aws, output('monitoring', OUTPUT.alarms))),
+    ...(readers === 'off'
+      ? []
+      : [hidden('rotation', 'reads of secrets') ?? (await checkTrails(aws, readers))]),
   ];
 }
 

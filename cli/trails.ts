@@ -17,10 +17,7 @@ export async function checkTrails(aws: AwsContext, readers: string | undefined):
   const unknown = (detail: string, remedy: string): Check =>
     bad('not-checked', 'deployment', 'reads of secrets', detail, remedy);
   if (readers === undefined)
-    return unknown(
-      'the stack rotation does not say whether they are to be seen',
-      'deploy this version; where you may not look at the stack, allow you cloudformation:DescribeStacks on it',
-    );
+    return unknown('the stack rotation does not say whether they are to be seen', 'deploy this version');
   try {
     // Those of other regions and of the organisation that log here are among them.
     const listed = await aws.json<{ trailList?: readonly Trail[] }>('cloudtrail', 'DescribeTrails', {});

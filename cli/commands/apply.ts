@@ -49,11 +49,14 @@ async function apply(
       for (const { message, remedy } of answer.notices)
         out.line(`    ${out.style('yellow', `! ${message}: ${remedy}`)}`);
     } catch (error) {
-      const failures = allOf(error).map((failure) => file.located(inFile(failure, at)));
+      // Who can't be asked says nothing about an entry.
+      const failures = allOf(error).map((failure) =>
+        isSilence(failure) && failure.field === undefined ? failure : file.located(inFile(failure, at)),
+      );
       applied.push({ name, failures });
       out.line(`${out.style('red', '!')} ${name}: refused, see below`);
       // The next entry would only meet the same silence.
-      if (failures.some(({ exit, code }) => exit === EXIT.unreachable || code === 'ERR_FORBIDDEN')) break;
+      if (failures.some(isSilence)) break;
     }
   }
   return conclude(out, applied, entries.length, options.dryRun);
@@ -89,6 +92,10 @@ function conclude(out: Output, applied: readonly Applied[], total: number, dryRu
     throw new Failures(failures, dryRun ? 'nothing was changed' : rest);
   }
   return EXIT.ok;
+}
+
+function isSilence({ exit, code }: Failure): boolean {
+  return exit === EXIT.unreachable || code === 'ERR_FORBIDDEN';
 }
 
 /** The same failure with its field, which the API names relative to the entry, as a path of the file. */

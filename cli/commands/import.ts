@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { Document, isMap, isSeq, parseDocument } from 'yaml';
 import { inventoryAnswer, type InventoryAnswer } from '../../shared/api/messages.ts';
+import { CAPABILITIES } from '../../shared/domain/capabilities.ts';
 import { DECLARATION_VERSION } from '../../shared/domain/declaration-form.ts';
 import { type CredentialEntry } from '../../shared/domain/declaration.ts';
 import { fingerprint } from '../../shared/domain/fingerprint.ts';
@@ -13,7 +14,7 @@ import {
   type Finding,
   type Kind,
 } from '../../shared/domain/inventory.ts';
-import { keysIn } from '../../shared/domain/key-forms.ts';
+import { keysIn, linesOf } from '../../shared/domain/key-list.ts';
 import { Redacted } from '../../shared/domain/redacted.ts';
 import { LONG_TIMEOUT_MS } from '../client.ts';
 import { examples, type AddCommand } from '../command.ts';
@@ -49,9 +50,9 @@ interface Found {
 async function importSecrets(context: Context, options: ImportOptions): Promise<number> {
   const { out } = context;
   const kinds = new Map(options.as.map(kindOf));
-  const found =
+  const { found, unread = [] } =
     options.keys === undefined
-      ? await ofSecrets(context, options, kinds)
+      ? { found: await ofSecrets(context, options, kinds) }
       : await ofKeys(context, options, options.keys, kinds);
 
   const file = options.output === undefined ? undefined : resolve(out.io.cwd, options.output);
@@ -73,6 +74,7 @@ async function importSecrets(context: Context, options: ImportOptions): Promise<
       ...(rest.fingerprint === undefined ? {} : { fingerprint: rest.fingerprint }),
       ...rest.finding,
     })),
+    ...(unread.length === 0 ? {} : { unread }),
   });
   const text = document.toString({ lineWidth: 0 });
   if (found.length === 0) {
@@ -82,6 +84,11 @@ async function importSecrets(context: Context, options: ImportOptions): Promise<
         : 'nothing in it has the form of a key',
     );
   } else if (entries.length > 0) await (file === undefined ? out.line(text.trimEnd()) : replace(file, text));
+  if (unread.length > 0) {
+    const how =
+      'a key is read where it stands alone, as NAME=KEY, in a JSON of one line, or as the only key of its line';
+    out.note(`${linesOf(unread)} of ${options.keys ?? ''} left unread: ${how}`);
+  }
   report(context, found, entries.length, file === undefined ? undefined : options.output);
   return EXIT.ok;
 }
@@ -105,25 +112,41 @@ async function ofKeys(
   { secrets, prefix }: ImportOptions,
   source: string,
   kinds: ReadonlyMap<string, Kind>,
-): Promise<Found[]> {
+): Promise<{ found: Found[]; unread: readonly number[] }> {
   if (secrets.length > 0 || prefix !== undefined) {
     throw usage('--keys looks at no secret of the account', 'leave out the names and --prefix');
   }
-  const keys = keysIn(await textOf(out.io, source));
+  const { keys, others, unread } = keysIn(await textOf(out.io, source));
   const named = keys.map((key) => ({ ...key, called: key.name ?? `line ${key.line}` }));
   const unknown = [...kinds.keys()].filter((name) => !named.some(({ called }) => called === name));
+  const another = unknown.find((name) => others.includes(name));
+  if (another !== undefined) {
+    throw usage(
+      `${another} is in ${source}, but its value is not taken for a key: it has no form of one, and the name does not end with "key"`,
+      'where it is one, give it such a name there, e.g. COHERE_API_KEY; else leave out this --as',
+    );
+  }
   if (unknown.length > 0) {
     throw usage(
       `${source} has no key called ${unknown.join(', ')}`,
       'a bare key is called by its line: "line 3"',
     );
   }
-  return named.map((key) => ({
+  const found = named.map((key): Found => ({
     secret: { name: key.called },
     // Only what has the form of a key is too long to be guessed by its fingerprint.
     ...(key.form === undefined ? {} : { fingerprint: fingerprint(key.value) }),
     finding: renamed(classifyKey(key, kinds.get(key.called)), key.called),
   }));
+  return { found: found.map((one, index) => repeated(one, found.slice(0, index)) ?? one), unread };
+}
+
+/** One value is one credential, whatever its names are: the first of them is proposed. */
+function repeated(one: Found, before: readonly Found[]): Found | undefined {
+  const same = before.find((each) => one.fingerprint !== undefined && each.fingerprint === one.fingerprint);
+  if (same === undefined || one.finding.verdict === 'left-out') return undefined;
+  const why = `it has the value of ${same.secret.name}: one credential, and one secret, for both`;
+  return { ...one, finding: { verdict: 'left-out', why } };
 }
 
 /** The remedy as it is typed here: by what the list calls the key. */
@@ -132,15 +155,32 @@ function renamed(finding: Finding, called: string): Finding {
   return { ...finding, remedy: `say what it is: --as "${called}=TYPE/PROVIDER"` };
 }
 
+/** What is to be read; nothing at all is hardly what was meant. */
 async function textOf(io: Io, source: string): Promise<Redacted<string>> {
-  if (source === '-') {
-    if (!io.stdinIsTty) return io.input();
-    throw usage('the keys are read from standard input, and that is a terminal', 'pipe them, or name a file');
-  }
+  const text = await (source === '-' ? inputOf(io) : fileOf(io, source));
+  if (text.reveal().trim() !== '') return text;
+  const from = source === '-' ? 'standard input' : source;
+  throw usage(`${from} is empty: there is no key to look at`, 'give it one key a line, bare or NAME=KEY');
+}
+
+async function inputOf(io: Io): Promise<Redacted<string>> {
+  if (!io.stdinIsTty) return io.input();
+  throw usage('the keys are read from standard input, and that is a terminal', 'pipe them, or name a file');
+}
+
+const UNREADABLE: Readonly<Record<string, readonly [why: string, remedy: string]>> = {
+  ENOENT: ['there is no such file', 'correct the path; it begins at the current directory'],
+  EISDIR: ['it is a directory', 'name a file in it'],
+  EACCES: ['you may not read it', 'run this as whoever may, or pipe the keys to --keys -'],
+};
+
+async function fileOf(io: Io, source: string): Promise<Redacted<string>> {
   try {
     return new Redacted(await readFile(resolve(io.cwd, source), 'utf8'));
-  } catch {
-    throw usage(`${source} can't be read`);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    const [why, remedy] = UNREADABLE[code] ?? [code, 'name another file, or pipe the keys to --keys -'];
+    throw usage(`${source} can't be read: ${why}`, remedy);
   }
 }
 
@@ -161,7 +201,11 @@ async function list(context: Context, prefix: string | undefined): Promise<Secre
 
 function kindOf(given: string): [string, Kind] {
   const [, secret = '', kind = ''] = /^(.+)=([a-z0-9-]+\/[a-z0-9-]+)$/.exec(given) ?? [];
-  if (secret !== '') return [secret, kind as Kind]; // the pattern has the slash
+  if (Object.hasOwn(CAPABILITIES, kind)) return [secret, kind as Kind]; // every key of it has the slash
+  if (secret !== '') {
+    const all = Object.keys(CAPABILITIES).join(', ');
+    throw usage(`--as ${given}: there is no such provider as ${kind}`, `use one of ${all}`);
+  }
   throw usage(
     `--as ${given} is not SECRET=TYPE/PROVIDER`,
     'for example --as prod/orders=database/postgresql',

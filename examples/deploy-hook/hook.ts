@@ -1,4 +1,4 @@
-import { timingSafeEqual } from 'node:crypto';
+import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
@@ -23,6 +23,8 @@ export interface HookOptions {
   readonly file: string;
   /** How many keys the server has places for; absent: any number. */
   readonly places?: number;
+  /** Whether the server needs the values of its keys; one that compares hashes doesn't. */
+  readonly needsValue?: boolean;
   /**
    * Starts every node with these keys and no other, and answers once no older one runs. With no key at all everybody has to be
    * refused. What it throws is tried again with the next request.
@@ -34,7 +36,7 @@ export interface HookOptions {
  * The deploy hook of docs/deploy-hook.md. Keys are kept before anything is deployed, and deployments follow one another; so it
  * may die at any time and be asked anything again.
  */
-export function deployHook({ token, file, places = Infinity, deploy }: HookOptions) {
+export function deployHook({ token, file, places = Infinity, needsValue = false, deploy }: HookOptions) {
   const { wanted: kept = 0, keys: before = [] } = read(file);
   const keys = new Map<string, Kept>(before.map((key) => [key.id, key]));
   let wanted = kept;
@@ -78,8 +80,10 @@ export function deployHook({ token, file, places = Infinity, deploy }: HookOptio
     }
     const known = keys.get(id);
     if (method === 'PUT' && known === undefined) {
+      const asked = keyIn(body, needsValue);
+      if (typeof asked === 'string') return [400, { error: asked }];
       if (keys.size >= places) return [409, { error: 'full' }];
-      const { name, access, sha256, value } = JSON.parse(body) as Key;
+      const { name, access, sha256, value } = asked;
       wanted++;
       keep({ id, name, access, sha256, ...(value === undefined ? {} : { value }), since: wanted });
     } else if (known === undefined) {
@@ -109,6 +113,24 @@ export function deployHook({ token, file, places = Infinity, deploy }: HookOptio
       if (!response.headersSent) send(500, { error: 'failed' });
     }
   };
+}
+
+/** The key of a request, or what is wrong with it: what is kept incomplete could be neither deployed nor compared. */
+function keyIn(body: string, needsValue: boolean): Omit<Key, 'id'> | string {
+  let given: Partial<Record<keyof Key, unknown>> | null;
+  try {
+    given = JSON.parse(body) as typeof given;
+  } catch {
+    return 'the body is no JSON';
+  }
+  const { name, access, sha256, value } = given ?? {};
+  if (typeof name !== 'string' || name === '') return 'name is missing';
+  if (typeof access !== 'string' || access === '') return 'access is missing';
+  if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256)) return 'sha256 is missing, or not in hex';
+  if (value === undefined && !needsValue) return { name, access, sha256 };
+  if (typeof value !== 'string' || value === '') return 'value is missing';
+  const digest = createHash('sha256').update(value).digest('hex');
+  return digest === sha256 ? { name, access, sha256, value } : 'sha256 is not that of value';
 }
 
 function read(file: string): { readonly wanted?: number; readonly keys?: readonly Kept[] } {

@@ -6,8 +6,8 @@ import { promisify } from 'node:util';
 import { deployHook } from './hook.ts';
 
 /**
- * The hook of a Qdrant server of Docker Compose, whose service has `env_file: qdrant-keys.env`. Behind whatever ends TLS:
- * `HOOK_TOKEN=… node examples/deploy-hook/qdrant.ts`
+ * The hook of a Qdrant server of Docker Compose, whose service has `env_file: qdrant-keys.env`. Behind whatever ends TLS. How to
+ * start it: docs/deploy-hook.md.
  */
 const run = promisify(execFile);
 const { HOOK_TOKEN: token = '', PORT: port = '8787' } = process.env;
@@ -17,6 +17,7 @@ const serve = deployHook({
   token,
   file: 'qdrant-keys.json',
   places: 2,
+  needsValue: true,
   async deploy([first, second]) {
     // A server without a key would be open: then it gets one that nobody has.
     const lines = [

@@ -1,5 +1,8 @@
+import { createHash } from 'node:crypto';
+import { capabilitiesOf } from './capabilities.ts';
 import type { CredentialEntry } from './declaration.ts';
-import { formOf, keyFormOf, type ListedKey } from './key-forms.ts';
+import { formOf, keyFormOf } from './key-forms.ts';
+import type { ListedKey } from './key-list.ts';
 import { isComplete, proposalText, type ProposedHolder } from './readers.ts';
 import { Redacted } from './redacted.ts';
 
@@ -51,6 +54,8 @@ export interface SecretFacts {
   /** Who was seen to read it, with what could be declared of them. */
   readonly readers?: readonly { readonly proposal?: ProposedHolder | undefined }[] | undefined;
   readonly shape: Shape;
+  /** Of a key that is in no secret yet. */
+  readonly absent?: true;
 }
 
 /** A type with its provider, as an entry names them, e.g. `database/postgresql`. */
@@ -80,6 +85,22 @@ const KEY_TARGETS: Readonly<Record<Kind, readonly string[]>> = {
   'cloud-key/azure-app': ['tenantId', 'clientId', 'keyId'],
   'cloud-key/gcp-service-account': ['project', 'serviceAccount'],
   'llm-key/azure-openai': ['tenantId', 'subscription', 'resourceGroup', 'account', 'baseUrl', 'exclusive'],
+};
+
+function inPool(provider: string): string {
+  return (
+    'before mode overlap or enforce: it has to stand in the pool of the admin, as {"id": its name at the upstream, ' +
+    `"value": …, "inUse": true} (docs/providers/${provider}.md)`
+  );
+}
+
+/** What an existing key of an upstream needs besides. */
+const KEY_NOTES: Readonly<Record<Kind, readonly string[]>> = {
+  'llm-key/cohere': [
+    'its organization: curl -X POST https://api.cohere.com/v1/check-api-key -H "authorization: Bearer $KEY"',
+    inPool('cohere'),
+  ],
+  'vector-database-key/chroma-cloud': [inPool('chroma-cloud')],
 };
 
 /** What Rekey can take over today; anything else is recognised and left out. */
@@ -155,7 +176,8 @@ export function classify(secret: SecretFacts, as?: Kind): Finding {
     return { verdict: 'left-out', why };
   }
   if (secret.tags['rekey:admin'] !== undefined) {
-    return { verdict: 'left-out', why: 'it is an administrative secret, which agents have no part in' };
+    const why = 'it is an administrative secret: declare it under roots, not here (docs/roots.md)';
+    return { verdict: 'left-out', why };
   }
   const { shape } = secret;
   const not = as === undefined ? keysOf(shape).flatMap(({ form }) => formOf(form)?.not ?? [])[0] : undefined;
@@ -173,13 +195,18 @@ export function classify(secret: SecretFacts, as?: Kind): Finding {
   if (kind === 'cloud-key/aws-iam' && shape.kind === 'text') {
     return { verdict: 'left-out', why: 'it is the id of an access key alone, without its secret part' };
   }
-  if (!SUPPORTED.has(kind)) {
-    return {
-      verdict: 'left-out',
-      why: `Rekey can not take over a secret of ${kind} yet, only of ${[...SUPPORTED].join(', ')}`,
-    };
-  }
+  if (!SUPPORTED.has(kind)) return { verdict: 'left-out', why: unsupported(kind) };
   return kind in KEY_TARGETS ? proposedKey(secret, kind) : proposed(secret);
+}
+
+function unsupported(kind: Kind): string {
+  const [type = '', provider = ''] = kind.split('/');
+  if (type === 'root')
+    return `it is a root: declare it under roots with provider ${provider}, not here (docs/roots.md)`;
+  const why = `Rekey can not take over a secret of ${kind} yet, only of ${[...SUPPORTED].join(', ')}`;
+  return capabilitiesOf(type, provider) === undefined
+    ? why
+    : `${why}; declare a new credential without adopt (docs/providers/${provider}.md), move its holders to that, end the old one`;
 }
 
 /** The keys that were seen in a value. */
@@ -230,19 +257,20 @@ function proposed(secret: SecretFacts): Finding {
 
 function proposedKey(secret: SecretFacts, kind: Kind): Finding {
   const { name, shape } = secret;
-  const label = nameOf(name).slice(0, 24).replace(/-+$/, '');
+  const label = labelOf(nameOf(name));
   const account =
     shape.kind === 'json' && kind === 'cloud-key/gcp-service-account' ? shape.account : undefined;
   const needed = account === undefined ? (KEY_TARGETS[kind] ?? []) : [];
   const several = shape.kind === 'json' && (shape.forms?.length ?? 0) > 1;
   return proposal(secret, kind, kind === 'cloud-key/aws-iam' ? {} : { ...account, label }, [
-    ...lacking(needed),
+    ...lacking(needed, secret.absent === true ? 'a key' : 'the secret'),
+    ...(KEY_NOTES[kind] ?? []),
     ...(several ? ['it holds several keys: give each a secret of its own'] : []),
   ]);
 }
 
-function lacking(fields: readonly string[]): string[] {
-  return fields.length === 0 ? [] : [`add target.${fields.join(', target.')}: the secret does not say`];
+function lacking(fields: readonly string[], who = 'the secret'): string[] {
+  return fields.length === 0 ? [] : [`add target.${fields.join(', target.')}: ${who} does not say`];
 }
 
 /** An entry with the notes that all have. */
@@ -307,6 +335,15 @@ function nameOf(secret: string): string {
   return name === '' ? 'secret' : name;
 }
 
+/** At most 24 characters, and others for every name: a cut one ends with a part of the name's digest. */
+function labelOf(name: string): string {
+  if (name.length <= 24) return name;
+  return `${name.slice(0, 17).replace(/-+$/, '')}-${createHash('sha256').update(name).digest('hex').slice(0, 6)}`;
+}
+
+/** Credentials that are more than one text. */
+const WHOLE_JSON: ReadonlySet<string> = new Set(['cloud-key/aws-iam', 'cloud-key/gcp-service-account']);
+
 /** What to propose for a key that is in no secret yet: the entry of one that a person has yet to make. */
 export function classifyKey({ name, form, line }: ListedKey, as?: Kind): Finding {
   const secret = `agents/${nameOf(name ?? `key of line ${line}`)}`;
@@ -315,14 +352,28 @@ export function classifyKey({ name, form, line }: ListedKey, as?: Kind): Finding
       ? { kind: 'unknown', why: 'nothing in it tells whose it is' }
       : { kind: 'json', keys: [], forms: [{ field: name ?? '', form }] };
   // Whether anybody reads it, no log of the vault can say.
-  const facts = { name: secret, arn: '', tags: {}, registered: false, lastAccessed: 'unknown', shape };
+  const facts = {
+    name: secret,
+    arn: '',
+    tags: {},
+    registered: false,
+    lastAccessed: 'unknown',
+    shape,
+    absent: true,
+  } as const;
   const finding = classify(facts, as);
   if (finding.verdict !== 'proposed') return finding;
-  const first = `put it into a secret named ${secret} first (or correct that name): aws secretsmanager create-secret`;
+  const { type, provider } = finding.entry;
+  const held = WHOLE_JSON.has(`${type}/${provider}`)
+    ? `the JSON that docs/providers/${provider}.md shows`
+    : '{"apiKey": …}';
+  const first =
+    `put it into a secret named ${secret} first (or correct that name), from a file with ${held}: ` +
+    `aws secretsmanager create-secret --name ${secret} --secret-string file://key.json`;
   return { ...finding, notes: [first, ...finding.notes] };
 }
 
-/** Entries with names of their own: a later one that would repeat a name gets a number. */
+/** Entries with names of their own: a later one that would repeat a name gets a number, in its label as well. */
 export function withOwnNames(
   entries: readonly CredentialEntry[],
   taken: ReadonlySet<string>,
@@ -332,6 +383,7 @@ export function withOwnNames(
     let { name } = entry;
     for (let number = 2; used.has(name); number++) name = `${entry.name.slice(0, 58)}-${number}`;
     used.add(name);
-    return { ...entry, name };
+    if (name === entry.name || entry.target['label'] === undefined) return { ...entry, name };
+    return { ...entry, name, target: { ...entry.target, label: labelOf(name) } };
   });
 }

@@ -11,19 +11,24 @@ interface Form {
   readonly not?: string;
 }
 
-const ADMINISTRATIVE =
-  'it is an administrative key: tag its secret rekey:admin and name it as admin of the credentials that it administers';
+/** An administrative key is a root of its own; `provider` is what its entry says. */
+function administrative(provider: string): string {
+  return (
+    'it is an administrative key: tag its secret rekey:admin, name it as admin of the credentials that it ' +
+    `administers, and declare it under roots with provider ${provider} (docs/roots.md)`
+  );
+}
 
 /** From the most telling to the least: the first that fits counts. */
 const FORMS = {
-  'sk-ant-admin…': { pattern: /^sk-ant-admin\d{2}-[\w-]{16,}$/, kinds: [], not: ADMINISTRATIVE },
+  'sk-ant-admin…': { pattern: /^sk-ant-admin\d{2}-[\w-]{16,}$/, kinds: [], not: administrative('by-hand') },
   'sk-ant-api…': { pattern: /^sk-ant-api\d{2}-[\w-]{16,}$/, kinds: ['llm-key/anthropic'] },
   'sk-ant-…': {
     pattern: /^sk-ant-[\w-]{16,}$/,
     kinds: [],
     not: 'it is no API key of Anthropic: a token of a login, which ends by itself',
   },
-  'sk-admin-…': { pattern: /^sk-admin-[\w-]{16,}$/, kinds: [], not: ADMINISTRATIVE },
+  'sk-admin-…': { pattern: /^sk-admin-[\w-]{16,}$/, kinds: [], not: administrative('openai-admin') },
   'sk-svcacct-…': { pattern: /^sk-svcacct-[\w-]{16,}$/, kinds: ['llm-key/openai'] },
   'sk-proj-…': { pattern: /^sk-proj-[\w-]{16,}$/, kinds: ['llm-key/openai'] },
   // Written by OpenAI before it had projects, and by others to this day.
@@ -59,32 +64,4 @@ export function keyFormOf(text: Redacted<string>): KeyForm | undefined {
 /** What a person calls the field of a key, e.g. `OPENAI_API_KEY`. */
 export function isKeyField(name: string): boolean {
   return /(^|[_-])(api[_-]?)?key$|apikey$/i.test(name);
-}
-
-/** A key in a list of them: its form, and what the list calls it. */
-export interface ListedKey {
-  readonly value: Redacted<string>;
-  readonly form: KeyForm | undefined;
-  /** The name of the variable; absent for a bare key. */
-  readonly name?: string;
-  /** Where it stands, from 1. */
-  readonly line: number;
-}
-
-const VARIABLE = /^(?:export\s+)?"?(?<name>[A-Za-z_][\w.-]*)"?\s*[=:]\s*(?<value>.+?),?$/;
-
-/** The keys of a text: one a line, bare, or as `NAME=value` or `"NAME": "value"`. What isn't one stays unread. */
-export function keysIn(text: Redacted<string>): ListedKey[] {
-  return text
-    .reveal()
-    .split(/\r?\n/)
-    .flatMap((raw, index) => {
-      const found = VARIABLE.exec(raw.trim())?.groups;
-      const { name } = found ?? {};
-      const value = text.map(() => (found?.['value'] ?? raw).trim().replace(/^(["'])(.*)\1$/, '$2'));
-      const form = keyFormOf(value);
-      const isVariable = name !== undefined && (isKeyField(name) || form !== undefined);
-      if (form === undefined && !isVariable) return [];
-      return [{ value, form, line: index + 1, ...(name === undefined ? {} : { name }) }];
-    });
 }

@@ -13,6 +13,7 @@ import {
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import { resolvePolicy } from '../../../shared/domain/policy.ts';
 import { parseTarget } from '../../../shared/providers/postgresql/target.ts';
+import { providerFor } from '../../../shared/providers/registry.ts';
 import { rekey, startStandIn, type Ran, type Reply, type StandIn } from './stand-in.ts';
 
 const repository = new URL('../../../', import.meta.url);
@@ -191,6 +192,13 @@ describe('rekey apply', () => {
     expect(api.seen).toHaveLength(1);
   });
 
+  it('blames the address, and no entry, where there is no such API', async () => {
+    api.routes['POST /v1/credentials'] = { status: 404, body: { message: 'Not Found' } };
+    const { exit, stderr } = await applied(`version: 1\ncredentials:${ENTRY}`);
+    expect([exit, stderr]).toEqual([5, expect.stringMatching(/answered 404[^]*remedy: check the address/)]);
+    expect(stderr).not.toMatch(/credentials\[0\]|rekey\.yaml:/);
+  });
+
   it('prints machine-readable outcomes with --json', async () => {
     api.routes['POST /v1/credentials'] = answer('registered');
     const { stdout, stderr } = await applied(`version: 1\ncredentials:${ENTRY}`, '--json');
@@ -317,6 +325,19 @@ describe('what is published', () => {
     expect(published, 'node cli/schema.ts > docs/rekey.schema.json && npm run format').toEqual(
       declarationJsonSchema(),
     );
+  });
+
+  it('examples/keys.yaml is valid down to policies and targets, and has a root', async () => {
+    const file = new URL('examples/keys.yaml', repository);
+    const { roots, credentials } = parseDeclaration(parse(await readFile(file, 'utf8')));
+    for (const entry of [...roots, ...credentials]) {
+      resolvePolicy(entry.type, policyInput(entry), holdersOf(entry), Date.parse('2026-11-22'));
+      (await providerFor(entry.type, entry.provider)).target(entry.target);
+    }
+    expect([roots, credentials].map((list) => list.map(({ name }) => name))).toEqual([
+      ['openai-admin'],
+      ['support-agent'],
+    ]);
   });
 
   it('examples/rekey.yaml is valid down to policies and targets', async () => {

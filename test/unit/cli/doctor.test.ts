@@ -295,6 +295,37 @@ describe('rekey doctor', () => {
     );
   });
 
+  it('says once that no region is known, or that no stack may be seen, and asks for no new deployment', async () => {
+    const lost = await rekey(stand, ['doctor', '--stage', 'prod'], {
+      env: { REKEY_API_URL: '', AWS_REGION: '', AWS_DEFAULT_REGION: '' },
+    });
+    expect(lost.stdout.match(/ {2}remedy: /g)).toHaveLength(1);
+    expect(lost.stdout).toContain('no region is known');
+    const roles = [
+      'network',
+      'state',
+      'evidence',
+      'rotation',
+      'incident',
+      'api',
+      'agents',
+      'access',
+      'monitoring',
+    ];
+    deployed({}, { stacks: Object.fromEntries(roles.map((role) => [`rekey-prod-${role}`, 'denied'])) });
+    const denied = await doctor();
+    expect(denied.stdout.match(/remedy: .*/g)).toEqual([
+      'remedy: allow you cloudformation:DescribeStacks on it',
+    ]);
+  });
+
+  it('gives for alarms and reads the reason why their stacks can not be seen', async () => {
+    deployed({}, { stacks: { 'rekey-prod-monitoring': 'denied', 'rekey-prod-rotation': 'denied' } });
+    const { stdout } = await doctor();
+    expect(stdout).not.toContain('deploy this version');
+    expect(stdout).toMatch(/not checked +alarms +CloudFormation refuses/);
+  });
+
   it('goes on without an API that knows no diagnosis, and without one that does not answer', async () => {
     deployed({});
     stand.routes['GET /v1/diagnosis'] = { status: 404, body: { message: 'Not Found' } };

@@ -160,7 +160,7 @@ describe('rekey import of plain keys', () => {
     ]);
     for (const { name, ...entry } of parse(stdout).credentials)
       expect(parseEntry({ name, ...entry })).toBeDefined();
-    expect(stdout).toContain('# add target.project, target.serviceAccount: the secret does not say');
+    expect(stdout).toContain('# add target.project, target.serviceAccount: a key does not say');
     expect(stdout).toContain('# put it into a secret named agents/openai-api-key first');
     for (const value of [OPENAI, PINECONE]) expect(stdout + stderr).not.toContain(value.slice(12));
     expect(api.seen).toEqual([]);
@@ -173,6 +173,70 @@ describe('rekey import of plain keys', () => {
     const digest = createHash('sha256').update(OPENAI).digest('hex');
     expect(told).toMatchObject([{ key: 'line 1', fingerprint: `sha256:${digest}`, verdict: 'proposed' }]);
     expect(stdout).not.toContain(OPENAI.slice(12));
+  });
+
+  it('reads them with a remark behind, in a JSON of one line and in a command, and tells which lines it left unread', async () => {
+    const key = (letter: string) => `sk-proj-${letter.repeat(40)}`;
+    await listed(
+      `A=${key('a')} # prod`,
+      `export B="${key('b')}" # prod`,
+      `{"openai": {"apiKey": "${key('c')}"}, "retries": 3}`,
+      `curl -H "Authorization: Bearer ${key('d')}" https://api.openai.com/v1/models`,
+      `AUTH_HEADER='Bearer ${key('e')}'`,
+      `GIVEN_API_KEY=short # of a test`,
+      `{"one": "${key('f')}", "two": "${PINECONE}"}`,
+      `# OLD_KEY=${key('g')}`,
+      `run ${key('h')} ${key('i')}`,
+      'SET=',
+      '{',
+      'words without any form',
+    );
+    const { exit, stdout, stderr } = await keys('.env', '--json');
+    expect([exit, stderr]).toEqual([0, '']);
+    const { keys: told, unread } = JSON.parse(stdout);
+    expect(told.map((each: { key: string }) => each.key)).toEqual([
+      'A',
+      'B',
+      'apiKey',
+      'line 4',
+      'AUTH_HEADER',
+      'GIVEN_API_KEY',
+      'one',
+      'two',
+    ]);
+    expect(told[0].fingerprint).toBe(`sha256:${createHash('sha256').update(key('a')).digest('hex')}`);
+    expect(unread).toEqual([8, 9, 12]);
+    const shown = await keys('.env');
+    expect(shown.stderr).toContain('lines 8-9, 12 of .env left unread:');
+    for (const value of ['ggggg', 'hhhhh', 'without any form']) expect(shown.stderr).not.toContain(value);
+  });
+
+  it('proposes one entry for a value that has two names, and the command that makes its secret', async () => {
+    await listed(`A_KEY=${OPENAI}`, `B_KEY=${OPENAI}`);
+    const { stdout, stderr } = await keys('.env');
+    expect(parse(stdout).credentials).toMatchObject([{ secret: 'agents/a-key' }]);
+    expect(stdout).toContain('create-secret --name agents/a-key --secret-string file://key.json');
+    expect(stderr).toContain('- B_KEY: it has the value of A_KEY');
+  });
+
+  it('refuses a provider that there is not, with those that there are', async () => {
+    await listed(`A_KEY=${OPENAI}`);
+    const { exit, stderr } = await keys('.env', '--as', 'A_KEY=llm-key/coher');
+    expect([exit, stderr]).toEqual([
+      2,
+      expect.stringMatching(/no such provider[^]*use one of .*llm-key\/cohere/),
+    ]);
+  });
+
+  it('says why it has nothing to read, as wrong usage', async () => {
+    const empty = await rekey(api, ['import', '--keys', '-'], { cwd: folder, input: '\n' });
+    expect([empty.exit, empty.stderr]).toEqual([
+      2,
+      expect.stringMatching(/standard input is empty[^]*remedy: /),
+    ]);
+    const absent = await keys('nowhere');
+    expect([absent.exit, absent.stderr]).toEqual([2, expect.stringMatching(/no such file[^]*remedy: /)]);
+    expect((await keys('.')).stderr).toMatch(/it is a directory[^]*remedy: /);
   });
 
   it('whose form two providers write, or that has none, is asked; an administrative one is left out', async () => {
@@ -197,6 +261,12 @@ describe('rekey import of plain keys', () => {
     expect((await keys('.env', 'prod/orders')).exit).toBe(2);
     expect((await keys('.env', '--prefix', 'prod/')).exit).toBe(2);
     expect((await keys('nowhere')).exit).toBe(2);
+    await listed(OPENAI, 'LOG_LEVEL=debug');
+    const other = await keys('.env', '--as', 'LOG_LEVEL=llm-key/cohere');
+    expect([other.exit, other.stderr]).toEqual([
+      2,
+      expect.stringContaining('its value is not taken for a key'),
+    ]);
     expect((await keys('.env', '--as', 'OTHER=llm-key/openai')).stderr).toContain('no key called OTHER');
   });
 });

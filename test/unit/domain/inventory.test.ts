@@ -187,6 +187,42 @@ describe('an import', () => {
     expect(classify(secret(value))).toMatchObject({ verdict: 'left-out', why: expect.stringMatching(why) });
   });
 
+  it('leads an administrative key to its place below roots, by its form and by what a person says', () => {
+    const why = (provider: string) => ({
+      verdict: 'left-out',
+      why: expect.stringMatching(new RegExp(`under roots with provider ${provider}.*docs/roots.md`)),
+    });
+    expect(classify(secret(`sk-admin-${body}`))).toEqual(why('openai-admin'));
+    expect(classify(secret(`sk-ant-admin01-${body}`))).toEqual(why('by-hand'));
+    expect(classify(secret('x'), 'root/openai-admin')).toEqual(why('openai-admin'));
+  });
+
+  it('says what to do instead where a key can not be taken over, and what one from a pool needs', () => {
+    expect(classify(secret('x'), 'vector-database-key/qdrant')).toMatchObject({
+      verdict: 'left-out',
+      why: expect.stringMatching(/without adopt.*move its holders.*end the old one/),
+    });
+    const notes = JSON.stringify(classify(secret('x'), 'llm-key/cohere'));
+    expect(notes).toContain('check-api-key');
+    expect(notes).toMatch(/pool.*inUse/);
+  });
+
+  it('gives different labels to names that differ, however long they are', () => {
+    const entryOf = (name: string) => {
+      const finding = classify({ ...secret(`sk-proj-${body}`), name });
+      if (finding.verdict !== 'proposed') throw new Error('not proposed');
+      return finding.entry;
+    };
+    const long = 'prod/the-team-of-support/agents';
+    const entries = [`${long}/a`, `${long}/b`, 'short', 'Short'].map(entryOf);
+    const labels = withOwnNames(entries, new Set()).map(({ target }) => String(target['label']));
+    expect(labels.slice(0, 2)).toEqual(
+      Array(2).fill(expect.stringMatching(/^prod-the-team-of-[0-9a-f]{6}$/)),
+    );
+    expect(labels.slice(2)).toEqual(['short', 'short-2']);
+    expect(new Set(labels).size).toBe(4);
+  });
+
   it('gives entries names of their own', () => {
     const finding = classify(secret({ ...login, password: PASSWORD }));
     if (finding.verdict !== 'proposed') throw new Error('not proposed');

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -48,6 +48,7 @@ describe('the deploy hook of the examples', () => {
       token: TOKEN,
       file: join(dir, 'keys.json'),
       places: 2,
+      needsValue: true,
       async deploy([first, second]) {
         await sleep(100);
         if (failures-- > 0) throw new Error('the deployment failed');
@@ -105,6 +106,27 @@ describe('the deploy hook of the examples', () => {
     expect(await takes(first)).toBe(true);
     expect(logged).toHaveBeenCalledTimes(2);
     expect(JSON.stringify(logged.mock.calls)).not.toContain(first.value);
+  });
+
+  it('refuses a key that is not complete, and keeps nothing of it', async () => {
+    const [authorization, value] = [`Bearer ${TOKEN}`, 'v'.repeat(43)];
+    const sha256 = createHash('sha256').update(value).digest('hex');
+    const whole = { name: 'rekey.search.1.x', access: 'manage', sha256, value };
+    const put = async (body: string) =>
+      fetch(`${hookUrl()}/keys/one`, { method: 'PUT', headers: { authorization }, body });
+    for (const field of Object.keys(whole)) {
+      const refused = await put(JSON.stringify({ ...whole, [field]: undefined }));
+      expect([refused.status, await refused.text()]).toEqual([
+        400,
+        expect.stringContaining(`${field} is missing`),
+      ]);
+    }
+    for (const body of ['', 'null', 'no', JSON.stringify({ ...whole, value: 'another' })])
+      expect((await put(body)).status).toBe(400);
+    const listed = await fetch(`${hookUrl()}/keys`, { headers: { authorization } });
+    expect(await listed.json()).toEqual({ keys: [], places: 2 });
+    expect(deployments).toBe(0);
+    expect((await put(JSON.stringify(whole))).status).toBe(202);
   });
 
   it('answers nobody without its token', async () => {
