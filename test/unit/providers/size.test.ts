@@ -16,6 +16,8 @@ const MORE: Readonly<Record<string, string>> = {
   'azure-openai': 'slots, whose tags say what they hold and survive any interruption',
   'gcp-service-account': 'key pairs and certificates of its own, and reads that are behind',
   qdrant: 'tokens that Rekey signs, and what the server must refuse before they count',
+  'pinecone-service-account':
+    'its login, which keys of Pinecone use too, and roles that are kept apart from the accounts',
   google: 'a login that is signed, long-running operations, and restrictions beside the right to call an API',
 };
 
