@@ -104,7 +104,12 @@ describe('roots in a declaration file', () => {
 });
 
 describe('the pages about roots', () => {
-  const pages = ['roots.md', 'providers/openai-admin.md', 'providers/by-hand.md'];
+  const pages = [
+    'roots.md',
+    'providers/openai-admin.md',
+    'providers/pinecone-service-account.md',
+    'providers/by-hand.md',
+  ];
 
   it.each(pages)('declare what is accepted, down to policies and targets: docs/%s', async (page) => {
     const text = await readFile(new URL(`../../../docs/${page}`, import.meta.url), 'utf8');
