@@ -28,7 +28,7 @@ async function providers({ out }: Context, wanted: string | undefined): Promise<
     const own = shown.filter((each) => each.type === type);
     return own.length === 0 ? [] : [[out.style('bold', type)], ...own.map(row)];
   });
-  out.table(['PROVIDER', 'OLD+NEW', 'CREATES', 'SUSPENDS', 'REVOKES', 'DEAD IN', 'SEES USE'], rows);
+  out.table(['PROVIDER', 'LIVE', 'MAKES', 'SUSPENDS', 'REVOKES', 'DEAD IN', 'SEES USE'], rows);
   const keyless = shown.flatMap(({ provider, facts }) =>
     facts.keyless === undefined ? [] : [`  ${provider}: ${facts.keyless}`],
   );

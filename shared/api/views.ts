@@ -88,6 +88,7 @@ function rootOf(credential: Credential): Pick<CredentialView, 'root'> {
 /** Which upstream's steps a person takes. */
 function upstreamOf({ target, provider }: Credential): string | undefined {
   if (provider === 'openai-admin') return 'openai';
+  if (provider === 'pinecone-service-account') return 'pinecone';
   const upstream = isObject(target) ? target['upstream'] : undefined;
   return typeof upstream === 'string' ? upstream : undefined;
 }

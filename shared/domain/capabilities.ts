@@ -228,6 +228,14 @@ export const CAPABILITIES = {
     propagationSeconds: 30,
     lastUsedLagSeconds: 3600,
   },
+  'root/pinecone-service-account': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: false,
+    revocation: 'api',
+    revocationDelaySeconds: 10,
+    propagationSeconds: 30,
+  },
   'root/by-hand': {
     overlap: { kind: 'dual', maxLive: 2 },
     canCreate: false,

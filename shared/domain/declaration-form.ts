@@ -168,7 +168,9 @@ const terms = {
 /** An administrative credential that Rekey itself uses (C9). */
 export const rootFields = z.strictObject({
   name: fields.shape.name,
-  provider: z.string().describe('openai-admin; or by-hand, where a person replaces it by a date'),
+  provider: z
+    .string()
+    .describe('openai-admin, pinecone-service-account; or by-hand, where a person replaces it by a date'),
   secret: fields.shape.secret.describe('Name of the administrative secret, which exists'),
   ...terms,
   admin: fields.shape.admin.describe(

@@ -25,7 +25,7 @@ const AT_UPSTREAM = {
     'its secret: {"adminKey": …}',
   ],
   pinecone: [
-    'make a second service account with the same roles: rotating the secret of the one in use ends that at once',
+    'make a second service account with the same roles: rotating the secret of the one in use ends that at once; or let Rekey do it (provider pinecone-service-account)',
     'its secret: {"clientId": …, "clientSecret": …}',
   ],
   weaviate: [

@@ -14,6 +14,8 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
     return (target, handle) => manualRevocation(readTarget(target), handle);
   },
   'root/openai-admin': async () => tellOf((await import('./openai-admin/provider.ts')).openaiAdminProvider),
+  'root/pinecone-service-account': async () =>
+    tellOf((await import('./pinecone-service-account/provider.ts')).pineconeServiceAccountProvider),
   'llm-key/openai': async () => tellOf((await import('./openai/provider.ts')).openaiProvider),
   'vector-database-key/weaviate': async () =>
     tellOf((await import('./weaviate/provider.ts')).weaviateProvider),

@@ -217,9 +217,10 @@ export function describeKeyFaults<T extends KeyTarget>(name: string, its: KeyFau
       const before = server().asked.length;
       const login = its.admin(baseUrl);
       const hasOwnUrl = 'adminUrl' in login;
-      const secret = { ...login, baseUrl, ...(hasOwnUrl ? { adminUrl: baseUrl } : {}) };
+      const there = 'loginUrl' in target ? { baseUrl, loginUrl: baseUrl } : { baseUrl };
+      const secret = { ...login, ...there, ...(hasOwnUrl ? { adminUrl: baseUrl } : {}) };
       const admin = async () => Promise.resolve(new Redacted(JSON.stringify(secret)));
-      const refused = provider.preflight({ ...target, baseUrl }, { ...ctx, admin });
+      const refused = provider.preflight({ ...target, ...there }, { ...ctx, admin });
       const field: unknown = expect.any(String);
       await expect(refused).rejects.toMatchObject({ code: 'ERR_DECLARATION', field });
       expect(server().asked.length).toBe(before);

@@ -26,6 +26,7 @@ import { FakeGoogle } from '../fakes/google.ts';
 import { FakeMistral } from '../fakes/mistral.ts';
 import { FakeOpenAi } from '../fakes/openai.ts';
 import { FakePinecone } from '../fakes/pinecone.ts';
+import { FakePineconeAccounts } from '../fakes/pinecone-accounts.ts';
 import { FakeDeployedQdrant, FakeQdrant } from '../fakes/qdrant.ts';
 import { FakeQdrantCloud } from '../fakes/qdrant-cloud.ts';
 import type { Asked, UpstreamServer } from '../fakes/upstream.ts';
@@ -90,6 +91,7 @@ export const UPSTREAMS: Readonly<
   'signing-key/jwks': signingKeys,
   'agent-token/opaque': agentTokens,
   'root/openai-admin': openaiAdmin,
+  'root/pinecone-service-account': pineconeAccount,
 };
 
 /** Starts one of each upstream that Rekey knows. */
@@ -147,6 +149,28 @@ async function openaiAdmin(): Promise<PlayedUpstream> {
     loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/admin_api_keys')),
     // All but the keeper.
     live: async () => Promise.resolve(fake.admins.all.size - 1),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** A service account that may administer one project, under another that owns the organization. */
+async function pineconeAccount(): Promise<PlayedUpstream> {
+  const fake = await FakePineconeAccounts.start();
+  const place = { baseUrl: fake.server.url, loginUrl: fake.server.url };
+  const roles = [`ProjectOwner@${randomUUID()}`];
+  return {
+    key: 'root/pinecone-service-account',
+    entry: {
+      type: 'root',
+      provider: 'pinecone-service-account',
+      target: { label: 'agents', roles, ...place },
+    },
+    admin: { ...fake.secret(fake.owner), ...place },
+    root: { ...fake.secret(fake.add('of a person', roles)), ...place },
+    takes: async (secret) => fake.takes((JSON.parse(secret) as { clientSecret: string }).clientSecret),
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/service-accounts')),
+    // All but the owner.
+    live: async () => Promise.resolve(fake.keys.all.size - 1),
     [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
   };
 }

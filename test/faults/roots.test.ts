@@ -6,6 +6,7 @@ import { goesAfter } from '../../shared/domain/order.ts';
 import { orderOf } from '../../shared/engine/order.ts';
 import { planDue, type PlanAnswer } from '../../shared/engine/plan.ts';
 import { TAG } from '../../shared/names.ts';
+import { FakePineconeAccounts } from '../fakes/pinecone-accounts.ts';
 import { EngineWorld, type EngineCase } from '../support/engine-world.ts';
 import { RootCase } from '../support/root-case.ts';
 
@@ -33,6 +34,32 @@ function bound(object: object, name: string | symbol): unknown {
   const found: unknown = Reflect.get(object, name);
   return typeof found === 'function' ? found.bind(object) : found;
 }
+
+describe('a service account of Pinecone that administers itself', () => {
+  test('is replaced by a second one with its roles, which ends it; in an emergency it ends itself', async () => {
+    const one = world.newCase();
+    await using root = await RootCase.make(one);
+    await using fake = await FakePineconeAccounts.start();
+    const place = { baseUrl: fake.server.url, loginUrl: fake.server.url };
+    await root.put({ ...fake.secret(fake.owner), ...place, note: 'of the platform team' });
+    const target = { label: one.name, roles: ['OrgOwner'], ...place };
+    await one.repeating(() =>
+      one.tryRegister(root.declared({ provider: 'pinecone-service-account', target })),
+    );
+    await one.settle();
+    const token = await one.rotate();
+    expect((await one.rotation(token)).phase).toBe('completed');
+    const text = (await one.deps.vault.read(one.secret, { stage: 'AWSCURRENT' }))?.reveal() ?? '{}';
+    const { clientSecret, ...rest } = JSON.parse(text) as { clientId: string; clientSecret: string };
+    expect([await fake.takes(fake.owner.value), await fake.takes(clientSecret)]).toEqual([false, true]);
+    expect(rest).toEqual({ clientId: expect.any(String), ...place, note: 'of the platform team' });
+    expect(JSON.stringify(await one.records())).not.toContain(clientSecret);
+
+    await one.finished(await one.startEmergency('INC-1'));
+    expect([await fake.takes(clientSecret), fake.keys.all.size]).toEqual([false, 0]);
+    expect((await one.credential()).status).toBe('halted');
+  });
+});
 
 describe('an admin key that Rekey rotates', () => {
   async function registered(changes: object = {}): Promise<RootCase> {

@@ -35,12 +35,12 @@ export class RootCase implements AsyncDisposable {
     await this.one.deps.vault.tag(name, own);
   }
 
-  /** Puts another value into the secret, as a person does. */
-  async put(adminKey: string): Promise<void> {
+  /** Puts another value into the secret, as a person does: an admin key of OpenAI, or all that it has. */
+  async put(value: string | object): Promise<void> {
     await this.one.world.aws.json('secretsmanager', 'PutSecretValue', {
       SecretId: this.one.secret,
       ClientRequestToken: randomUUID(),
-      SecretString: this.text(adminKey),
+      SecretString: typeof value === 'string' ? this.text(value) : JSON.stringify(value),
     });
   }
 

@@ -27,6 +27,9 @@ export interface UsedKey {
   readonly value: string;
 }
 
+/** An API elsewhere, without a login. */
+export type OpenAs = (baseUrl: string, field: string) => Api;
+
 /** How agents have and use the keys of an upstream, whoever makes and ends them there. */
 export interface UsedKeys<T extends AnyTarget> {
   /** Type and provider, e.g. `llm-key/openai`. */
@@ -44,8 +47,11 @@ export interface UsedKeys<T extends AnyTarget> {
   readonly form?: KeyForm & { of(target: T): Readonly<Record<string, string>> };
   /** Headers of an agent's calls. */
   agentHeaders(value: string, target: T): Record<string, string>;
-  /** Uses the key as an agent would; cheap, and free of charge. `key` is for those that sign with it. */
-  test(api: Api, target: T, key: UsedKey): Promise<void>;
+  /**
+   * Uses the key as an agent would; cheap, and free of charge. `key` is for those that sign or log in with it; `open` gives an
+   * API without a login, where a token has to be fetched first: `field` is where its address is written.
+   */
+  test(api: Api, target: T, key: UsedKey, open: OpenAs): Promise<void>;
   /** So often in a row a new key is taken before it counts as known everywhere; once where nothing is said. */
   readonly goodCalls?: number;
   /**
@@ -82,6 +88,8 @@ export interface AgentSide<T> {
   baseUrlOf(target: T): string;
   /** The API as an agent with that key calls it, or somebody without one. */
   readonly open: (target: T, value: string | undefined, ctx: ProviderContext) => Api;
+  /** Uses a key as an agent would. @throws RekeyError ERR_REJECTED where it isn't taken */
+  readonly use: (target: T, key: UsedKey, ctx: ProviderContext) => Promise<void>;
   /** A new key as the engine takes it. */
   issued(target: T, value: string, handle: CredentialHandle): Issued<KeyMaterial>;
   /** Waits until a new key is taken. `looks` as in propagation.ts. */
@@ -107,15 +115,22 @@ export function agentSide<T extends AnyTarget>(
   const baseUrlOf = (target: T): string => target.baseUrl ?? usualUrl(target) ?? '';
   const expected = (target: T) => ({ of: identity(target), beside: form?.of(target) ?? {} });
 
+  const agent = { name, page, caller: 'agent' } as const;
+
   function open(target: T, value: string | undefined, { reach }: ProviderContext): Api {
     const headers = value === undefined ? {} : upstream.agentHeaders(value, target);
-    const baseUrl = baseUrlOf(target);
-    return new Api({ name, page, baseUrl, reach, caller: 'agent', headers, field: 'target.baseUrl' });
+    return new Api({ ...agent, baseUrl: baseUrlOf(target), reach, headers, field: 'target.baseUrl' });
+  }
+
+  async function use(target: T, key: UsedKey, ctx: ProviderContext): Promise<void> {
+    const { reach } = ctx;
+    const elsewhere: OpenAs = (baseUrl, field) => new Api({ ...agent, baseUrl, reach, headers: {}, field });
+    await upstream.test(open(target, key.value, ctx), target, key, elsewhere);
   }
 
   async function used(target: T, material: Redacted<KeyMaterial>, ctx: ProviderContext): Promise<void> {
     const { apiKey: value, apiKeyId: id } = material.reveal();
-    await upstream.test(open(target, value, ctx), target, { id, value });
+    await use(target, { id, value }, ctx);
   }
 
   return {
@@ -123,6 +138,7 @@ export function agentSide<T extends AnyTarget>(
     usualUrl,
     baseUrlOf,
     open,
+    use,
 
     common: {
       type,

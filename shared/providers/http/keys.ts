@@ -14,6 +14,7 @@ import type { Api } from './api.ts';
 import { endShown, endTried, untilEnded } from './end.ts';
 import { markIn, nameOf } from './mark.ts';
 import type { KeyMaterial } from './material.ts';
+import { isRefused } from './negative.ts';
 import { assertAsDeclared, assertSameRights, type Scope } from './scope.ts';
 import type { KeyTarget } from './target.ts';
 
@@ -87,7 +88,10 @@ export interface KeyUpstream<T extends KeyTarget, A> extends UsedKeys<T>, AdminL
    * @throws RekeyError ERR_REJECTED with what has to be set up
    */
   inspect?(as: (value?: string) => Api, target: T, admin: A, now: Instant): Promise<void>;
-  /** Whether Rekey's own login is dead, as against one that may not do something; of keys that administer themselves. */
+  /**
+   * Whether Rekey's own login is dead, as against one that may not do something; of keys that administer themselves. Absent
+   * where a token is fetched first: that is refused to a login that is dead.
+   */
   isLoginDead?(api: Api): Promise<boolean>;
   /** Where keys that a person made can be taken over. */
   readonly adoption?: KeyAdoption;
@@ -142,7 +146,14 @@ export function keyProviderOf<T extends KeyTarget, A>(
     if (upstream.valueById === undefined) return shown;
     const value = upstream.valueById(admin, target, id, now);
     if (value === undefined) return endTried(shown, undefined);
-    return endTried(shown, async () => upstream.test(agents.open(target, value, ctx), target, { id, value }));
+    return endTried(shown, async () => agents.use(target, { id, value }, ctx));
+  }
+
+  /** Logs in anew: a token of before may live on, or be dead while its login lives. */
+  async function isLoginDead(target: T, ctx: ProviderContext): Promise<boolean> {
+    let api: Api | undefined;
+    if (await isRefused(async () => ({ api } = await asAdmin(target, ctx)))) return true;
+    return api !== undefined && (await upstream.isLoginDead?.(api)) === true;
   }
 
   async function setActive(
@@ -225,14 +236,14 @@ export function keyProviderOf<T extends KeyTarget, A>(
     },
 
     async revoke(target, handle, { ownLogin }, ctx) {
-      const login = await asAdmin(target, ctx);
       const seconds = upstream.valueById === undefined ? 0 : facts.revocationDelaySeconds;
       try {
+        const login = await asAdmin(target, ctx);
         await upstream.remove(login.api, target, handle.id);
         return await untilEnded(async () => ended(target, handle, login, ctx), seconds);
       } catch (error) {
         if (ownLogin !== true || !isRekeyError(error, 'ERR_ADMIN_DENIED')) throw error;
-        if ((await upstream.isLoginDead?.(login.api)) !== true) throw error;
+        if (!(await isLoginDead(target, ctx))) throw error;
         const detail = `${handle.id} is refused as a login`;
         const observedAt = toInstant(ctx.clock());
         return { confirmed: true, method: 'negative-authentication', observedAt, detail };

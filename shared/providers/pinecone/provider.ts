@@ -2,9 +2,15 @@ import * as z from 'zod';
 import { ANYTHING, type Api } from '../http/api.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
 import { seenSoon } from '../http/listing.ts';
-import { bearerOf } from '../http/login.ts';
 import { distinct, targetOf, type KeyTarget } from '../http/target.ts';
 import { told } from '../http/told.ts';
+import {
+  apiVersion,
+  headersOf,
+  LOGIN,
+  serviceAccount,
+  versionHeader,
+} from '../pinecone-service-account/login.ts';
 
 const ROLES = [
   'ProjectEditor',
@@ -22,18 +28,10 @@ interface PineconeTarget extends KeyTarget {
   readonly apiVersion?: string | undefined;
 }
 
-/** A service account, and where its token is fetched: the client secret is sent nowhere else than its own secret says. */
-const adminSchema = z.object({
-  clientId: z.string().min(1),
-  clientSecret: z.string().min(1),
-  loginUrl: z.string().min(1).optional(),
-});
-
 const keySchema = z.object({ id: z.string().min(1), name: z.string(), roles: z.array(z.string()) });
 
 const projectSchema = z.object({ name: z.string(), organization_id: z.string() });
 
-const API_VERSION = '2026-04';
 /** How long a deletion is waited for, look by look, in milliseconds: what lasts longer isn't confirmed. */
 const DELETION_WAITS_MS = [50, 200, 500, 1000, 1500];
 
@@ -41,35 +39,23 @@ const DELETION_WAITS_MS = [50, 200, 500, 1000, 1500];
  * Pinecone: keys of a project with the roles that are declared. The administrative secret is a service account,
  * `{"clientId": …, "clientSecret": …}`.
  */
-export const pineconeProvider = keyProvider<PineconeTarget, z.infer<typeof adminSchema>>({
+export const pineconeProvider = keyProvider<PineconeTarget, z.infer<typeof serviceAccount>>({
   key: 'vector-database-key/pinecone',
   name: 'Pinecone',
   baseUrl: 'https://api.pinecone.io',
   ...targetOf({
     project: z.guid('must be the id of the project, a UUID'),
     roles: distinct(z.enum(ROLES), 'role'),
-    apiVersion: z
-      .string()
-      .regex(/^\d{4}-\d{2}$/, `must be a version of the API, e.g. ${API_VERSION}`)
-      .optional(),
+    apiVersion,
   }),
   owner: ({ project }) => project,
   scope: { field: 'roles', of: ({ roles }) => roles },
   access: ({ roles }) => (roles.every((role) => role.endsWith('Viewer')) ? 'read' : 'write'),
-  admin: adminSchema,
+  admin: serviceAccount,
 
-  async adminHeaders(
-    { clientId, clientSecret, loginUrl = 'https://login.pinecone.io' },
-    { apiVersion },
-    open,
-  ) {
-    const headers = versionHeader(apiVersion);
-    const audience = 'https://api.pinecone.io/';
-    const body = { client_id: clientId, client_secret: clientSecret, audience };
-    const api = open(loginUrl, 'admin.loginUrl');
-    return { ...headers, ...(await bearerOf(api, { path: '/oauth/token', headers, body })) };
-  },
-  agentHeaders: (value, { apiVersion }) => ({ ...versionHeader(apiVersion), 'api-key': value }),
+  adminHeaders: async (account, target, open) =>
+    headersOf(open(account.loginUrl ?? LOGIN, 'admin.loginUrl'), account, target.apiVersion),
+  agentHeaders: (value, target) => ({ ...versionHeader(target.apiVersion), 'api-key': value }),
 
   async list(api, target) {
     const answer = z.object({ data: z.array(keySchema) });
@@ -127,10 +113,6 @@ export const pineconeProvider = keyProvider<PineconeTarget, z.infer<typeof admin
 async function find(api: Api, _target: PineconeTarget, id: string): Promise<UpstreamKey | undefined> {
   const key = await api.find({ method: 'GET', path: pathOf(id), answer: keySchema });
   return key === undefined ? undefined : shown(key);
-}
-
-function versionHeader(version = API_VERSION): Record<string, string> {
-  return { 'x-pinecone-api-version': version };
 }
 
 function keysOf({ project }: PineconeTarget): string {

@@ -6,6 +6,7 @@ import { isRekeyError, type RekeyError } from '../../../shared/domain/errors.ts'
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import { ROOT_UPSTREAMS, stepsOf } from '../../../shared/domain/root-steps.ts';
 import {
+import { providerFor } from '../../../shared/providers/registry.ts';
   dependantsOf,
   isOwnLogin,
   undeclaredRoots,
