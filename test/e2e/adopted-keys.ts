@@ -8,12 +8,12 @@ import {
 import { expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { rekeyJson } from '../../local/demo/rekey.ts';
-import { follow } from '../../local/demo/scenario.ts';
 import type { World } from '../../local/demo/world.ts';
 import type { AuditAnswer, RotateAnswer } from '../../shared/api/messages.ts';
 import { CAPABILITIES } from '../../shared/domain/capabilities.ts';
 import { TAG } from '../../shared/names.ts';
 import type { PlayedUpstream } from './upstreams.ts';
+import { settledFewAtATime, type Watched } from './watched.ts';
 
 /** A key that a person has made, as a secret holds it, and what its target is declared as. */
 export interface ExistingKey {
@@ -24,13 +24,14 @@ export interface ExistingKey {
 interface Adopting {
   readonly world: World;
   readonly vault: SecretsManagerClient;
+  readonly watched: Watched;
   readonly upstreams: readonly PlayedUpstream[];
 }
 
 /** Keys that people have made are found by an import, adopted as they are, and rotated away. */
 export function testAdoptedKeys(deployed: () => Adopting): void {
   test('that a person has made are imported, adopted as they are, rotated, and dead then', async () => {
-    const { world, vault, upstreams } = deployed();
+    const { world, vault, watched, upstreams } = deployed();
     const found = await Promise.all(
       upstreams.flatMap((one) => {
         const existing = one.existing?.();
@@ -63,7 +64,7 @@ export function testAdoptedKeys(deployed: () => Adopting): void {
       ...(one.admin === undefined ? {} : { admin: `agents/admin/${one.key}` }),
       target,
       policy: {
-        window: '30s',
+        window: '20s',
         deadline: '90s',
         cap: '5m',
         ...(CAPABILITIES[one.key].canSuspend ? { soak: '1s' } : {}),
@@ -76,19 +77,17 @@ export function testAdoptedKeys(deployed: () => Adopting): void {
     await writeFile(file, stringify({ version: 1, credentials }));
     await rekeyJson(['apply', '-f', file], world.env);
 
-    const outcomes = await Promise.allSettled(
-      found.map(async ({ one, name, secretName, secret }) => {
-        const old = JSON.stringify(secret);
-        expect(await read(secretName)).toBe(old);
-        const { rotation } = await rekeyJson<RotateAnswer>(['rotate', name], world.env);
-        expect((await follow(world, name, rotation.id, () => undefined)).phase).toBe('completed');
-        const next = await read(secretName);
-        expect(Object.keys(JSON.parse(next) as object)).toEqual(Object.keys(secret));
-        expect([await one.takes(old), await one.takes(next)]).toEqual([false, true]);
-        const { rotations } = await rekeyJson<AuditAnswer>(['audit', '--credential', name], world.env);
-        expect(rotations.map(({ deactivation }) => deactivation)).toEqual(['CONFIRMED']);
-      }),
-    );
+    const outcomes = await settledFewAtATime(found, async ({ one, name, secretName, secret }) => {
+      const old = JSON.stringify(secret);
+      expect(await read(secretName)).toBe(old);
+      const { rotation } = await rekeyJson<RotateAnswer>(['rotate', name], world.env);
+      expect((await watched.over(name, rotation.id)).phase).toBe('completed');
+      const next = await read(secretName);
+      expect(Object.keys(JSON.parse(next) as object)).toEqual(Object.keys(secret));
+      expect([await one.takes(old), await one.takes(next)]).toEqual([false, true]);
+      const { rotations } = await rekeyJson<AuditAnswer>(['audit', '--credential', name], world.env);
+      expect(rotations.map(({ deactivation }) => deactivation)).toEqual(['CONFIRMED']);
+    });
     const failures = outcomes.flatMap((outcome, at) =>
       outcome.status === 'rejected' ? [`${found[at]?.name}: ${String(outcome.reason)}`] : [],
     );

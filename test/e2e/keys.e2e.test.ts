@@ -10,16 +10,15 @@ import {
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { rekey, rekeyJson } from '../../local/demo/rekey.ts';
-import { follow } from '../../local/demo/scenario.ts';
 import { startWorld, type World } from '../../local/demo/world.ts';
 import { keepRun, type Passed } from '../../scripts/upstream-run.ts';
 import type {
   AuditAnswer,
   ConfirmRootAnswer,
+  CredentialView,
   EmergencyAnswer,
   RotateAnswer,
   RotationView,
-  ShowAnswer,
 } from '../../shared/api/messages.ts';
 import { CAPABILITIES } from '../../shared/domain/capabilities.ts';
 import { CREDENTIAL_TYPES, TAG } from '../../shared/names.ts';
@@ -27,6 +26,7 @@ import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { testAdoptedKeys } from './adopted-keys.ts';
 import { IdentityLoad, jwksVerifier, tokenVerifier } from './identity-load.ts';
 import { playUpstreams, type PlayedUpstream } from './upstreams.ts';
+import { settledFewAtATime, Watched } from './watched.ts';
 
 function never(): Promise<never> {
   return Promise.reject(new Error('there is no such agent'));
@@ -36,6 +36,7 @@ function never(): Promise<never> {
 describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, () => {
   let world: World;
   let vault: SecretsManagerClient;
+  let watched: Watched;
   let upstreams: PlayedUpstream[] = [];
   /** What each upstream has passed; kept for the end of `npm test`, and for docs/providers/README.md. */
   const passes: Record<string, Passed[]> = {};
@@ -49,20 +50,19 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
   };
   const rotate = async (one: PlayedUpstream): Promise<string> =>
     (await rekeyJson<RotateAnswer>(['rotate', nameOf(one)], world.env)).rotation.id;
-  const rotation = async (one: PlayedUpstream, id: string): Promise<RotationView | undefined> =>
-    (await rekeyJson<ShowAnswer>(['show', nameOf(one)], world.env)).rotations.find((each) => each.id === id);
   const inWindow = async (one: PlayedUpstream, id: string): Promise<void> => {
-    await expect.poll(async () => (await rotation(one, id))?.phase, { timeout: 120_000 }).toBe('window');
+    const opened = ({ rotation }: CredentialView) => rotation?.id === id && rotation.phase === 'window';
+    await watched.until(nameOf(one), (each) => opened(each) || undefined);
   };
   const passed = ({ key }: PlayedUpstream, what: Passed): void => {
     passes[key] = [...(passes[key] ?? []), what];
   };
-  /** To its end, with a person at the console where nobody else ends keys: told by \`rekey show\`, and not believed. */
+  /** To its end, with a person at the console where nobody else ends keys: told by `rekey list`, and not believed. */
   const followed = async (one: PlayedUpstream, id: string): Promise<RotationView> => {
     if (one.endByHand !== undefined) {
-      let byHand: string | undefined;
-      const asked = async () => (byHand = (await rotation(one, id))?.awaitsOperator?.byHand);
-      await expect.poll(asked, { timeout: 120_000 }).toBeDefined();
+      const asked = ({ rotation }: CredentialView) =>
+        rotation?.id === id ? rotation.awaitsOperator?.byHand : undefined;
+      const byHand = await watched.until(nameOf(one), asked);
       const early = await rekey(['confirm', nameOf(one), '--json'], world.env);
       expect([early.status === 0, early.stderr]).toEqual([
         false,
@@ -70,26 +70,21 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       ]);
       const table = await rekey(['list'], world.env);
       expect(table.stdout).toMatch(new RegExp(`${nameOf(one)} .*awaiting operator: manual`));
-      await one.endByHand(byHand ?? '');
+      await one.endByHand(byHand);
       await rekeyJson(['confirm', nameOf(one)], world.env);
     }
-    return follow(world, nameOf(one), id, () => undefined);
+    return watched.over(nameOf(one), id);
   };
   /** The person at the console in an emergency, who says nothing to Rekey. */
   const endedByHand = async (one: PlayedUpstream): Promise<void> => {
     if (one.endByHand === undefined) return;
-    let byHand: string | undefined;
-    const asked = async () => {
-      const { credential } = await rekeyJson<ShowAnswer>(['show', nameOf(one)], world.env);
-      return (byHand = credential.emergency?.awaitsOperator?.byHand);
-    };
-    await expect.poll(asked, { timeout: 120_000 }).toBeDefined();
-    await one.endByHand(byHand ?? '');
+    const byHand = await watched.until(nameOf(one), ({ emergency }) => emergency?.awaitsOperator?.byHand);
+    await one.endByHand(byHand);
   };
-  /** Runs for every upstream at once: they have nothing in common but the functions. */
+  /** Runs for every upstream, a few at a time: they have nothing in common but the functions. */
   const forEach = async (what: Passed, act: (one: PlayedUpstream) => Promise<void>): Promise<void> => {
-    const outcomes = await Promise.allSettled(
-      upstreams.map(async (one) => act(one).then(() => passed(one, what))),
+    const outcomes = await settledFewAtATime(upstreams, async (one) =>
+      act(one).then(() => passed(one, what)),
     );
     const failures = outcomes.flatMap((outcome, at) =>
       outcome.status === 'rejected' ? [`${upstreams[at]?.key}: ${String(outcome.reason)}`] : [],
@@ -104,8 +99,8 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     secret: `agents/${nameOf(one)}`,
     ...(one.admin === undefined ? {} : { admin: `agents/admin/${one.key}` }),
     policy: {
-      // Long enough for a command of every upstream at once, on a busy machine.
-      window: '30s',
+      // Long enough for a command of each upstream that is led beside it, on a busy machine.
+      window: '20s',
       deadline: '90s',
       cap: '5m',
       ...(CAPABILITIES[one.key].canSuspend ? { soak: '1s' } : {}),
@@ -133,6 +128,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       privateUpstreams: ['127.0.0.1'],
     });
     vault = new SecretsManagerClient(world.stack.clientConfig);
+    watched = new Watched(world.env);
     upstreams = await playUpstreams(world);
     for (const one of upstreams) {
       const { key, entry, admin, root } = one;
@@ -264,7 +260,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     expect(await confirm()).toMatchObject({ outcome: 'confirmed', letIn: [nameOf(openai)] });
     expect(await told()).toContain('task-confirmed');
     const id = await rotate(openai);
-    expect((await follow(world, nameOf(openai), id, () => undefined)).phase).toBe('completed');
+    expect((await watched.over(nameOf(openai), id)).phase).toBe('completed');
   });
 
   test('identities: three rotations and an emergency under load, and no verifier refuses anything', async () => {
@@ -286,7 +282,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       await Promise.all(
         [keys, tokens].map(async (one) => {
           const id = await rotate(one);
-          expect((await follow(world, nameOf(one), id, () => undefined)).phase).toBe('completed');
+          expect((await watched.over(nameOf(one), id)).phase).toBe('completed');
         }),
       );
     }
@@ -328,5 +324,5 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     });
   });
 
-  testAdoptedKeys(() => ({ world, vault, upstreams }));
+  testAdoptedKeys(() => ({ world, vault, watched, upstreams }));
 });

@@ -6,12 +6,12 @@ import { isRekeyError, type RekeyError } from '../../../shared/domain/errors.ts'
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import { ROOT_UPSTREAMS, stepsOf } from '../../../shared/domain/root-steps.ts';
 import {
-import { providerFor } from '../../../shared/providers/registry.ts';
   dependantsOf,
   isOwnLogin,
   undeclaredRoots,
   type Administered,
 } from '../../../shared/domain/roots.ts';
+import { providerFor } from '../../../shared/providers/registry.ts';
 
 const ARN = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:admin/shop-AbCdEf';
 const CREDENTIAL = {
