@@ -3,7 +3,7 @@ import { isRekeyError } from '../../domain/errors.ts';
 import { appFields, asApp, LOGIN, tenantField, tokenPath } from '../azure/login.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
-import { seenSoon } from '../http/listing.ts';
+import { trueSoon } from '../http/listing.ts';
 import { bearerOf } from '../http/login.ts';
 import { targetOf, type KeyTarget } from '../http/target.ts';
 
@@ -125,7 +125,7 @@ async function has(api: Api, target: AzureAppTarget, id: string): Promise<boolea
 
 /** Waits a moment until Graph shows a secret, or shows it no more; whoever comes next looks himself. */
 async function shows(api: Api, target: AzureAppTarget, id: string, wanted: boolean): Promise<void> {
-  await seenSoon(WAITS_MS, async () => (await has(api, target, id)) === wanted || undefined);
+  await trueSoon(WAITS_MS, async () => (await has(api, target, id)) === wanted);
 }
 
 function appPath({ clientId }: AzureAppTarget): string {

@@ -6,7 +6,7 @@ import { LOOKS_MS } from '../google-cloud/operation.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
 import { nameIn } from '../http/certificate.ts';
 import type { UpstreamKey } from '../http/keys.ts';
-import { seenSoon } from '../http/listing.ts';
+import { trueSoon } from '../http/listing.ts';
 
 /** A key as the IAM API shows it; its certificate only where it is asked for by its id. */
 export const keySchema = z.object({
@@ -44,7 +44,7 @@ export async function find(api: Api, target: AccountTarget, id: string): Promise
 /** Deletes a key, and waits a moment until Google shows it; one that is gone is success. */
 export async function remove(api: Api, target: AccountTarget, id: string): Promise<void> {
   await api.find({ method: 'DELETE', path: pathOf(target, id), answer: ANYTHING });
-  await seenSoon(LOOKS_MS, async () => (await find(api, target, id)) === undefined || undefined);
+  await trueSoon(LOOKS_MS, async () => (await find(api, target, id)) === undefined);
 }
 
 /** Path of an account's keys. */

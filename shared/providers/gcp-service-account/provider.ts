@@ -6,7 +6,7 @@ import { LOOKS_MS, notDone } from '../google-cloud/operation.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
 import { wrappedKey } from '../http/certificate.ts';
 import { keyProvider } from '../http/keys.ts';
-import { listedSoon, seenSoon } from '../http/listing.ts';
+import { listedSoon, trueSoon } from '../http/listing.ts';
 import { targetOf, upstreamId } from '../http/target.ts';
 import { find, keySchema, keysOf, list, pathOf, remove } from './key.ts';
 
@@ -45,7 +45,7 @@ export const gcpServiceAccountProvider = keyProvider<AccountTarget, AccountLogin
   async setActive(api, target, id, active) {
     const path = `${pathOf(target, id)}:${active ? 'enable' : 'disable'}`;
     await api.find({ method: 'POST', path, body: {}, answer: ANYTHING });
-    await seenSoon(LOOKS_MS, async () => (await find(api, target, id))?.active !== !active || undefined);
+    await trueSoon(LOOKS_MS, async () => (await find(api, target, id))?.active !== !active);
   },
 
   goodCalls: 3,

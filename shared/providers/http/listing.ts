@@ -62,6 +62,11 @@ export async function seenSoon<T>(
   return undefined;
 }
 
+/** The same of something that is so or not. */
+export async function trueSoon(waitsMs: readonly number[], look: () => Promise<boolean>): Promise<boolean> {
+  return (await seenSoon(waitsMs, async () => (await look()) || undefined)) ?? false;
+}
+
 /** A new key as its upstream lists it, and those that attempts before have made under the same mark. */
 export interface Listed {
   readonly key: UpstreamKey;

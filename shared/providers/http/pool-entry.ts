@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { fingerprint } from '../../domain/fingerprint.ts';
 import { Redacted } from '../../domain/redacted.ts';
+import { isDistinct } from './pool.ts';
 import { upstreamId } from './target.ts';
 
 const entry = z.object({
@@ -16,7 +17,7 @@ export const poolSecretSchema = z.object({
   baseUrl: z.string().optional(),
   pool: z
     .array(entry)
-    .refine((pool) => isDistinct(pool.map(({ id }) => id)) && isDistinct(pool.map(({ value }) => value)))
+    .refine(isDistinct)
     .transform((pool) => pool.map(withPrint)),
 });
 
@@ -48,8 +49,4 @@ export function endByHand(console: string, handleId: string): string {
     `delete the key "${namedAs(handleId)}" at ${console} (${handleId}: the SHA-256 of its value begins with ${print}), ` +
     'and leave its entry in the pool until Rekey has seen that it is refused'
   );
-}
-
-function isDistinct(texts: readonly string[]): boolean {
-  return new Set(texts).size === texts.length;
 }

@@ -14,7 +14,7 @@ export interface PoolKey extends UpstreamKey {
 /** Keys that an operator has made, in the order in which they are taken. */
 export const poolSchema: z.ZodType<readonly NewKey[]> = z
   .array(z.object({ id: upstreamId, value: z.string().regex(/^[!-~]{8,4096}$/) }))
-  .refine((pool) => isDistinct(pool.map(({ id }) => id)) && isDistinct(pool.map(({ value }) => value)));
+  .refine(isDistinct);
 
 const REFILL =
   'make keys there by hand, and append each to "pool" of the administrative secret as {"id": …, "value": …}';
@@ -76,6 +76,8 @@ export function poolRunsLow(free: number, needed: number): Notice {
   };
 }
 
-function isDistinct(texts: readonly string[]): boolean {
-  return new Set(texts).size === texts.length;
+/** Whether a pool has each id and each value once. */
+export function isDistinct(pool: readonly Pick<NewKey, 'id' | 'value'>[]): boolean {
+  const [ids, values] = [new Set(pool.map(({ id }) => id)), new Set(pool.map(({ value }) => value))];
+  return ids.size === pool.length && values.size === pool.length;
 }

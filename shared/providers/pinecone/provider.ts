@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { ANYTHING, type Api } from '../http/api.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
-import { seenSoon } from '../http/listing.ts';
+import { trueSoon } from '../http/listing.ts';
 import { distinct, targetOf, type KeyTarget } from '../http/target.ts';
 import { told } from '../http/told.ts';
 import {
@@ -94,7 +94,7 @@ export const pineconeProvider = keyProvider<PineconeTarget, z.infer<typeof servi
   /** Pinecone takes a deletion and does it a moment later; whoever asks afterwards sees whether it is done. */
   async remove(api, target, id) {
     await api.find({ method: 'DELETE', path: pathOf(id), answer: ANYTHING });
-    await seenSoon(DELETION_WAITS_MS, async () => (await find(api, target, id)) === undefined || undefined);
+    await trueSoon(DELETION_WAITS_MS, async () => (await find(api, target, id)) === undefined);
   },
 
   /** Lists indexes. A key for their data alone may not: being told so, it is known (traps: 401 is dead, 403 is alive). */

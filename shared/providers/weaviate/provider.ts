@@ -5,7 +5,7 @@ import { RekeyError } from '../../domain/errors.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
 import { deletion } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
-import { seenSoon } from '../http/listing.ts';
+import { trueSoon } from '../http/listing.ts';
 import { isSameScope, notYetAsDeclared } from '../http/scope.ts';
 import { distinct, ownBaseUrl, targetOf, type KeyTarget } from '../http/target.ts';
 
@@ -73,8 +73,8 @@ export const weaviateProvider = keyProvider<WeaviateTarget, { adminKey: string }
     const path = `/authz/users/${encodeURIComponent(id)}/assign`;
     await api.call({ method: 'POST', path, body, answer: ANYTHING });
     // A copy of the cluster may learn of it later.
-    const assigned = async () => isSameScope((await find(api, id))?.scope ?? [], target.roles) || undefined;
-    if (await seenSoon(WAITS_MS, assigned)) return { id, value };
+    const assigned = async () => isSameScope((await find(api, id))?.scope ?? [], target.roles);
+    if (await trueSoon(WAITS_MS, assigned)) return { id, value };
     throw notYetAsDeclared('Weaviate', 'roles');
   },
 
