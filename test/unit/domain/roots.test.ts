@@ -10,6 +10,7 @@ import {
   undeclaredRoots,
   type Administered,
 } from '../../../shared/domain/roots.ts';
+import { providerFor } from '../../../shared/providers/registry.ts';
 
 const ARN = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:admin/shop-AbCdEf';
 const CREDENTIAL = {
@@ -115,6 +116,18 @@ describe('roots in a declaration file', () => {
     expect(refusal(() => parseDeclaration(declared))).toMatchObject({ field: 'credentials[0].type' });
     expect(refusal(() => parseEntry({ ...CREDENTIAL, type: 'root' })).field).toBe('type');
     expect(refusal(() => parseEntry({ ...root, type: 'llm-key' })).field).toBe('type');
+  });
+});
+
+describe('a root of an upstream that Rekey does not rotate', () => {
+  it.each([
+    ['pinecone', 'pinecone'],
+    ['unheard-of', 'other'],
+  ])('is refused with the two ways that there are: %s', async (provider, upstream) => {
+    await expect(providerFor('root', provider)).rejects.toMatchObject({
+      field: 'provider',
+      remedy: `Rekey rotates roots of: openai-admin; for this one write provider: by-hand with target.upstream: ${upstream}`,
+    });
   });
 });
 
