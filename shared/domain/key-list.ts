@@ -62,12 +62,18 @@ function textsOf(line: string): readonly Text[] | undefined {
   if (COMMENT.test(line)) return wordsOf(line).length === 0 ? [] : undefined;
   const fields = fieldsOf(line);
   if (fields !== undefined) return fields;
-  const { name, value: rest } = VARIABLE.exec(line)?.groups ?? {};
+  const groups = VARIABLE.exec(line)?.groups;
+  // `KEY: a remark` names nothing: what has the form of a key is never shown as a name.
+  const { name, value: rest } = isKey(groups?.['name']) ? {} : (groups ?? {});
   const text = valueOf(rest ?? line);
-  if (keyFormOf(new Redacted(text)) !== undefined) return [{ text, name }];
+  if (isKey(text)) return [{ text, name }];
   const [word, ...more] = wordsOf(rest ?? line);
   if (word !== undefined) return more.length === 0 ? [{ text: word, name }] : undefined;
   return name === undefined ? undefined : [{ text: STRUCTURE.test(text) ? '' : text, name }];
+}
+
+function isKey(text: string | undefined): boolean {
+  return text !== undefined && keyFormOf(new Redacted(text)) !== undefined;
 }
 
 /** Without its quotes and the remark behind it. */
@@ -83,8 +89,7 @@ function valueOf(text: string): string {
 
 /** The words of a line that have the form of a key. */
 function wordsOf(line: string): string[] {
-  const words = line.split(/[\s"'`=:,;{}[\]()<>]+/);
-  return words.filter((word) => keyFormOf(new Redacted(word)) !== undefined);
+  return line.split(/[\s"'`=:,;{}[\]()<>]+/).filter(isKey);
 }
 
 /** The texts of a JSON in one line, however deep; undefined where it is none. */
@@ -101,7 +106,9 @@ function textsIn(value: unknown, name?: string): Text[] {
   if (typeof value === 'string') return [{ text: value, name }];
   if (typeof value !== 'object' || value === null) return [];
   if (Array.isArray(value)) return value.flatMap((each) => textsIn(each, name));
-  return Object.entries(value).flatMap(([field, each]) => textsIn(each, field));
+  return Object.entries(value).flatMap(([field, each]) =>
+    isKey(field) ? [{ text: field }, ...textsIn(each)] : textsIn(each, field),
+  );
 }
 
 /** Numbers of lines as a person writes them: `line 3` or `lines 3, 7-9`. */

@@ -190,6 +190,7 @@ describe('rekey import of plain keys', () => {
       'SET=',
       '{',
       'words without any form',
+      `${key('j')}: of the shop`,
     );
     const { exit, stdout, stderr } = await keys('.env', '--json');
     expect([exit, stderr]).toEqual([0, '']);
@@ -203,6 +204,7 @@ describe('rekey import of plain keys', () => {
       'GIVEN_API_KEY',
       'one',
       'two',
+      'line 13',
     ]);
     expect(told[0].fingerprint).toBe(`sha256:${createHash('sha256').update(key('a')).digest('hex')}`);
     expect(unread).toEqual([8, 9, 12]);

@@ -41,6 +41,14 @@ describe('the worked example of a provider', () => {
   describeProvider('Parley', keyHarness(parleyCase()));
   describeKeyFaults('Parley', parleyCase());
 
+  it('stands in docs/adding-a-provider.md with its case', async () => {
+    const page = await readFile(join(root, 'docs', 'adding-a-provider.md'), 'utf8');
+    const tests = await readFile(import.meta.filename, 'utf8');
+    const [own = ''] = /^function parleyCase[^]*?^}\n/m.exec(tests) ?? [];
+    expect(own).not.toBe('');
+    expect(page).toContain(own);
+  });
+
   it('stands in docs/adding-a-provider.md as it is, at most 150 lines long', async () => {
     const page = await readFile(join(root, 'docs', 'adding-a-provider.md'), 'utf8');
     const code = await readFile(join(root, 'examples', 'provider', 'parley.ts'), 'utf8');

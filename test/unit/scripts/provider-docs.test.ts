@@ -71,6 +71,16 @@ describe('the providers of the registry', () => {
 });
 
 describe('docs/providers/README.md', () => {
+  it('has the form of a label once: every page with one links it', async () => {
+    const folder = join(root, 'docs', 'providers');
+    const pages = (await readdir(folder)).filter((name) => name !== 'README.md');
+    const texts = await Promise.all(pages.map(async (name) => readFile(join(folder, name), 'utf8')));
+    const labelled = texts.filter((text) => /^\| `label`/m.test(text));
+    expect(labelled.length).toBeGreaterThan(10);
+    expect(labelled.filter((text) => !text.includes('(README.md#labels)'))).toEqual([]);
+    expect(await readFile(README, 'utf8')).toContain('\n## Labels\n');
+  });
+
   it('has the facts as they are: npm run docs:providers writes them', async () => {
     const page = await readFile(README, 'utf8');
     expect(await withTables(page, undefined)).toBe(page);
