@@ -28,7 +28,7 @@ async function providers({ out }: Context, wanted: string | undefined): Promise<
     const own = shown.filter((each) => each.type === type);
     return own.length === 0 ? [] : [[out.style('bold', type)], ...own.map(row)];
   });
-  out.table(['PROVIDER', 'LIVE', 'MAKES', 'SUSPENDS', 'REVOKED BY', 'DEAD IN', 'LAST USE'], rows);
+  out.table(['PROVIDER', 'LIVE', 'MAKE', 'SUSPEND', 'REVOKED BY', 'DEAD IN', 'LAST USE'], rows);
   const refusals = shown.flatMap(({ provider, facts }) =>
     facts.mayRefuse === undefined ? [] : [`* ${provider} may refuse: ${facts.mayRefuse}`],
   );

@@ -309,6 +309,7 @@ describe('rekey doctor', () => {
       'incident',
       'api',
       'agents',
+      'verifiers',
       'access',
       'monitoring',
     ];
