@@ -27,12 +27,12 @@ function between(page: string, name: string, content: string): string {
 function factsTable(): string {
   const rows = Object.entries(FACTS).map(([key, facts]) => [
     pageOf(key),
-    overlapText(facts),
-    facts.canCreate ? 'yes' : 'no: a pool',
+    isTask(facts) ? '' : overlapText(facts),
+    facts.canCreate ? 'yes' : isTask(facts) ? 'no: a person' : 'no: a pool',
     facts.canSuspend ? 'yes' : 'no',
-    facts.revocation,
-    durationText(facts.revocationDelaySeconds),
-    durationText(facts.propagationSeconds),
+    facts.mayRefuse === undefined ? facts.revocation : `${facts.revocation}, may be refused`,
+    isTask(facts) ? '' : durationText(facts.revocationDelaySeconds),
+    isTask(facts) ? '' : durationText(facts.propagationSeconds),
     lastUseText(facts),
     facts.maxKeys === undefined ? '' : String(facts.maxKeys),
     facts.keyless ?? '',
@@ -52,6 +52,10 @@ function factsTable(): string {
     ],
     ...rows,
   ]);
+}
+
+function isTask({ task }: Capabilities): boolean {
+  return task === true;
 }
 
 function overlapText({ overlap }: Capabilities): string {

@@ -28,7 +28,12 @@ async function providers({ out }: Context, wanted: string | undefined): Promise<
     const own = shown.filter((each) => each.type === type);
     return own.length === 0 ? [] : [[out.style('bold', type)], ...own.map(row)];
   });
-  out.table(['PROVIDER', 'LIVE', 'MAKES', 'SUSPENDS', 'REVOKES', 'DEAD IN', 'SEES USE'], rows);
+  out.table(['PROVIDER', 'LIVE', 'MAKES', 'SUSPENDS', 'REVOKES', 'DEAD IN', 'LAST USE'], rows);
+  const refusals = shown.flatMap(({ provider, facts }) =>
+    facts.mayRefuse === undefined ? [] : [`* ${provider} may refuse: ${facts.mayRefuse}`],
+  );
+  if (refusals.length > 0) out.line();
+  for (const line of refusals) out.line(line);
   const keyless = shown.flatMap(({ provider, facts }) =>
     facts.keyless === undefined ? [] : [`  ${provider}: ${facts.keyless}`],
   );
@@ -43,14 +48,15 @@ async function providers({ out }: Context, wanted: string | undefined): Promise<
 
 function row({ provider, facts }: Known): string[] {
   const { canCreate, canSuspend, revocation, revocationDelaySeconds, lastUsedLagSeconds: lag } = facts;
+  const isTask = facts.task === true;
   return [
     `  ${provider}`,
-    beside(facts),
-    canCreate ? 'yes' : 'pool',
+    isTask ? '–' : beside(facts),
+    canCreate ? 'yes' : isTask ? 'no' : 'pool',
     canSuspend ? 'yes' : 'no',
-    revocation.replace('-hook', ''),
-    revocationDelaySeconds === 0 ? 'at once' : durationText(revocationDelaySeconds),
-    lag === undefined ? 'no' : lag === 0 ? 'at once' : `${durationText(lag)} later`,
+    facts.mayRefuse === undefined ? revocation.replace('-hook', '') : `${revocation}*`,
+    isTask ? '–' : revocationDelaySeconds === 0 ? 'at once' : durationText(revocationDelaySeconds),
+    lag === undefined ? 'not told' : lag === 0 ? 'at once' : `${durationText(lag)} later`,
   ];
 }
 

@@ -19,6 +19,10 @@ export interface Capabilities {
   readonly needsAdmin?: false;
   /** How one is ended: by Rekey, by a person at the upstream, or by a deployment. */
   readonly revocation: 'api' | 'manual' | 'deploy-hook';
+  /** Why the upstream may refuse to end one all the same. */
+  readonly mayRefuse?: string;
+  /** True where a person makes, replaces and ends it, and Rekey keeps the date. */
+  readonly task?: true;
   /** How long one may still work after the upstream has taken the revocation, in seconds. */
   readonly revocationDelaySeconds: number;
   /** How long a new one may be refused although it was made, in seconds. */
@@ -51,6 +55,7 @@ export const CAPABILITIES = {
     canCreate: true,
     canSuspend: false,
     revocation: 'api',
+    mayRefuse: 'keys of service accounts are not deleted everywhere (docs/providers/openai.md)',
     revocationDelaySeconds: 60,
     propagationSeconds: 30,
     lastUsedLagSeconds: 3600,
@@ -241,6 +246,7 @@ export const CAPABILITIES = {
     canCreate: false,
     canSuspend: false,
     revocation: 'manual',
+    task: true,
     revocationDelaySeconds: 0,
     propagationSeconds: 0,
   },

@@ -32,10 +32,14 @@ describe('rekey providers', () => {
     const { stdout } = await rekey(api, ['providers']);
     const lines = stdout.split('\n');
     const table = lines.slice(0, lines.indexOf(''));
-    expect(table.filter((line) => line.length > 78)).toEqual([]);
+    expect(table.filter((line) => line.length > 79)).toEqual([]);
     expect(table).toContain('llm-key');
-    expect(table.find((line) => line.startsWith('  anthropic'))).toMatch(/ 2 +pool +yes +api +1m +no$/);
+    expect(table.find((line) => line.startsWith('  anthropic'))).toMatch(/ 2 +pool +yes +api +1m +not told$/);
     expect(table.find((line) => line.startsWith('  postgresql'))).toMatch(/ at once +at once$/);
+    expect(table.find((line) => line.startsWith('  chroma '))).toContain(' deploy ');
+    expect(table.find((line) => line.startsWith('  by-hand'))).toMatch(/ – +no +no +manual +– +not told$/);
+    expect(table.find((line) => line.startsWith('  openai '))).toContain(' api* ');
+    expect(stdout).toMatch(/^\* openai may refuse: .*docs\/providers\/openai\.md/m);
     expect(stdout).toContain('anthropic: Workload Identity Federation');
   });
 

@@ -120,6 +120,18 @@ describe('roots in a declaration file', () => {
   });
 });
 
+describe('a root of an upstream that Rekey does not rotate', () => {
+  it.each([
+    ['pinecone', 'pinecone'],
+    ['unheard-of', 'other'],
+  ])('is refused with the two ways that there are: %s', async (provider, upstream) => {
+    await expect(providerFor('root', provider)).rejects.toMatchObject({
+      field: 'provider',
+      remedy: `Rekey rotates roots of: openai-admin, pinecone-service-account; for this one write provider: by-hand with target.upstream: ${upstream}`,
+    });
+  });
+});
+
 describe('the pages about roots', () => {
   it('have the steps of every upstream', async () => {
     const text = await readFile(new URL('../../../docs/providers/by-hand.md', import.meta.url), 'utf8');
