@@ -17,6 +17,7 @@ function ledgerOf(registered: readonly string[], standing?: Claim): Pick<EngineD
     },
     credential: async (id: string) => Promise.resolve(registered.includes(id) ? { id } : undefined),
   };
+  // Claims ask the ledger for no more than stands here.
   return { ledger: ledger as unknown as EngineDeps['ledger'], clock: () => 0 };
 }
 

@@ -15,7 +15,7 @@ async function draft(entry: object, needsAdmin?: false) {
   };
   const deps = {
     clock: Date.now,
-    // Of a provider only the form of its target has a say here.
+    // Of a provider only the form of its target has a say here, and of the engine's parts only these two.
     providerFor: async () => Promise.resolve(provider as unknown as AnyProvider),
   } as unknown as EngineDeps;
   const options: RegisterOptions = {
