@@ -319,7 +319,8 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     expect(types(ofOrders).filter((type) => urgent.some((each) => each === type))).toEqual([]);
 
     const paged = await has(pager, EVENT.halt, EVENT.resume);
-    expect(types(paged)).toEqual([EVENT.halt, EVENT.resume]);
+    // In any order: its first call is refused twice, and comes again when the other may have come.
+    expect(types(paged).sort()).toEqual([EVENT.halt, EVENT.resume].sort());
     expect(fleets(paged)).toEqual(['["report-agents"]']);
     expect(pager.calls[0]?.headers).toMatchObject({ 'x-api-key': 'of-the-pager' });
 
