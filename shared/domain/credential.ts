@@ -13,6 +13,11 @@ export interface CredentialHandle {
   readonly generation: number;
   /** Request token under which it was issued; makes a lost answer discoverable. */
   readonly token?: string;
+  /**
+   * Fingerprint of the administrative login that has seen it live: only to that one "not found" means gone (docs/adr/032). Absent
+   * where no other account could answer so, and in what older versions wrote.
+   */
+  readonly seenBy?: string;
 }
 
 /** A key as the ledger knows it: where it is, which version of the secret carries it, its fingerprint. */

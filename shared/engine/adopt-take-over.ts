@@ -217,10 +217,8 @@ async function mark(
   const { adoption } = await adopter(deps, draft);
   const { target, ctx } = await upstream(deps, intended);
   const handle = ownHandle(intended);
-  const adopt = async (as: CredentialHandle): Promise<CredentialHandle> => {
-    await adoption.adopt(target, as.token ?? intended.id, { handle: as, material }, ctx);
-    return as;
-  };
+  const adopt = async (as: CredentialHandle): Promise<CredentialHandle> =>
+    adoption.adopt(target, as.token ?? intended.id, { handle: as, material }, ctx);
   try {
     return await adopt(handle);
   } catch (error) {

@@ -182,7 +182,7 @@ async function reached(deps: DiagnoseDeps, credential: Credential, admin: Admin)
   const { provider, target, ctx: own } = await upstream(deps, credential);
   if (admin === 'needless') return { provider, target, ctx: own };
   if ('trouble' in admin) return { provider, target };
-  const ctx = contextOf(deps, async () => Promise.resolve(admin.value), credential.id);
+  const ctx = contextOf(deps, async () => Promise.resolve(admin.value), credential);
   return { provider, target, ctx };
 }
 

@@ -181,7 +181,11 @@ export async function preflight(deps: EngineDeps, draft: Draft, ownId?: string):
   try {
     return await provider.preflight(
       draft.target,
-      contextOf(deps, () => (admin ??= deps.readAdmin(adminOf(draft))), ownId),
+      contextOf(
+        deps,
+        () => (admin ??= deps.readAdmin(adminOf(draft))),
+        ownId === undefined ? {} : { id: ownId },
+      ),
     );
   } catch (error) {
     if (!isRekeyError(error)) throw error;

@@ -132,7 +132,7 @@ export async function upstream(
   return {
     provider,
     target: provider.storedTarget(credential.target),
-    ctx: contextOf(deps, () => (admin ??= deps.readAdmin(adminOf(credential))), credential.id),
+    ctx: contextOf(deps, () => (admin ??= deps.readAdmin(adminOf(credential))), credential),
   };
 }
 
@@ -143,10 +143,10 @@ export async function upstream(
 export function contextOf(
   deps: Pick<EngineDeps, 'clock' | 'reach' | 'ledger'>,
   admin: ProviderContext['admin'],
-  credentialId?: string,
+  { id, live }: Partial<Pick<Credential, 'id' | 'live'>> = {},
 ): ProviderContext {
   const { clock, reach } = deps;
-  return { clock, reach, admin, claims: claimsOf(deps, credentialId) };
+  return { clock, reach, admin, claims: claimsOf(deps, id), ...(live === undefined ? {} : { live }) };
 }
 
 /** @throws RekeyError ERR_DECLARATION where no administrative login is declared, which only observing needs none of */

@@ -72,6 +72,8 @@ export interface ProviderContext {
   readonly reach: Reach;
   /** Absent where nothing is taken from a pool that the ledger has to keep. */
   readonly claims?: Claims;
+  /** This credential's handles that the ledger knows to live; absent before it is registered. */
+  readonly live?: readonly CredentialHandle[];
 }
 
 /** The context of `issue`. */
@@ -246,10 +248,11 @@ export interface Adoption<T, M> {
   /** What has to be known before; nothing is changed. Its `blocks` are what a rotation could not keep. */
   dependencies(target: T, ctx: ProviderContext): Promise<readonly Dependency[]>;
   /**
-   * Marks the credential as this one's, under `token` and with the generation of the handle.
+   * Marks the credential as this one's, under `token` and with the generation of the handle. Answers with the handle as it is
+   * known from then on.
    * @throws RekeyError ERR_CONFLICT where an earlier life of the credential has that generation or a later one: count on
    */
-  adopt(target: T, token: string, found: Issued<M>, ctx: ProviderContext): Promise<void>;
+  adopt(target: T, token: string, found: Issued<M>, ctx: ProviderContext): Promise<CredentialHandle>;
   /** Undoes `adopt`: what was there before is there again. Of another use of the credential nothing is touched. */
   release(target: T, token: string, handle: CredentialHandle, ctx: ProviderContext): Promise<void>;
 }

@@ -46,7 +46,7 @@ export const adoption: Adoption<IamTarget, IamMaterial> = {
       });
     }
     const mark = marks.byKey.get(handle.id);
-    if (mark?.token === token && mark.generation === handle.generation) return;
+    if (mark?.token === token && mark.generation === handle.generation) return handle;
     if (mark !== undefined && mark.generation >= handle.generation) {
       // Of an earlier life of this credential: whoever counts on from a higher number gets it.
       throw new RekeyError('ERR_CONFLICT', `${handle.id} already has generation ${mark.generation}`, {
@@ -54,6 +54,7 @@ export const adoption: Adoption<IamTarget, IamMaterial> = {
       });
     }
     await user.tag([markTag(ACCESS_KEY_TAGS, handle.id, { generation: handle.generation, token })]);
+    return handle;
   },
 
   async release(target, token, handle, ctx) {

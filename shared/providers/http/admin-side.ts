@@ -1,4 +1,6 @@
 import * as z from 'zod';
+import { fingerprint } from '../../domain/fingerprint.ts';
+import { rootSecretOf } from '../../domain/root-secret.ts';
 import type { ProviderContext } from '../provider.ts';
 import type { AgentSide } from './agent-side.ts';
 import { Api } from './api.ts';
@@ -28,6 +30,8 @@ export interface AdminLogin<T extends KeyTarget, A> {
 export interface AdminApi<A> {
   readonly api: Api;
   readonly admin: A;
+  /** Fingerprint of the login, as a root's (docs/roots.md): whatever stands beside it in the secret may change. */
+  readonly print: string;
 }
 
 /** Logs in under the administrative secret, which is sent nowhere else than it says itself. */
@@ -51,5 +55,5 @@ export async function logIn<T extends KeyTarget, A>(
     elsewhere === undefined
       ? open(baseUrlOf(target), 'target.baseUrl', headers)
       : open(elsewhere, 'admin.adminUrl', headers);
-  return { api, admin };
+  return { api, admin, print: fingerprint(secret.map(rootSecretOf)) };
 }

@@ -1,5 +1,6 @@
 import { RekeyError } from '../../domain/errors.ts';
 import type { Adoption, Dependency, ProviderContext } from '../provider.ts';
+import type { AdminApi } from './admin-side.ts';
 import type { Api } from './api.ts';
 import type { UpstreamKey } from './keys.ts';
 import { markedName, markIn, nameWithout } from './mark.ts';
@@ -25,7 +26,7 @@ interface Parts<T extends KeyTarget> {
   readonly name: string;
   readonly maxLive: number;
   identity(target: T): string;
-  asAdmin(target: T, ctx: ProviderContext): Promise<Api>;
+  asAdmin(target: T, ctx: ProviderContext): Promise<Pick<AdminApi<unknown>, 'api' | 'print'>>;
   asAgent(target: T, value: string, ctx: ProviderContext): Api;
   list(api: Api, target: T): Promise<readonly UpstreamKey[]>;
   find(api: Api, target: T, id: string): Promise<UpstreamKey | undefined>;
@@ -117,7 +118,7 @@ export function keyAdoption<T extends KeyTarget>(
         },
         material,
       );
-      const api = await parts.asAdmin(target, ctx);
+      const { api } = await parts.asAdmin(target, ctx);
       const told = await identify?.(api, parts.asAgent(target, apiKey, ctx), apiKey);
       if (identify !== undefined && (told === undefined || (id !== undefined && id !== told))) {
         throw refused(
@@ -133,7 +134,8 @@ export function keyAdoption<T extends KeyTarget>(
     },
 
     async dependencies(target, ctx): Promise<readonly Dependency[]> {
-      const keys = await parts.list(await parts.asAdmin(target, ctx), target);
+      const { api } = await parts.asAdmin(target, ctx);
+      const keys = await parts.list(api, target);
       const earlier = keys.filter(({ name }) => markIn(name)?.label === target.label);
       if (earlier.length < parts.maxLive) return [];
       return [
@@ -149,7 +151,7 @@ export function keyAdoption<T extends KeyTarget>(
 
     async adopt(target, token, { handle, material }, ctx) {
       assertKeyBelongs({ of: parts.identity(target), handle }, material);
-      const api = await parts.asAdmin(target, ctx);
+      const { api, print: seenBy } = await parts.asAdmin(target, ctx);
       const key = await parts.find(api, target, handle.id);
       if (key?.active !== true) {
         throw new RekeyError('ERR_REJECTED', `the key ${handle.id} is suspended or gone`, {
@@ -157,18 +159,20 @@ export function keyAdoption<T extends KeyTarget>(
         });
       }
       assertFits(target, key);
-      if (rename === undefined) return;
+      const seen = { ...handle, seenBy };
+      if (rename === undefined) return seen;
       const name = markedName(
         { label: target.label, generation: handle.generation, token },
         nameWithout(key.name),
       );
       // A name that leaves no room is kept: the handle in the ledger is enough, as where nothing can be renamed.
       if (key.name !== name && name.length <= nameLength) await rename(api, handle.id, name);
+      return seen;
     },
 
     async release(target, token, handle, ctx) {
       if (rename === undefined) return;
-      const api = await parts.asAdmin(target, ctx);
+      const { api } = await parts.asAdmin(target, ctx);
       const key = await parts.find(api, target, handle.id);
       const mark = key === undefined ? undefined : markIn(key.name);
       if (key === undefined || mark?.token !== token || mark.generation !== handle.generation) return;

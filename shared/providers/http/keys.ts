@@ -16,6 +16,7 @@ import { markIn, nameOf } from './mark.ts';
 import type { KeyMaterial } from './material.ts';
 import { isRefused } from './negative.ts';
 import { assertAsDeclared, assertSameRights, type Scope } from './scope.ts';
+import { assertSees } from './sight.ts';
 import type { KeyTarget } from './target.ts';
 
 /** A key as its upstream shows it. */
@@ -56,7 +57,7 @@ export interface Making {
 
 /** What an upstream of keys has of its own; all that is common `keyProvider` adds. */
 export interface KeyUpstream<T extends KeyTarget, A> extends UsedKeys<T>, AdminLogin<T, A> {
-  /** What owns the keys there, e.g. project and service account, as one text. */
+  /** What owns the keys there, e.g. project and service account, as one text; `organization` for a whole account. */
   owner(target: T): string;
   /** What a new key shall be able to do, in the words of `UpstreamKey.scope`; `field` of the target declares it. */
   readonly scope?: { readonly field: string; of(target: T): Scope };
@@ -127,12 +128,36 @@ export function keyProviderOf<T extends KeyTarget, A>(
   }
 
   /** Those of this credential, by their marks. */
-  async function own(api: Api, target: T): Promise<{ key: UpstreamKey; handle: CredentialHandle }[]> {
+  async function own(
+    { api, print: seenBy }: AdminApi<A>,
+    target: T,
+  ): Promise<{ key: UpstreamKey; handle: CredentialHandle }[]> {
     return (await upstream.list(api, target)).flatMap((key) => {
       const mark = markIn(key.name);
       if (mark?.label !== target.label) return [];
-      return [{ key, handle: { id: key.id, generation: mark.generation, token: mark.token } }];
+      return [{ key, handle: { id: key.id, generation: mark.generation, token: mark.token, seenBy } }];
     });
+  }
+
+  /**
+   * Logs in as somebody to whom "not found" means that a key is gone: who has seen it, or sees its account.
+   * @throws RekeyError ERR_ADMIN_DENIED
+   */
+  async function asWitness(
+    target: T,
+    { id, seenBy }: CredentialHandle,
+    ctx: ProviderContext,
+  ): Promise<AdminApi<A>> {
+    const login = await asAdmin(target, ctx);
+    const { api, print } = login;
+    if (seenBy !== print && (await find(api, target, id)) === undefined)
+      await assertAccount(login, target, ctx);
+    return login;
+  }
+
+  async function assertAccount({ api }: AdminApi<A>, target: T, { live }: ProviderContext): Promise<void> {
+    const keys = await upstream.list(api, target);
+    assertSees({ name, page: agents.page, owner: upstream.owner(target), keys, known: live });
   }
 
   async function ended(
@@ -185,15 +210,16 @@ export function keyProviderOf<T extends KeyTarget, A>(
     },
 
     async issue(target, token, ctx) {
-      const { api, admin } = await asAdmin(target, ctx);
+      const login = await asAdmin(target, ctx);
+      const { api, admin, print: seenBy } = login;
       const { generation } = ctx;
       const asDeclared = ({ id, value, scope }: NewKey): Issued<KeyMaterial> => {
         const { scope: declared } = upstream;
         if (declared !== undefined && scope !== undefined)
           assertAsDeclared(name, declared.of(target), scope, declared.field);
-        return agents.issued(target, value, { id, generation, token });
+        return agents.issued(target, value, { id, generation, token, seenBy });
       };
-      const keys = await own(api, target);
+      const keys = await own(login, target);
       let live = keys.length;
       for (const { key } of keys.filter(({ handle }) => handle.token === token)) {
         const value = await upstream.reveal?.(api, target, key, admin);
@@ -238,7 +264,7 @@ export function keyProviderOf<T extends KeyTarget, A>(
     async revoke(target, handle, { ownLogin }, ctx) {
       const seconds = upstream.valueById === undefined ? 0 : facts.revocationDelaySeconds;
       try {
-        const login = await asAdmin(target, ctx);
+        const login = await asWitness(target, handle, ctx);
         await upstream.remove(login.api, target, handle.id);
         return await untilEnded(async () => ended(target, handle, login, ctx), seconds);
       } catch (error) {
@@ -251,12 +277,17 @@ export function keyProviderOf<T extends KeyTarget, A>(
     },
 
     async deactivation(target, handle, ctx) {
-      return ended(target, handle, await asAdmin(target, ctx), ctx);
+      return ended(target, handle, await asWitness(target, handle, ctx), ctx);
     },
 
     async list(target, ctx) {
-      const { api } = await asAdmin(target, ctx);
-      return (await own(api, target)).filter(({ key }) => key.active).map(({ handle }) => handle);
+      const login = await asAdmin(target, ctx);
+      const keys = await own(login, target);
+      // To another account's login nothing is there, also where something is.
+      const isBlank = keys.length === 0 && ctx.live?.length !== 0;
+      const isStranger = ctx.live?.every(({ seenBy }) => seenBy !== login.print) === true;
+      if (isBlank && isStranger) await assertAccount(login, target, ctx);
+      return keys.filter(({ key }) => key.active).map(({ handle }) => handle);
     },
 
     async survey(target, ctx) {
@@ -296,7 +327,7 @@ export function keyProviderOf<T extends KeyTarget, A>(
           name,
           maxLive,
           identity,
-          asAdmin: async (target, ctx) => (await asAdmin(target, ctx)).api,
+          asAdmin,
           asAgent: (target, value, ctx) => agents.open(target, value, ctx),
           list: async (api, target) => upstream.list(api, target),
           scope: (target) => upstream.scope?.of(target),

@@ -69,7 +69,7 @@ export function poolAdoption<T>(parts: Parts<T>): Adoption<T, KeyMaterial> {
       const print = fingerprint(parts.secretPart(material));
       const { generation } = handle;
       const claim = await claimsIn(ctx).inherit({ fingerprint: print, token, generation });
-      if (claim.own && claim.token === token) return;
+      if (claim.own && claim.token === token) return handle;
       throw new RekeyError('ERR_ADOPTION', `the key ${handle.id} was taken by another credential`, {
         field: 'secret',
         remedy: 'adopt a key that no other credential has',

@@ -51,7 +51,7 @@ export async function adopt(
   token: string,
   { handle, material }: Issued<PostgresMaterial>,
   ctx: ProviderContext,
-): Promise<void> {
+): Promise<CredentialHandle> {
   assertToken(token);
   assertMaterialBelongs(target, handle, material);
   await withSlot(target, handle, ctx, async (session, role) => {
@@ -88,6 +88,7 @@ export async function adopt(
       }),
     );
   });
+  return handle;
 }
 
 /** Takes the mark off again, and leaves the comment that was there. Of another use of the user nothing is touched. */
