@@ -203,8 +203,10 @@ export async function store(
   };
   const found = await deps.vault.read(secret, { versionId: token, stage: 'AWSPENDING' });
   if (found !== undefined) {
-    const listed = await provider.list?.(target, ctx);
+    const recalled = await provider.recall?.(target, token, provider.material(found), ctx);
+    const listed = recalled === undefined ? await provider.list?.(target, ctx) : undefined;
     const handle =
+      recalled ??
       listed?.find((candidate) => candidate.token === token) ??
       (await provider.issue(target, token, issueContext)).handle;
     return key(found, handle);

@@ -22,7 +22,7 @@ export class NoAnswer extends Error {}
 
 /** Bounds of an exchange. */
 export interface ExchangeOptions {
-  /** Of the whole exchange, not of a silence, in milliseconds; nothing is sent where none is left. */
+  /** Of the whole exchange, not of a silence, in milliseconds. */
   readonly timeoutMs: number;
   /** Largest answer in bytes; none where nothing is said. */
   readonly maxBytes?: number;
@@ -36,7 +36,6 @@ export function exchange(
   { method, path, headers, body = '' }: HttpRequest,
   { timeoutMs, maxBytes = Infinity, lookup }: ExchangeOptions,
 ): Promise<HttpAnswer> {
-  if (timeoutMs <= 0) return Promise.reject(new NoAnswer('no time is left'));
   const request = base.protocol === 'http:' ? httpRequest : httpsRequest;
   return new Promise((resolve, reject) => {
     const fail = (cause: Error): void => {

@@ -171,6 +171,16 @@ export interface CredentialProvider<T, M> {
    * found again. Refuses with ERR_CAPACITY while the slot's previous generation isn't retired (hard decision 2).
    */
   issue(target: T, token: string, ctx: IssueContext): Promise<Issued<M>>;
+  /**
+   * What was issued under `token` and stored, by its value; undefined where nothing but the value says that it was. Absent where
+   * `list` and `issue` find it again, whatever a person changes meanwhile.
+   */
+  recall?(
+    target: T,
+    token: string,
+    material: Redacted<M>,
+    ctx: ProviderContext,
+  ): Promise<CredentialHandle | undefined>;
   /** Makes the issued credential work. Twice equals once. */
   activate?(target: T, token: string, issued: Issued<M>, ctx: ProviderContext): Promise<void>;
   /**

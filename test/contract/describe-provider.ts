@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { CredentialHandle } from '../../shared/domain/credential.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { takeNoTimeToWait } from '../support/waits.ts';
 import { describeAdoption } from './describe-adoption.ts';
@@ -217,6 +218,48 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
       await life.retire(live);
       await life.retire(live);
     });
+
+    it.runIf(harness.blind !== undefined)(
+      'where another account’s login is let in: calls nothing gone that it does not see, only what one sees that was there before',
+      async () => {
+        const life = await begin();
+        const first = await life.rotate();
+        const { seenBy, ...unseen } = first.handle;
+        const ctx = { ...life.ctx, live: [unseen] };
+        const revoke = async (handle: CredentialHandle) =>
+          provider.revoke(life.target, handle, { endSessions: true }, ctx);
+        for (const handle of [unseen, { ...unseen, seenBy: 'sha256:another login' }]) {
+          const asks = [
+            async () => revoke(handle),
+            async () => provider.deactivation?.(life.target, handle, ctx),
+            async () => provider.list?.(life.target, { ...ctx, live: [handle] }),
+          ];
+          for (const ask of asks) {
+            const show = harness.blind?.();
+            const said = await ask().catch((error: unknown) => error);
+            show?.();
+            expect(said).not.toMatchObject({ confirmed: true });
+            expect(said).not.toEqual([]);
+            expect(await life.works(first)).toBe(true);
+          }
+        }
+        const second = await life.rotate(first.handle);
+        // Seen before it ends, or beside the other one.
+        for (const { handle } of [first, first]) {
+          const done = await provider.revoke(
+            life.target,
+            unseen,
+            { endSessions: true },
+            { ...ctx, live: [handle, second.handle] },
+          );
+          expect(done.confirmed).toBe(true);
+        }
+        expect([await life.works(first), await life.works(second)]).toEqual([false, true]);
+        // By the login that has seen it nothing else has to be there.
+        if (seenBy === undefined) return;
+        for (let twice = 0; twice < 2; twice++) expect((await revoke(second.handle)).confirmed).toBe(true);
+      },
+    );
 
     it.runIf(provider.list !== undefined)(
       'where the upstream lists: lists its own credentials only',

@@ -3,6 +3,7 @@ import type { KeyMaterial } from '../../shared/providers/http/material.ts';
 import type { KeyTarget } from '../../shared/providers/http/target.ts';
 import { awaitsOperator } from '../../shared/domain/evidence.ts';
 import type { Claims, CredentialProvider } from '../../shared/providers/provider.ts';
+import type { FakeKeys } from '../fakes/upstream.ts';
 import type { ProviderHarness } from './provider-life.ts';
 
 /** What the tests of an upstream of keys have of their own. */
@@ -38,6 +39,8 @@ export interface KeyCase<T extends KeyTarget> {
   endByHand?(byHand: string): Promise<void>;
   /** How long a call may take, in milliseconds; two seconds where nothing is said. */
   readonly timeoutMs?: number;
+  /** The fake upstream, with the keys that it knows. */
+  fake?(): { readonly keys: FakeKeys };
 }
 
 let count = 0;
@@ -84,8 +87,12 @@ export function keyHarness<T extends KeyTarget>(it: KeyCase<T>): ProviderHarness
       return Promise.resolve(new Redacted({ of, ...id, ...beside, apiKey: made.value }));
     },
     addForeignCredential: async (target) => Promise.resolve(it.addForeign(target)),
+    // Places for keys belong to a resource, which nobody else's login reaches.
+    ...(it.fake !== undefined && it.slots !== true && { blind: () => it.fake?.().keys.hide() ?? nothing }),
   };
 }
+
+const nothing = (): void => undefined;
 
 /** The provider with a person at the console: each revocation asks them first, and is confirmed once they have done it. */
 function withOperator<T extends KeyTarget>(it: KeyCase<T>): CredentialProvider<T, KeyMaterial> {

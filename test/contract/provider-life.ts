@@ -34,6 +34,11 @@ export interface ProviderHarness<T, M> {
   readonly pooled?: boolean;
   /** There are as many places as may live, and all have a value from the beginning: what isn't Rekey's is elsewhere. */
   readonly slots?: boolean;
+  /**
+   * Lets the administrative login see nothing of what there is, as one of another account, until what it answers with is
+   * called; of an upstream where a login of another account is let in.
+   */
+  blind?(): () => void;
   /** Makes a working credential that isn't Rekey's, but which the target declares; for providers that can adopt. */
   addExistingCredential?(target: T): Promise<Redacted<M>>;
 }
@@ -92,9 +97,8 @@ export class Life<T, M> {
     if (adoption === undefined) throw new Error('this provider adopts nothing');
     const token = newToken();
     const id = await adoption.identify(this.target, material, this.ctx);
-    const live = { handle: { id, generation: this.nextGeneration(), token }, material, token };
-    await adoption.adopt(this.target, token, live, this.ctx);
-    return live;
+    const found = { handle: { id, generation: this.nextGeneration(), token }, material };
+    return { handle: await adoption.adopt(this.target, token, found, this.ctx), material, token };
   }
 
   async retire({ handle }: Issued<M>): Promise<void> {

@@ -157,6 +157,13 @@ export class FakeKeys {
     return this.of(owner).length < this.room;
   }
 
+  /** Shows none of them from now on, until what it answers with is called. */
+  hide(): () => void {
+    const hidden = [...this.all];
+    this.all.clear();
+    return () => hidden.forEach(([id, key]) => this.all.set(id, key));
+  }
+
   of(owner: string): FakeKey[] {
     return [...this.all.values()].filter((key) => key.owner === owner);
   }

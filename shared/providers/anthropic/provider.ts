@@ -1,15 +1,12 @@
 import * as z from 'zod';
 import { instantIn } from '../../domain/clock.ts';
-import { pause } from '../../http/exchange.ts';
 import { ANYTHING, type Api, type Call } from '../http/api.ts';
 import { keyProvider, type NewKey } from '../http/keys.ts';
 import { listAfter } from '../http/listing.ts';
-import type { KeyMaterial } from '../http/material.ts';
 import { namedPool } from '../http/pool-by-name.ts';
 import { poolSchema, type PoolKey } from '../http/pool.ts';
 import { targetOf, upstreamId, type KeyTarget } from '../http/target.ts';
 import { told, toldName } from '../http/told.ts';
-import type { CredentialProvider } from '../provider.ts';
 
 const keySchema = z.object({
   id: z.string(),
@@ -36,60 +33,52 @@ const KEYS = '/organizations/api_keys';
  * Anthropic: its API makes no keys, so an operator fills a pool. The administrative secret is
  * `{"adminKey": "sk-ant-admin01-…", "pool": [{"id": "apikey_…", "value": "sk-ant-api03-…"}, …]}`.
  */
-export function anthropic(wait = pause): CredentialProvider<AnthropicTarget, KeyMaterial> {
-  return keyProvider<AnthropicTarget, { adminKey: string; pool: readonly NewKey[] }>({
-    key: 'llm-key/anthropic',
+export const anthropicProvider = keyProvider<AnthropicTarget, { adminKey: string; pool: readonly NewKey[] }>({
+  key: 'llm-key/anthropic',
+  name: 'Anthropic',
+  baseUrl: 'https://api.anthropic.com/v1',
+  ...targetOf({ workspace: upstreamId }),
+  owner: ({ workspace }) => workspace,
+  admin: z.object({ adminKey: z.string().min(1), pool: poolSchema }),
+  adminHeaders: ({ adminKey }) => ({ 'x-api-key': adminKey, ...VERSION }),
+  agentHeaders: (value) => ({ 'x-api-key': value, ...VERSION }),
+  ...namedPool<AnthropicTarget>({
     name: 'Anthropic',
-    baseUrl: 'https://api.anthropic.com/v1',
-    ...targetOf({ workspace: upstreamId }),
-    owner: ({ workspace }) => workspace,
-    admin: z.object({ adminKey: z.string().min(1), pool: poolSchema }),
-    adminHeaders: ({ adminKey }) => ({ 'x-api-key': adminKey, ...VERSION }),
-    agentHeaders: (value) => ({ 'x-api-key': value, ...VERSION }),
-    ...namedPool<AnthropicTarget>(
-      {
-        name: 'Anthropic',
-        where: ({ workspace }) => `workspace ${workspace}`,
-        all,
-        look,
-        rename: async (api, id, name, withinMs) => api.call({ ...update(id, { name }), withinMs }),
-      },
-      wait,
-    ),
+    where: ({ workspace }) => `workspace ${workspace}`,
+    all,
+    look,
+    rename,
+  }),
 
-    async remove(api, _target, id) {
-      if ((await look(api, id)) === undefined) return;
-      // Dead with the first; the second, which is final, may have to be tried again.
-      for (const status of ['inactive', 'archived']) await api.find(update(id, { status }));
-    },
+  async remove(api, _target, id) {
+    if ((await look(api, id)) === undefined) return;
+    // Dead with the first; the second, which is final, may have to be tried again.
+    for (const status of ['inactive', 'archived']) await api.find(update(id, { status }));
+  },
 
-    adoption: { rename: async (api, id, name) => api.call(update(id, { name })), nameLength: 500 },
+  adoption: { rename, nameLength: 500 },
 
-    async place(api, { workspace }) {
-      const [account, project, limits] = await Promise.all([
-        toldName(api, '/organizations/me'),
-        workspace === 'default' ? undefined : toldName(api, `/organizations/workspaces/${workspace}`),
-        told(api, '/organizations/rate_limits', z.object({ data: z.array(group) })),
-      ]);
-      const rateLimits = limits?.data.flatMap(({ models, limits: each }) =>
-        each.map(({ type, value }) => `${models?.[0] ?? 'others'}: ${type} ${value}`),
-      );
-      return { account, project, rateLimits };
-    },
+  async place(api, { workspace }) {
+    const [account, project, limits] = await Promise.all([
+      toldName(api, '/organizations/me'),
+      workspace === 'default' ? undefined : toldName(api, `/organizations/workspaces/${workspace}`),
+      told(api, '/organizations/rate_limits', z.object({ data: z.array(group) })),
+    ]);
+    const rateLimits = limits?.data.flatMap(({ models, limits: each }) =>
+      each.map(({ type, value }) => `${models?.[0] ?? 'others'}: ${type} ${value}`),
+    );
+    return { account, project, rateLimits };
+  },
 
-    async setActive(api, _target, id, active) {
-      await api.call(update(id, { status: active ? 'active' : 'inactive' }));
-    },
+  async setActive(api, _target, id, active) {
+    await api.call(update(id, { status: active ? 'active' : 'inactive' }));
+  },
 
-    /** Lists models, which is free. */
-    async test(api) {
-      await api.call({ method: 'GET', path: '/models', answer: z.object({ data: z.array(ANYTHING) }) });
-    },
-  });
-}
-
-/** The provider as it is used. */
-export const anthropicProvider: CredentialProvider<AnthropicTarget, KeyMaterial> = anthropic();
+  /** Lists models, which is free. */
+  async test(api) {
+    await api.call({ method: 'GET', path: '/models', answer: z.object({ data: z.array(ANYTHING) }) });
+  },
+});
 
 /** The keys of the workspace that aren't ended for good. */
 async function all(api: Api, { workspace }: AnthropicTarget): Promise<PoolKey[]> {
@@ -101,6 +90,10 @@ async function all(api: Api, { workspace }: AnthropicTarget): Promise<PoolKey[]>
 async function look(api: Api, id: string): Promise<PoolKey | undefined> {
   const key = await api.find({ method: 'GET', path: `${KEYS}/${encodeURIComponent(id)}`, answer: keySchema });
   return key && shown(key)[0];
+}
+
+async function rename(api: Api, id: string, name: string): Promise<void> {
+  await api.call(update(id, { name }));
 }
 
 function update(id: string, body: { name?: string; status?: string }): Call<unknown> {

@@ -17,8 +17,6 @@ export interface Call<T> {
   /** In place of a body: a form, as logins take it. */
   readonly form?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Longest that it may take with its repetitions, in milliseconds, where that matters. */
-  readonly withinMs?: number;
   /** The form of the answer; what isn't in it is left out. */
   readonly answer: z.ZodType<T>;
   /** Statuses beside 2xx that are an answer as well. */
@@ -109,21 +107,19 @@ export class Api {
   }
 
   async #patiently(call: Call<unknown>): Promise<HttpAnswer> {
-    const until = performance.now() + (call.withinMs ?? Infinity);
     for (let attempt = 1; ; attempt++) {
-      const answer = await this.#send(call, until - performance.now());
+      const answer = await this.#send(call);
       // Refused for its rate, it has done nothing: every method may be repeated.
       const waitMs = answer.status === 429 ? waitOf(answer.headers) : undefined;
       if (waitMs === undefined || waitMs > LONGEST_WAIT_MS || attempt === ATTEMPTS) return answer;
-      if (performance.now() + waitMs > until) return answer;
       await pause(waitMs);
     }
   }
 
-  async #send({ method, path, headers, ...content }: Call<unknown>, leftMs: number): Promise<HttpAnswer> {
+  async #send({ method, path, headers, ...content }: Call<unknown>): Promise<HttpAnswer> {
     const { name, reach } = this.#options;
     const { privateHosts } = reach;
-    const timeoutMs = Math.min(reach.timeoutMs ?? TIMEOUT_MS, leftMs);
+    const { timeoutMs = TIMEOUT_MS } = reach;
     const base = this.#base;
     const { type, body } = encoded(content);
     const request = {

@@ -6,7 +6,7 @@ import type { Deactivation, Usage } from '../../domain/evidence.ts';
 import type { Place } from '../../domain/place.ts';
 import { lifetimeSeconds } from '../lifetime.ts';
 import { newKeyGone } from '../propagation.ts';
-import type { CredentialProvider, Issued, Notice, ProviderContext } from '../provider.ts';
+import type { Claims, CredentialProvider, Issued, Notice, ProviderContext } from '../provider.ts';
 import { logIn, type AdminApi, type AdminLogin } from './admin-side.ts';
 import { keyAdoption, type KeyAdoption } from './adopt.ts';
 import { agentSide, type UsedKeys } from './agent-side.ts';
@@ -53,6 +53,8 @@ export interface Making {
   readonly current: string | undefined;
   /** When an upstream that ends keys by itself may end this one at the earliest; absent where that isn't known. */
   readonly endsAt: Instant | undefined;
+  /** Where what is taken from a pool is kept. */
+  readonly claims: Claims | undefined;
 }
 
 /** What an upstream of keys has of its own; all that is common `keyProvider` adds. */
@@ -73,7 +75,7 @@ export interface KeyUpstream<T extends KeyTarget, A> extends UsedKeys<T>, AdminL
   /** The value of a key that was made before, where it can be had again. */
   reveal?(api: Api, target: T, key: UpstreamKey, admin: A): Promise<string | undefined>;
   /** What a person has to do at the upstream before a later key can be made. */
-  outlook?(api: Api, target: T, admin: A): Promise<readonly Notice[]>;
+  outlook?(api: Api, target: T, admin: A, claims: Claims | undefined): Promise<readonly Notice[]>;
   /** As in the provider contract; a part that this login may not see, or that isn't answered, is left out (`told`). */
   place?(api: Api, target: T, id: string): Promise<Place>;
   /** Ends a key for good; one that is gone is success. */
@@ -206,7 +208,7 @@ export function keyProviderOf<T extends KeyTarget, A>(
         toInstant(ctx.clock()),
       );
       await upstream.list(api, target);
-      return (await upstream.outlook?.(api, target, admin)) ?? [];
+      return (await upstream.outlook?.(api, target, admin, ctx.claims)) ?? [];
     },
 
     async issue(target, token, ctx) {
@@ -236,6 +238,7 @@ export function keyProviderOf<T extends KeyTarget, A>(
         now,
         current: ctx.current?.id,
         endsAt: life === undefined ? undefined : plusSeconds(now, life),
+        claims: ctx.claims,
       };
       return asDeclared(await upstream.create(api, target, mark, admin, about));
     },
@@ -284,9 +287,9 @@ export function keyProviderOf<T extends KeyTarget, A>(
       const login = await asAdmin(target, ctx);
       const keys = await own(login, target);
       // To another account's login nothing is there, also where something is.
-      const isBlank = keys.length === 0 && ctx.live?.length !== 0;
-      const isStranger = ctx.live?.every(({ seenBy }) => seenBy !== login.print) === true;
-      if (isBlank && isStranger) await assertAccount(login, target, ctx);
+      const { live = [] } = ctx;
+      const isStranger = live.length > 0 && live.every(({ seenBy }) => seenBy !== login.print);
+      if (keys.length === 0 && isStranger) await assertAccount(login, target, ctx);
       return keys.filter(({ key }) => key.active).map(({ handle }) => handle);
     },
 
@@ -340,7 +343,7 @@ export function keyProviderOf<T extends KeyTarget, A>(
     ...(upstream.outlook && {
       async outlook(target: T, ctx: ProviderContext) {
         const { api, admin } = await asAdmin(target, ctx);
-        return (await upstream.outlook?.(api, target, admin)) ?? [];
+        return (await upstream.outlook?.(api, target, admin, ctx.claims)) ?? [];
       },
     }),
 

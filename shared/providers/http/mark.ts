@@ -34,6 +34,13 @@ export function markIn(name: string): Mark | undefined {
   return label === '' ? undefined : { label, generation: Number(generation), token };
 }
 
+/** The mark in a name that Rekey has made. @throws RekeyError ERR_PROTOCOL where it is none */
+export function markOf(name: string): Mark {
+  const mark = markIn(name);
+  if (mark !== undefined) return mark;
+  throw new RekeyError('ERR_PROTOCOL', 'a key is made under a name that bears its mark');
+}
+
 /** The name of a key that is adopted: the mark before the name that it has. */
 export function markedName(mark: Mark, former: string): string {
   return former === '' ? nameOf(mark) : `${nameOf(mark)}; was ${former}`;

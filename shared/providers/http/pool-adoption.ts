@@ -3,7 +3,7 @@ import { fingerprint } from '../../domain/fingerprint.ts';
 import type { Adoption, CredentialProvider, ProviderContext } from '../provider.ts';
 import type { KeyMaterial } from './material.ts';
 import { claimsIn, type OwnKeys } from './pool-claims.ts';
-import type { PoolEntry } from './pool-entry.ts';
+import { isOfHandle, type PoolEntry } from './pool-entry.ts';
 
 /** What adoption needs of a provider of pools. */
 interface Parts<T> extends Pick<
@@ -29,7 +29,7 @@ export function poolAdoption<T>(parts: Parts<T>): Adoption<T, KeyMaterial> {
     async identify(target, material, ctx) {
       const { apiKey, apiKeyId } = material.reveal();
       const key = (await parts.poolOf(target, ctx)).find(({ value }) => value === apiKey);
-      const isKnown = key !== undefined && (apiKeyId === undefined || apiKeyId === key.handleId);
+      const isKnown = key !== undefined && (apiKeyId === undefined || isOfHandle(key, apiKeyId));
       // Else it could be given to another credential before it is claimed, or once it is released.
       if (isKnown && key.inUse === true) return key.handleId;
       if (isKnown) {
@@ -77,7 +77,7 @@ export function poolAdoption<T>(parts: Parts<T>): Adoption<T, KeyMaterial> {
     },
 
     async release(target, token, { id }, ctx) {
-      const key = (await parts.poolOf(target, ctx)).find(({ handleId }) => handleId === id);
+      const key = (await parts.poolOf(target, ctx)).find((each) => isOfHandle(each, id));
       // A dead one is nothing to give back.
       if (key === undefined || !(await parts.isAlive(target, key, ctx))) return;
       await claimsIn(ctx).giveBack({ fingerprint: key.print, token });

@@ -1,12 +1,11 @@
-import { RekeyError } from '../../domain/errors.ts';
-import { pause } from '../../http/exchange.ts';
+import { isRekeyError } from '../../domain/errors.ts';
+import type { Claims } from '../provider.ts';
 import type { Api } from './api.ts';
 import type { KeyUpstream, NewKey } from './keys.ts';
-import { isFree, isValueOf, poolIsEmpty, poolOutlook, type PoolKey } from './pool.ts';
+import { markOf } from './mark.ts';
+import { claimsIn } from './pool-claims.ts';
+import { isFree, isValueOf, poolIsEmpty, poolOutlook, printOf, type PoolKey } from './pool.ts';
 import type { KeyTarget } from './target.ts';
-
-/** Longest time from the look at a free key to the end of its renaming; a claim counts when it has stood as long. */
-const CLAIM_MS = 3000;
 
 /** What an upstream has of its own that makes no keys by its API, and renames them. */
 export interface NamedPool<T> {
@@ -16,62 +15,55 @@ export interface NamedPool<T> {
   /** All keys of the owner. */
   readonly all: (api: Api, target: T) => Promise<readonly PoolKey[]>;
   readonly look: (api: Api, id: string) => Promise<PoolKey | undefined>;
-  /** Gives a key another name, within that time. */
-  readonly rename: (api: Api, id: string, name: string, withinMs: number) => Promise<unknown>;
+  /** Gives a key another name. */
+  readonly rename: (api: Api, id: string, name: string) => Promise<unknown>;
 }
 
 /**
- * Keys that an operator has made and put into the administrative secret as `pool` (`poolSchema`). A key is taken by giving it
- * the mark as its name; one that has the mark already gives its value again, so a lost answer costs none.
+ * Keys that an operator has made and put into the administrative secret as `pool` (`poolSchema`). A key is taken by a claim
+ * in the ledger, since the upstream has no conditional write, and then gets the mark as its name, by which it is found. One
+ * that has the claim or the mark already gives its value again, so a lost answer costs none. What another deployment has taken
+ * is told by the name alone.
  */
-export function namedPool<T extends KeyTarget>(
-  { name: upstream, where, all, look, rename }: NamedPool<T>,
-  wait = pause,
-) {
-  /**
-   * Takes a key that was free a moment ago; false where another has it. There is no conditional write, and with reads and
-   * writes alone two can't agree, however often they look. With time they can (Fischer's exclusion): whoever saw the key
-   * free before our mark stood there has written within CLAIM_MS, or given up. The mark that stands after that wait is the
-   * last one. Its writer has the key; everybody else sees it and goes on to the next. What is left is a renaming that
-   * the upstream performs seconds after its sender has given it up. Who can't bear that gives each credential an
-   * administrative secret with keys of its own.
-   */
-  async function claim(api: Api, id: string, name: string): Promise<boolean> {
-    const began = performance.now();
-    const key = await look(api, id);
-    if (key === undefined || !isFree(key, name)) return false;
-    await rename(api, id, name, CLAIM_MS - (performance.now() - began));
-    return (await settled(api, id))?.name === name;
-  }
-
-  async function settled(api: Api, id: string): Promise<PoolKey | undefined> {
-    await wait(CLAIM_MS);
-    return look(api, id);
-  }
-
+export function namedPool<T extends KeyTarget>({ name: upstream, where, all, look, rename }: NamedPool<T>) {
   return {
     list: all,
     find: async (api, _target, id) => look(api, id),
 
-    async create(api, target, name, { pool }, { current }) {
+    async create(api, target, name, { pool }, { current, claims }) {
       const keys = await all(api, target);
-      // The current one has lost its mark where somebody has renamed it.
+      const { generation, token } = markOf(name);
+      // The current one has lost its mark where somebody has renamed it, and its claim where an older version has taken it.
       for (const entry of pool.filter(({ id }) => id !== current)) {
         const key = keys.find(({ id }) => id === entry.id);
         if (key === undefined || !isFree(key, name) || !isValueOf(entry, key)) continue;
-        if (await claim(api, entry.id, name)) return entry;
+        const mine = { fingerprint: printOf(entry), generation, token };
+        const claim = await claimsIn({ claims }).take(mine);
+        // Somebody may have been faster, or have renamed what was taken: then the next one.
+        if (!claim.own || claim.token !== token) continue;
+        await rename(api, entry.id, name).catch(async (error: unknown) => {
+          // What is refused for good has no mark, so that nobody would find the key again by it.
+          if (isRekeyError(error) && !error.retryable) await claimsIn({ claims }).giveBack(mine);
+          throw error;
+        });
+        return entry;
       }
       throw poolIsEmpty(upstream, where(target));
     },
 
-    async reveal(api, _target, { id, name }, { pool }) {
-      const key = await settled(api, id);
-      if (key?.name === name) return pool.find((entry) => entry.id === id && isValueOf(entry, key))?.value;
-      throw new RekeyError('ERR_UNAVAILABLE', `${id} was taken by another at the same time`, {
-        remedy: 'it is tried again, with the next key of the pool',
-      });
-    },
+    reveal: async (_api, _target, { id, hint = '' }, { pool }) =>
+      Promise.resolve(pool.find((entry) => entry.id === id && isValueOf(entry, { hint }))?.value),
 
-    outlook: async (api, target, { pool }) => poolOutlook(target, pool, await all(api, target)),
+    async outlook(api, target, { pool }, claims) {
+      const [keys, taken] = await Promise.all([all(api, target), takenIds(pool, claims)]);
+      return poolOutlook(target, pool, keys, taken);
+    },
   } satisfies Partial<KeyUpstream<T, { readonly pool: readonly NewKey[] }>>;
+}
+
+/** Ids of the entries that somebody has claimed. */
+async function takenIds(pool: readonly NewKey[], claims: Claims | undefined): Promise<ReadonlySet<string>> {
+  const found = await claimsIn({ claims }).of(pool.map(printOf));
+  const taken = new Set(found.map(({ fingerprint }) => fingerprint));
+  return new Set(pool.filter((entry) => taken.has(printOf(entry))).map(({ id }) => id));
 }

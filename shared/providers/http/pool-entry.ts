@@ -1,7 +1,5 @@
 import * as z from 'zod';
-import { fingerprint } from '../../domain/fingerprint.ts';
-import { Redacted } from '../../domain/redacted.ts';
-import { isDistinct } from './pool.ts';
+import { isDistinct, printOf } from './pool.ts';
 import { upstreamId } from './target.ts';
 
 const entry = z.object({
@@ -33,8 +31,27 @@ export interface PoolEntry extends z.infer<typeof entry> {
 const PRINT_LENGTH = 12;
 
 function withPrint(each: z.infer<typeof entry>): PoolEntry {
-  const print = fingerprint(new Redacted(each.value));
-  return { ...each, print, handleId: `${each.id}.${print.replace('sha256:', '').slice(0, PRINT_LENGTH)}` };
+  const print = printOf(each);
+  return { ...each, print, handleId: handleIdOf(each.id, print) };
+}
+
+/** The id of the handle of a key that is called so. */
+export function handleIdOf(name: string, print: string): string {
+  return `${name}.${beginOf(print)}`;
+}
+
+function beginOf(print: string): string {
+  return print.replace('sha256:', '').slice(0, PRINT_LENGTH);
+}
+
+/** How the fingerprint of a handle's key begins. */
+function printIn(handleId: string): string {
+  return handleId.slice(handleId.lastIndexOf('.') + 1);
+}
+
+/** Whether a handle is of the value with that fingerprint, whatever its key is called by now. */
+export function isOfHandle({ print }: Pick<PoolEntry, 'print'>, handleId: string): boolean {
+  return printIn(handleId) === beginOf(print);
 }
 
 /** What the key of a handle is called at the console. */
@@ -44,9 +61,8 @@ export function namedAs(handleId: string): string {
 
 /** What a person does to end a key. */
 export function endByHand(console: string, handleId: string): string {
-  const print = handleId.slice(handleId.lastIndexOf('.') + 1);
   return (
-    `delete the key "${namedAs(handleId)}" at ${console} (${handleId}: the SHA-256 of its value begins with ${print}), ` +
+    `delete the key "${namedAs(handleId)}" at ${console} (${handleId}: the SHA-256 of its value begins with ${printIn(handleId)}), ` +
     'and leave its entry in the pool until Rekey has seen that it is refused'
   );
 }

@@ -8,10 +8,17 @@ import type { CredentialProvider, Notice, ProviderContext } from '../provider.ts
 import { agentSide, type UsedKeys } from './agent-side.ts';
 import { LoginRefused, LoginUnknown, type Call } from './api.ts';
 import { parseJson, type KeyMaterial } from './material.ts';
-import { poolIsEmpty, poolRunsLow } from './pool.ts';
+import { poolIsEmpty, poolRunsLow, printOf } from './pool.ts';
 import { poolAdoption } from './pool-adoption.ts';
 import { claimsIn, takenOf, type OwnKeys } from './pool-claims.ts';
-import { endByHand, namedAs, poolSecretSchema, type PoolEntry } from './pool-entry.ts';
+import {
+  endByHand,
+  handleIdOf,
+  isOfHandle,
+  namedAs,
+  poolSecretSchema,
+  type PoolEntry,
+} from './pool-entry.ts';
 import { isSameScope } from './scope.ts';
 import { assertPlace, type KeyTarget } from './target.ts';
 
@@ -39,7 +46,7 @@ type Alive = Partial<Pick<KeyIdentity, 'scope'>>;
 
 /**
  * A provider of keys that a person makes and ends. Which credential has taken which is kept in the ledger, and a key is dead
- * when the upstream refuses its value, which stays in the pool until then (docs/adr/028).
+ * when the upstream refuses its value, which stays in the pool until then, and takes another in the same moment (docs/adr/028).
  */
 export function poolProvider<T extends KeyTarget>(
   upstream: PoolUpstream<T> & { readonly key: ProviderKey },
@@ -94,8 +101,26 @@ export function poolProviderOf<T extends KeyTarget>(
   const isAlive = async (target: T, key: PoolEntry, ctx: ProviderContext): Promise<boolean> =>
     (await asked(target, key, ctx)) !== undefined;
 
-  const own = async (target: T, ctx: ProviderContext, pool?: readonly PoolEntry[]): Promise<OwnKeys> =>
-    takenOf(pool ?? (await poolOf(target, ctx)), ctx, async (key) => isAlive(target, key, ctx));
+  /**
+   * Whether a key of a pool is dead. A gateway before the upstream may refuse everything for a while: that it refuses this one counts
+   * only while it takes another.
+   */
+  async function stateOf(
+    target: T,
+    key: PoolEntry,
+    pool: readonly PoolEntry[],
+    ctx: ProviderContext,
+  ): Promise<'taken' | 'dead' | 'refused like all others'> {
+    if (await isAlive(target, key, ctx)) return 'taken';
+    for (const other of pool.filter(({ print }) => print !== key.print))
+      if ((await asked(target, other, ctx))?.scope !== undefined) return 'dead';
+    return 'refused like all others';
+  }
+
+  async function own(target: T, ctx: ProviderContext, entries?: readonly PoolEntry[]): Promise<OwnKeys> {
+    const pool = entries ?? (await poolOf(target, ctx));
+    return takenOf(pool, ctx, async (key) => (await stateOf(target, key, pool, ctx)) !== 'dead');
+  }
 
   /** Keys that nobody has and that work for what the target declares, one after another: a dead spare is no spare. */
   async function* free(
@@ -125,23 +150,34 @@ export function poolProviderOf<T extends KeyTarget>(
   }
 
   async function find(target: T, { id }: CredentialHandle, ctx: ProviderContext) {
-    return (await poolOf(target, ctx)).find(({ handleId }) => handleId === id);
+    return (await poolOf(target, ctx)).find((key) => isOfHandle(key, id));
   }
 
-  /** Whether the upstream refuses the value now: nobody's word ends a key. */
+  /** Whether the upstream refuses the value now, and takes another: nobody's word ends a key. */
   async function ended(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Deactivation> {
     const { id } = handle;
-    const key = await find(target, handle, ctx);
+    const pool = await poolOf(target, ctx);
+    const key = pool.find((each) => isOfHandle(each, id));
     const looked = { method: 'negative-authentication', observedAt: toInstant(ctx.clock()) } as const;
-    const byHand = endByHand(console, id);
+    const byHand = endByHand(console, key?.handleId ?? id);
     if (key === undefined) {
       const detail = `the value of ${id} is not in the pool: nobody can tell whether it is refused`;
       const back = `put {"id": "${namedAs(id)}", "value": …} back into the pool until then`;
       return { ...looked, confirmed: false, detail, byHand: `${byHand}; ${back}` };
     }
-    return (await isAlive(target, key, ctx))
-      ? { ...looked, confirmed: false, detail: `${name} still takes ${id}`, byHand }
-      : { ...looked, confirmed: true, detail: `${name} refuses ${id}` };
+    const state = await stateOf(target, key, pool, ctx);
+    if (state === 'dead') {
+      return {
+        ...looked,
+        confirmed: true,
+        detail: `${name} refuses ${id}, and takes another key of the pool`,
+      };
+    }
+    if (state === 'taken')
+      return { ...looked, confirmed: false, detail: `${name} still takes ${id}`, byHand };
+    const detail = `${name} refuses ${id}, and every other key of the pool: nobody can tell whether it is dead`;
+    const another = 'let the pool have a key that works, or wait until the upstream takes what works again';
+    return { ...looked, confirmed: false, detail, byHand: `${byHand}; ${another}` };
   }
 
   async function scopeOf(target: T, handle: CredentialHandle, ctx: ProviderContext) {
@@ -178,6 +214,16 @@ export function poolProviderOf<T extends KeyTarget>(
         if (claim.own && claim.token === token) return given(key);
       }
       throw poolIsEmpty(name, 'the administrative secret');
+    },
+
+    /** By its claim: somebody may have changed its entry since, or taken it out. */
+    async recall(_target, token, material, ctx) {
+      const { apiKey: value, apiKeyId } = material.reveal();
+      const print = printOf({ value });
+      const [claim] = await claimsIn(ctx).of([print]);
+      const id = apiKeyId ?? handleIdOf('unnamed', print);
+      if (claim?.own !== true || claim.token !== token || !isOfHandle({ print }, id)) return undefined;
+      return { id, generation: claim.generation, token };
     },
 
     /** The test before the cut-over: taken, and for what is declared. */

@@ -1,5 +1,7 @@
 import * as z from 'zod';
 import { RekeyError } from '../../domain/errors.ts';
+import { fingerprint } from '../../domain/fingerprint.ts';
+import { Redacted } from '../../domain/redacted.ts';
 import type { Notice } from '../provider.ts';
 import type { NewKey, UpstreamKey } from './keys.ts';
 import { markIn } from './mark.ts';
@@ -28,9 +30,14 @@ export function isFree(key: UpstreamKey, name?: string): boolean {
  * Whether a value is the key's, as far as its hint tells. Without a hint it isn't: a value that an operator has put beside
  * the wrong id would work, and some other key be revoked in its place.
  */
-export function isValueOf({ value }: NewKey, { hint }: PoolKey): boolean {
+export function isValueOf({ value }: NewKey, { hint }: Pick<PoolKey, 'hint'>): boolean {
   const [head = '', tail = '', more] = hint.split('...');
   return head !== '' && tail !== '' && more === undefined && value.startsWith(head) && value.endsWith(tail);
+}
+
+/** Fingerprint of a value, by which it is claimed. */
+export function printOf({ value }: Pick<NewKey, 'value'>): string {
+  return fingerprint(new Redacted(value));
 }
 
 /** The refusal where no key of a pool can be taken. */
@@ -43,18 +50,20 @@ export function poolIsEmpty(upstream: string, where: string): RekeyError {
 
 /**
  * What a person has to do about a pool before it is empty. Each credential that takes from it needs a key for its next
- * rotation, and one of them another for an emergency; who has taken is told by the marks. `keys` are the upstream's.
+ * rotation, and one of them another for an emergency; who has taken is told by the marks. `keys` are the upstream's, `taken`
+ * the ids of what is claimed.
  */
 export function poolOutlook(
   { label }: KeyTarget,
   pool: readonly NewKey[],
   keys: readonly PoolKey[],
+  taken: ReadonlySet<string>,
 ): readonly Notice[] {
   const known = pool.flatMap((entry) => {
     const key = keys.find(({ id }) => id === entry.id);
     return key === undefined ? [] : [{ key, fits: isValueOf(entry, key) }];
   });
-  const free = known.filter(({ key, fits }) => fits && isFree(key)).length;
+  const free = known.filter(({ key, fits }) => fits && isFree(key) && !taken.has(key.id)).length;
   const needed = 1 + new Set([label, ...known.flatMap(({ key }) => markIn(key.name)?.label ?? [])]).size;
   const mixedUp = known.filter(({ fits }) => !fits).map(({ key }) => key.id);
   return [

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import { isRekeyError, type RekeyError } from '../../../shared/domain/errors.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
-import { anthropic } from '../../../shared/providers/anthropic/provider.ts';
+import { anthropicProvider } from '../../../shared/providers/anthropic/provider.ts';
 import { nameOf } from '../../../shared/providers/http/mark.ts';
 import { parseKey, serializeKey } from '../../../shared/providers/http/material.ts';
 import { openaiProvider } from '../../../shared/providers/openai/provider.ts';
@@ -124,14 +124,13 @@ describe('a key of Anthropic that a person made', () => {
   it('gets the mark before its name, is listed by it, and has its name again after a release', async () => {
     await using fake = await FakeAnthropic.start();
     const { id, value } = fake.mint('wrkspc_1', 'Support bot; production');
-    const provider = anthropic(async () => Promise.resolve());
     const baseUrl = `${fake.server.url}/v1`;
-    const target = provider.target({ workspace: 'wrkspc_1', label: 'orders', baseUrl });
-    const secret = taker(provider, target, { ...fake.admin(), baseUrl });
+    const target = anthropicProvider.target({ workspace: 'wrkspc_1', label: 'orders', baseUrl });
+    const secret = taker(anthropicProvider, target, { ...fake.admin(), baseUrl });
     expect(await secret.identify(value)).toBe(id);
     for (let twice = 0; twice < 2; twice++) await secret.adopt(id, value);
     expect(fake.keys.all.get(id)?.name).toBe(`rekey.orders.1.${TOKEN}; was Support bot; production`);
-    expect(await secret.list()).toEqual([{ id, generation: 1, token: TOKEN }]);
+    expect(await secret.list()).toMatchObject([{ id, generation: 1, token: TOKEN }]);
     for (let twice = 0; twice < 2; twice++) await secret.release(id);
     expect(fake.keys.all.get(id)?.name).toBe('Support bot; production');
   });

@@ -22,6 +22,7 @@ describe('Mistral', () => {
         fake = await FakeMistral.start();
       },
       stop: async () => fake[Symbol.asyncDispose](),
+      fake: () => fake,
       url: () => `${fake.server.url}/v1`,
       target: () => ({ workspace: WORKSPACE, user: USER }),
       admin: () => ({ adminKey: fake.adminKey }),

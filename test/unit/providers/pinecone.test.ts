@@ -29,6 +29,7 @@ describe('Pinecone', () => {
         fake = await FakePinecone.start();
       },
       stop: async () => fake[Symbol.asyncDispose](),
+      fake: () => fake,
       url: () => fake.server.url,
       target: () => ({ project: PROJECT, roles: ROLES }),
       admin: () => adminOf(fake),

@@ -181,6 +181,37 @@ describe('a pool that only a person fills and empties', () => {
       await expect(end(handle)).rejects.toThrow();
     });
 
+    it('by no refusal of a gateway that refuses every other key as well, and tells what is wanting', async () => {
+      const { handle } = await issue();
+      fake.console.delete('org-1-1');
+      fake.server.fail({ kind: 'reply', status: 401 }, isCheck, 4);
+      const asked = await end(handle);
+      expect(asked).toMatchObject({ confirmed: false, detail: expect.stringContaining('every other key') });
+      expect(asked.byHand).toContain('let the pool have a key that works');
+      expect(await cohereProvider.list?.(target(), ctx())).toEqual([]);
+      expect(await end(handle)).toMatchObject({ confirmed: true });
+    });
+
+    it('by a refusal only while another is taken for what it is: 403 and "not valid" tell nothing', async () => {
+      const { handle } = await issue();
+      fake.console.delete('org-1-1');
+      const refusal = { kind: 'reply', status: 401 } as const;
+      const [forbidden, invalid] = [
+        { kind: 'reply', status: 403 },
+        { kind: 'reply', status: 200, body: { valid: false } },
+      ] as const;
+      for (const fault of [refusal, forbidden, invalid, forbidden]) fake.server.fail(fault, isCheck);
+      expect(await end(handle)).toMatchObject({ confirmed: false });
+    });
+
+    it('whose entry was renamed meanwhile, under its new name', async () => {
+      const { handle } = await issue();
+      Object.assign(fake.console.pool[0] ?? {}, { id: 'renamed' });
+      expect((await end(handle)).byHand).toContain('delete the key "renamed"');
+      fake.console.delete('org-1-1');
+      expect(await end(handle)).toMatchObject({ confirmed: true });
+    });
+
     it('never by the value that another key of that name has', async () => {
       const { handle } = await issue();
       fake.console.delete('org-1-1');
