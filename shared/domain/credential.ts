@@ -14,7 +14,7 @@ export interface CredentialHandle {
   /** Request token under which it was issued; makes a lost answer discoverable. */
   readonly token?: string;
   /**
-   * Fingerprint of the administrative login that has seen it live: only to that one "not found" means gone (docs/adr/032). Absent
+   * Fingerprint of the administrative login that has seen it live: only to that one "not found" means gone (docs/adr/034). Absent
    * where no other account could answer so, and in what older versions wrote.
    */
   readonly seenBy?: string;

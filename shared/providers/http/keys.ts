@@ -159,7 +159,7 @@ export function keyProviderOf<T extends KeyTarget, A>(
 
   async function assertAccount({ api }: AdminApi<A>, target: T, { live }: ProviderContext): Promise<void> {
     const keys = await upstream.list(api, target);
-    assertSees({ name, page: agents.page, owner: upstream.owner(target), keys, known: live });
+    assertSees({ name, owner: upstream.owner(target), keys, known: live });
   }
 
   async function ended(

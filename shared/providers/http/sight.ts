@@ -8,8 +8,6 @@ const EVERYBODYS: ReadonlySet<string> = new Set(['organization', 'default']);
 /** What a login sees of a credential's owner, and what is known of the credential. */
 interface Sight {
   readonly name: string;
-  /** Where the rights are described that the login needs. */
-  readonly page: string;
   /** As `KeyUpstream.owner`. */
   readonly owner: string;
   readonly keys: readonly UpstreamKey[];
@@ -18,19 +16,20 @@ interface Sight {
 
 /**
  * Refuses a login that sees nothing of what owns a credential's keys: to one of another account an upstream says "not found"
- * of a key that lives (docs/adr/032).
+ * of a key that lives (docs/adr/034).
  * @throws RekeyError ERR_ADMIN_DENIED
  */
-export function assertSees({ name, page, owner, keys, known = [] }: Sight): void {
+export function assertSees({ name, owner, keys, known = [] }: Sight): void {
   const isOwners = ({ id }: UpstreamKey): boolean =>
     !EVERYBODYS.has(owner) || known.some((handle) => handle.id === id);
   if (keys.some(isOwners)) return;
   throw new RekeyError(
     'ERR_ADMIN_DENIED',
-    `${name} shows nothing of ${owner} to Rekey's own login, which may be another account's: what it does not show may live`,
+    `${name} shows Rekey's own login no key of ${owner} that tells whose login it is: what it does not show may live elsewhere`,
     {
       field: 'admin',
-      remedy: `put a login of the account into the administrative secret that sees the keys (${page}); one that was there before tells most`,
+      remedy:
+        'put the login of before into the administrative secret, or another one of the same account (docs/roots.md, "Another login")',
     },
   );
 }

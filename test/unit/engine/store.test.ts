@@ -5,6 +5,7 @@ import type { EngineDeps } from '../../../shared/engine/deps.ts';
 import { store } from '../../../shared/engine/issue.ts';
 import type { Loaded } from '../../../shared/engine/state.ts';
 import { cohereProvider } from '../../../shared/providers/cohere/provider.ts';
+import type { NewClaim } from '../../../shared/providers/provider.ts';
 import { FakeCohere } from '../../fakes/cohere.ts';
 import { MemoryClaims } from '../../support/claims.ts';
 
@@ -36,7 +37,7 @@ describe('a key of a pool that was stored before its step died', () => {
         Promise.resolve(new Redacted(JSON.stringify({ baseUrl, pool: fake.console.pool }))),
       ledger: {
         claimOf: async (print: string) => (await seen.of([print]))[0],
-        claim: seen.take,
+        claim: async (claim: NewClaim) => seen.take(claim),
       },
       vault: {
         read: async (_secret: string, { stage }: { stage: string }) =>
