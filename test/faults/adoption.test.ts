@@ -545,6 +545,26 @@ describe('a key that a person made, at an upstream that has no place for a mark'
     expect(await found.text()).toBe(next?.value);
   });
 
+  test('is not called dead by the login of another account, and is by the one that has seen it, with nothing else left there', async () => {
+    await using found = await ExistingKey.make(world.newCase());
+    const { one, upstream, key } = found;
+    await apply(one, found.declared('enforce'));
+    await found.logInBy(upstream.admins.add('organization', 'of another one', 'sk-admin-').value);
+    const show = upstream.keys.hide();
+    const blind = await one.startEmergency('INC-1');
+    await one.finished(blind);
+    show();
+    expect([blind.status, found.living().isOldAlive]).toEqual(['FAILED', true]);
+    expect(await one.actions()).not.toContain('emergency-revoked');
+
+    await found.logInBy(upstream.adminKey);
+    upstream.keys.all.delete(key.id);
+    const execution = await one.startEmergency('INC-1');
+    await one.finished(execution);
+    expect(execution.status).toBe('SUCCEEDED');
+    expect(await one.actions()).toContain('emergency-revoked');
+  });
+
   test('goes back as it was when the take-over is undone', async () => {
     await using found = await ExistingKey.make(world.newCase());
     const { one } = found;

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { parseEntry, type CredentialEntry } from '../../shared/domain/declaration.ts';
 import { TAG } from '../../shared/names.ts';
 import { FakeOpenAi } from '../fakes/openai.ts';
@@ -19,10 +20,9 @@ export class ExistingKey implements AsyncDisposable {
   static async make(one: EngineCase): Promise<ExistingKey> {
     one.change = (deps) => ({ ...deps, reach: { privateHosts: ['127.0.0.1'] } });
     const found = new ExistingKey(one, await FakeOpenAi.start());
-    const { adminKey } = found.upstream;
     const secrets = {
       [one.secret]: found.key.value,
-      [found.admin]: JSON.stringify({ adminKey, baseUrl: found.baseUrl }),
+      [found.admin]: found.login(found.upstream.adminKey),
     };
     for (const [Name, SecretString] of Object.entries(secrets)) {
       await one.world.aws.json('secretsmanager', 'CreateSecret', { Name, SecretString });
@@ -33,6 +33,19 @@ export class ExistingKey implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.upstream[Symbol.asyncDispose]();
+  }
+
+  /** Puts another login into the administrative secret, as a person does. */
+  async logInBy(adminKey: string): Promise<void> {
+    await this.one.world.aws.json('secretsmanager', 'PutSecretValue', {
+      SecretId: this.admin,
+      ClientRequestToken: randomUUID(),
+      SecretString: this.login(adminKey),
+    });
+  }
+
+  private login(adminKey: string): string {
+    return JSON.stringify({ adminKey, baseUrl: this.baseUrl });
   }
 
   private get admin(): string {
