@@ -128,6 +128,8 @@ describe('static keys of Qdrant', () => {
 
     it('an end that can be seen as long as the seed is known that the key came from', async () => {
       const { handle } = await live();
+      // Another seed makes another login of it, which has to see something.
+      one.hook.addForeign('made by hand');
       await provider.revoke(target(), handle, END, context());
       const next = 'another-seed-of-keys-0123456789abcdefghij';
       expect(await look(handle, { keySeeds: [next] })).toMatchObject({
