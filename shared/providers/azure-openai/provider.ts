@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { shellWord } from '../../domain/shell.ts';
 import {
   resourceFields,
   resourceManager,
@@ -78,7 +79,7 @@ export const azureOpenaiProvider = keyProvider<AzureTarget, ResourceLogin>({
   byHand: ({ subscription, resourceGroup, account }, id) =>
     [
       `# ${id}: as somebody who may regenerate keys of the account. Whoever holds this one is cut off at once:`,
-      `az cognitiveservices account keys regenerate --subscription ${subscription} -g ${resourceGroup} -n ${account} --key-name ${placeIn(id)}`,
+      `az cognitiveservices account keys regenerate --subscription ${subscription} -g ${shellWord(resourceGroup)} -n ${shellWord(account)} --key-name ${placeIn(id)}`,
     ].join('\n'),
 });
 
