@@ -8,7 +8,7 @@ import { goesAfter } from '../../shared/domain/order.ts';
 import { revokeNow } from '../../shared/engine/emergency.ts';
 import { orderOf } from '../../shared/engine/order.ts';
 import { planDue, type PlanAnswer } from '../../shared/engine/plan.ts';
-import { TAG } from '../../shared/names.ts';
+import { EVENT, TAG } from '../../shared/names.ts';
 import { nameOf } from '../../shared/providers/http/mark.ts';
 import { FakePineconeAccounts } from '../fakes/pinecone-accounts.ts';
 import type { Asked } from '../fakes/upstream.ts';
@@ -284,6 +284,36 @@ describe('an admin key that Rekey rotates', () => {
     expect((await one.credential()).status).toBe('active');
     expect([await root.takes(leaked), await root.takes(await root.login())]).toEqual([false, true]);
     expect(await root.takes(keeper.value)).toBe(true);
+  });
+
+  test('leaves no orphan where nothing replaces it and a rotation died in its creation', async () => {
+    const one = world.newCase();
+    await using root = await RootCase.make(one);
+    const { admins } = root.upstream;
+    const keeper = admins.add('organization', 'keeper', 'sk-admin-');
+    await root.create(`${one.secret}-keeper`, keeper.value);
+    await one.repeating(() => one.tryRegister(root.declared({ admin: `${one.secret}-keeper` })));
+    await one.settle();
+    const { generation } = await one.credential();
+    const orphan = nameOf({ label: one.name, generation: generation + 1, token: randomUUID() });
+    const { change } = one;
+    // What it had asked for comes to be once the agents are told to halt, which is after the revocation.
+    one.change = (deps) => {
+      const changed = change(deps);
+      const publish: typeof deps.events.publish = async (type, detail) => {
+        if (type === EVENT.halt) admins.add('organization', orphan, 'sk-admin-');
+        await changed.events.publish(type, detail);
+      };
+      return { ...changed, events: { publish } };
+    };
+    const execution = await one.startEmergency('INC-1', { replace: false });
+    await one.finished(execution);
+    expect([execution.status, [...admins.all.keys()]]).toEqual(['SUCCEEDED', [keeper.id]]);
+    const revoked = (await one.records()).filter(({ message }) => message === 'emergency-revoked');
+    expect(revoked.map(({ entity }) => entity.data.evidence ?? '')).toEqual([
+      expect.stringContaining('"revocation"'),
+      expect.stringContaining('"late"'),
+    ]);
   });
 
   test('is not taken for replaced by a value that only looks like one of its keys', async () => {
