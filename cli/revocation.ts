@@ -1,7 +1,9 @@
 import type { CredentialView, ShowAnswer } from '../shared/api/messages.ts';
 import { capabilitiesOf } from '../shared/domain/capabilities.ts';
+import { durationText } from '../shared/domain/duration.ts';
 import { isSecret } from '../shared/domain/roots.ts';
 import { consequences, type RevokeOptions } from './emergency.ts';
+import type { Output } from './io.ts';
 
 /** What can end a credential in an emergency: Rekey, Rekey without a successor (`own-login`), or only a person. */
 export type RevocationKind = 'rekey' | 'own-login' | 'manual' | 'by-hand' | 'observed';
@@ -41,15 +43,36 @@ function byHandOf({ credential, manualRevocation = [] }: Shown): string[] {
   return manualRevocation.map(({ text }) => text);
 }
 
+/** Says what an emergency would do to a credential, under its name. */
+export function describeRevocation(out: Output, shown: Shown, options: Pick<RevokeOptions, 'replace'>): void {
+  const { name, holders } = shown.credential;
+  const agents = holders.map((holder) => holder.name).join(', ') || 'no holder is known';
+  out.line(`${out.style('bold', name)}  held by ${agents}`);
+  const { steps, byHand } = revocationPlan(shown, options);
+  for (const step of steps) out.line(`  - ${step}`);
+  for (const text of byHand) out.line(`  ${out.style('red', 'BY HAND')}: ${text}`);
+}
+
+/** How soon a credential is dead that Rekey ends, by the facts of its provider. */
+function endOf({ type, provider }: CredentialView, usual: string): string {
+  const { revocation = 'api', revocationDelaySeconds = 0 } = capabilitiesOf(type, provider) ?? {};
+  if (revocationDelaySeconds === 0) return usual;
+  const delay = durationText(revocationDelaySeconds);
+  return revocation === 'deploy-hook'
+    ? `the hook of ${provider} is told at once to take every working credential of it out; they work until that is done, which may take ${delay}`
+    : `every working credential of it is ended at ${provider} at once; there one may be taken for ${delay} more`;
+}
+
 function stepsFor(
   kind: RevocationKind,
-  { root, provider }: CredentialView,
+  credential: CredentialView,
   options: Pick<RevokeOptions, 'replace'>,
 ): string[] {
+  const { root, provider } = credential;
   const [ends = '', halts = '', givenUp = '', replaces = '', recorded = ''] = consequences(options);
   switch (kind) {
     case 'rekey':
-      return [ends, halts, givenUp, replaces, recorded];
+      return [endOf(credential, ends), halts, givenUp, replaces, recorded];
     case 'own-login':
       return [
         'it is ended at its upstream at once, and is its own administrative login: Rekey can make no other',

@@ -8,6 +8,8 @@ import { conclude, consequences, followEmergency, staysHalted, type RevokeOption
 import { EXIT, Failure, usage } from '../failure.ts';
 import type { Output } from '../io.ts';
 import { when } from '../render.ts';
+import { describeRevocation } from '../revocation.ts';
+import { readCredential } from './show.ts';
 import { inWords } from '../../shared/domain/wording.ts';
 
 /** What the help of `rekey revoke` says of --leaked. */
@@ -56,8 +58,9 @@ export async function revokeLeaked(context: Context, options: RevokeOptions): Pr
   if (options.dryRun || !options.yes) {
     const seen = await ask(true);
     const live = seen.matches.filter(({ outcome }) => outcome === 'live');
+    if (options.dryRun) await describe(out, client, live, options);
     if (options.dryRun || seen.matches.length === 0) return told(out, seen, options);
-    if (live.length > 0) await confirm(out, live, options);
+    if (live.length > 0) await confirm(out, client, live, options);
   }
   const answer = await ask(false);
   if (answer.emergency === undefined || !options.wait) return told(out, answer, options);
@@ -82,7 +85,30 @@ function report(
   return out.waiting('matching the value', work);
 }
 
-async function confirm(out: Output, live: readonly LeakMatch[], options: RevokeOptions): Promise<void> {
+/** What an emergency would do to each; in general where one can't be read, which delays nothing else. */
+async function describe(
+  out: Output,
+  client: ApiClient,
+  live: readonly LeakMatch[],
+  options: RevokeOptions,
+): Promise<void> {
+  const answers = await Promise.all(
+    live.map(({ credential, credentialId }) =>
+      readCredential(client, credential ?? credentialId).catch(() => undefined),
+    ),
+  );
+  for (const answer of answers) if (answer !== undefined) describeRevocation(out, answer, options);
+  if (!answers.includes(undefined)) return;
+  out.line('For each credential that could not be read now:');
+  for (const step of consequences(options)) out.line(`  - ${step}`);
+}
+
+async function confirm(
+  out: Output,
+  client: ApiClient,
+  live: readonly LeakMatch[],
+  options: RevokeOptions,
+): Promise<void> {
   const names = live.map(nameOf).join(', ');
   const nobody = usage(
     `the value is live (${names}); it was not revoked, since nobody can be asked here`,
@@ -90,8 +116,8 @@ async function confirm(out: Output, live: readonly LeakMatch[], options: RevokeO
   );
   if (out.json) throw nobody;
   for (const match of live) out.line(`${out.style('red', 'live')}: ${about(match)}`);
-  out.line('This is an emergency revocation. For each credential:');
-  for (const step of consequences(options)) out.line(`  - ${step}`);
+  out.line('This is an emergency revocation.');
+  await describe(out, client, live, options);
   const answer = await out.io.askTerminal(`Revoke ${names} now? Type yes: `);
   if (answer === undefined) throw nobody;
   if (answer.trim().toLowerCase() === 'yes') return;
@@ -127,7 +153,7 @@ function linesOf(out: Output, match: LeakMatch, { emergency, dryRun }: LeakAnswe
     case 'live':
       return [
         dryRun
-          ? `${out.style('red', 'live')}: ${about(match)}; it would be revoked at once`
+          ? `${out.style('red', 'live')}: ${about(match)}; it would be revoked`
           : `${out.style('red', 'live → revoking')}: ${about(match)}, by emergency ${emergency ?? ''}`,
         ...(unrecorded === true
           ? ['  The audit trail did not take the report in time; the emergency has records of its own.']

@@ -8,7 +8,7 @@ import type { Context } from '../context.ts';
 import { conclude, followEmergency, staysHalted, type RevokeOptions } from '../emergency.ts';
 import { EXIT, Failure, failureOf, usage } from '../failure.ts';
 import type { Output } from '../io.ts';
-import { revocationPlan } from '../revocation.ts';
+import { describeRevocation, revocationPlan } from '../revocation.ts';
 import { checkedLeak, LEAKED_HELP, revokeLeaked } from './revoke-leaked.ts';
 import { readCredential } from './show.ts';
 import { inWords } from '../../shared/domain/wording.ts';
@@ -79,14 +79,7 @@ async function preview(
 
 function describe(out: Output, answers: readonly ShowAnswer[], options: RevokeOptions): void {
   out.line('This is an emergency revocation.');
-  for (const answer of answers) {
-    const { name, holders } = answer.credential;
-    const agents = holders.map((holder) => holder.name).join(', ') || 'no holder is known';
-    out.line(`${out.style('bold', name)}  held by ${agents}`);
-    const { steps, byHand } = revocationPlan(answer, options);
-    for (const step of steps) out.line(`  - ${step}`);
-    for (const text of byHand) out.line(`  ${out.style('red', 'BY HAND')}: ${text}`);
-  }
+  for (const answer of answers) describeRevocation(out, answer, options);
 }
 
 async function confirm(

@@ -26,6 +26,9 @@ export type EmergencyFunctions = Readonly<
 /** What a revocation throws that waits for a person (shared/domain/errors.ts). */
 const AWAITED = 'ERR_AWAITING_OPERATOR';
 
+/** What is asked of an upstream by a process that dies has come to it by then, since a call takes ten seconds at most. */
+const LATE_SECONDS = 30;
+
 /** Inline maps run this many items at once. */
 const AT_ONCE = 40;
 
@@ -165,8 +168,17 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
     Replace: {
       Type: 'Choice',
       Choices: [when('$states.context.Execution.Input.replace', 'Generate')],
-      Default: 'Halted',
+      Default: 'Late',
     },
+    Late: { Type: 'Wait', Seconds: LATE_SECONDS, Next: 'Sweep' },
+    Sweep: step(
+      'replace',
+      { step: 'sweep' },
+      'Halted',
+      caught('RevocationFailed', { ...carried, cause }),
+      carried,
+      overtaken,
+    ),
     Generate: replacing('generate', 'Validate'),
     Validate: replacing('validate', 'Vault'),
     Vault: replacing('vault', 'Resume'),

@@ -1,10 +1,10 @@
 import type { Emergency } from '../../shared/engine/incident.ts';
-import { generate, update, validate } from '../../shared/engine/replace.ts';
+import { generate, sweepLate, update, validate } from '../../shared/engine/replace.ts';
 import { composeEngine, createLogger } from '../compose.ts';
 
 type Event = Emergency & { readonly step: keyof typeof STEPS };
 
-const STEPS = { generate, validate, vault: update };
+const STEPS = { generate, validate, vault: update, sweep: sweepLate };
 const logger = createLogger();
 const engine = composeEngine();
 

@@ -9,7 +9,15 @@ import { BY_HAND, REKEY_HOLDER, rekeyAsHolder, ROOT_TYPE } from './roots.ts';
 import { inWords } from './wording.ts';
 
 /** As much of an entry as its policy follows from. */
-const policyPart = z.object(entryFields.shape).pick({ type: true, policy: true, holders: true, root: true });
+const policyPart = z.object(entryFields.shape).pick({
+  type: true,
+  provider: true,
+  mode: true,
+  adopt: true,
+  policy: true,
+  holders: true,
+  root: true,
+});
 
 /** One entry of a declaration file, checked in form. */
 export type CredentialEntry = z.infer<typeof entryFields>;
@@ -95,14 +103,14 @@ function notAHolder(): RekeyError {
 }
 
 function notEnforced(): RekeyError {
-  return new RekeyError(
-    'ERR_DECLARATION',
-    'mode enforce: a person replaces this root, Rekey only observes it',
-    {
-      field: 'mode',
-      remedy: 'leave mode out; docs/roots.md names the roots that Rekey rotates',
-    },
-  );
+  return new RekeyError('ERR_DECLARATION', 'a person replaces this root: Rekey only observes it', {
+    field: 'mode',
+    remedy: 'leave mode out, or write mode: observe; docs/roots.md names the roots that Rekey rotates',
+  });
+}
+
+function isEnforcedByHand(entry: Pick<CredentialEntry, 'type' | 'provider' | 'mode' | 'adopt'>): boolean {
+  return entry.type === ROOT_TYPE && entry.provider === BY_HAND && modeOf(entry) !== 'observe';
 }
 
 /** A root as a credential that exists, and that administers itself where nothing else does. */
@@ -111,7 +119,6 @@ function parseRoot(input: unknown, check: PolicyCheck | undefined): CredentialEn
   if (!parsed.success) throwAll(declarationErrors(parsed.error));
   const { owner, scope, target = {}, admin, mode, policy: given, ...declared } = rootFields.parse(input);
   const isByHand = declared.provider === BY_HAND;
-  if (isByHand && mode === 'enforce') throw notEnforced();
   const isTask = isByHand || mode === 'observe';
   return parseEntry(
     {
@@ -120,7 +127,7 @@ function parseRoot(input: unknown, check: PolicyCheck | undefined): CredentialEn
       adopt: true,
       admin: admin ?? declared.secret,
       target,
-      mode: isTask ? 'observe' : 'enforce',
+      mode: mode ?? (isTask ? 'observe' : 'enforce'),
       policy: { interval: isTask ? '90d' : '30d', ...given },
       root: { owner, scope },
     },
@@ -145,6 +152,7 @@ export function parseEntry(input: unknown, check?: PolicyCheck): CredentialEntry
     ...(part?.root !== undefined && part.holders?.some(({ name }) => name === REKEY_HOLDER) === true
       ? [notAHolder()]
       : []),
+    ...(part !== undefined && isEnforcedByHand(part) ? [notEnforced()] : []),
     ...(part === undefined || unknownType.length > 0 || now === undefined
       ? []
       : errorsOf(() => resolvePolicy(part.type, policyInput(part), holdersOf(part, limits), now, limits))),
@@ -210,7 +218,7 @@ function declaredHolders(declared: Pick<CredentialEntry, 'holders'>): Holder[] {
 }
 
 /** Mode of an entry. */
-export function modeOf(declared: CredentialEntry): Mode {
+export function modeOf(declared: Pick<CredentialEntry, 'mode' | 'adopt'>): Mode {
   return declared.mode ?? (declared.adopt === true ? 'observe' : 'enforce');
 }
 

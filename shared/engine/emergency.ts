@@ -2,14 +2,14 @@ import { toInstant } from '../domain/clock.ts';
 import type { Credential, CredentialHandle } from '../domain/credential.ts';
 import { awaitsOperator, operatorAwaited, type Deactivation } from '../domain/evidence.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
-import { fingerprint } from '../domain/fingerprint.ts';
 import { isOwnLogin } from '../domain/roots.ts';
 import type { Snapshots } from '../ports/snapshots.ts';
 import type { EngineDeps } from './deps.ts';
 import { intend } from './incident-commit.ts';
 import { holds, isLater, notAdopted, type Emergency } from './incident.ts';
+import { ownLogin } from './own-login.ts';
 import { after, inTime, LEDGER_PATIENCE_MS } from './patience.ts';
-import { describeHandle, unknownCredential, upstream, without } from './state.ts';
+import { describeHandle, unknownCredential, upstream } from './state.ts';
 
 /** What a revocation found and did; goes into the audit. */
 export interface Revocation {
@@ -47,13 +47,15 @@ export async function revokeNow(
     intend(deps, emergency, { isLeft, isWanted: () => awaited }),
     LEDGER_PATIENCE_MS,
   ).finally(() => (awaited = false));
-  const { provider, target, ctx } = await upstream(deps, credential);
+  const at = await upstream(deps, credential);
+  const { provider, target, ctx } = at;
   const upTo = generationOf(credential);
   const known = credential.live.filter((handle) => handle.generation <= upTo);
 
-  const login = isOwnLogin(credential) ? await ownLogin(credential, { provider, ctx }) : undefined;
-  const isLogin = ({ id }: CredentialHandle): boolean => id === login;
-  const kill = async (handle: CredentialHandle, generation = upTo) => ({
+  const login = isOwnLogin(credential) ? await ownLogin(credential, source, at) : undefined;
+  const isLogin = ({ id }: CredentialHandle): boolean => id === login?.handle?.id;
+  let loginsEnd: CredentialHandle | undefined;
+  const kill = async (handle: CredentialHandle, generation: number) => ({
     handle: describeHandle(handle),
     // The slot is stamped with the emergency's generation, so that a step under way can't bring it back to life.
     deactivation: await provider.revoke(
@@ -74,33 +76,45 @@ export async function revokeNow(
       throw error;
     }
   };
+  /** What may be Rekey's own login is spared; the login itself goes last. */
+  const killAll = async (all: readonly CredentialHandle[], generation?: number) => {
+    const stamped = all.map((handle) => ({ handle, upTo: generation ?? handle.generation }));
+    for (const each of stamped.filter(({ handle }) => isLogin(handle)))
+      loginsEnd = { ...each.handle, generation: each.upTo };
+    const others = stamped.filter(({ handle }) => login?.mayBe(handle) !== true);
+    return Promise.all(others.map((each) => kill(each.handle, each.upTo)));
+  };
   const unknown = async () => {
-    const listed = await listAll();
+    const listed = [...(await listAll()), ...(login?.handle === undefined ? [] : [login.handle])];
     const missed = listed.filter((handle) => handle.generation <= upTo && !isKnown(handle));
     // A snapshot may be older than the last rotation: what it can't know of dies too. One that knows this
     // emergency is not: what is newer there is the replacement.
     const stale = source === 'snapshot' && !holds(emergency, credential);
     const newer = stale ? listed.filter((handle) => handle.generation > upTo) : [];
-    return Promise.all([
-      ...missed.map((handle) => kill(handle)),
-      ...newer.map((handle) => kill(handle, handle.generation)),
-    ]);
+    return (await Promise.all([killAll(missed, upTo), killAll(newer)])).flat();
   };
   // From the intent on nobody else gets any further; what was brought to life until then is in the ledger.
   const late = async () => {
     const taken = await intent;
     const last = taken === undefined ? upTo : generationOf(taken);
     const missed = (taken?.live ?? []).filter((handle) => handle.generation <= last && !isKnown(handle));
-    return Promise.all(missed.map((handle) => kill(handle, last)));
+    return killAll(missed, last);
   };
-  const killAll = (some: readonly CredentialHandle[]) => some.map(async (handle) => [await kill(handle)]);
-  const others = await Promise.allSettled([
-    ...killAll(known.filter((handle) => !isLogin(handle))),
+  const settled = await Promise.allSettled([
+    ...known.map(async (handle) => killAll([handle], upTo)),
     unknown(),
     late(),
+    ...(login?.doubt === undefined ? [] : [Promise.reject(login.doubt)]),
   ]);
-  // What administers itself goes last: nothing could be ended after it.
-  const settled = [...others, ...(await Promise.allSettled(killAll(known.filter(isLogin))))];
+  // Only once nothing else lives: nothing could be ended after it.
+  const isAlone = settled.every(
+    (result) =>
+      result.status === 'fulfilled' && result.value.every(({ deactivation }) => deactivation.confirmed),
+  );
+  if (loginsEnd !== undefined && isAlone) {
+    const last = kill(loginsEnd, loginsEnd.generation).then((killed) => [killed]);
+    settled.push(...(await Promise.allSettled([last])));
+  }
   const failed = settled.find((result) => result.status === 'rejected');
   const handles = settled.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
   if (credential.adoption === 'observed' && handles.length === 0) throw notAdopted(credential);
@@ -122,20 +136,6 @@ export async function revokeNow(
     generation: taken === undefined ? upTo : generationOf(taken),
     handles,
   };
-}
-
-/**
- * The id of the handle whose value an own login's secret holds. Where that isn't the current one's, the label has moved to
- * its successor and the ledger has not heard of it.
- */
-async function ownLogin(
-  { current, live }: Credential,
-  { provider, ctx }: Pick<Awaited<ReturnType<typeof upstream>>, 'provider' | 'ctx'>,
-): Promise<string | undefined> {
-  if (current === undefined) return undefined;
-  const held = fingerprint(provider.secretPart(provider.material(await ctx.admin())));
-  const { handle } = current;
-  return (held === current.fingerprint ? handle : (without(live, handle).at(-1) ?? handle)).id;
 }
 
 async function spool(

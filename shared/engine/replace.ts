@@ -7,7 +7,7 @@ import { isOwnLogin } from '../domain/roots.ts';
 import { advance } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
 import { endOrphan } from './end-orphan.ts';
-import { enter } from './incident-commit.ts';
+import { enter, note } from './incident-commit.ts';
 import { emergencyTrigger, own, reached, type Emergency } from './incident.ts';
 import { store } from './issue.ts';
 import { outlook } from './outlook.ts';
@@ -102,17 +102,29 @@ async function replacement(deps: EngineDeps, emergency: Emergency): Promise<Load
   return load(deps, credential.id, own(credential, emergency).replacement);
 }
 
-/** Whatever still works and is not the replacement dies now. */
-async function sweep(deps: EngineDeps, emergency: Emergency): Promise<void> {
+/**
+ * Sweep: where nothing is generated, what a rotation under way has brought to life since the revocation, and died before it could
+ * end that. What is its own administrative login has none left to look with, and none that would make another.
+ */
+export async function sweepLate(deps: EngineDeps, emergency: Emergency): Promise<void> {
+  if (isOwnLogin(await loadCredential(deps, emergency.credentialId))) return;
+  const late = await sweep(deps, emergency);
+  if (late.length > 0) await note(deps, emergency, 'emergency-revoked', { late });
+}
+
+/** Whatever still works and is not the replacement dies now. Answers with what that was. */
+async function sweep(deps: EngineDeps, emergency: Emergency): Promise<string[]> {
   const credential = await loadCredential(deps, emergency.credentialId);
   const { generation } = own(credential, emergency);
   const { provider, target, ctx } = await upstream(deps, credential);
   const listed = (await provider.list?.(target, ctx)) ?? [];
-  for (const handle of listed.filter((one) => one.generation <= generation)) {
+  const late = listed.filter((one) => one.generation <= generation);
+  for (const handle of late) {
     assertConfirmed(
       await provider.revoke(target, { ...handle, generation }, { endSessions: true, compromised: true }, ctx),
     );
   }
+  return late.map(describeHandle);
 }
 
 /** The replacement's rotation in the ledger, begun or found. */

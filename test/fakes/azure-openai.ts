@@ -86,7 +86,7 @@ export class FakeAzureOpenAi implements AsyncDisposable {
     for (const [owner, { keys, tags }] of this.#accounts) {
       for (const slot of placesIn(keys, tags)
         .map(slotIn)
-        .filter(({ live, note }) => live && note !== undefined)) {
+        .filter(({ live, mark }) => live && mark !== undefined)) {
         const id = idOf(slot);
         const about = { id, owner, value: slot.value, name: nameIn(slot), createdAt: Date.now() };
         this.keys.all.set(id, before.get(id) ?? { ...about, active: true, lastUsed: null, refusals: 0 });

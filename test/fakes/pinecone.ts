@@ -9,7 +9,7 @@ export class FakePinecone implements AsyncDisposable {
   readonly clientSecret = 'pcsa-secret-0123456789abcdefghij';
   readonly keys: FakeKeys = new FakeKeys(randomUUID);
   readonly roles: Map<string, readonly string[]> = new Map();
-  /** The API, and the host where its tokens come from. */
+  /** The API, which gives tokens too, and a host of its own for them. */
   readonly server: UpstreamServer;
   readonly login: UpstreamServer;
   /** How long a key goes on after its deletion was taken. */
@@ -64,6 +64,7 @@ export class FakePinecone implements AsyncDisposable {
   private answer(asked: Asked): Reply {
     this.sweep();
     const { method, path, headers } = asked;
+    if (path === '/oauth/token') return this.token(asked);
     if (headers['x-pinecone-api-version'] === undefined) return refusal(400, 'INVALID_ARGUMENT');
     if (path === '/indexes') return this.indexes(headers['api-key']);
     if (!this.#tokens.has(bearerOf(asked) ?? '')) return refusal(401, 'UNAUTHENTICATED');

@@ -42,6 +42,11 @@ export class UpstreamServer implements AsyncDisposable {
   readonly asked: { readonly method: string; readonly path: string; readonly status: number }[] = [];
   readonly #server: Server;
   readonly #answer: (asked: Asked) => Reply;
+  readonly #holds: {
+    readonly on: (asked: Asked) => boolean;
+    readonly arrived: () => void;
+    readonly opened: Promise<void>;
+  }[] = [];
   #faults: {
     readonly on: (asked: Asked) => boolean;
     readonly fault: Fault;
@@ -72,6 +77,13 @@ export class UpstreamServer implements AsyncDisposable {
     return () => left === 0;
   }
 
+  /** The next request that `on` is true of waits, before anything of it is done. */
+  hold(on: (asked: Asked) => boolean): { readonly held: Promise<unknown>; readonly release: () => void } {
+    const [arrival, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    this.#holds.push({ on, arrived: arrival.resolve, opened: gate.promise });
+    return { held: arrival.promise, release: gate.resolve };
+  }
+
   /** No request goes wrong any more. */
   heal(): void {
     this.#faults = [];
@@ -94,6 +106,10 @@ export class UpstreamServer implements AsyncDisposable {
       text: sent,
     };
     const { method, path } = asked;
+    const held = this.#holds.findIndex(({ on }) => on(asked));
+    const [hold] = held === -1 ? [] : this.#holds.splice(held, 1);
+    hold?.arrived();
+    await hold?.opened;
     const at = this.#faults.findIndex(({ on }) => on(asked));
     const due = at === -1 ? undefined : this.#faults.splice(at, 1)[0];
     due?.met();

@@ -1,12 +1,17 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dueOf, taskSince } from '../../shared/domain/calendar.ts';
-import { isRekeyError } from '../../shared/domain/errors.ts';
+import type { Credential } from '../../shared/domain/credential.ts';
+import { isRekeyError, RekeyError } from '../../shared/domain/errors.ts';
 import { eventOf } from '../../shared/domain/events.ts';
 import { goesAfter } from '../../shared/domain/order.ts';
+import { revokeNow } from '../../shared/engine/emergency.ts';
 import { orderOf } from '../../shared/engine/order.ts';
 import { planDue, type PlanAnswer } from '../../shared/engine/plan.ts';
-import { TAG } from '../../shared/names.ts';
+import { EVENT, TAG } from '../../shared/names.ts';
+import { nameOf } from '../../shared/providers/http/mark.ts';
 import { FakePineconeAccounts } from '../fakes/pinecone-accounts.ts';
+import type { Asked } from '../fakes/upstream.ts';
 import { EngineWorld, type EngineCase } from '../support/engine-world.ts';
 import { RootCase } from '../support/root-case.ts';
 
@@ -192,6 +197,81 @@ describe('an admin key that Rekey rotates', () => {
     expect(await one.actions()).toContain('emergency-revoked');
   });
 
+  /** An emergency while the ledger is down, by a copy of the head. */
+  const revoked = async (one: EngineCase, copy: Credential): Promise<string> => {
+    const id = await one.id();
+    one.change = (deps) => {
+      const down = (): Promise<never> =>
+        Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'the ledger is down'));
+      const ledger = new Proxy(deps.ledger, { get: () => down });
+      const reach = { privateHosts: ['127.0.0.1'] };
+      return { ...deps, ledger, snapshots: { read: async () => copy, spool: async () => undefined }, reach };
+    };
+    const about = {
+      credentialId: id,
+      incidentId: 'INC-1',
+      emergencyId: 'run-1',
+      reason: 'test',
+      actor: 'test',
+    };
+    return codeOf(one.process(async (deps) => revokeNow(deps, about)));
+  };
+  const deleted = ({ upstream }: RootCase): string[] =>
+    upstream.server.asked.flatMap(({ method, path }) =>
+      method === 'DELETE' ? [path.split('/').at(-1) ?? ''] : [],
+    );
+
+  test('goes last in an emergency without the ledger, by a copy that is older than the rotation', async () => {
+    await using root = await registered();
+    const { one, upstream } = root;
+    const copy = await one.credential();
+    const token = await one.requestRotation();
+    await one.until(({ phase }) => phase === 'window', token);
+    const { current } = await one.credential();
+    const older = copy.current?.handle.id ?? '';
+
+    upstream.server.fail({ kind: 'reply', status: 503 }, ({ method, path }) => {
+      return method === 'DELETE' && path.endsWith(older);
+    });
+    expect(await revoked(one, copy)).toBe('ERR_UNAVAILABLE');
+    expect(await root.takes(await root.login()), 'while the older one lives').toBe(true);
+
+    expect(await revoked(one, copy)).toBe('done');
+    expect(deleted(root)).toEqual([older, older, current?.handle.id]);
+    expect(upstream.admins.all.size).toBe(0);
+  });
+
+  test('goes last there also where an even newer one waits, which nobody has got yet', async () => {
+    await using root = await registered();
+    const { one, upstream } = root;
+    const copy = await one.credential();
+    await one.rotate();
+    const { handle: login } = (await one.credential()).current ?? {};
+    const mark = nameOf({ label: one.name, generation: 9, token: randomUUID() });
+    const { id: waiting } = upstream.admins.add('organization', mark, 'sk-admin-');
+    expect(await revoked(one, copy)).toBe('done');
+    expect(deleted(root).slice(-2)).toEqual([waiting, login?.id]);
+    expect(upstream.admins.all.size).toBe(0);
+  });
+
+  test('is spared there for as long as nobody can tell which one it is', async () => {
+    await using root = await registered();
+    const { one, upstream } = root;
+    const copy = await one.credential();
+    const token = await one.requestRotation();
+    await one.until(({ phase }) => phase === 'window', token);
+    const isList = ({ method, path }: Asked): boolean => method === 'GET' && path.endsWith('/admin_api_keys');
+    upstream.server.fail({ kind: 'reply', status: 503 }, isList, 50);
+    expect(await revoked(one, copy)).toBe('ERR_UNAVAILABLE');
+    expect([deleted(root), await root.login()].flat()).toEqual([
+      copy.current?.handle.id,
+      [...upstream.admins.all.values()][0]?.value,
+    ]);
+    upstream.server.heal();
+    expect(await revoked(one, copy)).toBe('done');
+    expect(upstream.admins.all.size).toBe(0);
+  });
+
   test('is replaced at once where another root administers it', async () => {
     const one = world.newCase();
     await using root = await RootCase.make(one);
@@ -204,6 +284,36 @@ describe('an admin key that Rekey rotates', () => {
     expect((await one.credential()).status).toBe('active');
     expect([await root.takes(leaked), await root.takes(await root.login())]).toEqual([false, true]);
     expect(await root.takes(keeper.value)).toBe(true);
+  });
+
+  test('leaves no orphan where nothing replaces it and a rotation died in its creation', async () => {
+    const one = world.newCase();
+    await using root = await RootCase.make(one);
+    const { admins } = root.upstream;
+    const keeper = admins.add('organization', 'keeper', 'sk-admin-');
+    await root.create(`${one.secret}-keeper`, keeper.value);
+    await one.repeating(() => one.tryRegister(root.declared({ admin: `${one.secret}-keeper` })));
+    await one.settle();
+    const { generation } = await one.credential();
+    const orphan = nameOf({ label: one.name, generation: generation + 1, token: randomUUID() });
+    const { change } = one;
+    // What it had asked for comes to be once the agents are told to halt, which is after the revocation.
+    one.change = (deps) => {
+      const changed = change(deps);
+      const publish: typeof deps.events.publish = async (type, detail) => {
+        if (type === EVENT.halt) admins.add('organization', orphan, 'sk-admin-');
+        await changed.events.publish(type, detail);
+      };
+      return { ...changed, events: { publish } };
+    };
+    const execution = await one.startEmergency('INC-1', { replace: false });
+    await one.finished(execution);
+    expect([execution.status, [...admins.all.keys()]]).toEqual(['SUCCEEDED', [keeper.id]]);
+    const revoked = (await one.records()).filter(({ message }) => message === 'emergency-revoked');
+    expect(revoked.map(({ entity }) => entity.data.evidence ?? '')).toEqual([
+      expect.stringContaining('"revocation"'),
+      expect.stringContaining('"late"'),
+    ]);
   });
 
   test('is not taken for replaced by a value that only looks like one of its keys', async () => {

@@ -4,6 +4,7 @@ import type { KeyTarget } from '../../shared/providers/http/target.ts';
 import { gcpServiceAccountCase } from '../contract/cases/gcp-service-account.ts';
 import { googleCase } from '../contract/cases/google.ts';
 import { openaiCase } from '../contract/cases/openai.ts';
+import { pineconeCase } from '../contract/cases/pinecone.ts';
 import { weaviateCase } from '../contract/cases/weaviate.ts';
 import { describeProvider } from '../contract/describe-provider.ts';
 import { keyHarness, type KeyCase } from '../contract/key-harness.ts';
@@ -16,6 +17,10 @@ import { SpecProxy, specPath } from '../support/spec-proxy.ts';
 describe('as its specification has it', () => {
   describeBySpec('OpenAI', openaiCase(), ['openai.admin.slim.json']);
   describeBySpec('Weaviate', weaviateCase(), ['weaviate.users.slim.authpatched.json']);
+  describeBySpec('Pinecone', pineconeCase(), [
+    'pinecone.admin_2026-04.oas.yaml',
+    'pinecone.oauth_2026-04.oas.yaml',
+  ]);
   describeBySpec('Google', googleCase(), ['google.apikeys.v2.oas.json']);
   describeBySpec('Google Cloud', gcpServiceAccountCase(), ['google.iam.v1.oas.json']);
 });

@@ -142,6 +142,8 @@ export function call(
       });
     case 'replace-database generate':
       return replace.generate(deps, payload);
+    case 'replace-database sweep':
+      return replace.sweepLate(deps, payload);
     case 'replace-database validate':
       return replace.validate(deps, payload);
     case 'replace-database vault':

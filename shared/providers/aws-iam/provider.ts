@@ -2,6 +2,7 @@ import { CAPABILITIES } from '../../domain/capabilities.ts';
 import { toInstant } from '../../domain/clock.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import type { Redacted } from '../../domain/redacted.ts';
+import { shellWord } from '../../domain/shell.ts';
 import { untilTaken } from '../propagation.ts';
 import type { CredentialProvider, ProviderContext } from '../provider.ts';
 import { adoption } from './adopt.ts';
@@ -45,7 +46,7 @@ export const awsIamProvider: CredentialProvider<IamTarget, IamMaterial> = {
     return spentCuts(policies, ctx.clock()).map((policy) => ({
       field: 'target.user',
       message: `the policy ${policy} of the user ${target.user} has nothing left to cut off`,
-      remedy: `aws iam delete-user-policy --user-name ${target.user} --policy-name ${policy}`,
+      remedy: `aws iam delete-user-policy --user-name ${shellWord(target.user)} --policy-name ${policy}`,
     }));
   },
 

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { isRekeyError } from '../../domain/errors.ts';
+import { shellWord } from '../../domain/shell.ts';
 import { appFields, asApp, LOGIN, tenantField, tokenPath } from '../azure/login.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
@@ -101,7 +102,7 @@ export const azureAppProvider = keyProvider<AzureAppTarget, z.infer<typeof admin
   byHand: ({ tenantId, clientId }, id) =>
     [
       `# as somebody who may change the app: az login --tenant ${tenantId}`,
-      `az ad app credential delete --id ${clientId} --key-id ${id}`,
+      `az ad app credential delete --id ${clientId} --key-id ${shellWord(id)}`,
       '# Tokens that were issued before live on, an hour or more; this also ends those of the app, whatever secret they came from:',
       `# az ad sp update --id ${clientId} --set accountEnabled=false`,
       `# Dead once this does not name it: az ad app credential list --id ${clientId}`,

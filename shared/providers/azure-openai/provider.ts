@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { shellWord } from '../../domain/shell.ts';
 import {
   resourceFields,
   resourceManager,
@@ -56,7 +57,10 @@ export const azureOpenaiProvider = keyProvider<AzureTarget, ResourceLogin>({
       return placesIn(keys, await tagsOf(api, pathOf(target)));
     },
 
-    note: async (api, target, place, text) => tag(api, pathOf(target), { [tagName(place)]: text }),
+    async note(api, target, place, notes) {
+      const tags = Object.entries(notes).map(([kind, text]) => [tagName(place, kind), text]);
+      await tag(api, pathOf(target), Object.fromEntries(tags));
+    },
 
     async regenerate(api: Api, target, keyName) {
       const path = `${pathOf(target)}/regenerateKey?${KEYS_API}`;
@@ -75,7 +79,7 @@ export const azureOpenaiProvider = keyProvider<AzureTarget, ResourceLogin>({
   byHand: ({ subscription, resourceGroup, account }, id) =>
     [
       `# ${id}: as somebody who may regenerate keys of the account. Whoever holds this one is cut off at once:`,
-      `az cognitiveservices account keys regenerate --subscription ${subscription} -g ${resourceGroup} -n ${account} --key-name ${placeIn(id)}`,
+      `az cognitiveservices account keys regenerate --subscription ${subscription} -g ${shellWord(resourceGroup)} -n ${shellWord(account)} --key-name ${placeIn(id)}`,
     ].join('\n'),
 });
 
@@ -84,16 +88,17 @@ export function placesIn(
   { key1, key2 }: z.infer<typeof keysSchema>,
   tags: Readonly<Record<string, string>>,
 ): [Place, Place] {
-  return [
-    { name: 'Key2', value: key2, note: tags[tagName('Key2')] },
-    { name: 'Key1', value: key1, note: tags[tagName('Key1')] },
-  ];
+  const placeOf = (name: string, value: string): Place => {
+    const [made, ended] = ['made', 'ended'].map((kind) => tags[tagName(name, kind)]);
+    return { name, value, notes: { made, ended } };
+  };
+  return [placeOf('Key2', key2), placeOf('Key1', key1)];
 }
 
 function pathOf(target: AzureTarget): string {
   return resourcePath(target, 'Microsoft.CognitiveServices/accounts', target.account);
 }
 
-function tagName(place: string): string {
-  return `rekey-${place.toLowerCase()}`;
+function tagName(place: string, kind: string): string {
+  return `rekey-${place.toLowerCase()}-${kind}`;
 }

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { CAPABILITIES } from '../../domain/capabilities.ts';
+import { shellWord } from '../../domain/shell.ts';
 import { issueKey } from '../aws-iam/issue.ts';
 import { BEDROCK_KEYS } from '../aws-iam/kinds.ts';
 import { endKey, userKeys } from '../aws-iam/user.ts';
@@ -39,12 +40,13 @@ const agents = agentSide<BedrockTarget>(
     goodCalls: 3,
 
     byHand({ user }, id) {
-      const key = `--user-name ${user} --service-specific-credential-id ${id}`;
+      const owner = `--user-name ${shellWord(user)}`;
+      const key = `${owner} --service-specific-credential-id ${shellWord(id)}`;
       return [
         '# as somebody who may change the user:',
         `aws iam update-service-specific-credential ${key} --status Inactive`,
         `aws iam delete-service-specific-credential ${key}`,
-        `# Dead once this does not name it: aws iam list-service-specific-credentials --user-name ${user}`,
+        `# Dead once this does not name it: aws iam list-service-specific-credentials ${owner}`,
       ].join('\n');
     },
   },

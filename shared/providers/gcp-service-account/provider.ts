@@ -1,4 +1,5 @@
 import { RekeyError } from '../../domain/errors.ts';
+import { shellWord } from '../../domain/shell.ts';
 import { accountField, asAccount, type AccountLogin } from '../google-cloud/account.ts';
 import { full } from '../google-cloud/full.ts';
 import { keyFileAgents, type AccountTarget } from '../google-cloud/key-file.ts';
@@ -50,15 +51,17 @@ export const gcpServiceAccountProvider = keyProvider<AccountTarget, AccountLogin
 
   goodCalls: 3,
 
-  byHand: ({ serviceAccount }, id) =>
-    [
+  byHand({ serviceAccount }, id) {
+    const [account, key] = [shellWord(serviceAccount), shellWord(id)];
+    return [
       '# as somebody who may change the keys of the account:',
-      `gcloud iam service-accounts keys disable ${id} --iam-account=${serviceAccount}`,
-      `gcloud iam service-accounts keys delete ${id} --iam-account=${serviceAccount}`,
+      `gcloud iam service-accounts keys disable ${key} --iam-account=${account}`,
+      `gcloud iam service-accounts keys delete ${key} --iam-account=${account}`,
       '# Tokens that were issued before live on, an hour at most; this also ends those of the account, whatever key they came from:',
-      `# gcloud iam service-accounts disable ${serviceAccount}`,
-      `# Dead once this does not name it: gcloud iam service-accounts keys list --iam-account=${serviceAccount}`,
-    ].join('\n'),
+      `# gcloud iam service-accounts disable ${account}`,
+      `# Dead once this does not name it: gcloud iam service-accounts keys list --iam-account=${account}`,
+    ].join('\n');
+  },
 });
 
 /** A key that could not be found again, were its answer lost, is none to give out. */

@@ -1,3 +1,5 @@
+import { shellWord } from '../../domain/shell.ts';
+
 /**
  * A call as a command for a shell. Headers may name variables of the shell, e.g. `authorization: Bearer $ADMIN_KEY`, which
  * whoever runs it sets: no secret is in it.
@@ -8,8 +10,8 @@ export function curl(method: string, url: string, headers: readonly string[], bo
     ...headers.map((header) => `-H "${header}"`),
     ...(body === undefined
       ? []
-      : [`-H "content-type: application/json"`, `-d ${quoted(JSON.stringify(body))}`]),
-    quoted(url),
+      : [`-H "content-type: application/json"`, `-d ${shellWord(JSON.stringify(body))}`]),
+    shellWord(url),
   ];
   return parts.join(' ');
 }
@@ -30,8 +32,4 @@ export interface DeletionByHand {
 /** A deletion and the look at its outcome, as commands for a shell. */
 export function deletion({ where, url, login, dead, lookAt = url }: DeletionByHand): string {
   return [`# ${where}:`, curl('DELETE', url, [login]), `# ${dead}:`, curl('GET', lookAt, [login])].join('\n');
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -1,20 +1,24 @@
 import * as z from 'zod';
-import { toInstant } from '../../domain/clock.ts';
-import { RekeyError } from '../../domain/errors.ts';
 import { ANYTHING } from '../http/api.ts';
 import { curl } from '../http/by-hand.ts';
 import { keyProvider } from '../http/keys.ts';
 import { notYetAsDeclared, type Scope } from '../http/scope.ts';
-import { distinct, ownBaseUrl, targetOf, type KeyTarget } from '../http/target.ts';
-import { ACCOUNTS, accountsWithRoles, deleteAccount, makeAccount, renameAccount, ROLE } from './accounts.ts';
-import { apiVersion, headersOf, LOGIN, serviceAccount, versionHeader } from './login.ts';
+import { distinct, targetOf, type KeyTarget } from '../http/target.ts';
+import {
+  assertLogin,
+  headersAt,
+  loginFields,
+  serviceAccount,
+  type LoginPlace,
+  versionHeader,
+} from '../pinecone-admin/login.ts';
+import { ROLE } from '../pinecone-admin/roles.ts';
+import { ACCOUNTS, deleteAccount, listAccounts, makeAccount, renameAccount } from './accounts.ts';
 
-interface ServiceAccountTarget extends KeyTarget {
+/** The administrative secret has to name the same login. */
+interface ServiceAccountTarget extends KeyTarget, LoginPlace {
   /** What it may do (`ROLE`). Pinecone gives nothing where nothing is said. */
   readonly roles: Scope;
-  /** Where its tokens come from; the administrative secret has to name the same. */
-  readonly loginUrl?: string | undefined;
-  readonly apiVersion?: string | undefined;
 }
 
 /**
@@ -31,8 +35,7 @@ export const pineconeServiceAccountProvider = keyProvider<
   baseUrl: 'https://api.pinecone.io',
   ...targetOf({
     roles: distinct(z.string().regex(ROLE, 'must be a role of the organization, or ROLE@PROJECT'), 'role'),
-    loginUrl: ownBaseUrl.optional(),
-    apiVersion,
+    ...loginFields,
   }),
   owner: () => 'organization',
   scope: { field: 'roles', of: ({ roles }) => roles },
@@ -40,40 +43,27 @@ export const pineconeServiceAccountProvider = keyProvider<
   admin: serviceAccount,
 
   async adminHeaders(account, target, open) {
-    const loginUrl = loginOf(target);
-    if ((account.loginUrl ?? LOGIN) !== loginUrl) {
-      throw new RekeyError('ERR_DECLARATION', 'the administrative secret has its tokens from elsewhere', {
-        field: 'target.loginUrl',
-        remedy: 'declare the address that the secret names as its loginUrl; nothing was sent there',
-      });
-    }
-    return headersOf(open(loginUrl, 'target.loginUrl'), account, target.apiVersion);
+    assertLogin(account, target);
+    return headersAt(open, account, target);
   },
   agentHeaders: (_value, target) => versionHeader(target.apiVersion),
 
-  async list(api) {
-    return (await accountsWithRoles(api)).map(({ client_id: id, name, created_at: made, roles: scope }) => {
-      return { id, name, active: true, scope, createdAt: toInstant(Date.parse(made)) };
-    });
-  },
+  list: listAccounts,
 
   async create(api, { roles }, name) {
-    const { clientId: id, clientSecret: value, roles: scope } = await makeAccount(api, name, roles);
-    const lacksOnly = scope.length < roles.length && scope.every((role) => roles.includes(role));
+    const made = await makeAccount(api, name, roles);
+    const lacksOnly = made.scope.length < roles.length && made.scope.every((role) => roles.includes(role));
     if (lacksOnly) throw notYetAsDeclared('Pinecone', 'roles');
-    return { id, value, scope };
+    return made;
   },
 
   adoption: { rename: renameAccount, nameLength: 80 },
 
-  async remove(api, _target, id) {
-    await deleteAccount(api, id);
-  },
+  remove: async (api, _target, id) => deleteAccount(api, id),
 
   /** Logs in as the service account and reads what an owner may; of another it counts that its token is known (403). */
   async test(api, target, { id: clientId = '', value: clientSecret }, open) {
-    const login = open(loginOf(target), 'target.loginUrl');
-    const headers = await headersOf(login, { clientId, clientSecret }, target.apiVersion);
+    const headers = await headersAt(open, { clientId, clientSecret }, target);
     const isOwner = target.roles.includes('OrgOwner');
     await api.call({
       method: 'GET',
@@ -94,7 +84,3 @@ export const pineconeServiceAccountProvider = keyProvider<
     ].join('\n');
   },
 });
-
-function loginOf({ loginUrl = LOGIN }: ServiceAccountTarget): string {
-  return loginUrl;
-}

@@ -1,16 +1,10 @@
 import * as z from 'zod';
 import { ANYTHING, type Api } from '../http/api.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
-import { trueSoon } from '../http/listing.ts';
 import { distinct, targetOf, type KeyTarget } from '../http/target.ts';
 import { told } from '../http/told.ts';
-import {
-  apiVersion,
-  headersOf,
-  LOGIN,
-  serviceAccount,
-  versionHeader,
-} from '../pinecone-service-account/login.ts';
+import { apiVersion, headersOf, LOGIN, serviceAccount, versionHeader } from '../pinecone-admin/login.ts';
+import { QUOTA, remove, rename } from '../pinecone-admin/objects.ts';
 
 const ROLES = [
   'ProjectEditor',
@@ -31,9 +25,6 @@ interface PineconeTarget extends KeyTarget {
 const keySchema = z.object({ id: z.string().min(1), name: z.string(), roles: z.array(z.string()) });
 
 const projectSchema = z.object({ name: z.string(), organization_id: z.string() });
-
-/** How long a deletion is waited for, look by look, in milliseconds: what lasts longer isn't confirmed. */
-const DELETION_WAITS_MS = [50, 200, 500, 1000, 1500];
 
 /**
  * Pinecone: keys of a project with the roles that are declared. The administrative secret is a service account,
@@ -70,15 +61,14 @@ export const pineconeProvider = keyProvider<PineconeTarget, z.infer<typeof servi
       path: keysOf(target),
       body: { name, roles: target.roles },
       answer: z.object({ key: keySchema, value: z.string().min(1) }),
-      full: z.object({ error: z.object({ code: z.literal('QUOTA_EXCEEDED') }) }),
+      full: QUOTA,
     });
     // A version of the API that knows no roles would have made a key that may do everything.
     return { id: key.id, value, scope: key.roles };
   },
 
   adoption: {
-    rename: async (api, id, name) =>
-      api.call({ method: 'PATCH', path: pathOf(id), body: { name }, answer: ANYTHING }),
+    rename: async (api, id, name) => rename(api, pathOf(id), name),
     nameLength: 80,
   },
 
@@ -91,11 +81,8 @@ export const pineconeProvider = keyProvider<PineconeTarget, z.infer<typeof servi
     return { account, project: `${id} (${name})`, tier };
   },
 
-  /** Pinecone takes a deletion and does it a moment later; whoever asks afterwards sees whether it is done. */
-  async remove(api, target, id) {
-    await api.find({ method: 'DELETE', path: pathOf(id), answer: ANYTHING });
-    await trueSoon(DELETION_WAITS_MS, async () => (await find(api, target, id)) === undefined);
-  },
+  remove: async (api, target, id) =>
+    remove(api, pathOf(id), async () => (await find(api, target, id)) === undefined),
 
   /** Lists indexes. A key for their data alone may not: being told so, it is known (traps: 401 is dead, 403 is alive). */
   async test(api: Api, { roles }) {

@@ -4,7 +4,17 @@ import type { Api } from '../http/api.ts';
 import type { KeyUpstream, UpstreamKey } from '../http/keys.ts';
 import { markIn, type Mark } from '../http/mark.ts';
 import type { KeyTarget } from '../http/target.ts';
-import { holds, idOf, isSuccessor, nameIn, noteOf, slotIn, type Place, type Slot } from './slot.ts';
+import {
+  holds,
+  idOf,
+  isSuccessor,
+  nameIn,
+  noteOf,
+  slotIn,
+  type Notes,
+  type Place,
+  type Slot,
+} from './slot.ts';
 
 /** A field of a target: both keys are Rekey's, which regenerates also one that it hasn't made. */
 export const exclusive = z.literal(
@@ -19,8 +29,8 @@ export interface SlotUpstream<T> {
   readonly field: keyof T & string;
   /** Both, and first the one that is taken first: people use the other. */
   read(api: Api, target: T): Promise<readonly Place[]>;
-  /** Notes something beside a place. */
-  note(api: Api, target: T, place: string, text: string): Promise<void>;
+  /** Notes something beside a place, in one step; a note that isn't named stays as it is. */
+  note(api: Api, target: T, place: string, notes: Notes): Promise<void>;
   /** Gives a place another value, which kills the former at once. Answers with the value that it has then. */
   regenerate(api: Api, target: T, place: string): Promise<string>;
 }
@@ -33,17 +43,31 @@ export function slotKeys<T extends KeyTarget>(upstream: SlotUpstream<T>) {
   const slotsOf = async (api: Api, target: T): Promise<Slot[]> =>
     (await upstream.read(api, target)).map(slotIn);
 
+  /**
+   * Gives a slot another value. Upstreams have no conditional write: what was read is read again once the note is there, and
+   * whoever doesn't find its own note beside the same value leaves the slot to whoever was faster.
+   */
   async function regenerate(
     api: Api,
     target: T,
     slot: Slot,
-    says: Parameters<typeof noteOf>[1],
+    [kind, mark]: readonly ['made' | 'ended', Mark],
   ): Promise<string> {
-    await upstream.note(api, target, slot.name, noteOf(slot, says));
+    const note = noteOf(slot, mark);
+    // An end that was noted before is not this key's.
+    await upstream.note(
+      api,
+      target,
+      slot.name,
+      kind === 'made' ? { made: note, ended: '' } : { ended: note },
+    );
+    const seen = (await upstream.read(api, target)).find(({ name }) => name === slot.name);
+    if (seen?.value !== slot.value || seen.notes[kind] !== note) {
+      throw again(`${slot.name} at ${upstream.name} is changed by somebody else at the same time`);
+    }
     const next = await upstream.regenerate(api, target, slot.name);
     if (next !== slot.value) return next;
-    const problem = `${upstream.name} still shows ${slot.name} with the value that it replaces`;
-    throw new RekeyError('ERR_UNAVAILABLE', problem, { remedy: 'it is tried again' });
+    throw again(`${upstream.name} still shows ${slot.name} with the value that it replaces`);
   }
 
   return {
@@ -59,17 +83,17 @@ export function slotKeys<T extends KeyTarget>(upstream: SlotUpstream<T>) {
 
     async create(api, target, name, _admin, { current }) {
       const slots = (await slotsOf(api, target)).filter((slot) => !isUsed(slot, target, current));
-      const slot = slots.find(({ note }) => note !== undefined) ?? slots[0];
+      const slot = slots.find((each) => each.mark !== undefined) ?? slots[0];
       if (slot === undefined) throw noSlot(upstream.name, upstream.field, String(target[upstream.field]));
       const mark = markIn(name) as Mark;
-      const value = await regenerate(api, target, slot, { state: 'made', ...mark });
+      const value = await regenerate(api, target, slot, ['made', mark]);
       return { id: idOf({ ...slot, value }, mark.generation), value };
     },
 
     /** The answer to a regeneration was lost, and the upstream shows its value again. */
     async reveal(api, target, { id }) {
       const slot = (await slotsOf(api, target)).find((each) => holds(each, id));
-      return slot?.note?.state === 'made' ? slot.value : undefined;
+      return slot?.mark === undefined || slot.isEnding ? undefined : slot.value;
     },
 
     /** Nobody gets the new value. */
@@ -78,8 +102,7 @@ export function slotKeys<T extends KeyTarget>(upstream: SlotUpstream<T>) {
       const slots = await slotsOf(api, target);
       const slot = slots.find((each) => holds(each, id) || isSuccessor(each, id, label));
       if (slot === undefined) return;
-      const mark = slot.note?.mark ?? { label, generation: 0, token: '' };
-      await regenerate(api, target, slot, { state: 'ended', ...mark });
+      await regenerate(api, target, slot, ['ended', slot.mark ?? { label, generation: 0, token: '' }]);
     },
 
     adoption: {},
@@ -93,9 +116,13 @@ function shown(slot: Slot): UpstreamKey {
 }
 
 /** A stranger's key may be taken, since both are Rekey's; never one of another credential, or that agents use. */
-function isUsed({ name, note, live }: Slot, { label }: KeyTarget, current = ''): boolean {
+function isUsed({ name, mark, live }: Slot, { label }: KeyTarget, current = ''): boolean {
   if (current.startsWith(`${name}-`)) return true;
-  return note !== undefined && (live || note.mark.label !== label);
+  return mark !== undefined && (live || mark.label !== label);
+}
+
+function again(problem: string): RekeyError {
+  return new RekeyError('ERR_UNAVAILABLE', problem, { remedy: 'it is tried again' });
 }
 
 function noSlot(name: string, field: string, place: string): RekeyError {

@@ -34,6 +34,19 @@ describe('what a revocation would do', () => {
     },
   );
 
+  it.each([
+    [
+      'vector-database-key/qdrant-static',
+      /hook of qdrant-static is told at once.*work until that is done.*5m/,
+    ],
+    ['vector-database-key/chroma', /hook of chroma is told at once/],
+    ['llm-key/openai', /ended at openai at once; there one may be taken for 1m more/],
+  ])('is as soon as its upstream lets it be: %s', (key, said) => {
+    const [type = '', provider = ''] = key.split('/');
+    const { kind, steps } = planOf({ type, provider });
+    expect([kind, steps[0]]).toEqual(['rekey', expect.stringMatching(said)]);
+  });
+
   it('is nothing for a root that a person replaces, but what its owner does', () => {
     const byHand = 'end it at Mistral';
     const task = { ...own, provider: 'by-hand', mode: 'observe', adoption: 'observed', byHand } as const;

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LeakAnswer, LeakMatch } from '../../../shared/api/messages.ts';
-import { ID } from '../api/fakes.ts';
+import { credentialView } from '../../../shared/api/views.ts';
+import { credentialOf, ID } from '../api/fakes.ts';
 import { rekey, startStandIn, type StandIn } from './stand-in.ts';
 
 let api: StandIn;
@@ -44,7 +45,8 @@ function answers(...matches: LeakMatch[]): void {
   };
 }
 
-const dryRuns = (): unknown[] => api.seen.map(({ body }) => (body as { dryRun: boolean }).dryRun);
+const dryRuns = (): unknown[] =>
+  api.seen.flatMap(({ method, body }) => (method === 'POST' ? [(body as { dryRun: boolean }).dryRun] : []));
 
 describe('rekey revoke --leaked -', () => {
   it.each([
@@ -113,6 +115,21 @@ describe('rekey revoke --leaked -', () => {
     const yes = await rekey(api, ARGS, { input: VALUE, tty: true, answer: 'yes' });
     expect([yes.exit, dryRuns()]).toEqual([0, [true, true, false]]);
   });
+
+  it.each([['--dry-run'], []])(
+    'says what happens at the upstream of the credential itself: %j',
+    async (...flags) => {
+      answers(match('live'));
+      const about = { type: 'llm-key', provider: 'cohere', name: 'orders-db' };
+      const credential = credentialView(credentialOf(about), undefined, 0);
+      const text = 'delete the key "spare-1" at https://console.example';
+      const manualRevocation = [{ handle: { id: 'k', generation: 1 }, text }];
+      api.routes['GET /v1/credentials/orders-db'] = { body: { credential, rotations: [], manualRevocation } };
+      const { stdout } = await rekey(api, [...ARGS, ...flags], { input: VALUE, tty: true, answer: 'no' });
+      expect(stdout).toMatch(/cohere lets only a person end a key[\s\S]*BY HAND.*: delete the key "spare-1"/);
+      expect(stdout).not.toContain('open sessions are ended');
+    },
+  );
 
   it('revokes nothing where nobody can be asked, and says that the value is live', async () => {
     answers(match('live'));

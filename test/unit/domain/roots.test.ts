@@ -99,6 +99,20 @@ describe('roots in a declaration file', () => {
     expect(refusal(() => parseDeclaration(file({ ...ROOT, ...changes }), check))).toMatchObject({ field });
   });
 
+  it('are refused with the same words where the API gets one of a person to enforce', () => {
+    const by = { ...ROOT, provider: 'by-hand', target: { upstream: 'openai' } };
+    const [entry] = parseDeclaration(file(by)).roots;
+    const check = { now: 0, limits: {} };
+    for (const changes of [{ mode: 'enforce' }, { mode: 'overlap' }, { mode: undefined, adopt: undefined }]) {
+      expect(refusal(() => parseEntry({ ...entry, ...changes }, check))).toMatchObject({
+        code: 'ERR_DECLARATION',
+        field: 'mode',
+        message: expect.stringContaining('a person replaces this root'),
+      });
+    }
+    expect(parseEntry({ ...entry, mode: undefined }, check).provider).toBe('by-hand');
+  });
+
   it('may stand in a file alone, and a file with neither roots nor credentials is refused', () => {
     expect(parseDeclaration({ version: 1, roots: [ROOT] })).toMatchObject({
       credentials: [],

@@ -80,7 +80,10 @@ describe('Keys of Azure OpenAI', () => {
       const { handle } = await provider.issue(one, FIRST, context());
       const { tags, keys } = azure.fake().account(one);
       expect(tags).toEqual({
-        'rekey-key2': expect.stringMatching(new RegExp(`^made\\.[0-9a-f]{16}\\.app\\.1\\.${FIRST}$`)),
+        'rekey-key2-made': expect.stringMatching(
+          new RegExp(`^[0-9a-f]{16}\\.app\\.1\\.${FIRST}\\.[0-9a-f]{8}$`),
+        ),
+        'rekey-key2-ended': '',
       });
       expect(JSON.stringify([tags, handle])).not.toContain(keys.key2.slice(0, 8));
     });
@@ -142,6 +145,73 @@ describe('Keys of Azure OpenAI', () => {
       expect(await works(second)).toBe(true);
     });
 
+    describe('whatever another process does at the same time:', () => {
+      const isNote = ({ method }: { method: string }): boolean => method === 'PATCH';
+      const works = async ({ material }: { material: Redacted<{ apiKey: string }> }) =>
+        azure.fake().takes(material.reveal().apiKey);
+
+      it('no third generation is hit by a revocation of the first that comes late', async () => {
+        const one = target();
+        const first = await provider.issue(one, FIRST, context());
+        const second = await provider.issue(one, SECOND, context({ generation: 2, current: first.handle }));
+        const { held, release } = azure.fake().server.hold(isNote);
+        const late = failureOf(async () => provider.revoke(one, first.handle, end, context()));
+        await held;
+        await provider.revoke(one, first.handle, end, context());
+        const about = context({ generation: 3, current: second.handle });
+        const third = await provider.issue(one, randomUUID(), about);
+        release();
+        expect((await late).code).toBe('ERR_UNAVAILABLE');
+        expect((await provider.revoke(one, first.handle, end, context())).confirmed).toBe(true);
+        expect([await works(first), await works(second), await works(third)]).toEqual([false, true, true]);
+        expect((await idsOf(one)).toSorted()).toEqual([second.handle.id, third.handle.id].toSorted());
+        expect((await provider.revoke(one, third.handle, end, context())).confirmed).toBe(true);
+        expect(await works(third)).toBe(false);
+      });
+
+      it('no later key is replaced by an issue that comes late', async () => {
+        const one = target();
+        const { held, release } = azure.fake().server.hold(isNote);
+        const late = failureOf(async () => provider.issue(one, FIRST, context()));
+        await held;
+        const second = await provider.issue(one, SECOND, context({ generation: 2 }));
+        release();
+        expect((await late).code).toBe('ERR_UNAVAILABLE');
+        expect([await works(second), regenerations()]).toEqual([true, 1]);
+        expect((await provider.revoke(one, second.handle, end, context())).confirmed).toBe(true);
+        expect([await works(second), await idsOf(one)]).toEqual([false, []]);
+      });
+
+      it('one of two issues under one token regenerates, and both come to its value', async () => {
+        const one = target();
+        const holds = [azure.fake().server.hold(isNote), azure.fake().server.hold(isNote)];
+        const issues = [1, 2].map(async () =>
+          provider.issue(one, FIRST, context()).catch(async (error: unknown) => {
+            if (!isRekeyError(error, 'ERR_UNAVAILABLE')) throw error;
+            return provider.issue(one, FIRST, context());
+          }),
+        );
+        await Promise.all(holds.map(({ held }) => held));
+        for (const { release } of holds) release();
+        const values = (await Promise.all(issues)).map(({ material }) => material.reveal().apiKey);
+        expect(values).toEqual([values[0], values[0]]);
+        expect([regenerations(), await azure.fake().takes(values[0] ?? '')]).toEqual([1, true]);
+      });
+
+      it('one of two revocations regenerates, the other finds it done', async () => {
+        const one = target();
+        const first = await provider.issue(one, FIRST, context());
+        const holds = [azure.fake().server.hold(isNote), azure.fake().server.hold(isNote)];
+        const revocations = [1, 2].map(async () => provider.revoke(one, first.handle, end, context()));
+        await Promise.all(holds.map(({ held }) => held));
+        for (const { release } of holds) release();
+        const done = await Promise.allSettled(revocations);
+        expect(done.filter(({ status }) => status === 'fulfilled').length).toBeGreaterThan(0);
+        expect((await provider.revoke(one, first.handle, end, context())).confirmed).toBe(true);
+        expect([await works(first), await idsOf(one), regenerations()]).toEqual([false, [], 2]);
+      });
+    });
+
     it('a slot that is free again where a person has regenerated what a rotation retires', async () => {
       const one = target();
       const first = await provider.issue(one, FIRST, context());
@@ -177,16 +247,17 @@ describe('Keys of Azure OpenAI', () => {
     });
 
     it.for([
-      'made.VALUE.app.1',
-      'Made.VALUE.app.1.TOKEN',
-      'made.VALUE.app.1.TOKEN.old',
-      'made.0123.app.1.TOKEN',
-      'made.VALUE.app.one.TOKEN',
-      ' made.VALUE.app.1.TOKEN',
+      'VALUE.app.1',
+      'VALUE.app.1.TOKEN',
+      'VALUE.App.1.TOKEN.01234567',
+      'VALUE.app.1.TOKEN.01234567.old',
+      '0123.app.1.TOKEN.01234567',
+      'VALUE.app.one.TOKEN.01234567',
+      ' VALUE.app.1.TOKEN.01234567',
     ])('no key for its own whose tag says %s', async (form) => {
       const one = target();
       const tag = form.replace('VALUE', '0123456789abcdef').replace('TOKEN', FIRST);
-      azure.fake().retag(azure.fake().account(one), { 'rekey-key1': tag });
+      azure.fake().retag(azure.fake().account(one), { 'rekey-key1-made': tag });
       expect(await idsOf(one)).toEqual([]);
     });
 

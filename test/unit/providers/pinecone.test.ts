@@ -5,45 +5,24 @@ import { RekeyError } from '../../../shared/domain/errors.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import { pineconeProvider } from '../../../shared/providers/pinecone/provider.ts';
 import type { IssueContext, ProviderContext } from '../../../shared/providers/provider.ts';
+import { pineconeCase } from '../../contract/cases/pinecone.ts';
+import { describeKeyFaults } from '../../contract/describe-key-faults.ts';
 import { describeProvider } from '../../contract/describe-provider.ts';
 import { keyHarness } from '../../contract/key-harness.ts';
 import { FakePinecone } from '../../fakes/pinecone.ts';
 import { takeNoTimeToWait } from '../../support/waits.ts';
 
-const PROJECT = '7f1b0c1e-6a0e-4c57-9f6c-0d4a5b8c2e11';
 const ROLES = ['ControlPlaneViewer', 'DataPlaneEditor'] as const;
 
 describe('Pinecone', () => {
-  let fake: FakePinecone;
   const adminOf = (one: FakePinecone): object => ({
     clientId: one.clientId,
     clientSecret: one.clientSecret,
     loginUrl: one.login.url,
   });
 
-  describeProvider(
-    'Pinecone',
-    keyHarness({
-      provider: pineconeProvider,
-      start: async () => {
-        fake = await FakePinecone.start();
-      },
-      stop: async () => fake[Symbol.asyncDispose](),
-      fake: () => fake,
-      url: () => fake.server.url,
-      target: () => ({ project: PROJECT, roles: ROLES }),
-      admin: () => adminOf(fake),
-      takes: async (value, { baseUrl }) => {
-        const headers = { 'api-key': value, 'x-pinecone-api-version': '2026-04' };
-        return (await fetch(`${baseUrl}/indexes`, { headers })).ok;
-      },
-      addForeign: ({ project }) => {
-        fake.add(project, 'made by hand');
-      },
-      addExisting: ({ project, roles }) => fake.add(project, 'made by hand', roles),
-      showsNothing: true,
-    }),
-  );
+  describeProvider('Pinecone', keyHarness(pineconeCase()));
+  describeKeyFaults('Pinecone', pineconeCase());
 
   describe('has of its own', () => {
     takeNoTimeToWait();
