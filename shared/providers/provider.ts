@@ -1,10 +1,11 @@
 import type { Capabilities, Overlap } from '../domain/capabilities.ts';
-import type { Clock } from '../domain/clock.ts';
+import type { Clock, Instant } from '../domain/clock.ts';
 import type { Claim, SeenClaim } from '../domain/claim.ts';
 import type { Survey } from '../domain/coverage.ts';
 import type { CredentialHandle } from '../domain/credential.ts';
 import type { Deactivation, Usage } from '../domain/evidence.ts';
 import type { Place } from '../domain/place.ts';
+import type { PublicKey } from '../domain/possession.ts';
 import type { Demands } from '../domain/possible.ts';
 import type { Redacted } from '../domain/redacted.ts';
 import type { AwsReach } from '../http/aws.ts';
@@ -151,6 +152,11 @@ export interface CredentialProvider<T, M> {
   access?(target: T): 'read' | 'write' | undefined;
   /** What a target asks of the policy, beyond the bounds of its type. Pure. */
   demands?(target: T): Demands;
+  /**
+   * When what is issued at `from` ends by itself, whatever becomes of Rekey; it is rotated in the first half of that life.
+   * Pure. Absent where nothing does.
+   */
+  endsAt?(target: T, from: Instant, intervalSeconds: number): Instant | undefined;
   /** Parses the secret's text; throws ERR_MATERIAL_MISMATCH where it isn't this provider's. */
   material(text: Redacted<string>): Redacted<M>;
   /**
@@ -240,6 +246,11 @@ export interface CredentialProvider<T, M> {
   };
   /** Taking over what exists. Absent where an upstream can't tell which of its credentials a value is. */
   readonly adoption?: Adoption<T, M>;
+  /**
+   * By what a signature of its holders is checked, where the text of the secret is no secret: they sign to acknowledge.
+   * Undefined where the target's secrets are: then who has the text proves that. Absent where no holder signs.
+   */
+  publicKey?(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<PublicKey | undefined>;
   /** What a person does at the upstream to revoke a credential while Rekey is down; no secret in it. Pure. */
   manualRevocation?(target: T, handle: CredentialHandle): string;
 }
