@@ -309,8 +309,8 @@ describe('an admin key that Rekey rotates', () => {
     const execution = await one.startEmergency('INC-1', { replace: false });
     await one.finished(execution);
     expect([execution.status, [...admins.all.keys()]]).toEqual(['SUCCEEDED', [keeper.id]]);
-    const revoked = (await one.records()).filter(({ message }) => message === 'emergency-revoked');
-    expect(revoked.map(({ entity }) => entity.data.evidence ?? '')).toEqual([
+    const told = (await one.records()).filter(({ message }) => message === 'emergency-revoked');
+    expect(told.map(({ entity }) => entity.data.evidence ?? '')).toEqual([
       expect.stringContaining('"revocation"'),
       expect.stringContaining('"late"'),
     ]);

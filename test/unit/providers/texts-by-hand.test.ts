@@ -98,9 +98,9 @@ describe('what a person is told to type at an upstream', () => {
   };
   const accepted = async (key: ProviderKey, target: Fields): Promise<boolean> => {
     const [type = '', provider = ''] = key.split('/');
-    const { target: read } = await providerFor(type, provider);
+    const its = await providerFor(type, provider);
     try {
-      read(target);
+      its.target(target);
       return true;
     } catch (error) {
       if (isRekeyError(error)) return false;
