@@ -6,6 +6,8 @@ export { AgentApiError, type AgentRequest, type SignRequest } from './agent/api.
 export type { Notice } from './agent/notice.ts';
 export type { AgentSessionOptions, CredentialSwap, SessionHooks, SessionProblem } from './agent/options.ts';
 export type { AgentSession } from './agent/session.ts';
+export { kmsSignature, type KmsSign, type SignWith } from './kms-signature.ts';
+export type { Verifying } from './verify/published.ts';
 
 /**
  * Opens a session of this process: Rekey knows that it runs, tells it what comes, and ends no credential before it has

@@ -2,6 +2,7 @@ import type { CredentialSource } from './credential-source.ts';
 import { millisecondsOf } from './options.ts';
 import { backoffMs, systemTime, within, type Time } from './time.ts';
 import { CredentialError } from './errors.ts';
+import type { Verifying } from './verify/published.ts';
 import { factOf, type Fact } from './queue/event.ts';
 import { Hinted } from './queue/hinted.ts';
 
@@ -23,6 +24,8 @@ export interface QueueOptions {
    * stand under both.
    */
   readonly credentials: Readonly<Record<string, CredentialSource>>;
+  /** What checks credentials of others, by name or by id in the same way: it forgets what it has read where something was revoked. */
+  readonly verifiers?: Readonly<Record<string, Pick<Verifying, 'expire'>>>;
   /** So often the vault is read whatever the queue says; 60. */
   readonly pollSeconds?: number;
   /** Hears of what went wrong; it is tried again. */
@@ -50,7 +53,7 @@ async function tell(onProblem: QueueOptions['onProblem'], error: unknown): Promi
  * late ones, lost ones and repeated ones do no harm. Disposing of it stops it.
  */
 export function queueNotices(options: QueueOptions): AsyncDisposable {
-  const { time = systemTime, credentials, onProblem } = options;
+  const { time = systemTime, credentials, verifiers = {}, onProblem } = options;
   const pollMs = millisecondsOf('pollSeconds', options.pollSeconds ?? 60);
   const stopping = new AbortController();
   // One for each source, under however many names it stands.
@@ -60,6 +63,7 @@ export function queueNotices(options: QueueOptions): AsyncDisposable {
   };
 
   const heed = async ({ names, ...fact }: Fact): Promise<void> => {
+    if (fact.kind === 'revoked' || fact.kind === 'halt') for (const name of names) verifiers[name]?.expire();
     const source = names.map((name) => credentials[name]).find((found) => found !== undefined);
     if (source !== undefined) await bySource.get(source)?.heed(fact);
   };

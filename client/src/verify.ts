@@ -1,9 +1,9 @@
 import { createHash, createPublicKey, timingSafeEqual, type KeyObject } from 'node:crypto';
 import type { SignRequest } from './agent/api.ts';
 import { CredentialError } from './errors.ts';
-import { garbage, Published, type PublishedOptions } from './verify/published.ts';
+import { garbage, Published, type PublishedOptions, type Verifying } from './verify/published.ts';
 
-export type { PublishedOptions } from './verify/published.ts';
+export type { PublishedOptions, Verifying } from './verify/published.ts';
 
 /** What an agent's token lets it do. */
 export interface Granted {
@@ -15,14 +15,12 @@ export interface Granted {
 }
 
 /** Checks tokens of agents. */
-export interface TokenVerifier {
+export interface TokenVerifier extends Verifying {
   /**
    * What a token grants; undefined where it is refused.
    * @throws CredentialError ERR_STALE where the directory can't be read for longer than the limit: nothing is accepted
    */
   verify(token: string): Promise<Granted | undefined>;
-  /** Forgets what was read: called where an event says that something was revoked. */
-  expire(): void;
 }
 
 /** How tokens are checked. */
@@ -60,16 +58,14 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
       const { agent, scopes, escalation } = told;
       return { agent, audience, scopes, escalation };
     },
-    expire: () => published.expire(),
+    ...verifying(published),
   };
 }
 
 /** Finds the published key of a token's header, as `jwtVerify` of the library `jose` asks for it. */
-export interface PublishedKeys {
+export interface PublishedKeys extends Verifying {
   /** @throws CredentialError ERR_NOT_FOUND where no such key is published, ERR_STALE as `TokenVerifier.verify` */
   (header: { readonly kid?: string | undefined; readonly alg?: string | undefined }): Promise<KeyObject>;
-  /** Forgets what was read: called where an event says that something was revoked. */
-  expire(): void;
 }
 
 /** The public keys of a set for `jwtVerify(token, keys, { issuer, audience })`: removed ones die, unknown ones are asked for. */
@@ -82,7 +78,14 @@ export function createPublishedKeys(options: PublishedOptions): PublishedKeys {
       remedy: 'refuse the token: its key was removed, or is not of this set',
     });
   };
-  return Object.assign(find, { expire: () => published.expire() });
+  return Object.assign(find, verifying(published));
+}
+
+function verifying(published: Published<ReadonlyMap<string, unknown>>): Verifying {
+  return {
+    seen: async () => [...(await published.current()).keys()],
+    expire: () => published.expire(),
+  };
 }
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -83,6 +83,10 @@ const notice = z.object({
   checkpointBy: instant.optional(),
   moveFrom: instant.optional().describe('The instance moves no sooner: it is outside the canary cohort'),
   acknowledge: z.boolean().describe('An acknowledgement is missing'),
+  proof: z
+    .string()
+    .optional()
+    .describe('What the acknowledgement proves it by: signature or seen; more may come. Absent: the HMAC'),
   urgent: z.boolean().describe('Now, whatever the instance does'),
 });
 

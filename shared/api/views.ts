@@ -219,6 +219,7 @@ function holderView(holder: Holder): HolderView {
     ...(kind === 'ecs-restart' ? { watched: `${holder.cluster}/${holder.service}` } : {}),
     ...(kind === 'lambda' ? { watched: holder.function } : {}),
     ...(kind === 'client' ? { fleet: holder.fleet ?? name } : {}),
+    ...(kind === 'client' && holder.verifies === true ? { verifies: true as const } : {}),
     ...(agents === undefined ? {} : { agents }),
     ...(principal === undefined ? {} : { principal }),
   };

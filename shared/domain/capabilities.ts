@@ -33,6 +33,8 @@ export interface Capabilities {
   readonly maxKeys?: number;
   /** What would need no key at all. */
   readonly keyless?: string;
+  /** True where others check it by what Rekey publishes of it, and may be holders that verify. */
+  readonly published?: true;
 }
 
 /**
@@ -213,6 +215,7 @@ export const CAPABILITIES = {
     revocation: 'api',
     revocationDelaySeconds: 300,
     propagationSeconds: 0,
+    published: true,
   },
   'agent-token/opaque': {
     overlap: { kind: 'dual', maxLive: 2 },
@@ -223,6 +226,7 @@ export const CAPABILITIES = {
     revocationDelaySeconds: 60,
     propagationSeconds: 0,
     keyless: 'IAM roles (signed requests), signed tokens of a signing key',
+    published: true,
   },
   'root/openai-admin': {
     overlap: { kind: 'dual', maxLive: 2 },

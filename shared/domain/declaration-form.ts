@@ -65,6 +65,10 @@ const holder = z.discriminatedUnion(
       name: agentName.describe('Name of the agent, as it calls itself at the agent API'),
       principal: principal.describe('Role or user that it runs as: nobody else may speak for it'),
       fleet: agentName.optional().describe('Agents that are told together; default: its own name'),
+      verifies: z
+        .literal(true)
+        .optional()
+        .describe('It has no secret: it checks what others prove themselves with (docs/identities.md)'),
     }),
   ],
   { error: 'use one of the kinds polling, ecs-restart, lambda, manual, client' },

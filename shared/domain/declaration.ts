@@ -203,7 +203,8 @@ function declaredHolders(declared: Pick<CredentialEntry, 'holders'>): Holder[] {
         return { kind: given.kind, ...about };
       case 'client': {
         const fleet = given.fleet === undefined ? {} : { fleet: given.fleet };
-        return { kind: given.kind, ...about, principal: given.principal, ...fleet };
+        const verifies = given.verifies === undefined ? {} : { verifies: given.verifies };
+        return { kind: given.kind, ...about, principal: given.principal, ...fleet, ...verifies };
       }
     }
   });

@@ -42,6 +42,8 @@ export interface ClientHolder extends Named {
   readonly principal: string;
   /** Agents that are told together. Default: its own name. */
   readonly fleet?: string;
+  /** It checks what others prove themselves with: it has no secret, and proves what it knows of the new one. */
+  readonly verifies?: true;
 }
 
 /** Somebody who uses the credential, and by what kind of proof Rekey knows that they have moved. */

@@ -200,7 +200,9 @@ function howItMoves({ name }: Credential, holder: Holder): string {
     case 'manual':
       return `a person moves it, and says so: rekey confirm ${name} ${holder.name}`;
     case 'client':
-      return 'each of its sessions moves when its notice says so, and proves it';
+      return holder.verifies === true
+        ? 'each of its sessions proves that it has read the new one from the directory'
+        : 'each of its sessions moves when its notice says so, and proves it';
   }
 }
 

@@ -2,7 +2,9 @@ import type { Acknowledgement, Pact, Session } from './agents.ts';
 import { cohortOf, shareOf } from './canary.ts';
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
 import type { Credential, Key } from './credential.ts';
+import type { ClientHolder } from './holders.ts';
 import type { Canary } from './policy.ts';
+import { proofKindOf, type ProofKind } from './possession.ts';
 import { isInSteps, isOpen, loserOf, type Rotation } from './rotation.ts';
 
 /** What is going on with a credential, as an agent has to know it. */
@@ -40,6 +42,8 @@ export interface Notice {
   readonly moveFrom?: Instant;
   /** An acknowledgement is missing. */
   readonly acknowledge: boolean;
+  /** By what it is to be proven; absent where that is the HMAC, and where nothing is. */
+  readonly proof?: Exclude<ProofKind, 'hmac'>;
   /** Now, whatever the instance does. */
   readonly urgent: boolean;
 }
@@ -47,6 +51,8 @@ export interface Notice {
 /** What a notice follows from. */
 export interface NoticeFacts {
   readonly credential: Credential;
+  /** The agent, as it is declared there. */
+  readonly holder?: ClientHolder | undefined;
   /** The rotation under way. */
   readonly rotation?: Rotation | undefined;
   /** What the instance has acknowledged in the open window. */
@@ -190,18 +196,22 @@ function timesOf(
 
 /** When the instance moves, and whether it owes an acknowledgement: not before it was to move. */
 function duties(
-  { credential: { policy }, acknowledgement }: NoticeFacts,
+  { credential: { policy }, holder, acknowledgement }: NoticeFacts,
   rotation: Rotation | undefined,
   session: string,
   now: number,
-): { moveFrom?: Instant; acknowledge: boolean } {
+): Pick<Notice, 'moveFrom' | 'acknowledge' | 'proof'> {
   const { window } = rotation ?? {};
   if (rotation === undefined || window === undefined || !isOpen(rotation)) return { acknowledge: false };
   const moveFrom = movesFrom(policy.canary, rotation, session, now);
-  const due = rotation.acknowledgement?.opensAt === window.opensAt && moveFrom === undefined;
+  const key = rotation.acknowledgement;
+  const due = key?.opensAt === window.opensAt && moveFrom === undefined;
+  const acknowledge = due && !countsFor(acknowledgement, rotation);
+  const proof = proofKindOf(holder, { publicKey: key?.publicKey });
   return {
     ...(moveFrom === undefined ? {} : { moveFrom }),
-    acknowledge: due && !countsFor(acknowledgement, rotation),
+    acknowledge,
+    ...(acknowledge && proof !== 'hmac' ? { proof } : {}),
   };
 }
 

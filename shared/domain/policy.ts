@@ -1,5 +1,5 @@
 import { errorsOf, RekeyError, throwAll } from './errors.ts';
-import { requiredWindowSeconds, type Holder } from './holders.ts';
+import { requiredWindowSeconds, type ClientHolder, type Holder } from './holders.ts';
 
 /** Whether Rekey may rotate at all, and whether it ends the old credential (design: users' seats). */
 export type Mode = 'observe' | 'overlap' | 'enforce';
@@ -105,9 +105,11 @@ const SHARING = [
 /** More agents than this on one credential are flagged (requirements: isolation). */
 export const SHARING_LIMIT: Readonly<Record<Policy['sensitivity'], number>> = { normal: 20, sensitive: 5 };
 
-/** How many agents share a credential: its blast radius. */
-export function agentsOf(holders: readonly Pick<Holder, 'agents'>[]): number {
-  return holders.reduce((sum, { agents }) => sum + (agents ?? 1), 0);
+/** How many agents share a credential: its blast radius. Who only verifies has none. */
+export function agentsOf(
+  holders: readonly (Pick<Holder, 'agents'> & Partial<Pick<ClientHolder, 'verifies'>>)[],
+): number {
+  return holders.reduce((sum, { agents = 1, verifies }) => sum + (verifies === true ? 0 : agents), 0);
 }
 
 /** What the interval follows from, beside what is declared. */

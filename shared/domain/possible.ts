@@ -1,4 +1,4 @@
-import type { Overlap } from './capabilities.ts';
+import { capabilitiesOf, type Overlap } from './capabilities.ts';
 import { errorsOf, RekeyError, throwAll } from './errors.ts';
 import type { Holder } from './holders.ts';
 import { agentsOf, LAG_MARGIN_SECONDS, type Mode, type Policy, type PolicyInput } from './policy.ts';
@@ -75,6 +75,27 @@ export function assertDemands(
           );
       },
     ),
+  );
+}
+
+/**
+ * Refuses holders that verify what nothing is published of.
+ * @throws RekeyError ERR_DECLARATION
+ */
+export function assertVerifiable(
+  holders: readonly Holder[],
+  { type, provider }: { readonly type: string; readonly provider: string },
+): void {
+  const at = holders.findIndex((holder) => holder.kind === 'client' && holder.verifies === true);
+  if (at < 0 || capabilitiesOf(type, provider)?.published === true) return;
+  throw new RekeyError(
+    'ERR_DECLARATION',
+    `nobody verifies a ${type} of ${provider} by what Rekey publishes`,
+    {
+      field: `holders[${at}].verifies`,
+      remedy:
+        'leave it out: this holder has the secret, and proves that; docs/identities.md has what is published',
+    },
   );
 }
 

@@ -4,6 +4,7 @@ import type { Credential, Key } from './credential.ts';
 import { RekeyError } from './errors.ts';
 import type { HolderEvidence } from './holder-evidence.ts';
 import type { AwaitedOperator } from './operator.ts';
+import type { PublicKey } from './possession.ts';
 
 /**
  * The life of one rotation (design: "A rotation"). Every arrow that is taken is an audit record; the phases that
@@ -79,14 +80,16 @@ export interface Window {
   readonly overdue?: boolean;
 }
 
-/** What acknowledgements of one window are held against; derived from the material where the window opens. */
+/** What acknowledgements of one window are held against (possession.ts); follows from the material where the window opens. */
 export interface AcknowledgementKey {
   /** The window, by its opening. */
   readonly opensAt: Instant;
   readonly versionId: string;
   readonly fingerprint: string;
-  /** Encrypted for whoever checks acknowledgements (`Sealer`, purpose `acknowledgement`). */
-  readonly sealed: string;
+  /** Encrypted for whoever checks acknowledgements (`Sealer`, purpose `acknowledgement`); absent where no holder has the secret. */
+  readonly sealed?: string;
+  /** Of a credential that its holders sign with: then that is asked of them. Absent where the text of the secret is one. */
+  readonly publicKey?: PublicKey;
 }
 
 /** Why an announced rotation has not begun. */

@@ -20,19 +20,40 @@ const time = z.iso.datetime({ offset: true }).max(40).describe('RFC 3339');
 const sequence = z.int().min(0).describe('Higher in each opening and heartbeat of the instance');
 const times = z.int().min(0).max(1_000_000_000);
 
-/** What an instance signs to acknowledge. */
-export const acknowledgementPayload = z.strictObject({
-  session: word,
-  rotation: word,
-  credential,
-  versionId: word,
-  fingerprint: word,
-  challenge: word,
-  proof: z
-    .string()
-    .regex(/^[A-Za-z0-9_-]{43}$/, 'write the 32 bytes of the HMAC in base64url, without padding'),
-  persisted: z.boolean().describe('The value would survive a restart of the instance'),
-});
+/** As many as are published of one credential, with room. */
+const MOST_SEEN = 10;
+
+/** What an instance signs to acknowledge: with the one of `proof`, `signature` and `seen` that the notice asks for. */
+export const acknowledgementPayload = z
+  .strictObject({
+    session: word,
+    rotation: word,
+    credential,
+    versionId: word,
+    fingerprint: word,
+    challenge: word,
+    proof: z
+      .string()
+      .regex(/^[A-Za-z0-9_-]{43}$/, 'write the 32 bytes of the HMAC in base64url, without padding')
+      .optional()
+      .describe('Where the notice says hmac, or nothing: HMAC under the key that follows from the value'),
+    signature: z
+      .string()
+      .regex(/^[A-Za-z0-9_-]{64,700}$/, 'write the signature in base64url, as a JWS has it')
+      .optional()
+      .describe('Where the notice says signature: made with the credential itself'),
+    seen: z
+      .array(word)
+      .max(MOST_SEEN)
+      .optional()
+      .describe('Where the notice says seen: the ids (kid) that a verifier has read'),
+    persisted: z.boolean().describe('The value would survive a restart of the instance'),
+  })
+  .refine(
+    ({ proof, signature, seen }) =>
+      [proof, signature, seen].filter((each) => each !== undefined).length === 1,
+    { path: ['proof'], message: 'send one of proof, signature and seen: that which the notice asks for' },
+  );
 export type AcknowledgementPayload = z.infer<typeof acknowledgementPayload>;
 
 /**

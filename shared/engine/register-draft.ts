@@ -4,7 +4,14 @@ import { assertForeignHost } from '../domain/foreign-host.ts';
 import { diffDeclared, type FieldChange } from '../domain/declared-diff.ts';
 import { errorsOf, isRekeyError, RekeyError, throwAll } from '../domain/errors.ts';
 import { assertAccess, resolvePolicy, type PolicyLimits } from '../domain/policy.ts';
-import { assertDemands, assertPossible, withinReach, type Able, type Demands } from '../domain/possible.ts';
+import {
+  assertDemands,
+  assertPossible,
+  assertVerifiable,
+  withinReach,
+  type Able,
+  type Demands,
+} from '../domain/possible.ts';
 import { TAG } from '../names.ts';
 import type { AnyProvider, Notice } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
@@ -58,6 +65,7 @@ export async function draftOf(
       () => provider.target(declaration.target),
       () => policyFor(),
       () => assertAdminDeclared(provider, declaration),
+      () => assertVerifiable(holders, declaration),
     ),
   );
   const target = provider.target(declaration.target);

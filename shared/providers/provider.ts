@@ -5,6 +5,7 @@ import type { Survey } from '../domain/coverage.ts';
 import type { CredentialHandle } from '../domain/credential.ts';
 import type { Deactivation, Usage } from '../domain/evidence.ts';
 import type { Place } from '../domain/place.ts';
+import type { PublicKey } from '../domain/possession.ts';
 import type { Demands } from '../domain/possible.ts';
 import type { Redacted } from '../domain/redacted.ts';
 import type { AwsReach } from '../http/aws.ts';
@@ -228,6 +229,11 @@ export interface CredentialProvider<T, M> {
   };
   /** Taking over what exists. Absent where an upstream can't tell which of its credentials a value is. */
   readonly adoption?: Adoption<T, M>;
+  /**
+   * By what a signature of its holders is checked, where the text of the secret is no secret: they sign to acknowledge.
+   * Undefined where the target's secrets are: then who has the text proves that. Absent where no holder signs.
+   */
+  publicKey?(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<PublicKey | undefined>;
   /** What a person does at the upstream to revoke a credential while Rekey is down; no secret in it. Pure. */
   manualRevocation?(target: T, handle: CredentialHandle): string;
 }

@@ -85,7 +85,7 @@ export class Clients {
     const challenge = randomUUID();
     await agentStore.challenge({ challenge });
     const context = { purpose: 'acknowledgement', of: rotation.credentialId, id: rotation.id } as const;
-    const kept = await sealer.unseal(about.sealed, context);
+    const kept = await sealer.unseal(about.sealed ?? '', context);
     const own = acknowledgementKey(
       value.map((read) => text ?? read),
       rotation.id,

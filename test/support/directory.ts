@@ -78,6 +78,9 @@ export class ServedDirectory implements AsyncDisposable {
   readonly asked: string[] = [];
   /** What is answered instead, while it is set: a status, or nothing for so many milliseconds. */
   trouble: { readonly status?: number; readonly delayMs?: number } | undefined;
+  /** What an answer that is made already waits for, and what lets it go. */
+  hold: Promise<void> | undefined;
+  letGo: () => void = () => undefined;
   /** The function's clock. */
   clock = Date.now;
   readonly #server: Server;
@@ -99,6 +102,7 @@ export class ServedDirectory implements AsyncDisposable {
           directory: this.directory,
           clock: () => this.clock(),
         });
+        await this.hold;
         const sent = Object.fromEntries(
           Object.entries(answered.headers ?? {}).map(([name, value]) => [name, String(value)]),
         );

@@ -3,7 +3,9 @@ import type { Credential } from '../credential.ts';
 import { CredentialError } from '../errors.ts';
 import type { Swap } from '../listeners.ts';
 import { within, type Time } from '../time.ts';
+import type { Followed, Owed } from './followed.ts';
 import type { Notice } from './notice.ts';
+import { proofOf, signedText } from './instance-key.ts';
 import type { SessionHooks } from './options.ts';
 
 /** What a follower needs of its session. */
@@ -19,19 +21,12 @@ export interface Following {
   readonly used: (credential: string, versionId: string, refused: boolean) => void;
 }
 
-/** An acknowledgement that this process can give. */
-export interface Owed {
-  readonly rotation: string;
-  readonly fingerprint: string;
-  readonly credential: Credential;
-}
-
 /** A hold outlives what it waits for by so little that the next notice ends it. */
 const HOLD_MARGIN_SECONDS = 30;
 const LONGEST_HOLD_MS = 24 * 3600_000;
 
 /** Does for one source what the notices of its credential say. */
-export class Follower {
+export class Follower implements Followed {
   readonly name: string;
   readonly #source: CredentialSource;
   readonly #session: Following;
@@ -114,8 +109,22 @@ export class Follower {
     if (this.#draining.size > 0 || this.#moving !== undefined) return undefined;
     const credential = this.#served();
     return credential?.versionId === versionId && credential !== undefined
-      ? { rotation, fingerprint, credential }
+      ? { rotation, fingerprint, versionId: credential.versionId, prove: this.#proving(credential) }
       : undefined;
+  }
+
+  /** By the value itself, or with what it lets this process sign, as the notice asks. */
+  #proving(credential: Credential): Owed['prove'] {
+    if (this.#notice?.proof === undefined) return async (proven) => proofOf(credential, proven);
+    const { signWith } = this.#session.hooks;
+    return async (proven) => {
+      if (this.#notice?.proof === 'signature' && signWith !== undefined)
+        return { signature: await signWith(credential, signedText(proven)) };
+      throw new CredentialError('ERR_OPTIONS', `"${this.name}" is acknowledged in a way that is not set up`, {
+        field: 'signWith',
+        remedy: 'give signWith, e.g. kmsSignature: the private part of this credential is in no secret',
+      });
+    };
   }
 
   /** The server has taken the acknowledgement; until the next notice, nothing is owed. */

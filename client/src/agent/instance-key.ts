@@ -59,13 +59,21 @@ export interface Proven {
   readonly fingerprint: string;
 }
 
+const PURPOSE = 'rekey acknowledgement v1';
+
 /** The proof that this process has the value (docs/agents.md). */
-export function proofOf(credential: Credential, proven: Proven): string {
-  const { challenge, session, rotation, versionId, fingerprint } = proven;
-  const info = 'rekey acknowledgement v1';
-  const key = new Uint8Array(hkdfSync('sha256', credential.reveal(), rotation, info, 32));
-  const text = [challenge, session, rotation, versionId, fingerprint].join('\n');
-  return createHmac('sha256', key).update(text).digest('base64url');
+export async function proofOf(credential: Credential, proven: Proven): Promise<{ proof: string }> {
+  const key = new Uint8Array(hkdfSync('sha256', credential.reveal(), proven.rotation, PURPOSE, 32));
+  return Promise.resolve({ proof: createHmac('sha256', key).update(linesOf(proven)).digest('base64url') });
+}
+
+/** What is signed with a credential whose private part is in no secret; never a token, which has no line breaks. */
+export function signedText(proven: Proven): string {
+  return `${PURPOSE}\n${linesOf(proven)}`;
+}
+
+function linesOf({ challenge, session, rotation, versionId, fingerprint }: Proven): string {
+  return [challenge, session, rotation, versionId, fingerprint].join('\n');
 }
 
 function encoded(part: object): string {

@@ -1,6 +1,6 @@
 import { AgentApiError, meaningOf, textIn, understood, type AgentApi } from './api.ts';
-import type { Owed } from './follower.ts';
-import { InstanceKey, proofOf } from './instance-key.ts';
+import type { Owed } from './followed.ts';
+import { InstanceKey } from './instance-key.ts';
 import { noticesIn, type Notice } from './notice.ts';
 import type { UseReport } from './uses.ts';
 
@@ -92,14 +92,14 @@ export class Instance {
 
   async acknowledge(
     name: string,
-    { rotation, fingerprint, credential }: Owed,
+    { rotation, fingerprint, versionId, prove }: Owed,
     persisted: boolean,
   ): Promise<void> {
     const session = this.#session ?? '';
     const challenge = textIn(await this.#say('challenges', { rotation }), 'challenge');
-    const proven = { challenge, session, rotation, versionId: credential.versionId, fingerprint };
-    const proof = proofOf(credential, proven);
-    const acknowledgement = this.#signed({ ...proven, credential: name, proof, persisted });
+    const proven = { challenge, session, rotation, versionId, fingerprint };
+    const proof = await prove(proven);
+    const acknowledgement = this.#signed({ ...proven, ...proof, credential: name, persisted });
     await this.#say('acknowledgements', { acknowledgement });
   }
 

@@ -18,6 +18,8 @@ export interface Notice {
   readonly moveFrom?: string;
   /** An acknowledgement is missing. */
   readonly acknowledge: boolean;
+  /** By what it is proven: `signature`, `seen`; absent: by the value. More may come. */
+  readonly proof?: string;
   /** Now, whatever the instance does. */
   readonly urgent: boolean;
 }
@@ -28,7 +30,15 @@ export function noticesIn(body: unknown): readonly Notice[] | undefined {
   return Array.isArray(notices) && notices.every(isNotice) ? notices : undefined;
 }
 
-const TEXTS = ['rotation', 'versionId', 'fingerprint', 'rotatesAt', 'checkpointBy', 'moveFrom'] as const;
+const TEXTS = [
+  'rotation',
+  'versionId',
+  'fingerprint',
+  'rotatesAt',
+  'checkpointBy',
+  'moveFrom',
+  'proof',
+] as const;
 
 function isNotice(value: unknown): value is Notice {
   if (typeof value !== 'object' || value === null) return false;

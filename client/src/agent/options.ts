@@ -1,6 +1,8 @@
 import type { CredentialSource } from '../credential-source.ts';
+import type { SignWith } from '../kms-signature.ts';
 import type { Swap } from '../listeners.ts';
 import type { Time } from '../time.ts';
+import type { Verifying } from '../verify/published.ts';
 import type { SignRequest } from './api.ts';
 import type { Notice } from './notice.ts';
 
@@ -36,6 +38,11 @@ export interface SessionHooks {
    * reads the vault when it starts.
    */
   readonly persisted?: (credential: string) => boolean | Promise<boolean>;
+  /**
+   * Signs with a credential whose private part is in no secret, e.g. a key in KMS: `kmsSignature`. Needed where such a one is
+   * acknowledged.
+   */
+  readonly signWith?: SignWith;
   /** Hears of what went wrong. */
   readonly onProblem?: (problem: SessionProblem) => unknown;
 }
@@ -50,6 +57,11 @@ export interface AgentSessionOptions extends SessionHooks {
   readonly instance?: string;
   /** The sources, by the names of their credentials in the pact. */
   readonly credentials: Readonly<Record<string, CredentialSource>>;
+  /**
+   * What checks the credentials of others, by their names in the pact: `createPublishedKeys`, `createTokenVerifier` of
+   * `@rekey/client/verify`. Each proves what it knows of a new one, and is made to forget what was revoked.
+   */
+  readonly verifiers?: Readonly<Record<string, Verifying>>;
   /** Signs requests, e.g. `sigV4(client.config)` of `@rekey/client/sigv4`. */
   readonly sign: SignRequest;
   /** The pact, which is registered before the session is opened. Leave it out where an operator applies it. */

@@ -3,6 +3,8 @@ import { asCredentialError, CredentialError, isCredentialError } from '../errors
 import { millisecondsOf } from '../options.ts';
 import { backoffMs, systemTime, within, type Time } from '../time.ts';
 import { AgentApi, meaningOf } from './api.ts';
+import { Checked } from './checked.ts';
+import type { Followed } from './followed.ts';
 import { Follower } from './follower.ts';
 import { Instance, type Held } from './instance.ts';
 import type { Notice } from './notice.ts';
@@ -38,7 +40,7 @@ export class Session implements AgentSession {
   readonly #timeoutMs: number;
   readonly #api: AgentApi;
   readonly #instance: Instance;
-  readonly #followers: readonly Follower[];
+  readonly #followers: readonly Followed[];
   readonly #uses: UseCounts;
   #heartbeatMs = 60_000;
   #heartbeatAt = 0;
@@ -65,7 +67,7 @@ export class Session implements AgentSession {
     this.#instance = new Instance(this.#api, instance, pact);
     this.#uses = new UseCounts(this.#time, this.#api.clock);
     const checkpointMs = millisecondsOf('checkpointTimeoutSeconds', options.checkpointTimeoutSeconds ?? 60);
-    this.#followers = Object.entries(options.credentials).map(
+    const sources = Object.entries(options.credentials).map(
       ([name, source]) =>
         new Follower(name, source, {
           hooks: options,
@@ -77,6 +79,8 @@ export class Session implements AgentSession {
           used: (credential, versionId, refused) => this.#uses.count(credential, versionId, refused),
         }),
     );
+    const verifiers = Object.entries(options.verifiers ?? {});
+    this.#followers = [...sources, ...verifiers.map(([name, verifier]) => new Checked(name, verifier))];
   }
 
   get id(): string | undefined {
@@ -212,16 +216,22 @@ export class Session implements AgentSession {
       this.#followers.find(({ name }) => name === notice.credential)?.follow(notice, now);
   }
 
+  /** What keeps one from being acknowledged keeps no other. */
   async #acknowledge(): Promise<void> {
-    for (const follower of this.#followers) {
-      if (follower.owes === undefined) continue;
-      const persisted = await this.#isPersisted(follower.name);
-      const { owes } = follower;
-      // What it holds is told before; then there is nothing that contradicts the acknowledgement.
-      if (!persisted || owes === undefined || this.#changed) continue;
-      await this.#instance.acknowledge(follower.name, owes, persisted);
-      follower.acknowledged();
-    }
+    const failures: unknown[] = [];
+    for (const follower of this.#followers)
+      await this.#acknowledgeOne(follower).catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
+  }
+
+  async #acknowledgeOne(follower: Followed): Promise<void> {
+    if (follower.owes === undefined) return;
+    const persisted = await this.#isPersisted(follower.name);
+    const { owes } = follower;
+    // What it holds is told before; then there is nothing that contradicts the acknowledgement.
+    if (!persisted || owes === undefined || this.#changed) return;
+    await this.#instance.acknowledge(follower.name, owes, persisted);
+    follower.acknowledged();
   }
 
   async #isPersisted(credential: string): Promise<boolean> {

@@ -1,6 +1,6 @@
 /** What an event of Rekey's bus means for a source. */
 export interface Fact {
-  readonly kind: 'changed' | 'halt' | 'resume';
+  readonly kind: 'changed' | 'revoked' | 'halt' | 'resume';
   /** Name and id of the credential, as far as the event has them. */
   readonly names: readonly string[];
   /** When it was so, in milliseconds since 1970. */
@@ -12,7 +12,7 @@ export interface Fact {
 const KINDS: Readonly<Record<string, Fact['kind']>> = {
   'Credential Rotated': 'changed',
   'Credential Rotation Rolled Back': 'changed',
-  'Credential Revoked': 'changed',
+  'Credential Revoked': 'revoked',
   'Agents Halt': 'halt',
   'Agents Resume': 'resume',
 };

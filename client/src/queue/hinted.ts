@@ -22,7 +22,7 @@ export class Hinted {
   /** @throws CredentialError where the vault can't be read */
   async heed({ kind, at, reason }: Omit<Fact, 'names'>): Promise<void> {
     if (kind === 'halt') return this.#halt(at, reason);
-    if (kind === 'changed') return this.#read();
+    if (kind === 'changed' || kind === 'revoked') return this.#read();
     this.#resumedAt = Math.max(this.#resumedAt, at);
     if (this.#haltedAt === undefined) return this.#read();
     if (at >= this.#haltedAt) await this.#resume();

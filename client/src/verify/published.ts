@@ -22,6 +22,14 @@ export interface PublishedOptions {
   readonly time?: Time;
 }
 
+/** What checks the identities of one set. */
+export interface Verifying {
+  /** The ids that it knows: of keys, of tokens. @throws CredentialError ERR_STALE */
+  seen(): Promise<readonly string[]>;
+  /** Forgets what was read: called where an event or a notice says that something was revoked. */
+  expire(): void;
+}
+
 /** One read of a set. */
 interface Read<T> {
   readonly value: T;
@@ -46,6 +54,8 @@ export class Published<T> {
   readonly #parse: (body: unknown) => T;
   readonly #sign: (url: URL, headers: Headers) => Promise<Headers>;
   #read: Read<T> | undefined;
+  /** How often it has expired: what was asked for before doesn't count after. */
+  #expired = 0;
   #missedAt: number = -Infinity;
   #failed: { readonly at: number; readonly error: CredentialError } | undefined;
   #flight: Promise<CredentialError | undefined> | undefined;
@@ -93,6 +103,7 @@ export class Published<T> {
   /** What was read last no longer counts: something of it was revoked. */
   expire(): void {
     this.#read = undefined;
+    this.#expired++;
   }
 
   /** Reads again; what was read before it expired, while a read was under way, is read once more. */
@@ -130,14 +141,14 @@ export class Published<T> {
 
   async #load(): Promise<CredentialError | undefined> {
     const known = this.#read;
+    const expired = this.#expired;
     // From before the request: an answer is as old as its question.
     const at = this.#time.monotonic();
     try {
       const controller = new AbortController();
       const limit = { ms: this.#timeoutMs, controller, late: () => tooLate(this.#timeoutMs) };
       const read = await within(this.#time, limit, async (signal) => this.#ask(known, at, signal));
-      // Expired meanwhile: what was asked for before doesn't count.
-      if (known === this.#read) this.#read = read;
+      if (expired === this.#expired) this.#read = read;
       this.#failed = undefined;
       return undefined;
     } catch (cause) {

@@ -37,6 +37,8 @@ export const holderView = z.object({
   principal: z.string().optional(),
   /** Of an agent of kind client: those that are told together. */
   fleet: z.string().optional(),
+  /** It has no secret: it checks what others prove themselves with. Absent elsewhere. */
+  verifies: z.literal(true).optional(),
 });
 export type HolderView = z.infer<typeof holderView>;
 

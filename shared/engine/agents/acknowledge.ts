@@ -2,7 +2,14 @@ import { CHALLENGE_SECONDS, type Acknowledgement, type Session } from '../../dom
 import { plusSeconds, toInstant, type Instant } from '../../domain/clock.ts';
 import type { Credential } from '../../domain/credential.ts';
 import { RekeyError } from '../../domain/errors.ts';
-import { proves } from '../../domain/possession.ts';
+import { clientOf } from '../../domain/pact.ts';
+import {
+  PROOF_FIELDS,
+  proofKindOf,
+  proves,
+  type Possession,
+  type ProofKind,
+} from '../../domain/possession.ts';
 import type { AcknowledgementKey, Rotation } from '../../domain/rotation.ts';
 import { parseAcknowledgement, type AcknowledgementPayload as Payload } from '../../domain/signed.ts';
 import type { AgentDeps } from './deps.ts';
@@ -80,18 +87,8 @@ async function keep(
   const { credential, payload, jws } = about;
   const key = openKeyOf(credential, about.rotation);
   assertOwnVersion(key, payload);
-  const unsealed = await deps.sealer.unseal(key.sealed, {
-    purpose: 'acknowledgement',
-    of: credential.id,
-    id: payload.rotation,
-  });
-  if (!proves(unsealed, payload, payload.proof)) {
-    throw new RekeyError('ERR_PROOF', 'the proof was not made with the value of this version', {
-      field: 'payload.proof',
-      remedy:
-        'read the version from the vault, derive the key from its SecretString as it is, and answer a fresh challenge',
-    });
-  }
+  const possession = await possessionOf(deps, session.agent, credential, key, about.rotation);
+  if (!proves(possession, payload)) throw unproven(possession.kind);
   const now = toInstant(deps.clock());
   const { challenge: answered, rotation, versionId, fingerprint, persisted } = payload;
   const made: Acknowledgement = {
@@ -110,6 +107,45 @@ async function keep(
   };
   await deps.agents.acknowledge(made, answered, now);
   return made;
+}
+
+/** What the agent's proof is held against: which one that is, the declaration and the credential say, never who acknowledges. */
+async function possessionOf(
+  { sealer }: AgentDeps,
+  agent: string,
+  credential: Credential,
+  { publicKey, sealed, versionId }: AcknowledgementKey,
+  rotation: Rotation | undefined,
+): Promise<Possession> {
+  const kind = proofKindOf(clientOf(credential, agent), { publicKey });
+  const about = [rotation?.next, rotation?.old].find((each) => each?.versionId === versionId);
+  if (kind === 'seen' && about !== undefined) return { kind, id: about.handle.id };
+  if (kind === 'signature' && publicKey !== undefined) return { kind, publicKey };
+  // Declared since the window was opened: nothing is kept that its proof could be held against.
+  if (kind !== 'hmac' || rotation === undefined || sealed === undefined) throw over(rotation?.id ?? '');
+  const context = { purpose: 'acknowledgement' as const, of: credential.id, id: rotation.id };
+  return { kind, key: await sealer.unseal(sealed, context) };
+}
+
+const UNPROVEN: Readonly<Record<ProofKind, { readonly message: string; readonly remedy: string }>> = {
+  hmac: {
+    message: 'the proof was not made with the value of this version',
+    remedy:
+      'read the version from the vault, derive the key from its SecretString as it is, and answer a fresh challenge',
+  },
+  signature: {
+    message: 'the signature was not made with the credential of this version',
+    remedy: 'read the version from the vault, and sign what docs/agents.md says with the key that it names',
+  },
+  seen: {
+    message: 'the credential of this version is not among what was seen',
+    remedy: 'read the set from the directory again, and say every id in it',
+  },
+};
+
+function unproven(kind: ProofKind): RekeyError {
+  const { message, remedy } = UNPROVEN[kind];
+  return new RekeyError('ERR_PROOF', message, { field: `payload.${PROOF_FIELDS[kind]}`, remedy });
 }
 
 function ofSpeaker({ credentials }: Speaker, { credential: name }: Payload): Credential {

@@ -81,7 +81,7 @@ export async function openSessionOf({ agents }: AgentDeps, agent: string, id: st
 /** What a session's notices follow from: each credential with its rotation and what the session has acknowledged. */
 export async function factsOf(
   deps: Pick<AgentDeps, 'ledger' | 'agents'>,
-  { credentials }: Speaker,
+  { credentials, pact }: Speaker,
   session: Pick<Session, 'id'>,
 ): Promise<ReadonlyMap<string, NoticeFacts>> {
   const facts = await Promise.all(
@@ -94,7 +94,8 @@ export async function factsOf(
         rotation === undefined || opensAt === undefined
           ? undefined
           : await deps.agents.acknowledgement({ rotation: rotation.id, opensAt, session: session.id });
-      return [name, { credential, rotation, acknowledgement }] as const;
+      const holder = clientOf(credential, pact.agent);
+      return [name, { credential, holder, rotation, acknowledgement }] as const;
     }),
   );
   return new Map(facts);

@@ -93,6 +93,13 @@ export const jwksProvider: CredentialProvider<JwksTarget, JwksMaterial> = {
     });
   },
 
+  async publicKey(target, { id }, ctx) {
+    if (target.held !== 'kms') return undefined;
+    const entry = entryOf(await identitiesOf(ctx).directory.read(set(target)), id);
+    if (entry !== undefined) return entry.document;
+    throw new RekeyError('ERR_REJECTED', `${id} is not in the directory`, { remedy: 'start a new rotation' });
+  },
+
   async revoke(target, handle, _options, ctx) {
     // First what verifiers see; a key that is still there signs what nobody takes.
     const done = await endIdentity(set(target), handle, ctx);

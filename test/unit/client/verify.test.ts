@@ -129,6 +129,31 @@ describe('a verifier of tokens', () => {
     await expect(verifier.verify(token)).rejects.toMatchObject({ code: 'ERR_STALE' });
   });
 
+  it('says which it has read: what comes next is among them', async () => {
+    const { issue, verifier } = await begin();
+    const first = await issue(1);
+    const seen = await verifier.seen();
+    expect([seen.length, seen.includes(first.handle.id)]).toEqual([2, true]);
+    await time.pass(361);
+    const second = await issue(2, first.handle);
+    expect(seen).toContain(second.handle.id);
+  });
+
+  it('believes no answer that was asked for before it was told of a revocation, the first one neither', async () => {
+    const { issue, verifier, target, ctx } = await begin();
+    const { token, handle } = await issue(1);
+    harness.served().hold = new Promise((resolve) => {
+      harness.served().letGo = resolve;
+    });
+    const asking = verifier.verify(token);
+    await answered();
+    await provider.revoke(target, handle, { endSessions: true, compromised: true }, ctx);
+    verifier.expire();
+    harness.served().letGo();
+    harness.served().hold = undefined;
+    expect(await asking).toBeUndefined();
+  });
+
   it('refuses tokens for others, and those that have ended by themselves; five minutes of skew are no matter', async () => {
     const { issue, verifier, target } = await begin();
     const { token } = await issue(1);
