@@ -1,7 +1,13 @@
 import type { Command } from 'commander';
-import { credentialDiagnosis, listAnswer, type CredentialView } from '../../shared/api/messages.ts';
+import {
+  credentialDiagnosis,
+  listAnswer,
+  type CredentialDiagnosis,
+  type CredentialView,
+} from '../../shared/api/messages.ts';
 import { coverageChecks, rootsCheck, unregistered, type Covered } from '../../shared/domain/coverage.ts';
 import { bad, tallyOf, type Check, type CheckState, type Tally } from '../../shared/domain/diagnosis.ts';
+import { outagesCheck } from '../../shared/domain/outage.ts';
 import { LONG_TIMEOUT_MS, type ApiClient } from '../client.ts';
 import { examples, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
@@ -16,7 +22,7 @@ interface Group {
 }
 
 /** A credential, with what there is of its owner's at the upstream. */
-type Diagnosed = Group & Covered;
+type Diagnosed = Group & Covered & { readonly outage?: CredentialDiagnosis['outage'] };
 
 /** Each takes a function in the database's network for a few seconds. */
 const AT_ONCE = 8;
@@ -39,11 +45,22 @@ async function doctor(context: Context, names: readonly string[]): Promise<numbe
     checks: isAll ? [...coverageChecks(credentials), ...rootsCheck(found)] : [],
   };
   if (upstreams.checks.length > 0) render(out, upstreams);
-  const groups = [deployment, ...credentials, upstreams];
+  const outages = credentials.flatMap(({ name, outage }) => (outage === undefined ? [] : [{ name, outage }]));
+  const stopped: Group = {
+    name: 'if Rekey stops now',
+    checks: outages.length === 0 ? [] : [outagesCheck(outages, Date.now())],
+  };
+  if (outages.length > 0) render(out, stopped);
+  const groups = [deployment, ...credentials, upstreams, stopped];
   const tally = tallyOf(groups.flatMap((group) => group.checks));
   out.data({
     deployment: { checks: deployment.checks },
-    credentials: credentials.map((group) => ({ credential: group.name, checks: group.checks })),
+    credentials: credentials.map(({ name, checks: its, outage }) => ({
+      credential: name,
+      checks: its,
+      outage,
+    })),
+    stopped: { checks: stopped.checks },
     ...(isAll ? { upstreams: { checks: upstreams.checks, unregistered: unregistered(credentials) } } : {}),
     tally,
   });
@@ -93,8 +110,8 @@ async function diagnosed(client: ApiClient, name: string): Promise<Diagnosed> {
   try {
     const path = ['credentials', name, 'diagnosis'];
     const answer = await client.get(credentialDiagnosis, path, { timeoutMs: LONG_TIMEOUT_MS });
-    const { credential, checks, held, survey } = answer;
-    return { name: credential, checks: checks as Check[], held, survey };
+    const { credential, checks, held, survey, outage } = answer;
+    return { name: credential, checks: checks as Check[], held, survey, outage };
   } catch (error) {
     const failure = failureOf(error);
     const { code, message, remedy = 'try again' } = failure;
@@ -169,7 +186,7 @@ export const addDoctor: AddCommand = (program, run) => {
     .summary('check the deployment and its credentials')
     .description(
       'Checks the deployment, and of each credential its secrets, keys, target, schedule, holders and archive, with the ' +
-        'rights and the network of the functions that do the work; what could do without a key, and (with no names given) ' +
+        'rights and the network of the functions that do the work; what could do without a key, what would fail if Rekey stopped now, and (with no names given) ' +
         'what exists at the upstreams that no credential has. Names what is missing, with the remedy. Changes ' +
         'nothing. Exit code 0: all is well; 3: something must be mended; 10: something could not be checked.',
     )

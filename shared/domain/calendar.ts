@@ -66,10 +66,14 @@ export function leadSeconds(intervalSeconds: number): number {
 }
 
 /** The next rotation of a credential, whatever keeps it from being planned; undefined where agents have none. */
-export function dueOf(credential: Governed & { readonly current?: Pick<Key, 'issuedAt'> }): Due | undefined {
+export function dueOf(
+  credential: Governed & { readonly current?: Pick<Key, 'issuedAt' | 'endsAt'> },
+): Due | undefined {
   if (credential.current === undefined) return undefined;
-  const { issuedAt } = credential.current;
-  const deadline = deadlineOf(credential, issuedAt);
+  const { issuedAt, endsAt } = credential.current;
+  const declared = deadlineOf(credential, issuedAt);
+  // What ends by itself is renewed by half of its life, whatever interval has been declared since it was issued.
+  const deadline = endsAt === undefined ? declared : earlier(declared, halfway(issuedAt, endsAt));
   const age = (fromInstant(deadline) - fromInstant(issuedAt)) / 1000;
   const startAge = startAfterSeconds(age, credential.policy);
   return {
@@ -77,6 +81,14 @@ export function dueOf(credential: Governed & { readonly current?: Pick<Key, 'iss
     rotatesAt: plusSeconds(issuedAt, startAge + credential.policy.announceSeconds),
     deadline,
   };
+}
+
+function earlier(one: Instant, other: Instant): Instant {
+  return one < other ? one : other;
+}
+
+function halfway(from: Instant, to: Instant): Instant {
+  return toInstant((fromInstant(from) + fromInstant(to)) / 2);
 }
 
 /**

@@ -22,6 +22,8 @@ export interface Key {
   readonly versionId: string;
   readonly fingerprint: string;
   readonly issuedAt: Instant;
+  /** When it ends by itself, at the earliest. Absent where nothing ends it, and in what older versions wrote. */
+  readonly endsAt?: Instant;
 }
 
 /** Where a credential is at home (hard decision 12): one writing region each. */

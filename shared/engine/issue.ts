@@ -3,12 +3,14 @@ import type { Credential, CredentialHandle, Key } from '../domain/credential.ts'
 import { assertConfirmed, type Usage } from '../domain/evidence.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { fingerprint } from '../domain/fingerprint.ts';
+import type { Policy } from '../domain/policy.ts';
 import type { Redacted } from '../domain/redacted.ts';
 import { advance, isPaused, type Rotation, type Trigger } from '../domain/rotation.ts';
 import { decideWindow, openWindow, type Proof, type WindowDecision } from '../domain/window.ts';
 import { staggerOf } from './order.ts';
 import { announce, assertMayRotate, assertNotPaused, assertStaggered } from './start.ts';
 import { evidenceNow } from './clients.ts';
+import type { AnyProvider } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
 import { endOrphan } from './end-orphan.ts';
 import type { StepInput } from './rotation-step.ts';
@@ -195,10 +197,11 @@ export async function store(
 ): Promise<Key> {
   const { provider, target, ctx } = await upstream(deps, credential);
   const token = rotation.id;
+  const { policy } = credential;
   const issueContext = {
     ...ctx,
     generation: credential.generation,
-    intervalSeconds: credential.policy.intervalSeconds,
+    intervalSeconds: policy.intervalSeconds,
     ...(rotation.old === undefined ? {} : { current: rotation.old.handle }),
   };
   const found = await deps.vault.read(secret, { versionId: token, stage: 'AWSPENDING' });
@@ -229,6 +232,18 @@ export async function store(
       versionId: token,
       fingerprint: fingerprint(provider.secretPart(material)),
       issuedAt: toInstant(deps.clock()),
+      // From before it was asked for: an answer may have been lost, and this be a repetition.
+      ...endOf(provider, target, { policy, from: rotation.updatedAt }),
     };
   }
+}
+
+/** When what is issued ends by itself, at the earliest; nothing where nothing ends it. */
+export function endOf(
+  provider: AnyProvider,
+  target: unknown,
+  { policy, from }: { readonly policy: Pick<Policy, 'intervalSeconds'>; readonly from: Instant },
+): Pick<Key, 'endsAt'> {
+  const endsAt = provider.endsAt?.(target, from, policy.intervalSeconds);
+  return endsAt === undefined ? {} : { endsAt };
 }

@@ -7,6 +7,7 @@ import type { Trigger } from '../domain/rotation.ts';
 import { TAG } from '../names.ts';
 import type { Issued } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
+import { endOf } from './issue.ts';
 import { endOrphan } from './end-orphan.ts';
 import { placeOf } from './place.ts';
 import type { RegisterOptions } from './register-draft.ts';
@@ -74,6 +75,7 @@ async function provision(
     versionId: token,
     fingerprint: fingerprint(provider.secretPart(material)),
     issuedAt: toInstant(deps.clock()),
+    ...endOf(provider, target, { policy: credential.policy, from: credential.registeredAt }),
   };
   // An emergency and a leak must find what is about to work; an emergency that came before refuses this.
   await attachOurs(deps, credential, { live: [key.handle] }, [key]);

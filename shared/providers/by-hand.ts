@@ -35,6 +35,14 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
   'cloud-key/gcp-service-account': async () =>
     tellOf((await import('./gcp-service-account/provider.ts')).gcpServiceAccountProvider),
   'cloud-key/azure-app': async () => tellOf((await import('./azure-app/provider.ts')).azureAppProvider),
+  'signing-key/jwks': async () => {
+    const { endedByHand } = await import('./identity/by-hand.ts');
+    return (target, handle) => endedByHand('jwks', target, handle);
+  },
+  'agent-token/opaque': async () => {
+    const { endedByHand } = await import('./identity/by-hand.ts');
+    return (target, handle) => endedByHand('tokens', target, handle);
+  },
   'cloud-key/aws-iam': async () => {
     const [{ manualRevocation }, { readTarget }] = await Promise.all([
       import('./aws-iam/by-hand.ts'),

@@ -1,10 +1,16 @@
+import { plusSeconds, type Instant } from '../domain/clock.ts';
+
 const SPARE_SECONDS = 30 * 86_400;
 
 /**
- * How long a credential lives whose upstream ends it by itself: its interval, and as long again or 30 days, whichever is
- * more. A rotation that is late must not cut agents off; undefined where the interval isn't known.
+ * How long a credential lives that ends by itself: its interval, and as long again or `spareSeconds`, whichever is more. A
+ * rotation that is late must not cut agents off.
  */
-export function lifetimeSeconds(intervalSeconds: number | undefined): number | undefined {
-  if (intervalSeconds === undefined) return undefined;
-  return intervalSeconds + Math.max(intervalSeconds, SPARE_SECONDS);
+export function lifetimeSeconds(intervalSeconds: number, spareSeconds: number = SPARE_SECONDS): number {
+  return intervalSeconds + Math.max(intervalSeconds, spareSeconds);
+}
+
+/** `endsAt` of a provider whose upstream ends what is issued by itself, once it is told when. */
+export function endsAfterInterval(_target: unknown, from: Instant, intervalSeconds: number): Instant {
+  return plusSeconds(from, lifetimeSeconds(intervalSeconds));
 }

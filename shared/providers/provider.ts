@@ -1,5 +1,5 @@
 import type { Capabilities, Overlap } from '../domain/capabilities.ts';
-import type { Clock } from '../domain/clock.ts';
+import type { Clock, Instant } from '../domain/clock.ts';
 import type { Claim, SeenClaim } from '../domain/claim.ts';
 import type { Survey } from '../domain/coverage.ts';
 import type { CredentialHandle } from '../domain/credential.ts';
@@ -150,6 +150,11 @@ export interface CredentialProvider<T, M> {
   access?(target: T): 'read' | 'write' | undefined;
   /** What a target asks of the policy, beyond the bounds of its type. Pure. */
   demands?(target: T): Demands;
+  /**
+   * When what is issued at `from` ends by itself, whatever becomes of Rekey; it is rotated in the first half of that life.
+   * Pure. Absent where nothing does.
+   */
+  endsAt?(target: T, from: Instant, intervalSeconds: number): Instant | undefined;
   /** Parses the secret's text; throws ERR_MATERIAL_MISMATCH where it isn't this provider's. */
   material(text: Redacted<string>): Redacted<M>;
   /**

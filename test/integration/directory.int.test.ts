@@ -1,9 +1,15 @@
+import { execFile, spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LocalStack } from '../../local/stack.ts';
 import type { AwsCalls } from '../../shared/adapters/aws-client.ts';
 import { DynamoDbDirectory } from '../../shared/adapters/dynamodb-directory.ts';
-import { emptySet } from '../../shared/domain/directory.ts';
+import { emptySet, publishedOf, type DirectoryEntry } from '../../shared/domain/directory.ts';
+import { endedByHand } from '../../shared/providers/identity/by-hand.ts';
 import { describeDirectory } from '../contract/describe-directory.ts';
 import { startTable } from '../support/table.ts';
 
@@ -40,5 +46,58 @@ describe('the directory in DynamoDB', () => {
     });
     expect(await directory.write(set)).toMatchObject({ version: 1 });
     expect(await directory.read(set)).toMatchObject({ version: 1 });
+  });
+});
+
+/** The page says so: what is typed on the day when Rekey is down needs the AWS CLI and jq. */
+const canType = ['aws', 'jq'].every((command) => spawnSync(command, ['--version']).status === 0);
+
+describe.runIf(canType)('what a person types while Rekey is down', () => {
+  const entry = (id: string): DirectoryEntry => ({
+    id,
+    state: 'live',
+    generation: 1,
+    document: { kid: id },
+    publishedAt: '2026-11-26T00:00:00.000Z',
+  });
+
+  async function typed(text: string): Promise<void> {
+    const cwd = await mkdtemp(join(tmpdir(), 'rekey-by-hand-'));
+    const { accessKeyId, secretAccessKey } = stack.clientConfig.credentials;
+    const env = {
+      ...process.env,
+      AWS_ENDPOINT_URL: stack.endpoint,
+      AWS_DEFAULT_REGION: stack.region,
+      AWS_ACCESS_KEY_ID: accessKeyId,
+      AWS_SECRET_ACCESS_KEY: secretAccessKey,
+      DIRECTORY_TABLE: 'ledger',
+    };
+    try {
+      await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', text], { cwd, env });
+    } finally {
+      await rm(cwd, { recursive: true });
+    }
+  }
+
+  test('ends that entry and no other, and Rekey goes on from there', async () => {
+    const directory = directoryOf('default');
+    const set = emptySet(
+      { kind: 'jwks', name: `by-hand-${randomUUID().slice(0, 8)}` },
+      { cacheSeconds: 300, skewSeconds: 0 },
+    );
+    await directory.write({ ...set, generation: 1, entries: [entry('leaked'), entry('other')] });
+    await typed(endedByHand('jwks', { name: set.name, cacheSeconds: 300 }, { id: 'leaked', generation: 1 }));
+    const after = await directory.read(set);
+    if (after === undefined) throw new Error('the set is gone');
+    expect(after.entries.map(({ id, state }) => [id, state])).toEqual([
+      ['leaked', 'ended'],
+      ['other', 'live'],
+    ]);
+    expect(publishedOf(after, Date.now()).map(({ id }) => id)).toEqual(['other']);
+    // Typed again it does no harm, and what Rekey writes next is written.
+    await typed(endedByHand('jwks', { name: set.name, cacheSeconds: 300 }, { id: 'leaked', generation: 1 }));
+    const again = await directory.read(set);
+    if (again === undefined) throw new Error('the set is gone');
+    expect(await directory.write(again)).toMatchObject({ version: again.version + 1 });
   });
 });

@@ -15,6 +15,7 @@ import {
   type Seen,
 } from '../../../shared/domain/diagnosis.ts';
 import { needsLook } from '../../../shared/domain/holders.ts';
+import { outageCheck, outageOf } from '../../../shared/domain/outage.ts';
 import type { FunctionName } from '../../../shared/names.ts';
 import { REKEY_VERSION } from '../../../shared/version.ts';
 import type { DiagnosisServices } from '../diagnosis-services.ts';
@@ -76,6 +77,7 @@ export async function diagnoseCredential(
     credential.holders.some(needsLook) ? diagnosis.holders(credential.id) : { value: [] },
     diagnosis.snapshot(credential.id),
   ]);
+  const outage = outageOf(credential, rotation, clock());
   return {
     status: 200,
     body: {
@@ -87,10 +89,12 @@ export async function diagnoseCredential(
           ? [...look.value.checks, ...(await administrator(credential, look.value.admin, diagnosis))]
           : [uncalled('credential', 'functions', 'register-database')]),
         ...rotationChecks(credential, rotation, clock()),
+        outageCheck(credential, outage, clock()),
         holdersCheck(credential),
         ...('value' in holders ? holders.value : [uncalled('holders', 'workloads', 'check-holders')]),
         evidenceCheck(credential, copy, clock()),
       ],
+      outage,
       held: heldBy(credential),
       ...('value' in look && look.value.survey !== undefined ? { survey: surveyOf(look.value.survey) } : {}),
     },

@@ -23,6 +23,8 @@ export type DeploymentDiagnosis = z.infer<typeof deploymentDiagnosis>;
 export const credentialDiagnosis = z.object({
   credential: z.string(),
   checks: z.array(check),
+  /** What becomes of it while Rekey is stopped; without `failsAt` nobody fails. Absent in answers of older deployments. */
+  outage: z.object({ failsAt: instant.optional(), why: z.string() }).optional(),
   /** Ids at the upstream that are its own. Absent in answers of older deployments. */
   held: z.array(z.string()).optional(),
   /** All that exists there for its owner, whoever made it; absent where the upstream can't be looked through. */

@@ -6,6 +6,7 @@ import { keyProvider, type UpstreamKey } from '../http/keys.ts';
 import { trueSoon } from '../http/listing.ts';
 import { bearerOf } from '../http/login.ts';
 import { targetOf, type KeyTarget } from '../http/target.ts';
+import { endsAfterInterval } from '../lifetime.ts';
 
 interface AzureAppTarget extends KeyTarget {
   readonly tenantId: string;
@@ -65,6 +66,8 @@ export const azureAppProvider = keyProvider<AzureAppTarget, z.infer<typeof admin
   list,
 
   /** Entra would end it after two years otherwise, whatever the interval. */
+  endsAt: endsAfterInterval,
+
   async create(api, target, displayName, _admin, { endsAt: endDateTime }) {
     const { keyId: id, secretText: value } = await api.call({
       method: 'POST',

@@ -7,7 +7,7 @@ import { agentSide } from '../http/agent-side.ts';
 import { ANYTHING } from '../http/api.ts';
 import type { KeyMaterial } from '../http/material.ts';
 import { unlabelledTargetOf } from '../http/target.ts';
-import { lifetimeSeconds } from '../lifetime.ts';
+import { endsAfterInterval, lifetimeSeconds } from '../lifetime.ts';
 import type { CredentialProvider } from '../provider.ts';
 
 const DAY_SECONDS = 86_400;
@@ -68,9 +68,14 @@ export const bedrockProvider: CredentialProvider<BedrockTarget, KeyMaterial> = {
     return [];
   },
 
+  endsAt: endsAfterInterval,
+
   async issue(target, token, ctx) {
-    const life = lifetimeSeconds(ctx.intervalSeconds);
-    const age = life === undefined ? {} : { CredentialAgeDays: String(Math.ceil(life / DAY_SECONDS)) };
+    const { intervalSeconds: interval } = ctx;
+    const age =
+      interval === undefined
+        ? {}
+        : { CredentialAgeDays: String(Math.ceil(lifetimeSeconds(interval) / DAY_SECONDS)) };
     const { handle, value } = await issueKey(keys.of(target, ctx), token, ctx, age);
     return agents.issued(target, value.reveal(), handle);
   },

@@ -8,6 +8,7 @@ import { wrappedKey } from '../http/certificate.ts';
 import { keyProvider } from '../http/keys.ts';
 import { listedSoon, trueSoon } from '../http/listing.ts';
 import { targetOf, upstreamId } from '../http/target.ts';
+import { endsAfterInterval } from '../lifetime.ts';
 import { find, keySchema, keysOf, list, pathOf, remove } from './key.ts';
 
 /**
@@ -27,6 +28,8 @@ export const gcpServiceAccountProvider = keyProvider<AccountTarget, AccountLogin
   find,
 
   /** Answers with the key once Google lists it: it tells its parts of a change one after another, for a minute at times. */
+  endsAt: endsAfterInterval,
+
   async create(api, target, name, _admin, about) {
     const { certificate, privateKey: value } = await wrappedKey(name, about);
     const body = { publicKeyData: Buffer.from(certificate).toString('base64') };

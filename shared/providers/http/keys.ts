@@ -1,10 +1,9 @@
 import { CAPABILITIES, type Capabilities, type ProviderKey } from '../../domain/capabilities.ts';
-import { plusSeconds, toInstant, type Instant } from '../../domain/clock.ts';
+import { toInstant, type Instant } from '../../domain/clock.ts';
 import type { CredentialHandle } from '../../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import type { Deactivation, Usage } from '../../domain/evidence.ts';
 import type { Place } from '../../domain/place.ts';
-import { lifetimeSeconds } from '../lifetime.ts';
 import { newKeyGone } from '../propagation.ts';
 import type { CredentialProvider, Issued, Notice, ProviderContext } from '../provider.ts';
 import { logIn, type AdminApi, type AdminLogin } from './admin-side.ts';
@@ -69,6 +68,8 @@ export interface KeyUpstream<T extends KeyTarget, A> extends UsedKeys<T>, AdminL
    * @throws RekeyError ERR_CAPACITY where the upstream or the pool has no room
    */
   create(api: Api, target: T, name: string, admin: A, about: Making): Promise<NewKey>;
+  /** As in the provider contract. */
+  endsAt?(target: T, from: Instant, intervalSeconds: number): Instant | undefined;
   /** The value of a key that was made before, where it can be had again. */
   reveal?(api: Api, target: T, key: UpstreamKey, admin: A): Promise<string | undefined>;
   /** What a person has to do at the upstream before a later key can be made. */
@@ -171,6 +172,7 @@ export function keyProviderOf<T extends KeyTarget, A>(
 
   return {
     ...agents.common,
+    ...(upstream.endsAt === undefined ? {} : { endsAt: upstream.endsAt }),
 
     async preflight(target, ctx) {
       const { api, admin } = await asAdmin(target, ctx);
@@ -205,11 +207,11 @@ export function keyProviderOf<T extends KeyTarget, A>(
       if (live >= maxLive) throw noRoom(name, live);
       const mark = nameOf({ label: target.label, generation, token });
       const now = toInstant(ctx.clock());
-      const life = lifetimeSeconds(ctx.intervalSeconds);
+      const { intervalSeconds: interval } = ctx;
       const about = {
         now,
         current: ctx.current?.id,
-        endsAt: life === undefined ? undefined : plusSeconds(now, life),
+        endsAt: interval === undefined ? undefined : upstream.endsAt?.(target, now, interval),
       };
       return asDeclared(await upstream.create(api, target, mark, admin, about));
     },

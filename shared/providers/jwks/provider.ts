@@ -2,6 +2,7 @@ import { CAPABILITIES } from '../../domain/capabilities.ts';
 import { entryOf, type SetRef } from '../../domain/directory.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import { awsOf } from '../aws-iam/user.ts';
+import { endedByHand } from '../identity/by-hand.ts';
 import {
   endIdentity,
   handOver,
@@ -111,6 +112,7 @@ export const jwksProvider: CredentialProvider<JwksTarget, JwksMaterial> = {
   },
   deactivation: async (target, { id }, ctx) => looked(set(target), id, ctx),
   list: async (target, ctx) => listIdentities(set(target), ctx),
+  manualRevocation: (target, handle) => endedByHand('jwks', target, handle),
 };
 
 function set(target: JwksTarget): SetRef {

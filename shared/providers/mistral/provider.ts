@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { instantIn, plusSeconds } from '../../domain/clock.ts';
+import { instantIn, plusSeconds, type Instant } from '../../domain/clock.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
 import { targetOf } from '../http/target.ts';
@@ -51,12 +51,13 @@ export const mistralProvider = keyProvider<MistralTarget, z.infer<typeof adminSc
   agentHeaders: (value) => ({ authorization: `Bearer ${value}` }),
   list,
 
+  /** Mistral is told a day, and nobody says at what time of it a key ends. */
+  endsAt: ({ expiresInDays }, from) =>
+    expiresInDays === undefined ? undefined : instantIn(dayAfter(from, expiresInDays)),
+
   async create(api, { workspace, user, expiresInDays }, name, _admin, { now }) {
     const answer = z.object({ key_id: z.string().min(1), key: z.string().min(1) });
-    const expiration =
-      expiresInDays === undefined
-        ? {}
-        : { expiration: plusSeconds(now, expiresInDays * 86_400).slice(0, 10) };
+    const expiration = expiresInDays === undefined ? {} : { expiration: dayAfter(now, expiresInDays) };
     const body = { workspace_uuid: workspace, user_id: user, name, ...expiration };
     const { key_id: id, key: value } = await api.call({ method: 'POST', path: KEYS, body, answer });
     return { id, value };
@@ -73,6 +74,10 @@ export const mistralProvider = keyProvider<MistralTarget, z.infer<typeof adminSc
     await api.call({ method: 'GET', path: '/models', answer: z.object({ data: z.array(ANYTHING) }) });
   },
 });
+
+function dayAfter(from: Instant, days: number): string {
+  return plusSeconds(from, days * 86_400).slice(0, 10);
+}
 
 /** Page by page until one brings nothing new: how many keys Mistral gives at most in one answer it doesn't say. */
 async function list(api: Api, { workspace }: MistralTarget): Promise<UpstreamKey[]> {

@@ -2,12 +2,13 @@ import { randomBytes } from 'node:crypto';
 import * as z from 'zod';
 import { digestOf, grantOf, partsOf, tokenOf, type TokenDocument } from '../../domain/agent-token.ts';
 import { CAPABILITIES } from '../../domain/capabilities.ts';
-import { plusSeconds, toInstant } from '../../domain/clock.ts';
+import { plusSeconds, toInstant, type Instant } from '../../domain/clock.ts';
 import type { SetRef } from '../../domain/directory.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import type { Redacted } from '../../domain/redacted.ts';
 import { parseJson } from '../http/material.ts';
 import { formOf } from '../http/target.ts';
+import { endedByHand } from '../identity/by-hand.ts';
 import {
   endIdentity,
   handOver,
@@ -19,6 +20,7 @@ import {
   type Made,
 } from '../identity/steps.ts';
 import { identityFields, setOf, timesOf, type IdentityTarget } from '../identity/target.ts';
+import { lifetimeSeconds } from '../lifetime.ts';
 import type { CredentialProvider } from '../provider.ts';
 
 const FACTS = CAPABILITIES['agent-token/opaque'];
@@ -85,16 +87,16 @@ export const opaqueProvider: CredentialProvider<OpaqueTarget, OpaqueMaterial> = 
     ];
   },
 
+  endsAt,
+
   async issue(target, token, ctx) {
     const { intervalSeconds: interval } = ctx;
-    // As long again as it is to be used, a day at least: Rekey may be down for one, and the agent goes on.
-    const life = interval === undefined ? undefined : interval + Math.max(interval, DAY_SECONDS);
     const use = {
       ref: set(target),
       times: timesOf(target),
       maxLive: FACTS.overlap.maxLive,
       make: async () => Promise.resolve(makeToken(target)),
-      ...(life === undefined ? {} : { notAfter: plusSeconds(toInstant(ctx.clock()), life) }),
+      ...(interval === undefined ? {} : { notAfter: endsAt(target, toInstant(ctx.clock()), interval) }),
     };
     const { handle, secret } = await takeIdentity(use, token, ctx);
     return { handle, material: secret.map((text) => ({ token: text })) };
@@ -117,11 +119,17 @@ export const opaqueProvider: CredentialProvider<OpaqueTarget, OpaqueMaterial> = 
   revoke: async (target, handle, _options, ctx) => endIdentity(set(target), handle, ctx),
   deactivation: async (target, { id }, ctx) => looked(set(target), id, ctx),
   list: async (target, ctx) => listIdentities(set(target), ctx),
+  manualRevocation: (target, handle) => endedByHand('tokens', target, handle),
   suspension: {
     suspend: async (target, handle, ctx) => setSuspended(set(target), handle, true, ctx),
     restore: async (target, handle, ctx) => setSuspended(set(target), handle, false, ctx),
   },
 };
+
+/** As long again as it is to be used, a day at least: Rekey may be down for one, and the agent goes on. */
+function endsAt(_target: OpaqueTarget, from: Instant, intervalSeconds: number): Instant {
+  return plusSeconds(from, lifetimeSeconds(intervalSeconds, DAY_SECONDS));
+}
 
 function makeToken({ name, agent, audience, scopes, escalation }: OpaqueTarget): Made {
   const id = randomBytes(8).toString('hex');

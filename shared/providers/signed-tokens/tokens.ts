@@ -5,6 +5,7 @@ import type { Api } from '../http/api.ts';
 import type { KeyUpstream } from '../http/keys.ts';
 import { assertCloses } from '../http/negative.ts';
 import type { KeyTarget } from '../http/target.ts';
+import { endsAfterInterval } from '../lifetime.ts';
 
 /** Which token: with `id` it is taken as long as the server's list has that id, without it until it expires. */
 export interface TokenId {
@@ -40,6 +41,8 @@ export function signedTokens<T extends KeyTarget, A>(server: TokenServer<T, A>) 
     server.sign(admin, target, id === undefined ? {} : { id }, plusSeconds(now, PROBE_SECONDS));
 
   return {
+    endsAt: endsAfterInterval,
+
     async create(api, target, subject, admin, { now, endsAt = plusSeconds(now, LIFE_SECONDS) }) {
       const id = randomUUID();
       await server.enter(api, target, id, subject);

@@ -97,6 +97,15 @@ describe('GET /v1/diagnosis', () => {
 describe('GET /v1/credentials/{name}/diagnosis', () => {
   const path = '/v1/credentials/orders-db/diagnosis';
 
+  it('says what becomes of it while Rekey is stopped', async () => {
+    expect((await answered(path))['outage']).toEqual({ why: 'nothing ends it by itself' });
+    const halted = await answered(path, {}, { status: 'halted' });
+    expect(halted['outage']).toMatchObject({ failsAt: expect.any(String) });
+    expect(ill(halted['checks'] as Check[])).toContainEqual(
+      expect.stringMatching(/^without Rekey warn: fails from /),
+    );
+  });
+
   it('joins what every function sees', async () => {
     const look: DiagnosisServices['look'] = async () => ({
       value: { checks: [ok('secret', 'exists', 'agents/orders-db')], admin: { value: true } },

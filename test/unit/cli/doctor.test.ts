@@ -170,6 +170,25 @@ describe('rekey doctor', () => {
     expect(stdout).toMatch(/1 to know, 1 not checked, 1 to be mended\n$/);
   });
 
+  it('lists what would fail within a day if Rekey stopped now, also as data', async () => {
+    const failsAt = new Date(Date.now() + 3_600_000).toISOString();
+    const upstreams = {
+      orders: { outage: { failsAt, why: 'it ends by itself, and nobody makes another' } },
+      reports: { outage: { why: 'nothing ends it by itself' } },
+    };
+    deployed({ orders: [OK], reports: [OK] }, { upstreams });
+    const { exit, stdout } = await doctor();
+    expect(exit).toBe(0);
+    expect(stdout).toContain(
+      `if Rekey stops now\n  warn         a day without Rekey  orders from ${failsAt} on\n`,
+    );
+    const told = JSON.parse((await doctor('--json')).stdout);
+    expect(told.credentials[0].outage).toEqual(upstreams.orders.outage);
+    expect(told.stopped.checks).toMatchObject([{ name: 'a day without Rekey', state: 'warn' }]);
+    deployed({ reports: [OK] }, { upstreams });
+    expect((await doctor()).stdout).toMatch(/ok +a day without Rekey +nothing fails/);
+  });
+
   it('ends with 10 where something could not be checked; what one should know changes nothing', async () => {
     deployed({ orders: [UNCHECKED, WARN] });
     expect((await doctor()).exit).toBe(10);

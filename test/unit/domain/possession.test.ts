@@ -74,9 +74,19 @@ describe('the proof of possession', () => {
 /** Key pairs of every algorithm that a signing key may have, and how Node signs with them. */
 const PAIRS = [
   ['EdDSA', () => generateKeyPairSync('ed25519'), null, {}],
-  ['ES256', () => generateKeyPairSync('ec', { namedCurve: 'P-256' }), 'sha256', { dsaEncoding: 'ieee-p1363' }],
+  [
+    'ES256',
+    () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+    'sha256',
+    { dsaEncoding: 'ieee-p1363' },
+  ],
   ['RS256', () => generateKeyPairSync('rsa', { modulusLength: 2048 }), 'sha256', {}],
-  ['PS256', () => generateKeyPairSync('rsa', { modulusLength: 2048 }), 'sha256', { padding: 6, saltLength: 32 }],
+  [
+    'PS256',
+    () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
+    'sha256',
+    { padding: 6, saltLength: 32 },
+  ],
 ] as const;
 
 describe('the proof by a signature', () => {
@@ -105,7 +115,8 @@ describe('the proof of a verifier', () => {
   it('is the id of the new one among those that it has read', () => {
     const possession = { kind: 'seen' as const, id: 'kid-2' };
     expect(proves(possession, { ...about, seen: ['kid-1', 'kid-2', 'kid-3'] })).toBe(true);
-    for (const seen of [[], ['kid-1'], ['kid-2 ']]) expect(proves(possession, { ...about, seen })).toBe(false);
+    for (const seen of [[], ['kid-1'], ['kid-2 ']])
+      expect(proves(possession, { ...about, seen })).toBe(false);
   });
 });
 

@@ -5,6 +5,24 @@ import { credentialOf } from '../api/fakes.ts';
 const target = { host: 'db.internal', port: 5432, database: 'orders', ownerRole: 'orders' };
 
 describe('what revokes by hand', () => {
+  it('ends an identity in the directory, and the key in KMS with it, and says what verifiers do', async () => {
+    const textOf = async (type: string, provider: string, declared: object): Promise<string> => {
+      const told = { type, provider, target: { name: 'shop', cacheSeconds: 60, ...declared } };
+      return (
+        (await revocationsByHand(credentialOf({ ...told, live: [{ id: 'kid-1', generation: 1 }] }))).at(-1)
+          ?.text ?? ''
+      );
+    };
+    const exported = await textOf('signing-key', 'jwks', { held: 'exported' });
+    expect(exported).toContain(`--key '{"pk":{"S":"default#SET#jwks#shop"},"sk":{"S":"SET"}}'`);
+    expect(exported).toContain('Verifiers refuse it within 60 s');
+    expect(exported).not.toContain('aws kms');
+    expect(await textOf('signing-key', 'jwks', { held: 'kms' })).toContain('aws kms disable-key');
+    const token = await textOf('agent-token', 'opaque', {});
+    expect(token).toContain('default#SET#tokens#shop');
+    expect(token).toContain('let verifiers refuse tokens with that id');
+  });
+
   it('names every login that may work once: the current one and those still kept', async () => {
     const told = await revocationsByHand(
       credentialOf({

@@ -1,0 +1,107 @@
+import { dueOf } from './calendar.ts';
+import { capabilitiesOf } from './capabilities.ts';
+import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
+import type { Credential } from './credential.ts';
+import { bad, ok, type Check } from './diagnosis.ts';
+import { isTask } from './roots.ts';
+import type { Rotation } from './rotation.ts';
+
+/** For so long Rekey may be stopped, and nothing fails for want of it. */
+const OUTAGE_SECONDS = 86_400;
+
+/** What becomes of a credential while Rekey is stopped. */
+export interface Outage {
+  /** From when on somebody fails; absent where nobody does. */
+  readonly failsAt?: Instant | undefined;
+  /** In words: who fails and why, or why nobody does. */
+  readonly why: string;
+}
+
+/** What fails of a credential, and when, if Rekey stops now. Pure. */
+export function outageOf(credential: Credential, rotation: Rotation | undefined, now: number): Outage {
+  const { status, current } = credential;
+  if (status === 'halted') {
+    return { failsAt: toInstant(now), why: 'its agents are halted until it is replaced' };
+  }
+  if (status !== 'active' || current === undefined) return { why: 'no agent has it yet' };
+  const ends = [ofRotation(credential, rotation, now), ofItself(credential)].flatMap((end) => end ?? []);
+  const [first] = ends.toSorted((a, b) => fromInstant(a.failsAt) - fromInstant(b.failsAt));
+  return first ?? { why: whyNot(credential) };
+}
+
+/** Whether it outlasts a day without Rekey. */
+export function outageCheck(
+  { name }: Pick<Credential, 'name'>,
+  { failsAt, why }: Outage,
+  now: number,
+): Check {
+  const about = 'without Rekey';
+  if (failsAt === undefined) return ok('credential', about, why);
+  const detail = `fails from ${failsAt} on: ${why}`;
+  if (fromInstant(failsAt) >= now + OUTAGE_SECONDS * 1000) return ok('credential', about, detail);
+  const remedy = `rekey show ${name} says what it waits for; a rotation that ends gives it a new life`;
+  return bad('warn', 'credential', about, detail, remedy);
+}
+
+/** What would fail of many within a day, the first one first. */
+export function outagesCheck(
+  outages: readonly { readonly name: string; readonly outage: Outage }[],
+  now: number,
+): Check {
+  const about = 'a day without Rekey';
+  const until = plusSeconds(toInstant(now), OUTAGE_SECONDS);
+  const failing = outages
+    .flatMap(({ name, outage: { failsAt } }) =>
+      failsAt !== undefined && failsAt < until ? [{ name, failsAt }] : [],
+    )
+    .toSorted((a, b) => (a.failsAt < b.failsAt ? -1 : 1));
+  if (failing.length === 0) return ok('deployment', about, 'nothing fails');
+  return bad(
+    'warn',
+    'deployment',
+    about,
+    failing.map(({ name, failsAt }) => `${name} from ${failsAt} on`).join('; '),
+    'each says why below "without Rekey"',
+  );
+}
+
+interface End extends Outage {
+  readonly failsAt: Instant;
+}
+
+/** What a rotation that stands still leaves its agents with. */
+function ofRotation(
+  { type, provider }: Credential,
+  rotation: Rotation | undefined,
+  now: number,
+): End | undefined {
+  const overlap = capabilitiesOf(type, provider)?.overlap;
+  if (rotation === undefined || overlap === undefined) return undefined;
+  const { phase, next, loser } = rotation;
+  if (overlap.kind === 'none') {
+    const cut =
+      overlap.cutsAt === 'issue' ? ['issuing', 'activating', 'promoting'] : ['activating', 'promoting'];
+    if (cut.includes(phase))
+      return {
+        failsAt: toInstant(now),
+        why: 'the new one may have cut the old one off, and agents have the old one',
+      };
+  }
+  if (overlap.kind === 'grace' && phase === 'window' && loser === 'old' && next !== undefined) {
+    const failsAt = plusSeconds(next.issuedAt, overlap.seconds);
+    return { failsAt, why: 'its upstream ends the old one: who has not read the new one by then fails' };
+  }
+  return undefined;
+}
+
+function ofItself({ current }: Credential): End | undefined {
+  if (current?.endsAt === undefined) return undefined;
+  return { failsAt: current.endsAt, why: 'it ends by itself, and nobody makes another' };
+}
+
+function whyNot(credential: Credential): string {
+  const due = dueOf(credential)?.deadline;
+  if (isTask(credential))
+    return `nothing ends it, but its owner is not told that it is due${due === undefined ? '' : ` by ${due}`}`;
+  return credential.mode === 'observe' ? 'Rekey only looks at it' : 'nothing ends it by itself';
+}
