@@ -1,6 +1,9 @@
 import { inParallel, type EngineCase, type EngineWorld } from './engine-world.ts';
 import type { Calls, Fault, FaultMode } from './faulty.ts';
 
+/** Where the stories' credentials come from. */
+type Cases = Pick<EngineWorld, 'newCase'>;
+
 /** A story that is told once per possible fault. */
 export interface Scenario {
   readonly policy?: object;
@@ -17,10 +20,7 @@ export interface Scenario {
 export const MODES: readonly FaultMode[] = ['before', 'after', 'lost', 'throttled'];
 
 /** Tells the story without a fault; the names of its side effects, and of all moments at which it may stand still. */
-export async function dryRun(
-  world: EngineWorld,
-  scenario: Scenario,
-): Promise<Pick<Calls, 'labels' | 'moments'>> {
+export async function dryRun(world: Cases, scenario: Scenario): Promise<Pick<Calls, 'labels' | 'moments'>> {
   const { calls, wrong } = await once(world, scenario, undefined);
   if (wrong.length > 0) throw new Error(`even without a fault: ${wrong.join('; ')}`);
   return calls;
@@ -30,7 +30,7 @@ export async function dryRun(
  * Tells the story once per side effect of the dry run, with that one going wrong in `mode`. Returns what was found
  * wrong afterwards, each with the fault that shows it.
  */
-export async function everyFault(world: EngineWorld, scenario: Scenario, mode: FaultMode): Promise<string[]> {
+export async function everyFault(world: Cases, scenario: Scenario, mode: FaultMode): Promise<string[]> {
   const { labels } = await dryRun(world, scenario);
   const found: string[] = [];
   await inParallel(
@@ -44,7 +44,7 @@ export async function everyFault(world: EngineWorld, scenario: Scenario, mode: F
 }
 
 async function once(
-  world: EngineWorld,
+  world: Cases,
   scenario: Scenario,
   fault: Fault | undefined,
 ): Promise<{ calls: Calls; wrong: string[] }> {

@@ -1,7 +1,7 @@
 import { RekeyError } from '../../shared/domain/errors.ts';
 import type { HolderDeps } from '../../shared/engine/holders.ts';
 import type { EventPublisher } from '../../shared/ports/events.ts';
-import type { AnyProvider } from '../../shared/providers/provider.ts';
+import type { AnyProvider, Reach } from '../../shared/providers/provider.ts';
 
 /** The process died. Step Functions sees a function that ends so as `Sandbox.Timedout`. */
 export class Killed extends Error {
@@ -184,8 +184,24 @@ export function faulty<D extends ProcessDeps>(deps: D, calls: Calls, process: Pr
     events: port(deps.events, 'events'),
     watch: port(deps.watch, 'watch'),
     sealer: port(deps.sealer, 'sealer'),
+    reach: faultyReach(deps.reach, calls, process),
     providerFor: async (type: string, provider: string) =>
       faultyProvider(await deps.providerFor(type, provider), calls, process),
+  };
+}
+
+/** What providers of identities write to: the directory, and KMS. */
+function faultyReach({ identities, aws, ...reach }: Reach, calls: Calls, process: Process): Reach {
+  return {
+    ...reach,
+    ...(aws && { aws: guarded(aws, 'aws', ['request'], calls, process) }),
+    ...(identities && {
+      identities: {
+        ...identities,
+        directory: guarded(identities.directory, 'directory', ['write'], calls, process),
+        sealer: guarded(identities.sealer, 'identities', ['seal'], calls, process),
+      },
+    }),
   };
 }
 

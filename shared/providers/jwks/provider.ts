@@ -1,18 +1,10 @@
 import { CAPABILITIES } from '../../domain/capabilities.ts';
-import { entryOf, type SetRef } from '../../domain/directory.ts';
+import { entryOf } from '../../domain/directory.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import { awsOf } from '../aws-iam/user.ts';
-import { endedByHand } from '../identity/by-hand.ts';
-import {
-  endIdentity,
-  handOver,
-  identitiesOf,
-  listIdentities,
-  looked,
-  takeIdentity,
-  type Made,
-} from '../identity/steps.ts';
-import { setOf, timesOf } from '../identity/target.ts';
+import { identityProvider } from '../identity/provider.ts';
+import { identitiesOf, takeIdentity, type Made } from '../identity/steps.ts';
+import { timesOf } from '../identity/target.ts';
 import type { CredentialProvider, ProviderContext } from '../provider.ts';
 import { makeKey, proveKey, signWithKey } from './keys.ts';
 import { endKmsKey, makeKmsKey, signInKms } from './kms.ts';
@@ -26,7 +18,12 @@ import {
   type JwksTarget,
 } from './material.ts';
 
-const FACTS = CAPABILITIES['signing-key/jwks'];
+const { setOf: set, ...common } = identityProvider<JwksTarget, JwksMaterial>({
+  key: 'signing-key/jwks',
+  kind: 'jwks',
+  form,
+  assertOurs,
+});
 
 /**
  * Keys with which agents sign tokens, verified by whoever reads the published set. The next key is always published
@@ -34,23 +31,14 @@ const FACTS = CAPABILITIES['signing-key/jwks'];
  * last token that it signed has expired.
  */
 export const jwksProvider: CredentialProvider<JwksTarget, JwksMaterial> = {
-  type: 'signing-key',
-  provider: 'jwks',
-  overlap: FACTS.overlap,
-  revocation: FACTS.revocation,
-  needsAdmin: FACTS.needsAdmin,
-  target: (input) => form.target(input, 'docs/providers/jwks.md'),
-  storedTarget: (input) => form.storedTarget(input),
-  identity: ({ name }) => `jwks:${name}`,
+  ...common,
   demands: ({ tokenLifetimeSeconds, cacheSeconds, clockSkewSeconds }) => ({
     soakSeconds: tokenLifetimeSeconds + clockSkewSeconds + cacheSeconds,
     why: 'tokens that a signing key has made outlive its last use',
   }),
   material: parseMaterial,
-  serialize: (secret) => secret.map((fields) => JSON.stringify(fields)),
   // The ARN of a key in KMS is no secret, but it is what tells one version of the secret from another.
   secretPart: (secret) => secret.map(({ jwk, keyArn }) => keyArn ?? privateOf(jwk)),
-  assertBelongs: (target, { id }, secret) => assertOurs(target, secret, id),
 
   async preflight(target, ctx) {
     await Promise.all([identitiesOf(ctx).directory.read(set(target)), assertServed(target, ctx)]);
@@ -63,7 +51,7 @@ export const jwksProvider: CredentialProvider<JwksTarget, JwksMaterial> = {
     const use = {
       ref: set(target),
       times: timesOf(target),
-      maxLive: FACTS.overlap.maxLive,
+      maxLive: CAPABILITIES['signing-key/jwks'].overlap.maxLive,
       make: async () => (isInKms ? makeKmsKey(awsOf(ctx), alg, identitiesOf(ctx).stage, name) : makeKey(alg)),
       ...(isInKms ? { discard: async ({ fresh }: Made) => endKmsKey(awsOf(ctx), fresh.ref ?? '') } : {}),
     };
@@ -72,11 +60,6 @@ export const jwksProvider: CredentialProvider<JwksTarget, JwksMaterial> = {
       handle,
       material: materialOf(target, secret),
     };
-  },
-
-  async activate(target, _token, { handle, material: secret }, ctx) {
-    assertOurs(target, secret, handle.id);
-    await handOver(set(target), handle, ctx);
   },
 
   async verify(target, secret, ctx) {
@@ -101,23 +84,16 @@ export const jwksProvider: CredentialProvider<JwksTarget, JwksMaterial> = {
     throw new RekeyError('ERR_REJECTED', `${id} is not in the directory`, { remedy: 'start a new rotation' });
   },
 
-  async revoke(target, handle, _options, ctx) {
+  async revoke(target, handle, options, ctx) {
     // First what verifiers see; a key that is still there signs what nobody takes.
-    const done = await endIdentity(set(target), handle, ctx);
+    const done = await common.revoke(target, handle, options, ctx);
     if (target.held === 'kms') {
       const entry = entryOf(await identitiesOf(ctx).directory.read(set(target)), handle.id);
       if (entry?.ref !== undefined) await endKmsKey(awsOf(ctx), entry.ref);
     }
     return done;
   },
-  deactivation: async (target, { id }, ctx) => looked(set(target), id, ctx),
-  list: async (target, ctx) => listIdentities(set(target), ctx),
-  manualRevocation: (target, handle) => endedByHand('jwks', target, handle),
 };
-
-function set(target: JwksTarget): SetRef {
-  return setOf('jwks', target);
-}
 
 /** Where verifiers find the keys of a target. @throws RekeyError ERR_UNAVAILABLE */
 function addressOf({ name }: JwksTarget, ctx: ProviderContext): URL {

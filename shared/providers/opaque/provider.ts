@@ -3,27 +3,16 @@ import * as z from 'zod';
 import { digestOf, grantOf, partsOf, tokenOf, type TokenDocument } from '../../domain/agent-token.ts';
 import { CAPABILITIES } from '../../domain/capabilities.ts';
 import { plusSeconds, toInstant, type Instant } from '../../domain/clock.ts';
-import type { SetRef } from '../../domain/directory.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import type { Redacted } from '../../domain/redacted.ts';
 import { parseJson } from '../http/material.ts';
 import { formOf } from '../http/target.ts';
-import { endedByHand } from '../identity/by-hand.ts';
-import {
-  endIdentity,
-  handOver,
-  identitiesOf,
-  listIdentities,
-  looked,
-  setSuspended,
-  takeIdentity,
-  type Made,
-} from '../identity/steps.ts';
-import { identityFields, setOf, timesOf, type IdentityTarget } from '../identity/target.ts';
+import { identityProvider } from '../identity/provider.ts';
+import { identitiesOf, setSuspended, takeIdentity, type Made } from '../identity/steps.ts';
+import { identityFields, timesOf, type IdentityTarget } from '../identity/target.ts';
 import { lifetimeSeconds } from '../lifetime.ts';
 import type { CredentialProvider } from '../provider.ts';
 
-const FACTS = CAPABILITIES['agent-token/opaque'];
 const DAY_SECONDS = 86_400;
 
 /** Whose tokens these are, and what they let their bearer do. Not secret: it goes into the ledger. */
@@ -51,28 +40,26 @@ const material = z.object({ token: z.string().min(1) });
 /** What agents read. */
 export type OpaqueMaterial = Readonly<z.infer<typeof material>>;
 
+const { setOf: set, ...common } = identityProvider<OpaqueTarget, OpaqueMaterial>({
+  key: 'agent-token/opaque',
+  kind: 'tokens',
+  form,
+  assertOurs,
+});
+
 /**
  * Bearer tokens of one agent. Rekey keeps their digests, which verifiers read; the token that comes next is known to them
  * before its agent has it.
  */
 export const opaqueProvider: CredentialProvider<OpaqueTarget, OpaqueMaterial> = {
-  type: 'agent-token',
-  provider: 'opaque',
-  overlap: FACTS.overlap,
-  revocation: FACTS.revocation,
-  needsAdmin: FACTS.needsAdmin,
-  target: (input) => form.target(input, 'docs/providers/opaque.md'),
-  storedTarget: (input) => form.storedTarget(input),
-  identity: ({ name }) => `tokens:${name}`,
+  ...common,
   access: ({ escalation }) => (escalation ? 'write' : undefined),
   demands: ({ escalation }) => ({
     ...(escalation ? { maxIntervalSeconds: DAY_SECONDS, maxAgents: 1 } : {}),
     why: escalation ? 'a token that grants escalation is treated as a root credential' : 'an agent token',
   }),
   material: (text) => text.map((raw) => parseJson(material, raw, 'the secret', undefined, '{"token": …}')),
-  serialize: (secret) => secret.map((fields) => JSON.stringify(fields)),
   secretPart: (secret) => secret.map(({ token }) => token),
-  assertBelongs: (target, { id }, secret) => assertOurs(target, secret, id),
 
   async preflight(target, ctx) {
     await identitiesOf(ctx).directory.read(set(target));
@@ -94,17 +81,12 @@ export const opaqueProvider: CredentialProvider<OpaqueTarget, OpaqueMaterial> = 
     const use = {
       ref: set(target),
       times: timesOf(target),
-      maxLive: FACTS.overlap.maxLive,
+      maxLive: CAPABILITIES['agent-token/opaque'].overlap.maxLive,
       make: async () => Promise.resolve(makeToken(target)),
       ...(interval === undefined ? {} : { notAfter: endsAt(target, toInstant(ctx.clock()), interval) }),
     };
     const { handle, secret } = await takeIdentity(use, token, ctx);
     return { handle, material: secret.map((text) => ({ token: text })) };
-  },
-
-  async activate(target, _token, { handle, material: secret }, ctx) {
-    assertOurs(target, secret, handle.id);
-    await handOver(set(target), handle, ctx);
   },
 
   async verify(target, secret, ctx) {
@@ -116,10 +98,6 @@ export const opaqueProvider: CredentialProvider<OpaqueTarget, OpaqueMaterial> = 
     });
   },
 
-  revoke: async (target, handle, _options, ctx) => endIdentity(set(target), handle, ctx),
-  deactivation: async (target, { id }, ctx) => looked(set(target), id, ctx),
-  list: async (target, ctx) => listIdentities(set(target), ctx),
-  manualRevocation: (target, handle) => endedByHand('tokens', target, handle),
   suspension: {
     suspend: async (target, handle, ctx) => setSuspended(set(target), handle, true, ctx),
     restore: async (target, handle, ctx) => setSuspended(set(target), handle, false, ctx),
@@ -137,10 +115,6 @@ function makeToken({ name, agent, audience, scopes, escalation }: OpaqueTarget):
   const digest = digestOf(secret.reveal());
   const document: TokenDocument = { digest, agent, audience, scopes: [...scopes], escalation };
   return { fresh: { id, document }, secret };
-}
-
-function set(target: OpaqueTarget): SetRef {
-  return setOf('tokens', target);
 }
 
 function assertOurs({ name }: OpaqueTarget, secret: Redacted<OpaqueMaterial>, id?: string): void {

@@ -16,10 +16,14 @@ class QueueCase implements AsyncDisposable {
   readonly #reading: AsyncDisposable;
   #sent = 0;
 
+  /** How often what verifies was made to forget what it has read. */
+  expired = 0;
+
   constructor(of: SourceCase) {
     this.of = of;
     this.#reading = queueNotices({
       credentials: { 'orders-db': of.source, [CREDENTIAL_ID]: of.source },
+      verifiers: { 'orders-db': { expire: () => void this.expired++ } },
       receive: async (signal) => this.#receive(signal),
       delete: async ({ receipt }) => this.deleted.push(receipt),
       onProblem: (error) => this.problems.push(error),
@@ -81,6 +85,20 @@ describe('a queue of events', () => {
     expect(queue.of.vault.calls).toBe(calls);
     expect(queue.deleted).toHaveLength(8);
     expect(queue.problems).toEqual([]);
+  });
+
+  it.each([
+    ['Credential Revoked', 1],
+    ['Agents Halt', 1],
+    ['Credential Rotated', 0],
+    ['Credential Rotation Rolled Back', 0],
+    ['Agents Resume', 0],
+  ])('%s: what verifies forgets what it has read, %i times', async (detailType, times) => {
+    await using queue = await made();
+    await queue.send(detailType, 10);
+    expect([queue.expired, queue.problems]).toEqual([times, []]);
+    await queue.send(detailType, 10, { credential: 'payroll', credentialId: 'other' });
+    expect(queue.expired).toBe(times);
   });
 
   it('halts, and resumes with what the vault has then', async () => {

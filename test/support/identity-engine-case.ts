@@ -1,0 +1,193 @@
+import { importJWK, jwtVerify, SignJWT } from 'jose';
+import { createPublishedKeys, createTokenVerifier } from '../../client/src/verify.ts';
+import { parseEntry, type CredentialEntry } from '../../shared/domain/declaration.ts';
+import { isHeld, type DirectoryEntry, type SetKind } from '../../shared/domain/directory.ts';
+import type { JwksMaterial } from '../../shared/providers/jwks/material.ts';
+import { signInKms } from '../../shared/providers/jwks/kms.ts';
+import { FakeKms } from '../fakes/kms.ts';
+import type { Login } from './agents.ts';
+import { TTL_SECONDS } from './agents.ts';
+import { ServedDirectory } from './directory.ts';
+import { EngineCase } from './engine-case.ts';
+import type { EngineWorld } from './engine-world.ts';
+
+/** Which identity a case is about. */
+export interface IdentityKind {
+  readonly kind: SetKind;
+  /** Whether the keys stay in KMS. */
+  readonly held?: 'kms';
+  readonly policy?: object;
+}
+
+/** How verifiers and whoever makes identities keep time in a case; the window and the interval are those of the policy. */
+const CACHE_SECONDS = 60;
+const SKEW_SECONDS = 300;
+const TOKEN_SECONDS = 60;
+
+/**
+ * The life of an identity, in processes that may die: the engine, Secrets Manager and the machines are those of every case;
+ * the upstream is Rekey's own directory. The fleet signs or shows tokens; verifiers cache as they are told, on the case's clock.
+ */
+export class IdentityEngineCase extends EngineCase {
+  override readonly declaration: CredentialEntry;
+  readonly kind: IdentityKind;
+  readonly set: string;
+  readonly kms = new FakeKms();
+  /** How far the clocks of Rekey's functions are ahead of those of agents and verifiers, in milliseconds. */
+  aheadMs = 0;
+  #served: ServedDirectory | undefined;
+  #verify: ((text: string) => Promise<void>) | undefined;
+  #forget: (() => void) | undefined;
+  readonly #texts = new Map<string, string>();
+
+  constructor(world: EngineWorld, number: number, kind: IdentityKind) {
+    super(world, number, {}, []);
+    this.kind = kind;
+    this.set = `set-${number}`;
+    const isKey = kind.kind === 'jwks';
+    const of = isKey
+      ? {
+          issuer: `https://${this.set}.example`,
+          tokenLifetimeSeconds: TOKEN_SECONDS,
+          held: kind.held ?? 'exported',
+        }
+      : { agent: 'shop', audience: 'orders' };
+    this.declaration = parseEntry({
+      name: this.name,
+      type: isKey ? 'signing-key' : 'agent-token',
+      provider: isKey ? 'jwks' : 'opaque',
+      secret: this.secret,
+      target: { name: this.set, cacheSeconds: CACHE_SECONDS, clockSkewSeconds: SKEW_SECONDS, ...of },
+      holders: [{ kind: 'polling', name: 'fleet', ttl: `${TTL_SECONDS}s` }],
+      policy: { interval: '1d', evidenceOfUse: 'holders', ...kind.policy },
+    });
+    this.change = (deps) => ({
+      ...deps,
+      clock: () => this.time.now() + this.aheadMs,
+      reach: { ...this.served.context().reach, aws: this.kms },
+    });
+  }
+
+  get served(): ServedDirectory {
+    if (this.#served === undefined) throw new Error('the directory is not served yet');
+    return this.#served;
+  }
+
+  /** Another deployment on the same directory. */
+  share({ served }: IdentityEngineCase): void {
+    this.#served = served;
+  }
+
+  /** Everything that a verifier has read counts no more: it was told of a revocation. */
+  tellVerifiers(): void {
+    this.#forget?.();
+  }
+
+  /** So long that every verifier must have read what is published now. */
+  pass(seconds: number = CACHE_SECONDS + SKEW_SECONDS + 1): void {
+    this.time.jumpTo(this.time.now() + seconds * 1000);
+  }
+
+  override async register(): Promise<void> {
+    this.#served ??= await ServedDirectory.start();
+    this.#served.clock = () => this.time.now();
+    this.#startVerifier(this.#served.url);
+    await super.register();
+  }
+
+  override async login(
+    select: { versionId?: string; stage?: 'AWSCURRENT' | 'AWSPENDING' | 'AWSPREVIOUS' } = {
+      stage: 'AWSCURRENT',
+    },
+  ): Promise<Login> {
+    const text = await this.deps.vault.read(this.secret, select);
+    if (text === undefined) throw new Error('the secret has no such value');
+    const provider = await this.deps.providerFor(this.declaration.type, this.declaration.provider);
+    const password = provider.secretPart(provider.material(text)).reveal();
+    const fields = JSON.parse(text.reveal()) as { token?: string; jwk?: { kid: string } };
+    this.#texts.set(password, text.reveal());
+    return { user: fields.jwk?.kid ?? fields.token?.split('_')[2] ?? '', password };
+  }
+
+  override async works({ password }: Login): Promise<boolean> {
+    const text = this.#texts.get(password);
+    if (text === undefined || this.#verify === undefined) throw new Error('nobody has read this value');
+    return this.#verify(text).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  get entries(): readonly DirectoryEntry[] {
+    return this.served.directory.sets.get(`${this.kind.kind}/${this.set}`)?.entries ?? [];
+  }
+
+  override async openSlots(): Promise<string[]> {
+    return Promise.resolve(this.entries.filter(isHeld).map(({ id }) => id));
+  }
+
+  /** Beyond what must hold of every credential: one that comes next, sealed; nothing sealed, or able to sign, in vain. */
+  override async faults(): Promise<string[]> {
+    const found = await super.faults();
+    const next = this.entries.filter(({ state }) => state === 'next').map(({ id }) => id);
+    if (next.length !== 1) found.push(`${next.length} come next`);
+    const sealed = [...this.served.directory.parts.keys()].map((key) => key.split('/').at(-1) ?? '');
+    if (sealed.join() !== next.join()) found.push(`sealed is ${sealed.join()}, next comes ${next.join()}`);
+    for (const { ref, state } of this.entries) {
+      const key = ref === undefined ? undefined : this.kms.keys.get(ref);
+      if (key !== undefined && (key.state === 'Enabled') !== (state !== 'ended'))
+        found.push(`the key in KMS of one that is ${state} is ${key.state}`);
+    }
+    return found;
+  }
+
+  async stop(): Promise<void> {
+    await this.#served?.[Symbol.asyncDispose]();
+    this.#served = undefined;
+  }
+
+  #startVerifier(directory: string): void {
+    const time = {
+      now: this.time.now,
+      monotonic: this.time.now,
+      random: () => 0.5,
+      after: (ms: number, run: () => void) => {
+        const timer = setTimeout(run, ms);
+        return () => clearTimeout(timer);
+      },
+    };
+    const options = { directory, set: this.set, time };
+    if (this.kind.kind === 'tokens') {
+      const tokens = createTokenVerifier({
+        ...options,
+        audience: 'orders',
+        sign: async ({ headers }) => Promise.resolve(headers),
+      });
+      this.#forget = () => tokens.expire();
+      this.#verify = async (text) => {
+        if ((await tokens.verify((JSON.parse(text) as { token: string }).token)) === undefined)
+          throw new Error('refused');
+      };
+      return;
+    }
+    const keys = createPublishedKeys(options);
+    this.#forget = () => keys.expire();
+    this.#verify = async (text) => {
+      const material = JSON.parse(text) as JwksMaterial;
+      const { issuer, alg } = material;
+      const currentDate = new Date(this.time.now());
+      await jwtVerify(await this.#signed(material), keys, { issuer, algorithms: [alg], currentDate });
+    };
+  }
+
+  /** A token as an agent makes it, by its own clock. */
+  async #signed({ issuer, alg, jwk, keyArn }: JwksMaterial): Promise<string> {
+    const now = Math.floor(this.time.now() / 1000);
+    const claims = { iss: issuer, iat: now, exp: now + TOKEN_SECONDS };
+    if (keyArn === undefined)
+      return new SignJWT(claims).setProtectedHeader({ alg, kid: jwk.kid }).sign(await importJWK(jwk, alg));
+    const parts = [{ alg, kid: jwk.kid }, claims];
+    const text = parts.map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+    return `${text}.${await signInKms(this.kms, keyArn, alg, text)}`;
+  }
+}
