@@ -69,7 +69,7 @@ export interface KeyUpstream<T extends KeyTarget, A> extends UsedKeys<T>, AdminL
    */
   create(api: Api, target: T, name: string, admin: A, about: Making): Promise<NewKey>;
   /** As in the provider contract. */
-  endsAt?(target: T, from: Instant, intervalSeconds: number): Instant | undefined;
+  readonly endsAt?: (target: T, from: Instant, intervalSeconds: number) => Instant | undefined;
   /** The value of a key that was made before, where it can be had again. */
   reveal?(api: Api, target: T, key: UpstreamKey, admin: A): Promise<string | undefined>;
   /** What a person has to do at the upstream before a later key can be made. */

@@ -39,7 +39,9 @@ export function identityProvider<T extends IdentityTarget, M>({
   kind,
   form,
   assertOurs,
-}: IdentityParts<T, M>): Required<Pick<CredentialProvider<T, M>, Common>> & { setOf(target: T): SetRef } {
+}: IdentityParts<T, M>): Required<Pick<CredentialProvider<T, M>, Common>> & {
+  readonly setOf: (target: T) => SetRef;
+} {
   const { overlap, revocation, needsAdmin } = CAPABILITIES[key];
   const [type = '', provider = ''] = key.split('/');
   const set = (target: T): SetRef => setOf(kind, target);

@@ -29,7 +29,7 @@ function clockAt(now: number): void {
 async function issued<T, M>(
   served: ServedDirectory,
   provider: CredentialProvider<T, M>,
-  declared: object,
+  declared: { readonly name: string } & Readonly<Record<string, unknown>>,
   intervalSeconds: number,
 ): Promise<{ credential: Credential; target: T; material: M }> {
   served.clock = () => Date.now();
@@ -40,14 +40,17 @@ async function issued<T, M>(
   const issuedAt = toInstant(Date.now());
   const endsAt = provider.endsAt?.(target, issuedAt, intervalSeconds);
   const current: Key = {
-    ...{ handle, versionId: TOKEN, fingerprint: 'sha256:1', issuedAt },
+    handle,
+    versionId: TOKEN,
+    fingerprint: 'sha256:1',
+    issuedAt,
     ...(endsAt === undefined ? {} : { endsAt }),
   };
   const { type, provider: name } = provider;
   const credential = credentialOf({
     type,
     provider: name,
-    name: String((declared as { name: string }).name),
+    name: declared.name,
     target,
     policy: { ...credentialOf().policy, intervalSeconds },
     current,
