@@ -1,4 +1,8 @@
+import { CreateQueueCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { queueNotices } from '../../client/src/queue.ts';
+import { sqsQueue } from '../../client/src/sqs.ts';
+import { eventOf } from '../../shared/domain/events.ts';
 import { isOver } from '../../shared/domain/rotation.ts';
 import { emergency, stillWorking } from '../support/emergencies.ts';
 import { EngineWorld, inParallel, type EngineCase } from '../support/engine-world.ts';
@@ -142,6 +146,34 @@ describe.each(KINDS)('%s', (_name, kind) => {
       expect(await one.faults()).toEqual([]);
     },
   );
+
+  test('an emergency is told over a queue: verifiers refuse what was revoked as soon as the event has come', async () => {
+    const one = await registered(kind);
+    const before = await one.login();
+    expect(await one.works(before)).toBe(true);
+    const sqs = new SQSClient(world.stack.clientConfig);
+    const { QueueUrl = '' } = await sqs.send(new CreateQueueCommand({ QueueName: `verifiers-${one.name}` }));
+    await using _reading = queueNotices({
+      ...sqsQueue(sqs, QueueUrl),
+      credentials: {},
+      verifiers: { [one.name]: { expire: () => one.tellVerifiers() } },
+    });
+    await emergency(one);
+    // It would go on for as long as it may keep what it has read. A key in KMS signs nothing any more, whoever knows.
+    expect(await one.works(before)).toBe(kind.held !== 'kms');
+    const told = performance.now();
+    // What publish-events does with each record.
+    for (const news of (await one.records()).flatMap((record) => eventOf(record) ?? [])) {
+      const event = { source: 'rekey', 'detail-type': news.detailType, detail: news.detail };
+      await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: JSON.stringify(event) }));
+    }
+    await expect.poll(async () => one.works(before), { timeout: 20_000, interval: 20 }).toBe(false);
+    expect(performance.now() - told).toBeLessThan(20_000);
+    expect(await one.works(await one.login())).toBe(true);
+    await one.settle();
+    expect(await one.faults()).toEqual([]);
+    sqs.destroy();
+  });
 
   test('a rotation that comes before verifiers know what is next is refused, and done later', async () => {
     const one = fresh(kind);
