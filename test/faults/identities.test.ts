@@ -150,26 +150,26 @@ describe.each(KINDS)('%s', (_name, kind) => {
   test('an emergency is told over a queue: verifiers refuse what was revoked as soon as the event has come', async () => {
     const one = await registered(kind);
     const before = await one.login();
-    expect(await one.works(before)).toBe(true);
+    expect(await one.clientTakes(before)).toBe(true);
     const sqs = new SQSClient(world.stack.clientConfig);
     const { QueueUrl = '' } = await sqs.send(new CreateQueueCommand({ QueueName: `verifiers-${one.name}` }));
     await using _reading = queueNotices({
       ...sqsQueue(sqs, QueueUrl),
       credentials: {},
-      verifiers: { [one.name]: { expire: () => one.tellVerifiers() } },
+      verifiers: { [one.name]: one.client },
     });
     await emergency(one);
     // It would go on for as long as it may keep what it has read. A key in KMS signs nothing any more, whoever knows.
-    expect(await one.works(before)).toBe(kind.held !== 'kms');
+    expect(await one.clientTakes(before)).toBe(kind.held !== 'kms');
     const told = performance.now();
     // What publish-events does with each record.
     for (const news of (await one.records()).flatMap((record) => eventOf(record) ?? [])) {
       const event = { source: 'rekey', 'detail-type': news.detailType, detail: news.detail };
       await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: JSON.stringify(event) }));
     }
-    await expect.poll(async () => one.works(before), { timeout: 20_000, interval: 20 }).toBe(false);
+    await expect.poll(async () => one.clientTakes(before), { timeout: 20_000, interval: 20 }).toBe(false);
     expect(performance.now() - told).toBeLessThan(20_000);
-    expect(await one.works(await one.login())).toBe(true);
+    expect(await one.clientTakes(await one.login())).toBe(true);
     await one.settle();
     expect(await one.faults()).toEqual([]);
     sqs.destroy();

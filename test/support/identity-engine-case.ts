@@ -1,5 +1,6 @@
 import { importJWK, jwtVerify, SignJWT } from 'jose';
-import { createPublishedKeys, createTokenVerifier } from '../../client/src/verify.ts';
+import type { SignRequest } from '../../client/src/agent.ts';
+import { createPublishedKeys, createTokenVerifier, type Verifying } from '../../client/src/verify.ts';
 import { parseEntry, type CredentialEntry } from '../../shared/domain/declaration.ts';
 import { isHeld, type DirectoryEntry, type SetKind } from '../../shared/domain/directory.ts';
 import type { JwksMaterial } from '../../shared/providers/jwks/material.ts';
@@ -10,6 +11,7 @@ import { TTL_SECONDS } from './agents.ts';
 import { ServedDirectory } from './directory.ts';
 import { EngineCase } from './engine-case.ts';
 import type { EngineWorld } from './engine-world.ts';
+import { StrictVerifier } from './strict-verifier.ts';
 
 /** Which identity a case is about. */
 export interface IdentityKind {
@@ -18,6 +20,8 @@ export interface IdentityKind {
   readonly held?: 'kms';
   readonly policy?: object;
 }
+
+type ClientVerifier = Verifying & { takes(text: string): Promise<boolean> };
 
 /** How verifiers and whoever makes identities keep time in a case; the window and the interval are those of the policy. */
 const CACHE_SECONDS = 60;
@@ -36,8 +40,8 @@ export class IdentityEngineCase extends EngineCase {
   /** How far the clocks of Rekey's functions are ahead of those of agents and verifiers, in milliseconds. */
   aheadMs = 0;
   #served: ServedDirectory | undefined;
-  #verify: ((text: string) => Promise<void>) | undefined;
-  #forget: (() => void) | undefined;
+  #strict: StrictVerifier | undefined;
+  #client: ClientVerifier | undefined;
   readonly #texts = new Map<string, string>();
 
   constructor(world: EngineWorld, number: number, kind: IdentityKind) {
@@ -80,7 +84,19 @@ export class IdentityEngineCase extends EngineCase {
 
   /** Everything that a verifier has read counts no more: it was told of a revocation. */
   tellVerifiers(): void {
-    this.#forget?.();
+    this.strict.expire();
+  }
+
+  /** The verifier that meets whatever was not published in time. */
+  get strict(): StrictVerifier {
+    if (this.#strict === undefined) throw new Error('nobody verifies yet');
+    return this.#strict;
+  }
+
+  /** That of `@rekey/client/verify`. */
+  get client(): ClientVerifier {
+    if (this.#client === undefined) throw new Error('nobody verifies yet');
+    return this.#client;
   }
 
   /** So long that every verifier must have read what is published now. */
@@ -91,7 +107,7 @@ export class IdentityEngineCase extends EngineCase {
   override async register(): Promise<void> {
     this.#served ??= await ServedDirectory.start();
     this.#served.clock = () => this.time.now();
-    this.#startVerifier(this.#served.url);
+    this.#startVerifiers(this.#served.url);
     await super.register();
   }
 
@@ -109,13 +125,23 @@ export class IdentityEngineCase extends EngineCase {
     return { user: fields.jwk?.kid ?? fields.token?.split('_')[2] ?? '', password };
   }
 
-  override async works({ password }: Login): Promise<boolean> {
+  override async works(login: Login): Promise<boolean> {
+    const text = await this.#shown(login);
+    return text !== undefined && this.strict.takes(text, `https://${this.set}.example`);
+  }
+
+  /** Whether `@rekey/client/verify` takes it. */
+  async clientTakes(login: Login): Promise<boolean> {
+    const text = await this.#shown(login);
+    return text !== undefined && (await this.client.takes(text));
+  }
+
+  /** What an agent with that value shows a verifier; undefined where nothing can be signed with it any more. */
+  async #shown({ password }: Login): Promise<string | undefined> {
     const text = this.#texts.get(password);
-    if (text === undefined || this.#verify === undefined) throw new Error('nobody has read this value');
-    return this.#verify(text).then(
-      () => true,
-      () => false,
-    );
+    if (text === undefined) throw new Error('nobody has read this value');
+    const fields = JSON.parse(text) as JwksMaterial & { token?: string };
+    return fields.token ?? this.#signed(fields).catch(() => undefined);
   }
 
   get entries(): readonly DirectoryEntry[] {
@@ -146,7 +172,8 @@ export class IdentityEngineCase extends EngineCase {
     this.#served = undefined;
   }
 
-  #startVerifier(directory: string): void {
+  #startVerifiers(directory: string): void {
+    this.#strict = new StrictVerifier(directory, this.kind.kind, this.set, this.time.now);
     const time = {
       now: this.time.now,
       monotonic: this.time.now,
@@ -158,25 +185,19 @@ export class IdentityEngineCase extends EngineCase {
     };
     const options = { directory, set: this.set, time };
     if (this.kind.kind === 'tokens') {
-      const tokens = createTokenVerifier({
-        ...options,
-        audience: 'orders',
-        sign: async ({ headers }) => Promise.resolve(headers),
-      });
-      this.#forget = () => tokens.expire();
-      this.#verify = async (text) => {
-        if ((await tokens.verify((JSON.parse(text) as { token: string }).token)) === undefined)
-          throw new Error('refused');
-      };
+      const sign: SignRequest = async ({ headers }) => Promise.resolve(headers);
+      const tokens = createTokenVerifier({ ...options, audience: 'orders', sign });
+      this.#client = { ...tokens, takes: async (text) => (await tokens.verify(text)) !== undefined };
       return;
     }
     const keys = createPublishedKeys(options);
-    this.#forget = () => keys.expire();
-    this.#verify = async (text) => {
-      const material = JSON.parse(text) as JwksMaterial;
-      const { issuer, alg } = material;
-      const currentDate = new Date(this.time.now());
-      await jwtVerify(await this.#signed(material), keys, { issuer, algorithms: [alg], currentDate });
+    this.#client = {
+      ...keys,
+      takes: async (text) =>
+        jwtVerify(text, keys, { currentDate: new Date(this.time.now()) }).then(
+          () => true,
+          () => false,
+        ),
     };
   }
 
