@@ -15,6 +15,8 @@ import {
   type HolderEvidence,
 } from '../../../shared/domain/holder-evidence.ts';
 import { needsLook, requiredWindowSeconds, type Holder } from '../../../shared/domain/holders.ts';
+import { agentsOf } from '../../../shared/domain/policy.ts';
+import { assertVerifiable } from '../../../shared/domain/possible.ts';
 
 const OPENS = '2026-01-01T00:00:00.000Z';
 const START = Date.parse(OPENS);
@@ -229,5 +231,25 @@ describe('holders of a declaration', () => {
 
   it('are looked at elsewhere only where time alone proves nothing', () => {
     expect([POLLING, SERVICE, FUNCTION, CHECKING, BY_HAND].filter(needsLook)).toEqual([SERVICE, FUNCTION]);
+  });
+});
+
+describe('a holder that only verifies', () => {
+  const verifier: Holder = {
+    kind: 'client',
+    name: 'orders',
+    principal: 'arn:aws:iam::111122223333:role/orders',
+    verifies: true,
+  };
+
+  it('is declared, shares no credential, and is refused where nothing is published of it', () => {
+    const holders = [verifier, { kind: 'polling' as const, name: 'shop', ttl: '5m' }];
+    expect(holdersOf({ holders })).toContainEqual(verifier);
+    expect(agentsOf(holdersOf({ holders }))).toBe(1);
+    expect(() => assertVerifiable([verifier], { type: 'signing-key', provider: 'jwks' })).not.toThrow();
+    expect(() => assertVerifiable([verifier], { type: 'agent-token', provider: 'opaque' })).not.toThrow();
+    expect(() => assertVerifiable([verifier], { type: 'database', provider: 'postgresql' })).toThrow(
+      expect.objectContaining({ code: 'ERR_DECLARATION', field: 'holders[0].verifies' }),
+    );
   });
 });
