@@ -25,7 +25,6 @@ import { CREDENTIAL_TYPES, TAG } from '../../shared/names.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { testAdoptedKeys } from './adopted-keys.ts';
 import { IdentityLoad, jwksVerifier, tokenVerifier } from './identity-load.ts';
-import { toldVerifiers } from './told-verifiers.ts';
 import { playUpstreams } from './upstreams/all.ts';
 import type { PlayedUpstream } from './upstreams/played.ts';
 import { settledFewAtATime, Watched } from './watched.ts';
@@ -271,7 +270,6 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       upstreams.find((one) => one.key === key),
     );
     if (keys === undefined || tokens === undefined) throw new Error('no identities are played');
-    await using told = await toldVerifiers(world, nameOf(keys));
     const byAgent = Array.from({ length: 4 }, () => jwksVerifier(world, 'shop-agents'));
     const loads = [
       new IdentityLoad(
@@ -293,13 +291,11 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     // What agents do who are told to halt, and to resume.
     for (const load of loads) load.halt();
     const revoked = await Promise.all([read(keys), read(tokens)]);
-    await told.take(revoked[0]);
     const ended = await rekeyJson<EmergencyAnswer>(
       ['revoke', nameOf(keys), nameOf(tokens), '--incident', 'INC-10', '--reason', 'test', '--yes', '--wait'],
       world.env,
     );
     expect(ended.status).toBe('SUCCEEDED');
-    await told.refuses(30_000);
     const before = loads.map((load) => load.counted.checks);
     for (const load of loads) load.resume();
     await sleep(3000);
