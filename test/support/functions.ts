@@ -32,7 +32,7 @@ export interface Definitions {
 /** The machines as infra defines them. */
 export function definitions(): Definitions {
   const patience = { timeout: { toSeconds: () => 60 } };
-  const ofTypes = { database: patience, 'llm-key': patience, root: patience };
+  const ofTypes = { database: patience, 'llm-key': patience, root: patience, 'database-root': patience };
   return {
     lifecycle: lifecycleMachine(
       {
@@ -96,7 +96,7 @@ export function call(
 ): Promise<unknown> {
   const payload = given as Payload;
   // The functions of another type are the same ones, with other rights.
-  const role = name.replace(/-(llm-key|root)$/, '-database');
+  const role = name.replace(/-(llm-key|root|database-root)$/, '-database');
   switch (`${role} ${payload.action ?? payload.step ?? ''}`.trim()) {
     case 'begin-rotation announce':
       return enterLifecycle(deps, payload);
