@@ -1,6 +1,6 @@
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { z } from 'zod';
-import { CREDENTIAL_TYPES } from '../shared/names.ts';
+import { CREDENTIAL_TYPES, ROOT_TYPES } from '../shared/names.ts';
 
 const seconds = (min: number, max: number): z.ZodInt => z.int().min(min).max(max);
 
@@ -130,10 +130,10 @@ export const settingsSchema = z.strictObject({
     .array(z.enum(CREDENTIAL_TYPES))
     .min(1)
     .refine((types) => new Set(types).size === types.length, 'name each type once')
-    .refine((types) => types.some((type) => type !== 'root'), {
-      error: `root alone would leave out the functions of every other type, and delete those that are deployed: this list replaces the default, so name every type that the deployment has, e.g. ${JSON.stringify(CREDENTIAL_TYPES)}`,
+    .refine((types) => types.some((type) => !ROOT_TYPES.includes(type)), {
+      error: `roots alone would leave out the functions of every other type, and delete those that are deployed: this list replaces the default, so name every type that the deployment has, e.g. ${JSON.stringify(CREDENTIAL_TYPES)}`,
     })
-    .default(CREDENTIAL_TYPES.filter((type) => type !== 'root'))
+    .default(CREDENTIAL_TYPES.filter((type) => !ROOT_TYPES.includes(type)))
     .describe('Credential types that the deployment has functions for; each type has roles of its own'),
   privateUpstreams: z
     .array(

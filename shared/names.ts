@@ -9,11 +9,21 @@ export const CREDENTIAL_TYPES = [
   'signing-key',
   'agent-token',
   'root',
+  'database-root',
 ] as const;
 export type CredentialType = (typeof CREDENTIAL_TYPES)[number];
 
 /** Identities: types whose upstream is Rekey itself, which publishes them in its directory (docs/identities.md). */
 export const IDENTITY_TYPES: readonly CredentialType[] = ['signing-key', 'agent-token'];
+
+/** Types whose functions log in to databases, from the network of those where the setting `network` names one. */
+export const DATABASE_TYPES: readonly CredentialType[] = ['database', 'database-root'];
+
+/**
+ * Rekey's own administrative credentials (C9), declared under `roots`. Those of databases have functions in the databases'
+ * network.
+ */
+export const ROOT_TYPES: readonly CredentialType[] = ['root', 'database-root'];
 
 /** What each type has a function of its own for, with the rights and the network that only it needs. */
 export const TYPED_ROLES = [

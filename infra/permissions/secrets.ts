@@ -189,14 +189,14 @@ export function takeInventory({
   ];
 }
 
-/** Reads roots, which administer themselves or each other; none that isn't declared as one, by its owner's tags. */
-export function readRoots(stage: string, keyArns: readonly string[]): Grant[] {
+/** Reads roots of a type, which administer themselves or each other; none that isn't declared as one, by its owner's tags. */
+export function readRoots(type: string, stage: string, keyArns: readonly string[]): Grant[] {
   return [
     {
       actions: ['secretsmanager:GetSecretValue'],
       resources: [ANY_SECRET],
       conditions: {
-        StringEquals: { [`aws:ResourceTag/${TAG.type}`]: 'root', [`aws:ResourceTag/${TAG.stage}`]: stage },
+        StringEquals: { [`aws:ResourceTag/${TAG.type}`]: type, [`aws:ResourceTag/${TAG.stage}`]: stage },
       },
       wildcard: secretWildcard,
     },

@@ -2,7 +2,9 @@ import { Aws, Duration } from 'aws-cdk-lib';
 import { ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import {
+  DATABASE_TYPES,
   IDENTITY_TYPES,
+  ROOT_TYPES,
   type CredentialType,
   type FunctionName,
   type TypedRole,
@@ -102,7 +104,7 @@ export function rotationFunctions(
       ...may.writeLedger(ledger),
       ...may.releaseLedger(ledger),
       // An administrative secret is its owner's: none is made.
-      ...(type === 'root' ? [] : may.createAgentSecrets(secrets, secretsKey)),
+      ...(ROOT_TYPES.includes(type) ? [] : may.createAgentSecrets(secrets, secretsKey)),
       ...may.adoptAgentSecrets(secrets),
       ...may.letGoOfAgentSecrets(secrets),
       ...readSecrets,
@@ -164,6 +166,7 @@ export const NOUN: Readonly<Record<CredentialType, string>> = {
   'signing-key': 'signing key',
   'agent-token': 'agent token',
   root: 'root credential',
+  'database-root': 'root credential of a database',
 };
 
 /** What a function of a type needs to act at its upstreams: an administrative login, and rights of its own where AWS is one. */
@@ -177,8 +180,10 @@ export function upstreamGrants(
     return [...may.actOnIdentities(state.directory, role, 'jwks'), ...may.actOnSigningKeys(role, stage)];
   }
   if (type === 'agent-token') return may.actOnIdentities(state.directory, role, 'tokens');
-  if (type === 'root') return may.readRoots(stage, adminSecretKeyArns);
+  if (type === 'root') return may.readRoots(type, stage, adminSecretKeyArns);
   const admin = may.readAdminSecret(type, adminSecretKeyArns);
+  // A master that can't administer itself has a keeper, which may be of another type, or nobody's root.
+  if (type === 'database-root') return [...may.readRoots(type, stage, []), ...admin];
   if (type === 'cloud-key') return [...admin, ...accessKeyGrants(role, stage)];
   if (type === 'llm-key') return [...admin, ...bedrockKeyGrants(role, stage)];
   return admin;
@@ -217,7 +222,7 @@ export function upstreamOf(
   { settings, state, verifiers }: Pick<RotationFunctionsProps, 'settings' | 'state' | 'verifiers'>,
 ): { readonly database: boolean; readonly environment: HandlerEnvironment } {
   const { privateUpstreams } = settings;
-  if (type === 'database') return { database: true, environment: {} };
+  if (DATABASE_TYPES.includes(type)) return { database: true, environment: {} };
   if (IDENTITY_TYPES.includes(type)) {
     return {
       database: false,

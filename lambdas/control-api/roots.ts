@@ -1,6 +1,6 @@
 import type { Credential } from '../../shared/domain/credential.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
-import { isSecret, ROOT_TYPE } from '../../shared/domain/roots.ts';
+import { isRoot, isSecret } from '../../shared/domain/roots.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { DiagnosisServices } from './diagnosis-services.ts';
 
@@ -40,7 +40,7 @@ async function oneOfEach(ledger: Ledger, { secretName, secretArn }: Credential):
     const { items, next } = await ledger.list(page);
     for (const each of items) {
       const { adminSecret = '', type, provider, status } = each;
-      if (type === ROOT_TYPE || status !== 'active' || each.adoption === 'observed') continue;
+      if (isRoot(type) || status !== 'active' || each.adoption === 'observed') continue;
       if (isSecret(adminSecret, secret)) found.set(`${type}/${provider}`, each);
     }
     page = next;

@@ -10,7 +10,7 @@ import { StepFunctionsWorkflow } from '../../shared/adapters/step-functions-work
 import { errorOf } from '../../shared/api/problems.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
 import { RekeyError, type ErrorJson } from '../../shared/domain/errors.ts';
-import { ROOT_TYPE } from '../../shared/domain/roots.ts';
+import { isRoot } from '../../shared/domain/roots.ts';
 import type { Backstop } from '../../shared/engine/backstop.ts';
 import { registerPact } from '../../shared/engine/agents/register-pact.ts';
 import { confirmHolder } from '../../shared/engine/confirm.ts';
@@ -78,8 +78,10 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
       const registrar = await functions.registrarOf(request.name);
       return ask<UnregisterAnswer>(aws, registrar, { action: 'unregister', ...request });
     },
-    recordRoot: (request) =>
-      ask<ConfirmRootAnswer>(aws, functions.registrarFor(ROOT_TYPE), { action: 'confirm-root', ...request }),
+    recordRoot: async (request) => {
+      const registrar = await functions.registrarOf(request.credentialId);
+      return ask<ConfirmRootAnswer>(aws, registrar, { action: 'confirm-root', ...request });
+    },
     inventory: (request) => ask<InventoryPage>(aws, setting(ENV.takeInventory), request),
     ...subscriptionsBy((request) => ask(aws, setting(ENV.manageSubscriptions), request)),
     deactivation: async (ref) =>
@@ -141,8 +143,9 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
     }),
     confirmRoot: async ({ name, trigger, dryRun }) => {
       const root = await credentialOf(ledger, name);
-      const letIn =
-        root.type === ROOT_TYPE ? await whoLetsIn(root, { ledger, diagnosis: delegates.diagnosis }) : [];
+      const letIn = isRoot(root.type)
+        ? await whoLetsIn(root, { ledger, diagnosis: delegates.diagnosis })
+        : [];
       const answer = await delegates.recordRoot({ credentialId: root.id, trigger, letIn, dryRun });
       return { ...answer, letIn };
     },

@@ -89,6 +89,7 @@ function rootOf(credential: Credential): Pick<CredentialView, 'root'> {
 function upstreamOf({ target, provider }: Credential): string | undefined {
   if (provider === 'openai-admin') return 'openai';
   if (provider === 'pinecone-service-account') return 'pinecone';
+  if (provider === 'postgresql-master') return 'postgresql';
   const upstream = isObject(target) ? target['upstream'] : undefined;
   return typeof upstream === 'string' ? upstream : undefined;
 }

@@ -245,6 +245,16 @@ export const CAPABILITIES = {
     revocationDelaySeconds: 10,
     propagationSeconds: 30,
   },
+  'database-root/postgresql-master': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: true,
+    revocation: 'api',
+    revocationDelaySeconds: 0,
+    propagationSeconds: 0,
+    lastUsedLagSeconds: 0,
+    keyless: 'a master that the service rotates (RDS, Aurora)',
+  },
   'root/by-hand': {
     overlap: { kind: 'dual', maxLive: 2 },
     canCreate: false,

@@ -5,7 +5,7 @@ import { RekeyError, throwAll, errorsOf } from './errors.ts';
 import type { Holder } from './holders.ts';
 import { declarationErrors, prefixField } from './mistakes.ts';
 import { boundsOf, resolvePolicy, type Mode, type PolicyInput, type PolicyLimits } from './policy.ts';
-import { BY_HAND, REKEY_HOLDER, rekeyAsHolder, ROOT_TYPE } from './roots.ts';
+import { BY_HAND, isRoot, REKEY_HOLDER, rekeyAsHolder, rootTypeOf } from './roots.ts';
 import { inWords } from './wording.ts';
 
 /** As much of an entry as its policy follows from. */
@@ -84,7 +84,7 @@ function assertDeclares(input: unknown): void {
 /** An entry of a file. @throws RekeyError also for a root, which has a list of its own */
 function parseCredential(input: unknown, check: PolicyCheck | undefined): CredentialEntry {
   const entry = parseEntry(input, check);
-  if (entry.type === ROOT_TYPE) throw notARoot();
+  if (isRoot(entry.type)) throw notARoot();
   return entry;
 }
 
@@ -123,7 +123,7 @@ function parseRoot(input: unknown, check: PolicyCheck | undefined): CredentialEn
   return parseEntry(
     {
       ...declared,
-      type: ROOT_TYPE,
+      type: rootTypeOf(declared.provider),
       adopt: true,
       admin: admin ?? declared.secret,
       target,
@@ -148,7 +148,7 @@ export function parseEntry(input: unknown, check?: PolicyCheck): CredentialEntry
   throwAll([
     ...(parsed.success ? [] : declarationErrors(parsed.error)),
     ...unknownType,
-    ...(part === undefined || (part.type === ROOT_TYPE) === (part.root !== undefined) ? [] : [notARoot()]),
+    ...(part === undefined || isRoot(part.type) === (part.root !== undefined) ? [] : [notARoot()]),
     ...(part?.root !== undefined && part.holders?.some(({ name }) => name === REKEY_HOLDER) === true
       ? [notAHolder()]
       : []),

@@ -5,6 +5,7 @@ import { formOf, keyFormOf } from './key-forms.ts';
 import type { ListedKey } from './key-list.ts';
 import { isComplete, proposalText, type ProposedHolder } from './readers.ts';
 import { Redacted } from './redacted.ts';
+import { isRoot } from './roots.ts';
 
 /**
  * What a secret that exists could be to Rekey: pure decisions on facts, for `rekey import`. A value is looked at for its
@@ -201,7 +202,7 @@ export function classify(secret: SecretFacts, as?: Kind): Finding {
 
 function unsupported(kind: Kind): string {
   const [type = '', provider = ''] = kind.split('/');
-  if (type === 'root')
+  if (isRoot(type))
     return `it is a root: declare it under roots with provider ${provider}, not here (docs/roots.md)`;
   const why = `Rekey can not take over a secret of ${kind} yet, only of ${[...SUPPORTED].join(', ')}`;
   return capabilitiesOf(type, provider) === undefined

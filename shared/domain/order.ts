@@ -64,7 +64,7 @@ export function obstaclesOf(
 
 /**
  * Why the planner puts a start off, in words; undefined where it doesn't. Past the deadline an order no longer counts: a step
- * that meets a login in the middle of its change is repeated (`MasterWatch`).
+ * that meets a login in the middle of its change is repeated (`underMaster`).
  */
 export function goesAfter(
   credential: Credential,

@@ -68,6 +68,9 @@ const DAY = 24 * HOUR;
 /** Z2: 15 minutes to 4 hours, whatever the type. */
 const WINDOW: TypeBounds['window'] = { min: 15 * MINUTE, max: 4 * HOUR, default: 30 * MINUTE };
 
+/** C9: their owner's choice, as a person may have to do it; 90 days at most. */
+const ROOT: TypeBounds = { maxIntervalSeconds: () => 90 * DAY, window: WINDOW };
+
 const BOUNDS: Readonly<Record<string, TypeBounds>> = {
   /** C4: shorter for agents that write to sensitive tables. */
   database: {
@@ -88,8 +91,8 @@ const BOUNDS: Readonly<Record<string, TypeBounds>> = {
   'signing-key': { maxIntervalSeconds: () => DAY, window: { ...WINDOW, max: 12 * HOUR } },
   /** C7. */
   'agent-token': { maxIntervalSeconds: () => 7 * DAY, window: WINDOW },
-  /** C9: their owner's choice, as a person may have to do it; 90 days at most. */
-  root: { maxIntervalSeconds: () => 90 * DAY, window: WINDOW },
+  root: ROOT,
+  'database-root': ROOT,
 };
 
 /**

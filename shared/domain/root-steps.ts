@@ -53,7 +53,7 @@ const AT_UPSTREAM = {
     'its secret: {"adminKey": …}',
   ],
   postgresql: [
-    'make a second administrative login with the same memberships and attributes; or ALTER ROLE … PASSWORD of the one in use, in a moment in which no rotation is under way',
+    'make a second administrative login with the same memberships and attributes; or ALTER ROLE … PASSWORD of the one in use, in a moment in which no rotation is under way; or let Rekey do it (provider postgresql-master). Of one that Rekey rotates: ALTER ROLE … LOGIN PASSWORD of one of its two users',
     'its secret: {"username": …, "password": …} and whatever else the former value had',
   ],
   other: [

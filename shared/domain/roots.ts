@@ -1,10 +1,24 @@
 import { capabilitiesOf } from './capabilities.ts';
 import type { Credential } from './credential.ts';
+import { ROOT_TYPES } from '../names.ts';
 import type { Holder } from './holders.ts';
 import type { PolicyLimits } from './policy.ts';
 
-/** The type of the administrative credentials that Rekey itself uses (C9). */
-export const ROOT_TYPE = 'root';
+/** The type of the administrative credentials that Rekey itself uses (C9), but for those of databases. */
+const ROOT_TYPE = 'root';
+
+/** The type of those that administer databases. */
+const DATABASE_ROOT_TYPE = 'database-root';
+
+/** Whether a type is one of Rekey's own administrative credentials. */
+export function isRoot(type: string): boolean {
+  return ROOT_TYPES.some((each) => each === type);
+}
+
+/** The type of a root, which follows from its provider: nobody declares it. */
+export function rootTypeOf(provider: string): string {
+  return capabilitiesOf(DATABASE_ROOT_TYPE, provider) === undefined ? ROOT_TYPE : DATABASE_ROOT_TYPE;
+}
 
 /** The provider of roots that a person replaces. */
 export const BY_HAND = 'by-hand';
@@ -26,7 +40,7 @@ export function rekeyAsHolder({ minWindowSeconds }: PolicyLimits = {}): Holder {
 
 /** Whether a person replaces it, by a date: a root that Rekey only observes. */
 export function isTask({ type, mode }: Pick<Credential, 'type' | 'mode'>): boolean {
-  return type === ROOT_TYPE && mode === 'observe';
+  return isRoot(type) && mode === 'observe';
 }
 
 /** Whether a credential is its own administrative login: once it is revoked, nothing can make its successor. */
@@ -64,14 +78,14 @@ const OF_RDS = 'rds!';
 /** Where Rekey neither makes nor ends a key, the secret has nothing but keys that wait, and is no root. */
 function isPool(type: string, provider = ''): boolean {
   const facts = capabilitiesOf(type, provider);
-  return type !== ROOT_TYPE && facts?.canCreate === false && facts.revocation === 'manual';
+  return !isRoot(type) && facts?.canCreate === false && facts.revocation === 'manual';
 }
 
 /** Administrative secrets that registered credentials use and nobody has declared as a root, with who uses them. */
 export function undeclaredRoots(
   all: readonly Administered[],
 ): { readonly secret: string; readonly usedBy: readonly string[] }[] {
-  const roots = all.filter(({ type }) => type === ROOT_TYPE);
+  const roots = all.filter(({ type }) => isRoot(type));
   const used = new Map<string, string[]>();
   for (const { admin, name, type, provider } of all) {
     if (admin === '' || isPool(type, provider) || roots.some(({ secret }) => isSecret(admin, secret)))

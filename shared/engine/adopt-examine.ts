@@ -2,7 +2,7 @@ import { dueOf } from '../domain/calendar.ts';
 import { fromInstant, toInstant, type Instant } from '../domain/clock.ts';
 import { RekeyError, isRekeyError } from '../domain/errors.ts';
 import type { Redacted } from '../domain/redacted.ts';
-import { ROOT_TYPE } from '../domain/roots.ts';
+import { isRoot } from '../domain/roots.ts';
 import { TAG } from '../names.ts';
 import type { SecretDescription, StoredVersion } from '../ports/vault.ts';
 import type { Adoption, AnyProvider, Dependency, Notice, ProviderContext } from '../providers/provider.ts';
@@ -90,10 +90,10 @@ export function missingTags(
     [TAG.stage, stage],
   ] as const;
   // Whatever it administers: by that tag nobody takes it for a secret of agents.
-  const isUnmarked = draft.type === ROOT_TYPE && secret.tags[TAG.admin] === undefined;
+  const isUnmarked = isRoot(draft.type) && secret.tags[TAG.admin] === undefined;
   return [
     ...wanted.filter(([key, value]) => secret.tags[key] !== value),
-    ...(isUnmarked ? [[TAG.admin, ROOT_TYPE] as const] : []),
+    ...(isUnmarked ? [[TAG.admin, draft.type] as const] : []),
   ];
 }
 

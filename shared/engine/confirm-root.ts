@@ -3,7 +3,7 @@ import { fromInstant, toInstant } from '../domain/clock.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { fingerprint } from '../domain/fingerprint.ts';
-import { isTask, ROOT_TYPE } from '../domain/roots.ts';
+import { isRoot, isTask } from '../domain/roots.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import { readExisting, type Found } from './adopt-examine.ts';
 import type { EngineDeps } from './deps.ts';
@@ -46,13 +46,14 @@ export function confirmRoot(deps: EngineDeps, request: RootConfirmation): Promis
     const key = await keyOf(deps, before, found);
     await assertWorks(deps, before, found);
     if (request.dryRun) return { outcome: 'confirmed', credential: before };
+    await mark(deps, before, key, found);
     return { outcome: 'confirmed', credential: await record(deps, before, key, request) };
   });
 }
 
 function assertByHand(credential: Credential): void {
   const { name, type } = credential;
-  if (type !== ROOT_TYPE) {
+  if (!isRoot(type)) {
     throw new RekeyError('ERR_REQUEST', `${name} is no administrative credential`, {
       field: 'name',
       remedy: `to confirm that a holder has moved, name it: rekey confirm ${name} HOLDER`,
@@ -101,13 +102,22 @@ async function keyOf(
   { id, versionId, material, storedAt }: Found,
 ): Promise<Key> {
   const { provider } = await upstream(deps, credential);
-  const generation = isTask(credential) ? 0 : credential.generation + 1;
+  const handle = isTask(credential)
+    ? { id, generation: 0 }
+    : { id, generation: credential.generation + 1, token: credential.id };
   return {
-    handle: { id, generation },
+    handle,
     versionId,
     fingerprint: fingerprint(provider.secretPart(material)),
     issuedAt: storedAt ?? toInstant(deps.clock()),
   };
+}
+
+/** What a person has made in the place of what was revoked becomes Rekey's own, as by an adoption: marked first. */
+async function mark(deps: EngineDeps, credential: Credential, { handle }: Key, found: Found): Promise<void> {
+  if (isTask(credential)) return;
+  const { provider, target, ctx } = await upstream(deps, credential);
+  await provider.adoption?.adopt(target, credential.id, { handle, material: found.material }, ctx);
 }
 
 /** Nothing was replaced: the record would say that the old one is gone. */

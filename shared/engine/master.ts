@@ -8,16 +8,29 @@ interface AdminValue {
 }
 
 /**
- * Tells an administrative login that is wrong from one that is being rotated at this instant: between the change at the
- * upstream and the move of AWSCURRENT the value that can be read is refused. A step that meets this is repeated, and
- * reads the secret anew; it must not undo the dependant's rotation.
+ * Does `work`, and tells an administrative login that is wrong from one that is being replaced at this instant: between the
+ * change at the upstream and the move of AWSCURRENT the value that can be read is refused, and so is that of a root which an
+ * emergency has revoked. A step that meets this is repeated, and reads the secret anew; it must neither undo the dependant's
+ * rotation nor page.
  */
-export class MasterWatch {
+export async function underMaster<D extends EngineDeps, T>(
+  deps: D,
+  work: (deps: D) => Promise<T>,
+): Promise<T> {
+  const watch = new MasterWatch(deps);
+  try {
+    return await work(watch.deps);
+  } catch (error) {
+    throw await watch.explain(error);
+  }
+}
+
+class MasterWatch<D extends EngineDeps> {
   /** What the step is to work with. */
-  readonly deps: EngineDeps;
+  readonly deps: D;
   #used: AdminValue | undefined;
 
-  constructor(deps: EngineDeps) {
+  constructor(deps: D) {
     this.deps = {
       ...deps,
       readAdmin: async (secret) => {
@@ -31,8 +44,8 @@ export class MasterWatch {
   /** `error`, or ERR_UNAVAILABLE in its place where the login was refused because its secret is moving. */
   async explain(error: unknown): Promise<unknown> {
     if (!isRekeyError(error, 'ERR_ADMIN_DENIED') || this.#used === undefined) return error;
-    if (!(await this.#isMoving(this.#used))) return error;
-    return new RekeyError('ERR_UNAVAILABLE', 'the administrative login is being rotated itself', {
+    if (!(await this.#isMoving(this.#used)) && !(await this.#isRevoked(this.#used))) return error;
+    return new RekeyError('ERR_UNAVAILABLE', 'the administrative login is being replaced itself', {
       field: 'admin',
       remedy: 'nothing is to be done: the step is repeated with the new login',
       cause: error,
@@ -46,5 +59,11 @@ export class MasterWatch {
       if (now !== undefined && now.reveal() !== value.reveal()) return true;
     }
     return false;
+  }
+
+  /** By an emergency, whose successor isn't there yet. */
+  async #isRevoked({ secret }: AdminValue): Promise<boolean> {
+    const id = await this.deps.ledger.idBySecret(secret);
+    return id !== undefined && (await this.deps.ledger.credential(id))?.status === 'halted';
   }
 }

@@ -59,7 +59,7 @@ export async function staggerOf(deps: OrderDeps, credential: Credential): Promis
 
 /**
  * Reads once, when it is first asked. The index lags: a dependant that has begun a moment ago may be missed, and then a step
- * that meets the login in the middle of its change is repeated (`MasterWatch`).
+ * that meets the login in the middle of its change is repeated (`underMaster`).
  */
 export function dependantsUnderWay({ ledger }: OrderDeps): Dependants {
   let reading: ReturnType<Dependants> | undefined;

@@ -6,6 +6,7 @@ import { abort } from './abort.ts';
 import { MAX_REPAIRS, type EngineDeps } from './deps.ts';
 import { finishSecret, promote } from './promote.ts';
 import { drive } from './drive.ts';
+import { underMaster } from './master.ts';
 import { commit, load, loadCredential, secondsUntil, untilCommitted, type Loaded } from './state.ts';
 
 /** What became of a rotation, in the words of the lifecycle machine. */
@@ -43,7 +44,7 @@ function reconcileUpTo(deps: EngineDeps, ref: Ref, maxRepairs: number): Promise<
     if (rotation.trigger.kind === 'emergency' || rotation.repairs >= maxRepairs) return page(deps, state);
     const counted = await count(deps, state);
     try {
-      return await repair(deps, counted);
+      return await underMaster(deps, (watched) => repair(watched, counted));
     } catch (error) {
       if (!isRekeyError(error)) throw error;
       if (error.retryable && counted.rotation.repairs < MAX_REPAIRS) throw error;

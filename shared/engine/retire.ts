@@ -6,6 +6,7 @@ import { advance, loserOf, overtakenBy, type Rotation } from '../domain/rotation
 import { decideSoaked, decideWindow, givesUpStragglers, type WindowDecision } from '../domain/window.ts';
 import { awaitOperator, withoutOperator } from './await-operator.ts';
 import type { EngineDeps } from './deps.ts';
+import { underMaster } from './master.ts';
 import { placeOf } from './place.ts';
 import { reconcileAt } from './promote.ts';
 import { commit, load, untilCommitted, upstream, without, type Loaded } from './state.ts';
@@ -24,6 +25,13 @@ export interface RetireAnswer {
  * it wait (traps, "Databases"), at the deadline as the policy says.
  */
 export function retire(
+  deps: EngineDeps,
+  ref: { credentialId: string; rotationId: string },
+): Promise<RetireAnswer> {
+  return underMaster(deps, (watched) => retireUnder(watched, ref));
+}
+
+function retireUnder(
   deps: EngineDeps,
   ref: { credentialId: string; rotationId: string },
 ): Promise<RetireAnswer> {

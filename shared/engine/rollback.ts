@@ -15,6 +15,7 @@ import { sealAcknowledgement } from './acknowledgement.ts';
 import type { EngineDeps } from './deps.ts';
 import { holderOfCurrent, reconcileAt } from './promote.ts';
 import { drive } from './drive.ts';
+import { underMaster } from './master.ts';
 import {
   answerCallback,
   answered,
@@ -142,6 +143,13 @@ function refusal(rotation: Rotation): RekeyError {
  * opens a window for the way back, since agents that have moved must keep working until they return (Z1).
  */
 export function rollback(
+  deps: EngineDeps,
+  ref: { credentialId: string; rotationId: string },
+): Promise<RollbackAnswer> {
+  return underMaster(deps, (watched) => rollbackUnder(watched, ref));
+}
+
+function rollbackUnder(
   deps: EngineDeps,
   ref: { credentialId: string; rotationId: string },
 ): Promise<RollbackAnswer> {

@@ -4,7 +4,7 @@ import type { SecretDescription } from '../ports/vault.ts';
 import { abort } from './abort.ts';
 import type { EngineDeps } from './deps.ts';
 import { createSecret } from './issue.ts';
-import { MasterWatch } from './master.ts';
+import { underMaster } from './master.ts';
 import { finishSecret } from './promote.ts';
 import { setSecret, testConfiguration, testSecret } from './prove.ts';
 import { assertNotPreempted, loadCredential, untilCommitted } from './state.ts';
@@ -73,11 +73,9 @@ export async function rotationStep(deps: EngineDeps, call: RotationStep): Promis
 }
 
 async function perform(deps: EngineDeps, step: string, input: StepInput): Promise<void> {
-  const master = new MasterWatch(deps);
   try {
-    await untilCommitted(() => dispatch(master.deps, step, input));
-  } catch (failure) {
-    const error = await master.explain(failure);
+    await underMaster(deps, (watched) => untilCommitted(() => dispatch(watched, step, input)));
+  } catch (error) {
     // An emergency came while this step was under way: what it has stored since must not stay pending.
     if (isRekeyError(error, 'ERR_PREEMPTED')) await deps.vault.stripPending(input.secret.arn, input.token);
     if (isRekeyError(error, ...FINAL)) {

@@ -14,6 +14,7 @@ import { beforeCanary, canarySeen, risenText, type CanarySeen } from '../domain/
 import { evidenceNow } from './clients.ts';
 import type { EngineDeps } from './deps.ts';
 import { drive } from './drive.ts';
+import { underMaster } from './master.ts';
 import { reconcileAt } from './promote.ts';
 import { observeSessions } from './readers.ts';
 import { requestRollback } from './rollback.ts';
@@ -52,6 +53,10 @@ export function awaitWindow(deps: EngineDeps, ref: TaskRef & { taskToken: string
 
 /** Looks at the window: reads the evidence at the source, decides, records. */
 export function verifyWindow(deps: EngineDeps, ref: TaskRef): Promise<VerifyAnswer> {
+  return underMaster(deps, (watched) => verifyUnder(watched, ref));
+}
+
+function verifyUnder(deps: EngineDeps, ref: TaskRef): Promise<VerifyAnswer> {
   return untilCommitted(async () => {
     const state = await load(deps, ref.credentialId, ref.rotationId);
     const { credential, rotation } = state;

@@ -6,13 +6,8 @@ type Tell = (target: unknown, handle: CredentialHandle) => string;
 
 /** The pure part of each provider that tells how to revoke by hand, without its driver. */
 const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
-  'database/postgresql': async () => {
-    const [{ manualRevocation }, { readTarget }] = await Promise.all([
-      import('./postgresql/by-hand.ts'),
-      import('./postgresql/target.ts'),
-    ]);
-    return (target, handle) => manualRevocation(readTarget(target), handle);
-  },
+  'database/postgresql': tellOfPostgresql,
+  'database-root/postgresql-master': tellOfPostgresql,
   'root/openai-admin': async () => tellOf((await import('./openai-admin/provider.ts')).openaiAdminProvider),
   'root/pinecone-service-account': async () =>
     tellOf((await import('./pinecone-service-account/provider.ts')).pineconeServiceAccountProvider),
@@ -51,6 +46,14 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
     return (target, handle) => manualRevocation(readTarget(target), handle);
   },
 };
+
+async function tellOfPostgresql(): Promise<Tell> {
+  const [{ manualRevocation }, { readTarget }] = await Promise.all([
+    import('./postgresql/by-hand.ts'),
+    import('./postgresql/target.ts'),
+  ]);
+  return (target, handle) => manualRevocation(readTarget(target), handle);
+}
 
 /** Of a provider that has no driver to leave out. */
 function tellOf<T, M>(provider: CredentialProvider<T, M>): Tell {

@@ -21,6 +21,7 @@ import type {
   RotationView,
 } from '../../shared/api/messages.ts';
 import { CAPABILITIES } from '../../shared/domain/capabilities.ts';
+import { isRoot } from '../../shared/domain/roots.ts';
 import { CREDENTIAL_TYPES, TAG } from '../../shared/names.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { testAdoptedKeys } from './adopted-keys.ts';
@@ -135,7 +136,8 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     for (const one of upstreams) {
       const { key, entry, admin, root } = one;
       // Below the prefix of the deployment, so that each may be a root without another setting.
-      const tags = { [TAG.admin]: entry.type, [TAG.type]: 'root', [TAG.stage]: 'local' };
+      const type = isRoot(entry.type) ? entry.type : 'root';
+      const tags = { [TAG.admin]: entry.type, [TAG.type]: type, [TAG.stage]: 'local' };
       if (admin !== undefined) await create(`agents/admin/${key}`, admin, tags);
       if (root !== undefined) await create(`agents/${nameOf(one)}`, root, tags);
     }
@@ -155,9 +157,9 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
   test('are registered with a first key, which works', async () => {
     const file = join(world.dir, 'keys.yaml');
     const declared = upstreams.map(entryOf);
-    const credentials = declared.filter(({ type }) => type !== 'root');
+    const credentials = declared.filter(({ type }) => !isRoot(type));
     const roots = declared
-      .filter(({ type }) => type === 'root')
+      .filter(({ type }) => isRoot(type))
       .map(({ type: _root, ...root }) => ({ ...root, owner: 'platform', scope: 'the whole organization' }));
     await writeFile(file, stringify({ version: 1, credentials, roots }));
     await rekeyJson(['apply', '-f', file], world.env);
@@ -317,7 +319,15 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       const text = JSON.stringify(answer);
       expect(text).toContain('sha256:');
       const held = [JSON.parse(await read(one)), one.admin ?? {}] as Record<string, string>[];
-      const names = ['apiKey', 'secretAccessKey', 'clientSecret', 'adminKey', 'hookToken', 'token'];
+      const names = [
+        'apiKey',
+        'secretAccessKey',
+        'clientSecret',
+        'adminKey',
+        'hookToken',
+        'token',
+        'password',
+      ];
       const secrets = held.flatMap((each) => [
         ...names.flatMap((name) => each[name] ?? []),
         // A line of its own part: the first are those of any private key.

@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { CREDENTIAL_TYPES, DATABASE_TYPES, TYPED_ROLES } from '../../shared/names.ts';
 import {
   at,
   list,
   ofType,
+  readJson,
   root,
   statementsByFunction,
   synthesise,
@@ -26,6 +28,15 @@ describe('endpoints "existing"', () => {
     expect(existing['network']).toBeUndefined();
     expect(ofType(existing, 'AWS::EC2::VPCEndpoint')).toEqual([]);
     expect(JSON.stringify(ofType(existing, 'AWS::Lambda::Function'))).not.toContain('AWS_ENDPOINT_URL');
+  });
+});
+
+describe('the network of databases', () => {
+  it('is joined by the functions of databases and of their roots, and by no other', () => {
+    const settings = { ...readJson<object>(smallTeam.settings), types: [...CREDENTIAL_TYPES] };
+    const joined = ofType(synthesise({ settings }), 'AWS::Lambda::Function').filter(isJoined).map(nameOf);
+    const own = DATABASE_TYPES.flatMap((type) => TYPED_ROLES.map((role) => `${role}-${type}`));
+    expect(joined.toSorted()).toEqual(own.toSorted());
   });
 });
 

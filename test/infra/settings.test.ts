@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { LOCAL_ACCOUNT, readSettings, SettingsError, type SettingsInput } from '../../infra/config.ts';
 import { settingsJsonSchema } from '../../infra/settings-schema.ts';
 import { localAccountId } from '../../local/settings.ts';
+import { ROOT_TYPES } from '../../shared/names.ts';
 import { readJson, root } from './app.ts';
 
 const SUBNETS = [
@@ -42,19 +43,22 @@ describe('settings of a stage', () => {
     expect(readSettings({}).timing.minWindowSeconds).toBeUndefined();
   });
 
-  it('name every type that is deployed: root alone would delete the functions of all others', () => {
-    expect(refused({ settings: { types: ['root'] } })).toEqual([
-      'types: root alone would leave out the functions of every other type, and delete those that are deployed: ' +
-        'this list replaces the default, so name every type that the deployment has, e.g. ' +
-        '["database","llm-key","vector-database-key","cloud-key","signing-key","agent-token","root"]',
-    ]);
-    expect(refused({ settings: { types: ['llm-key', 'root'] } })).toEqual([]);
-  });
+  it.each([['root'], ['root', 'database-root']])(
+    'name every type that is deployed: roots alone would delete the functions of all others',
+    (...types) => {
+      expect(refused({ settings: { types } })).toEqual([
+        'types: roots alone would leave out the functions of every other type, and delete those that are deployed: ' +
+          'this list replaces the default, so name every type that the deployment has, e.g. ' +
+          '["database","llm-key","vector-database-key","cloud-key","signing-key","agent-token","root","database-root"]',
+      ]);
+      expect(refused({ settings: { types: ['llm-key', 'root'] } })).toEqual([]);
+    },
+  );
 
   it('that add roots stand in the documents as they can be used, with every type', () => {
     const text = readFileSync(join(root, 'docs/roots.md'), 'utf8');
     const settings = JSON.parse(/```json\n([^]*?)```/.exec(text)?.[1] ?? '') as object;
-    expect(readSettings({ settings }).types).toEqual([...readSettings({}).types, 'root']);
+    expect(readSettings({ settings }).types).toEqual([...readSettings({}).types, ...ROOT_TYPES]);
   });
 
   it.each(['minWindowSeconds', 'rotateTimeoutSeconds', 'reconcileEverySeconds', 'stuckAfterSeconds'])(

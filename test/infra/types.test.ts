@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   CREDENTIAL_TYPES,
+  DATABASE_TYPES,
   FUNCTIONS,
   IDENTITY_TYPES,
   TYPED_ROLES,
@@ -51,7 +52,7 @@ describe('credential types', () => {
       for (const role of TYPED_ROLES) {
         const environment = environmentOf(`${role}-${type}`);
         const hosts = at(environment, 'REKEY_PRIVATE_UPSTREAMS');
-        const none = type === 'database' || IDENTITY_TYPES.includes(type);
+        const none = [...DATABASE_TYPES, ...IDENTITY_TYPES].includes(type);
         expect([role, type, hosts]).toEqual([role, type, none ? undefined : '10.0.0.5']);
       }
     }

@@ -41,12 +41,12 @@ export class EngineCase extends CaseState {
   readonly secret: string;
   readonly target: PostgresTarget;
   readonly declaration: CredentialEntry;
-  readonly time = new VirtualTime();
+  readonly time: VirtualTime;
   readonly calls = new Calls();
   readonly machines: Machines;
   readonly agents: Agents;
   /** What agents of kind client have said; of no other part of the world. */
-  readonly agentStore = new MemoryAgentStore(this.time.now);
+  readonly agentStore: MemoryAgentStore;
   readonly sealer = new MemorySealer();
   /** Intents that the ledger did not take in time. */
   readonly spooled: SpooledIntent[] = [];
@@ -62,11 +62,21 @@ export class EngineCase extends CaseState {
 
   #workloads: Promise<{ fake: FakeWorkloads; aws: AwsCalls }> | undefined;
 
-  constructor(world: EngineWorld, number: number, policy: object, holders: readonly object[]) {
+  constructor(
+    world: EngineWorld,
+    {
+      number,
+      policy,
+      holders,
+      beside,
+    }: { number: number; policy: object; holders: readonly object[]; beside?: EngineCase },
+  ) {
     super();
+    this.time = beside?.time ?? new VirtualTime();
+    this.agentStore = new MemoryAgentStore(this.time.now);
     this.world = world;
     this.name = `case-${number}`;
-    this.tenant = `tenant-${number}`;
+    this.tenant = beside?.tenant ?? `tenant-${number}`;
     this.secret = `agents/case-${number}`;
     const { host, port, caPem } = world.server.server;
     const target = {

@@ -65,7 +65,12 @@ export class EngineWorld {
 
   /** A credential, tenant, clock and set of processes of its own; nothing is registered yet. */
   newCase(policy: object = {}, holders: readonly object[] = []): EngineCase {
-    return new EngineCase(this, ++this.#cases, policy, holders);
+    return new EngineCase(this, { number: ++this.#cases, policy, holders });
+  }
+
+  /** Another credential of the same tenant, on the same clock. */
+  caseBeside(one: EngineCase): EngineCase {
+    return new EngineCase(this, { number: ++this.#cases, policy: {}, holders: [], beside: one });
   }
 
   /** ECS and Lambda of a case, on its clock; started on first use, since most cases have none. */

@@ -9,6 +9,8 @@ export interface Scenario {
   readonly policy?: object;
   /** Beside the fleet that polls. */
   readonly holders?: readonly object[];
+  /** How the case comes to be registered; as a database credential where nothing is said. */
+  readonly register?: (one: EngineCase) => Promise<void>;
   /** Before the faults; a fresh case is registered already. */
   readonly prepare?: (one: EngineCase) => Promise<void>;
   /** What is done, up to the point at which nothing more happens by itself. */
@@ -50,7 +52,7 @@ async function once(
 ): Promise<{ calls: Calls; wrong: string[] }> {
   const one = world.newCase(scenario.policy, scenario.holders);
   try {
-    await one.register();
+    await (scenario.register === undefined ? one.register() : scenario.register(one));
     await scenario.prepare?.(one);
     one.calls.arm(fault);
     await scenario.act(one);

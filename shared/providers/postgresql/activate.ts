@@ -1,7 +1,7 @@
 import { RekeyError } from '../../domain/errors.ts';
 import type { Redacted } from '../../domain/redacted.ts';
 import type { Issued, ProviderContext } from '../provider.ts';
-import { asAdmin, type Session } from './connection.ts';
+import { asAdmin, type Row, type Session } from './connection.ts';
 import { quote } from './failures.ts';
 import { syncGrants } from './grants.ts';
 import { assertMaterialBelongs, type PostgresMaterial } from './material.ts';
@@ -214,9 +214,12 @@ async function ensureRoles(
   const modern = before.version >= 160000;
   const owner = quote(target.ownerRole);
   const existing = before.slots.find((role) => role?.name === slot);
+  const pair = await pairOf(session, before);
   // From 16 on the creator of a role may grant it, but neither acts as it nor inherits from it, unless it says so.
   const assume = (role: string): string =>
-    `GRANT ${role} TO CURRENT_USER${modern ? ' WITH INHERIT TRUE, SET TRUE' : ''}`;
+    pair === undefined
+      ? `GRANT ${role} TO CURRENT_USER${modern ? ' WITH INHERIT TRUE, SET TRUE' : ''}`
+      : `GRANT ${role} TO ${quote(pair)} WITH ${modern ? 'ADMIN TRUE, INHERIT TRUE, SET TRUE' : 'ADMIN OPTION'}`;
   const needsAssuming = (role: Role | undefined): boolean =>
     !before.admin.superuser && role?.assumed !== true;
   await session.batch(
@@ -228,4 +231,17 @@ async function ensureRoles(
       `GRANT ${owner} TO ${quote(slot)}${modern ? ' WITH INHERIT TRUE, SET TRUE' : ''}`,
     ].join(';\n'),
   );
+}
+
+/**
+ * Where the administrator takes turns with another (`postgresql-master`), the role that both inherit from: what either makes is
+ * both's at once, whichever of them comes next.
+ */
+async function pairOf(session: Session, { admin }: Roles): Promise<string | undefined> {
+  if (admin.mark === undefined) return undefined;
+  const [pair] = await session.query<Row & { name: string }>(
+    `SELECT rolname AS name FROM pg_roles WHERE rolname = $1 AND NOT rolcanlogin AND pg_has_role(oid, 'USAGE')`,
+    [admin.mark.credential],
+  );
+  return pair?.name;
 }

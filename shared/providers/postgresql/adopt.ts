@@ -120,7 +120,7 @@ async function withSlot(
       assertAdmin(roles);
       const role = roles.slots.find((each) => each?.name === handle.id);
       if (role !== undefined) {
-        assertNotPrivileged(role, roles.admin.name);
+        assertNotPrivileged(target, role, roles.admin);
         assertAdministered(roles, role, 'target.users');
       }
       await work(session, role);
@@ -128,13 +128,20 @@ async function withSlot(
   );
 }
 
-/** A superuser's login, or the administrator's own, can't be one of a pair that the administrator manages. */
-export function assertNotPrivileged(role: Role, admin: string): void {
-  if (!role.superuser && role.name !== admin) return;
+/** A superuser's login, or the administrator's own, can't be one of a pair that the administrator manages: but for masters. */
+export function assertNotPrivileged(target: PostgresTarget, role: Role, admin: Role): void {
+  const isMaster = target.isMaster === true;
+  if (isMaster && admin.superuser) return;
+  if (!role.superuser && role.name !== admin.name) return;
   throw new RekeyError(
     'ERR_ADOPTION',
     role.superuser ? `"${role.name}" is a superuser` : `"${role.name}" is the administrator itself`,
-    { field: 'target.users', remedy: 'give agents a login of their own with the privileges that they need' },
+    {
+      field: 'target.users',
+      remedy: isMaster
+        ? 'name a superuser as its admin; or write provider: by-hand with target.upstream: postgresql'
+        : 'give agents a login of their own with the privileges that they need',
+    },
   );
 }
 

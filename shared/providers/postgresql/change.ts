@@ -269,4 +269,5 @@ END $rekey$`;
 const READ_STATE = `SELECT current_setting('rekey.outcome') AS outcome, current_setting('rekey.denied')::boolean AS denied,
        current_setting('rekey.ended')::int AS sessions_ended,
        coalesce((SELECT r.rolcanlogin FROM pg_roles r WHERE r.rolname = current_setting('rekey.slot')), false) AS can_login,
-       (SELECT count(*)::int FROM pg_stat_activity a WHERE a.usename = current_setting('rekey.slot')) AS sessions_left`;
+       (SELECT count(*)::int FROM pg_stat_activity a WHERE a.usename = current_setting('rekey.slot')
+          AND a.pid <> pg_backend_pid()) AS sessions_left`;

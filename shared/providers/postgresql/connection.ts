@@ -34,14 +34,14 @@ export interface Session {
  * What the administrator's session is for; pg_stat_activity shows it, and an emergency ends an activation of the same
  * or an earlier generation by it.
  */
-export type Purpose = 'rekey' | `rekey-activate ${number}`;
+export type Purpose = 'rekey' | 'rekey-verify' | `rekey-activate ${number}`;
 
 interface Login {
   readonly party: Party;
   readonly user: string;
   readonly password: string;
   readonly database: string;
-  readonly purpose: Purpose | 'rekey-verify';
+  readonly purpose: Purpose;
 }
 
 /** Runs `work` as the administrator, always at the target's own host, whatever host the secret names. */

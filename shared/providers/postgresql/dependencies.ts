@@ -28,19 +28,22 @@ export async function dependencies(
     await assertReady(session, target, roles);
     const { login, found } = findLogin(target, roles);
     if (login === undefined) return found;
+    const refused = refusals([
+      () => assertNotPrivileged(target, login, roles.admin),
+      () => assertAdministered(roles, login, 'target.users'),
+      () => assertOwner(roles),
+    ]);
+    const ofRole = await roleDependencies(session, target, roles, login);
+    if (login.superuser) return [...found, ...refused, ...ofRole];
     const elsewhere: Dependency[] = [];
     for (const database of await otherDatabases(session, [login])) {
       elsewhere.push(...(await inOther(target, ctx, roles, login, database)));
     }
     return [
       ...found,
-      ...refusals([
-        () => assertNotPrivileged(login, roles.admin.name),
-        () => assertAdministered(roles, login, 'target.users'),
-        () => assertOwner(roles),
-      ]),
+      ...refused,
       ...(await ownerRole(session, roles, login)),
-      ...(await roleDependencies(session, target, roles, login)),
+      ...ofRole,
       ...(await inDatabaseOf(session, target, roles, login)),
       ...elsewhere,
     ];

@@ -24,6 +24,9 @@ const TLS_CODE =
 /** Somebody else was in the way for a moment: the same transaction may well succeed when it is run again. */
 export class Contended extends RekeyError {}
 
+/** The server knows no such login: user and password don't fit, or there is no password any more. */
+export class LoginUnknown extends RekeyError {}
+
 /**
  * `error` as a RekeyError. Upstream text is never quoted and never kept as the cause: it may hold a statement or a
  * connection string. SQLSTATE and host suffice to find the matching line in the server's log.
@@ -36,7 +39,7 @@ export function toRekeyError(error: unknown, party: Party, target: PostgresTarge
   if (isTlsFailure(code, message)) return tlsFailure(where, code, message);
   // Without a code, the driver itself gave up on the exchange: a server that can't prove that it knows the password.
   if (code === '28P01' || code === '28000' || message.startsWith('SASL'))
-    return loginRefused(where, state, message, party, target);
+    return loginRefused(where, code, message, party, target);
   if (code === '42501') {
     return party === 'admin'
       ? refused('ERR_ADMIN_DENIED', `${where} denied the administrator a privilege${state}`, {
@@ -116,11 +119,12 @@ export function quote(identifier: string): string {
 
 function loginRefused(
   where: string,
-  state: string,
+  code: string,
   message: string,
   party: Party,
   target: PostgresTarget,
 ): RekeyError {
+  const state = code === '' ? '' : ` (${code})`;
   // pg_hba.conf has only hostssl lines for this client: the declaration asks for what the server doesn't allow.
   if (target.tls.mode === 'disable' && message.includes('no encryption')) {
     return refused('ERR_REJECTED', `${where} takes no plaintext connections${state}`, {
@@ -128,8 +132,9 @@ function loginRefused(
       remedy: 'drop target.tls (verify-full is the default), and give tls.ca where the CA is your own',
     });
   }
+  const Refusal = code === '28P01' ? LoginUnknown : RekeyError;
   return party === 'admin'
-    ? refused('ERR_ADMIN_DENIED', `${where} refused the login of the administrator${state}`, {
+    ? new Refusal('ERR_ADMIN_DENIED', `${where} refused the login of the administrator${state}`, {
         field: 'admin',
         remedy: 'check user name, password and pg_hba.conf for the administrative secret',
       })

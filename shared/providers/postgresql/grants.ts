@@ -75,6 +75,8 @@ async function readTeam(session: Session, target: PostgresTarget): Promise<Team 
     .filter((slot) => slot !== undefined)
     .filter((slot) => slot.mark?.credential === target.ownerRole);
   if (roles.owner === undefined || slots.length === 0) return undefined;
+  // Of masters: nothing is refused to a superuser, and some of what one owns nobody else may own.
+  if (slots.some(({ superuser }) => superuser)) return undefined;
   return { version: roles.version, slots, owner: roles.owner };
 }
 

@@ -26,7 +26,8 @@ export async function lookAtEnded(
   const [slot] = await asAdmin(target, ctx, async (session) =>
     session.query<SlotRow>(
       `SELECT shobj_description(r.oid, 'pg_authid') AS comment, r.rolcanlogin AS can_login,
-              (SELECT count(*)::int FROM pg_stat_activity a WHERE a.usesysid = r.oid) AS sessions
+              (SELECT count(*)::int FROM pg_stat_activity a
+                WHERE a.usesysid = r.oid AND a.pid <> pg_backend_pid()) AS sessions
          FROM pg_roles r WHERE r.rolname = $1`,
       [handle.id],
     ),

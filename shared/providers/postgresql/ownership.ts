@@ -109,7 +109,10 @@ export async function policiesToMove(
   }));
 }
 
-/** Memberships of the slots in other roles go to the owner role. What another grantor gave may stay behind: harmless. */
+/**
+ * Memberships of the slots in other roles go to the owner role, with whatever options any of them has. What another grantor gave
+ * may stay behind, and so does an ADMIN OPTION, since memberships that were given by it would end with it: harmless.
+ */
 export async function membershipsToMove(
   session: Session,
   version: number,
@@ -117,10 +120,12 @@ export async function membershipsToMove(
   owner: Role,
 ): Promise<Statement[]> {
   const modern = version >= 160000;
-  const options = modern
-    ? `format(' WITH ADMIN %s, INHERIT %s, SET %s', m.admin_option::text, m.inherit_option::text, m.set_option::text)`
-    : `CASE WHEN m.admin_option THEN ' WITH ADMIN OPTION' ELSE '' END`;
-  const revocable = modern ? `pg_has_role(m.grantor, 'USAGE')` : 'true';
+  const options = modern ? ['admin_option', 'inherit_option', 'set_option'] : ['admin_option'];
+  const wanted = modern
+    ? `format(' WITH ADMIN %s, INHERIT %s, SET %s', ${options.map((each) => `(bool_or(m.${each}) OVER same OR coalesce(h.${each}, false))::text`).join(', ')})`
+    : `CASE WHEN bool_or(m.admin_option) OVER same THEN ' WITH ADMIN OPTION' ELSE '' END`;
+  const held = options.map((each) => `coalesce(h.${each} >= bool_or(m.${each}) OVER same, false)`);
+  const revocable = modern ? `NOT m.admin_option AND pg_has_role(m.grantor, 'USAGE')` : 'true';
   const rows = await session.query<
     Row & {
       role: string;
@@ -132,10 +137,13 @@ export async function membershipsToMove(
     }
   >(
     `SELECT quote_ident(pg_get_userbyid(m.roleid)) AS role, quote_ident(pg_get_userbyid(m.member)) AS member,
-            quote_ident(pg_get_userbyid(m.grantor)) AS grantor, ${options} AS options, ${revocable} AS revocable,
-            EXISTS (SELECT FROM pg_auth_members h WHERE h.roleid = m.roleid AND h.member = $2
-                     AND (h.admin_option OR NOT m.admin_option)) AS held
-       FROM pg_auth_members m WHERE m.member = ANY($1::oid[]) AND m.roleid <> $2`,
+            quote_ident(pg_get_userbyid(m.grantor)) AS grantor, ${wanted} AS options, ${held.join(' AND ')} AS held,
+            ${revocable} AS revocable
+       FROM pg_auth_members m
+       LEFT JOIN LATERAL (SELECT ${options.map((each) => `bool_or(o.${each}) AS ${each}`).join(', ')}
+         FROM pg_auth_members o WHERE o.roleid = m.roleid AND o.member = $2) h ON true
+      WHERE m.member = ANY($1::oid[]) AND m.roleid <> $2
+     WINDOW same AS (PARTITION BY m.roleid)`,
     [slots.map((slot) => slot.oid), owner.oid],
   );
   return rows.flatMap((row) => {

@@ -92,8 +92,11 @@ WITH u AS (
          EXISTS (SELECT FROM pg_user_mappings m WHERE m.srvid = f.oid AND m.umuser IN (u.next, 0))
     FROM u, pg_foreign_server f
    UNION ALL
-  SELECT 'membership in ' || quote_ident(r.rolname), pg_has_role(u.old, r.oid, 'USAGE'), pg_has_role(u.next, r.oid, 'USAGE')
-    FROM u, pg_roles r WHERE r.oid NOT IN (u.old, u.next)
+  SELECT p.what || quote_ident(r.rolname), pg_has_role(u.old, r.oid, p.privilege), pg_has_role(u.next, r.oid, p.privilege)
+    FROM u, pg_roles r, (VALUES ('membership in ', 'USAGE'), ('the right to act as ',
+           CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END),
+           ('the right to grant ', 'MEMBER WITH ADMIN OPTION')) p (what, privilege)
+   WHERE r.oid NOT IN (u.old, u.next)
    UNION ALL
   SELECT a.name, (to_jsonb(o) ->> a.col)::boolean, (to_jsonb(n) ->> a.col)::boolean
     FROM u JOIN pg_roles o ON o.oid = u.old JOIN pg_roles n ON n.oid = u.next,

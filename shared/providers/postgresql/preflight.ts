@@ -32,10 +32,24 @@ function newOwner({ ownerRole }: PostgresTarget): Notice {
   };
 }
 
+/**
+ * Whoever makes a role is above it from then on, and nobody is above the other as well: of two logins that take turns only
+ * superusers can end each other.
+ */
+function assertKeepsItself({ admin: { name, superuser } }: Roles): void {
+  if (superuser) return;
+  throw new RekeyError('ERR_DECLARATION', `"${name}" is no superuser, so its successor could never end it`, {
+    field: 'admin',
+    remedy: `name another login as admin, one that has "${name}" WITH ADMIN OPTION (docs/providers/postgresql-master.md); or write provider: by-hand with target.upstream: postgresql`,
+  });
+}
+
 /** Version, administrator and server, whatever the users are. */
 export async function assertReady(session: Session, target: PostgresTarget, roles: Roles): Promise<void> {
   assertAdmin(roles);
-  if ([target.ownerRole, ...target.users].includes(roles.admin.name)) {
+  const { admin } = roles;
+  if (target.isMaster === true && target.users.includes(admin.name)) assertKeepsItself(roles);
+  else if ([target.ownerRole, ...target.users].includes(admin.name)) {
     throw new RekeyError(
       'ERR_DECLARATION',
       'the administrator is one of the roles that it is to administer',

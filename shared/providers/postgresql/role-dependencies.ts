@@ -33,12 +33,17 @@ export async function roleDependencies(
   );
   if (row === undefined) return [];
   return [
-    ...inheritance(login, row),
     ...limits(target, login, row),
     ...entrances(login, row),
-    ...(await attributes(session, roles, login)),
     ...(await settings(session, roles, login)),
-    ...(await memberships(session, target, roles, login)),
+    // A superuser needs nothing that it was given: all of it stays where it is (grants.ts).
+    ...(login.superuser
+      ? []
+      : [
+          ...inheritance(login, row),
+          ...(await attributes(session, roles, login)),
+          ...(await memberships(session, target, roles, login)),
+        ]),
   ];
 }
 

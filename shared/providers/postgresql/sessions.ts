@@ -20,7 +20,7 @@ export async function sessionsOf(
   >(
     `SELECT usename AS user, coalesce(application_name, '') AS application,
        min(host(client_addr)) AS address, count(*)::int AS sessions
-     FROM pg_stat_activity WHERE usename = ANY ($1) GROUP BY 1, 2 ORDER BY 4 DESC, 1, 2`,
+     FROM pg_stat_activity WHERE usename = ANY ($1) AND pid <> pg_backend_pid() GROUP BY 1, 2 ORDER BY 4 DESC, 1, 2`,
     [[...users]],
   );
   const own = rows.filter(({ user }) => user === id);

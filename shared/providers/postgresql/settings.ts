@@ -22,6 +22,9 @@ const QUOTED_LISTS = new Set([
   'unix_socket_directories',
 ]);
 
+/** What only a superuser passes on, and only to another master. */
+const SUPERUSER = ['rolsuper', 'SUPERUSER'] as const;
+
 interface RoleRow {
   readonly [column: string]: unknown;
   readonly name: string;
@@ -57,8 +60,9 @@ export async function settingsToCarry(
   settingsFrom: SettingsFrom,
 ): Promise<Statement[]> {
   const source = target.users[0] === slot ? target.users[1] : target.users[0];
+  const attributes = target.isMaster === true ? [SUPERUSER, ...ATTRIBUTES] : ATTRIBUTES;
   const roles = await session.query<RoleRow>(
-    `SELECT rolname AS name, ${ATTRIBUTES.map(([column]) => column).join(', ')}, rolconnlimit AS conn_limit,
+    `SELECT rolname AS name, ${attributes.map(([column]) => column).join(', ')}, rolconnlimit AS conn_limit,
             ${DEFAULT_LIMIT} AS default_limit,
             CASE WHEN isfinite(rolvaliduntil)
               THEN to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'
@@ -66,7 +70,10 @@ export async function settingsToCarry(
        FROM pg_roles WHERE rolname = ANY($1)`,
     [[source, slot]],
   );
-  const from = roles.find((role) => role.name === source);
+  const from = ableToAdminister(
+    target,
+    roles.find((role) => role.name === source),
+  );
   const to = roles.find((role) => role.name === slot);
   if (to === undefined) return [];
   const present = from?.conn_limit ?? to.conn_limit;
@@ -76,9 +83,9 @@ export async function settingsToCarry(
     from === undefined
       ? limitChanges
       : [
-          ...ATTRIBUTES.filter(([column]) => from[column] !== to[column]).map(
-            ([column, word]) => `${from[column] === true ? '' : 'NO'}${word}`,
-          ),
+          ...attributes
+            .filter(([column]) => from[column] !== to[column])
+            .map(([column, word]) => `${from[column] === true ? '' : 'NO'}${word}`),
           ...limitChanges,
           ...(from.valid_until === to.valid_until ? [] : [`VALID UNTIL ${literal(from.valid_until)}`]),
         ];
@@ -92,6 +99,12 @@ export async function settingsToCarry(
       ? []
       : await settingChanges(session, settingsFrom === 'other-user' ? source : target.ownerRole, slot)),
   ];
+}
+
+/** Of a master whatever Rekey needs, also where nothing is left that tells what the other may do. */
+function ableToAdminister({ isMaster }: PostgresTarget, from: RoleRow | undefined): RoleRow | undefined {
+  if (isMaster !== true || from?.['rolsuper'] === true) return from;
+  return from && { ...from, rolcreaterole: true };
 }
 
 async function settingChanges(session: Session, source: string, slot: string): Promise<Statement[]> {

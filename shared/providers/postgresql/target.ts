@@ -88,6 +88,8 @@ export interface PostgresTarget {
    * what the preflight found (dependencies.ts) and answers for it.
    */
   readonly acceptNameUse?: string;
+  /** The two users administer: Rekey's own login there (`postgresql-master`). Their provider says so, no declaration. */
+  readonly isMaster?: true;
   readonly tls:
     | { readonly mode: 'verify-full'; readonly ca?: string }
     /** Plaintext, only ever because the declaration says so and why. */

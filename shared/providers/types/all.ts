@@ -1,6 +1,7 @@
 import { PROVIDERS as agentToken } from './agent-token.ts';
 import { PROVIDERS as cloudKey } from './cloud-key.ts';
 import { PROVIDERS as database } from './database.ts';
+import { PROVIDERS as databaseRoot } from './database-root.ts';
 import { PROVIDERS as llmKey } from './llm-key.ts';
 import { PROVIDERS as root } from './root.ts';
 import type { Loaders } from './loaders.ts';
@@ -16,4 +17,5 @@ export const PROVIDERS: Loaders = {
   ...signingKey,
   ...agentToken,
   ...root,
+  ...databaseRoot,
 };

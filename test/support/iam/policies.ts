@@ -188,7 +188,8 @@ export class Policies {
       if (found === undefined) throw new Error(`${role.logicalId} has a policy that isn't of its stack`);
       return found;
     });
-    const own = this.each('AWS::IAM::Policy')
+    // A managed one that names the role is what its own policy has no room for.
+    const own = [...this.each('AWS::IAM::Policy'), ...this.each('AWS::IAM::ManagedPolicy')]
       .filter(([policy, where]) => where === stack && refersTo(policy.Properties['Roles'], role.logicalId))
       .map(([policy]) => policy);
     const trusted = list(at(role.Properties, 'AssumeRolePolicyDocument', 'Statement'));

@@ -141,7 +141,7 @@ describe('a root of an upstream that Rekey does not rotate', () => {
   ])('is refused with the two ways that there are: %s', async (provider, upstream) => {
     await expect(providerFor('root', provider)).rejects.toMatchObject({
       field: 'provider',
-      remedy: `Rekey rotates roots of: openai-admin, pinecone-service-account; for this one write provider: by-hand with target.upstream: ${upstream}`,
+      remedy: `Rekey rotates roots of: openai-admin, pinecone-service-account, postgresql-master; for this one write provider: by-hand with target.upstream: ${upstream}`,
     });
   });
 });

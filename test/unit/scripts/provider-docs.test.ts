@@ -10,6 +10,7 @@ import { boundsOf } from '../../../shared/domain/policy.ts';
 import { providerFor } from '../../../shared/providers/registry.ts';
 import { PROVIDERS } from '../../../shared/providers/types/all.ts';
 import { UPSTREAMS } from '../../e2e/upstreams/all.ts';
+import { isRoot } from '../../../shared/domain/roots.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const keys = Object.keys(CAPABILITIES).toSorted();
@@ -57,7 +58,7 @@ describe('the providers of the registry', () => {
       const facts = { name: 'agents/found', arn: '', tags: {}, registered: false } as const;
       const found = classify({ ...facts, shape: { kind: 'json', keys: ['apiKey'] } }, `${type}/${name}`);
       // Administrative secrets are declared as roots, never proposed as credentials of agents.
-      if (provider.adoption === undefined || type === 'root') {
+      if (provider.adoption === undefined || isRoot(type)) {
         expect({ key, verdict: found.verdict }).toEqual({ key, verdict: 'left-out' });
         continue;
       }
