@@ -110,7 +110,7 @@ function notEnforced(): RekeyError {
 }
 
 function isEnforcedByHand(entry: Pick<CredentialEntry, 'type' | 'provider' | 'mode' | 'adopt'>): boolean {
-  return entry.type === ROOT_TYPE && entry.provider === BY_HAND && modeOf(entry) !== 'observe';
+  return isRoot(entry.type) && entry.provider === BY_HAND && modeOf(entry) !== 'observe';
 }
 
 /** A root as a credential that exists, and that administers itself where nothing else does. */

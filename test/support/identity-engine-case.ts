@@ -45,7 +45,7 @@ export class IdentityEngineCase extends EngineCase {
   readonly #texts = new Map<string, string>();
 
   constructor(world: EngineWorld, number: number, kind: IdentityKind) {
-    super(world, number, {}, []);
+    super(world, { number, policy: {}, holders: [] });
     this.kind = kind;
     this.set = `set-${number}`;
     const isKey = kind.kind === 'jwks';
