@@ -5,7 +5,7 @@ import { RekeyError } from './errors.ts';
  * The directory is what verifiers may know of identities that Rekey itself issues: public keys, digests of tokens. A set is
  * what one credential has there, under the name that its target declares (docs/identities.md).
  */
-export const SET_KINDS = ['jwks', 'tokens'] as const;
+export const SET_KINDS = ['jwks', 'tokens', 'bundles'] as const;
 export type SetKind = (typeof SET_KINDS)[number];
 
 /** Ended entries that a set remembers, so that nothing of them is brought to life again. */
