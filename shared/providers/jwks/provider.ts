@@ -1,6 +1,7 @@
 import { CAPABILITIES } from '../../domain/capabilities.ts';
 import { entryOf, type SetRef } from '../../domain/directory.ts';
 import { RekeyError } from '../../domain/errors.ts';
+import { endKey } from '../../http/kms.ts';
 import { awsOf } from '../aws-iam/user.ts';
 import {
   endIdentity,
@@ -14,7 +15,7 @@ import {
 import { setOf, timesOf } from '../identity/target.ts';
 import type { CredentialProvider, ProviderContext } from '../provider.ts';
 import { makeKey, proveKey, signWithKey } from './keys.ts';
-import { endKmsKey, makeKmsKey, signInKms } from './kms.ts';
+import { makeKmsKey, signInKms } from './kms.ts';
 import {
   assertOurs,
   form,
@@ -64,7 +65,7 @@ export const jwksProvider: CredentialProvider<JwksTarget, JwksMaterial> = {
       times: timesOf(target),
       maxLive: FACTS.overlap.maxLive,
       make: async () => (isInKms ? makeKmsKey(awsOf(ctx), alg, identitiesOf(ctx).stage, name) : makeKey(alg)),
-      ...(isInKms ? { discard: async ({ fresh }: Made) => endKmsKey(awsOf(ctx), fresh.ref ?? '') } : {}),
+      ...(isInKms ? { discard: async ({ fresh }: Made) => endKey(awsOf(ctx), fresh.ref ?? '') } : {}),
     };
     const { handle, secret } = await takeIdentity(use, token, ctx);
     return {
@@ -98,7 +99,7 @@ export const jwksProvider: CredentialProvider<JwksTarget, JwksMaterial> = {
     const done = await endIdentity(set(target), handle, ctx);
     if (target.held === 'kms') {
       const entry = entryOf(await identitiesOf(ctx).directory.read(set(target)), handle.id);
-      if (entry?.ref !== undefined) await endKmsKey(awsOf(ctx), entry.ref);
+      if (entry?.ref !== undefined) await endKey(awsOf(ctx), entry.ref);
     }
     return done;
   },
