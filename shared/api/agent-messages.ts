@@ -75,7 +75,9 @@ export const certificateRequest = z.strictObject({
   agent: agentName.optional().describe('Which agent asks, where several run as this caller'),
   instance: instanceName
     .optional()
-    .describe("Name of the instance, the last part of the certificate's SPIFFE id; left out: the agent's own id"),
+    .describe(
+      "Name of the instance, the last part of the certificate's SPIFFE id; left out: the agent's own id",
+    ),
   csr: z
     .string()
     .min(1)
@@ -130,8 +132,12 @@ export const closeAnswer = z.object({ closed: z.literal(true) });
 export type CloseAnswer = z.infer<typeof closeAnswer>;
 
 export const certificateAnswer = z.object({
-  certificate: z.string().describe('The certificate in PEM, and those between it and the bundle, if there are any'),
-  bundle: z.string().describe('What to trust in PEM; GET /bundles/{set} of the directory has it from then on'),
+  certificate: z
+    .string()
+    .describe('The certificate in PEM, and those between it and the bundle, if there are any'),
+  bundle: z
+    .string()
+    .describe('What to trust in PEM; GET /bundles/{set} of the directory has it from then on'),
   id: z.string().describe('The SPIFFE id'),
   serial: z.string().describe('Serial number in hexadecimal'),
   authority: z.string().describe('Id of the certificate authority that has signed it'),

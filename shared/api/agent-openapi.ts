@@ -94,7 +94,8 @@ const OPERATIONS: Readonly<Record<AgentRouteKey | IssuingRouteKey, Operation>> =
   },
   'POST /certificates': {
     id: 'issueCertificate',
-    summary: 'Issues a certificate to the agent that calls; the same request again gives the same one, signed anew',
+    summary:
+      'Issues a certificate to the agent that calls; the same request again gives the same one, signed anew',
     request: messages.certificateRequest,
     status: 201,
     answer: messages.certificateAnswer,
