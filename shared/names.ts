@@ -8,12 +8,17 @@ export const CREDENTIAL_TYPES = [
   'cloud-key',
   'signing-key',
   'agent-token',
+  'certificate-authority',
   'root',
 ] as const;
 export type CredentialType = (typeof CREDENTIAL_TYPES)[number];
 
 /** Identities: types whose upstream is Rekey itself, which publishes them in its directory (docs/identities.md). */
-export const IDENTITY_TYPES: readonly CredentialType[] = ['signing-key', 'agent-token'];
+export const IDENTITY_TYPES: readonly CredentialType[] = [
+  'signing-key',
+  'agent-token',
+  'certificate-authority',
+];
 
 /** What each type has a function of its own for, with the rights and the network that only it needs. */
 export const TYPED_ROLES = [

@@ -163,6 +163,7 @@ export const NOUN: Readonly<Record<CredentialType, string>> = {
   'cloud-key': 'cloud key',
   'signing-key': 'signing key',
   'agent-token': 'agent token',
+  'certificate-authority': 'certificate authority',
   root: 'root credential',
 };
 
@@ -174,7 +175,16 @@ export function upstreamGrants(
 ): readonly Grant[] {
   const { stage, adminSecretKeyArns } = settings;
   if (type === 'signing-key') {
-    return [...may.actOnIdentities(state.directory, role, 'jwks'), ...may.actOnSigningKeys(role, stage)];
+    return [
+      ...may.actOnIdentities(state.directory, role, 'jwks'),
+      ...may.actOnKeysThatSign(type, role, stage),
+    ];
+  }
+  if (type === 'certificate-authority') {
+    return [
+      ...may.actOnIdentities(state.directory, role, 'bundles'),
+      ...may.actOnKeysThatSign(type, role, stage),
+    ];
   }
   if (type === 'agent-token') return may.actOnIdentities(state.directory, role, 'tokens');
   if (type === 'root') return may.readRoots(stage, adminSecretKeyArns);

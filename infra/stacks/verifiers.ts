@@ -20,7 +20,7 @@ export interface VerifiersStackProps extends StackProps {
 const THROTTLE = { rateLimit: 200, burstLimit: 400 };
 
 /**
- * What verifiers ask: public keys without authentication, tokens under IAM. Its function reads the directory and nothing
+ * What verifiers ask: public keys and trust bundles without authentication, tokens under IAM. Its function reads the directory and nothing
  * else of Rekey; a rotation needs nothing of this stack but its address.
  */
 export class VerifiersStack extends Stack {
@@ -33,12 +33,12 @@ export class VerifiersStack extends Stack {
     const { settings, state } = props;
     this.handler = new HandlerFunction(this, 'ServeDirectory', {
       name: 'serve-directory',
-      description: 'Shows verifiers the public keys and tokens of agents',
+      description: 'Shows verifiers the public keys, trust bundles and tokens of agents',
       settings,
       logKey: state.key,
       timeout: Duration.seconds(10),
       environment: { tenant: settings.tenant, directory: state.directoryTable.tableName },
-      grants: may.readDirectory(state.directory, 'jwks', 'tokens'),
+      grants: may.readDirectory(state.directory, 'jwks', 'tokens', 'bundles'),
     });
     const { api, url } = httpApi(this, {
       settings,

@@ -224,6 +224,15 @@ export const CAPABILITIES = {
     propagationSeconds: 0,
     keyless: 'IAM roles (signed requests), signed tokens of a signing key',
   },
+  'certificate-authority/x509': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: false,
+    needsAdmin: false,
+    revocation: 'api',
+    revocationDelaySeconds: 300,
+    propagationSeconds: 0,
+  },
   'root/openai-admin': {
     overlap: { kind: 'dual', maxLive: 2 },
     canCreate: true,

@@ -88,6 +88,8 @@ const BOUNDS: Readonly<Record<string, TypeBounds>> = {
   'signing-key': { maxIntervalSeconds: () => DAY, window: { ...WINDOW, max: 12 * HOUR } },
   /** C7. */
   'agent-token': { maxIntervalSeconds: () => 7 * DAY, window: WINDOW },
+  /** C5: a CA signs for 30 days at most. It lives on while its leaves do, which Z2's four hours don't bind (hard decision 10). */
+  'certificate-authority': { maxIntervalSeconds: () => 30 * DAY, window: { ...WINDOW, max: 7 * DAY } },
   /** C9: their owner's choice, as a person may have to do it; 90 days at most. */
   root: { maxIntervalSeconds: () => 90 * DAY, window: WINDOW },
 };

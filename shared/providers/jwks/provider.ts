@@ -1,8 +1,8 @@
 import { CAPABILITIES } from '../../domain/capabilities.ts';
-import { entryOf, type SetRef } from '../../domain/directory.ts';
-import { RekeyError } from '../../domain/errors.ts';
+import { entryOf, type Fresh, type SetRef } from '../../domain/directory.ts';
 import { endKey } from '../../http/kms.ts';
 import { awsOf } from '../aws-iam/user.ts';
+import { addressOf, assertServed } from '../identity/served.ts';
 import {
   endIdentity,
   handOver,
@@ -10,10 +10,9 @@ import {
   listIdentities,
   looked,
   takeIdentity,
-  type Made,
 } from '../identity/steps.ts';
 import { setOf, timesOf } from '../identity/target.ts';
-import type { CredentialProvider, ProviderContext } from '../provider.ts';
+import type { CredentialProvider } from '../provider.ts';
 import { makeKey, proveKey, signWithKey } from './keys.ts';
 import { makeKmsKey, signInKms } from './kms.ts';
 import {
@@ -53,7 +52,7 @@ export const jwksProvider: CredentialProvider<JwksTarget, JwksMaterial> = {
   assertBelongs: (target, { id }, secret) => assertOurs(target, secret, id),
 
   async preflight(target, ctx) {
-    await Promise.all([identitiesOf(ctx).directory.read(set(target)), assertServed(target, ctx)]);
+    await Promise.all([identitiesOf(ctx).directory.read(set(target)), assertServed(set(target), ctx)]);
     return [];
   },
 
@@ -65,7 +64,7 @@ export const jwksProvider: CredentialProvider<JwksTarget, JwksMaterial> = {
       times: timesOf(target),
       maxLive: FACTS.overlap.maxLive,
       make: async () => (isInKms ? makeKmsKey(awsOf(ctx), alg, identitiesOf(ctx).stage, name) : makeKey(alg)),
-      ...(isInKms ? { discard: async ({ fresh }: Made) => endKey(awsOf(ctx), fresh.ref ?? '') } : {}),
+      ...(isInKms ? { discard: async ({ ref = '' }: Fresh) => endKey(awsOf(ctx), ref) } : {}),
     };
     const { handle, secret } = await takeIdentity(use, token, ctx);
     return {
@@ -86,7 +85,7 @@ export const jwksProvider: CredentialProvider<JwksTarget, JwksMaterial> = {
       issuer,
       alg,
       kid: jwk.kid,
-      url: addressOf(target, ctx),
+      url: addressOf(set(target), ctx),
       now: ctx.clock(),
       skewSeconds: target.clockSkewSeconds,
       sign: async (text) =>
@@ -109,29 +108,4 @@ export const jwksProvider: CredentialProvider<JwksTarget, JwksMaterial> = {
 
 function set(target: JwksTarget): SetRef {
   return setOf('jwks', target);
-}
-
-/** Where verifiers find the keys of a target. @throws RekeyError ERR_UNAVAILABLE */
-function addressOf({ name }: JwksTarget, ctx: ProviderContext): URL {
-  const { url } = identitiesOf(ctx);
-  if (url !== undefined) return new URL(`${url.replace(/\/$/, '')}/jwks/${name}`);
-  throw new RekeyError('ERR_UNAVAILABLE', 'this function was made without the address of the public keys', {
-    remedy: 'deploy the stack again',
-  });
-}
-
-/** A set that nobody has yet is not there, and says so. */
-async function assertServed(target: JwksTarget, ctx: ProviderContext): Promise<void> {
-  const status = await fetch(addressOf(target, ctx), {
-    redirect: 'error',
-    signal: AbortSignal.timeout(5000),
-  }).then(
-    (response) => response.status,
-    () => 0,
-  );
-  if (status === 200 || status === 404) return;
-  throw new RekeyError('ERR_UNAVAILABLE', 'the endpoint with the public keys does not answer', {
-    field: 'target.name',
-    remedy: 'look at the function serve-directory and its API',
-  });
 }
