@@ -148,6 +148,7 @@ export const FUNCTIONS = [
   'manage-subscriptions',
   'control-api',
   'agent-api',
+  'issue-certificates',
   'serve-directory',
 ] as const;
 export type FunctionName = (typeof FUNCTIONS)[number];
