@@ -1,10 +1,13 @@
 import { DynamoDBClient, GetItemCommand } from '@aws-sdk/client-dynamodb';
 import { sigV4 } from '../../client/src/sigv4.ts';
 import type { World } from '../../local/demo/world.ts';
+import { AwsCalls } from '../../shared/adapters/aws-client.ts';
 import { isHeld, type DirectorySet, type SetKind } from '../../shared/domain/directory.ts';
 import { OUTPUT, TABLE } from '../../shared/names.ts';
 import type { JwksMaterial } from '../../shared/providers/jwks/material.ts';
+import type { X509Material } from '../../shared/providers/x509/material.ts';
 import { verifies } from '../contract/cases/jwks.ts';
+import { leafOf, opensslTakes } from '../contract/cases/x509.ts';
 import type { PlayedUpstream } from './upstreams.ts';
 
 /** Where verifiers find the directory of the deployed stack. */
@@ -50,6 +53,23 @@ export async function agentTokens(world: World): Promise<PlayedUpstream> {
   });
 }
 
+/** Authorities that sign certificates of agents; openssl is the verifier. What signs here is KMS, as it signs for the agents' function. */
+export async function certificateAuthorities(world: World): Promise<PlayedUpstream> {
+  const { region, endpoint, clientConfig } = world.stack;
+  const aws = new AwsCalls({ region, endpoint, credentials: clientConfig.credentials, caller: 'e2e' });
+  return identity(world, {
+    key: 'certificate-authority/x509',
+    kind: 'bundles',
+    target: { name: 'shop-ca', trustDomain: 'shop.example', leafSeconds: 10 },
+    soak: '11s',
+    takes: async (secret) =>
+      leafOf(aws, JSON.parse(secret) as X509Material).then(
+        async (leaf) => opensslTakes(directoryUrl(world), 'shop-ca', leaf),
+        () => false,
+      ),
+  });
+}
+
 async function identity(
   world: World,
   {
@@ -57,7 +77,9 @@ async function identity(
     kind,
     target,
     takes,
+    soak = '2s',
   }: Pick<PlayedUpstream, 'key' | 'takes'> & {
+    readonly soak?: string;
     readonly kind: SetKind;
     readonly target: Readonly<Record<string, unknown>> & { readonly name: string };
   },
@@ -67,7 +89,7 @@ async function identity(
   return Promise.resolve({
     key,
     entry: { type, provider, target: { ...target, cacheSeconds: 1, clockSkewSeconds: 0 } },
-    policy: { interval: '1d', soak: '2s' },
+    policy: { interval: '1d', soak },
     takes,
     loseCreation: () => {
       world.stack.gateway.faults.add({

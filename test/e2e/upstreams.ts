@@ -32,7 +32,7 @@ import { FakeQdrantCloud } from '../fakes/qdrant-cloud.ts';
 import type { Asked, UpstreamServer } from '../fakes/upstream.ts';
 import { FakeWeaviate } from '../fakes/weaviate.ts';
 import type { ExistingKey } from './adopted-keys.ts';
-import { agentTokens, signingKeys } from './identities.ts';
+import { agentTokens, certificateAuthorities, signingKeys } from './identities.ts';
 
 /** An upstream that the deployed functions rotate keys of, played by its stateful fake. */
 export interface PlayedUpstream extends AsyncDisposable {
@@ -90,6 +90,7 @@ export const UPSTREAMS: Readonly<
   'cloud-key/gcp-service-account': serviceAccount,
   'signing-key/jwks': signingKeys,
   'agent-token/opaque': agentTokens,
+  'certificate-authority/x509': certificateAuthorities,
   'root/openai-admin': openaiAdmin,
   'root/pinecone-service-account': pineconeAccount,
 };
