@@ -14,7 +14,6 @@ import { localSigner, type LocalSigner } from './signer.ts';
 
 export const TRUST_DOMAIN = 'agents.shop.example';
 export const SET = 'shop';
-const TIMES = { cacheSeconds: 300, skewSeconds: 300 };
 
 /** Issued certificates in memory, held to the same contract as those in DynamoDB. */
 export class MemoryLeaves implements Leaves {
@@ -61,6 +60,10 @@ export class IssuingWorld {
   readonly leaves: Leaves;
   readonly signers = new Map<string, LocalSigner>();
   now = Date.now();
+  /** How long a certificate lives. */
+  leafSeconds = 86_400;
+  /** How verifiers keep time. */
+  times = { cacheSeconds: 300, skewSeconds: 300 };
   readonly deps: IssuingDeps;
 
   constructor(leaves?: (clock: () => number) => Leaves) {
@@ -88,7 +91,7 @@ export class IssuingWorld {
 
   async authority(lifeSeconds = 30 * 86_400): Promise<LocalAuthority> {
     const signer = localSigner();
-    const validity = validityOf({ now: this.now, lifeSeconds, skewSeconds: TIMES.skewSeconds });
+    const validity = validityOf({ now: this.now, lifeSeconds, skewSeconds: this.times.skewSeconds });
     const pem = await caCertificate(signer, { trustDomain: TRUST_DOMAIN, serial: newSerial(), ...validity });
     const id = Buffer.from(authorityOf(pem).keyId).toString('hex');
     const keyArn = `arn:aws:kms:eu-central-1:111122223333:key/${id}`;
@@ -110,7 +113,7 @@ export class IssuingWorld {
       ...ref,
       version: before?.version ?? 0,
       generation: 1,
-      times: TIMES,
+      times: this.times,
       entries: all.map(([{ id, pem, keyArn }, state]) => ({
         id,
         state,
@@ -132,9 +135,9 @@ export class IssuingWorld {
         target: {
           name: SET,
           trustDomain: TRUST_DOMAIN,
-          leafSeconds: 86_400,
-          cacheSeconds: TIMES.cacheSeconds,
-          clockSkewSeconds: TIMES.skewSeconds,
+          leafSeconds: this.leafSeconds,
+          cacheSeconds: this.times.cacheSeconds,
+          clockSkewSeconds: this.times.skewSeconds,
         },
         holders: [holder()],
         current: {

@@ -105,7 +105,8 @@ export class Certificates implements AsyncDisposable {
     const watch = (socket: TLSSocket): void => this.#watch(socket);
     // New keys for tickets as well: nobody resumes a session that an older bundle has let in.
     const apply = (): void => {
-      server.setSecureContext({ ...this.#context(), ticketKeys: randomBytes(48) });
+      const held = this.#held ?? this.#current();
+      server.setSecureContext({ ...this.#context(held), ticketKeys: randomBytes(48) });
     };
     apply();
     server.on('secureConnection', watch);
@@ -172,8 +173,7 @@ export class Certificates implements AsyncDisposable {
   }
 
   /** An empty text would stand for the authorities that Node brings; an empty list is nobody. */
-  #context(): SecureContextOptions {
-    const { key, about } = this.#current();
+  #context({ key, about }: Issued = this.#current()): SecureContextOptions {
     const { pem, authorities } = this.#bundle;
     return { key, cert: about.certificate, ca: authorities.length === 0 ? [] : pem };
   }
