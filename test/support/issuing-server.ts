@@ -7,7 +7,7 @@ import { answer as issue } from '../../lambdas/issue-certificates/route.ts';
 import { answer as serve } from '../../lambdas/serve-directory/routes.ts';
 import { eventOf } from '../unit/api/fakes.ts';
 import { CALLER } from './agent-api.ts';
-import { IssuingWorld, SET } from './issuing.ts';
+import { SET, type IssuingWorld } from './issuing.ts';
 
 /** Requests are signed by naming the caller; the real signature is tested with the agent API. */
 const sign: SignRequest = async ({ headers }) => Promise.resolve({ ...headers, 'x-caller': CALLER });
@@ -64,7 +64,8 @@ export class IssuingServer implements AsyncDisposable {
     const headers = Object.fromEntries(
       Object.entries(request.headers).map(([name, value]) => [name, String(value)]),
     );
-    const event = eventOf(method, path, { raw, headers, caller: headers['x-caller'] ?? null });
+    const caller = headers['x-caller'] ?? (headers['authorization'] === undefined ? null : CALLER);
+    const event = eventOf(method, path, { raw, headers, caller });
     const answered = await this.#handled(half, event);
     if (kind === 'lose-answer') return void request.socket.destroy();
     response

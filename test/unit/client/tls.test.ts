@@ -274,9 +274,11 @@ describe('the trust bundle of a process', () => {
     const closed = new Promise((resolve) => open.once('close', resolve));
     await Promise.all([server.expire(), client.expire()]);
     await closed;
+    expect(open.destroyed).toBe(true);
     await Promise.all([server, client].map(async (each) => each.renewNow()));
     const again = client.connect(ID, at);
     await new Promise((resolve, reject) => again.once('secureConnect', resolve).once('error', reject));
+    expect(peerId(again)).toBe(ID);
     again.destroy();
   });
 });
