@@ -12,7 +12,7 @@ import {
 } from '../../shared/domain/agent-token.ts';
 import type { Clock } from '../../shared/domain/clock.ts';
 import { DIRECTORY_ROUTES, type DirectoryRouteKey } from '../../shared/domain/directory-routes.ts';
-import { authorityDocument } from '../../shared/domain/certificate.ts';
+import { authorityDocument, bundlePem } from '../../shared/domain/bundle.ts';
 import { publishedOf, type DirectorySet, type SetRef } from '../../shared/domain/directory.ts';
 import { isRekeyError, RekeyError } from '../../shared/domain/errors.ts';
 import type { DirectoryReads } from '../../shared/ports/directory.ts';
@@ -83,14 +83,12 @@ async function bundle(
   { directory, clock }: DirectoryServices,
 ): Promise<ApiResponse> {
   const set = await published(directory, { kind: 'bundles', name });
-  const certificates = publishedOf(set, clock()).map(({ document }) => authorityDocument.parse(document));
   const cache = `public, max-age=${set.times.cacheSeconds}`;
   if (!(headerOf(event, 'accept') ?? '').includes('application/json')) {
-    const body = certificates.map(({ certificate }) => certificate).join('');
-    return byAccept(tagged(event, 'application/x-pem-file', cache, body));
+    return byAccept(tagged(event, 'application/x-pem-file', cache, bundlePem(set, clock())));
   }
-  const keys = certificates.map(({ certificate }) => {
-    const { publicKey, raw } = new X509Certificate(certificate);
+  const keys = publishedOf(set, clock()).map(({ document }) => {
+    const { publicKey, raw } = new X509Certificate(authorityDocument.parse(document).certificate);
     return { ...publicKey.export({ format: 'jwk' }), use: 'x509-svid', x5c: [raw.toString('base64')] };
   });
   const body = { keys, spiffe_sequence: set.version, spiffe_refresh_hint: set.times.cacheSeconds };
