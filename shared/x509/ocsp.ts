@@ -77,7 +77,7 @@ export async function statusAnswer(
 ): Promise<Uint8Array> {
   const own = AsnConvert.parse(new X509Certificate(certificate).raw, Certificate);
   const { subjectPublicKey } = own.tbsCertificate.subjectPublicKeyInfo;
-  const revocationTime = revokedAt && wholeSecond(revokedAt);
+  const revocationTime = revokedAt === undefined ? undefined : wholeSecond(revokedAt);
   const tbsResponseData = new ResponseData({
     responderID: new ResponderID({ byKey: new KeyHash(sha1(new Uint8Array(subjectPublicKey))) }),
     producedAt: wholeSecond(thisUpdate),
