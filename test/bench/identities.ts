@@ -226,7 +226,7 @@ async function ofCertificates(served: ServedDirectory): Promise<Figures> {
   const target = (name: string) =>
     x509Provider.target({ name, trustDomain: `${name}.example`, leafSeconds: LEAF_SECONDS, ...times });
   const mutual = (set: string, cacheSeconds: number) => {
-    let bundle = { text: '', readAt: -Infinity };
+    let bundle: { readonly text: string; readonly readAt: number } | undefined;
     const leaves = new Map<string, { readonly identity: PeerIdentity; readonly madeAt: number }>();
     /** What an agent has of an authority: renewed at half of its life, kept where that fails. */
     const leafFor = async (material: X509Material): Promise<Omit<PeerIdentity, 'ca'>> => {
@@ -239,7 +239,7 @@ async function ofCertificates(served: ServedDirectory): Promise<Figures> {
       return identity;
     };
     return async (material: X509Material): Promise<boolean> => {
-      if (performance.now() - bundle.readAt > cacheSeconds * 1000)
+      if (bundle === undefined || performance.now() - bundle.readAt > cacheSeconds * 1000)
         bundle = { text: await bundleOf(served, set), readAt: performance.now() };
       await using peer = await TlsPeer.start({ ...(await leafFor(material)), ca: bundle.text });
       return await peer.greet(peer).then(
