@@ -44,6 +44,8 @@ export const ENV = {
   directory: 'REKEY_DIRECTORY',
   /** Address of the API that shows the directory to verifiers. */
   directoryUrl: 'REKEY_DIRECTORY_URL',
+  /** ARN of the key that tells which certificates are revoked. */
+  statusKey: 'REKEY_STATUS_KEY',
   /** Name of Rekey's event bus. */
   bus: 'REKEY_BUS',
   /** Bucket of the audit archive. */

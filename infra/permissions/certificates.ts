@@ -1,4 +1,4 @@
-import { TAG } from '../../shared/names.ts';
+import { TAG, type TypedRole } from '../../shared/names.ts';
 import type { DirectoryAccess } from './directory.ts';
 import { readDirectory } from './directory.ts';
 import { arn, viaService, type Grant } from './grant.ts';
@@ -11,6 +11,20 @@ function below(tableArn: string, action: string, ...keys: string[]): Grant {
     resources: [tableArn],
     conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': keys } },
   };
+}
+
+/** Tells whether a certificate that was issued is revoked, with a key that certifies nothing. */
+export function tellStatuses(directory: DirectoryAccess, statusKeyArn: string): Grant[] {
+  return [
+    below(directory.tableArn, 'GetItem', '*#LEAF#*'),
+    { actions: ['kms:Sign'], resources: [statusKeyArn] },
+  ];
+}
+
+/** Reads the public part of the key that tells which certificates are revoked, to certify it. */
+export function certifyStatusKey(role: TypedRole, statusKeyArn: string): Grant[] {
+  const makes = role === 'rotate' || role === 'register' || role === 'replace';
+  return makes ? [{ actions: ['kms:GetPublicKey'], resources: [statusKeyArn] }] : [];
 }
 
 /**

@@ -12,18 +12,20 @@ import {
 } from '../../shared/domain/agent-token.ts';
 import type { Clock } from '../../shared/domain/clock.ts';
 import { DIRECTORY_ROUTES, type DirectoryRouteKey } from '../../shared/domain/directory-routes.ts';
-import { authorityDocument } from '../../shared/domain/certificate.ts';
+import { authorityDocument, bundlePem } from '../../shared/domain/bundle.ts';
 import { publishedOf, type DirectorySet, type SetRef } from '../../shared/domain/directory.ts';
 import { isRekeyError, RekeyError } from '../../shared/domain/errors.ts';
+import type { CertificateStatuses } from '../../shared/engine/certificates/status.ts';
 import type { DirectoryReads } from '../../shared/ports/directory.ts';
 import { matchRoute } from '../http/match.ts';
-import { BodyTooLarge, headerOf, pathOf, textOf } from '../http/request.ts';
+import { BodyTooLarge, bytesOf, headerOf, pathOf, textOf } from '../http/request.ts';
 import { json, notAllowed, problem } from '../http/response.ts';
 
 /** What the routes need. */
 export interface DirectoryServices {
   readonly directory: DirectoryReads;
   readonly clock: Clock;
+  readonly statuses: () => Promise<CertificateStatuses>;
 }
 
 /** An answer, and the error behind what Rekey didn't raise on purpose: for the log only. */
@@ -37,6 +39,7 @@ type Route = (event: ApiEvent, param: string, services: DirectoryServices) => Pr
 const ROUTES: Readonly<Record<DirectoryRouteKey, Route>> = {
   'GET /jwks/{set}': jwks,
   'GET /bundles/{set}': bundle,
+  'POST /ocsp/{set}': ocsp,
   'GET /tokens/{set}': tokens,
   'POST /introspect': introspect,
 };
@@ -83,18 +86,32 @@ async function bundle(
   { directory, clock }: DirectoryServices,
 ): Promise<ApiResponse> {
   const set = await published(directory, { kind: 'bundles', name });
-  const certificates = publishedOf(set, clock()).map(({ document }) => authorityDocument.parse(document));
   const cache = `public, max-age=${set.times.cacheSeconds}`;
   if (!(headerOf(event, 'accept') ?? '').includes('application/json')) {
-    const body = certificates.map(({ certificate }) => certificate).join('');
-    return byAccept(tagged(event, 'application/x-pem-file', cache, body));
+    return byAccept(tagged(event, 'application/x-pem-file', cache, bundlePem(set, clock())));
   }
-  const keys = certificates.map(({ certificate }) => {
-    const { publicKey, raw } = new X509Certificate(certificate);
+  const keys = publishedOf(set, clock()).map(({ document }) => {
+    const { publicKey, raw } = new X509Certificate(authorityDocument.parse(document).certificate);
     return { ...publicKey.export({ format: 'jwk' }), use: 'x509-svid', x5c: [raw.toString('base64')] };
   });
   const body = { keys, spiffe_sequence: set.version, spiffe_refresh_hint: set.times.cacheSeconds };
   return byAccept(tagged(event, 'application/json', cache, JSON.stringify(body)));
+}
+
+/** Whether a certificate is revoked (RFC 6960). */
+async function ocsp(
+  event: ApiEvent,
+  name: string,
+  { directory, statuses }: DirectoryServices,
+): Promise<ApiResponse> {
+  const set = await published(directory, { kind: 'bundles', name });
+  const { der, cacheSeconds } = await (await statuses()).of(set, bytesOf(event, MAX_BODY_BYTES));
+  return {
+    statusCode: 200,
+    headers: { 'content-type': 'application/ocsp-response', 'cache-control': `max-age=${cacheSeconds}` },
+    body: Buffer.from(der).toString('base64'),
+    isBase64Encoded: true,
+  };
 }
 
 /** Tells caches that another `Accept` has another answer. */

@@ -23,6 +23,11 @@ export class DynamoDbLeaves implements Leaves {
     return item && documentOf<Leaf>(item);
   }
 
+  async bySerial(set: string, authority: string, serial: string): Promise<Leaf | undefined> {
+    const item = await this.#table.get(this.#serialKey(set, authority, serial));
+    return item && documentOf<Leaf>(item);
+  }
+
   async count(set: string, agent: string, limit: number): Promise<void> {
     const now = this.#table.now();
     const hour = now.slice(0, 13);
@@ -51,7 +56,7 @@ export class DynamoDbLeaves implements Leaves {
       doc: { S: JSON.stringify(leaf) },
       [TABLE.expires]: n(expiry(plusSeconds(leaf.notAfter, LEAVES_KEPT_SECONDS))),
     };
-    const bySerial = this.#item('LEAF', `${set}#${leaf.authority}`, leaf.serial);
+    const bySerial = this.#serialKey(set, leaf.authority, leaf.serial);
     try {
       await this.#table.transact([
         this.#table.putting({ ...this.#keyKey(set, leaf.fingerprint), ...document }, ABSENT),
@@ -61,6 +66,10 @@ export class DynamoDbLeaves implements Leaves {
       if (!isAwsError(error, 'TransactionCanceledException', 'TransactionConflictException')) throw error;
       throw new RekeyError('ERR_CONFLICT', 'the key has had a certificate already', { cause: error });
     }
+  }
+
+  #serialKey(set: string, authority: string, serial: string): Item {
+    return this.#item('LEAF', `${set}#${authority}`, serial);
   }
 
   #keyKey(set: string, fingerprint: string): Item {

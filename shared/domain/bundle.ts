@@ -10,7 +10,12 @@ export const authorityDocument = z.object({
   /** Where what it has revoked is told; leaves carry both. */
   crl: z.string().optional(),
   ocsp: z.string().optional(),
+  /** The certificate of whoever tells it, as PEM. */
+  responder: z.string().optional(),
 });
+
+/** That document. */
+export type AuthorityDocument = z.infer<typeof authorityDocument>;
 
 /** What the target of a certificate authority says of leaves. */
 export const leafTarget = z.object({
@@ -22,7 +27,7 @@ export const leafTarget = z.object({
 });
 
 /** An authority that issues now. */
-export interface Issuing extends z.infer<typeof authorityDocument> {
+export interface Issuing extends AuthorityDocument {
   /** Id of its entry. */
   readonly id: string;
   /** ARN of its key in KMS. */

@@ -1,9 +1,5 @@
-import * as z from 'zod';
 import { fromInstant, toInstant, type Instant } from './clock.ts';
 import { RekeyError } from './errors.ts';
-
-/** What the directory shows of a certificate authority. */
-export const authorityDocument = z.object({ certificate: z.string().min(1) });
 
 /** When a certificate counts. Certificates know whole seconds. */
 export interface Validity {

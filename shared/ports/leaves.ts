@@ -4,6 +4,8 @@ import type { Leaf } from '../domain/leaf.ts';
 export interface Leaves {
   /** The one that a key has had, by the key's fingerprint. */
   ofKey(set: string, fingerprint: string): Promise<Leaf | undefined>;
+  /** The one of that serial number, by the id of its authority. */
+  bySerial(set: string, authority: string, serial: string): Promise<Leaf | undefined>;
   /**
    * Counts one more of an agent in this hour.
    * @throws RekeyError ERR_CAPACITY where it has had `limit` of them

@@ -1,4 +1,5 @@
 import { createPublicKey, randomBytes, X509Certificate, type KeyObject } from 'node:crypto';
+import { id_kp_OCSPSigning, id_pkix_ocsp_nocheck } from '@peculiar/asn1-ocsp';
 import { AsnConvert, OctetString } from '@peculiar/asn1-schema';
 import {
   AccessDescription,
@@ -30,7 +31,7 @@ import {
   TBSCertificate,
   Validity as AsnValidity,
   Version,
-  type Extension,
+  Extension,
   type Name,
 } from '@peculiar/asn1-x509';
 import type { Validity } from '../domain/certificate.ts';
@@ -39,6 +40,8 @@ import { RekeyError } from '../domain/errors.ts';
 import { trustDomainId } from '../domain/spiffe.ts';
 import type { Signer } from '../ports/signer.ts';
 import { derOf, distinguishedName, ecdsaWithSha256, extension, keyIdOf, pemOf, spkiOf } from './asn1.ts';
+
+const ASN1_NULL = new Uint8Array([0x05, 0x00]);
 
 /** A certificate authority, by its certificate: what its signatures are checked with, and how what it signs names it. */
 export interface Authority {
@@ -130,6 +133,41 @@ export async function leafCertificate(
       extension(id_ce_subjectAltName, new SubjectAlternativeName([uri(id)])),
       ...(crl === undefined ? [] : [extension(id_ce_cRLDistributionPoints, listAt(crl))]),
       ...(ocsp === undefined ? [] : [extension(id_pe_authorityInfoAccess, answersAt(ocsp))]),
+    ],
+  });
+}
+
+/** What the certificate of whoever answers for an authority says. */
+export interface ResponderTerms extends Validity {
+  /** SubjectPublicKeyInfo in DER. */
+  readonly publicKey: Uint8Array;
+  readonly serial: string;
+}
+
+/**
+ * The certificate of a key that tells which certificates of an authority are revoked, and signs nothing else (RFC 6960, section
+ * 4.2.2.2). It outlives the authority's key, so that its end can still be told. As PEM.
+ */
+export async function responderCertificate(
+  signer: Signer,
+  authority: Authority,
+  terms: ResponderTerms,
+): Promise<string> {
+  const key = createPublicKey({ key: Buffer.from(terms.publicKey), format: 'der', type: 'spki' });
+  const spki = spkiOf(key);
+  const name = distinguishedName({ O: 'Rekey', CN: 'Rekey certificate status' });
+  const issuer = new KeyIdentifier(authority.keyId);
+  return signed(signer, authority.publicKey, {
+    ...tbs(terms, terms.serial, authority.subject, name),
+    subjectPublicKeyInfo: spki,
+    extensions: [
+      extension(id_ce_basicConstraints, new BasicConstraints({ cA: false }), { critical: true }),
+      keyUsage(KeyUsageFlags.digitalSignature),
+      extension(id_ce_extKeyUsage, new ExtendedKeyUsage([id_kp_OCSPSigning]), { critical: true }),
+      extension(id_ce_subjectKeyIdentifier, new OctetString(keyIdOf(spki))),
+      extension(id_ce_authorityKeyIdentifier, new AuthorityKeyIdentifier({ keyIdentifier: issuer })),
+      // Nobody else could tell whether this one is revoked.
+      new Extension({ extnID: id_pkix_ocsp_nocheck, extnValue: new OctetString(ASN1_NULL) }),
     ],
   });
 }

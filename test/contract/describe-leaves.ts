@@ -33,6 +33,16 @@ export function describeLeaves(name: string, make: (clock: () => number) => Leav
       expect(await leaves.ofKey('other', leaf.fingerprint)).toBeUndefined();
     });
 
+    it('are found by their serial number, in their own set and of their own authority', async () => {
+      const leaves = fresh();
+      const leaf = leafOf({ authority: 'ca-2' });
+      await leaves.record('shop', leaf);
+      expect(await leaves.bySerial('shop', 'ca-2', leaf.serial)).toEqual(leaf);
+      expect(await leaves.bySerial('shop', 'ca-3', leaf.serial)).toBeUndefined();
+      expect(await leaves.bySerial('other', 'ca-2', leaf.serial)).toBeUndefined();
+      expect(await leaves.bySerial('shop', 'ca-2', '41'.repeat(16))).toBeUndefined();
+    });
+
     it('are one for each key: of two at once one is recorded, and stays as it is', async () => {
       const leaves = fresh();
       const two = ['41', '42'].map((byte) => leafOf({ serial: byte.repeat(16) }));

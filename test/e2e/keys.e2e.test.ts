@@ -24,8 +24,10 @@ import { CAPABILITIES } from '../../shared/domain/capabilities.ts';
 import { CREDENTIAL_TYPES, TAG } from '../../shared/names.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { testAdoptedKeys } from './adopted-keys.ts';
+import { HandshakeLoad } from './handshake-load.ts';
 import { IdentityLoad, jwksVerifier, tokenVerifier } from './identity-load.ts';
-import { playUpstreams, type PlayedUpstream } from './upstreams.ts';
+import { playUpstreams } from './upstreams/all.ts';
+import type { PlayedUpstream } from './upstreams/played.ts';
 import { settledFewAtATime, Watched } from './watched.ts';
 
 function never(): Promise<never> {
@@ -194,9 +196,10 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
 
   test('survive that the answer to a creation is lost: one key works, no orphan lives', async () => {
     await forEach('lost answer', async (one) => {
-      one.loseCreation();
+      const happened = one.loseCreation();
       const id = await rotate(one);
       expect((await followed(one, id)).phase).toBe('completed');
+      expect(happened(), 'the answer was lost').toBe(true);
       expect([await one.takes(await read(one)), await one.live()]).toEqual([true, 1]);
     });
   });
@@ -264,11 +267,15 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
   });
 
   test('identities: three rotations and an emergency under load, and no verifier refuses anything', async () => {
-    const [keys, tokens] = ['signing-key/jwks', 'agent-token/opaque'].map((key) =>
+    const found = ['signing-key/jwks', 'agent-token/opaque', 'certificate-authority/x509'].map((key) =>
       upstreams.find((one) => one.key === key),
     );
-    if (keys === undefined || tokens === undefined) throw new Error('no identities are played');
+    const [keys, tokens, authorities] = found;
+    if (keys === undefined || tokens === undefined || authorities === undefined)
+      throw new Error('no identities are played');
+    const all = [keys, tokens, authorities];
     const byAgent = Array.from({ length: 4 }, () => jwksVerifier(world, 'shop-agents'));
+    await using handshakes = new HandshakeLoad(world, 'shop-ca', { leafSeconds: 10, cacheMs: 1000 });
     const loads = [
       new IdentityLoad(
         4,
@@ -277,10 +284,16 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
         async (value, agent) => byAgent[agent]?.(value) ?? never(),
       ),
       new IdentityLoad(4, 1000, async () => read(tokens), tokenVerifier(world)),
+      new IdentityLoad(
+        4,
+        1000,
+        async () => read(authorities),
+        async (value, agent) => handshakes.check(value, agent),
+      ),
     ];
     for (let round = 0; round < 3; round++) {
       await Promise.all(
-        [keys, tokens].map(async (one) => {
+        all.map(async (one) => {
           const id = await rotate(one);
           expect((await watched.over(nameOf(one), id)).phase).toBe('completed');
         }),
@@ -288,18 +301,23 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     }
     // What agents do who are told to halt, and to resume.
     for (const load of loads) load.halt();
-    const revoked = await Promise.all([read(keys), read(tokens)]);
+    const revoked = await Promise.all(all.map(async (one) => read(one)));
     const ended = await rekeyJson<EmergencyAnswer>(
-      ['revoke', nameOf(keys), nameOf(tokens), '--incident', 'INC-10', '--reason', 'test', '--yes', '--wait'],
+      ['revoke', ...all.map(nameOf), '--incident', 'INC-10', '--reason', 'test', '--yes', '--wait'],
       world.env,
     );
     expect(ended.status).toBe('SUCCEEDED');
+    await handshakes.renew(await read(authorities));
     const before = loads.map((load) => load.counted.checks);
     for (const load of loads) load.resume();
     await sleep(3000);
-    expect([await keys.takes(revoked[0]), await tokens.takes(revoked[1])]).toEqual([false, false]);
+    expect(await Promise.all(all.map(async (one, at) => one.takes(revoked[at] ?? '')))).toEqual([
+      false,
+      false,
+      false,
+    ]);
     const counted = await Promise.all(loads.map(async (load) => load.stop()));
-    expect(counted.map(({ failures }) => failures)).toEqual([[], []]);
+    expect(counted.map(({ failures }) => failures)).toEqual([[], [], []]);
     counted.forEach(({ checks }, at) => expect(checks).toBeGreaterThan(before[at] ?? 0));
     expect(Math.min(...before)).toBeGreaterThan(100);
   });
@@ -311,7 +329,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       const text = JSON.stringify(answer);
       expect(text).toContain('sha256:');
       const held = [JSON.parse(await read(one)), one.admin ?? {}] as Record<string, string>[];
-      const names = ['apiKey', 'secretAccessKey', 'clientSecret', 'adminKey', 'hookToken', 'token'];
+      const names = ['apiKey', 'secretAccessKey', 'clientSecret', 'adminKey', 'hookToken', 'token', 'keyArn'];
       const secrets = held.flatMap((each) => [
         ...names.flatMap((name) => each[name] ?? []),
         // A line of its own part: the first are those of any private key.

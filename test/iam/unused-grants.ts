@@ -27,6 +27,7 @@ function ofType({ reason, grants }: UnusedGrants, type: CredentialType): UnusedG
 }
 
 const AGENTS = 'secretsmanager:secret:agents/* if rekey:type=database, rekey:stage=local';
+const OF_ANY = `secretsmanager:secret:agents/* if rekey:type=${CREDENTIAL_TYPES.join('|')}, rekey:stage=local`;
 const ADMINS = 'secretsmanager:secret:* if rekey:admin=database';
 const ROOTS = 'secretsmanager:secret:* if rekey:type=root, rekey:stage=local';
 const SERVICES = 'ecs:service/* if rekey:stage=local';
@@ -114,7 +115,7 @@ const OF_DATABASES: readonly UnusedGrants[] = [
     reason:
       'Takes AWSPENDING off what an aborted rotation has left, before the next one (test/faults/duplicates.test.ts).',
     grants: {
-      'begin-rotation': [`secretsmanager:UpdateSecretVersionStage on ${AGENTS}, secretsmanager:VersionStage`],
+      'begin-rotation': [`secretsmanager:UpdateSecretVersionStage on ${OF_ANY}, secretsmanager:VersionStage`],
     },
   },
   {
@@ -212,7 +213,6 @@ function onlyOfDatabases(type: CredentialType): UnusedGrants {
         'kms:Decrypt on <DataKey> if via dynamodb',
         'dynamodb:Query on <Ledger>/index/byGroup',
       ],
-      'begin-rotation': [`secretsmanager:UpdateSecretVersionStage on ${own}, secretsmanager:VersionStage`],
       // For a value that leaked and is dead already.
       'control-api': [`lambda:InvokeFunction on <Verify${pascal(type)}Live>`],
     },

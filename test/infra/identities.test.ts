@@ -167,6 +167,7 @@ describe('the API of verifiers', () => {
     expect(Object.fromEntries(byKey)).toEqual({
       'GET /jwks/{set}': 'NONE',
       'GET /bundles/{set}': 'NONE',
+      'POST /ocsp/{set}': 'NONE',
       'GET /tokens/{set}': 'AWS_IAM',
       'POST /introspect': 'AWS_IAM',
     });

@@ -29,6 +29,14 @@ export class MemoryLeaves implements Leaves {
     return Promise.resolve(this.byKey.get(`${set}#${fingerprint}`));
   }
 
+  async bySerial(set: string, authority: string, serial: string): Promise<Leaf | undefined> {
+    const found = [...this.byKey].find(
+      ([place, leaf]) =>
+        place.startsWith(`${set}#`) && leaf.authority === authority && leaf.serial === serial,
+    );
+    return Promise.resolve(found?.[1]);
+  }
+
   async count(set: string, agent: string, limit: number): Promise<void> {
     const place = `${set}#${agent}#${toInstant(this.#clock()).slice(0, 13)}`;
     const counted = this.counts.get(place) ?? 0;

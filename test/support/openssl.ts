@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -13,12 +13,14 @@ export interface Said {
 export function openssl(
   args: readonly string[],
   files: Readonly<Record<string, string | Uint8Array>> = {},
+  look?: (folder: string) => void,
 ): Said {
   const folder = mkdtempSync(join(tmpdir(), 'rekey-openssl-'));
   try {
     for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
     const { status, stdout, stderr, error } = spawnSync('openssl', args, { cwd: folder, encoding: 'utf8' });
     if (error !== undefined) throw new Error('openssl has to be on the path for this test', { cause: error });
+    if (status === 0) look?.(folder);
     return { ok: status === 0, output: stdout + stderr };
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -47,3 +49,18 @@ export const KEY_KINDS = {
   Ed25519: ['-algorithm', 'ED25519'],
   'RSA-2048': ['-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:2048'],
 } as const;
+
+/** What openssl writes into the file `out`. */
+export function opensslBytes(
+  args: readonly string[],
+  files: Readonly<Record<string, string | Uint8Array>>,
+): Uint8Array {
+  let written = new Uint8Array();
+  const said = openssl(
+    args,
+    files,
+    (folder) => (written = new Uint8Array(readFileSync(join(folder, 'out')))),
+  );
+  if (!said.ok) throw new Error(said.output);
+  return written;
+}

@@ -1,4 +1,5 @@
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
+import type { AuthorityDocument } from '../../domain/bundle.ts';
 import { validityOf } from '../../domain/certificate.ts';
 import { toInstant } from '../../domain/clock.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
@@ -6,9 +7,16 @@ import { Redacted } from '../../domain/redacted.ts';
 import { agentId } from '../../domain/spiffe.ts';
 import type { AwsReach } from '../../http/aws.ts';
 import { kmsSigner } from '../../http/kms-signer.ts';
-import { endKey, makeKey } from '../../http/kms.ts';
-import { authorityOf, caCertificate, leafCertificate, newSerial } from '../../x509/certificates.ts';
+import { endKey, makeKey, publicKeyOf } from '../../http/kms.ts';
+import {
+  authorityOf,
+  caCertificate,
+  leafCertificate,
+  newSerial,
+  responderCertificate,
+} from '../../x509/certificates.ts';
 import type { Made } from '../identity/steps.ts';
+import type { IdentityReach } from '../provider.ts';
 import type { X509Material, X509Target } from './material.ts';
 
 /** How long what a proof signs is good for. */
@@ -23,7 +31,7 @@ export function idOf(certificate: string): string {
 export async function makeAuthority(
   aws: AwsReach,
   target: X509Target,
-  stage: string,
+  { stage, url, statusKey }: Pick<IdentityReach, 'stage' | 'url' | 'statusKey'>,
   now: number,
 ): Promise<Made> {
   const { name: set, trustDomain, caSeconds: lifeSeconds, clockSkewSeconds: skewSeconds } = target;
@@ -32,8 +40,16 @@ export async function makeAuthority(
   const keyArn = await makeKey(aws, { spec: 'ECC_NIST_P256', description, type, stage, set });
   try {
     const terms = { trustDomain, serial: newSerial(), ...validityOf({ now, lifeSeconds, skewSeconds }) };
-    const certificate = await caCertificate(kmsSigner(aws, keyArn), terms);
-    const fresh = { id: idOf(certificate), document: { certificate }, ref: keyArn, notAfter: terms.notAfter };
+    const signer = kmsSigner(aws, keyArn);
+    const certificate = await caCertificate(signer, terms);
+    const document: AuthorityDocument = { certificate };
+    if (url !== undefined && statusKey !== undefined) {
+      const publicKey = await publicKeyOf(aws, statusKey);
+      const responder = { ...terms, publicKey, serial: newSerial() };
+      document.ocsp = `${url.replace(/\/$/, '')}/ocsp/${set}`;
+      document.responder = await responderCertificate(signer, authorityOf(certificate), responder);
+    }
+    const fresh = { id: idOf(certificate), document, ref: keyArn, notAfter: terms.notAfter };
     return { fresh, secret: new Redacted(JSON.stringify({ certificate, keyArn })) };
   } catch (error) {
     // Nobody knows of this key: what fails to end it costs a dollar a month.

@@ -72,7 +72,7 @@ export const x509Provider: CredentialProvider<X509Target, X509Material> = {
         ref: set(target),
         times: timesOf(target),
         maxLive: FACTS.overlap.maxLive,
-        make: async () => makeAuthority(aws, target, identitiesOf(ctx).stage, ctx.clock()),
+        make: async () => makeAuthority(aws, target, identitiesOf(ctx), ctx.clock()),
         discard: async ({ ref = '' }) => endKey(aws, ref),
         lastsUntil: plusSeconds(toInstant(ctx.clock()), soakOf(target)),
       },

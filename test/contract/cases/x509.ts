@@ -1,5 +1,5 @@
-import { generateKeyPairSync } from 'node:crypto';
-import { toInstant } from '../../../shared/domain/clock.ts';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { validityOf } from '../../../shared/domain/certificate.ts';
 import { agentId } from '../../../shared/domain/spiffe.ts';
 import type { AwsReach } from '../../../shared/http/aws.ts';
 import { kmsSigner } from '../../../shared/http/kms-signer.ts';
@@ -14,16 +14,28 @@ import type { IdentityCase } from '../identity-harness.ts';
 /** A leaf of an agent, signed as the function signs it that agents ask. */
 export async function leafOf(
   aws: AwsReach,
-  { certificate, keyArn, trustDomain }: X509Material,
+  material: X509Material,
+  { publicKey, seconds = 86_400 }: { readonly publicKey?: KeyObject; readonly seconds?: number } = {},
 ): Promise<string> {
-  const now = Date.now();
+  const { certificate, keyArn, trustDomain } = material;
+  const validity = validityOf({ now: Date.now(), lifeSeconds: seconds, skewSeconds: 0 });
   return leafCertificate(kmsSigner(aws, keyArn), authorityOf(certificate), {
     id: agentId(trustDomain, 'agent-1'),
-    publicKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey,
+    publicKey: publicKey ?? generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey,
     serial: newSerial(),
-    notBefore: toInstant(now),
-    notAfter: toInstant(now + 86_400_000),
+    ...validity,
   });
+}
+
+/** What an agent has for mutual TLS: a key of its own, and a leaf for it. */
+export async function leafWithKey(
+  aws: AwsReach,
+  material: X509Material,
+  seconds: number,
+): Promise<{ readonly cert: string; readonly key: string }> {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const cert = await leafOf(aws, material, { publicKey, seconds });
+  return { cert, key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() };
 }
 
 /** Whether openssl takes a leaf by the published bundle. Clocks of tests run ahead; what is too old or too young is asked elsewhere. */

@@ -1,14 +1,17 @@
 import { X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isHeld } from '../../../shared/domain/directory.ts';
+import { makeKey } from '../../../shared/http/kms.ts';
+import { kmsSigner } from '../../../shared/http/kms-signer.ts';
 import { TAG } from '../../../shared/names.ts';
 import { certificatesIn } from '../../../shared/providers/x509/authority.ts';
 import { leafOf, opensslTakes, x509Case } from '../../contract/cases/x509.ts';
+import { leafOf as issuedLeaf } from '../../contract/describe-leaves.ts';
 import { describeIdentityFaults } from '../../contract/describe-identity-faults.ts';
 import { describeProvider } from '../../contract/describe-provider.ts';
 import { identityHarness } from '../../contract/identity-harness.ts';
 import { FakeKms, type FakeKmsKey } from '../../fakes/kms.ts';
-import { openssl } from '../../support/openssl.ts';
+import { openssl, opensslBytes } from '../../support/openssl.ts';
 
 const TOKEN = '00000000-0000-4000-8000-000000000001';
 const DAY = 86_400;
@@ -108,6 +111,86 @@ describe('certificate authorities', () => {
     await expect(other.issue()).rejects.toMatchObject({ code: 'ERR_ADMIN_DENIED' });
     kms.denied.clear();
     expect(other.keysOf().map(({ state }) => state)).toEqual(['PendingDeletion']);
+  });
+
+  describe('at OCSP', () => {
+    async function answered() {
+      const { target, ctx } = await begin();
+      const { identities } = ctx.reach;
+      if (identities === undefined) throw new Error('there is no directory');
+      const about = { spec: 'ECC_NIST_P256', description: 'status', type: 'status', stage: 'test', set: 'a' };
+      const statusKey = await makeKey(kms, about);
+      let signed = 0;
+      const signer = kmsSigner(kms, statusKey);
+      harness.served().statusSigner = {
+        ...signer,
+        sign: async (bytes) => {
+          signed++;
+          return signer.sign(bytes);
+        },
+      };
+      const own = { ...ctx, reach: { ...ctx.reach, identities: { ...identities, statusKey } } };
+      const { handle, material } = await provider.issue(target, TOKEN, { ...own, generation: 1 });
+      const leaf = await leafOf(kms, material.reveal());
+      const serial = new X509Certificate(leaf).serialNumber.toLowerCase();
+      const files = { 'ca.pem': material.reveal().certificate, 'leaf.pem': leaf };
+      const asks = ['ocsp', '-issuer', 'ca.pem', '-cert', 'leaf.pem', '-no_nonce'];
+      const body = opensslBytes([...asks, '-reqout', 'out'], files);
+      const post = async () =>
+        fetch(`${harness.served().url}/ocsp/${target.name}`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/ocsp-request' },
+          body: Buffer.from(body),
+        });
+      const told = async (): Promise<string> => {
+        const answer = new Uint8Array(await (await post()).arrayBuffer());
+        const judges = [...asks, '-CAfile', 'ca.pem', '-respin', 'answer.der'];
+        return openssl(judges, { ...files, 'answer.der': answer }).output;
+      };
+      const record = () =>
+        harness.served().leaves.set(`${target.name}#${handle.id}#${serial}`, issuedLeaf({ serial }));
+      const revoke = async () =>
+        provider.revoke(target, handle, { endSessions: true, compromised: true }, own);
+      return { told, record, revoke, post, signatures: () => signed };
+    }
+
+    it('what was issued is good, and revoked from the moment at which its authority is, whose key is gone', async () => {
+      const { told, record, revoke } = await answered();
+      record();
+      expect(await told()).toMatch(
+        /Response verify OK[^]*leaf.pem: good|leaf.pem: good[^]*Response verify OK/,
+      );
+      await revoke();
+      const after = await told();
+      expect(after).toContain('Response verify OK');
+      expect(after).toContain('leaf.pem: revoked');
+    });
+
+    it('nothing is told, and nothing signed, of what was never issued', async () => {
+      const { told, signatures } = await answered();
+      expect(await told()).toContain('unauthorized');
+      expect(signatures()).toBe(0);
+    });
+
+    it('who asks again and again makes no further signature', async () => {
+      const { post, record, signatures } = await answered();
+      record();
+      for (let count = 0; count < 20; count++) {
+        const response = await post();
+        expect(response.headers.get('content-type')).toBe('application/ocsp-response');
+        expect(response.headers.get('cache-control')).toBe('max-age=300');
+      }
+      expect(signatures()).toBe(1);
+    });
+
+    it('a request that is none is refused', async () => {
+      const { target } = await begin();
+      await provider.issue(target, TOKEN, { ...harness.context(target), generation: 1 });
+      const url = `${harness.served().url}/ocsp/${target.name}`;
+      expect((await fetch(url, { method: 'POST', body: 'please' })).status).toBe(400);
+      expect((await fetch(url, { method: 'POST', body: 'x'.repeat(5000) })).status).toBe(413);
+      expect((await fetch(`${url}-unknown`, { method: 'POST', body: 'please' })).status).toBe(404);
+    });
   });
 
   it.each(['CreateKey', 'GetPublicKey', 'Sign', 'DisableKey'])(
