@@ -1,7 +1,7 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import {
   BasicOCSPResponse,
-  CertID,
+  type CertID,
   CertStatus,
   id_pkix_ocsp_basic,
   KeyHash,
