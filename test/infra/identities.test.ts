@@ -62,7 +62,7 @@ describe('roles at the directory', () => {
     [
       'reads trust bundles',
       [directory('GetItem', 'default#SET#bundles#orders')],
-      ['serve-directory', ...of('certificate-authority', 'verify', ...ENDS)],
+      ['serve-directory', 'issue-certificates', ...of('certificate-authority', 'verify', ...ENDS)],
     ],
     [
       'publishes or ends certificate authorities',
