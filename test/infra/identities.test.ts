@@ -74,7 +74,14 @@ describe('roles at the directory', () => {
     ],
     ...SIGNING.flatMap((type): [string, IamRequest[], string[]][] => [
       [`makes a key in KMS (${type})`, makingKey(type), of(type, ...TAKES)],
-      [`signs with one (${type})`, [key(type, 'Sign')], of(type, ...TAKES, 'rollback', 'reconcile')],
+      [
+        `signs with one (${type})`,
+        [key(type, 'Sign')],
+        [
+          ...of(type, ...TAKES, 'rollback', 'reconcile'),
+          ...(type === 'certificate-authority' ? ['issue-certificates'] : []),
+        ],
+      ],
       [`ends one (${type})`, [key(type, 'DisableKey'), key(type, 'ScheduleKeyDeletion')], of(type, ...ENDS)],
     ]),
     [
@@ -138,6 +145,22 @@ describe('roles at the directory', () => {
       }
       expect(allowed.toSorted()).toEqual([...may].toSorted());
     }
+  });
+
+  it('what faces the internet tells which certificates are revoked, with a key that certifies nothing', async () => {
+    const found = policies.each('AWS::KMS::Key').find(([{ logicalId }]) => logicalId.startsWith('StatusKey'));
+    if (found === undefined) throw new Error('there is no such key');
+    const statusKey = policies.resolver.arn(...found);
+    const may = async (action: string, where: string): Promise<string[]> => {
+      const allowed = [];
+      for (const role of policies.roles)
+        if ((await policies.decide(role, { action, resource: where })).allowed) allowed.push(role.name);
+      return allowed.toSorted();
+    };
+    expect(await may('kms:Sign', statusKey)).toEqual(['serve-directory']);
+    expect(await may('kms:GetPublicKey', statusKey)).toEqual(
+      of('certificate-authority', ...TAKES).toSorted(),
+    );
   });
 
   it('what faces the internet reads the directory, and nothing else of Rekey', async () => {

@@ -1,6 +1,6 @@
 import { CAPABILITIES } from '../../domain/capabilities.ts';
-import { plusSeconds, toInstant } from '../../domain/clock.ts';
-import { entryOf, type SetRef } from '../../domain/directory.ts';
+import { fromInstant, plusSeconds, toInstant } from '../../domain/clock.ts';
+import { entryOf, isHeld, type DirectoryEntry, type SetRef } from '../../domain/directory.ts';
 import { endKey } from '../../http/kms.ts';
 import { awsOf } from '../aws-iam/user.ts';
 import { askedFor, assertServed, unserved } from '../identity/served.ts';
@@ -13,7 +13,7 @@ import {
   takeIdentity,
 } from '../identity/steps.ts';
 import { setOf, timesOf } from '../identity/target.ts';
-import type { CredentialProvider } from '../provider.ts';
+import type { CredentialProvider, Notice } from '../provider.ts';
 import { idOf, makeAuthority, proveAuthority } from './authority.ts';
 import {
   assertOurs,
@@ -27,6 +27,8 @@ import {
 
 const FACTS = CAPABILITIES['certificate-authority/x509'];
 const MONTH = 30 * 86_400;
+/** C5: with less left, somebody is told. */
+const FORTNIGHT = 14 * 86_400;
 
 /**
  * Certificate authorities whose keys are in KMS. Verifiers read a trust bundle, in which the next authority always is: a
@@ -61,8 +63,11 @@ export const x509Provider: CredentialProvider<X509Target, X509Material> = {
   },
 
   async preflight(target, ctx) {
-    await Promise.all([identitiesOf(ctx).directory.read(set(target)), assertServed(set(target), ctx)]);
-    return [];
+    const [found] = await Promise.all([
+      identitiesOf(ctx).directory.read(set(target)),
+      assertServed(set(target), ctx),
+    ]);
+    return endingSoon(found?.entries.filter(isHeld) ?? [], ctx.clock());
   },
 
   async issue(target, token, ctx) {
@@ -109,6 +114,22 @@ export const x509Provider: CredentialProvider<X509Target, X509Material> = {
 /** How long what an authority has signed may be met after its last use. */
 function soakOf({ leafSeconds, clockSkewSeconds, cacheSeconds }: X509Target): number {
   return leafSeconds + clockSkewSeconds + cacheSeconds;
+}
+
+/** An authority that nothing has rotated for long: what it signs ends with it. */
+function endingSoon(held: readonly DirectoryEntry[], now: number): Notice[] {
+  const last = held
+    .flatMap(({ notAfter }) => notAfter ?? [])
+    .toSorted()
+    .at(-1);
+  if (last === undefined || fromInstant(last) - now > FORTNIGHT * 1000) return [];
+  return [
+    {
+      field: 'target.caSeconds',
+      message: `the certificate authority that signs ends at ${last}, and with it all that it signs`,
+      remedy: 'rotate it now; look at rekey plan for why nothing has',
+    },
+  ];
 }
 
 function set(target: X509Target): SetRef {

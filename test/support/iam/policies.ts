@@ -51,8 +51,8 @@ const STAND_INS: Readonly<Record<string, string>> = {
   'states:SendTaskHeartbeat': 'states:DescribeStateMachine',
 };
 
-/** KMS's default policy, which keys have that are made at run time: IAM decides. */
-const DEFAULT_KEY_POLICY: JsonObject = {
+/** The policy of a key that is made at run time without one: IAM decides (KMS developer guide, "Default key policy"). */
+const MADE_KEY = {
   Version: '2012-10-17',
   Statement: [
     {
@@ -149,9 +149,8 @@ export class Policies {
     const isService = typeof principal === 'string';
     // The others could not match; leaving them out is most of the time that a simulation takes.
     const grants = isService ? [] : principal.grants.filter((grant) => concerns(grant, action));
-    const isKey = /^arn:aws:kms:.*:key\/[^*]/.test(resource);
-    const resourcePolicy =
-      this.#ofResources.get(ownerOf(resource)) ?? (isKey ? DEFAULT_KEY_POLICY : undefined);
+    const made = resource.startsWith('arn:aws:kms:') ? MADE_KEY : undefined;
+    const resourcePolicy = this.#ofResources.get(ownerOf(resource)) ?? made;
     const asked = resource === '*' ? action : (STAND_INS[action] ?? action);
     const identity = {
       Version: '2012-10-17',

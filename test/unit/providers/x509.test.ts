@@ -259,6 +259,17 @@ describe('certificate authorities', () => {
     expect(set?.entries.filter(({ state }) => state === 'next')).toHaveLength(1);
   });
 
+  it('are told of by rekey doctor in the last 14 days of their life, where nothing has rotated them', async () => {
+    const start = Date.now();
+    const { issue, target, ctx } = await begin(start);
+    const at = async (days: number) =>
+      provider.preflight(target, { ...ctx, clock: () => start + days * DAY * 1000 });
+    expect(await at(0)).toEqual([]);
+    await issue();
+    expect(await at(85)).toEqual([]);
+    expect(await at(87)).toEqual([expect.objectContaining({ field: 'target.caSeconds' })]);
+  });
+
   it('ask for a soak of the longest leaf, the skew and the cache, and to rotate three times in a life', () => {
     const target = provider.target({
       name: 'a',
