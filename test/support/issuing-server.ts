@@ -79,7 +79,7 @@ export class IssuingServer implements AsyncDisposable {
       const { response } = await serve(event, {
         directory: world.directory,
         clock: () => world.now,
-        statuses: async () => Promise.reject(new Error('nobody asks for it here')),
+        statuses: async () => Promise.reject(new Error('nobody asks for the status of a certificate')),
       });
       this.read.push(response.statusCode ?? 0);
       return response;
