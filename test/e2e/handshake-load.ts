@@ -1,92 +1,115 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { agentApi, sessionOf } from '../../local/demo/agent.ts';
 import type { World } from '../../local/demo/world.ts';
-import { AwsCalls } from '../../shared/adapters/aws-client.ts';
-import type { X509Material } from '../../shared/providers/x509/material.ts';
-import { leafWithKey } from '../contract/cases/x509.ts';
-import { TlsPeer, type PeerIdentity } from '../support/tls-peer.ts';
+import { sigV4 } from '../../client/src/sigv4.ts';
+import { createCertificates, peerId, type Certificates } from '../../client/src/tls.ts';
 import { outcomeOf, type Outcome } from './identity-load.ts';
 import { directoryUrl } from './upstreams/identities.ts';
 
-/** What an agent has. */
+/** Whose certificates these are. */
+export interface Trust {
+  /** Name of the certificate authority, as it is declared. */
+  readonly credential: string;
+  /** Its set of the directory. */
+  readonly set: string;
+  /** The role that its agents run as. */
+  readonly principal: string;
+}
+
+/** An agent at both ends: what it has by the client, and a server with it. */
 interface Agent {
-  readonly peer: TlsPeer;
-  identity: PeerIdentity;
-  keyArn: string;
-  leafAt: number;
-  bundleAt: number;
+  readonly certificates: Certificates;
+  readonly server: Server;
 }
 
 /**
- * Agents that greet each other by mutual TLS: each is a server and a client with a leaf of its own, which it renews at half of
- * its life and where another authority signs, and with a bundle that it reads again as the directory says.
+ * Agents that greet each other by mutual TLS, each with certificates that the deployed agent API issues for keys of its own. The
+ * client renews them and the bundle by itself; nobody here looks at a rotation.
  */
 export class HandshakeLoad implements AsyncDisposable {
-  readonly #aws: AwsCalls;
-  readonly #url: string;
-  readonly #leafSeconds: number;
-  readonly #cacheMs: number;
-  readonly #agents = new Map<number, Agent>();
+  readonly #agents: readonly Agent[];
 
-  constructor(world: World, set: string, times: { readonly leafSeconds: number; readonly cacheMs: number }) {
-    const { region, endpoint, clientConfig } = world.stack;
-    this.#aws = new AwsCalls({ region, endpoint, credentials: clientConfig.credentials, caller: 'e2e' });
-    this.#url = `${directoryUrl(world)}/bundles/${set}`;
-    this.#leafSeconds = times.leafSeconds;
-    this.#cacheMs = times.cacheMs;
+  private constructor(agents: readonly Agent[]) {
+    this.#agents = agents;
   }
 
-  /** Agent `number` greets the next one, as what it has read from its secret makes it. */
-  check(secret: string, number: number): Promise<Outcome> {
+  static async start(
+    world: World,
+    { credential, set, principal }: Trust,
+    count: number,
+  ): Promise<HandshakeLoad> {
+    const credentials = await sessionOf(world, principal);
+    const agents = Array.from({ length: count }, async (_, number): Promise<Agent> => {
+      const certificates = await createCertificates({
+        api: agentApi(world),
+        directory: directoryUrl(world),
+        credential,
+        set,
+        instance: `host-${number}`,
+        sign: sigV4({ credentials, region: world.stack.region }),
+      });
+      const server = createServer(certificates.serverOptions(), greet);
+      certificates.serve(server);
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      return { certificates, server };
+    });
+    return new HandshakeLoad(await Promise.all(agents));
+  }
+
+  /** Agent `number` greets the next one, which has to call it by its name. */
+  check(number: number): Promise<Outcome> {
+    const own = this.#agents[number % this.#agents.length];
+    const other = this.#agents[(number + 1) % this.#agents.length];
     return outcomeOf(
-      (async () => {
-        const own = await this.#refreshed(number, JSON.parse(secret) as X509Material);
-        const others = [...this.#agents.keys()].filter((each) => each !== number);
-        const other = this.#agents.get(others.find((each) => each > number) ?? others[0] ?? number);
-        await own.peer.greet((other ?? own).peer);
-      })(),
+      own === undefined || other === undefined ? Promise.reject(new Error('nobody')) : met(own, other),
     );
   }
 
-  /** What agents do who were told to resume: nobody serves with what was revoked. */
-  async renew(secret: string): Promise<void> {
-    const material = JSON.parse(secret) as X509Material;
-    await Promise.all([...this.#agents.keys()].map(async (number) => this.#refreshed(number, material)));
+  /** Ids of the authorities whose certificates agents have now. */
+  get authorities(): readonly string[] {
+    return [...new Set(this.#agents.map(({ certificates }) => certificates.current().authority))];
   }
 
-  async #refreshed(number: number, material: X509Material): Promise<Agent> {
-    const now = performance.now();
-    const agent = this.#agents.get(number) ?? (await this.#started(material));
-    this.#agents.set(number, agent);
-    let { identity } = agent;
-    if (agent.keyArn !== material.keyArn || now - agent.leafAt > this.#leafSeconds * 500) {
-      identity = { ...identity, ...(await leafWithKey(this.#aws, material, this.#leafSeconds)) };
-      Object.assign(agent, { keyArn: material.keyArn, leafAt: now });
-    }
-    if (now - agent.bundleAt > this.#cacheMs) {
-      identity = { ...identity, ca: await this.#bundle() };
-      agent.bundleAt = now;
-    }
-    if (identity !== agent.identity) {
-      agent.identity = identity;
-      agent.peer.use(identity);
-    }
-    return agent;
-  }
-
-  async #started(material: X509Material): Promise<Agent> {
-    const at = performance.now();
-    const leaf = await leafWithKey(this.#aws, material, this.#leafSeconds);
-    const identity = { ...leaf, ca: await this.#bundle() };
-    const peer = await TlsPeer.start(identity);
-    return { peer, identity, keyArn: material.keyArn, leafAt: at, bundleAt: at };
-  }
-
-  async #bundle(): Promise<string> {
-    const response = await fetch(this.#url);
-    if (!response.ok) throw new Error(`the bundle is answered with ${response.status}`);
-    return response.text();
+  /** What agents do who were told to resume: nobody trusts, or shows, what was revoked. */
+  async resume(): Promise<void> {
+    await Promise.all(
+      this.#agents.map(async ({ certificates }) => {
+        await certificates.expire();
+        // One may have been asked for before there was another authority.
+        await certificates.renewNow().catch(async () => certificates.renewNow());
+      }),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { peer } of this.#agents.values()) await peer[Symbol.asyncDispose]();
+    for (const { certificates, server } of this.#agents) {
+      certificates.close();
+      server.close();
+      await once(server, 'close');
+    }
   }
+}
+
+function greet(socket: TLSSocket): void {
+  socket.on('error', () => undefined);
+  socket.end(peerId(socket) ?? 'nobody');
+}
+
+/** A handshake of both sides, in full: TLS 1.3 tells a client only after its own part whether it was refused. */
+async function met(own: Agent, other: Agent): Promise<void> {
+  const { port } = other.server.address() as AddressInfo;
+  const { id } = other.certificates.current();
+  const socket = own.certificates.connect(id, { host: '127.0.0.1', port, timeout: 20_000 });
+  socket.once('timeout', () => socket.destroy(new Error('no answer')));
+  let text = '';
+  try {
+    for await (const chunk of socket.setEncoding('utf8')) text += String(chunk);
+  } finally {
+    socket.destroy();
+  }
+  if (text !== own.certificates.current().id)
+    throw new Error(`it is called ${text === '' ? 'nothing' : text}`);
 }

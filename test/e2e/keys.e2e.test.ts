@@ -110,7 +110,14 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       evidenceOfUse: 'holders',
       ...one.policy,
     },
-    holders: [{ kind: 'polling', name: `${nameOf(one)}-agents`, ttl: '2s' }],
+    holders: [
+      {
+        kind: 'polling',
+        name: `${nameOf(one)}-agents`,
+        ttl: '2s',
+        ...(one.principal === undefined ? {} : { principal: one.principal }),
+      },
+    ],
   });
 
   const create = async (
@@ -275,7 +282,9 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       throw new Error('no identities are played');
     const all = [keys, tokens, authorities];
     const byAgent = Array.from({ length: 4 }, () => jwksVerifier(world, 'shop-agents'));
-    await using handshakes = new HandshakeLoad(world, 'shop-ca', { leafSeconds: 10, cacheMs: 1000 });
+    const trust = { credential: nameOf(authorities), set: 'shop-ca', principal: authorities.principal ?? '' };
+    await using handshakes = await HandshakeLoad.start(world, trust, 4);
+    const [first] = handshakes.authorities;
     const loads = [
       new IdentityLoad(
         4,
@@ -288,7 +297,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
         4,
         1000,
         async () => read(authorities),
-        async (value, agent) => handshakes.check(value, agent),
+        async (_value, agent) => handshakes.check(agent),
       ),
     ];
     for (let round = 0; round < 3; round++) {
@@ -307,7 +316,9 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       world.env,
     );
     expect(ended.status).toBe('SUCCEEDED');
-    await handshakes.renew(await read(authorities));
+    await handshakes.resume();
+    expect(handshakes.authorities).toHaveLength(1);
+    expect(handshakes.authorities).not.toContain(first);
     const before = loads.map((load) => load.counted.checks);
     for (const load of loads) load.resume();
     await sleep(3000);

@@ -3,7 +3,7 @@ import { renewAt, validityOf } from '../../domain/certificate.ts';
 import { fromInstant, toInstant, type Clock, type Instant } from '../../domain/clock.ts';
 import type { Credential } from '../../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
-import type { ClientHolder } from '../../domain/holders.ts';
+import type { Holder } from '../../domain/holders.ts';
 import { MAX_LEAVES_AN_HOUR, repeated, type Leaf } from '../../domain/leaf.ts';
 import { isPrincipal } from '../../domain/principal.ts';
 import { agentId } from '../../domain/spiffe.ts';
@@ -85,25 +85,25 @@ export async function issueCertificate(deps: IssuingDeps, wish: CertificateWish)
   };
 }
 
-/** The agent that asks, and the authority that it may ask. Nobody else learns what there is. */
+/**
+ * The agent that asks, a declared holder of whichever kind by its principal, and the authority that it may ask. Nobody else
+ * learns what there is.
+ */
 async function askerOf(
   { ledger }: IssuingDeps,
   { caller, credential: name, agent }: CertificateWish,
-): Promise<{ credential: Credential; holder: ClientHolder }> {
+): Promise<{ credential: Credential; holder: Holder }> {
   const id = await ledger.idByName(name);
   const credential = id === undefined ? undefined : await ledger.credential(id);
   const holders = (credential?.holders ?? []).filter(
-    (each): each is ClientHolder =>
-      each.kind === 'client' &&
-      isPrincipal(caller, each.principal) &&
-      (agent === undefined || each.name === agent),
+    ({ name: holder, principal }) =>
+      principal !== undefined && isPrincipal(caller, principal) && (agent === undefined || holder === agent),
   );
   const [holder, ...others] = holders;
   if (credential?.type !== 'certificate-authority' || holder === undefined) {
     throw new RekeyError('ERR_FORBIDDEN', `the caller gets no certificates of "${name}"`, {
       field: 'credential',
-      remedy:
-        'declare the agent as a holder of kind client of this certificate authority, with its role as principal',
+      remedy: 'declare the agent as a holder of this certificate authority, with its role as principal',
     });
   }
   if (others.length > 0) {

@@ -1,5 +1,6 @@
 import { DynamoDBClient, GetItemCommand } from '@aws-sdk/client-dynamodb';
 import { sigV4 } from '../../../client/src/sigv4.ts';
+import { agentRole } from '../../../local/demo/agent.ts';
 import type { World } from '../../../local/demo/world.ts';
 import { AwsCalls } from '../../../shared/adapters/aws-client.ts';
 import { isHeld, type DirectorySet, type SetKind } from '../../../shared/domain/directory.ts';
@@ -64,7 +65,7 @@ async function agentTokens(world: World): Promise<PlayedUpstream> {
 export async function certificateAuthorities(world: World): Promise<PlayedUpstream> {
   const { region, endpoint, clientConfig } = world.stack;
   const aws = new AwsCalls({ region, endpoint, credentials: clientConfig.credentials, caller: 'e2e' });
-  return identity(world, {
+  const authorities = await identity(world, {
     key: 'certificate-authority/x509',
     kind: 'bundles',
     target: { name: 'shop-ca', trustDomain: 'shop.example', leafSeconds: 10 },
@@ -75,6 +76,7 @@ export async function certificateAuthorities(world: World): Promise<PlayedUpstre
         () => false,
       ),
   });
+  return { ...authorities, principal: await agentRole(world, 'shop') };
 }
 
 async function identity(

@@ -4,7 +4,7 @@ import { certificateAnswer } from '../../../shared/api/agent-messages.ts';
 import { problem, PROBLEM_TYPE } from '../../../shared/api/problems.ts';
 import { MAX_LEAVES_AN_HOUR } from '../../../shared/domain/leaf.ts';
 import { describeLeaves } from '../../contract/describe-leaves.ts';
-import { AGENT, CALLER, holder, SIBLING } from '../../support/agent-api.ts';
+import { AGENT, CALLER, holder, PRINCIPAL, SIBLING } from '../../support/agent-api.ts';
 import { IssuingWorld, MemoryLeaves, SET } from '../../support/issuing.ts';
 import { KEY_KINDS, openssl, opensslRequest } from '../../support/openssl.ts';
 import { credentialOf, eventOf, ID } from './fakes.ts';
@@ -150,7 +150,9 @@ describe('POST /certificates', () => {
     const world = await IssuingWorld.start();
     const credential = world.ledger.credentials.get(ID);
     if (credential === undefined) throw new Error('no credential');
-    world.ledger.add({ ...credential, holders: [holder(), holder('refunds')] });
+    const other = { kind: 'polling' as const, name: 'refunds', ttlSeconds: 300 };
+    const holders = [holder(), { ...other, principal: PRINCIPAL }, { ...other, name: 'anybody' }];
+    world.ledger.add({ ...credential, holders });
     expect(await world.ask(ask)).toMatchObject({
       status: 400,
       body: { field: 'agent', remedy: `name one of them: ${AGENT}, refunds` },
