@@ -21,9 +21,6 @@ import { RekeyError } from '../domain/errors.ts';
 import type { Signer } from '../ports/signer.ts';
 import { derOf, ecdsaWithSha256 } from './asn1.ts';
 
-/** Longest request that is read, in bytes: one that asks for one certificate takes a hundred. */
-export const MAX_STATUS_REQUEST_BYTES = 1024;
-
 /** The one hash by which certificates are named here (RFC 5019, section 2.1.1). It only names. */
 const SHA1 = '1.3.14.3.2.26';
 
