@@ -1,7 +1,8 @@
-import { randomBytes, type X509Certificate } from 'node:crypto';
+import { randomBytes, X509Certificate } from 'node:crypto';
 import {
   connect,
   type ConnectionOptions,
+  type PeerCertificate,
   type SecureContextOptions,
   type Server,
   type TLSSocket,
@@ -264,8 +265,10 @@ export class Certificates implements AsyncDisposable {
   }
 
   #watch(socket: TLSSocket): void {
-    const peer = socket.getPeerX509Certificate();
-    if (peer === undefined || this.#closed) return;
+    // Not getPeerX509Certificate: on the side of a client it takes the certificate out of the connection.
+    const { raw } = socket.getPeerCertificate() as Partial<PeerCertificate>;
+    if (raw === undefined || this.#closed) return;
+    const peer = new X509Certificate(raw);
     if (!isVouchedFor(this.#bundle, peer)) {
       socket.destroy();
       return;

@@ -261,26 +261,31 @@ describe('the trust bundle of a process', () => {
     expect(certificates.current().authority).toBe(second.id);
   });
 
-  it('ends connections that are open, once nobody vouches for their other end', async () => {
-    const { certificates, world, second } = await begin({ times: { cacheSeconds: 1, skewSeconds: 300 } });
-    const [server, client] = [await certificates(), await certificates()];
-    const listening = createServer(server.serverOptions(), (socket) => socket.on('error', () => undefined));
-    server.serve(listening);
-    const at = { host: '127.0.0.1', port: await portOf(listening) };
-    const open = client.connect(ID, at);
-    open.on('error', () => undefined);
-    await new Promise((resolve) => open.once('secureConnect', resolve));
-    await world.issueFrom(second, [await world.authority()]);
-    const closed = new Promise((resolve) => open.once('close', resolve));
-    await Promise.all([server.expire(), client.expire()]);
-    await closed;
-    expect(open.destroyed).toBe(true);
-    await Promise.all([server, client].map(async (each) => each.renewNow()));
-    const again = client.connect(ID, at);
-    await new Promise((resolve, reject) => again.once('secureConnect', resolve).once('error', reject));
-    expect(peerId(again)).toBe(ID);
-    again.destroy();
-  });
+  it.each(['server', 'client'] as const)(
+    'of a %s ends connections that are open, once nobody vouches for their other end',
+    async (end) => {
+      const { certificates, world, second } = await begin();
+      const [server, client] = [await certificates(), await certificates()];
+      const listening = createServer(server.serverOptions(), (socket) => socket.on('error', () => undefined));
+      server.serve(listening);
+      const at = { host: '127.0.0.1', port: await portOf(listening) };
+      const open = client.connect(ID, at);
+      open.on('error', () => undefined);
+      await new Promise((resolve) => open.once('secureConnect', resolve));
+      await world.issueFrom(second, [await world.authority()]);
+      const closed = new Promise((resolve) => open.once('close', resolve));
+      await (end === 'server' ? server : client).expire();
+      await closed;
+      for (const each of [server, client]) {
+        await each.expire();
+        await each.renewNow();
+      }
+      const again = client.connect(ID, at);
+      await new Promise((resolve, reject) => again.once('secureConnect', resolve).once('error', reject));
+      expect(peerId(again)).toBe(ID);
+      again.destroy();
+    },
+  );
 });
 
 describe('certificates under load', () => {
