@@ -5,6 +5,7 @@ import { agentApi, sessionOf } from '../../local/demo/agent.ts';
 import type { World } from '../../local/demo/world.ts';
 import { sigV4 } from '../../client/src/sigv4.ts';
 import { createCertificates, peerId, type Certificates } from '../../client/src/tls.ts';
+import type { Shown } from './certificate-status.ts';
 import { outcomeOf, type Outcome } from './identity-load.ts';
 import { directoryUrl } from './upstreams/identities.ts';
 
@@ -73,6 +74,12 @@ export class HandshakeLoad implements AsyncDisposable {
     return [...new Set(this.#agents.map(({ certificates }) => certificates.current().authority))];
   }
 
+  /** What the first agent shows now, and what it trusts. */
+  get shown(): Shown {
+    const [{ certificates } = never()] = this.#agents;
+    return { certificate: certificates.current().certificate, bundle: certificates.bundle };
+  }
+
   /** What agents do who were told to resume: nobody trusts, or shows, what was revoked. */
   async resume(): Promise<void> {
     await Promise.all(
@@ -91,6 +98,10 @@ export class HandshakeLoad implements AsyncDisposable {
       await once(server, 'close');
     }
   }
+}
+
+function never(): never {
+  throw new Error('nobody');
 }
 
 function greet(socket: TLSSocket): void {

@@ -24,6 +24,7 @@ import { CAPABILITIES } from '../../shared/domain/capabilities.ts';
 import { CREDENTIAL_TYPES, TAG } from '../../shared/names.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { testAdoptedKeys } from './adopted-keys.ts';
+import { statusOf } from './certificate-status.ts';
 import { HandshakeLoad } from './handshake-load.ts';
 import { IdentityLoad, jwksVerifier, tokenVerifier } from './identity-load.ts';
 import { playUpstreams } from './upstreams/all.ts';
@@ -308,6 +309,8 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
         }),
       );
     }
+    const { shown } = handshakes;
+    expect(await statusOf(world, trust.set, shown)).toBe('good');
     // What agents do who are told to halt, and to resume.
     for (const load of loads) load.halt();
     const revoked = await Promise.all(all.map(async (one) => read(one)));
@@ -319,6 +322,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     await handshakes.resume();
     expect(handshakes.authorities).toHaveLength(1);
     expect(handshakes.authorities).not.toContain(first);
+    expect(await statusOf(world, trust.set, shown)).toBe('revoked');
     const before = loads.map((load) => load.counted.checks);
     for (const load of loads) load.resume();
     await sleep(3000);

@@ -338,8 +338,4 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
       ],
     },
   },
-  {
-    reason: 'Nobody asks for the status of a certificate there (test/unit/providers/x509.test.ts).',
-    grants: { 'serve-directory': ['kms:Sign on <StatusKey>'] },
-  },
 ];
