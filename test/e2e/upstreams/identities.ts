@@ -64,7 +64,8 @@ async function agentTokens(world: World): Promise<PlayedUpstream> {
 /** Authorities that sign certificates of agents; openssl is the verifier. What signs here is KMS, as it signs for the agents' function. */
 export async function certificateAuthorities(world: World): Promise<PlayedUpstream> {
   const { region, endpoint, clientConfig } = world.stack;
-  const aws = new AwsCalls({ region, endpoint, credentials: clientConfig.credentials, caller: 'e2e' });
+  // Named as no function: what it calls is no function's.
+  const aws = new AwsCalls({ region, endpoint, credentials: clientConfig.credentials, caller: '' });
   const authorities = await identity(world, {
     key: 'certificate-authority/x509',
     kind: 'bundles',
