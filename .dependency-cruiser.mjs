@@ -41,6 +41,12 @@ export default {
       'a provider does single steps',
     ),
     forbid(
+      'x509-knows-ports',
+      '^shared/x509',
+      '^shared/(engine|adapters|api|providers|http)',
+      'certificates are built from values, and signed through a port',
+    ),
+    forbid(
       'adapters-know-ports',
       '^shared/adapters',
       '^shared/(engine|providers|api)',

@@ -1,6 +1,7 @@
 /** What a function or a person may do: one named capability per need. A role is a list of them and nothing else. */
 export * from './permissions/grant.ts';
 export * from './permissions/agent-api.ts';
+export * from './permissions/certificates.ts';
 export * from './permissions/ledger.ts';
 export * from './permissions/directory.ts';
 export * from './permissions/secrets.ts';

@@ -140,7 +140,16 @@ function identities(aws: AwsCalls): { readonly identities?: IdentityReach } {
   const sealer = new KmsSealer({ aws, key: setting(ENV.sealingKey) });
   const stage = setting(ENV.stage);
   const url = directoryUrl();
-  return { identities: { directory, sealer, stage, ...(url === undefined ? {} : { url }) } };
+  const statusKey = optionalSetting(ENV.statusKey);
+  return {
+    identities: {
+      directory,
+      sealer,
+      stage,
+      ...(url === undefined ? {} : { url }),
+      ...(statusKey === undefined ? {} : { statusKey }),
+    },
+  };
 }
 
 /** Where an endpoint of its own stands for AWS, as in the local stack, APIs are below that. */

@@ -8,13 +8,18 @@ export const CREDENTIAL_TYPES = [
   'cloud-key',
   'signing-key',
   'agent-token',
+  'certificate-authority',
   'root',
   'database-root',
 ] as const;
 export type CredentialType = (typeof CREDENTIAL_TYPES)[number];
 
 /** Identities: types whose upstream is Rekey itself, which publishes them in its directory (docs/identities.md). */
-export const IDENTITY_TYPES: readonly CredentialType[] = ['signing-key', 'agent-token'];
+export const IDENTITY_TYPES: readonly CredentialType[] = [
+  'signing-key',
+  'agent-token',
+  'certificate-authority',
+];
 
 /** Types whose functions log in to databases, from the network of those where the setting `network` names one. */
 export const DATABASE_TYPES: readonly CredentialType[] = ['database', 'database-root'];
@@ -49,6 +54,8 @@ export const ENV = {
   directory: 'REKEY_DIRECTORY',
   /** Address of the API that shows the directory to verifiers. */
   directoryUrl: 'REKEY_DIRECTORY_URL',
+  /** ARN of the key that tells which certificates are revoked. */
+  statusKey: 'REKEY_STATUS_KEY',
   /** Name of Rekey's event bus. */
   bus: 'REKEY_BUS',
   /** Bucket of the audit archive. */
@@ -153,6 +160,7 @@ export const FUNCTIONS = [
   'manage-subscriptions',
   'control-api',
   'agent-api',
+  'issue-certificates',
   'serve-directory',
 ] as const;
 export type FunctionName = (typeof FUNCTIONS)[number];

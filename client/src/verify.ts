@@ -42,8 +42,11 @@ const FORM = /^rkt_([a-z0-9-]{1,63})_([0-9a-f]{16})_[A-Za-z0-9_-]{43}_[0-9a-f]{8
 /** Checks tokens by the digests of a set, without a call for each; what was removed dies once the set is read again. */
 export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
   const { audience, set, sign } = options;
-  const published = new Published('tokens', options, tokensOf, async (url, headers) =>
-    sign({ method: 'GET', url, headers, body: '' }),
+  const published = new Published(
+    'tokens',
+    options,
+    async (answer) => tokensOf(await answer.json()),
+    async (url, headers) => sign({ method: 'GET', url, headers, body: '' }),
   );
   return {
     async verify(token) {
@@ -70,7 +73,12 @@ export interface PublishedKeys extends Verifying {
 
 /** The public keys of a set for `jwtVerify(token, keys, { issuer, audience })`: removed ones die, unknown ones are asked for. */
 export function createPublishedKeys(options: PublishedOptions): PublishedKeys {
-  const published = new Published('jwks', options, keysOf, async (_url, headers) => Promise.resolve(headers));
+  const published = new Published(
+    'jwks',
+    options,
+    async (answer) => keysOf(await answer.json()),
+    async (_url, headers) => Promise.resolve(headers),
+  );
   const find = async ({ kid = '', alg }: Parameters<PublishedKeys>[0]): Promise<KeyObject> => {
     const key = (await published.current()).get(kid) ?? (await published.afterMiss()).get(kid);
     if (key !== undefined && key.alg === alg) return key.key;

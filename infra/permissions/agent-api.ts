@@ -48,12 +48,12 @@ export function checkProofs({ keyArn }: LedgerAccess): Grant[] {
   ];
 }
 
-/** What an agent's role may call: the agent API, which knows by its role who it is. */
-export function callAgentApi(apiId: string): Grant[] {
+/** What an agent's role may call: the agent API, which knows by its role who it is; `more` are further routes of it. */
+export function callAgentApi(apiId: string, more: readonly string[] = []): Grant[] {
   return [
     {
       actions: ['execute-api:Invoke'],
-      resources: [arn('execute-api', `${apiId}/$default/*/agents/*`)],
+      resources: ['*/agents/*', ...more].map((path) => arn('execute-api', `${apiId}/$default/${path}`)),
       wildcard: 'Every route of this API begins so; the function tells agents apart by their roles.',
     },
   ];

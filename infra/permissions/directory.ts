@@ -7,7 +7,7 @@ export interface DirectoryAccess {
   readonly keyArn: string;
 }
 
-type SetKind = 'jwks' | 'tokens';
+type SetKind = 'jwks' | 'tokens' | 'bundles';
 
 function below(
   { tableArn }: DirectoryAccess,
@@ -35,9 +35,9 @@ export function readDirectory(directory: DirectoryAccess, ...kinds: SetKind[]): 
 /** What a role does with the identities of a kind. */
 export function actOnIdentities(directory: DirectoryAccess, role: TypedRole, kind: SetKind): Grant[] {
   if (role === 'verify') return readDirectory(directory, kind);
-  // A way back restores what was suspended, which keys never are.
+  // A way back restores what was suspended, which keys and authorities never are.
   if (role === 'rollback') {
-    return kind === 'jwks'
+    return kind !== 'tokens'
       ? []
       : [...readDirectory(directory, kind), below(directory, ['PutItem'], 'SET', [kind])];
   }
@@ -59,14 +59,18 @@ export function actOnIdentities(directory: DirectoryAccess, role: TypedRole, kin
   ];
 }
 
-/** What a role does with signing keys that stay in KMS: those that carry the tags of this deployment, and no other. */
-export function actOnSigningKeys(role: TypedRole, stage: string): Grant[] {
+/** What a role does with the keys of a type that stay in KMS: those that carry the tags of this deployment, and no other. */
+export function actOnKeysThatSign(
+  type: 'signing-key' | 'certificate-authority',
+  role: TypedRole,
+  stage: string,
+): Grant[] {
   if (role === 'verify') return [];
   // Keys that encrypt are out of reach, whoever tags them.
   const usage = { 'kms:KeyUsage': 'SIGN_VERIFY' };
   const ours = {
     ...usage,
-    [`aws:ResourceTag/${TAG.type}`]: 'signing-key',
+    [`aws:ResourceTag/${TAG.type}`]: type,
     [`aws:ResourceTag/${TAG.stage}`]: stage,
   };
   const on = (actions: readonly string[]): Grant => ({
@@ -88,7 +92,7 @@ export function actOnSigningKeys(role: TypedRole, stage: string): Grant[] {
       conditions: {
         StringEquals: {
           ...usage,
-          [`aws:RequestTag/${TAG.type}`]: 'signing-key',
+          [`aws:RequestTag/${TAG.type}`]: type,
           [`aws:RequestTag/${TAG.stage}`]: stage,
         },
         'ForAllValues:StringEquals': { 'aws:TagKeys': [TAG.type, TAG.stage, TAG.set] },

@@ -3,9 +3,9 @@ import type { Settings } from '../config.ts';
 import { arn, viaService, type Grant } from './grant.ts';
 import { invoke } from './services.ts';
 
-/** Which secrets: of a credential type, made by the deployment of a stage. */
+/** Which secrets: of a credential type, or of several, made by the deployment of a stage. */
 export interface SecretsOf {
-  readonly type: string;
+  readonly type: string | string[];
   readonly stage: string;
   /** What the names begin with of those that Rekey makes: a tag alone could be put on a secret of somebody else. */
   readonly prefix: string;
@@ -14,9 +14,9 @@ export interface SecretsOf {
   readonly adoptKeyArns: readonly string[];
 }
 
-/** The secrets of a type that a deployment with `settings` reaches. */
+/** The secrets of a type, or of several, that a deployment with `settings` reaches. */
 export function secretsOf(
-  type: string,
+  type: SecretsOf['type'],
   {
     stage,
     secretPrefix: prefix,
@@ -43,7 +43,7 @@ function agentSecrets(of: SecretsOf, actions: readonly string[]): Grant {
   };
 }
 
-function tagsOf({ type, stage }: SecretsOf): Readonly<Record<string, string>> {
+function tagsOf({ type, stage }: SecretsOf): Readonly<Record<string, SecretsOf['type']>> {
   return { [`aws:ResourceTag/${TAG.type}`]: type, [`aws:ResourceTag/${TAG.stage}`]: stage };
 }
 
@@ -72,8 +72,12 @@ export function labelAgentSecrets(of: SecretsOf): Grant[] {
  * Asks Secrets Manager to rotate, after taking a label off that an abandoned rotation has left. The service checks
  * that the caller may invoke the rotation function.
  */
-export function rotateAgentSecrets(of: SecretsOf, rotatorArn: string): Grant[] {
-  return [agentSecrets(of, ['DescribeSecret', 'RotateSecret']), stripAgentSecrets(of), ...invoke(rotatorArn)];
+export function rotateAgentSecrets(of: SecretsOf, rotatorArns: readonly string[]): Grant[] {
+  return [
+    agentSecrets(of, ['DescribeSecret', 'RotateSecret']),
+    stripAgentSecrets(of),
+    ...rotatorArns.flatMap(invoke),
+  ];
 }
 
 /** Takes off the label of a version that is to come: which version agents read is not the caller's to choose. */

@@ -99,7 +99,7 @@ export class IncidentStack extends Stack {
         ...may.writeLedger(ledger),
         ...may.readObjects(state.snapshotsArn, SNAPSHOTS),
         ...may.appendObjects(state.snapshotsArn, INTENTS),
-        ...upstreamGrants(type, 'revoke', { settings, state }),
+        ...upstreamGrants(type, 'revoke', { settings, state, verifiers }),
         ...may.answer(rotation.lifecycleArn),
       ],
     });
@@ -114,7 +114,7 @@ export class IncidentStack extends Stack {
         ...may.readAgentSecrets(secrets, secretsKey),
         ...may.putAgentSecrets(secrets, secretsKey),
         ...may.labelAgentSecrets(secrets),
-        ...upstreamGrants(type, 'replace', { settings, state }),
+        ...upstreamGrants(type, 'replace', { settings, state, verifiers }),
       ],
     });
     return { revoke, replace };

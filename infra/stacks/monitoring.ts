@@ -152,6 +152,7 @@ export class MonitoringStack extends Stack {
       api.inventory,
       api.subscriptions.handler,
       agents.api.handler,
+      ...(agents.api.issuer === undefined ? [] : [agents.api.issuer]),
       ...(verifiers === undefined ? [] : [verifiers.handler]),
     ];
   }

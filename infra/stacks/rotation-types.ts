@@ -53,7 +53,8 @@ export function rotationFunctions(
   const { ledger } = state;
   const secretsKey = state.secretsKey.keyArn;
   const secrets = may.secretsOf(type, settings);
-  const acts = (role: TypedRole): readonly Grant[] => upstreamGrants(type, role, { settings, state });
+  const acts = (role: TypedRole): readonly Grant[] =>
+    upstreamGrants(type, role, { settings, state, verifiers });
   const readSecrets = may.readAgentSecrets(secrets, secretsKey);
   const answers = may.answer(lifecycleArn);
   const starts = may.start(lifecycleArn);
@@ -165,6 +166,7 @@ export const NOUN: Readonly<Record<CredentialType, string>> = {
   'cloud-key': 'cloud key',
   'signing-key': 'signing key',
   'agent-token': 'agent token',
+  'certificate-authority': 'certificate authority',
   root: 'root credential',
   'database-root': 'root credential of a database',
 };
@@ -173,11 +175,22 @@ export const NOUN: Readonly<Record<CredentialType, string>> = {
 export function upstreamGrants(
   type: CredentialType,
   role: TypedRole,
-  { settings, state }: { readonly settings: Settings; readonly state: StateStack },
+  { settings, state, verifiers }: Pick<RotationFunctionsProps, 'settings' | 'state' | 'verifiers'>,
 ): readonly Grant[] {
   const { stage, adminSecretKeyArns } = settings;
   if (type === 'signing-key') {
-    return [...may.actOnIdentities(state.directory, role, 'jwks'), ...may.actOnSigningKeys(role, stage)];
+    return [
+      ...may.actOnIdentities(state.directory, role, 'jwks'),
+      ...may.actOnKeysThatSign(type, role, stage),
+    ];
+  }
+  if (type === 'certificate-authority') {
+    const statusKey = verifiers?.statusKey?.keyArn;
+    return [
+      ...may.actOnIdentities(state.directory, role, 'bundles'),
+      ...may.actOnKeysThatSign(type, role, stage),
+      ...(statusKey === undefined ? [] : may.certifyStatusKey(role, statusKey)),
+    ];
   }
   if (type === 'agent-token') return may.actOnIdentities(state.directory, role, 'tokens');
   if (type === 'root') return may.readRoots(type, stage, adminSecretKeyArns);
@@ -231,6 +244,9 @@ export function upstreamOf(
         sealingKey: state.key.keyArn,
         stage: settings.stage,
         ...(verifiers === undefined ? {} : { directoryUrl: verifiers.url }),
+        ...(type === 'certificate-authority' && verifiers?.statusKey !== undefined
+          ? { statusKey: verifiers.statusKey.keyArn }
+          : {}),
       },
     };
   }

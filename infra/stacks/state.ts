@@ -156,6 +156,7 @@ export class StateStack extends Stack {
       encryption: TableEncryption.CUSTOMER_MANAGED,
       encryptionKey: this.key,
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
+      timeToLiveAttribute: TABLE.expires,
       deletionProtection: true,
       removalPolicy: RemovalPolicy.RETAIN,
     });

@@ -1,6 +1,7 @@
-import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import type { HttpApi } from 'aws-cdk-lib/aws-apigatewayv2';
 import { ManagedPolicy } from 'aws-cdk-lib/aws-iam';
+import { Key, KeySpec, KeyUsage } from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
 import { DIRECTORY_ROUTES } from '../../shared/domain/directory-routes.ts';
 import { OUTPUT } from '../../shared/names.ts';
@@ -20,25 +21,36 @@ export interface VerifiersStackProps extends StackProps {
 const THROTTLE = { rateLimit: 200, burstLimit: 400 };
 
 /**
- * What verifiers ask: public keys without authentication, tokens under IAM. Its function reads the directory and nothing
+ * What verifiers ask: public keys and trust bundles without authentication, tokens under IAM. Its function reads the directory and nothing
  * else of Rekey; a rotation needs nothing of this stack but its address.
  */
 export class VerifiersStack extends Stack {
   readonly api: HttpApi;
   readonly handler: HandlerFunction;
   readonly url: string;
+  /** Tells which certificates are revoked, and certifies nothing; where authorities are deployed. */
+  readonly statusKey: Key | undefined;
 
   constructor(scope: Construct, id: string, props: VerifiersStackProps) {
     super(scope, id, props);
     const { settings, state } = props;
+    this.statusKey = settings.types.includes('certificate-authority') ? this.#statusKey() : undefined;
+    const tells = this.statusKey?.keyArn;
     this.handler = new HandlerFunction(this, 'ServeDirectory', {
       name: 'serve-directory',
-      description: 'Shows verifiers the public keys and tokens of agents',
+      description: 'Shows verifiers the public keys, trust bundles and tokens of agents',
       settings,
       logKey: state.key,
       timeout: Duration.seconds(10),
-      environment: { tenant: settings.tenant, directory: state.directoryTable.tableName },
-      grants: may.readDirectory(state.directory, 'jwks', 'tokens'),
+      environment: {
+        tenant: settings.tenant,
+        directory: state.directoryTable.tableName,
+        ...(tells === undefined ? {} : { statusKey: tells }),
+      },
+      grants: [
+        ...may.readDirectory(state.directory, 'jwks', 'tokens', 'bundles'),
+        ...(tells === undefined ? [] : may.tellStatuses(state.directory, tells)),
+      ],
     });
     const { api, url } = httpApi(this, {
       settings,
@@ -53,6 +65,17 @@ export class VerifiersStack extends Stack {
     this.url = url;
     this.#policy(settings.stage);
     new CfnOutput(this, OUTPUT.directoryUrl, { value: url });
+  }
+
+  /** Losing it loses nothing: the next authority certifies another one. */
+  #statusKey(): Key {
+    return new Key(this, 'StatusKey', {
+      description: 'Rekey: tells which certificates are revoked',
+      keySpec: KeySpec.ECC_NIST_P256,
+      keyUsage: KeyUsage.SIGN_VERIFY,
+      pendingWindow: Duration.days(7),
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
   }
 
   /** For the roles of those who verify tokens: their owner attaches it. */

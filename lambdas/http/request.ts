@@ -65,15 +65,20 @@ export function headerOf({ headers }: ApiEvent, wanted: string): string | undefi
 /** Answered as 413. */
 export class BodyTooLarge extends RekeyError {}
 
+/** The body as text. @throws BodyTooLarge */
+export function textOf(event: ApiEvent, maxBytes: number): string {
+  return bytesOf(event, maxBytes).toString('utf8');
+}
+
 /** The body as it came. @throws BodyTooLarge */
-export function textOf({ body = '', isBase64Encoded }: ApiEvent, maxBytes: number): string {
+export function bytesOf({ body = '', isBase64Encoded }: ApiEvent, maxBytes: number): Buffer {
   const bytes = Buffer.from(body, isBase64Encoded ? 'base64' : 'utf8');
   if (bytes.length > maxBytes) {
     throw new BodyTooLarge('ERR_REQUEST', `the body is larger than ${maxBytes} bytes`, {
       remedy: 'send less at a time: one entry of a declaration, some reports of uses',
     });
   }
-  return bytes.toString('utf8');
+  return bytes;
 }
 
 function bodyOf(event: ApiEvent, maxBytes: number): unknown {

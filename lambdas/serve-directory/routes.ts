@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import type {
   APIGatewayProxyEventV2 as ApiEvent,
   APIGatewayProxyStructuredResultV2 as ApiResponse,
@@ -12,17 +12,20 @@ import {
 } from '../../shared/domain/agent-token.ts';
 import type { Clock } from '../../shared/domain/clock.ts';
 import { DIRECTORY_ROUTES, type DirectoryRouteKey } from '../../shared/domain/directory-routes.ts';
+import { authorityDocument, bundlePem } from '../../shared/domain/bundle.ts';
 import { publishedOf, type DirectorySet, type SetRef } from '../../shared/domain/directory.ts';
 import { isRekeyError, RekeyError } from '../../shared/domain/errors.ts';
+import type { CertificateStatuses } from '../../shared/engine/certificates/status.ts';
 import type { DirectoryReads } from '../../shared/ports/directory.ts';
 import { matchRoute } from '../http/match.ts';
-import { BodyTooLarge, headerOf, pathOf, textOf } from '../http/request.ts';
+import { BodyTooLarge, bytesOf, headerOf, pathOf, textOf } from '../http/request.ts';
 import { json, notAllowed, problem } from '../http/response.ts';
 
 /** What the routes need. */
 export interface DirectoryServices {
   readonly directory: DirectoryReads;
   readonly clock: Clock;
+  readonly statuses: () => Promise<CertificateStatuses>;
 }
 
 /** An answer, and the error behind what Rekey didn't raise on purpose: for the log only. */
@@ -35,6 +38,8 @@ type Route = (event: ApiEvent, param: string, services: DirectoryServices) => Pr
 
 const ROUTES: Readonly<Record<DirectoryRouteKey, Route>> = {
   'GET /jwks/{set}': jwks,
+  'GET /bundles/{set}': bundle,
+  'POST /ocsp/{set}': ocsp,
   'GET /tokens/{set}': tokens,
   'POST /introspect': introspect,
 };
@@ -66,7 +71,52 @@ async function jwks(
 ): Promise<ApiResponse> {
   const set = await published(directory, { kind: 'jwks', name });
   const keys = publishedOf(set, clock()).map(({ document }) => document);
-  return tagged(event, 'application/jwk-set+json', `public, max-age=${set.times.cacheSeconds}`, { keys });
+  return tagged(
+    event,
+    'application/jwk-set+json',
+    `public, max-age=${set.times.cacheSeconds}`,
+    JSON.stringify({ keys }),
+  );
+}
+
+/** A trust bundle, for every cache: certificates in PEM, or as SPIFFE has it (SPIFFE Trust Domain and Bundle, section 4). */
+async function bundle(
+  event: ApiEvent,
+  name: string,
+  { directory, clock }: DirectoryServices,
+): Promise<ApiResponse> {
+  const set = await published(directory, { kind: 'bundles', name });
+  const cache = `public, max-age=${set.times.cacheSeconds}`;
+  if (!(headerOf(event, 'accept') ?? '').includes('application/json')) {
+    return byAccept(tagged(event, 'application/x-pem-file', cache, bundlePem(set, clock())));
+  }
+  const keys = publishedOf(set, clock()).map(({ document }) => {
+    const { publicKey, raw } = new X509Certificate(authorityDocument.parse(document).certificate);
+    return { ...publicKey.export({ format: 'jwk' }), use: 'x509-svid', x5c: [raw.toString('base64')] };
+  });
+  const body = { keys, spiffe_sequence: set.version, spiffe_refresh_hint: set.times.cacheSeconds };
+  return byAccept(tagged(event, 'application/json', cache, JSON.stringify(body)));
+}
+
+/** Whether a certificate is revoked (RFC 6960). */
+async function ocsp(
+  event: ApiEvent,
+  name: string,
+  { directory, statuses }: DirectoryServices,
+): Promise<ApiResponse> {
+  const set = await published(directory, { kind: 'bundles', name });
+  const { der, cacheSeconds } = await (await statuses()).of(set, bytesOf(event, MAX_BODY_BYTES));
+  return {
+    statusCode: 200,
+    headers: { 'content-type': 'application/ocsp-response', 'cache-control': `max-age=${cacheSeconds}` },
+    body: Buffer.from(der).toString('base64'),
+    isBase64Encoded: true,
+  };
+}
+
+/** Tells caches that another `Accept` has another answer. */
+function byAccept(response: ApiResponse): ApiResponse {
+  return { ...response, headers: { ...response.headers, vary: 'accept' } };
 }
 
 /** Digests of the tokens that are accepted now, for a verifier that checks by itself. */
@@ -82,7 +132,12 @@ async function tokens(
     ...(notAfter === undefined ? {} : { notAfter }),
   }));
   const body = { set: name, ...set.times, tokens: told };
-  return tagged(event, 'application/json', `private, max-age=${set.times.cacheSeconds}`, body);
+  return tagged(
+    event,
+    'application/json',
+    `private, max-age=${set.times.cacheSeconds}`,
+    JSON.stringify(body),
+  );
 }
 
 /** Token introspection (RFC 7662). Whatever is no live token is not active, and nothing says why. */
@@ -113,8 +168,7 @@ async function published(directory: DirectoryReads, ref: SetRef): Promise<Direct
 }
 
 /** The answer, or 304 to whoever has it already (RFC 9110, section 13.1.2). */
-function tagged(event: ApiEvent, type: string, cacheControl: string, content: object): ApiResponse {
-  const body = JSON.stringify(content);
+function tagged(event: ApiEvent, type: string, cacheControl: string, body: string): ApiResponse {
   const etag = `"${createHash('sha256').update(body).digest('base64url')}"`;
   const headers = { etag, 'cache-control': cacheControl };
   const known = (headerOf(event, 'if-none-match') ?? '')

@@ -3,6 +3,7 @@ import { isRecord, recordOf, recordsOf, textOf } from '../json.ts';
 import { localAccountId, localRegion } from '../settings.ts';
 import type { CallKind } from './classify.ts';
 import { IamRequests } from './iam-requests.ts';
+import { KmsRequests } from './kms-requests.ts';
 
 /** What IAM is asked about a call: one of these for each action that AWS would authorise. Names only, no values. */
 export interface IamRequest {
@@ -50,6 +51,7 @@ const KEY_ACTIONS: Readonly<Record<string, readonly string[]>> = {
 export class Requests {
   readonly #secrets = new Map<string, Secret>();
   readonly #iam = new IamRequests();
+  readonly #kms = new KmsRequests();
 
   /** Undefined where nobody has written down yet what the operation asks for. */
   of(call: CallKind, input: Input | undefined): readonly IamRequest[] | undefined {
@@ -63,7 +65,7 @@ export class Requests {
       case 'events':
         return call.operation === 'PutEvents' ? events(input ?? {}) : rules(call.operation, input ?? {});
       case 'kms':
-        return kms(call.operation, input ?? {});
+        return this.#kms.of(call.operation, input ?? {});
       case 'lambda':
         return lambda(call);
       case 's3':
@@ -80,9 +82,11 @@ export class Requests {
     }
   }
 
-  /** Learns what a call that succeeded has changed. */
-  learn(call: CallKind, input: Input | undefined): void {
+  /** Learns what a call that succeeded has changed; `answer` tells the names that AWS itself has given. */
+  learn(call: CallKind, input: Input | undefined, answer: () => Input | undefined): void {
     if (call.service === 'iam') this.#iam.learn(call.operation, input ?? {});
+    if (call.service === 'kms' && call.operation === 'CreateKey')
+      this.#kms.learn(input ?? {}, answer() ?? {});
     if (call.service !== 'secretsmanager' || input === undefined) return;
     const { operation } = call;
     if (operation === 'CreateSecret') {
@@ -184,26 +188,6 @@ function queriedKey(input: Input): string | undefined {
   const condition = textOf(input['KeyConditionExpression']) ?? '';
   const placeholder = /^\w+ = (:\w+)/.exec(condition)?.[1] ?? '';
   return textOf(recordOf(recordOf(input['ExpressionAttributeValues'])[placeholder])['S']);
-}
-
-/** A function's own use of a key: for what, its encryption context says. */
-function kms(operation: string, input: Input): readonly IamRequest[] | undefined {
-  const key = textOf(input['KeyId']);
-  if (key === undefined || !['Encrypt', 'Decrypt'].includes(operation)) return undefined;
-  const context = Object.entries(recordOf(input['EncryptionContext'])).flatMap(([name, value]) => {
-    const word = textOf(value);
-    return word === undefined ? [] : [[name, word] as const];
-  });
-  return [
-    {
-      action: `kms:${operation}`,
-      resource: arnOr(key, 'kms', 'key/'),
-      context: {
-        'kms:CallerAccount': localAccountId,
-        ...prefixed('kms:EncryptionContext:', Object.fromEntries(context)),
-      },
-    },
-  ];
 }
 
 /** Operations of Lambda by method and path; each asks for one action on the function. */

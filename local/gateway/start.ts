@@ -112,7 +112,6 @@ async function serve(parts: Parts, request: IncomingMessage, response: ServerRes
   // Before the call: what it makes or deletes must not change what is asked about it.
   const asks = call.function === undefined ? undefined : parts.requests.of(call, input);
   const outcome = await carryOut(parts, request, response, { call, verdict, body, input });
-  if (outcome.error === undefined) parts.requests.learn(call, input);
   const agent = request.headers['user-agent'];
   parts.recorder.add({
     ...call,
@@ -158,6 +157,7 @@ async function carryOut(
   const answer = await (call.service === 'secretsmanager' && input !== undefined
     ? parts.secrets.handle(call.operation, input, forward)
     : (parts.serviceCredentials.answer(call, input) ?? forward()));
+  if (answer.status < 400) parts.requests.learn(call, input, () => parseBody(undefined, answer.body));
   if (loses) {
     response.destroy();
     return { status: 0 };

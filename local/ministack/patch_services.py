@@ -7,6 +7,7 @@ import ministack.app as app
 import ministack.core.iam_actions as iam_actions
 import ministack.services.cloudformation.provisioners as provisioners
 import ministack.services.eventbridge as eventbridge
+import ministack.services.kms as kms
 import ministack.services.s3 as s3
 import ministack.services.secretsmanager as secrets
 from ministack.core.responses import json_response
@@ -73,20 +74,28 @@ def match_rules_for_management_events() -> None:
 
 
 def tell_policies_what_a_key_is_used_for() -> None:
-    """Conditions on kms:EncryptionContext:… meet nothing: the context of a request reaches no policy."""
+    """Conditions on kms:EncryptionContext:… and kms:KeyUsage meet nothing: neither the context of a request nor what its
+    key is for reaches a policy."""
     original = iam_actions.request_tag_context
 
-    def with_encryption_context(service, iam_action, body, params):
+    def with_use_of_key(service, iam_action, body, params):
         keys = original(service, iam_action, body, params)
         if service != "kms":
             return keys
         try:
-            context = json.loads(body or b"{}").get("EncryptionContext") or {}
+            request = json.loads(body or b"{}")
         except (json.JSONDecodeError, UnicodeDecodeError):
             return keys
-        return {**keys, **{f"kms:EncryptionContext:{name}": value for name, value in context.items()}}
+        context = request.get("EncryptionContext") or {}
+        key = kms._resolve_key(request["KeyId"]) if "KeyId" in request else request
+        usage = (key or {}).get("KeyUsage", "ENCRYPT_DECRYPT")
+        return {
+            **keys,
+            **{f"kms:EncryptionContext:{name}": value for name, value in context.items()},
+            "kms:KeyUsage": usage,
+        }
 
-    iam_actions.request_tag_context = with_encryption_context
+    iam_actions.request_tag_context = with_use_of_key
 
 
 def name_the_rule_of_a_target() -> None:

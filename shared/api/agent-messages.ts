@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { HEARTBEAT_SECONDS } from '../domain/agents.ts';
 import { instanceJwk } from '../domain/instance-key.ts';
 import type { Notice } from '../domain/notices.ts';
-import { pactDocument } from '../domain/pact.ts';
+import { agentName, pactDocument } from '../domain/pact.ts';
 import {
   acknowledgementPayload,
   closePayload,
@@ -10,6 +10,7 @@ import {
   openingPayload,
   usesPayload,
 } from '../domain/signed.ts';
+import { instanceName } from '../domain/spiffe.ts';
 import { instant } from './messages/common.ts';
 import { pactView } from './messages/pacts.ts';
 
@@ -68,6 +69,22 @@ export const usesRequest = z.strictObject({ uses: jwsOf(usesPayload) });
 /** `POST …/close` */
 export const closeRequest = z.strictObject({ close: jwsOf(closePayload, KEPT_JWS) });
 
+/** `POST /certificates` */
+export const certificateRequest = z.strictObject({
+  credential: z.string().min(1).max(63).describe('Name of the certificate authority, as declared'),
+  agent: agentName.optional().describe('Which agent asks, where several run as this caller'),
+  instance: instanceName
+    .optional()
+    .describe(
+      "Name of the instance, the last part of the certificate's SPIFFE id; left out: the agent's own id",
+    ),
+  csr: z
+    .string()
+    .min(1)
+    .max(MAX_AGENT_BODY_BYTES)
+    .describe('PKCS#10 request in PEM. Its key counts, and nothing else that it asks for'),
+});
+
 const notice = z.object({
   credential: z.string(),
   secret: z.string().describe('Name of the secret that has the value'),
@@ -117,6 +134,22 @@ export type UsesAnswer = z.infer<typeof usesAnswer>;
 
 export const closeAnswer = z.object({ closed: z.literal(true) });
 export type CloseAnswer = z.infer<typeof closeAnswer>;
+
+export const certificateAnswer = z.object({
+  certificate: z
+    .string()
+    .describe('The certificate in PEM, and those between it and the bundle, if there are any'),
+  bundle: z
+    .string()
+    .describe('What to trust in PEM; GET /bundles/{set} of the directory has it from then on'),
+  id: z.string().describe('The SPIFFE id'),
+  serial: z.string().describe('Serial number in hexadecimal'),
+  authority: z.string().describe('Id of the certificate authority that has signed it'),
+  notBefore: instant,
+  notAfter: instant,
+  renewAt: instant.describe('When to ask for the next one, with another key: half of its life'),
+});
+export type CertificateAnswer = z.infer<typeof certificateAnswer>;
 
 export const pactAnswer = z.object({
   outcome: z.string().describe('registered or unchanged'),

@@ -1,5 +1,10 @@
 import * as z from 'zod';
-import { AGENT_ROUTES, type AgentRouteKey } from '../domain/agent-routes.ts';
+import {
+  AGENT_ROUTES,
+  ISSUING_ROUTES,
+  type AgentRouteKey,
+  type IssuingRouteKey,
+} from '../domain/agent-routes.ts';
 import { agentName } from '../domain/pact.ts';
 import { REKEY_VERSION } from '../version.ts';
 import * as messages from './agent-messages.ts';
@@ -18,7 +23,7 @@ interface Operation {
   readonly conditional?: true;
 }
 
-const OPERATIONS: Readonly<Record<AgentRouteKey, Operation>> = {
+const OPERATIONS: Readonly<Record<AgentRouteKey | IssuingRouteKey, Operation>> = {
   'PUT /agents/{agent}/pact': {
     id: 'registerPact',
     summary: 'Registers what the agent can bear; the same again changes nothing',
@@ -87,6 +92,21 @@ const OPERATIONS: Readonly<Record<AgentRouteKey, Operation>> = {
     status: 200,
     answer: messages.closeAnswer,
   },
+  'POST /certificates': {
+    id: 'issueCertificate',
+    summary:
+      'Issues a certificate to the agent that calls; the same request again gives the same one, signed anew',
+    request: messages.certificateRequest,
+    status: 201,
+    answer: messages.certificateAnswer,
+    refusals: {
+      403: 'ERR_FORBIDDEN: the caller is no agent of this certificate authority; ERR_PROOF: the request is not signed by its own key (field `csr`)',
+      404: 'ERR_NOT_FOUND: the deployment has no certificate authorities',
+      409: 'ERR_CONFLICT: the key has had a certificate before: make another one',
+      422: 'ERR_CAPACITY: too many certificates of this agent in this hour',
+      503: 'ERR_UNAVAILABLE: ask again; after an emergency until the next authority is in its place',
+    },
+  },
 };
 
 const REFUSALS: Readonly<Record<number, string>> = {
@@ -101,7 +121,7 @@ const REFUSALS: Readonly<Record<number, string>> = {
 /** The agent API as OpenAPI 3.1, published as docs/agent-api.openapi.json. */
 export function agentOpenApi(): object {
   const paths: Record<string, Record<string, object>> = {};
-  for (const { method, path, key } of AGENT_ROUTES) {
+  for (const { method, path, key } of [...AGENT_ROUTES, ...ISSUING_ROUTES]) {
     paths[path] = { ...paths[path], [method.toLowerCase()]: operationOf(path, OPERATIONS[key]) };
   }
   return {

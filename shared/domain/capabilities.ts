@@ -228,6 +228,15 @@ export const CAPABILITIES = {
     keyless: 'IAM roles (signed requests), signed tokens of a signing key',
     published: true,
   },
+  'certificate-authority/x509': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: false,
+    needsAdmin: false,
+    revocation: 'api',
+    revocationDelaySeconds: 300,
+    propagationSeconds: 0,
+  },
   'root/openai-admin': {
     overlap: { kind: 'dual', maxLive: 2 },
     canCreate: true,

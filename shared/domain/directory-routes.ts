@@ -1,9 +1,11 @@
 /**
  * Routes of the API that verifiers ask (docs/identities.md). Infra makes the routes from this table, the function answers
- * them. Public keys are for everybody; what is told of tokens is for callers known by IAM.
+ * them. Public keys and trust bundles are for everybody; what is told of tokens is for callers known by IAM.
  */
 const TABLE = [
   { method: 'GET', path: '/jwks/{set}', access: 'public' },
+  { method: 'GET', path: '/bundles/{set}', access: 'public' },
+  { method: 'POST', path: '/ocsp/{set}', access: 'public' },
   { method: 'GET', path: '/tokens/{set}', access: 'iam' },
   { method: 'POST', path: '/introspect', access: 'iam' },
 ] as const;

@@ -2,10 +2,10 @@ import { fromInstant, toInstant, type Instant } from './clock.ts';
 import { RekeyError } from './errors.ts';
 
 /**
- * The directory is what verifiers may know of identities that Rekey itself issues: public keys, digests of tokens. A set is
+ * The directory is what verifiers may know of identities that Rekey itself issues: public keys, digests of tokens, certificates of authorities. A set is
  * what one credential has there, under the name that its target declares (docs/identities.md).
  */
-export const SET_KINDS = ['jwks', 'tokens'] as const;
+export const SET_KINDS = ['jwks', 'tokens', 'bundles'] as const;
 export type SetKind = (typeof SET_KINDS)[number];
 
 /** Ended entries that a set remembers, so that nothing of them is brought to life again. */
@@ -58,7 +58,7 @@ export interface VerifierTimes {
 export type SetRef = Pick<DirectorySet, 'kind' | 'name'>;
 
 /** An identity that nobody uses yet. */
-export type Fresh = Pick<DirectoryEntry, 'id' | 'document' | 'ref'>;
+export type Fresh = Pick<DirectoryEntry, 'id' | 'document' | 'ref' | 'notAfter'>;
 
 /** A rotation that takes what comes next. */
 export interface Taking {
@@ -66,6 +66,8 @@ export interface Taking {
   readonly generation: number;
   readonly now: number;
   readonly times: VerifierTimes;
+  /** Until when it has to last that is taken; absent where nothing ends by itself. */
+  readonly lastsUntil?: Instant;
   /** How many may be live or suspended beside each other. */
   readonly maxLive: number;
   /** False where nobody has any: at registration and in an emergency nothing is waited for, and nothing else may live. */
@@ -78,6 +80,8 @@ export type Taken =
   | { readonly kind: 'held'; readonly entry: DirectoryEntry }
   /** To be taken, with `take`. */
   | { readonly kind: 'next'; readonly entry: DirectoryEntry }
+  /** What comes next ends too soon, since nothing has rotated for long: another one takes its place, with `renew`. */
+  | { readonly kind: 'stale'; readonly entry: DirectoryEntry }
   /** Nothing is published yet: it is made at once. */
   | { readonly kind: 'first' };
 
@@ -124,6 +128,7 @@ export function takeable(set: DirectorySet, taking: Taking): Taken {
   }
   const next = set.entries.find(({ state }) => state === 'next');
   if (next === undefined) return { kind: 'first' };
+  if (endsBefore(next, taking.lastsUntil)) return { kind: 'stale', entry: next };
   if (taking.waits) assertPropagated(set, next, taking.now);
   return { kind: 'next', entry: next };
 }
@@ -157,6 +162,12 @@ export function take(
       { ...following, state: 'next', publishedAt: at },
     ],
   };
+}
+
+/** The set with `following` in the place of what would have come next. */
+export function renew(set: DirectorySet, following: Fresh, now: number): DirectorySet {
+  const others = set.entries.filter(({ state }) => state !== 'next');
+  return { ...set, entries: [...others, { ...following, state: 'next', publishedAt: toInstant(now) }] };
 }
 
 /** The set with an entry changed; undefined where nothing is to change. @throws RekeyError as `change` does */
@@ -193,6 +204,10 @@ export function publishedOf({ entries, times }: DirectorySet, now: number): Dire
 /** The refusal of what was ended: nothing brings it back. */
 export function ended(id: string): RekeyError {
   return new RekeyError('ERR_TOMBSTONED', `${id} was ended`, { remedy: 'start a new rotation' });
+}
+
+function endsBefore({ notAfter }: DirectoryEntry, until: Instant | undefined): boolean {
+  return notAfter !== undefined && until !== undefined && fromInstant(notAfter) < fromInstant(until);
 }
 
 /** Verifiers may not have read the set since: whoever uses what they don't know is refused (traps, "JWT"). */

@@ -6,9 +6,14 @@ import type { CredentialHandle } from '../../shared/domain/credential.ts';
 import type { JwksMaterial } from '../../shared/providers/jwks/material.ts';
 import { jwksProvider } from '../../shared/providers/jwks/provider.ts';
 import { opaqueProvider, type OpaqueMaterial } from '../../shared/providers/opaque/provider.ts';
-import type { CredentialProvider, Issued } from '../../shared/providers/provider.ts';
+import type { CredentialProvider, Issued, ProviderContext } from '../../shared/providers/provider.ts';
+import type { X509Material } from '../../shared/providers/x509/material.ts';
+import { x509Provider } from '../../shared/providers/x509/provider.ts';
 import { signedWith } from '../contract/cases/jwks.ts';
+import { leafWithKey } from '../contract/cases/x509.ts';
+import { FakeKms } from '../fakes/kms.ts';
 import { ServedDirectory } from '../support/directory.ts';
+import { TlsPeer, type PeerIdentity } from '../support/tls-peer.ts';
 import { count, type Figure, type Figures } from './figures.ts';
 
 const ROTATIONS = 3;
@@ -20,6 +25,9 @@ const CACHE_SECONDS = 1;
 const CHECKS_A_PHASE = 60;
 
 const times = { cacheSeconds: CACHE_SECONDS, clockSkewSeconds: 0 };
+
+/** How long a certificate of an agent counts. */
+const LEAF_SECONDS = 60;
 
 /** Verifiers that answer for one way of doing it. */
 interface Way<M> {
@@ -33,7 +41,7 @@ class Rotating<T, M> {
   readonly ways: readonly Way<M>[];
   readonly #provider: CredentialProvider<T, M>;
   readonly #target: T;
-  readonly #served: ServedDirectory;
+  readonly #context: () => ProviderContext;
   #generation = 0;
   #current: Issued<M> | undefined;
   #halted = false;
@@ -41,17 +49,17 @@ class Rotating<T, M> {
   constructor(
     provider: CredentialProvider<T, M>,
     target: T,
-    served: ServedDirectory,
+    context: () => ProviderContext,
     checks: readonly ((material: M) => Promise<boolean>)[],
   ) {
     this.#provider = provider;
     this.#target = target;
-    this.#served = served;
+    this.#context = context;
     this.ways = checks.map((check) => ({ checks: 0, failed: 0, check }));
   }
 
   async issue(current?: CredentialHandle): Promise<Issued<M>> {
-    const ctx = this.#served.context();
+    const ctx = this.#context();
     const token = randomUUID();
     const more = { generation: ++this.#generation, ...(current === undefined ? {} : { current }) };
     const issued = await this.#provider.issue(this.#target, token, { ...ctx, ...more });
@@ -112,7 +120,7 @@ class Rotating<T, M> {
 
   async #end({ handle }: Issued<M>, compromised: boolean): Promise<void> {
     const options = { endSessions: compromised, compromised };
-    await this.#provider.revoke(this.#target, handle, options, this.#served.context());
+    await this.#provider.revoke(this.#target, handle, options, this.#context());
   }
 
   #now(): Issued<M> {
@@ -143,9 +151,14 @@ class Rotating<T, M> {
  */
 export async function identities(tell: (line: string) => void): Promise<Figures> {
   await using served = await ServedDirectory.start();
-  tell(`${ROTATIONS} rotations and an emergency of a signing key and a token, under ${AGENTS} agents each`);
-  const [keys, tokens] = await Promise.all([ofKeys(served), ofTokens(served)]);
-  return { ...keys, ...tokens };
+  const kinds = 'a signing key, a token and a certificate authority';
+  tell(`${ROTATIONS} rotations and an emergency of ${kinds}, under ${AGENTS} agents each`);
+  const [keys, tokens, handshakes] = await Promise.all([
+    ofKeys(served),
+    ofTokens(served),
+    ofCertificates(served),
+  ]);
+  return { ...keys, ...tokens, ...handshakes };
 }
 
 async function ofKeys(served: ServedDirectory): Promise<Figures> {
@@ -160,7 +173,7 @@ async function ofKeys(served: ServedDirectory): Promise<Figures> {
     createRemoteJWKSet(new URL(`${served.url}/jwks/${name}`), { cacheMaxAge: CACHE_SECONDS * 1000 });
   const set = 'rotated';
   const kept = { read: undefined as JWTVerifyGetKey | undefined };
-  const rotated = new Rotating(jwksProvider, target(set), served, [
+  const rotated = new Rotating(jwksProvider, target(set), () => served.context(), [
     verifier(set, remote(set)),
     verifier(set, createPublishedKeys({ directory: served.url, set })),
     // Read once, when the verifier starts.
@@ -169,7 +182,7 @@ async function ofKeys(served: ServedDirectory): Promise<Figures> {
       return kept.read(...asked);
     }),
   ]);
-  const swapped = new Rotating(jwksProvider, target('swapped'), served, [
+  const swapped = new Rotating(jwksProvider, target('swapped'), () => served.context(), [
     verifier('swapped', remote('swapped')),
   ]);
   await Promise.all([led(rotated), exchanged(swapped)]);
@@ -190,13 +203,68 @@ async function ofTokens(served: ServedDirectory): Promise<Figures> {
     const checks = createTokenVerifier({ directory: served.url, set, audience: 'orders', sign });
     return async ({ token }: OpaqueMaterial) => (await checks.verify(token)) !== undefined;
   };
-  const rotated = new Rotating(opaqueProvider, target('rotated'), served, [verifier('rotated')]);
-  const swapped = new Rotating(opaqueProvider, target('swapped'), served, [verifier('swapped')]);
+  const rotated = new Rotating(opaqueProvider, target('rotated'), () => served.context(), [
+    verifier('rotated'),
+  ]);
+  const swapped = new Rotating(opaqueProvider, target('swapped'), () => served.context(), [
+    verifier('swapped'),
+  ]);
   await Promise.all([led(rotated), exchanged(swapped)]);
   return {
     'identities failed token checks': figure(rotated.ways, 0),
     'identities peer: token swapped': figure(swapped.ways),
   };
+}
+
+/** Agents and services that prove to each other who they are, each with a certificate of the authority that signs. */
+async function ofCertificates(served: ServedDirectory): Promise<Figures> {
+  const kms = new FakeKms();
+  const context = (): ProviderContext => {
+    const own = served.context();
+    return { ...own, reach: { ...own.reach, aws: kms } };
+  };
+  const target = (name: string) =>
+    x509Provider.target({ name, trustDomain: `${name}.example`, leafSeconds: LEAF_SECONDS, ...times });
+  const mutual = (set: string, cacheSeconds: number) => {
+    let bundle: { readonly text: string; readonly readAt: number } | undefined;
+    const leaves = new Map<string, { readonly identity: PeerIdentity; readonly madeAt: number }>();
+    /** What an agent has of an authority: renewed at half of its life, kept where that fails. */
+    const leafFor = async (material: X509Material): Promise<Omit<PeerIdentity, 'ca'>> => {
+      const present = leaves.get(material.keyArn);
+      if (present !== undefined && performance.now() - present.madeAt < LEAF_SECONDS * 500)
+        return present.identity;
+      const made = await leafWithKey(kms, material, LEAF_SECONDS).catch(() => present?.identity);
+      const identity = { cert: '', key: '', ...made, ca: '' };
+      leaves.set(material.keyArn, { identity, madeAt: performance.now() });
+      return identity;
+    };
+    return async (material: X509Material): Promise<boolean> => {
+      if (bundle === undefined || performance.now() - bundle.readAt > cacheSeconds * 1000)
+        bundle = { text: await bundleOf(served, set), readAt: performance.now() };
+      await using peer = await TlsPeer.start({ ...(await leafFor(material)), ca: bundle.text });
+      return await peer.greet(peer).then(
+        () => true,
+        () => false,
+      );
+    };
+  };
+  const rotated = new Rotating(x509Provider, target('rotated'), context, [
+    mutual('rotated', CACHE_SECONDS),
+    // Read once, when the service starts.
+    mutual('rotated', Infinity),
+  ]);
+  const swapped = new Rotating(x509Provider, target('swapped'), context, [mutual('swapped', CACHE_SECONDS)]);
+  await Promise.all([led(rotated), exchanged(swapped)]);
+  const [refreshed, once] = rotated.ways;
+  return {
+    'identities failed handshakes': figure([refreshed], 0),
+    'identities peer: bundle read once': figure([once]),
+    'identities peer: authority swapped': figure(swapped.ways),
+  };
+}
+
+async function bundleOf(served: ServedDirectory, set: string): Promise<string> {
+  return (await fetch(`${served.url}/bundles/${set}`)).text();
 }
 
 async function led<T, M>(rotating: Rotating<T, M>): Promise<void> {

@@ -163,7 +163,8 @@ export function describeIdentityFaults<T extends IdentityTarget, M>(
       for (const { material } of [scene.first, scene.second]) {
         expect(text).not.toContain(provider.secretPart(material).reveal());
       }
-      expect(text).toContain(scene.first.handle.id);
+      if (its.shown === undefined) expect(text).toContain(scene.first.handle.id);
+      else expect(its.shown(text)).toContain(scene.first.handle.id);
     });
   });
 }

@@ -1,7 +1,8 @@
 import type { SetRef } from '../../shared/domain/directory.ts';
 import { Redacted } from '../../shared/domain/redacted.ts';
+import type { AwsReach } from '../../shared/http/aws.ts';
 import type { IdentityTarget } from '../../shared/providers/identity/target.ts';
-import type { CredentialProvider, ProviderContext, Reach } from '../../shared/providers/provider.ts';
+import type { CredentialProvider, ProviderContext } from '../../shared/providers/provider.ts';
 import { ServedDirectory } from '../support/directory.ts';
 import type { ProviderHarness } from './provider-life.ts';
 
@@ -13,6 +14,10 @@ export interface IdentityCase<T extends IdentityTarget, M> {
   target(name: string): object;
   /** Whether a verifier takes it, asked without the provider at the address of the directory. */
   takes(url: string, target: T, material: M): Promise<boolean>;
+  /** Ids that the published set shows; those that stand in its text as they are where nothing is said. */
+  shown?(text: string): readonly string[];
+  /** What plays AWS, for those that are in KMS. */
+  readonly aws?: AwsReach;
   wrong(material: M): M;
   other(material: M): M;
 }
@@ -28,17 +33,14 @@ export interface IdentityHarness<T extends IdentityTarget, M> extends ProviderHa
   now(): number;
 }
 
-export function identityHarness<T extends IdentityTarget, M>(
-  it: IdentityCase<T, M>,
-  more: Pick<Reach, 'aws'> = {},
-): IdentityHarness<T, M> {
+export function identityHarness<T extends IdentityTarget, M>(it: IdentityCase<T, M>): IdentityHarness<T, M> {
   const { provider } = it;
   let served: ServedDirectory;
   let now = Date.parse('2026-11-26T00:00:00.000Z');
   const clock = (): number => (now += STEP_MS);
   const context = (): ProviderContext => ({
     clock,
-    reach: { ...served.context().reach, ...more },
+    reach: { ...served.context().reach, ...(it.aws === undefined ? {} : { aws: it.aws }) },
     admin: async () => Promise.resolve(new Redacted('there is no administrative login')),
   });
   return {

@@ -5,7 +5,7 @@ import type { JwksMaterial } from '../../shared/providers/jwks/material.ts';
 import { directoryUrl, introspect } from './upstreams/identities.ts';
 
 /** What a verifier answered. */
-interface Outcome {
+export interface Outcome {
   readonly ok: boolean;
   readonly why: string;
 }
@@ -101,7 +101,8 @@ export function tokenVerifier(world: World): (secret: string) => Promise<Outcome
   };
 }
 
-async function outcomeOf(verified: Promise<unknown>): Promise<Outcome> {
+/** Whether it was verified, and why not. */
+export async function outcomeOf(verified: Promise<unknown>): Promise<Outcome> {
   return verified.then(
     () => ({ ok: true, why: '' }),
     (error: unknown) => ({ ok: false, why: String(error) }),

@@ -25,6 +25,8 @@ import { isRoot } from '../../shared/domain/roots.ts';
 import { CREDENTIAL_TYPES, TAG } from '../../shared/names.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { testAdoptedKeys } from './adopted-keys.ts';
+import { statusOf } from './certificate-status.ts';
+import { HandshakeLoad } from './handshake-load.ts';
 import { IdentityLoad, jwksVerifier, tokenVerifier } from './identity-load.ts';
 import { toldVerifiers } from './told-verifiers.ts';
 import { playUpstreams } from './upstreams/all.ts';
@@ -111,7 +113,14 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       evidenceOfUse: 'holders',
       ...one.policy,
     },
-    holders: [{ kind: 'polling', name: `${nameOf(one)}-agents`, ttl: '2s' }],
+    holders: [
+      {
+        kind: 'polling',
+        name: `${nameOf(one)}-agents`,
+        ttl: '2s',
+        ...(one.principal === undefined ? {} : { principal: one.principal }),
+      },
+    ],
   });
 
   const create = async (
@@ -269,12 +278,18 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
   });
 
   test('identities: three rotations and an emergency under load, and no verifier refuses anything', async () => {
-    const [keys, tokens] = ['signing-key/jwks', 'agent-token/opaque'].map((key) =>
+    const found = ['signing-key/jwks', 'agent-token/opaque', 'certificate-authority/x509'].map((key) =>
       upstreams.find((one) => one.key === key),
     );
-    if (keys === undefined || tokens === undefined) throw new Error('no identities are played');
+    const [keys, tokens, authorities] = found;
+    if (keys === undefined || tokens === undefined || authorities === undefined)
+      throw new Error('no identities are played');
+    const all = [keys, tokens, authorities];
     await using told = await toldVerifiers(world, nameOf(keys));
     const byAgent = Array.from({ length: 4 }, () => jwksVerifier(world, 'shop-agents'));
+    const trust = { credential: nameOf(authorities), set: 'shop-ca', principal: authorities.principal ?? '' };
+    await using handshakes = await HandshakeLoad.start(world, trust, 4);
+    const [first] = handshakes.authorities;
     const loads = [
       new IdentityLoad(
         4,
@@ -283,31 +298,47 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
         async (value, agent) => byAgent[agent]?.(value) ?? never(),
       ),
       new IdentityLoad(4, 1000, async () => read(tokens), tokenVerifier(world)),
+      new IdentityLoad(
+        4,
+        1000,
+        async () => read(authorities),
+        async (_value, agent) => handshakes.check(agent),
+      ),
     ];
     for (let round = 0; round < 3; round++) {
       await Promise.all(
-        [keys, tokens].map(async (one) => {
+        all.map(async (one) => {
           const id = await rotate(one);
           expect((await watched.over(nameOf(one), id)).phase).toBe('completed');
         }),
       );
     }
+    const { shown } = handshakes;
+    expect(await statusOf(world, trust.set, shown)).toBe('good');
     // What agents do who are told to halt, and to resume.
     for (const load of loads) load.halt();
-    const revoked = await Promise.all([read(keys), read(tokens)]);
-    await told.take(revoked[0]);
+    const revoked = await Promise.all(all.map(async (one) => read(one)));
+    await told.take(revoked[0] ?? "");
     const ended = await rekeyJson<EmergencyAnswer>(
-      ['revoke', nameOf(keys), nameOf(tokens), '--incident', 'INC-10', '--reason', 'test', '--yes', '--wait'],
+      ['revoke', ...all.map(nameOf), '--incident', 'INC-10', '--reason', 'test', '--yes', '--wait'],
       world.env,
     );
     expect(ended.status).toBe('SUCCEEDED');
     await told.refuses(30_000);
+    await handshakes.resume();
+    expect(handshakes.authorities).toHaveLength(1);
+    expect(handshakes.authorities).not.toContain(first);
+    expect(await statusOf(world, trust.set, shown)).toBe('revoked');
     const before = loads.map((load) => load.counted.checks);
     for (const load of loads) load.resume();
     await sleep(3000);
-    expect([await keys.takes(revoked[0]), await tokens.takes(revoked[1])]).toEqual([false, false]);
+    expect(await Promise.all(all.map(async (one, at) => one.takes(revoked[at] ?? '')))).toEqual([
+      false,
+      false,
+      false,
+    ]);
     const counted = await Promise.all(loads.map(async (load) => load.stop()));
-    expect(counted.map(({ failures }) => failures)).toEqual([[], []]);
+    expect(counted.map(({ failures }) => failures)).toEqual([[], [], []]);
     counted.forEach(({ checks }, at) => expect(checks).toBeGreaterThan(before[at] ?? 0));
     expect(Math.min(...before)).toBeGreaterThan(100);
   });
@@ -327,6 +358,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
         'hookToken',
         'token',
         'password',
+        'keyArn',
       ];
       const secrets = held.flatMap((each) => [
         ...names.flatMap((name) => each[name] ?? []),

@@ -1,4 +1,12 @@
-import { constants, generateKeyPairSync, randomUUID, sign, type KeyObject } from 'node:crypto';
+import {
+  constants,
+  createECDH,
+  generateKeyPairSync,
+  randomBytes,
+  randomUUID,
+  sign,
+  type KeyObject,
+} from 'node:crypto';
 import { AwsServiceError, type AwsReach } from '../../shared/http/aws.ts';
 
 /** A key pair as KMS has it. */
@@ -10,6 +18,11 @@ export interface FakeKmsKey {
   readonly privateKey: KeyObject;
   state: 'Enabled' | 'Disabled' | 'PendingDeletion';
 }
+
+/** Order of the group of P-256. */
+const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+/** What KMS signs at most without a digest. */
+const MOST_BYTES = 4096;
 
 type Input = Readonly<Record<string, string>> & {
   readonly Tags?: readonly { readonly TagKey: string; readonly TagValue: string }[];
@@ -86,11 +99,49 @@ function signed({ spec, state, privateKey }: FakeKmsKey, input: Input): Buffer {
   if (state === 'Disabled') throw refusal('DisabledException');
   if (state === 'PendingDeletion') throw refusal('KMSInvalidStateException');
   const signer = SIGNERS[input['SigningAlgorithm'] ?? ''];
-  if (signer?.spec !== spec || input['MessageType'] !== 'RAW') throw refusal('InvalidKeyUsageException');
+  if (signer?.spec !== spec) throw refusal('InvalidKeyUsageException');
   const { digest, padding } = signer;
   const message = Buffer.from(input['Message'] ?? '', 'base64');
+  if (input['MessageType'] === 'DIGEST') {
+    if (spec !== 'ECC_NIST_P256' || message.length !== 32) throw refusal('ValidationException');
+    return signedDigest(privateKey, message);
+  }
+  if (message.length > MOST_BYTES) throw refusal('ValidationException');
   const salt = padding === constants.RSA_PKCS1_PSS_PADDING ? { saltLength: 32 } : {};
   return sign(digest, message, { key: privateKey, ...(padding === undefined ? {} : { padding }), ...salt });
+}
+
+/** ECDSA of a digest (SEC 1, section 4.1.3): Node signs messages only, which it digests itself. */
+function signedDigest(privateKey: KeyObject, digest: Buffer): Buffer {
+  const secret = number(Buffer.from(privateKey.export({ format: 'jwk' }).d ?? '', 'base64url'));
+  const once = number(randomBytes(32)) % ORDER;
+  const ecdh = createECDH('prime256v1');
+  ecdh.setPrivateKey(Buffer.from(once.toString(16).padStart(64, '0'), 'hex'));
+  const r = number(ecdh.getPublicKey().subarray(1, 33)) % ORDER;
+  const s = (inverse(once) * ((number(digest) + r * secret) % ORDER)) % ORDER;
+  const body = Buffer.concat([r, s].map(integer));
+  return Buffer.concat([Buffer.from([0x30, body.length]), body]);
+}
+
+function number(bytes: Buffer): bigint {
+  return BigInt(`0x${bytes.toString('hex')}`);
+}
+
+/** By Fermat's theorem: the order is a prime. */
+function inverse(value: bigint): bigint {
+  let [result, base] = [1n, value];
+  for (let exponent = ORDER - 2n; exponent > 0n; exponent >>= 1n) {
+    if (exponent & 1n) result = (result * base) % ORDER;
+    base = (base * base) % ORDER;
+  }
+  return result;
+}
+
+function integer(value: bigint): Buffer {
+  const hex = value.toString(16);
+  const even = hex.length % 2 === 0 ? hex : `0${hex}`;
+  const bytes = Buffer.from(parseInt(even.slice(0, 2), 16) > 127 ? `00${even}` : even, 'hex');
+  return Buffer.concat([Buffer.from([0x02, bytes.length]), bytes]);
 }
 
 function refusal(name: string): AwsServiceError {

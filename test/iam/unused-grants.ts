@@ -33,6 +33,7 @@ function ofType({ reason, grants }: UnusedGrants, type: CredentialType): UnusedG
 }
 
 const AGENTS = 'secretsmanager:secret:agents/* if rekey:type=database, rekey:stage=local';
+const OF_ANY = `secretsmanager:secret:agents/* if rekey:type=${CREDENTIAL_TYPES.join('|')}, rekey:stage=local`;
 const ADMINS = 'secretsmanager:secret:* if rekey:admin=database';
 const ROOTS = 'secretsmanager:secret:* if rekey:type=root, rekey:stage=local';
 const SERVICES = 'ecs:service/* if rekey:stage=local';
@@ -120,7 +121,7 @@ const OF_DATABASES: readonly UnusedGrants[] = [
     reason:
       'Takes AWSPENDING off what an aborted rotation has left, before the next one (test/faults/duplicates.test.ts).',
     grants: {
-      'begin-rotation': [`secretsmanager:UpdateSecretVersionStage on ${AGENTS}, secretsmanager:VersionStage`],
+      'begin-rotation': [`secretsmanager:UpdateSecretVersionStage on ${OF_ANY}, secretsmanager:VersionStage`],
     },
   },
   {
@@ -218,7 +219,6 @@ function onlyOfDatabases(type: CredentialType): UnusedGrants {
         'kms:Decrypt on <DataKey> if via dynamodb',
         'dynamodb:Query on <Ledger>/index/byGroup',
       ],
-      'begin-rotation': [`secretsmanager:UpdateSecretVersionStage on ${own}, secretsmanager:VersionStage`],
       // For a value that leaked and is dead already.
       'control-api': [`lambda:InvokeFunction on <Verify${pascal(type)}Live>`],
     },
@@ -232,12 +232,16 @@ function pascal(type: CredentialType): string {
 
 const SETS = (operation: string): string => `dynamodb:${operation} on <Directory> if dynamodb:LeadingKeys`;
 const OPENS_SEALED = 'kms:Decrypt on <DataKey> if kms:EncryptionContext:rekey:purpose';
-const keysThatSign = (operation: string): string =>
-  `kms:${operation} on kms:key/* if kms:KeyUsage, rekey:type=signing-key, rekey:stage=local`;
-const END_SIGNING_KEYS = ['DisableKey', 'ScheduleKeyDeletion'].map(keysThatSign);
+/** Types whose keys may stay in KMS. */
+type Signing = 'signing-key' | 'certificate-authority';
+const keysThatSign = (type: Signing, ...operations: string[]): string[] =>
+  operations.map(
+    (operation) => `kms:${operation} on kms:key/* if kms:KeyUsage, rekey:type=${type}, rekey:stage=local`,
+  );
+const endKeys = (type: Signing): string[] => keysThatSign(type, 'DisableKey', 'ScheduleKeyDeletion');
 const MAKE_SIGNING_KEYS = [
-  ...['Sign', 'GetPublicKey'].map(keysThatSign),
-  ...END_SIGNING_KEYS,
+  ...keysThatSign('signing-key', 'Sign', 'GetPublicKey'),
+  ...endKeys('signing-key'),
   ...['CreateKey', 'TagResource'].map(
     (operation) =>
       `kms:${operation} on * if kms:KeyUsage, requested rekey:type=signing-key, requested rekey:stage=local, aws:TagKeys`,
@@ -324,15 +328,33 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
   },
   {
     reason:
-      'Signing keys that stay in KMS, of a kind which the emulator of AWS does not have (test/unit/providers/jwks-kms.test.ts).',
+      'Signing keys that stay in KMS, which no end-to-end run declares (test/unit/providers/jwks-kms.test.ts); certificate authorities use the same calls.',
     grants: {
       'rotate-signing-key': MAKE_SIGNING_KEYS,
       'register-signing-key': MAKE_SIGNING_KEYS,
-      'retire-signing-key': END_SIGNING_KEYS,
-      'rollback-signing-key': [keysThatSign('Sign')],
-      'reconcile-signing-key': [keysThatSign('Sign'), ...END_SIGNING_KEYS],
-      'revoke-signing-key': END_SIGNING_KEYS,
+      'retire-signing-key': endKeys('signing-key'),
+      'rollback-signing-key': keysThatSign('signing-key', 'Sign'),
+      'reconcile-signing-key': [...keysThatSign('signing-key', 'Sign'), ...endKeys('signing-key')],
+      'revoke-signing-key': endKeys('signing-key'),
       'replace-signing-key': MAKE_SIGNING_KEYS,
+    },
+  },
+  {
+    reason:
+      'Ends an authority whose certificate could not be made, or that was made in vain, and what a rotation that stood still has left (test/unit/providers/x509.test.ts).',
+    sometimes: true,
+    grants: {
+      ...Object.fromEntries(
+        ['rotate', 'register', 'replace'].map((role) => [
+          `${role}-certificate-authority`,
+          endKeys('certificate-authority'),
+        ]),
+      ),
+      'rollback-certificate-authority': keysThatSign('certificate-authority', 'Sign'),
+      'reconcile-certificate-authority': [
+        ...keysThatSign('certificate-authority', 'Sign'),
+        ...endKeys('certificate-authority'),
+      ],
     },
   },
 ];

@@ -71,7 +71,9 @@ function withTypes(input: SettingsInput): SettingsInput {
 
 /** The functions that `synthesise` deploys where nothing is said of types. */
 export const DEPLOYED = FUNCTIONS.filter(
-  (name) => (typedFunction(name)?.type ?? 'database') === 'database' && name !== 'serve-directory',
+  (name) =>
+    (typedFunction(name)?.type ?? 'database') === 'database' &&
+    !['serve-directory', 'issue-certificates'].includes(name),
 );
 
 export function ofType(stacks: Stacks, type: string): Resource[] {

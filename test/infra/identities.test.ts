@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { IamRequest } from '../../local/gateway/requests.ts';
 import { localAccountId, localRegion } from '../../local/settings.ts';
-import { IDENTITY_TYPES, SEAL } from '../../shared/names.ts';
+import { IDENTITY_TYPES, SEAL, TAG } from '../../shared/names.ts';
 import { Policies } from '../support/iam/policies.ts';
 import { at, ofType, resource, synthesise, text } from './app.ts';
 
@@ -24,6 +24,30 @@ const sealing = (action: string): IamRequest => ({
   context: { [`kms:EncryptionContext:${SEAL.purpose}`]: 'identity' },
 });
 
+/** Types whose keys may stay in KMS. */
+const SIGNING = ['signing-key', 'certificate-authority'] as const;
+const tagged = (type: string, usage = 'SIGN_VERIFY'): Record<string, string> => ({
+  'kms:KeyUsage': usage,
+  [`aws:ResourceTag/${TAG.type}`]: type,
+  [`aws:ResourceTag/${TAG.stage}`]: 'dev',
+});
+const key = (type: string, operation: string): IamRequest => ({
+  action: `kms:${operation}`,
+  resource: `arn:aws:kms:${localRegion}:${localAccountId}:key/1234`,
+  context: tagged(type),
+});
+const makingKey = (type: string): IamRequest[] =>
+  ['kms:CreateKey', 'kms:TagResource'].map((action) => ({
+    action,
+    resource: '*',
+    context: {
+      'kms:KeyUsage': 'SIGN_VERIFY',
+      [`aws:RequestTag/${TAG.type}`]: type,
+      [`aws:RequestTag/${TAG.stage}`]: 'dev',
+      'aws:TagKeys': [TAG.type, TAG.stage, TAG.set],
+    },
+  }));
+
 const of = (type: string, ...roles: string[]): string[] => roles.map((role) => `${role}-${type}`);
 const TAKES = ['rotate', 'register', 'replace'];
 const ENDS = [...TAKES, 'retire', 'reconcile', 'revoke'];
@@ -34,6 +58,44 @@ describe('roles at the directory', () => {
       'reads public keys',
       [directory('GetItem', 'default#SET#jwks#orders')],
       ['serve-directory', ...of('signing-key', 'verify', ...ENDS)],
+    ],
+    [
+      'reads trust bundles',
+      [directory('GetItem', 'default#SET#bundles#orders')],
+      ['serve-directory', 'issue-certificates', ...of('certificate-authority', 'verify', ...ENDS)],
+    ],
+    [
+      'publishes or ends certificate authorities',
+      [
+        directory('PutItem', 'default#SET#bundles#orders'),
+        directory('DeleteItem', 'default#SEALED#bundles#orders'),
+      ],
+      of('certificate-authority', ...ENDS),
+    ],
+    ...SIGNING.flatMap((type): [string, IamRequest[], string[]][] => [
+      [`makes a key in KMS (${type})`, makingKey(type), of(type, ...TAKES)],
+      [
+        `signs with one (${type})`,
+        [key(type, 'Sign')],
+        [
+          ...of(type, ...TAKES, 'rollback', 'reconcile'),
+          ...(type === 'certificate-authority' ? ['issue-certificates'] : []),
+        ],
+      ],
+      [`ends one (${type})`, [key(type, 'DisableKey'), key(type, 'ScheduleKeyDeletion')], of(type, ...ENDS)],
+    ]),
+    [
+      'uses a key that encrypts, gives one back, or changes the tags of one',
+      [
+        {
+          ...key('certificate-authority', 'Sign'),
+          context: tagged('certificate-authority', 'ENCRYPT_DECRYPT'),
+        },
+        key('certificate-authority', 'CancelKeyDeletion'),
+        key('certificate-authority', 'TagResource'),
+        key('certificate-authority', 'PutKeyPolicy'),
+      ],
+      [],
     ],
     [
       'reads digests of tokens',
@@ -85,6 +147,22 @@ describe('roles at the directory', () => {
     }
   });
 
+  it('what faces the internet tells which certificates are revoked, with a key that certifies nothing', async () => {
+    const found = policies.each('AWS::KMS::Key').find(([{ logicalId }]) => logicalId.startsWith('StatusKey'));
+    if (found === undefined) throw new Error('there is no such key');
+    const statusKey = policies.resolver.arn(...found);
+    const may = async (action: string, where: string): Promise<string[]> => {
+      const allowed = [];
+      for (const role of policies.roles)
+        if ((await policies.decide(role, { action, resource: where })).allowed) allowed.push(role.name);
+      return allowed.toSorted();
+    };
+    expect(await may('kms:Sign', statusKey)).toEqual(['serve-directory']);
+    expect(await may('kms:GetPublicKey', statusKey)).toEqual(
+      of('certificate-authority', ...TAKES).toSorted(),
+    );
+  });
+
   it('what faces the internet reads the directory, and nothing else of Rekey', async () => {
     const role = policies.roles.find(({ name }) => name === 'serve-directory');
     if (role === undefined) throw new Error('there is no such role');
@@ -111,6 +189,8 @@ describe('the API of verifiers', () => {
     ]);
     expect(Object.fromEntries(byKey)).toEqual({
       'GET /jwks/{set}': 'NONE',
+      'GET /bundles/{set}': 'NONE',
+      'POST /ocsp/{set}': 'NONE',
       'GET /tokens/{set}': 'AWS_IAM',
       'POST /introspect': 'AWS_IAM',
     });

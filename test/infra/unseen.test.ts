@@ -85,9 +85,11 @@ describe('services that invoke a function may, each from its source', () => {
     expect(apis).toHaveLength(3);
     for (const [api, stack] of apis) {
       const here = (type: string) => policies.each(type).filter(([, each]) => each === stack);
-      const [[integration] = []] = here('AWS::ApiGatewayV2::Integration');
-      const target = policies.resolver.text(integration?.Properties['IntegrationUri'] ?? '', stack);
+      const integrations = here('AWS::ApiGatewayV2::Integration').map(([each]) => each);
       for (const [{ Properties }] of here('AWS::ApiGatewayV2::Route')) {
+        const reference = JSON.stringify(Properties['Target']);
+        const integration = integrations.find(({ logicalId }) => reference.includes(`"${logicalId}"`));
+        const target = policies.resolver.text(integration?.Properties['IntegrationUri'] ?? '', stack);
         const path = text(Properties['RouteKey']).split(' ')[1] ?? '';
         const source = `arn:aws:execute-api:eu-central-1:111122223333:${api.logicalId}/*/*${path}`;
         expect([path, may('apigateway.amazonaws.com', target, source)]).toEqual([path, true]);

@@ -13,6 +13,8 @@ import { startSecretsManager } from '../fakes/secrets-manager-server.ts';
 import { AGENT, AgentApiWorld } from '../support/agent-api.ts';
 import { MemoryAgentStore, MemorySealer } from '../support/agent-parts.ts';
 import { ServedDirectory } from '../support/directory.ts';
+import { IssuingServer } from '../support/issuing-server.ts';
+import { IssuingWorld } from '../support/issuing.ts';
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '..', '..');
@@ -29,6 +31,7 @@ const SUBPATHS = [
   '/queue',
   '/sqs',
   '/verify',
+  '/tls',
 ];
 
 /** A folder inside the checkout, so that drivers and SDKs are found; the package itself comes from its tarball. */
@@ -251,6 +254,15 @@ describe('the example', () => {
     expect(await example('verifier.ts', 'unused', env)).toBe('agent agent-1 may orders:read\n');
     await provider.revoke(target, handle, { endSessions: true }, ctx);
     expect(await example('verifier.ts', 'unused', env)).toBe('refused\n');
+  });
+
+  it('of mutual TLS runs: two ends know each other by certificates whose keys were made there', async () => {
+    const world = await IssuingWorld.start();
+    await using served = await IssuingServer.start(world);
+    const env = { API: served.url, DIRECTORY: served.url };
+    const greeting = /^hello, spiffe:\/\/agents\.shop\.example\/agent\/checkout\/host-\d+\n$/;
+    expect(await example('tls.ts', 'unused', env)).toMatch(greeting);
+    expect(served.asked).toHaveLength(1);
   });
 
   it('of a Lambda function runs', async () => {

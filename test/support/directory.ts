@@ -3,6 +3,9 @@ import type { AddressInfo } from 'node:net';
 import { answer } from '../../lambdas/serve-directory/routes.ts';
 import type { DirectorySet, SetRef } from '../../shared/domain/directory.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
+import type { Leaf } from '../../shared/domain/leaf.ts';
+import { CertificateStatuses } from '../../shared/engine/certificates/status.ts';
+import type { Signer } from '../../shared/ports/signer.ts';
 import type { Directory, SealedPart } from '../../shared/ports/directory.ts';
 import type { ProviderContext } from '../../shared/providers/provider.ts';
 import { eventOf } from '../unit/api/fakes.ts';
@@ -70,6 +73,10 @@ function gone(): RekeyError {
   return new RekeyError('ERR_UNAVAILABLE', 'dynamodb did not answer');
 }
 
+function unset(): never {
+  throw new Error('nothing is to be signed here');
+}
+
 /** A directory with the function that shows it, at an address of its own. */
 export class ServedDirectory implements AsyncDisposable {
   readonly directory = new MemoryDirectory();
@@ -83,6 +90,21 @@ export class ServedDirectory implements AsyncDisposable {
   letGo: () => void = () => undefined;
   /** The function's clock. */
   clock = Date.now;
+  /** Certificates that were issued, by set, authority and serial number. */
+  readonly leaves = new Map<string, Leaf>();
+  /** What tells of them. */
+  statusSigner: Signer | undefined;
+  readonly #statuses = new CertificateStatuses({
+    leaves: {
+      bySerial: async (...place) => Promise.resolve(this.leaves.get(place.join('#'))),
+    },
+    signer: {
+      algorithm: 'ECDSA-P256-SHA256',
+      publicKey: async () => (this.statusSigner ?? unset()).publicKey(),
+      sign: async (bytes) => (this.statusSigner ?? unset()).sign(bytes),
+    },
+    clock: () => this.clock(),
+  });
   readonly #server: Server;
 
   private constructor() {
@@ -93,20 +115,27 @@ export class ServedDirectory implements AsyncDisposable {
         const { status, delayMs = 0 } = this.trouble ?? {};
         if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
         if (status !== undefined) return response.writeHead(status).end();
-        let body = '';
-        for await (const chunk of request) body += String(chunk);
+        const chunks: Buffer[] = [];
+        for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+        const body = Buffer.concat(chunks).toString('base64');
         const headers = Object.fromEntries(
           Object.entries(request.headers).map(([name, value]) => [name, String(value)]),
         );
-        const { response: answered } = await answer(eventOf(method, path, { raw: body, headers }), {
-          directory: this.directory,
-          clock: () => this.clock(),
-        });
+        const { response: answered } = await answer(
+          eventOf(method, path, { raw: body, base64: true, headers }),
+          {
+            directory: this.directory,
+            clock: () => this.clock(),
+            statuses: async () => Promise.resolve(this.#statuses),
+          },
+        );
         await this.hold;
         const sent = Object.fromEntries(
           Object.entries(answered.headers ?? {}).map(([name, value]) => [name, String(value)]),
         );
-        return response.writeHead(answered.statusCode ?? 500, sent).end(answered.body);
+        return response
+          .writeHead(answered.statusCode ?? 500, sent)
+          .end(Buffer.from(answered.body ?? '', answered.isBase64Encoded === true ? 'base64' : 'utf8'));
       })();
     });
   }

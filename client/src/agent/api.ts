@@ -78,7 +78,10 @@ export class AgentApi {
     return `${api.replace(/\/$/, '')}/agents/${encodeURIComponent(agent)}`;
   }
 
-  /** @throws CredentialError: an AgentApiError where the API has refused */
+  /**
+   * @param path below the agent's own address, or with a slash before it below that of the API
+   * @throws CredentialError: an AgentApiError where the API has refused
+   */
   async call(method: AgentRequest['method'], path: string, body?: object, etag?: string): Promise<Answer> {
     const { time, timeoutMs: ms } = this.#options;
     const controller = new AbortController();
@@ -106,7 +109,9 @@ export class AgentApi {
     { body, etag, signal }: { body: object | undefined; etag: string | undefined; signal: AbortSignal },
   ): Promise<Answer> {
     const { sign, fetch } = this.#options;
-    const url = new URL(`${this.agentUrl}/${path}`);
+    const url = new URL(
+      path.startsWith('/') ? this.#options.api.replace(/\/$/, '') + path : `${this.agentUrl}/${path}`,
+    );
     const text = body === undefined ? '' : JSON.stringify(body);
     const headers = {
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),

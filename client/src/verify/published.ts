@@ -51,7 +51,7 @@ export class Published<T> {
   readonly #timeoutMs: number;
   readonly #fetch: typeof globalThis.fetch;
   readonly #time: Time;
-  readonly #parse: (body: unknown) => T;
+  readonly #parse: (response: Response) => Promise<T>;
   readonly #sign: (url: URL, headers: Headers) => Promise<Headers>;
   #read: Read<T> | undefined;
   /** How often it has expired: what was asked for before doesn't count after. */
@@ -63,7 +63,7 @@ export class Published<T> {
   constructor(
     path: string,
     options: PublishedOptions,
-    parse: (body: unknown) => T,
+    parse: (response: Response) => Promise<T>,
     sign: (url: URL, headers: Headers) => Promise<Headers>,
   ) {
     const { directory, staleLimitSeconds = 86_400, missSeconds = 5, fetchTimeoutSeconds = 5 } = options;
@@ -90,6 +90,11 @@ export class Published<T> {
     const read = this.#read;
     if (read !== undefined && this.#age(read) < read.cacheMs) return read.value;
     return this.#again();
+  }
+
+  /** How long what was read last may be kept, by the directory. */
+  get cacheMs(): number {
+    return this.#read?.cacheMs ?? 0;
   }
 
   /** What is published, read again because something in it was unknown, unless it has been for that reason a moment ago. */
@@ -169,7 +174,7 @@ export class Published<T> {
     if (response.status !== 200) {
       throw new CredentialError('ERR_UNAVAILABLE', `the directory answers ${response.status}`);
     }
-    const value = this.#parse(await response.json());
+    const value = await this.#parse(response);
     return { value, etag: response.headers.get('etag') ?? undefined, cacheMs, at };
   }
 }

@@ -6,6 +6,7 @@ import {
   ended,
   entryOf,
   isHeld,
+  renew,
   take,
   takeable,
   type DirectoryEntry,
@@ -33,9 +34,11 @@ export interface SetUse {
   /** Makes an identity that nobody uses yet. */
   readonly make: () => Promise<Made>;
   /** Undoes `make`, of what was made in vain. */
-  readonly discard?: (made: Made) => Promise<void>;
+  readonly discard?: (fresh: Fresh) => Promise<void>;
   /** When an identity that is taken now ends by itself. */
   readonly notAfter?: Instant;
+  /** Until when one has to last that is taken now. */
+  readonly lastsUntil?: Instant;
 }
 
 /** An identity that was made: what verifiers may know, and what its holder gets. */
@@ -65,7 +68,7 @@ export function identitiesOf({ reach }: ProviderContext): IdentityReach {
  */
 export function takeIdentity(use: SetUse, token: string, ctx: IssueContext): Promise<TakenIdentity> {
   const { directory, sealer } = identitiesOf(ctx);
-  const { ref, times, maxLive, make, discard, notAfter } = use;
+  const { ref, times, maxLive, make, discard, notAfter, lastsUntil } = use;
   const taking = {
     token,
     generation: ctx.generation,
@@ -73,33 +76,50 @@ export function takeIdentity(use: SetUse, token: string, ctx: IssueContext): Pro
     times,
     maxLive,
     waits: ctx.current !== undefined,
+    ...(lastsUntil === undefined ? {} : { lastsUntil }),
   };
-  return untilWritten(async () => {
+  return untilWritten(taken);
+
+  async function taken(): Promise<TakenIdentity> {
     const set = (await directory.read(ref)) ?? emptySet(ref, times);
     const found = takeable(set, taking);
     if (found.kind === 'held') return held(found.entry, await unsealed(found.entry.id));
+    if (found.kind === 'stale') {
+      await renewed(set, found.entry);
+      return taken();
+    }
     const first = found.kind === 'first' ? await make() : undefined;
     const following = await make();
-    const taken = found.kind === 'first' ? first?.fresh : found.entry;
-    if (taken === undefined) throw new Error('nothing was made');
-    const secret = first?.secret ?? (await unsealed(taken.id));
+    const next = found.kind === 'first' ? first?.fresh : found.entry;
+    if (next === undefined) throw new Error('nothing was made');
+    const secret = first?.secret ?? (await unsealed(next.id));
     const made = first === undefined ? [following] : [first, following];
     const keep = await Promise.all(made.map(sealed));
     const after = await written(
       made,
-      directory.write(take(set, taken, following.fresh, taking, notAfter), { keep }),
+      directory.write(take(set, next, following.fresh, taking, notAfter), { keep }),
     );
-    const entry = entryOf(after, taken.id);
+    const entry = entryOf(after, next.id);
     if (entry === undefined) throw new Error('what was taken is not in the set');
     return held(entry, secret);
-  });
+  }
+
+  /** Publishes another in the place of what would end too soon. */
+  async function renewed(set: DirectorySet, stale: DirectoryEntry): Promise<void> {
+    const following = await make();
+    const keep = [await sealed(following)];
+    const after = renew(set, following.fresh, taking.now);
+    await written([following], directory.write(after, { keep, drop: [stale.id] }));
+    await discard?.(stale);
+  }
 
   /** Where somebody else was faster, what was made is nobody's. Where nobody knows, it may be in the set. */
   async function written<T>(made: readonly Made[], writing: Promise<T>): Promise<T> {
     try {
       return await writing;
     } catch (error) {
-      if (discard !== undefined && isRekeyError(error, 'ERR_CONFLICT')) await Promise.all(made.map(discard));
+      if (discard !== undefined && isRekeyError(error, 'ERR_CONFLICT'))
+        await Promise.all(made.map(async ({ fresh }) => discard(fresh)));
       throw error;
     }
   }

@@ -11,14 +11,13 @@ import {
 } from 'jose';
 import { RekeyError } from '../../domain/errors.ts';
 import { Redacted } from '../../domain/redacted.ts';
+import { DIRECTORY_MS, unserved } from '../identity/served.ts';
 import type { Made } from '../identity/steps.ts';
 
 /** Algorithms of RFC 7518 and RFC 8037 that a signing key may have. */
 export const ALGORITHMS = ['EdDSA', 'ES256', 'RS256', 'PS256'] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
 
-/** How long the endpoint may take to answer. */
-const TIMEOUT_MS = 5000;
 const PROOF_SECONDS = 60;
 
 /** Makes a key pair: its public part for the directory, its private part for whoever is to sign. Its id is its thumbprint (RFC 7638). */
@@ -53,7 +52,11 @@ export interface Proving {
 export async function proveKey(proving: Proving): Promise<void> {
   const { issuer, alg, url, now, skewSeconds: clockTolerance } = proving;
   const token = await signed(proving);
-  const keys = createRemoteJWKSet(url, { timeoutDuration: TIMEOUT_MS, cooldownDuration: 0, cacheMaxAge: 0 });
+  const keys = createRemoteJWKSet(url, {
+    timeoutDuration: DIRECTORY_MS,
+    cooldownDuration: 0,
+    cacheMaxAge: 0,
+  });
   try {
     await jwtVerify(token, keys, { issuer, algorithms: [alg], currentDate: new Date(now), clockTolerance });
   } catch (error) {
@@ -61,13 +64,7 @@ export async function proveKey(proving: Proving): Promise<void> {
     if (error instanceof errors.JWKSNoMatchingKey) throw rejected('verifiers are not told of this key');
     if (error instanceof errors.JWSSignatureVerificationFailed) throw rejected('its signature is refused');
     if (error instanceof errors.JWTClaimValidationFailed) throw rejected('what it signs is refused');
-    throw new RekeyError(
-      'ERR_UNAVAILABLE',
-      'the endpoint with the public keys does not answer as it should',
-      {
-        remedy: 'it is tried again; look at the function serve-directory',
-      },
-    );
+    throw unserved();
   }
 }
 

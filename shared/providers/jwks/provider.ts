@@ -1,13 +1,15 @@
 import { CAPABILITIES } from '../../domain/capabilities.ts';
-import { entryOf } from '../../domain/directory.ts';
+import { entryOf, type Fresh } from '../../domain/directory.ts';
 import { RekeyError } from '../../domain/errors.ts';
+import { endKey } from '../../http/kms.ts';
 import { awsOf } from '../aws-iam/user.ts';
 import { identityProvider } from '../identity/provider.ts';
-import { identitiesOf, takeIdentity, type Made } from '../identity/steps.ts';
+import { addressOf, assertServed } from '../identity/served.ts';
+import { identitiesOf, takeIdentity } from '../identity/steps.ts';
 import { timesOf } from '../identity/target.ts';
-import type { CredentialProvider, ProviderContext } from '../provider.ts';
+import type { CredentialProvider } from '../provider.ts';
 import { makeKey, proveKey, signWithKey } from './keys.ts';
-import { endKmsKey, makeKmsKey, signInKms } from './kms.ts';
+import { makeKmsKey, signInKms } from './kms.ts';
 import {
   assertOurs,
   form,
@@ -41,7 +43,7 @@ export const jwksProvider: CredentialProvider<JwksTarget, JwksMaterial> = {
   secretPart: (secret) => secret.map(({ jwk, keyArn }) => keyArn ?? privateOf(jwk)),
 
   async preflight(target, ctx) {
-    await Promise.all([identitiesOf(ctx).directory.read(set(target)), assertServed(target, ctx)]);
+    await Promise.all([identitiesOf(ctx).directory.read(set(target)), assertServed(set(target), ctx)]);
     return [];
   },
 
@@ -53,7 +55,7 @@ export const jwksProvider: CredentialProvider<JwksTarget, JwksMaterial> = {
       times: timesOf(target),
       maxLive: CAPABILITIES['signing-key/jwks'].overlap.maxLive,
       make: async () => (isInKms ? makeKmsKey(awsOf(ctx), alg, identitiesOf(ctx).stage, name) : makeKey(alg)),
-      ...(isInKms ? { discard: async ({ fresh }: Made) => endKmsKey(awsOf(ctx), fresh.ref ?? '') } : {}),
+      ...(isInKms ? { discard: async ({ ref = '' }: Fresh) => endKey(awsOf(ctx), ref) } : {}),
     };
     const { handle, secret } = await takeIdentity(use, token, ctx);
     return {
@@ -69,7 +71,7 @@ export const jwksProvider: CredentialProvider<JwksTarget, JwksMaterial> = {
       issuer,
       alg,
       kid: jwk.kid,
-      url: addressOf(target, ctx),
+      url: addressOf(set(target), ctx),
       now: ctx.clock(),
       skewSeconds: target.clockSkewSeconds,
       sign: async (text) =>
@@ -89,33 +91,8 @@ export const jwksProvider: CredentialProvider<JwksTarget, JwksMaterial> = {
     const done = await common.revoke(target, handle, options, ctx);
     if (target.held === 'kms') {
       const entry = entryOf(await identitiesOf(ctx).directory.read(set(target)), handle.id);
-      if (entry?.ref !== undefined) await endKmsKey(awsOf(ctx), entry.ref);
+      if (entry?.ref !== undefined) await endKey(awsOf(ctx), entry.ref);
     }
     return done;
   },
 };
-
-/** Where verifiers find the keys of a target. @throws RekeyError ERR_UNAVAILABLE */
-function addressOf({ name }: JwksTarget, ctx: ProviderContext): URL {
-  const { url } = identitiesOf(ctx);
-  if (url !== undefined) return new URL(`${url.replace(/\/$/, '')}/jwks/${name}`);
-  throw new RekeyError('ERR_UNAVAILABLE', 'this function was made without the address of the public keys', {
-    remedy: 'deploy the stack again',
-  });
-}
-
-/** A set that nobody has yet is not there, and says so. */
-async function assertServed(target: JwksTarget, ctx: ProviderContext): Promise<void> {
-  const status = await fetch(addressOf(target, ctx), {
-    redirect: 'error',
-    signal: AbortSignal.timeout(5000),
-  }).then(
-    (response) => response.status,
-    () => 0,
-  );
-  if (status === 200 || status === 404) return;
-  throw new RekeyError('ERR_UNAVAILABLE', 'the endpoint with the public keys does not answer', {
-    field: 'target.name',
-    remedy: 'look at the function serve-directory and its API',
-  });
-}

@@ -1,4 +1,5 @@
 import { PROVIDERS as agentToken } from './agent-token.ts';
+import { PROVIDERS as certificateAuthority } from './certificate-authority.ts';
 import { PROVIDERS as cloudKey } from './cloud-key.ts';
 import { PROVIDERS as database } from './database.ts';
 import { PROVIDERS as databaseRoot } from './database-root.ts';
@@ -16,6 +17,7 @@ export const PROVIDERS: Loaders = {
   ...cloudKey,
   ...signingKey,
   ...agentToken,
+  ...certificateAuthority,
   ...root,
   ...databaseRoot,
 };

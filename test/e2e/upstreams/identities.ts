@@ -1,16 +1,21 @@
 import { DynamoDBClient, GetItemCommand } from '@aws-sdk/client-dynamodb';
 import { sigV4 } from '../../../client/src/sigv4.ts';
+import { agentRole } from '../../../local/demo/agent.ts';
 import type { World } from '../../../local/demo/world.ts';
+import { AwsCalls } from '../../../shared/adapters/aws-client.ts';
 import { isHeld, type DirectorySet, type SetKind } from '../../../shared/domain/directory.ts';
 import { OUTPUT, TABLE } from '../../../shared/names.ts';
 import type { JwksMaterial } from '../../../shared/providers/jwks/material.ts';
+import type { X509Material } from '../../../shared/providers/x509/material.ts';
 import { verifies } from '../../contract/cases/jwks.ts';
+import { leafOf, opensslTakes } from '../../contract/cases/x509.ts';
 import { entryOf, loseAnswer, type PlayedUpstream } from './played.ts';
 
 /** What agents identify themselves with. */
 export const IDENTITIES = {
   'signing-key/jwks': signingKeys,
   'agent-token/opaque': agentTokens,
+  'certificate-authority/x509': certificateAuthorities,
 } as const;
 
 /** Where verifiers find the directory of the deployed stack. */
@@ -56,6 +61,25 @@ async function agentTokens(world: World): Promise<PlayedUpstream> {
   });
 }
 
+/** Authorities that sign certificates of agents; openssl is the verifier. What signs here is KMS, as it signs for the agents' function. */
+export async function certificateAuthorities(world: World): Promise<PlayedUpstream> {
+  const { region, endpoint, clientConfig } = world.stack;
+  // Named as no function: what it calls is no function's.
+  const aws = new AwsCalls({ region, endpoint, credentials: clientConfig.credentials, caller: '' });
+  const authorities = await identity(world, {
+    key: 'certificate-authority/x509',
+    kind: 'bundles',
+    target: { name: 'shop-ca', trustDomain: 'shop.example', leafSeconds: 10 },
+    soak: '11s',
+    takes: async (secret) =>
+      leafOf(aws, JSON.parse(secret) as X509Material).then(
+        async (leaf) => opensslTakes(directoryUrl(world), 'shop-ca', leaf),
+        () => false,
+      ),
+  });
+  return { ...authorities, principal: await agentRole(world, 'shop') };
+}
+
 async function identity(
   world: World,
   {
@@ -63,7 +87,9 @@ async function identity(
     kind,
     target,
     takes,
+    soak = '2s',
   }: Pick<PlayedUpstream, 'key' | 'takes'> & {
+    readonly soak?: string;
     readonly kind: SetKind;
     readonly target: Readonly<Record<string, unknown>> & { readonly name: string };
   },
@@ -72,7 +98,7 @@ async function identity(
   return Promise.resolve({
     key,
     entry: entryOf(key, { ...target, cacheSeconds: 1, clockSkewSeconds: 0 }),
-    policy: { interval: '1d', soak: '2s' },
+    policy: { interval: '1d', soak },
     takes,
     loseCreation: () =>
       loseAnswer(world.stack, {

@@ -16,6 +16,8 @@ export interface PlayedUpstream extends AsyncDisposable {
   readonly entry: { readonly type: string; readonly provider: string; readonly target: object };
   /** The administrative secret, where one is needed. */
   readonly admin?: object;
+  /** The role that its agents run as, where Rekey has to know them. */
+  readonly principal?: string;
   /** What its policy has otherwise than that of all. */
   readonly policy?: object;
   /** Another that works as well, made by a person; where a test replaces it by hand. */

@@ -51,6 +51,19 @@ const STAND_INS: Readonly<Record<string, string>> = {
   'states:SendTaskHeartbeat': 'states:DescribeStateMachine',
 };
 
+/** The policy of a key that is made at run time without one: IAM decides (KMS developer guide, "Default key policy"). */
+const MADE_KEY = {
+  Version: '2012-10-17',
+  Statement: [
+    {
+      Effect: 'Allow',
+      Principal: { AWS: `arn:aws:iam::${localAccountId}:root` },
+      Action: 'kms:*',
+      Resource: '*',
+    },
+  ],
+};
+
 /** The policies of the synthesised app, and IAM's answer under them. */
 export class Policies {
   readonly roles: readonly Role[];
@@ -136,7 +149,8 @@ export class Policies {
     const isService = typeof principal === 'string';
     // The others could not match; leaving them out is most of the time that a simulation takes.
     const grants = isService ? [] : principal.grants.filter((grant) => concerns(grant, action));
-    const resourcePolicy = this.#ofResources.get(ownerOf(resource));
+    const made = resource.startsWith('arn:aws:kms:') ? MADE_KEY : undefined;
+    const resourcePolicy = this.#ofResources.get(ownerOf(resource)) ?? made;
     const asked = resource === '*' ? action : (STAND_INS[action] ?? action);
     const identity = {
       Version: '2012-10-17',

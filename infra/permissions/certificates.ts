@@ -1,0 +1,56 @@
+import { TAG, type TypedRole } from '../../shared/names.ts';
+import type { DirectoryAccess } from './directory.ts';
+import { readDirectory } from './directory.ts';
+import { arn, viaService, type Grant } from './grant.ts';
+import type { LedgerAccess } from './ledger.ts';
+
+/** Single items of a table below these leading keys only. */
+function below(tableArn: string, action: string, ...keys: string[]): Grant {
+  return {
+    actions: [`dynamodb:${action}`],
+    resources: [tableArn],
+    conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': keys } },
+  };
+}
+
+/** Tells whether a certificate that was issued is revoked, with a key that certifies nothing. */
+export function tellStatuses(directory: DirectoryAccess, statusKeyArn: string): Grant[] {
+  return [
+    below(directory.tableArn, 'GetItem', '*#LEAF#*'),
+    { actions: ['kms:Sign'], resources: [statusKeyArn] },
+  ];
+}
+
+/** Reads the public part of the key that tells which certificates are revoked, to certify it. */
+export function certifyStatusKey(role: TypedRole, statusKeyArn: string): Grant[] {
+  const makes = role === 'rotate' || role === 'register' || role === 'replace';
+  return makes ? [{ actions: ['kms:GetPublicKey'], resources: [statusKeyArn] }] : [];
+}
+
+/**
+ * Issues certificates: looks at who may have one and who signs, records it, and signs with the keys of certificate authorities of
+ * this deployment. It changes no bundle and makes no key.
+ */
+export function issueCertificates(ledger: LedgerAccess, directory: DirectoryAccess, stage: string): Grant[] {
+  return [
+    below(ledger.tableArn, 'GetItem', '*#NAME#*', '*#C#*'),
+    viaService('dynamodb', [ledger.keyArn], ['kms:Decrypt']),
+    ...readDirectory(directory, 'bundles').filter(({ actions }) => !actions.includes('kms:Decrypt')),
+    below(directory.tableArn, 'GetItem', '*#LEAFKEY#*'),
+    below(directory.tableArn, 'PutItem', '*#LEAF#*', '*#LEAFKEY#*'),
+    below(directory.tableArn, 'UpdateItem', '*#LEAFCOUNT#*'),
+    {
+      actions: ['kms:Sign'],
+      resources: [arn('kms', 'key/*')],
+      conditions: {
+        StringEquals: {
+          'kms:KeyUsage': 'SIGN_VERIFY',
+          [`aws:ResourceTag/${TAG.type}`]: 'certificate-authority',
+          [`aws:ResourceTag/${TAG.stage}`]: stage,
+        },
+      },
+      wildcard:
+        'Keys are made at run time; the condition on their tags narrows the pattern to those of Rekey.',
+    },
+  ];
+}

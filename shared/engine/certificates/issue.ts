@@ -1,0 +1,150 @@
+import { bundlePem, issuingOf, leafTarget, type Issuing } from '../../domain/bundle.ts';
+import { renewAt, validityOf } from '../../domain/certificate.ts';
+import { fromInstant, toInstant, type Clock, type Instant } from '../../domain/clock.ts';
+import type { Credential } from '../../domain/credential.ts';
+import { isRekeyError, RekeyError } from '../../domain/errors.ts';
+import type { Holder } from '../../domain/holders.ts';
+import { MAX_LEAVES_AN_HOUR, repeated, type Leaf } from '../../domain/leaf.ts';
+import { isPrincipal } from '../../domain/principal.ts';
+import { agentId } from '../../domain/spiffe.ts';
+import type { DirectoryReads } from '../../ports/directory.ts';
+import type { Leaves } from '../../ports/leaves.ts';
+import type { Ledger } from '../../ports/ledger.ts';
+import type { Signer } from '../../ports/signer.ts';
+import { authorityOf, leafCertificate, newSerial } from '../../x509/certificates.ts';
+import { parseRequest, type ProvenKey } from '../../x509/request.ts';
+
+/** What issuing certificates works with. It reads the ledger and the bundle, and writes neither. */
+export interface IssuingDeps {
+  readonly ledger: Pick<Ledger, 'credential' | 'idByName'>;
+  readonly directory: DirectoryReads;
+  readonly leaves: Leaves;
+  /** Signs with a key of KMS. */
+  readonly signer: (keyArn: string) => Signer;
+  readonly clock: Clock;
+}
+
+/** A request for a certificate: by whom, of which authority, for which key. */
+export interface CertificateWish {
+  /** ARN that API Gateway authenticated. */
+  readonly caller: string;
+  /** Name of the credential that is the certificate authority. */
+  readonly credential: string;
+  /** Which of the caller's agents, where several run under one role. */
+  readonly agent?: string | undefined;
+  readonly instance?: string | undefined;
+  /** PKCS#10, as PEM. */
+  readonly csr: string;
+}
+
+/** A certificate with what its holder has to know of it. */
+export interface IssuedCertificate {
+  /** PEM. */
+  readonly certificate: string;
+  /** What to trust, as PEM. */
+  readonly bundle: string;
+  readonly leaf: Leaf;
+  readonly renewAt: Instant;
+}
+
+/**
+ * Issues a certificate to an agent. Who it is for follows from the caller; of the request only the key counts. It is on record
+ * before it is signed, and the same request again gives the same certificate, signed anew.
+ * @throws RekeyError ERR_FORBIDDEN, ERR_REQUEST, ERR_PROOF, ERR_CONFLICT, ERR_CAPACITY, ERR_UNAVAILABLE
+ */
+export async function issueCertificate(deps: IssuingDeps, wish: CertificateWish): Promise<IssuedCertificate> {
+  const { credential, holder } = await askerOf(deps, wish);
+  const target = leafTarget.parse(credential.target);
+  const id = agentId(target.trustDomain, holder.name, wish.instance);
+  const key = parseRequest(wish.csr);
+  const set = await deps.directory.read({ kind: 'bundles', name: target.name });
+  const issuing = issuingOf(set, credential.current?.handle.id);
+  const authority = authorityOf(issuing.certificate);
+  const now = deps.clock();
+  const validity = validityOf({
+    now,
+    lifeSeconds: target.leafSeconds,
+    skewSeconds: target.clockSkewSeconds,
+    issuerEndsAt: authority.notAfter,
+  });
+  const leaf = await recorded(deps, target.name, {
+    ...validity,
+    serial: newSerial(),
+    id,
+    fingerprint: key.fingerprint,
+    authority: issuing.id,
+    agent: holder.name,
+    caller: wish.caller,
+    issuedAt: toInstant(now),
+  });
+  return {
+    certificate: await leafCertificate(deps.signer(issuing.keyArn), authority, termsOf(leaf, key, issuing)),
+    bundle: set === undefined ? '' : bundlePem(set, now),
+    leaf,
+    renewAt: renewAt(fromInstant(leaf.issuedAt), leaf),
+  };
+}
+
+/**
+ * The agent that asks, a declared holder of whichever kind by its principal, and the authority that it may ask. Nobody else
+ * learns what there is.
+ */
+async function askerOf(
+  { ledger }: IssuingDeps,
+  { caller, credential: name, agent }: CertificateWish,
+): Promise<{ credential: Credential; holder: Holder }> {
+  const id = await ledger.idByName(name);
+  const credential = id === undefined ? undefined : await ledger.credential(id);
+  const holders = (credential?.holders ?? []).filter(
+    ({ name: holder, principal }) =>
+      principal !== undefined && isPrincipal(caller, principal) && (agent === undefined || holder === agent),
+  );
+  const [holder, ...others] = holders;
+  if (credential?.type !== 'certificate-authority' || holder === undefined) {
+    throw new RekeyError('ERR_FORBIDDEN', `the caller gets no certificates of "${name}"`, {
+      field: 'credential',
+      remedy: 'declare the agent as a holder of this certificate authority, with its role as principal',
+    });
+  }
+  if (others.length > 0) {
+    throw new RekeyError('ERR_REQUEST', 'agent: several agents run as this caller', {
+      field: 'agent',
+      remedy: `name one of them: ${holders.map((each) => each.name).join(', ')}`,
+    });
+  }
+  return { credential, holder };
+}
+
+/** What is on record of this key: what it has had already, or this. */
+async function recorded(deps: IssuingDeps, set: string, leaf: Leaf): Promise<Leaf> {
+  const { leaves, clock } = deps;
+  const known = await leaves.ofKey(set, leaf.fingerprint);
+  if (known !== undefined) return repeated(known, leaf, clock());
+  await leaves.count(set, leaf.agent, MAX_LEAVES_AN_HOUR);
+  try {
+    await leaves.record(set, leaf);
+    return leaf;
+  } catch (error) {
+    if (!isRekeyError(error, 'ERR_CONFLICT')) throw error;
+    // Somebody has asked for the same at the same moment.
+    const other = await leaves.ofKey(set, leaf.fingerprint);
+    if (other === undefined) throw error;
+    return repeated(other, leaf, clock());
+  }
+}
+
+function termsOf(
+  { id, serial, notBefore, notAfter }: Leaf,
+  { publicKey }: ProvenKey,
+  { crl, ocsp }: Issuing,
+): Parameters<typeof leafCertificate>[2] {
+  return {
+    id,
+    serial,
+    notBefore,
+    notAfter,
+    publicKey,
+    ...(crl === undefined ? {} : { crl }),
+    ...(ocsp === undefined ? {} : { ocsp }),
+  };
+}

@@ -1,0 +1,69 @@
+import { authorityDocument } from '../../domain/bundle.ts';
+import { toInstant, type Clock, type Instant } from '../../domain/clock.ts';
+import type { DirectoryEntry, DirectorySet } from '../../domain/directory.ts';
+import type { Leaves } from '../../ports/leaves.ts';
+import type { Signer } from '../../ports/signer.ts';
+import { parseStatusRequest, statusAnswer, unknownAnswer } from '../../x509/ocsp.ts';
+
+/** Answers that are remembered at once. */
+const REMEMBERED = 1000;
+
+/** What answers about certificates need. */
+export interface StatusDeps {
+  readonly leaves: Pick<Leaves, 'bySerial'>;
+  /** The key that tells which certificates are revoked, and signs nothing else; absent where no authority is deployed. */
+  readonly signer?: Signer | undefined;
+  readonly clock: Clock;
+}
+
+/** An answer of OCSP in DER, and how long caches may keep it. */
+export interface StatusAnswered {
+  readonly der: Uint8Array;
+  readonly cacheSeconds: number;
+}
+
+/**
+ * Tells whether a certificate is revoked (RFC 6960). Only what was issued is signed for, and each answer is remembered for half
+ * of its life: asking for many makes no signatures.
+ */
+export class CertificateStatuses {
+  readonly #deps: StatusDeps;
+  readonly #answers = new Map<string, { readonly der: Uint8Array; readonly until: number }>();
+
+  constructor(deps: StatusDeps) {
+    this.#deps = deps;
+  }
+
+  /** @throws RekeyError ERR_REQUEST */
+  async of(set: DirectorySet, request: Uint8Array): Promise<StatusAnswered> {
+    const { leaves, signer, clock } = this.#deps;
+    const { cacheSeconds, skewSeconds } = set.times;
+    const asked = parseStatusRequest(request);
+    const authority = set.entries.find(({ document }) =>
+      asked.isOf(authorityDocument.parse(document).certificate),
+    );
+    const responder = authority && authorityDocument.parse(authority.document).responder;
+    const nothing = { der: unknownAnswer(), cacheSeconds: 0 };
+    if (signer === undefined || authority === undefined || responder === undefined) return nothing;
+    const place = `${set.name}#${authority.id}#${asked.serial}#${authority.state}`;
+    const now = clock();
+    const known = this.#answers.get(place);
+    if (known !== undefined && now < known.until) return { der: known.der, cacheSeconds };
+    if ((await leaves.bySerial(set.name, authority.id, asked.serial)) === undefined) return nothing;
+    const der = await statusAnswer({ signer, certificate: responder }, asked, {
+      ...revocationOf(authority, now),
+      // Whose clock is apart takes it as well.
+      thisUpdate: toInstant(now - skewSeconds * 1000),
+      nextUpdate: toInstant(now + (cacheSeconds + skewSeconds) * 1000),
+    });
+    if (this.#answers.size >= REMEMBERED) this.#answers.clear();
+    this.#answers.set(place, { der, until: now + cacheSeconds * 500 });
+    return { der, cacheSeconds };
+  }
+}
+
+/** What an authority has signed is revoked with it. */
+function revocationOf({ state, endedAt }: DirectoryEntry, now: number): { readonly revokedAt?: Instant } {
+  if (state !== 'ended') return {};
+  return { revokedAt: endedAt ?? toInstant(now) };
+}

@@ -1,0 +1,6 @@
+import type { Loaders } from './loaders.ts';
+
+/** Authorities that sign the certificates with which agents prove who they are (C5). */
+export const PROVIDERS: Loaders = {
+  'certificate-authority/x509': async () => (await import('../x509/provider.ts')).x509Provider,
+};

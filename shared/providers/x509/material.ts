@@ -1,0 +1,69 @@
+import * as z from 'zod';
+import { RekeyError } from '../../domain/errors.ts';
+import type { Redacted } from '../../domain/redacted.ts';
+import { trustDomain } from '../../domain/spiffe.ts';
+import { parseJson } from '../http/material.ts';
+import { formOf } from '../http/target.ts';
+import { identityFields, type IdentityTarget } from '../identity/target.ts';
+
+const DAY = 86_400;
+
+/** Whom an authority vouches for, and for how long. Not secret: it goes into the ledger. */
+export interface X509Target extends IdentityTarget {
+  /** What all its SPIFFE ids begin with. */
+  readonly trustDomain: string;
+  /** The longest life of what it signs. */
+  readonly leafSeconds: number;
+  /** The life of its own certificate: as the next one, signing, and while what it has signed lives. */
+  readonly caSeconds: number;
+}
+
+/** The form of its targets. A leaf lives a day at most (C5). */
+export const form = formOf<X509Target>({
+  ...identityFields(300),
+  trustDomain,
+  leafSeconds: z.int().min(10).max(DAY).default(DAY),
+  caSeconds: z
+    .int()
+    .min(7 * DAY)
+    .max(365 * DAY)
+    .default(100 * DAY),
+});
+
+const material = z.object({
+  set: z.string().min(1),
+  trustDomain: z.string().min(1),
+  certificate: z.string().min(1),
+  keyArn: z.string().min(1),
+});
+
+/** What the vault keeps: which authority signs now, and where its key is. The key itself is nowhere but in KMS. */
+export type X509Material = Readonly<z.infer<typeof material>>;
+
+/** @throws RekeyError ERR_MATERIAL_MISMATCH naming the field, never quoting it */
+export function parseMaterial(text: Redacted<string>): Redacted<X509Material> {
+  const fields = '{"set": …, "trustDomain": …, "certificate": …, "keyArn": …}';
+  return text.map((raw) => parseJson(material, raw, 'the secret', undefined, fields));
+}
+
+/** What the vault keeps of an authority that was made for a target. */
+export function materialOf(target: X509Target, made: Redacted<string>): Redacted<X509Material> {
+  const { name: set, trustDomain: domain } = target;
+  const own = z.object({ certificate: z.string(), keyArn: z.string() });
+  return made.map((text) => ({ set, trustDomain: domain, ...own.parse(JSON.parse(text)) }));
+}
+
+/** Refuses a material that is not of this target (confused deputy). */
+export function assertOurs(target: X509Target, secret: Redacted<X509Material>): void {
+  const { set, trustDomain: domain } = secret.reveal();
+  if (set !== target.name) throw mismatch('set');
+  if (domain !== target.trustDomain) throw mismatch('trustDomain');
+}
+
+/** The secret says something else than it should. */
+export function mismatch(field: string): RekeyError {
+  return new RekeyError('ERR_MATERIAL_MISMATCH', `the secret has another ${field} than it should`, {
+    field,
+    remedy: 'the secret was changed by another hand, or belongs to another credential; nothing was signed',
+  });
+}

@@ -1,0 +1,137 @@
+import { CAPABILITIES } from '../../domain/capabilities.ts';
+import { fromInstant, plusSeconds, toInstant } from '../../domain/clock.ts';
+import { entryOf, isHeld, type DirectoryEntry, type SetRef } from '../../domain/directory.ts';
+import { endKey } from '../../http/kms.ts';
+import { awsOf } from '../aws-iam/user.ts';
+import { askedFor, assertServed, unserved } from '../identity/served.ts';
+import {
+  endIdentity,
+  handOver,
+  identitiesOf,
+  listIdentities,
+  looked,
+  takeIdentity,
+} from '../identity/steps.ts';
+import { setOf, timesOf } from '../identity/target.ts';
+import type { CredentialProvider, Notice } from '../provider.ts';
+import { idOf, makeAuthority, proveAuthority } from './authority.ts';
+import {
+  assertOurs,
+  form,
+  materialOf,
+  mismatch,
+  parseMaterial,
+  type X509Material,
+  type X509Target,
+} from './material.ts';
+
+const FACTS = CAPABILITIES['certificate-authority/x509'];
+const MONTH = 30 * 86_400;
+/** C5: with less left, somebody is told. */
+const FORTNIGHT = 14 * 86_400;
+
+/**
+ * Certificate authorities whose keys are in KMS. Verifiers read a trust bundle, in which the next authority always is: a
+ * rotation takes it, once every verifier must have read it, and publishes another. The old one stays until the last
+ * certificate that it signed has ended.
+ */
+export const x509Provider: CredentialProvider<X509Target, X509Material> = {
+  type: 'certificate-authority',
+  provider: 'x509',
+  overlap: FACTS.overlap,
+  revocation: FACTS.revocation,
+  needsAdmin: FACTS.needsAdmin,
+  target: (input) => form.target(input, 'docs/providers/x509.md'),
+  storedTarget: (input) => form.storedTarget(input),
+  identity: ({ name }) => `bundles:${name}`,
+  demands: (target) => {
+    const soakSeconds = soakOf(target);
+    return {
+      soakSeconds,
+      // Once as the next one, once signing, and once more for a rotation that is late.
+      maxIntervalSeconds: Math.min(MONTH, Math.floor((target.caSeconds - soakSeconds) / 3)),
+      why: 'certificates that an authority has signed outlive its last use',
+    };
+  },
+  material: parseMaterial,
+  serialize: (secret) => secret.map((fields) => JSON.stringify(fields)),
+  // No secret, but what tells one version of it from another.
+  secretPart: (secret) => secret.map(({ keyArn }) => keyArn),
+  assertBelongs: (target, { id }, secret) => {
+    assertOurs(target, secret);
+    if (idOf(secret.reveal().certificate) !== id) throw mismatch('certificate');
+  },
+
+  async preflight(target, ctx) {
+    const [found] = await Promise.all([
+      identitiesOf(ctx).directory.read(set(target)),
+      assertServed(set(target), ctx),
+    ]);
+    return endingSoon(found?.entries.filter(isHeld) ?? [], ctx.clock());
+  },
+
+  async issue(target, token, ctx) {
+    const aws = awsOf(ctx);
+    const { handle, secret } = await takeIdentity(
+      {
+        ref: set(target),
+        times: timesOf(target),
+        maxLive: FACTS.overlap.maxLive,
+        make: async () => makeAuthority(aws, target, identitiesOf(ctx), ctx.clock()),
+        discard: async ({ ref = '' }) => endKey(aws, ref),
+        lastsUntil: plusSeconds(toInstant(ctx.clock()), soakOf(target)),
+      },
+      token,
+      ctx,
+    );
+    return { handle, material: materialOf(target, secret) };
+  },
+
+  async activate(target, _token, { handle, material: secret }, ctx) {
+    this.assertBelongs(target, handle, secret);
+    await handOver(set(target), handle, ctx);
+  },
+
+  async verify(target, secret, ctx) {
+    assertOurs(target, secret);
+    const response = await askedFor(set(target), ctx);
+    if (response?.status !== 200) throw unserved();
+    const bundle = await response.text();
+    await proveAuthority(awsOf(ctx), { target, material: secret.reveal(), bundle, now: ctx.clock() });
+  },
+
+  async revoke(target, handle, _options, ctx) {
+    // First what verifiers trust; a key that is still there signs what nobody takes.
+    const done = await endIdentity(set(target), handle, ctx);
+    const entry = entryOf(await identitiesOf(ctx).directory.read(set(target)), handle.id);
+    if (entry?.ref !== undefined) await endKey(awsOf(ctx), entry.ref);
+    return done;
+  },
+  deactivation: async (target, { id }, ctx) => looked(set(target), id, ctx),
+  list: async (target, ctx) => listIdentities(set(target), ctx),
+};
+
+/** How long what an authority has signed may be met after its last use. */
+function soakOf({ leafSeconds, clockSkewSeconds, cacheSeconds }: X509Target): number {
+  return leafSeconds + clockSkewSeconds + cacheSeconds;
+}
+
+/** An authority that nothing has rotated for long: what it signs ends with it. */
+function endingSoon(held: readonly DirectoryEntry[], now: number): Notice[] {
+  const last = held
+    .flatMap(({ notAfter }) => notAfter ?? [])
+    .toSorted()
+    .at(-1);
+  if (last === undefined || fromInstant(last) - now > FORTNIGHT * 1000) return [];
+  return [
+    {
+      field: 'target.caSeconds',
+      message: `the certificate authority that signs ends at ${last}, and with it all that it signs`,
+      remedy: 'rotate it now; look at rekey plan for why nothing has',
+    },
+  ];
+}
+
+function set(target: X509Target): SetRef {
+  return setOf('bundles', target);
+}

@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest';
+import type { Leaf } from '../../shared/domain/leaf.ts';
+import type { Leaves } from '../../shared/ports/leaves.ts';
+
+/** A certificate that is issued to an agent. */
+export function leafOf(changes: Partial<Leaf> = {}): Leaf {
+  return {
+    serial: '4f0102030405060708090a0b0c0d0e0f',
+    id: 'spiffe://agents.shop.example/agent/checkout',
+    fingerprint: 'ab'.repeat(32),
+    authority: 'ca-1',
+    agent: 'checkout',
+    caller: 'arn:aws:sts::111122223333:assumed-role/checkout/host-1',
+    issuedAt: '2026-11-26T08:00:00.000Z',
+    notBefore: '2026-11-26T07:55:00.000Z',
+    notAfter: '2026-11-27T08:00:00.000Z',
+    ...changes,
+  };
+}
+
+/** What the issuing of certificates relies on, wherever they are kept. */
+export function describeLeaves(name: string, make: (clock: () => number) => Leaves): void {
+  describe(`issued certificates in ${name}`, () => {
+    const clock = { now: Date.parse('2026-11-26T08:59:00Z') };
+    const fresh = (): Leaves => make(() => clock.now);
+
+    it('are found by their key, in their own set', async () => {
+      const leaves = fresh();
+      const leaf = leafOf();
+      expect(await leaves.ofKey('shop', leaf.fingerprint)).toBeUndefined();
+      await leaves.record('shop', leaf);
+      expect(await leaves.ofKey('shop', leaf.fingerprint)).toEqual(leaf);
+      expect(await leaves.ofKey('other', leaf.fingerprint)).toBeUndefined();
+    });
+
+    it('are found by their serial number, in their own set and of their own authority', async () => {
+      const leaves = fresh();
+      const leaf = leafOf({ authority: 'ca-2' });
+      await leaves.record('shop', leaf);
+      expect(await leaves.bySerial('shop', 'ca-2', leaf.serial)).toEqual(leaf);
+      expect(await leaves.bySerial('shop', 'ca-3', leaf.serial)).toBeUndefined();
+      expect(await leaves.bySerial('other', 'ca-2', leaf.serial)).toBeUndefined();
+      expect(await leaves.bySerial('shop', 'ca-2', '41'.repeat(16))).toBeUndefined();
+    });
+
+    it('are one for each key: of two at once one is recorded, and stays as it is', async () => {
+      const leaves = fresh();
+      const two = ['41', '42'].map((byte) => leafOf({ serial: byte.repeat(16) }));
+      const outcomes = await Promise.allSettled(two.map(async (leaf) => leaves.record('shop', leaf)));
+      expect(outcomes.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+      expect(outcomes.find(({ status }) => status === 'rejected')).toMatchObject({
+        reason: { code: 'ERR_CONFLICT' },
+      });
+      const kept = two[outcomes.findIndex(({ status }) => status === 'fulfilled')];
+      expect(await leaves.ofKey('shop', leafOf().fingerprint)).toEqual(kept);
+    });
+
+    it('are counted for each agent and hour, and no more than the limit', async () => {
+      const leaves = fresh();
+      const count = async (agent = 'checkout') => leaves.count('shop', agent, 2);
+      await Promise.all([count(), count()]);
+      await expect(count()).rejects.toMatchObject({ code: 'ERR_CAPACITY' });
+      await count('search');
+      clock.now += 60_000;
+      await count();
+    });
+  });
+}

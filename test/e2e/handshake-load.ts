@@ -1,0 +1,126 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { agentApi, sessionOf } from '../../local/demo/agent.ts';
+import type { World } from '../../local/demo/world.ts';
+import { sigV4 } from '../../client/src/sigv4.ts';
+import { createCertificates, peerId, type Certificates } from '../../client/src/tls.ts';
+import type { Shown } from './certificate-status.ts';
+import { outcomeOf, type Outcome } from './identity-load.ts';
+import { directoryUrl } from './upstreams/identities.ts';
+
+/** Whose certificates these are. */
+export interface Trust {
+  /** Name of the certificate authority, as it is declared. */
+  readonly credential: string;
+  /** Its set of the directory. */
+  readonly set: string;
+  /** The role that its agents run as. */
+  readonly principal: string;
+}
+
+/** An agent at both ends: what it has by the client, and a server with it. */
+interface Agent {
+  readonly certificates: Certificates;
+  readonly server: Server;
+}
+
+/**
+ * Agents that greet each other by mutual TLS, each with certificates that the deployed agent API issues for keys of its own. The
+ * client renews them and the bundle by itself; nobody here looks at a rotation.
+ */
+export class HandshakeLoad implements AsyncDisposable {
+  readonly #agents: readonly Agent[];
+
+  private constructor(agents: readonly Agent[]) {
+    this.#agents = agents;
+  }
+
+  static async start(
+    world: World,
+    { credential, set, principal }: Trust,
+    count: number,
+  ): Promise<HandshakeLoad> {
+    const credentials = await sessionOf(world, principal);
+    const agents = Array.from({ length: count }, async (_, number): Promise<Agent> => {
+      const certificates = await createCertificates({
+        api: agentApi(world),
+        directory: directoryUrl(world),
+        credential,
+        set,
+        instance: `host-${number}`,
+        sign: sigV4({ credentials, region: world.stack.region }),
+      });
+      const server = createServer(certificates.serverOptions(), greet);
+      certificates.serve(server);
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      return { certificates, server };
+    });
+    return new HandshakeLoad(await Promise.all(agents));
+  }
+
+  /** Agent `number` greets the next one, which has to call it by its name. */
+  check(number: number): Promise<Outcome> {
+    const own = this.#agents[number % this.#agents.length];
+    const other = this.#agents[(number + 1) % this.#agents.length];
+    return outcomeOf(
+      own === undefined || other === undefined ? Promise.reject(new Error('nobody')) : met(own, other),
+    );
+  }
+
+  /** Ids of the authorities whose certificates agents have now. */
+  get authorities(): readonly string[] {
+    return [...new Set(this.#agents.map(({ certificates }) => certificates.current().authority))];
+  }
+
+  /** What the first agent shows now, and what it trusts. */
+  get shown(): Shown {
+    const [{ certificates } = never()] = this.#agents;
+    return { certificate: certificates.current().certificate, bundle: certificates.bundle };
+  }
+
+  /** What agents do who were told to resume: nobody trusts, or shows, what was revoked. */
+  async resume(): Promise<void> {
+    await Promise.all(
+      this.#agents.map(async ({ certificates }) => {
+        await certificates.expire();
+        // One may have been asked for before there was another authority.
+        await certificates.renewNow().catch(async () => certificates.renewNow());
+      }),
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { certificates, server } of this.#agents) {
+      certificates.close();
+      server.close();
+      await once(server, 'close');
+    }
+  }
+}
+
+function never(): never {
+  throw new Error('nobody');
+}
+
+function greet(socket: TLSSocket): void {
+  socket.on('error', () => undefined);
+  socket.end(peerId(socket) ?? 'nobody');
+}
+
+/** A handshake of both sides, in full: TLS 1.3 tells a client only after its own part whether it was refused. */
+async function met(own: Agent, other: Agent): Promise<void> {
+  const { port } = other.server.address() as AddressInfo;
+  const { id } = other.certificates.current();
+  const socket = own.certificates.connect(id, { host: '127.0.0.1', port, timeout: 20_000 });
+  socket.once('timeout', () => socket.destroy(new Error('no answer')));
+  let text = '';
+  try {
+    for await (const chunk of socket.setEncoding('utf8')) text += String(chunk);
+  } finally {
+    socket.destroy();
+  }
+  if (text !== own.certificates.current().id)
+    throw new Error(`it is called ${text === '' ? 'nothing' : text}`);
+}

@@ -1,0 +1,119 @@
+import { describe, expect, it } from 'vitest';
+import type { IamRequest } from '../../local/gateway/requests.ts';
+import { localAccountId, localRegion } from '../../local/settings.ts';
+import { TAG } from '../../shared/names.ts';
+import { Policies } from '../support/iam/policies.ts';
+import { at, list, ofType, resource, statementsOf, synthesise, text, type Stacks } from './app.ts';
+
+/** Who may do what around the issuing of certificates, as `forbidden.test.ts` has it for the rest. */
+const stacks = synthesise({ settings: { types: ['database', 'signing-key', 'certificate-authority'] } });
+const policies = new Policies(stacks);
+const tableOf = (logicalId: string): string => {
+  const { state } = stacks;
+  if (state === undefined) throw new Error('there is no stack state');
+  return policies.resolver.arn(resource(stacks, 'state', logicalId), state);
+};
+const item = (table: string, operation: string, key: string): IamRequest => ({
+  action: `dynamodb:${operation}`,
+  resource: tableOf(table),
+  context: { 'dynamodb:LeadingKeys': [`default#${key}`] },
+});
+const signing = (tags: Record<string, string>, usage = 'SIGN_VERIFY'): IamRequest => ({
+  action: 'kms:Sign',
+  resource: `arn:aws:kms:${localRegion}:${localAccountId}:key/1`,
+  context: {
+    'kms:KeyUsage': usage,
+    ...Object.fromEntries(Object.entries(tags).map(([tag, value]) => [`aws:ResourceTag/${tag}`, value])),
+  },
+});
+const ours = { [TAG.type]: 'certificate-authority', [TAG.stage]: 'dev' };
+
+async function allowed(ask: IamRequest): Promise<string[]> {
+  const found: string[] = [];
+  for (const role of policies.roles) {
+    if ((await policies.decide(role, ask)).allowed) found.push(role.name);
+  }
+  return found.toSorted();
+}
+
+describe('roles around certificates', () => {
+  it.each([
+    ['records one', item('Directory', 'PutItem', 'LEAF#shop#ca')],
+    ['records its key', item('Directory', 'PutItem', 'LEAFKEY#shop#ab')],
+    ['looks for what a key has had', item('Directory', 'GetItem', 'LEAFKEY#shop#ab')],
+    ['counts them', item('Directory', 'UpdateItem', 'LEAFCOUNT#shop#checkout')],
+  ])('%s: the function that issues them, and nobody else', async (_what, ask) => {
+    expect(await allowed(ask)).toEqual(['issue-certificates']);
+  });
+
+  it('sign with keys of authorities: who issues, and who makes or proves an authority', async () => {
+    const who = ['register', 'replace', 'rotate', 'reconcile', 'rollback'].map(
+      (role) => `${role}-certificate-authority`,
+    );
+    expect(await allowed(signing(ours))).toEqual(['issue-certificates', ...who].toSorted());
+  });
+
+  it.each<readonly [string, IamRequest]>([
+    ['signs with a key of another type', signing({ ...ours, [TAG.type]: 'signing-key' })],
+    ['signs with a key of another deployment', signing({ ...ours, [TAG.stage]: 'prod' })],
+    ['signs with a key that nobody has tagged', signing({})],
+    ['changes a bundle', item('Directory', 'PutItem', 'SET#bundles#shop')],
+    ['reads keys of tokens', item('Directory', 'GetItem', 'SET#jwks#shop')],
+    ['reads what is sealed', item('Directory', 'GetItem', 'SEALED#bundles#shop')],
+    ['deletes a record of a certificate', item('Directory', 'DeleteItem', 'LEAF#shop#ca')],
+    ['changes a count by putting another', item('Directory', 'PutItem', 'LEAFCOUNT#shop#checkout')],
+    ['writes into the ledger', item('Ledger', 'PutItem', 'C#1')],
+    ['reads what agents have said', item('Ledger', 'GetItem', 'AGENT#checkout')],
+    ['makes a key', { ...signing(ours), action: 'kms:CreateKey', resource: '*' }],
+    ['ends a key', { ...signing(ours), action: 'kms:ScheduleKeyDeletion' }],
+    [
+      'reads a secret',
+      {
+        action: 'secretsmanager:GetSecretValue',
+        resource: `arn:aws:secretsmanager:${localRegion}:${localAccountId}:secret:agents/a-123456`,
+        context: {
+          [`aws:ResourceTag/${TAG.type}`]: 'certificate-authority',
+          [`aws:ResourceTag/${TAG.stage}`]: 'dev',
+        },
+      },
+    ],
+  ])('who issues never %s', async (_what, ask) => {
+    expect(await allowed(ask)).not.toContain('issue-certificates');
+  });
+});
+
+describe('the route for certificates', () => {
+  const routesOf = (of: Stacks) =>
+    (of['agents']?.resources ?? [])
+      .filter(({ Type }) => Type === 'AWS::ApiGatewayV2::Route')
+      .map(
+        ({ Properties }) => [text(Properties['RouteKey']), text(Properties['AuthorizationType'])] as const,
+      );
+  const invokes = (of: Stacks) =>
+    ofType(of, 'AWS::IAM::ManagedPolicy')
+      .filter(({ logicalId }) => logicalId.startsWith('AgentsPolicy'))
+      .flatMap(statementsOf)
+      .flatMap(({ Resource }) => list(Resource).map((each) => JSON.stringify(each)));
+
+  it('asks for the signature of its caller, and is in the policy of agents', () => {
+    expect(routesOf(stacks)).toContainEqual(['POST /certificates', 'AWS_IAM']);
+    expect(invokes(stacks).some((each) => each.includes('/$default/POST/certificates'))).toBe(true);
+  });
+
+  it('is not there where no certificate authorities are', () => {
+    const without = synthesise();
+    expect(routesOf(without).map(([key]) => key)).not.toContain('POST /certificates');
+    expect(invokes(without)).toHaveLength(1);
+    const functions = ofType(without, 'AWS::Lambda::Function').map(({ Properties }) =>
+      text(at(Properties, 'Environment', 'Variables', 'REKEY_FUNCTION')),
+    );
+    expect(functions).not.toContain('issue-certificates');
+  });
+
+  it('leaves what it records to end by itself', () => {
+    expect(at(resource(stacks, 'state', 'Directory').Properties, 'TimeToLiveSpecification')).toEqual({
+      AttributeName: 'expires',
+      Enabled: true,
+    });
+  });
+});
