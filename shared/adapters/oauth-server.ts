@@ -234,7 +234,7 @@ class Call {
           method,
           path: `${pathname}${search}`,
           headers: { ...headers, 'user-agent': `rekey/${REKEY_VERSION}` },
-          ...(body == null ? {} : { body: String(body) }),
+          ...(body instanceof URLSearchParams ? { body: body.toString() } : {}),
         },
         {
           timeoutMs: this.#until - performance.now(),
