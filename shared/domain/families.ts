@@ -122,6 +122,9 @@ export interface FamilyIncident {
   readonly until: Instant;
   /** What the server said in the end; `unsupported`: only a person can revoke there. */
   readonly outcome?: 'revoked' | 'unsupported' | undefined;
+  /** Tries that have left something, and when the next one comes. */
+  readonly tries?: number | undefined;
+  readonly again?: Instant | undefined;
   /** A person was told that the server can't be brought to revoke. */
   readonly told?: boolean | undefined;
 }

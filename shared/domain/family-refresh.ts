@@ -1,6 +1,14 @@
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
 import { RekeyError } from './errors.ts';
-import type { Attempt, AttemptKind, Family, FamilyTerms, TokensHeld, Trouble } from './families.ts';
+import type {
+  Attempt,
+  AttemptKind,
+  Family,
+  FamilyIncident,
+  FamilyTerms,
+  TokensHeld,
+  Trouble,
+} from './families.ts';
 import type { Trigger } from './rotation.ts';
 
 /** Secrets Manager takes one new version in ten minutes for good; faster, and it runs out of versions. */
@@ -69,25 +77,27 @@ export type FamilyStep =
 
 /** Decides that. `forced`: somebody asks for a refresh now, due or not. */
 export function nextStep(family: Family, now: number, forced = false): FamilyStep {
-  const { attempt, incident, tokens, trouble } = family;
+  const { attempt, incident, trouble } = family;
   const isPast = (instant: Instant): boolean => fromInstant(instant) <= now;
   if (family.status === 'unregistered') return { kind: 'rest' };
-  if (incident !== undefined && incident.pending.length > 0) return { kind: 'revoke' };
+  if (incident !== undefined && incident.pending.length > 0) {
+    return forced || isPast(incident.again ?? incident.since) ? { kind: 'revoke' } : { kind: 'rest' };
+  }
   if (attempt !== undefined) {
     return isPast(attempt.until) ? { kind: 'settle', attempt } : { kind: 'wait', until: attempt.until };
   }
   if (family.status === 'consent-needed' || family.paused !== undefined) return { kind: 'rest' };
-  const how = tokens?.refreshable === true ? 'refresh' : 'own';
-  if (forced) return { kind: 'obtain', how };
-  if (isPast(trouble?.notBefore ?? dueAt(family))) return { kind: 'obtain', how };
-  return isConsentDue(family, now) ? { kind: 'tell' } : { kind: 'rest' };
+  if (isConsentDue(family, now)) return { kind: 'tell' };
+  const isDue = forced || isPast(trouble?.notBefore ?? dueAt(family));
+  const how = family.terms.grant === 'client_credentials' ? 'own' : 'refresh';
+  return isDue ? { kind: 'obtain', how } : { kind: 'rest' };
 }
 
 /** When the coordinator looks at a family again; undefined where only a person can bring that about. */
 export function nextFamilyLook(family: Family): Instant | undefined {
   const { attempt, incident, status, tokens, trouble } = family;
   if (status === 'unregistered') return undefined;
-  if (incident !== undefined && incident.pending.length > 0) return incident.since;
+  if (incident !== undefined && incident.pending.length > 0) return incident.again ?? incident.since;
   if (attempt !== undefined) return attempt.until;
   if (status === 'consent-needed' || family.paused !== undefined) return undefined;
   const due = trouble?.notBefore ?? dueAt(family);
@@ -104,7 +114,7 @@ function isConsentDue({ tokens, dueTold }: Family, now: number): boolean {
   return due !== undefined && fromInstant(due) <= now && dueTold !== tokens?.rotatedAt;
 }
 
-/** The family with an attempt that begins: the next number, and the lease. What is under way and dead is counted as lost. */
+/** The family with an attempt that begins: the next number, and the lease. */
 export function withAttempt(
   family: Family,
   { id, kind, trigger, now }: { id: string; kind: AttemptKind; trigger: Trigger; now: number },
@@ -120,14 +130,9 @@ export function withAttempt(
       since,
       until: plusSeconds(since, leaseSeconds(family.terms)),
       trigger,
-      lost: kind === 'refresh' ? lostBefore(family) : [],
+      lost: kind === 'refresh' ? (family.trouble?.lost ?? []) : [],
     },
   };
-}
-
-function lostBefore({ attempt, trouble }: Family): readonly string[] {
-  const dead = attempt?.kind === 'refresh' ? [...attempt.lost, attempt.id] : [];
-  return dead.length > 0 ? dead : (trouble?.lost ?? []);
 }
 
 /** What came of an attempt, without the tokens themselves. */
@@ -149,8 +154,18 @@ export function lifeOf(
   return { at, expiresAt: plusSeconds(at, expiresInSeconds ?? ASSUMED_LIFE_SECONDS) };
 }
 
-/** @throws RekeyError ERR_POLICY where access tokens live too short to be handed out by the vault */
-export function assertLongEnough(expiresInSeconds: number | undefined): void {
+/** @throws RekeyError ERR_POLICY where a family could not live on what a server has given */
+export function assertKeepable(
+  { grant }: Pick<FamilyTerms, 'grant'>,
+  { refreshable, expiresInSeconds }: { refreshable: boolean; expiresInSeconds: number | undefined },
+): void {
+  if (grant === 'authorization_code' && !refreshable) {
+    throw new RekeyError('ERR_POLICY', 'the server gave no refresh token with the consent', {
+      field: 'scopes',
+      remedy:
+        'ask for one as that server wants it, e.g. with the scope offline_access, and let the client have the grant refresh_token there',
+    });
+  }
   if (expiresInSeconds === undefined || expiresInSeconds >= SHORTEST_LIFE_SECONDS) return;
   throw new RekeyError('ERR_POLICY', `access tokens of this server live ${expiresInSeconds} seconds`, {
     field: 'server',
@@ -171,13 +186,27 @@ export function withTokens(family: Family, attempt: Attempt, got: Got): Family {
     needs: undefined,
     attempt: undefined,
     trouble: undefined,
-    incident: attempt.kind === 'refresh' ? family.incident : undefined,
+    incident: undefined,
     tokens: {
       ...held,
       refreshedAt: at,
       rotatedAt: isSame ? before.rotatedAt : at,
       consentedAt: attempt.kind === 'refresh' && before !== undefined ? before.consentedAt : at,
     },
+  };
+}
+
+/** The family after an attempt of which nothing is left: whoever was at it is dead, and what it got is lost. */
+export function withoutAnswer(family: Family, attempt: Attempt, now: number): Family {
+  const rest = { ...family, attempt: undefined };
+  if (attempt.kind === 'consent' || family.status !== 'active') return rest;
+  const at = toInstant(now);
+  const { since = at, failures = 0, told } = family.trouble ?? {};
+  // At once: the server may take the token once more, but not for long.
+  const lost = attempt.kind === 'refresh' ? [...attempt.lost, attempt.id].slice(-LOST_KEPT) : [];
+  return {
+    ...rest,
+    trouble: { code: 'ERR_TIMEOUT', since, failures: failures + 1, notBefore: at, told, lost },
   };
 }
 
@@ -196,7 +225,7 @@ export type Failed =
 /** The family after an attempt failed with `error`. */
 export function withFailure(family: Family, attempt: Attempt, error: unknown, now: number): Failed {
   const rest = { ...family, attempt: undefined };
-  if (attempt.kind === 'consent') return { outcome: 'dropped', family: rest };
+  if (attempt.kind === 'consent' || family.status !== 'active') return { outcome: 'dropped', family: rest };
   const code: Trouble['code'] = error instanceof RekeyError ? error.code : 'ERR_INTERNAL';
   if (code === 'ERR_CONSENT' && attempt.kind === 'refresh') {
     const why = attempt.lost.length > 0 ? 'lost' : 'refused';
@@ -251,6 +280,17 @@ export function needingConsent(
     attempt: undefined,
     trouble: undefined,
   };
+}
+
+/** What is said of an incident after a try that has left something: at `until` whoever was at it is dead. */
+export function triedAgain(
+  { tries = 0, until }: FamilyIncident,
+  now: number,
+  hasFailed: boolean,
+): Pick<FamilyIncident, 'tries' | 'again'> {
+  if (!hasFailed && now < fromInstant(until)) return { tries, again: until };
+  const wait = Math.min(REFUSED_AGAIN_AFTER_SECONDS, 30 * (tries + 1));
+  return { tries: tries + 1, again: plusSeconds(toInstant(now), wait) };
 }
 
 /** Less than a quarter of the access token's life is left. */

@@ -15,8 +15,8 @@ const NOW = Date.parse('2026-11-26T10:00:00.000Z');
 const TRIGGER = { kind: 'operator', actor: 'arn:operator' } as const;
 
 /** What every ledger of families does, in memory and in DynamoDB. `make` gives one of a tenant of its own. */
-export function describeFamilies(name: string, make: () => { ledger: FamilyLedger; tenant: string }): void {
-  describe(`${name} keeps token families`, () => {
+export function describeFamilies(what: string, make: () => { ledger: FamilyLedger; tenant: string }): void {
+  describe(`${what} keeps token families`, () => {
     const draft = (action: AuditAction): AuditDraft => ({ action, time: toInstant(NOW), trigger: TRIGGER });
     const recordsOf = async (ledger: FamilyLedger, id: string): Promise<AuditRecord[]> => {
       const found: AuditRecord[] = [];

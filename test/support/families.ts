@@ -107,7 +107,7 @@ export function freshFamily(changes: Partial<Family> = {}, now = Date.now()): Fa
     name,
     terms: TERMS,
     ...familySecrets('agents/', name),
-    provisioned: false,
+    provisioned: true,
     status: 'consent-needed',
     needs: { why: 'first', since: toInstant(now) },
     attempts: 0,

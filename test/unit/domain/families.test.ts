@@ -8,7 +8,7 @@ import {
   type TokensHeld,
 } from '../../../shared/domain/families.ts';
 import {
-  assertLongEnough,
+  assertKeepable,
   leaseSeconds,
   lifeOf,
   nextFamilyLook,
@@ -16,6 +16,7 @@ import {
   refreshAt,
   withAttempt,
   withFailure,
+  withoutAnswer,
   withTokens,
   type Got,
 } from '../../../shared/domain/family-refresh.ts';
@@ -71,11 +72,14 @@ describe('a family is refreshed', () => {
   });
 
   test('never where its tokens live so short that the vault could not keep up', () => {
-    expect(() => assertLongEnough(900)).not.toThrow();
-    expect(() => assertLongEnough(undefined)).not.toThrow();
-    expect(() => assertLongEnough(899)).toThrow(
-      expect.objectContaining({ code: 'ERR_POLICY', field: 'server' }),
-    );
+    const keepable =
+      (expiresInSeconds?: number, refreshable = true) =>
+      () =>
+        assertKeepable(TERMS, { refreshable, expiresInSeconds });
+    expect(keepable(900)).not.toThrow();
+    expect(keepable()).not.toThrow();
+    expect(keepable(3600, false)).toThrow(expect.objectContaining({ code: 'ERR_POLICY', field: 'scopes' }));
+    expect(keepable(899)).toThrow(expect.objectContaining({ code: 'ERR_POLICY', field: 'server' }));
   });
 
   test('by nobody while consent is needed, while it is paused, or once it is unregistered', () => {
@@ -92,7 +96,8 @@ describe('a family is refreshed', () => {
   });
 
   test('with a client’s own grant where there is no refresh token, at once after its registration', () => {
-    const family = freshFamily({ status: 'active', needs: undefined }, NOW);
+    const terms = { ...TERMS, grant: 'client_credentials' } as const;
+    const family = freshFamily({ status: 'active', needs: undefined, terms }, NOW);
     expect(nextStep(family, NOW)).toEqual({ kind: 'obtain', how: 'own' });
   });
 });
@@ -121,14 +126,14 @@ describe('one at a time', () => {
 
   test('numbers only go up, and who comes after a dead one knows of it', () => {
     const dead = begin(consented(), 'refresh', NOW, 'v2');
-    const second = begin(dead, 'refresh', later(120), 'v3');
+    const settled = withoutAnswer(dead, dead.attempt, later(120));
+    expect(nextStep(settled, later(120))).toEqual({ kind: 'obtain', how: 'refresh' });
+    const second = begin(settled, 'refresh', later(120), 'v3');
     expect(second.attempt).toMatchObject({ number: 3, lost: ['v2'] });
-    expect(begin(second, 'refresh', later(240), 'v4').attempt).toMatchObject({
-      number: 4,
-      lost: ['v2', 'v3'],
-    });
+    const third = begin(withoutAnswer(second, second.attempt, later(240)), 'refresh', later(240), 'v4');
+    expect(third.attempt).toMatchObject({ number: 4, lost: ['v2', 'v3'] });
     // A consent begins a family of its own.
-    expect(begin(second, 'consent', later(240), 'v4').attempt.lost).toEqual([]);
+    expect(begin(third, 'consent', later(240), 'v5').attempt.lost).toEqual([]);
   });
 });
 
@@ -201,7 +206,8 @@ describe('a refusal', () => {
 
   test('of a token whose answer was lost before says that', () => {
     const dead = begin(consented(), 'refresh', later(1800), 'v2');
-    expect(refused('ERR_CONSENT', dead, later(1920)).family.needs?.why).toBe('lost');
+    const settled = withoutAnswer(dead, dead.attempt, later(1920));
+    expect(refused('ERR_CONSENT', settled, later(1920)).family.needs?.why).toBe('lost');
     const silent = refused('ERR_UNAVAILABLE').family;
     expect(silent.trouble).toMatchObject({ lost: ['v2'], failures: 1 });
     expect(refused('ERR_CONSENT', silent, later(1800)).family.needs?.why).toBe('lost');
