@@ -47,7 +47,12 @@ async function connect(context: Context, name: string, options: Options): Promis
   return EXIT.ok;
 }
 
-async function consentOf(context: Context, client: ApiClient, name: string, options: Options): Promise<Given> {
+async function consentOf(
+  context: Context,
+  client: ApiClient,
+  name: string,
+  options: Options,
+): Promise<Given> {
   const { redirectUri } = options;
   if (redirectUri === undefined && options.paste === undefined) {
     await using loopback = await Loopback.listen(options.port);
