@@ -128,6 +128,11 @@ export class OidcServer implements AsyncDisposable {
     return found?.isValid === true;
   }
 
+  /** Ends an access token, as its life does. */
+  async forget(accessToken: string): Promise<void> {
+    await (await this.#ready().AccessToken.find(accessToken))?.destroy();
+  }
+
   /** What a resource server learns of an access token that it takes: scopes and audience. */
   async introspect(accessToken: string): Promise<{ scopes: string[]; audience: string[]; clientId: string }> {
     const provider = this.#ready();

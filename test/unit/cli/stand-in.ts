@@ -96,9 +96,13 @@ export interface World {
   readonly env?: Record<string, string>;
   readonly cwd?: string;
   readonly tty?: boolean;
-  readonly answer?: string;
+  readonly answer?: string | (() => Promise<string>);
   /** What is piped in; without it, `tty` says whether standard input is a terminal. */
   readonly input?: string;
+  /** The browser of whoever sits here. */
+  readonly browser?: (url: string) => void;
+  /** Hears what is said, as it is said. */
+  readonly hears?: (text: string) => void;
 }
 
 export const ENV = {
@@ -117,6 +121,8 @@ export async function rekey(
   let stdout = '';
   let stderr = '';
   const tty = world.tty ?? false;
+  const answer = async (): Promise<string> =>
+    typeof world.answer === 'function' ? world.answer() : (world.answer ?? '');
   const io: Io = {
     env: { ...ENV, ...(stand === undefined ? {} : { REKEY_API_URL: stand.url }), ...world.env },
     cwd: world.cwd ?? process.cwd(),
@@ -125,20 +131,23 @@ export async function rekey(
     stdinIsTty: tty && world.input === undefined,
     stdout: (text) => {
       stdout += text;
+      world.hears?.(text);
     },
     stderr: (text) => {
       stderr += text;
+      world.hears?.(text);
     },
     ask: async (question) => {
       stderr += question;
-      return world.answer ?? '';
+      return answer();
     },
     askTerminal: async (question) => {
       if (!tty) return undefined;
       stderr += question;
-      return world.answer ?? '';
+      return answer();
     },
     input: async () => new Redacted(world.input ?? ''),
+    open: (url) => world.browser?.(url),
     now: () => Date.parse('2026-11-22T12:00:00.000Z'),
   };
   const exit = await run(args, io, { pollMs: 5, pause: async () => {} });
