@@ -67,6 +67,8 @@ export const ENV = {
   takeInventory: 'REKEY_TAKE_INVENTORY',
   /** ARN of the alias of the function that manages subscriptions to events. */
   manageSubscriptions: 'REKEY_MANAGE_SUBSCRIPTIONS',
+  /** ARN of the alias of the function that refreshes token families. */
+  refreshFamilies: 'REKEY_REFRESH_FAMILIES',
   /** ARN of the role that delivers events to other buses and to API destinations. */
   deliveryRole: 'REKEY_DELIVERY_ROLE',
   /** ARN of the queue for events that a subscriber could not be given. */

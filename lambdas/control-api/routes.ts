@@ -11,6 +11,7 @@ import type { ControlServices, Route } from './route.ts';
 import { audit } from './routes/audit.ts';
 import { diagnoseCredential, diagnoseDeployment } from './routes/diagnosis.ts';
 import { inventory, list, plan, register, show } from './routes/credentials.ts';
+import { askForConsent, giveConsent } from './routes/consents.ts';
 import { showEmergency, startEmergency } from './routes/emergencies.ts';
 import { pause, unpause, unregister } from './routes/leave.ts';
 import { impact } from './routes/impact.ts';
@@ -41,6 +42,8 @@ const ROUTES: Readonly<Record<RouteKey, Route>> = {
   'GET /v1/credentials/{name}/rotations/{id}': showRotation,
   'POST /v1/credentials/{name}/rotations/{id}/rollback': rollBack,
   'POST /v1/credentials/{name}/rotations/{id}/confirmations': confirm,
+  'POST /v1/families/{name}/consent-requests': askForConsent,
+  'POST /v1/families/{name}/consents': giveConsent,
   'POST /v1/emergencies': startEmergency,
   'GET /v1/emergencies/{id}': showEmergency,
   'POST /v1/leaks': reportLeak,

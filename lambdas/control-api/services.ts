@@ -80,6 +80,8 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
     },
     recordRoot: (request) =>
       ask<ConfirmRootAnswer>(aws, functions.registrarFor(ROOT_TYPE), { action: 'confirm-root', ...request }),
+    askForConsent: (request) => ask(aws, coordinator(), { action: 'ask-for-consent', ...request }),
+    connectFamily: (request) => ask(aws, coordinator(), { action: 'connect', ...request }),
     inventory: (request) => ask<InventoryPage>(aws, setting(ENV.takeInventory), request),
     ...subscriptionsBy((request) => ask(aws, setting(ENV.manageSubscriptions), request)),
     deactivation: async (ref) =>
@@ -95,7 +97,14 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
 /** What other functions do for the API, with rights that it lacks. */
 export interface Delegates extends Pick<
   ControlServices,
-  'register' | 'inventory' | 'diagnosis' | 'subscriptions' | 'subscribe' | 'unsubscribe'
+  | 'register'
+  | 'askForConsent'
+  | 'connectFamily'
+  | 'inventory'
+  | 'diagnosis'
+  | 'subscriptions'
+  | 'subscribe'
+  | 'unsubscribe'
 > {
   unregister(
     request: Parameters<ControlServices['unregister']>[0] & { readonly ended: string | undefined },
@@ -153,6 +162,8 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
       unpause(engine, { credentialId: await idOf(engine, name), trigger }),
     unregister: async (request) =>
       delegates.unregister({ ...request, ended: await endedEmergency(request.name) }),
+    askForConsent: delegates.askForConsent,
+    connectFamily: delegates.connectFamily,
     inventory: delegates.inventory,
     subscriptions: delegates.subscriptions,
     subscribe: delegates.subscribe,
@@ -184,6 +195,15 @@ function subscriptionsBy(
     subscribe: (request) => manage<Subscribed>({ action: 'subscribe', ...request }),
     unsubscribe: (request) => manage<Unsubscribed>({ action: 'unsubscribe', ...request }),
   };
+}
+
+/** The function that refreshes token families. @throws RekeyError ERR_NOT_FOUND */
+function coordinator(): string {
+  const arn = optionalSetting(ENV.refreshFamilies);
+  if (arn !== undefined) return arn;
+  throw new RekeyError('ERR_NOT_FOUND', 'this deployment has no coordinator of token families', {
+    remedy: 'deploy the stack again',
+  });
 }
 
 /** Calls a function whose refusals are answers: they are raised here again with field and remedy. */

@@ -39,6 +39,8 @@ export function servicesOf(engine: EngineDeps, register: ControlServices['regist
       unregister: never,
       recordRoot: never,
       deactivation: never,
+      askForConsent: never,
+      connectFamily: never,
       subscriptions: never,
       subscribe: never,
       unsubscribe: never,

@@ -133,6 +133,19 @@ export class OidcServer implements AsyncDisposable {
     await (await this.#ready().AccessToken.find(accessToken))?.destroy();
   }
 
+  /** Withdraws every consent, as a person does in the settings of their account. */
+  async revokeAll(): Promise<void> {
+    const { AccessToken, RefreshToken, Grant } = this.#ready();
+    for (const [key, { payload }] of this.#models) {
+      if (payload.grantId === undefined) continue;
+      if (!key.startsWith('RefreshToken:')) continue;
+      await Promise.all(
+        [AccessToken, RefreshToken].map((model) => model.revokeByGrantId(payload.grantId ?? '')),
+      );
+      await (await Grant.find(payload.grantId))?.destroy();
+    }
+  }
+
   /** What a resource server learns of an access token that it takes: scopes and audience. */
   async introspect(accessToken: string): Promise<{ scopes: string[]; audience: string[]; clientId: string }> {
     const provider = this.#ready();

@@ -36,15 +36,17 @@ export const consentRequestAnswer = z.object({
 });
 export type ConsentRequestAnswer = z.infer<typeof consentRequestAnswer>;
 
-/** `POST /v1/families/{name}/consents`: what a consent has given; nothing of it where the client acts for itself. */
+/** What a consent has given. It is secret until it is spent. */
+const givenConsent = z.strictObject({
+  code: z.string().min(1).max(4096),
+  codeVerifier: z.string().regex(/^[\w.~-]{43,128}$/, 'send the verifier of the challenge'),
+  redirectUri,
+});
+export type GivenConsent = z.infer<typeof givenConsent>;
+
+/** `POST /v1/families/{name}/consents`; without a consent where the client acts for itself. */
 export const consentGiven = z.strictObject({
-  consent: z
-    .strictObject({
-      code: z.string().min(1).max(4096),
-      codeVerifier: z.string().regex(/^[\w.~-]{43,128}$/, 'send the verifier of the challenge'),
-      redirectUri,
-    })
-    .optional(),
+  consent: givenConsent.optional(),
   reason: reason.optional(),
 });
 

@@ -9,8 +9,8 @@ import { tend } from './tend.ts';
 /** Milliseconds between two looks whether somebody else is done. */
 const PAUSE_MS = 1000;
 
-/** A code lives a minute at many servers; whoever waits for a refresh under way must leave time for the exchange. */
-const PATIENCE_MS = 25_000;
+/** Whoever asked hears nothing more after 26 seconds: a wait for a refresh under way must leave time for the exchange. */
+const PATIENCE_MS = 10_000;
 
 /**
  * The tokens of a consent become the family's: of a first one, or of one in the place of a family that works, which stays as it

@@ -14,6 +14,7 @@ import { registerPact } from '../../../shared/engine/agents/register-pact.ts';
 import type { Ledger } from '../../../shared/ports/ledger.ts';
 import type { ReaderLog } from '../../../shared/ports/reader-log.ts';
 import { MemoryAgentStore } from '../../support/agent-parts.ts';
+import { freshFamily } from '../../support/families.ts';
 
 export const NOW = Date.parse('2026-11-22T12:00:00.000Z');
 export const CALLER = 'arn:aws:sts::111122223333:assumed-role/Operator/alice';
@@ -345,6 +346,11 @@ export function fakeServices(
       credential: credentialOf(),
       alive: [],
     }),
+    askForConsent: answer<Awaited<ReturnType<ControlServices['askForConsent']>>>('askForConsent', {
+      family: freshFamily({ name: 'crm' }),
+      address: { url: 'https://login.example/authorize?state=s', sendsIssuer: true },
+    }),
+    connectFamily: answer('connectFamily', { family: freshFamily({ name: 'crm' }) }),
     inventory: answer<Awaited<ReturnType<ControlServices['inventory']>>>('inventory', { secrets: [] }),
     subscriptions: answer<Awaited<ReturnType<ControlServices['subscriptions']>>>('subscriptions', {
       subscriptions: [SUBSCRIPTION],
