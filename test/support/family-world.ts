@@ -116,16 +116,19 @@ export class FamilyCase {
   }
 
   /** Runs work as a process of its own; one that is killed ends without a word. Other errors are the caller's. */
-  async process<T>(work: (deps: FamilyDeps) => Promise<T>): Promise<T | 'killed'> {
+  async process<T>(
+    work: (deps: FamilyDeps) => Promise<T>,
+    from: FamilyDeps = this.deps,
+  ): Promise<T | 'killed'> {
     const process = new Process();
     const port = <P extends object>(target: P, name: string, effects: readonly string[]): P =>
       guarded(target, name, effects, this.calls, process);
     const deps = {
-      ...this.deps,
-      families: port(this.deps.families, 'ledger', ['create', 'commit', 'release']),
-      vault: port(this.deps.vault, 'vault', VAULT_EFFECTS),
-      server: port(this.deps.server, 'server', SERVER_EFFECTS),
-      events: port(this.deps.events, 'events', ['publish']),
+      ...from,
+      families: port(from.families, 'ledger', ['create', 'commit', 'release']),
+      vault: port(from.vault, 'vault', VAULT_EFFECTS),
+      server: port(from.server, 'server', SERVER_EFFECTS),
+      events: port(from.events, 'events', ['publish']),
     };
     try {
       return await Promise.race([work(deps), process.death]);
