@@ -105,7 +105,9 @@ describe('rekey connect, through API, coordinator and vault, at a real server', 
     await one.connect();
     const before = await one.token();
     expect((await one.connect(one.person('deny'))).exit).toBe(4);
-    await one.family.rotateClient('not-what-the-server-has', 'AWSCURRENT');
+    // Neither the current nor the previous secret of the client is one that the server knows.
+    await one.family.rotateClient('unknown-1', 'AWSCURRENT');
+    await one.family.rotateClient('unknown-2', 'AWSCURRENT');
     const refused = await one.connect();
     expect([refused.exit, refused.stderr]).toEqual([1, expect.stringContaining('ERR_ADMIN_DENIED')]);
     expect(await one.token()).toBe(before);
