@@ -1,25 +1,38 @@
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { expect } from 'vitest';
 import type { LocalStack } from '../../local/stack.ts';
 import type { AwsCalls } from '../../shared/adapters/aws-client.ts';
 import { DynamoDbFamilies } from '../../shared/adapters/dynamodb-families.ts';
 import { SecretsManagerVault } from '../../shared/adapters/secrets-manager-vault.ts';
 import { checkChain, type AuditRecord } from '../../shared/domain/audit.ts';
+import { eventOf } from '../../shared/domain/events.ts';
 import type { Family, FamilyTerms } from '../../shared/domain/families.ts';
 import type { Trigger } from '../../shared/domain/rotation.ts';
 import { connectFamily } from '../../shared/engine/families/connect.ts';
 import type { FamilyDeps } from '../../shared/engine/families/deps.ts';
 import { applyFamily, type FamilyOptions } from '../../shared/engine/families/register.ts';
 import { refreshDue, type Swept } from '../../shared/engine/families/sweep.ts';
+import { EVENT_SOURCE, EVENT_VERSION } from '../../shared/names.ts';
 import type { Stage } from '../../shared/ports/vault.ts';
 import { FakeTokenServer } from '../fakes/token-server.ts';
 import { TERMS } from './families.ts';
 import { Calls, guarded, Killed, Process, type Fault } from './faulty.ts';
 import { startTable } from './table.ts';
 
+const schema = readFileSync(new URL('../../docs/events.schema.json', import.meta.url), 'utf8');
+const conforms = new Ajv2020({ strict: false, validateFormats: false }).compile(JSON.parse(schema) as object);
+
 const OPERATOR: Trigger = { kind: 'operator', actor: 'arn:operator' };
 const VAULT_EFFECTS = ['put', 'promote', 'stripPending', 'create', 'untag'];
 const SERVER_EFFECTS = ['exchange', 'refresh', 'clientCredentials', 'revoke'];
+
+/** Half of an access token's life. */
+export const HALF_LIFE_MS = 1_800_000;
+
+/** What becomes of work that may fail. */
+export const quiet = (work: Promise<unknown>): Promise<unknown> => work.catch((error: unknown) => error);
 
 /** Secrets Manager and DynamoDB of the local stack, for any number of families. */
 export class FamilyWorld {
@@ -44,6 +57,13 @@ export class FamilyWorld {
   async working(terms: Partial<FamilyTerms> = {}): Promise<FamilyCase> {
     const one = await this.registered(terms);
     await one.connect();
+    return one;
+  }
+
+  /** The same that is due now. */
+  async due(terms: Partial<FamilyTerms> = {}): Promise<FamilyCase> {
+    const one = await this.working(terms);
+    one.now += HALF_LIFE_MS;
     return one;
   }
 
@@ -138,6 +158,14 @@ export class FamilyCase {
     }
   }
 
+  /** Labels of the side effects of `work`, without a fault. */
+  async effects(work: () => Promise<unknown>): Promise<string[]> {
+    this.calls.arm();
+    await work();
+    this.calls.disarm();
+    return [...this.calls.labels];
+  }
+
   apply(terms = this.terms): Promise<unknown> {
     return applyFamily(this.deps, this.options, {
       name: this.name,
@@ -183,6 +211,17 @@ export class FamilyCase {
     return (await this.records()).map(({ message }) => message);
   }
 
+  /** All that is published, as the bus has it. */
+  async events(): Promise<object[]> {
+    const { home } = this.options;
+    const ofRecords = (await this.records()).flatMap((record) => eventOf(record) ?? []);
+    return [...ofRecords, ...this.published].map(({ detailType, detail }) => ({
+      source: EVENT_SOURCE,
+      'detail-type': detailType,
+      detail: { version: EVENT_VERSION, ...home, ...detail },
+    }));
+  }
+
   /** What agents read. */
   async read(stage: Stage = 'AWSCURRENT'): Promise<Record<string, string>> {
     const text = await this.vault.read((await this.family()).secretName, { stage });
@@ -203,6 +242,8 @@ export class FamilyCase {
   async assertSound(): Promise<void> {
     const family = await this.family();
     expect(checkChain(await this.records(), family)).toEqual([]);
+    for (const event of await this.events())
+      expect({ event, valid: conforms(event), errors: conforms.errors }).toMatchObject({ valid: true });
     const stored = JSON.stringify([await this.records(), family, this.published]);
     for (const { refresh, live, spent } of this.server.families)
       for (const token of [refresh, ...live, ...spent.keys()]) expect(stored).not.toContain(token);

@@ -47,7 +47,7 @@ function unknownFamily(name: string): RekeyError {
 /** A record about a family. */
 export function recordOf(
   { clock }: Pick<FamilyDeps, 'clock'>,
-  { terms, tokens }: Family,
+  { id, terms, tokens, attempt }: Family,
   action: AuditAction,
   trigger: Trigger,
   about: Partial<
@@ -58,6 +58,7 @@ export function recordOf(
     action,
     time: toInstant(clock()),
     trigger,
+    correlationId: attempt?.id ?? tokens?.versionId ?? id,
     holders: terms.holders.map(({ name }) => name),
     ...(tokens === undefined ? {} : { oldFingerprint: tokens.fingerprint }),
     ...about,

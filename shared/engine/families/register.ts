@@ -6,7 +6,7 @@ import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import { familySecrets, type Family, type FamilyTerms } from '../../domain/families.ts';
 import { noToken } from '../../domain/family-secret.ts';
 import type { Trigger } from '../../domain/rotation.ts';
-import { TAG } from '../../names.ts';
+import { FAMILY_TYPE, TAG } from '../../names.ts';
 import type { FamilyDeps } from './deps.ts';
 import { recordOf } from './deps.ts';
 
@@ -21,9 +21,6 @@ export interface FamilyOptions {
   /** Key of what the coordinator alone reads. */
   readonly sealingKey: string;
 }
-
-/** The tag `rekey:type` of both secrets. */
-export const FAMILY_TYPE = 'token-family';
 
 /** What became of a declaration. */
 export interface FamilyApplied {

@@ -36,6 +36,7 @@ async function intend(deps: FamilyDeps, { name, incidentId, trigger }: FamilyEme
   if (incident !== undefined && before.status === 'consent-needed' && incident.id === incidentId)
     return before;
   const since = toInstant(deps.clock());
+  const emergency: Trigger = { ...trigger, kind: 'emergency' };
   const pending = [tokens?.versionId, attempt?.id, ...(incident?.pending ?? [])].filter(
     (id) => id !== undefined,
   );
@@ -47,14 +48,14 @@ async function intend(deps: FamilyDeps, { name, incidentId, trigger }: FamilyEme
       tokens: undefined,
       incident: {
         id: incidentId,
-        trigger,
+        trigger: emergency,
         since,
         pending: [...new Set(pending)],
         until: attempt?.until ?? since,
       },
     },
     records: [
-      recordOf(deps, before, 'emergency-intended', trigger, {
+      recordOf(deps, before, 'emergency-intended', emergency, {
         incidentId,
         ...(attempt === undefined ? {} : { evidence: { preempted: attempt.id } }),
       }),
@@ -89,22 +90,24 @@ async function concluded(
 ): Promise<Family> {
   const { id: incidentId, trigger, told = false } = incident;
   const isOver = pending.length === 0;
+  const about = { incidentId, correlationId: incident.pending[0] ?? incidentId };
   // A person has to know, once: as soon as something fails, or at the end where the server can't do it.
   const tells = !told && (failed !== undefined || (isOver && outcome === 'unsupported'));
   const failure = recordOf(deps, family, 'emergency-revocation-failed', trigger, {
-    incidentId,
+    ...about,
     deactivation: 'NOT CONFIRMED',
     evidence: {
       code: failed ?? 'unsupported',
       byHand: `revoke what client ${family.terms.client.id} was granted at ${serverName(family)}`,
     },
   });
+  const revoked = recordOf(deps, family, 'emergency-revoked', trigger, {
+    ...about,
+    deactivation: 'CONFIRMED',
+  });
   const end = [
-    recordOf(deps, family, 'emergency-revoked', trigger, {
-      incidentId,
-      deactivation: outcome === 'revoked' ? 'CONFIRMED' : 'NOT CONFIRMED',
-    }),
-    recordOf(deps, family, 'agents-halted', trigger, { incidentId }),
+    ...(outcome === 'revoked' ? [revoked] : []),
+    recordOf(deps, family, 'agents-halted', trigger, about),
   ];
   const after = {
     ...family,
