@@ -18,7 +18,9 @@ import type { LeakMatch, LeakReport } from '../../shared/engine/leak.ts';
 import type { AgentStore } from '../../shared/ports/agents.ts';
 import type { Subscribed, SubscriptionPage, Unsubscribed } from '../../shared/engine/subscriptions.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
+import type { FamilyReads } from '../../shared/ports/families.ts';
 import type { ReaderLog } from '../../shared/ports/reader-log.ts';
+import type { Coordinator } from './coordinator.ts';
 import type { DiagnosisServices } from './diagnosis-services.ts';
 import type { Call } from '../http/request.ts';
 
@@ -34,6 +36,8 @@ export interface ControlServices {
   readonly ledger: Ledger;
   readonly readers: ReaderLog;
   readonly agents: AgentStore;
+  readonly families: FamilyReads;
+  readonly coordinator: Coordinator;
   readonly clock: Clock;
   /**
    * Starts a rotation under `token`, the caller's idempotency key or a fresh one. It becomes the rotation's id, so that

@@ -14,6 +14,17 @@ import { inventory, list, plan, register, show } from './routes/credentials.ts';
 import { askForConsent, giveConsent } from './routes/consents.ts';
 import { showEmergency, startEmergency } from './routes/emergencies.ts';
 import { pause, unpause, unregister } from './routes/leave.ts';
+import {
+  applyFamily,
+  diagnoseFamily,
+  listFamilies,
+  pauseFamily,
+  refreshFamily,
+  revokeFamily,
+  showFamily,
+  unpauseFamily,
+  unregisterFamily,
+} from './routes/families.ts';
 import { impact } from './routes/impact.ts';
 import { reportLeak } from './routes/leaks.ts';
 import { applyPact, listPacts, showPact } from './routes/pacts.ts';
@@ -50,6 +61,15 @@ const ROUTES: Readonly<Record<RouteKey, Route>> = {
   'GET /v1/pacts': listPacts,
   'POST /v1/pacts': applyPact,
   'GET /v1/pacts/{agent}': showPact,
+  'GET /v1/families': listFamilies,
+  'POST /v1/families': applyFamily,
+  'GET /v1/families/{name}': showFamily,
+  'GET /v1/families/{name}/diagnosis': diagnoseFamily,
+  'POST /v1/families/{name}/refreshes': refreshFamily,
+  'POST /v1/families/{name}/revocations': revokeFamily,
+  'POST /v1/families/{name}/pause': pauseFamily,
+  'POST /v1/families/{name}/unpause': unpauseFamily,
+  'POST /v1/families/{name}/unregister': unregisterFamily,
   'GET /v1/plan': plan,
   'GET /v1/inventory': inventory,
   'GET /v1/subscriptions': subscriptions,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { awsCallsFromEnvironment, type AwsCalls } from '../../shared/adapters/aws-client.ts';
 import { DynamoDbAgents } from '../../shared/adapters/dynamodb-agents.ts';
+import { DynamoDbFamilies } from '../../shared/adapters/dynamodb-families.ts';
 import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
 import { DynamoDbReaderLog } from '../../shared/adapters/dynamodb-reader-log.ts';
 import { invoke } from '../../shared/adapters/lambda-invoke.ts';
@@ -28,6 +29,7 @@ import type { UnregisterAnswer } from '../../shared/engine/unregister.ts';
 import { ENV } from '../../shared/names.ts';
 import { revocationsByHand } from '../../shared/providers/by-hand.ts';
 import { optionalSetting, setting } from '../compose.ts';
+import { coordinatorBy } from './coordinator.ts';
 import { typedFunctions } from './typed-functions.ts';
 import { credentialOf, find } from './lookup.ts';
 import { whoLetsIn } from './roots.ts';
@@ -80,9 +82,9 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
     },
     recordRoot: (request) =>
       ask<ConfirmRootAnswer>(aws, functions.registrarFor(ROOT_TYPE), { action: 'confirm-root', ...request }),
-    askForConsent: (request) => ask(aws, coordinator(), { action: 'ask-for-consent', ...request }),
-    connectFamily: (request) => ask(aws, coordinator(), { action: 'connect', ...request }),
     inventory: (request) => ask<InventoryPage>(aws, setting(ENV.takeInventory), request),
+    families: new DynamoDbFamilies(store),
+    ...coordinatorBy((functionArn, request) => ask(aws, functionArn, request)),
     ...subscriptionsBy((request) => ask(aws, setting(ENV.manageSubscriptions), request)),
     deactivation: async (ref) =>
       ask<Deactivation>(aws, await functions.verifierOf(ref.credentialId), { action: 'look', ...ref }),
@@ -105,6 +107,8 @@ export interface Delegates extends Pick<
   | 'subscriptions'
   | 'subscribe'
   | 'unsubscribe'
+  | 'families'
+  | 'coordinator'
 > {
   unregister(
     request: Parameters<ControlServices['unregister']>[0] & { readonly ended: string | undefined },
@@ -125,6 +129,8 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
     ledger,
     readers,
     agents: engine.agents,
+    families: delegates.families,
+    coordinator: delegates.coordinator,
     clock,
     requestRotation: (request) => requestRotation(engine, request),
     requestRollback: async ({ name, rotationId, trigger }) => ({
@@ -195,15 +201,6 @@ function subscriptionsBy(
     subscribe: (request) => manage<Subscribed>({ action: 'subscribe', ...request }),
     unsubscribe: (request) => manage<Unsubscribed>({ action: 'unsubscribe', ...request }),
   };
-}
-
-/** The function that refreshes token families. @throws RekeyError ERR_NOT_FOUND */
-function coordinator(): string {
-  const arn = optionalSetting(ENV.refreshFamilies);
-  if (arn !== undefined) return arn;
-  throw new RekeyError('ERR_NOT_FOUND', 'this deployment has no coordinator of token families', {
-    remedy: 'deploy the stack again',
-  });
 }
 
 /** Calls a function whose refusals are answers: they are raised here again with field and remedy. */

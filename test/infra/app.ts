@@ -71,7 +71,10 @@ function withTypes(input: SettingsInput): SettingsInput {
 
 /** The functions that `synthesise` deploys where nothing is said of types. */
 export const DEPLOYED = FUNCTIONS.filter(
-  (name) => (typedFunction(name)?.type ?? 'database') === 'database' && name !== 'serve-directory',
+  (name) =>
+    (typedFunction(name)?.type ?? 'database') === 'database' &&
+    name !== 'serve-directory' &&
+    name !== 'refresh-families',
 );
 
 export function ofType(stacks: Stacks, type: string): Resource[] {
