@@ -2,7 +2,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import { run } from '../../../cli/program.ts';
 import type { Io } from '../../../cli/io.ts';
 import { problemOf } from '../../../shared/api/problems.ts';
-import type { RekeyError } from '../../../shared/domain/errors.ts';
+import { RekeyError } from '../../../shared/domain/errors.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 
 /** A request that reached the stand-in. */
@@ -24,6 +24,15 @@ export interface StandIn {
   close(): Promise<void>;
 }
 
+/** What a deployment without token families answers; a test about those names routes of its own. */
+function withoutFamilies({ method, path }: Seen): Reply | undefined {
+  const [, name] = /\/v1\/families(\/[^/]+)?$/.exec(path) ?? [undefined, undefined];
+  if (method !== 'GET' || !path.includes('/v1/families')) return undefined;
+  return name === undefined
+    ? { body: { families: [] } }
+    : refusal(new RekeyError('ERR_NOT_FOUND', `no token family "${name.slice(1)}"`));
+}
+
 /** A real server on a loopback port in place of the API (and of CloudFormation). An array answers call by call. */
 export async function startStandIn(): Promise<StandIn> {
   const seen: Seen[] = [];
@@ -43,8 +52,10 @@ export async function startStandIn(): Promise<StandIn> {
         headers: request.headers,
         body: text === '' || isForm ? text : JSON.parse(text),
       };
-      seen.push(one);
       const name = `${one.method} ${one.path}`;
+      const empty = stand.routes[name] === undefined ? withoutFamilies(one) : undefined;
+      if (empty !== undefined) return send(response, request, empty);
+      seen.push(one);
       const count = counts.get(name) ?? 0;
       counts.set(name, count + 1);
       const route = stand.routes[name] ?? { status: 404, body: { message: 'Not Found' } };
