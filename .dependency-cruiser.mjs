@@ -80,7 +80,7 @@ export default {
     forbid(
       'client-stands-alone',
       '^client',
-      '^(shared|lambdas|infra|cli|local|scripts|test|examples)/|node_modules/(?!@types/|@aws-sdk/client-secrets-manager/|@aws-sdk/client-sqs/|@smithy/signature-v4/|pg/|mysql2/)',
+      '^(shared|lambdas|infra|cli|local|scripts|test|examples)/|node_modules/(?!@types/|@aws-sdk/client-secrets-manager/|@aws-sdk/client-sqs/|@smithy/signature-v4/|@modelcontextprotocol/sdk/|pg/|mysql2/)',
       'agents embed the client: it has nothing of the rest, and of packages only its peers',
     ),
     forbid(

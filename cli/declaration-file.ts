@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { isAbsolute, relative, resolve } from 'node:path';
 import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
-import { parseDeclaration, type CredentialEntry } from '../shared/domain/declaration.ts';
+import { parseDeclaration, type CredentialEntry, type FamilyEntry } from '../shared/domain/declaration.ts';
 import type { ErrorCode } from '../shared/domain/errors.ts';
 import { allOf, Failure, Failures, usage } from './failure.ts';
 
@@ -16,6 +16,7 @@ export interface DeclarationFile {
   readonly credentials: readonly CredentialEntry[];
   /** Administrative credentials, in the same form. */
   readonly roots: readonly CredentialEntry[];
+  readonly families: readonly FamilyEntry[];
   /** The failure with file, line and column of its field in front. */
   located(failure: Failure): Failure;
 }
@@ -39,7 +40,7 @@ export async function readDeclaration(path: string, cwd: string, now: number): P
     throw refused([
       new Failure(
         'ERR_DECLARATION',
-        `${file.path}:1:1: this is no declaration: it has neither "version" nor "credentials" nor "roots"`,
+        `${file.path}:1:1: this is no declaration: it has neither "version" nor "credentials", "roots" or "families"`,
         {
           remedy:
             'examples/rekey.yaml shows the form; `rekey import` proposes entries for secrets that exist',

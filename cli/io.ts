@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { spawn } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { ReadStream } from 'node:tty';
@@ -23,6 +24,8 @@ export interface Io {
   askTerminal(question: string): Promise<string | undefined>;
   /** All of standard input, as text that may be secret. */
   input(): Promise<Redacted<string>>;
+  /** Opens an address in the browser of whoever sits here, if there is one. */
+  open(url: string): void;
   now(): number;
 }
 
@@ -48,6 +51,7 @@ export function processIo(): Io {
       }
     },
     input: () => textOf(process.stdin),
+    open: openInBrowser,
   };
 }
 
@@ -60,6 +64,21 @@ async function prompted(input: NodeJS.ReadableStream, question: string): Promise
   } finally {
     prompt.close();
   }
+}
+
+const OPENERS: Readonly<Partial<Record<NodeJS.Platform, readonly [string, ...string[]]>>> = {
+  darwin: ['open'],
+  win32: ['rundll32', 'url.dll,FileProtocolHandler'],
+};
+
+function openInBrowser(url: string): void {
+  // The address came over the network: an opener would start programs for other schemes.
+  if (!/^https?:\/\//.test(url)) return;
+  const [program, ...args] = OPENERS[process.platform] ?? ['xdg-open'];
+  const child = spawn(program, [...args, url], { stdio: 'ignore', detached: true });
+  // Where there is none, the address has been printed.
+  child.on('error', () => undefined);
+  child.unref();
 }
 
 function controllingTerminal(): ReadStream | undefined {

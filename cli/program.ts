@@ -6,6 +6,7 @@ import type { AddCommand, Run } from './command.ts';
 import { addApply } from './commands/apply.ts';
 import { addAudit } from './commands/audit.ts';
 import { addConfirm } from './commands/confirm.ts';
+import { addConnect } from './commands/connect.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addImport } from './commands/import.ts';
 import { addPacts } from './commands/pacts.ts';
@@ -74,6 +75,7 @@ const COMMANDS: readonly AddCommand[] = [
   addPause,
   addUnpause,
   addConfirm,
+  addConnect,
   addPacts,
   addRevoke,
   addUnregister,

@@ -6,6 +6,7 @@ import { AccessStack } from './stacks/access.ts';
 import { AgentsStack } from './stacks/agents.ts';
 import { ApiStack } from './stacks/api.ts';
 import { EvidenceStack } from './stacks/evidence.ts';
+import { FamiliesStack } from './stacks/families.ts';
 import { IncidentStack } from './stacks/incident.ts';
 import { MonitoringStack } from './stacks/monitoring.ts';
 import { NetworkStack } from './stacks/network.ts';
@@ -51,6 +52,9 @@ export function addRekey(app: App, settings: Settings): Deployment {
   const verifiers = settings.types.some((type) => IDENTITY_TYPES.includes(type))
     ? new VerifiersStack(app, 'Verifiers', { ...named('verifiers', 'directory of identities'), state })
     : undefined;
+  const families = settings.families
+    ? new FamiliesStack(app, 'Families', { ...named('families', 'OAuth token families'), state })
+    : undefined;
   const rotation = new RotationStack(app, 'Rotation', {
     ...named('rotation', 'rotation of credentials'),
     state,
@@ -66,7 +70,13 @@ export function addRekey(app: App, settings: Settings): Deployment {
   });
   // Imports by hand tell CDK of no order.
   if (network !== undefined) for (const stack of [rotation, incident]) stack.addStackDependency(network);
-  const api = new ApiStack(app, 'Api', { ...named('api', 'control API'), state, rotation, incident });
+  const api = new ApiStack(app, 'Api', {
+    ...named('api', 'control API'),
+    state,
+    rotation,
+    incident,
+    families,
+  });
   const agents = new AgentsStack(app, 'Agents', { ...named('agents', 'API of agents'), state, rotation });
   const monitoring = new MonitoringStack(app, 'Monitoring', {
     ...named('monitoring', 'alarms and dashboard'),
@@ -77,6 +87,7 @@ export function addRekey(app: App, settings: Settings): Deployment {
     api,
     agents,
     verifiers,
+    families,
   });
   const access = new AccessStack(app, 'Access', {
     ...named('access', 'roles of people'),

@@ -4,6 +4,7 @@ export * from './permissions/agent-api.ts';
 export * from './permissions/certificates.ts';
 export * from './permissions/ledger.ts';
 export * from './permissions/directory.ts';
+export * from './permissions/families.ts';
 export * from './permissions/secrets.ts';
 export * from './permissions/holders.ts';
 export * from './permissions/services.ts';

@@ -135,6 +135,10 @@ export const settingsSchema = z.strictObject({
     })
     .default(CREDENTIAL_TYPES.filter((type) => !ROOT_TYPES.includes(type)))
     .describe('Credential types that the deployment has functions for; each type has roles of its own'),
+  families: z
+    .boolean()
+    .default(false)
+    .describe('Whether OAuth token families are deployed, whose coordinator runs every minute'),
   privateUpstreams: z
     .array(
       z

@@ -84,6 +84,8 @@ export const ENV = {
   takeInventory: 'REKEY_TAKE_INVENTORY',
   /** ARN of the alias of the function that manages subscriptions to events. */
   manageSubscriptions: 'REKEY_MANAGE_SUBSCRIPTIONS',
+  /** ARN of the alias of the function that refreshes token families; absent where they aren't deployed. */
+  refreshFamilies: 'REKEY_REFRESH_FAMILIES',
   /** ARN of the role that delivers events to other buses and to API destinations. */
   deliveryRole: 'REKEY_DELIVERY_ROLE',
   /** ARN of the queue for events that a subscriber could not be given. */
@@ -112,6 +114,9 @@ export const TAG = {
   /** On every resource of a deployment, the secrets that it makes included. */
   stage: 'rekey:stage',
 } as const;
+
+/** Value of the tag `rekey:type` on the secrets of token families, and of `rekey:admin` on those of their clients. */
+export const FAMILY_TYPE = 'token-family';
 
 /** Keys of the encryption context under which small secrets are sealed; roles are bound to `purpose` (hard decision 7). */
 export const SEAL = {
@@ -162,6 +167,7 @@ export const FUNCTIONS = [
   'agent-api',
   'issue-certificates',
   'serve-directory',
+  'refresh-families',
 ] as const;
 export type FunctionName = (typeof FUNCTIONS)[number];
 
@@ -194,6 +200,7 @@ export const STACK_ROLES = [
   'evidence',
   'network',
   'verifiers',
+  'families',
   'rotation',
   'incident',
   'api',
@@ -204,8 +211,8 @@ export const STACK_ROLES = [
 /** What a stack holds, as its name ends. */
 export type StackRole = (typeof STACK_ROLES)[number];
 
-/** Those that only some deployments have: endpoints of their own, identities. */
-export const OPTIONAL_STACKS: readonly StackRole[] = ['network', 'verifiers'];
+/** Those that only some deployments have: endpoints of their own, identities, token families. */
+export const OPTIONAL_STACKS: readonly StackRole[] = ['network', 'verifiers', 'families'];
 
 /** Name of a stack of a stage, as CloudFormation knows it. */
 export function stackName(stage: string, role: StackRole): string {
@@ -214,7 +221,7 @@ export function stackName(stage: string, role: StackRole): string {
 
 /** What the names of the roles begin with under which a stage's own functions read secrets: CloudFormation names them so. */
 export function ownRoles(stage: string): string[] {
-  return (['rotation', 'incident', 'api'] as const).map((role) => `${stackName(stage, role)}-`);
+  return (['rotation', 'incident', 'api', 'families'] as const).map((role) => `${stackName(stage, role)}-`);
 }
 
 /** What the name of an output begins with in which a stack emits an entry of `rekey.yaml` (ADR 017). */

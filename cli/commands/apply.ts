@@ -1,8 +1,14 @@
 import { Option, type Command } from 'commander';
-import { registerAnswer, type Change, type RegisterAnswer } from '../../shared/api/messages.ts';
+import {
+  familyApplied,
+  registerAnswer,
+  type Change,
+  type FamilyApplied,
+  type RegisterAnswer,
+} from '../../shared/api/messages.ts';
 import { keylessOf, keylessText, type Keyless } from '../../shared/domain/coverage.ts';
-import type { CredentialEntry } from '../../shared/domain/declaration.ts';
-import { LONG_TIMEOUT_MS } from '../client.ts';
+import type { CredentialEntry, FamilyEntry } from '../../shared/domain/declaration.ts';
+import { LONG_TIMEOUT_MS, type ApiClient } from '../client.ts';
 import { examples, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { readDeclaration } from '../declaration-file.ts';
@@ -12,7 +18,7 @@ import { readOutputs } from '../outputs-file.ts';
 
 interface Applied {
   readonly name: string;
-  readonly answer?: RegisterAnswer;
+  readonly answer?: RegisterAnswer | FamilyApplied;
   readonly keyless?: Keyless | undefined;
   readonly failures?: readonly Failure[];
 }
@@ -31,23 +37,23 @@ async function apply(
   const client = await context.client();
   const applied: Applied[] = [];
   // Roots first: what is administered by one may be refused for what is wrong with it.
-  const entries = (['roots', 'credentials'] as const).flatMap((list) =>
-    file[list].map((declaration, index) => ({ declaration, at: `${list}[${index}]` })),
-  );
-  for (const { declaration, at } of entries) {
-    const { name } = declaration;
+  const entries = [
+    ...(['roots', 'credentials'] as const).flatMap((list) =>
+      file[list].map((declaration, index) => ({
+        name: declaration.name,
+        at: `${list}[${index}]`,
+        work: () => applyCredential(context, client, declaration, options.dryRun),
+      })),
+    ),
+    ...file.families.map((declaration, index) => ({
+      name: declaration.name,
+      at: `families[${index}]`,
+      work: () => applyFamily(context, client, declaration, options.dryRun),
+    })),
+  ];
+  for (const { name, at, work } of entries) {
     try {
-      const work = client.post(registerAnswer, ['credentials'], {
-        body: { declaration, dryRun: options.dryRun },
-        timeoutMs: LONG_TIMEOUT_MS,
-      });
-      const answer = await out.waiting(options.dryRun ? `checking ${name}` : `applying ${name}`, work);
-      const keyless = keylessOf(declaration.type, declaration.provider);
-      applied.push({ name, answer, keyless });
-      render(out, declaration, answer);
-      if (keyless !== undefined && answer.outcome !== 'unchanged') out.line(`    It ${keylessText(keyless)}`);
-      for (const { message, remedy } of answer.notices)
-        out.line(`    ${out.style('yellow', `! ${message}: ${remedy}`)}`);
+      applied.push({ name, ...(await work()) });
     } catch (error) {
       // Who can't be asked says nothing about an entry.
       const failures = allOf(error).map((failure) =>
@@ -60,6 +66,50 @@ async function apply(
     }
   }
   return conclude(out, applied, entries.length, options.dryRun);
+}
+
+async function applyCredential(
+  { out }: Context,
+  client: ApiClient,
+  declaration: CredentialEntry,
+  dryRun: boolean,
+): Promise<Pick<Applied, 'answer' | 'keyless'>> {
+  const { name, type, provider } = declaration;
+  const work = client.post(registerAnswer, ['credentials'], {
+    body: { declaration, dryRun },
+    timeoutMs: LONG_TIMEOUT_MS,
+  });
+  const answer = await out.waiting(dryRun ? `checking ${name}` : `applying ${name}`, work);
+  const keyless = keylessOf(type, provider);
+  render(out, declaration, answer);
+  if (keyless !== undefined && answer.outcome !== 'unchanged') out.line(`    It ${keylessText(keyless)}`);
+  for (const { message, remedy } of answer.notices)
+    out.line(`    ${out.style('yellow', `! ${message}: ${remedy}`)}`);
+  return { answer, keyless };
+}
+
+async function applyFamily(
+  { out }: Context,
+  client: ApiClient,
+  declaration: FamilyEntry,
+  dryRun: boolean,
+): Promise<Pick<Applied, 'answer'>> {
+  const { name, grant } = declaration;
+  const work = client.post(familyApplied, ['families'], {
+    body: { declaration, dryRun },
+    timeoutMs: LONG_TIMEOUT_MS,
+  });
+  const answer = await out.waiting(dryRun ? `checking ${name}` : `applying ${name}`, work);
+  if (answer.outcome !== 'registered') renderChange(out, name, answer);
+  else {
+    out.line(`${out.style('green', '+')} ${name}: ${dryRun ? 'would be registered' : 'registered'}`);
+    out.line(
+      grant === 'client_credentials'
+        ? '    Agents have its first access token within a minute or two.'
+        : `    Somebody consents next: rekey connect ${name}`,
+    );
+  }
+  return { answer };
 }
 
 function conclude(out: Output, applied: readonly Applied[], total: number, dryRun: boolean): number {
@@ -126,6 +176,14 @@ function render(out: Output, entry: CredentialEntry, answer: RegisterAnswer): vo
     );
     return;
   }
+  renderChange(out, name, answer);
+}
+
+function renderChange(
+  out: Output,
+  name: string,
+  { outcome, dryRun, changes }: Pick<RegisterAnswer, 'outcome' | 'dryRun' | 'changes'>,
+): void {
   if (outcome === 'unchanged') {
     out.line(`${out.style('dim', '=')} ${name}: unchanged`);
     return;

@@ -12,7 +12,8 @@ import { LONG_TIMEOUT_MS, type ApiClient } from '../client.ts';
 import { examples, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { checkDeployment, unanswered } from '../deployment.ts';
-import { EXIT, failureOf } from '../failure.ts';
+import { EXIT, Failure, failureOf } from '../failure.ts';
+import { diagnosisOf, familiesAmong, isUnknown, readFamilies } from '../families.ts';
 import type { Output } from '../io.ts';
 
 /** Of one thing that was looked at: the deployment, or a credential by its name. */
@@ -45,13 +46,14 @@ async function doctor(context: Context, names: readonly string[]): Promise<numbe
     checks: isAll ? [...coverageChecks(credentials), ...rootsCheck(found)] : [],
   };
   if (upstreams.checks.length > 0) render(out, upstreams);
+  const families = client === undefined || names.length > 0 ? [] : await checkFamilies(out, client);
   const outages = credentials.flatMap(({ name, outage }) => (outage === undefined ? [] : [{ name, outage }]));
   const stopped: Group = {
     name: 'if Rekey stops now',
     checks: outages.length === 0 ? [] : [outagesCheck(outages, Date.now())],
   };
   if (outages.length > 0) render(out, stopped);
-  const groups = [deployment, ...credentials, upstreams, stopped];
+  const groups = [deployment, ...credentials, ...families, upstreams, stopped];
   const tally = tallyOf(groups.flatMap((group) => group.checks));
   out.data({
     deployment: { checks: deployment.checks },
@@ -61,6 +63,7 @@ async function doctor(context: Context, names: readonly string[]): Promise<numbe
       outage,
     })),
     stopped: { checks: stopped.checks },
+    families: families.map((group) => ({ family: group.name, checks: group.checks })),
     ...(isAll ? { upstreams: { checks: upstreams.checks, unregistered: unregistered(credentials) } } : {}),
     tally,
   });
@@ -106,6 +109,34 @@ async function checkAll(out: Output, client: ApiClient, names: readonly string[]
   return checked;
 }
 
+/** Token families, after the credentials. */
+async function checkFamilies(out: Output, client: ApiClient): Promise<Group[]> {
+  const families = await readFamilies(client).catch((error: unknown) => failureOf(error));
+  if (families instanceof Failure) {
+    const group = { name: 'token families', checks: [unanswered('deployment', 'families', families)] };
+    render(out, group);
+    return [group];
+  }
+  const checked: Group[] = [];
+  await inOrder(
+    families,
+    async ({ name }) => diagnosedFamily(client, name),
+    (group) => {
+      checked.push(group);
+      render(out, group);
+    },
+  );
+  return checked;
+}
+
+async function diagnosedFamily(client: ApiClient, name: string): Promise<Group> {
+  try {
+    return { name, checks: (await diagnosisOf(client, name)).checks as Check[] };
+  } catch (error) {
+    return { name, checks: [unanswered('credential', 'diagnosis', failureOf(error))] };
+  }
+}
+
 async function diagnosed(client: ApiClient, name: string): Promise<Diagnosed> {
   try {
     const path = ['credentials', name, 'diagnosis'];
@@ -114,6 +145,8 @@ async function diagnosed(client: ApiClient, name: string): Promise<Diagnosed> {
     return { name: credential, checks: checks as Check[], held, survey, outage };
   } catch (error) {
     const failure = failureOf(error);
+    if (isUnknown(error) && (await familiesAmong(client, [name]).catch(() => [])).length > 0)
+      return diagnosedFamily(client, name);
     const { code, message, remedy = 'try again' } = failure;
     const passing = ['ERR_UNAVAILABLE', 'ERR_TIMEOUT', 'ERR_CONNECTION'].includes(code);
     const check = unanswered('credential', 'diagnosis', failure);
@@ -190,7 +223,7 @@ export const addDoctor: AddCommand = (program, run) => {
         'what exists at the upstreams that no credential has. Names what is missing, with the remedy. Changes ' +
         'nothing. Exit code 0: all is well; 3: something must be mended; 10: something could not be checked.',
     )
-    .argument('[names...]', 'credentials to check; default: all')
+    .argument('[names...]', 'credentials and token families to check; default: all')
     .addHelpText(
       'after',
       examples('rekey doctor', 'rekey doctor orders-db', 'rekey doctor --json | jq .tally'),

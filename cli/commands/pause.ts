@@ -1,10 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { pauseAnswer, type CredentialView, type PauseAnswer } from '../../shared/api/messages.ts';
+import {
+  familyPaused,
+  pauseAnswer,
+  type CredentialView,
+  type FamilyPaused,
+  type FamilyView,
+  type PauseAnswer,
+} from '../../shared/api/messages.ts';
 import { LONG_TIMEOUT_MS, type ApiClient } from '../client.ts';
 import { examples, filled, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { EXIT, Failure, failureOf, Failures, usage } from '../failure.ts';
+import { familiesAmong, isUnknown, readFamilies } from '../families.ts';
 import type { Output } from '../io.ts';
 import { pausedBy } from '../render.ts';
 import { readAll, readCredential } from './show.ts';
@@ -21,6 +29,8 @@ interface Options {
 interface Done {
   readonly name: string;
   readonly answer?: PauseAnswer;
+  /** Of a token family. */
+  readonly family?: FamilyPaused;
   readonly failure?: Failure;
 }
 
@@ -45,13 +55,16 @@ async function run(
   if (options.all === names.length > 0)
     throw usage(options.all ? '--all goes without names' : 'name credentials, or say --all');
   const client = await context.client();
-  const listed = options.all ? await readAll(out, client) : undefined;
-  const wanted = listed?.map(({ name }) => name) ?? [...new Set(names)];
+  const listed = options.all
+    ? { credentials: await readAll(out, client), families: await readFamilies(client) }
+    : undefined;
+  const all = listed && [...listed.credentials, ...listed.families];
+  const wanted = all?.map(({ name }) => name) ?? [...new Set(names)];
   if (options.dryRun) return preview(out, verb, listed ?? (await read(out, client, wanted)));
   const done = await each(context, client, verb, wanted, options.reason);
   const failures = done.flatMap(({ failure }) => failure ?? []);
   out.data({ credentials: done.map(inJson) });
-  if (wanted.length === 0) out.line('No credential is registered: there is nothing to do.');
+  if (wanted.length === 0) out.line('Nothing is registered: there is nothing to do.');
   else if (wanted.length > 1) out.line(summary(verb, done));
   if (verb === 'pause' && failures.length < wanted.length)
     out.line('Emergencies (rekey revoke) and rollbacks work on. `rekey unpause` ends it.');
@@ -109,9 +122,30 @@ async function ask(
       await sleep(pollMs);
     }
   } catch (error) {
-    const { code, message, remedy, exit } = failureOf(error);
-    return { name, failure: new Failure(code, `${name}: ${message}`, { field: name, remedy, exit }) };
+    if (isUnknown(error) && (await familiesAmong(client, [name])).length > 0)
+      return askFamily(client, verb, name, reason);
+    return { name, failure: failureAt(name, error) };
   }
+}
+
+async function askFamily(
+  client: ApiClient,
+  verb: Verb,
+  name: string,
+  reason: string | undefined,
+): Promise<Done> {
+  try {
+    const body = reason === undefined ? {} : { reason };
+    const path = ['families', name, verb];
+    return { name, family: await client.post(familyPaused, path, { body, timeoutMs: LONG_TIMEOUT_MS }) };
+  } catch (error) {
+    return { name, failure: failureAt(name, error) };
+  }
+}
+
+function failureAt(name: string, error: unknown): Failure {
+  const { code, message, remedy, exit } = failureOf(error);
+  return new Failure(code, `${name}: ${message}`, { field: name, remedy, exit });
 }
 
 function unscheduled(verb: Verb, name: string): Failure {
@@ -125,7 +159,13 @@ function unscheduled(verb: Verb, name: string): Failure {
   );
 }
 
-function tell({ out }: Context, verb: Verb, { name, answer, failure }: Done): void {
+function tell({ out }: Context, verb: Verb, { name, answer, family, failure }: Done): void {
+  if (family !== undefined) {
+    const { changed } = family;
+    return out.line(
+      changed ? `${out.style('green', WORDS[verb].done)}: ${name}` : `${name}: ${WORDS[verb].already}`,
+    );
+  }
   if (answer === undefined)
     return out.line(`${out.style('red', '!')} ${name}: ${failure?.code ?? ''}, see below`);
   const { changed, credential } = answer;
@@ -133,7 +173,7 @@ function tell({ out }: Context, verb: Verb, { name, answer, failure }: Done): vo
   out.line(`${out.style('green', WORDS[verb].done)}: ${name}${stopped(verb, credential)}`);
 }
 
-function detail({ paused }: CredentialView): string {
+function detail({ paused }: Pick<CredentialView, 'paused'>): string {
   return paused === undefined ? '' : `, since ${pausedBy(paused)}`;
 }
 
@@ -147,36 +187,56 @@ function stopped(verb: Verb, { rotation }: CredentialView): string {
     : ` (rotation ${id} ends what it has begun: ${phase})`;
 }
 
-function inJson({ name, answer, failure }: Done): object {
+function inJson({ name, answer, family, failure }: Done): object {
   return {
     name,
     ...(answer === undefined ? {} : { ...answer }),
+    ...family,
     ...(failure === undefined ? {} : { error: failure.toJSON() }),
   };
 }
 
 function summary(verb: Verb, done: readonly Done[]): string {
-  const count = (changed: boolean): number => done.filter(({ answer }) => answer?.changed === changed).length;
+  const count = (changed: boolean): number =>
+    done.filter(({ answer, family }) => (answer ?? family)?.changed === changed).length;
   const failed = done.filter(({ failure }) => failure !== undefined).length;
   const parts = [`${count(true)} ${WORDS[verb].done}`, `${count(false)} ${WORDS[verb].already}`];
   return [...parts, ...(failed === 0 ? [] : [`${failed} failed`])].join(', ');
 }
 
-async function read(out: Output, client: ApiClient, names: readonly string[]): Promise<CredentialView[]> {
-  const found: CredentialView[] = [];
-  for (const name of names)
-    found.push((await out.waiting('reading', readCredential(client, name))).credential);
-  return found;
+/** What is to be looked at. */
+interface Found {
+  readonly credentials: readonly CredentialView[];
+  readonly families: readonly FamilyView[];
 }
 
-function preview(out: Output, verb: Verb, found: readonly CredentialView[]): number {
-  const would = ({ paused }: CredentialView): boolean => (paused === undefined) === (verb === 'pause');
+async function read(out: Output, client: ApiClient, names: readonly string[]): Promise<Found> {
+  const credentials: CredentialView[] = [];
+  const families: FamilyView[] = [];
+  for (const name of names) {
+    try {
+      credentials.push((await out.waiting('reading', readCredential(client, name))).credential);
+    } catch (error) {
+      const found = isUnknown(error) ? await familiesAmong(client, [name]) : [];
+      if (found.length === 0) throw error;
+      families.push(...found);
+    }
+  }
+  return { credentials, families };
+}
+
+function preview(out: Output, verb: Verb, { credentials, families }: Found): number {
+  const would = ({ paused }: CredentialView | FamilyView): boolean =>
+    (paused === undefined) === (verb === 'pause');
+  const found = [...credentials, ...families];
   out.data({ dryRun: true, credentials: found.map((one) => ({ name: one.name, changed: would(one) })) });
-  for (const one of found) {
-    const words = WORDS[verb];
+  const words = WORDS[verb];
+  for (const one of credentials) {
     const then = would(one) ? words.would + stopped(verb, one) : words.already + detail(one);
     out.line(`${one.name}: ${then}`);
   }
+  for (const one of families)
+    out.line(`${one.name}: ${would(one) ? words.would : words.already + detail(one)}`);
   out.line('Nothing was changed.');
   return EXIT.ok;
 }
@@ -200,8 +260,8 @@ export const addPause: AddCommand = (program, start) => {
         'begin, an open window keeps both credentials and no deadline acts, and the schedule of Secrets Manager is ' +
         'cancelled. Steps that are under way end. Emergencies and rollbacks are never paused.',
     )
-    .argument('[names...]', 'names of the credentials')
-    .option('--all', 'every registered credential')
+    .argument('[names...]', 'names of credentials and token families')
+    .option('--all', 'every registered credential and token family')
     .requiredOption('--reason <text>', 'why; stands in the audit trail', filled('--reason'))
     .option('--dry-run', 'say what would happen, change nothing')
     .addHelpText(
@@ -223,8 +283,8 @@ export const addUnpause: AddCommand = (program, start) => {
       'Ends a pause: what stood still goes on, after a new look at holders and source, and the time of the pause does not ' +
         'count for the deadline of a window. What is due by now starts within minutes.',
     )
-    .argument('[names...]', 'names of the credentials')
-    .option('--all', 'every registered credential')
+    .argument('[names...]', 'names of credentials and token families')
+    .option('--all', 'every registered credential and token family')
     .option('--reason <text>', 'why; stands in the audit trail', filled('--reason'))
     .option('--dry-run', 'say what would happen, change nothing')
     .addHelpText(

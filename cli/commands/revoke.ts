@@ -7,13 +7,35 @@ import { examples, filled, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { conclude, followEmergency, staysHalted, type RevokeOptions } from '../emergency.ts';
 import { EXIT, Failure, failureOf, usage } from '../failure.ts';
+import { familiesAmong, isUnknown, revokeFamilies } from '../families.ts';
 import type { Output } from '../io.ts';
 import { describeRevocation, revocationPlan } from '../revocation.ts';
 import { checkedLeak, LEAKED_HELP, revokeLeaked } from './revoke-leaked.ts';
 import { readCredential } from './show.ts';
 import { inWords } from '../../shared/domain/wording.ts';
 
-/** `rekey revoke NAME…`: the emergency. With --yes the first request is the revocation itself. */
+/**
+ * `rekey revoke NAME…`: the emergency. With --yes the first request is the revocation itself. What the API doesn't know as a
+ * credential may be a token family: those are ended then, and the others with a request of their own.
+ */
+async function revokeAny(
+  context: Context,
+  names: readonly string[],
+  options: RevokeOptions,
+): Promise<number> {
+  try {
+    return await revoke(context, names, options);
+  } catch (error) {
+    if (!isUnknown(error)) throw error;
+    const client = await context.client();
+    const families = await context.out.waiting('reading', familiesAmong(client, names));
+    if (families.length === 0) throw error;
+    const ended = await revokeFamilies(context, client, families, options);
+    const rest = names.filter((name) => !families.some((family) => family.name === name));
+    return rest.length === 0 ? ended : Math.max(ended, await revoke(context, rest, options));
+  }
+}
+
 async function revoke(context: Context, names: readonly string[], options: RevokeOptions): Promise<number> {
   const { out } = context;
   const client = await context.client();
@@ -59,6 +81,8 @@ async function preview(
   options: RevokeOptions,
 ): Promise<number> {
   const answers = await out.waiting('reading', readAll(client, names));
+  const missing = answers.find((one) => one instanceof Failure && isUnknown(one));
+  if (missing !== undefined && (await familiesAmong(client, names)).length > 0) throw missing;
   const unknown = names.filter((_name, index) => answers[index] instanceof Failure);
   const found = answers.filter((one): one is ShowAnswer => !(one instanceof Failure));
   const plans = found.map((one) => revocationPlan(one, options));
@@ -92,6 +116,8 @@ async function confirm(
     throw usage('an emergency revocation needs confirmation, and nobody can be asked here', 'add --yes');
   }
   const answers = await out.waiting('reading', readAll(client, names));
+  const [unknown] = answers.filter((one) => one instanceof Failure && isUnknown(one));
+  if (unknown !== undefined) throw unknown;
   const found = answers.filter((one): one is ShowAnswer => !(one instanceof Failure));
   describe(out, found, options);
   for (const one of answers) if (one instanceof Failure) out.line(out.style('yellow', one.message));
@@ -117,7 +143,7 @@ export const addRevoke: AddCommand = (program, run) => {
         'agents are told to halt; then a new credential is made, tested and stored, and agents may resume. ' +
         'Unlike `rotate` it breaks what is running. Ids work even while the ledger is down.',
     )
-    .argument('[names...]', 'names or ids of the credentials')
+    .argument('[names...]', 'names or ids of the credentials, names of token families')
     .option('--leaked <->', 'revoke what a value opens, which is read from standard input', dash)
     .requiredOption('--incident <id>', 'id of the incident; stands in the audit trail')
     .requiredOption('--reason <text>', 'why; stands in the audit trail', filled('--reason'))
@@ -140,7 +166,7 @@ export const addRevoke: AddCommand = (program, run) => {
       await run(command, (context) => {
         assertEither(names, given);
         return given.leaked === undefined
-          ? revoke(context, [...new Set(names)], checkedRevoke(names, options))
+          ? revokeAny(context, [...new Set(names)], checkedRevoke(names, options))
           : revokeLeaked(context, checkedLeak(options));
       });
     });

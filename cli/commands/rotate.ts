@@ -4,6 +4,7 @@ import { impactAnswer, rotateAnswer, rotationAnswer, type RotationView } from '.
 import { examples, filled, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { EXIT, Failure } from '../failure.ts';
+import { orFamily, refreshFamily } from '../families.ts';
 import type { Output } from '../io.ts';
 import { renderImpact } from '../render-impact.ts';
 import { askedBy, rotationLine, when } from '../render.ts';
@@ -129,7 +130,7 @@ export const addRotate: AddCommand = (program, run) => {
       'Starts a rotation: a new credential is made, tested and stored; agents move to it while the old one still ' +
         'works; then the old one is retired as the policy says. Refused while another rotation is under way.',
     )
-    .argument('<name>', 'name of the credential')
+    .argument('<name>', 'name of the credential; a token family of that name is refreshed')
     .option('--reason <text>', 'why; stands in the audit trail', filled('--reason'))
     .option('--now', 'do not wait for the gap between sessions; a rotation that waits for it begins')
     .option('--wait', 'follow it until it is over')
@@ -144,13 +145,14 @@ export const addRotate: AddCommand = (program, run) => {
         given: { reason?: string; wait?: true; dryRun?: true; now?: true },
         command: Command,
       ) => {
+        const { wait = false, dryRun = false, now = false } = given;
         await run(command, (context) =>
-          rotate(context, name, {
-            ...given,
-            wait: given.wait ?? false,
-            dryRun: given.dryRun ?? false,
-            now: given.now ?? false,
-          }),
+          orFamily(
+            context,
+            name,
+            () => rotate(context, name, { ...given, wait, dryRun, now }),
+            (client, family) => refreshFamily(context, client, family, { ...given, dryRun }),
+          ),
         );
       },
     );

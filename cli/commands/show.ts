@@ -14,6 +14,7 @@ import { examples, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { readDeclaration } from '../declaration-file.ts';
 import { EXIT, Failure } from '../failure.ts';
+import { orFamily, readFamilies, showFamily, tableOf } from '../families.ts';
 import type { Output } from '../io.ts';
 import { readOutputs } from '../outputs-file.ts';
 import { renderEmergency } from '../render-emergency.ts';
@@ -36,10 +37,15 @@ import { watchRotation } from '../watch.ts';
 async function list(context: Context, { notIn }: { notIn?: readonly string[] }): Promise<number> {
   const { out } = context;
   const declared = notIn === undefined ? undefined : await namesIn(out, notIn);
-  const all = await readAll(out, await context.client());
-  const credentials = all.filter(({ name }) => declared?.has(name) !== true);
-  out.data({ credentials });
+  const client = await context.client();
+  const all = await readAll(out, client);
+  const isOther = ({ name }: { name: string }): boolean => declared?.has(name) !== true;
+  const credentials = all.filter(isOther);
+  const families = (await out.waiting('reading families', readFamilies(client))).filter(isOther);
+  out.data({ credentials, families });
   if (credentials.length === 0) {
+    tableOf(out, families);
+    if (families.length > 0) return EXIT.ok;
     out.line(
       all.length === 0
         ? 'No credential is registered yet: `rekey apply -f rekey.yaml` registers them.'
@@ -67,6 +73,7 @@ async function list(context: Context, { notIn }: { notIn?: readonly string[] }):
     if (waits !== undefined) out.line(`${out.style(isPast(dueAt, now) ? 'red' : 'yellow', name)}: ${waits}`);
     for (const { text } of findings) out.line(`${out.style('yellow', name)}: ${text}`);
   }
+  tableOf(out, families);
   return EXIT.ok;
 }
 
@@ -78,8 +85,8 @@ async function namesIn(out: Output, files: readonly string[]): Promise<Set<strin
     file.endsWith('.json') ? readOutputs(file, cwd, now) : readDeclaration(file, cwd, now),
   );
   return new Set(
-    (await Promise.all(read)).flatMap(({ credentials, roots }) =>
-      [...credentials, ...roots].map(({ name }) => name),
+    (await Promise.all(read)).flatMap(({ credentials, roots, families }) =>
+      [...credentials, ...roots, ...families].map(({ name }) => name),
     ),
   );
 }
@@ -235,11 +242,18 @@ export const addShow: AddCommand = (program, run) => {
       'Shows a credential with its policy, holders and rotations, or one of its rotations. ' +
         'With --watch: follows the rotation under way until it is over; exit code 4 where it did not end well.',
     )
-    .argument('<name>', 'name or id of the credential')
+    .argument('<name>', 'name or id of the credential, or name of the token family')
     .argument('[rotation]', 'id of a rotation')
     .option('--watch', 'print every change until the rotation is over')
     .addHelpText('after', examples('rekey show orders-db', 'rekey show orders-db --watch'))
     .action(async (name: string, rotation: string | undefined, given: { watch?: true }, command: Command) => {
-      await run(command, (context) => show(context, name, rotation, { watch: given.watch ?? false }));
+      await run(command, (context) =>
+        orFamily(
+          context,
+          name,
+          () => show(context, name, rotation, { watch: given.watch ?? false }),
+          (_client, family) => Promise.resolve(showFamily(context, family)),
+        ),
+      );
     });
 };

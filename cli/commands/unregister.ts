@@ -10,6 +10,7 @@ import { LONG_TIMEOUT_MS, type ApiClient } from '../client.ts';
 import { examples, filled, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { EXIT, Failure, failureOf, usage } from '../failure.ts';
+import { orFamily, unregisterFamily } from '../families.ts';
 import type { Output } from '../io.ts';
 import { readCredential } from './show.ts';
 
@@ -145,7 +146,7 @@ export const addUnregister: AddCommand = (program, run) => {
         'emergency is under way, and where nobody could confirm that an emergency has ended its logins. Run again, it ' +
         'completes what was interrupted.',
     )
-    .argument('<name>', 'name or id of the credential')
+    .argument('<name>', 'name or id of the credential, or name of the token family')
     .requiredOption('--reason <text>', 'why; stands in the audit trail', filled('--reason'))
     .option('--unconfirmed', 'also where logins that an emergency was to end may go on working')
     .option('--yes', 'do not ask')
@@ -160,7 +161,14 @@ export const addUnregister: AddCommand = (program, run) => {
     )
     .action(async (name: string, given: Given, command: Command) => {
       const { reason, unconfirmed = false, yes = false, dryRun = false } = given;
-      await run(command, (context) => unregister(context, name, { reason, unconfirmed, yes, dryRun }));
+      await run(command, (context) =>
+        orFamily(
+          context,
+          name,
+          () => unregister(context, name, { reason, unconfirmed, yes, dryRun }),
+          (client, family) => unregisterFamily(context, client, family, { reason, yes, dryRun }),
+        ),
+      );
     });
 };
 

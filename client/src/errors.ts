@@ -16,6 +16,8 @@ export type CredentialErrorCode =
   | 'ERR_TOMBSTONED'
   /** The last value is older than the pact allows, or has expired. */
   | 'ERR_STALE'
+  /** A person has to consent before there is a token. */
+  | 'ERR_CONSENT'
   /** The agent API refuses what was asked: another try is pointless. */
   | 'ERR_REFUSED'
   /** The agent was told to stop. */

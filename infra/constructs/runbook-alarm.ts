@@ -9,6 +9,8 @@ export type RunbookEntry =
   | 'rotation-failed'
   | 'rotation-overdue'
   | 'awaiting-operator'
+  | 'consent-needed'
+  | 'coordinator-failed'
   | 'planner-failed'
   | 'emergency-failed'
   | 'revocation-errors'

@@ -29,7 +29,8 @@ export function secretsOf(
 
 /** Every secret of the account: only with a condition. */
 export const ANY_SECRET = arn('secretsmanager', 'secret:*');
-const secretsBelow = (prefix: string): string => arn('secretsmanager', `secret:${prefix}*`);
+/** Every secret whose name begins so. */
+export const secretsBelow = (prefix: string): string => arn('secretsmanager', `secret:${prefix}*`);
 const secretWildcard =
   'Secrets are registered at run time; the condition on the tag narrows the pattern to those of Rekey (ADR: roles by attributes).';
 
@@ -43,7 +44,8 @@ function agentSecrets(of: SecretsOf, actions: readonly string[]): Grant {
   };
 }
 
-function tagsOf({ type, stage }: SecretsOf): Readonly<Record<string, SecretsOf['type']>> {
+/** The tags by which roles reach secrets of a type. */
+export function tagsOf({ type, stage }: SecretsOf): Readonly<Record<string, SecretsOf['type']>> {
   return { [`aws:ResourceTag/${TAG.type}`]: type, [`aws:ResourceTag/${TAG.stage}`]: stage };
 }
 

@@ -10,6 +10,7 @@ import { Subscriptions } from '../constructs/subscriptions.ts';
 import * as may from '../permissions.ts';
 import { mapTypes, settingOf } from '../types.ts';
 import { SNAPSHOTS } from './evidence.ts';
+import type { FamiliesStack } from './families.ts';
 import type { IncidentStack } from './incident.ts';
 import type { RotationStack } from './rotation.ts';
 import type { StateStack } from './state.ts';
@@ -19,6 +20,8 @@ export interface ApiStackProps extends StackProps {
   readonly state: StateStack;
   readonly rotation: RotationStack;
   readonly incident: IncidentStack;
+  /** Who refreshes token families, where they are deployed. */
+  readonly families: FamiliesStack | undefined;
 }
 
 /** What operators and the CLI talk to. Callers are known by IAM; the function holds no right to any secret. */
@@ -64,12 +67,13 @@ export class ApiStack extends Stack {
     });
   }
 
-  #handler({ settings, state, rotation, incident }: ApiStackProps): HandlerFunction {
+  #handler({ settings, state, rotation, incident, families }: ApiStackProps): HandlerFunction {
     const emergencyArn = incident.emergency.machine.stateMachineArn;
     const registrars = mapTypes(rotation.types, ({ register }) => register.live.functionArn);
     const verifiers = mapTypes(rotation.types, ({ verify }) => verify.live.functionArn);
     const holdersArn = rotation.holders.live.functionArn;
     const subscriptionsArn = this.subscriptions.handler.live.functionArn;
+    const coordinator = families?.coordinator.live.functionArn;
     return new HandlerFunction(this, 'ControlApi', {
       name: 'control-api',
       description: 'API of operators: reads the ledger, starts workflows',
@@ -88,6 +92,7 @@ export class ApiStack extends Stack {
         takeInventory: this.inventory.live.functionArn,
         manageSubscriptions: subscriptionsArn,
         snapshots: state.snapshots.bucketName,
+        ...(coordinator === undefined ? {} : { refreshFamilies: coordinator }),
       },
       grants: [
         ...may.writeLedger(state.ledger),
@@ -100,6 +105,7 @@ export class ApiStack extends Stack {
         ...may.invoke(holdersArn),
         ...may.invoke(this.inventory.live.functionArn),
         ...may.invoke(subscriptionsArn),
+        ...(coordinator === undefined ? [] : may.invoke(coordinator)),
         ...may.start(rotation.lifecycleArn),
         ...may.answer(rotation.lifecycleArn),
         ...may.start(emergencyArn),

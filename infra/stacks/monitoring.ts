@@ -22,6 +22,7 @@ import { acknowledge } from '../nag.ts';
 import type { AgentsStack } from './agents.ts';
 import type { ApiStack } from './api.ts';
 import type { EvidenceStack } from './evidence.ts';
+import type { FamiliesStack } from './families.ts';
 import type { IncidentStack } from './incident.ts';
 import type { RotationStack } from './rotation.ts';
 import { idOf } from './rotation.ts';
@@ -38,6 +39,8 @@ export interface MonitoringStackProps extends StackProps {
   readonly agents: AgentsStack;
   /** What verifiers ask, where types of identities are deployed. */
   readonly verifiers: VerifiersStack | undefined;
+  /** Who refreshes token families, where they are deployed. */
+  readonly families: FamiliesStack | undefined;
 }
 
 type What = Omit<RunbookAlarmProps, 'topic' | 'runbook'>;
@@ -48,11 +51,15 @@ export const TAMPERED = 'audit record tampered with';
 /** The record of what waits for a person at an upstream (shared/domain/audit.ts). */
 const AWAITED = 'operator-awaited';
 
+/** What token families tell of that needs a person. */
+const OF_FAMILIES = ['consent-needed', 'refresh-failed', 'refresh-endangered'];
+
 /** Functions of which a single error pages, with the entry that says what to do. */
 const ENTRY_OF: Partial<Record<string, RunbookEntry>> = {
   revoke: 'revocation-errors',
   'plan-rotations': 'planner-failed',
   reconcile: 'function-errors',
+  'refresh-families': 'coordinator-failed',
 };
 
 /** Stream consumers that stand still this long lose records after 24 hours. */
@@ -66,7 +73,7 @@ export class MonitoringStack extends Stack {
   constructor(scope: Construct, id: string, props: MonitoringStackProps) {
     super(scope, id, props);
     this.#props = props;
-    const { state, evidence, rotation, incident, api, agents, verifiers } = props;
+    const { state, evidence, rotation, incident, api, agents, verifiers, families } = props;
     this.topic = this.#topic();
     new CfnOutput(this, OUTPUT.alarms, { value: this.topic.topicArn });
     this.#machine('Rotation', 'rotation-failed', rotation.lifecycle.machine);
@@ -90,7 +97,7 @@ export class MonitoringStack extends Stack {
       EVENT.failed,
       'rotation-failed',
       'Tells the alarm topic of rotations that need a person',
-      [{ 'anything-but': [AWAITED] }],
+      [{ 'anything-but': [AWAITED, ...OF_FAMILIES] }],
     );
     this.#pages(
       'Operator',
@@ -106,6 +113,7 @@ export class MonitoringStack extends Stack {
       'Tells the alarm topic of credentials past their policy',
     );
     this.#silence(rotation.planner);
+    if (families !== undefined) this.#families(families);
     this.#alarm('ApiErrors', {
       summary: 'The control API answers with server errors.',
       entry: 'api-errors',
@@ -143,7 +151,7 @@ export class MonitoringStack extends Stack {
   }
 
   get #handlers(): readonly HandlerFunction[] {
-    const { evidence, rotation, incident, api, agents, verifiers } = this.#props;
+    const { evidence, rotation, incident, api, agents, verifiers, families } = this.#props;
     return [
       ...rotation.functions,
       ...incident.functions,
@@ -154,6 +162,7 @@ export class MonitoringStack extends Stack {
       agents.api.handler,
       ...(agents.api.issuer === undefined ? [] : [agents.api.issuer]),
       ...(verifiers === undefined ? [] : [verifiers.handler]),
+      ...(families === undefined ? [] : [families.coordinator]),
     ];
   }
 
@@ -219,6 +228,26 @@ export class MonitoringStack extends Stack {
       metric: planner.function.metricInvocations({ period: PERIOD, statistic: Stats.SUM }),
       threshold: 1,
       evaluationPeriods: 3,
+      below: true,
+    });
+  }
+
+  /** A coordinator that isn't called has no errors either; access tokens end within the hour. */
+  #families({ coordinator, deadLetters }: FamiliesStack): void {
+    this.#deadLetters('Families', deadLetters);
+    this.#pages(
+      'Consent',
+      EVENT.failed,
+      'consent-needed',
+      'Tells the alarm topic of token families that need a person',
+      OF_FAMILIES,
+    );
+    this.#alarm('CoordinatorSilent', {
+      summary: 'Token families have not been looked at for 10 minutes: access tokens will expire.',
+      entry: 'coordinator-failed',
+      metric: coordinator.function.metricInvocations({ period: PERIOD, statistic: Stats.SUM }),
+      threshold: 1,
+      evaluationPeriods: 2,
       below: true,
     });
   }

@@ -1,20 +1,26 @@
+import type { GivenConsent } from '../../shared/api/messages.ts';
+import type { ConsentRequest } from '../../shared/ports/authorization-server.ts';
 import type { EmergencyInput } from '../../shared/ports/workflow.ts';
 import type { Change, Notice } from '../../shared/api/messages.ts';
 import type { InventoryPage } from '../../shared/adapters/secrets-inventory.ts';
 import type { Clock } from '../../shared/domain/clock.ts';
 import type { Credential, CredentialHandle } from '../../shared/domain/credential.ts';
 import type { CredentialEntry } from '../../shared/domain/declaration.ts';
+import type { Family } from '../../shared/domain/families.ts';
 import type { PactTerms } from '../../shared/domain/pact.ts';
 import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
 import type { PactAnswer } from '../../shared/engine/agents/register-pact.ts';
 import type { SubscriptionRequest } from '../../shared/domain/subscription.ts';
+import type { ConsentAsked } from '../../shared/engine/families/consent.ts';
 import type { ConfirmRootAnswer } from '../../shared/engine/confirm-root.ts';
 import type { Requested } from '../../shared/engine/requests.ts';
 import type { LeakMatch, LeakReport } from '../../shared/engine/leak.ts';
 import type { AgentStore } from '../../shared/ports/agents.ts';
 import type { Subscribed, SubscriptionPage, Unsubscribed } from '../../shared/engine/subscriptions.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
+import type { FamilyReads } from '../../shared/ports/families.ts';
 import type { ReaderLog } from '../../shared/ports/reader-log.ts';
+import type { Coordinator } from './coordinator.ts';
 import type { DiagnosisServices } from './diagnosis-services.ts';
 import type { Call } from '../http/request.ts';
 
@@ -30,6 +36,8 @@ export interface ControlServices {
   readonly ledger: Ledger;
   readonly readers: ReaderLog;
   readonly agents: AgentStore;
+  readonly families: FamilyReads;
+  readonly coordinator: Coordinator;
   readonly clock: Clock;
   /**
    * Starts a rotation under `token`, the caller's idempotency key or a fresh one. It becomes the rotation's id, so that
@@ -80,6 +88,14 @@ export interface ControlServices {
     alive: readonly CredentialHandle[];
     unconfirmed?: readonly CredentialHandle[];
   }>;
+  /** Where a person consents for a family of tokens. */
+  askForConsent(input: { name: string; request: ConsentRequest }): Promise<ConsentAsked>;
+  /** The tokens of a consent become the family's; `consent` is absent where the client acts for itself. */
+  connectFamily(input: {
+    name: string;
+    consent: GivenConsent | undefined;
+    trigger: Trigger;
+  }): Promise<{ family: Family }>;
   /** A page of the account's secrets. */
   inventory(input: { prefix?: string | undefined; page?: string | undefined }): Promise<InventoryPage>;
   /** A page of the subscriptions to events. */

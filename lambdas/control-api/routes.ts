@@ -11,8 +11,20 @@ import type { ControlServices, Route } from './route.ts';
 import { audit } from './routes/audit.ts';
 import { diagnoseCredential, diagnoseDeployment } from './routes/diagnosis.ts';
 import { inventory, list, plan, register, show } from './routes/credentials.ts';
+import { askForConsent, giveConsent } from './routes/consents.ts';
 import { showEmergency, startEmergency } from './routes/emergencies.ts';
 import { pause, unpause, unregister } from './routes/leave.ts';
+import {
+  applyFamily,
+  diagnoseFamily,
+  listFamilies,
+  pauseFamily,
+  refreshFamily,
+  revokeFamily,
+  showFamily,
+  unpauseFamily,
+  unregisterFamily,
+} from './routes/families.ts';
 import { impact } from './routes/impact.ts';
 import { reportLeak } from './routes/leaks.ts';
 import { applyPact, listPacts, showPact } from './routes/pacts.ts';
@@ -41,12 +53,23 @@ const ROUTES: Readonly<Record<RouteKey, Route>> = {
   'GET /v1/credentials/{name}/rotations/{id}': showRotation,
   'POST /v1/credentials/{name}/rotations/{id}/rollback': rollBack,
   'POST /v1/credentials/{name}/rotations/{id}/confirmations': confirm,
+  'POST /v1/families/{name}/consent-requests': askForConsent,
+  'POST /v1/families/{name}/consents': giveConsent,
   'POST /v1/emergencies': startEmergency,
   'GET /v1/emergencies/{id}': showEmergency,
   'POST /v1/leaks': reportLeak,
   'GET /v1/pacts': listPacts,
   'POST /v1/pacts': applyPact,
   'GET /v1/pacts/{agent}': showPact,
+  'GET /v1/families': listFamilies,
+  'POST /v1/families': applyFamily,
+  'GET /v1/families/{name}': showFamily,
+  'GET /v1/families/{name}/diagnosis': diagnoseFamily,
+  'POST /v1/families/{name}/refreshes': refreshFamily,
+  'POST /v1/families/{name}/revocations': revokeFamily,
+  'POST /v1/families/{name}/pause': pauseFamily,
+  'POST /v1/families/{name}/unpause': unpauseFamily,
+  'POST /v1/families/{name}/unregister': unregisterFamily,
   'GET /v1/plan': plan,
   'GET /v1/inventory': inventory,
   'GET /v1/subscriptions': subscriptions,

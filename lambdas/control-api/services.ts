@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { awsCallsFromEnvironment, type AwsCalls } from '../../shared/adapters/aws-client.ts';
 import { DynamoDbAgents } from '../../shared/adapters/dynamodb-agents.ts';
+import { DynamoDbFamilies } from '../../shared/adapters/dynamodb-families.ts';
 import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
 import { DynamoDbReaderLog } from '../../shared/adapters/dynamodb-reader-log.ts';
 import { invoke } from '../../shared/adapters/lambda-invoke.ts';
@@ -28,6 +29,7 @@ import type { UnregisterAnswer } from '../../shared/engine/unregister.ts';
 import { ENV } from '../../shared/names.ts';
 import { revocationsByHand } from '../../shared/providers/by-hand.ts';
 import { optionalSetting, setting } from '../compose.ts';
+import { coordinatorBy } from './coordinator.ts';
 import { typedFunctions } from './typed-functions.ts';
 import { credentialOf, find } from './lookup.ts';
 import { whoLetsIn } from './roots.ts';
@@ -83,6 +85,8 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
       return ask<ConfirmRootAnswer>(aws, registrar, { action: 'confirm-root', ...request });
     },
     inventory: (request) => ask<InventoryPage>(aws, setting(ENV.takeInventory), request),
+    families: new DynamoDbFamilies(store),
+    ...coordinatorBy((functionArn, request) => ask(aws, functionArn, request)),
     ...subscriptionsBy((request) => ask(aws, setting(ENV.manageSubscriptions), request)),
     deactivation: async (ref) =>
       ask<Deactivation>(aws, await functions.verifierOf(ref.credentialId), { action: 'look', ...ref }),
@@ -97,7 +101,16 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
 /** What other functions do for the API, with rights that it lacks. */
 export interface Delegates extends Pick<
   ControlServices,
-  'register' | 'inventory' | 'diagnosis' | 'subscriptions' | 'subscribe' | 'unsubscribe'
+  | 'register'
+  | 'askForConsent'
+  | 'connectFamily'
+  | 'inventory'
+  | 'diagnosis'
+  | 'subscriptions'
+  | 'subscribe'
+  | 'unsubscribe'
+  | 'families'
+  | 'coordinator'
 > {
   unregister(
     request: Parameters<ControlServices['unregister']>[0] & { readonly ended: string | undefined },
@@ -118,6 +131,8 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
     ledger,
     readers,
     agents: engine.agents,
+    families: delegates.families,
+    coordinator: delegates.coordinator,
     clock,
     requestRotation: (request) => requestRotation(engine, request),
     requestRollback: async ({ name, rotationId, trigger }) => ({
@@ -156,6 +171,8 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
       unpause(engine, { credentialId: await idOf(engine, name), trigger }),
     unregister: async (request) =>
       delegates.unregister({ ...request, ended: await endedEmergency(request.name) }),
+    askForConsent: delegates.askForConsent,
+    connectFamily: delegates.connectFamily,
     inventory: delegates.inventory,
     subscriptions: delegates.subscriptions,
     subscribe: delegates.subscribe,

@@ -1,4 +1,4 @@
-import { seal, type AuditDraft } from '../domain/audit.ts';
+import { chained, type AuditDraft } from '../domain/audit.ts';
 import type { Claim } from '../domain/claim.ts';
 import { usersTaken, type Credential, type Key } from '../domain/credential.ts';
 import { RekeyError } from '../domain/errors.ts';
@@ -176,13 +176,8 @@ export class DynamoDbLedger extends DynamoDbLedgerReads implements Ledger {
     credential: Credential,
     drafts: readonly AuditDraft[],
   ): { stored: Credential; puts: TransactItem[] } {
-    let { seq, chain } = credential;
-    const puts = drafts.map((draft) => {
-      const record = seal({ ...credential, seq, chain }, draft);
-      seq = record.metadata.sequence;
-      chain = record.integrity.hash;
-      return this.table.putting(recordItem(record), ABSENT);
-    });
+    const { seq, chain, records } = chained(credential, drafts);
+    const puts = records.map((record) => this.table.putting(recordItem(record), ABSENT));
     const updatedAt = this.table.now();
     return { stored: { ...credential, seq, chain, version: credential.version + 1, updatedAt }, puts };
   }

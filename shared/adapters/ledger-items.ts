@@ -5,6 +5,8 @@ import type { Claim } from '../domain/claim.ts';
 import { nextLook } from '../domain/calendar.ts';
 import { fromInstant, type Instant } from '../domain/clock.ts';
 import type { Credential, Key } from '../domain/credential.ts';
+import type { Family } from '../domain/families.ts';
+import { nextFamilyLook } from '../domain/family-refresh.ts';
 import type { KnownKey } from '../domain/leak.ts';
 import type { SeenReader } from '../domain/readers.ts';
 import { isOver, type Rotation } from '../domain/rotation.ts';
@@ -51,6 +53,19 @@ export const keys = {
   target: (tenant: string, identity: string): Item => ({
     [TABLE.pk]: s(`${tenant}#TARGET#${identity}`),
     [TABLE.sk]: s('LOCK'),
+  }),
+  /** Not below a credential's key: who refreshes families may write nothing else. */
+  family: (tenant: string, id: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#F#${id}`),
+    [TABLE.sk]: s('FAMILY'),
+  }),
+  familyLook: (tenant: string, id: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#F#${id}`),
+    [TABLE.sk]: s('DUE'),
+  }),
+  familyRecord: (tenant: string, id: string, seq: number): Item => ({
+    [TABLE.pk]: s(`${tenant}#F#${id}`),
+    [TABLE.sk]: s(recordSk(seq)),
   }),
   turn: (tenant: string, place: number): Item => ({
     [TABLE.pk]: s(`${tenant}#TURN#${place}`),
@@ -104,6 +119,8 @@ type WindowOf = Pick<Acknowledgement, 'rotation' | 'opensAt'>;
 export const groups = {
   credentials: (tenant: string): string => `${tenant}#CREDENTIALS`,
   pacts: (tenant: string): string => `${tenant}#PACTS`,
+  families: (tenant: string): string => `${tenant}#FAMILIES`,
+  dueFamilies: (tenant: string): string => `${tenant}#FAMILIES-DUE`,
   due: (tenant: string, shard: number): string => `${tenant}#DUE#${shard}`,
   unfinished: (tenant: string): string => `${tenant}#UNFINISHED`,
   rotations: (tenant: string, credentialId: string): string => `${tenant}#C#${credentialId}#ROTATIONS`,
@@ -192,6 +209,50 @@ export function recordItem(record: AuditRecord): Item {
     [TABLE.indexSk]: s(`${record.time_dt}#${record.entity.uid}#${recordSk(sequence)}`),
     doc: s(JSON.stringify(record)),
   };
+}
+
+/** The head of a token family; in the index by its name. */
+export function familyItem(family: Family): Item {
+  return {
+    ...keys.family(family.tenant, family.id),
+    kind: s('family'),
+    version: n(family.version),
+    ...(family.status === 'unregistered'
+      ? {}
+      : { [TABLE.indexPk]: s(groups.families(family.tenant)), [TABLE.indexSk]: s(family.name) }),
+    doc: s(JSON.stringify(family)),
+  };
+}
+
+/** When the coordinator looks at a family, beside its head as the calendar has it for credentials. */
+export function familyLookItem(family: Family): Item {
+  const at = nextFamilyLook(family);
+  return {
+    ...keys.familyLook(family.tenant, family.id),
+    kind: s('calendar'),
+    familyId: s(family.id),
+    ...(at === undefined
+      ? {}
+      : { [TABLE.indexPk]: s(groups.dueFamilies(family.tenant)), [TABLE.indexSk]: s(at) }),
+  };
+}
+
+/**
+ * A record of a family. In no index: a family that works is refreshed dozens of times a day, and the months of all
+ * credentials together are read as a whole.
+ */
+export function familyRecordItem(record: AuditRecord): Item {
+  const { tenant_uid: tenant, sequence } = record.metadata;
+  return {
+    ...keys.familyRecord(tenant, record.entity.uid, sequence),
+    kind: s('audit'),
+    doc: s(JSON.stringify(record)),
+  };
+}
+
+/** A reservation of a name or a secret by a family: whoever looks for a credential finds none there. */
+export function familyLockItem(key: Item, familyId: string): Item {
+  return { ...key, kind: s('lock'), familyId: s(familyId) };
 }
 
 /**

@@ -15,6 +15,8 @@ export * from './messages/common.ts';
 export * from './messages/credentials.ts';
 export * from './messages/rotations.ts';
 export * from './messages/roots.ts';
+export * from './messages/consents.ts';
+export * from './messages/families.ts';
 export * from './messages/leave.ts';
 export * from './messages/impact.ts';
 export * from './messages/emergencies.ts';

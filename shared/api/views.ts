@@ -210,7 +210,8 @@ function clientView({ holder, sessions, moved, authentication, ...rest }: Client
   };
 }
 
-function holderView(holder: Holder): HolderView {
+/** A holder as operators see it. */
+export function holderView(holder: Holder): HolderView {
   const { kind, name, agents, principal } = holder;
   const ttl = 'ttlSeconds' in holder ? holder.ttlSeconds : undefined;
   return {

@@ -56,6 +56,12 @@ export type AuditAction =
   | 'abort-intended'
   | 'aborted'
   | 'stuck'
+  | 'consent-given'
+  | 'consent-needed'
+  | 'consent-due'
+  | 'tokens-refreshed'
+  | 'refresh-failed'
+  | 'refresh-endangered'
   | 'leak-reported'
   | 'emergency-intended'
   | 'emergency-revoked'
@@ -77,6 +83,8 @@ const ACTIVITY: Partial<Record<AuditAction, number>> = {
   observed: 1,
   adopted: 3,
   'task-confirmed': 3,
+  'consent-given': 3,
+  'tokens-refreshed': 3,
   'window-opened': 3,
   replaced: 3,
   'suspension-intended': 9,
@@ -101,6 +109,10 @@ const SEVERITY: Partial<Record<AuditAction, number>> = {
   aborted: 3,
   'rolled-back': 3,
   'rollback-refused': 3,
+  'consent-needed': 4,
+  'consent-due': 3,
+  'refresh-failed': 4,
+  'refresh-endangered': 4,
   'leak-reported': 4,
   'emergency-intended': 4,
   'emergency-revoked': 4,
@@ -233,6 +245,21 @@ export function seal(head: ChainHead, draft: AuditDraft): AuditRecord {
     integrity: { algorithm: 'SHA-256', previous: head.chain },
   };
   return { ...open, integrity: { ...open.integrity, hash: hashOf(open) } };
+}
+
+/** The records of `drafts` one after the other on a chain, and where it ends then. */
+export function chained(
+  head: ChainHead,
+  drafts: readonly AuditDraft[],
+): { readonly seq: number; readonly chain: string; readonly records: readonly AuditRecord[] } {
+  let { seq, chain } = head;
+  const records = drafts.map((draft) => {
+    const record = seal({ ...head, seq, chain }, draft);
+    ({ sequence: seq } = record.metadata);
+    ({ hash: chain } = record.integrity);
+    return record;
+  });
+  return { seq, chain, records };
 }
 
 /** SHA-256 over the RFC 8785 canonical JSON of a record without its own hash. */

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { CLIENT_AUTHENTICATIONS, GRANTS } from './families.ts';
 
 /** Version of the declaration file's format. */
 export const DECLARATION_VERSION = 1;
@@ -189,6 +190,68 @@ export const rootFields = z.strictObject({
   holders: fields.shape.holders.describe('Who uses it beside Rekey'),
 });
 
+const endpoint = z
+  .string()
+  .max(2048)
+  .refine((text) => URL.canParse(text), 'write an address with https://');
+
+/** A family of OAuth tokens (docs/oauth.md). */
+export const familyFields = z.strictObject({
+  name: fields.shape.name.describe('Name of the family; unique among credentials and families'),
+  owner: terms.owner.describe('Who consents, and answers for what the agents do with it'),
+  server: z
+    .strictObject({
+      issuer: endpoint.optional().describe('Its metadata have the endpoints (RFC 8414)'),
+      tokenEndpoint: endpoint.optional(),
+      authorizationEndpoint: endpoint.optional(),
+      revocationEndpoint: endpoint.optional(),
+    })
+    .refine(
+      ({ issuer, tokenEndpoint }) => issuer !== undefined || tokenEndpoint !== undefined,
+      'name its issuer, or its tokenEndpoint where it has no metadata',
+    )
+    .describe('The authorization server'),
+  client: z
+    .strictObject({
+      id: z.string().min(1).max(512).describe('client_id of the registration that Rekey has there'),
+      authentication: z
+        .enum(CLIENT_AUTHENTICATIONS)
+        .optional()
+        .describe('Default: client_secret_basic, none where it has no secret'),
+      secret: fields.shape.secret
+        .optional()
+        .describe(
+          'Name of the secret with {"client_secret": …} or {"private_key": JWK}, tagged rekey:admin=token-family',
+        ),
+    })
+    .describe('The client as which Rekey asks'),
+  grant: z
+    .enum(GRANTS)
+    .optional()
+    .describe('Default: authorization_code, to which a person consents with `rekey connect`'),
+  scopes: z
+    .array(z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/, 'write one scope, without spaces'))
+    .max(200)
+    .optional()
+    .describe('The least that agents need'),
+  resource: endpoint.optional().describe('What the tokens are for (RFC 8707)'),
+  audience: z.string().min(1).max(2048).optional().describe('The same as some servers want it'),
+  refresh: z
+    .strictObject({
+      rotation: z
+        .boolean()
+        .optional()
+        .describe(
+          'Whether the server takes each refresh token once; default: true, which is safe everywhere',
+        ),
+      grace: zeroOrDuration
+        .optional()
+        .describe('How long it takes a spent one once more, e.g. 30s; default: 0s'),
+    })
+    .optional(),
+  holders: fields.shape.holders.describe('Who reads the access token'),
+});
+
 /** An entry as the API takes it: of a credential, or of a root in the same form. */
 export const entryFields = fields.extend({ root: z.strictObject(terms).optional() });
 
@@ -200,12 +263,13 @@ export const file = z.strictObject({
     .min(1)
     .max(1000)
     .optional()
-    .describe('Credentials of agents; may be left out where there are roots'),
+    .describe('Credentials of agents; may be left out where there are roots or families'),
   roots: z
     .array(rootFields)
     .max(200)
     .optional()
     .describe('Administrative credentials that Rekey itself uses: docs/roots.md'),
+  families: z.array(familyFields).max(500).optional().describe('OAuth token families: docs/oauth.md'),
 });
 
 /** What surrounds the entries; each of them is checked by itself, so that one mistake hides no other. */
@@ -213,4 +277,5 @@ export const frame = z.strictObject({
   ...file.shape,
   credentials: z.array(z.unknown()).min(1).max(1000).optional(),
   roots: z.array(z.unknown()).max(200).optional(),
+  families: z.array(z.unknown()).max(500).optional(),
 });

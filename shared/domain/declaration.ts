@@ -1,7 +1,8 @@
 import * as z from 'zod';
-import { entryFields, file, frame, rootFields } from './declaration-form.ts';
+import { entryFields, familyFields, file, frame, rootFields } from './declaration-form.ts';
 import { durationSeconds } from './duration.ts';
 import { RekeyError, throwAll, errorsOf } from './errors.ts';
+import type { FamilyClient, FamilyTerms } from './families.ts';
 import type { Holder } from './holders.ts';
 import { declarationErrors, prefixField } from './mistakes.ts';
 import { boundsOf, resolvePolicy, type Mode, type PolicyInput, type PolicyLimits } from './policy.ts';
@@ -26,13 +27,17 @@ export type CredentialEntry = z.infer<typeof entryFields>;
 export interface Declaration {
   readonly credentials: CredentialEntry[];
   readonly roots: CredentialEntry[];
+  readonly families: FamilyEntry[];
 }
+
+/** A family as declared, checked in form. */
+export type FamilyEntry = z.infer<typeof familyFields>;
 
 /** JSON Schema of the declaration file, as published in `docs/rekey.schema.json`. */
 export function declarationJsonSchema(): object {
   return {
     ...z.toJSONSchema(file),
-    anyOf: [{ required: ['credentials'] }, { required: ['roots'] }],
+    anyOf: [{ required: ['credentials'] }, { required: ['roots'] }, { required: ['families'] }],
     title: 'rekey.yaml',
     description: 'Credentials that Rekey rotates. `rekey apply` registers what is here.',
   };
@@ -52,14 +57,18 @@ export function parseDeclaration(input: unknown, check?: PolicyCheck): Declarati
   const parsed = frame.safeParse(input, { error: inWords });
   const found = parsed.success ? [] : declarationErrors(parsed.error);
   found.push(...errorsOf(() => assertDeclares(input)));
-  const declared: Declaration = { credentials: [], roots: [] };
+  const declared: Declaration = { credentials: [], roots: [], families: [] };
   const duplicates = [firstUse('name'), firstUse('secret')];
-  const parsers = { credentials: parseCredential, roots: parseRoot };
-  for (const list of ['credentials', 'roots'] as const) {
+  const parsers: Readonly<Record<keyof Declaration, (raw: unknown) => unknown>> = {
+    credentials: (raw) => declared.credentials.push(parseCredential(raw, check)),
+    roots: (raw) => declared.roots.push(parseRoot(raw, check)),
+    families: (raw) => declared.families.push(parseFamily(raw)),
+  };
+  for (const list of ['credentials', 'roots', 'families'] as const) {
     entriesOf(input, list).forEach((raw, index) => {
       const at = `${list}[${index}]`;
       const mistakes = errorsOf(
-        () => declared[list].push(parsers[list](raw, check)),
+        () => parsers[list](raw),
         ...duplicates.map((assertFirst) => () => assertFirst(raw, at)),
       );
       found.push(...mistakes.map((mistake) => prefixField(mistake, at)));
@@ -69,15 +78,15 @@ export function parseDeclaration(input: unknown, check?: PolicyCheck): Declarati
   return declared;
 }
 
-/** Roots alone are a declaration too; a file with neither list is none. */
+/** Roots or families alone are a declaration too; a file with no list is none. */
 function assertDeclares(input: unknown): void {
   const { data } = z.record(z.string(), z.unknown()).safeParse(input);
-  const { credentials, roots = [] } = data ?? {};
+  const { credentials, roots = [], families = [] } = data ?? {};
   if (data === undefined || credentials !== undefined) return;
-  if (!Array.isArray(roots) || roots.length > 0) return;
+  if ([roots, families].some((list) => !Array.isArray(list) || list.length > 0)) return;
   throw new RekeyError('ERR_DECLARATION', 'credentials: is missing; write a list', {
     field: 'credentials',
-    remedy: 'declare credentials, roots or both; docs/rekey.schema.json has every field with its meaning',
+    remedy: 'declare credentials, roots or families; docs/rekey.schema.json has every field with its meaning',
   });
 }
 
@@ -136,6 +145,52 @@ function parseRoot(input: unknown, check: PolicyCheck | undefined): CredentialEn
 }
 
 /**
+ * Checks a family, as the API receives it.
+ * @throws RekeyError naming the field; its `also` has every further mistake.
+ */
+export function parseFamily(input: unknown): FamilyEntry {
+  const parsed = familyFields.safeParse(input, { error: inWords });
+  if (!parsed.success) throwAll(declarationErrors(parsed.error));
+  const entry = familyFields.parse(input);
+  const { client, grant } = entry;
+  const isPublic = client.secret === undefined;
+  if (isPublic !== (authenticationOf(client) === 'none')) {
+    throw new RekeyError('ERR_DECLARATION', 'client.secret and client.authentication contradict each other', {
+      field: 'client.secret',
+      remedy: 'name the secret that the client authenticates with, or say authentication: none without one',
+    });
+  }
+  if (isPublic && grant === 'client_credentials') {
+    throw new RekeyError('ERR_DECLARATION', 'a client that acts for itself has to say who it is', {
+      field: 'client.secret',
+      remedy: 'name the secret with what it authenticates with',
+    });
+  }
+  return entry;
+}
+
+function authenticationOf({ authentication, secret }: FamilyEntry['client']): FamilyClient['authentication'] {
+  return authentication ?? (secret === undefined ? 'none' : 'client_secret_basic');
+}
+
+/** The terms of an entry, with what is left out filled in. */
+export function familyTermsOf(entry: FamilyEntry): FamilyTerms {
+  const { owner, server, client, grant, scopes = [], resource, audience, refresh = {} } = entry;
+  return {
+    owner,
+    server,
+    client: { ...client, authentication: authenticationOf(client) },
+    grant: grant ?? 'authorization_code',
+    scopes,
+    ...(resource === undefined ? {} : { resource }),
+    ...(audience === undefined ? {} : { audience }),
+    rotation: refresh.rotation ?? true,
+    graceSeconds: durationSeconds(refresh.grace ?? '0s'),
+    holders: declaredHolders(entry),
+  };
+}
+
+/**
  * Checks one entry, as the API receives it: its form, and its policy where `check` says against what.
  * @throws RekeyError naming the field; its `also` has every further mistake.
  */
@@ -190,7 +245,9 @@ export function holdersOf(
   return [...own, ...declaredHolders(declared)];
 }
 
-function declaredHolders(declared: Pick<CredentialEntry, 'holders'>): Holder[] {
+function declaredHolders(
+  declared: Pick<CredentialEntry, 'holders'> | Pick<FamilyEntry, 'holders'>,
+): Holder[] {
   return (declared.holders ?? []).map((given) => {
     const { agents, principal: readsAs } = given;
     const about = {

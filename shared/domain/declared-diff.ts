@@ -1,5 +1,7 @@
 import type { Credential } from './credential.ts';
 import { durationText } from './duration.ts';
+import type { FamilyTerms } from './families.ts';
+import type { Holder } from './holders.ts';
 
 /** One field that a declaration changes; `from` is null for what is new. */
 export interface FieldChange {
@@ -26,8 +28,17 @@ export type Declared = Pick<
 
 /** The fields in which `after` differs from `before`, in the order of the declaration and as it writes them. */
 export function diffDeclared(before: Declared | undefined, after: Declared): FieldChange[] {
-  const from = before === undefined ? new Map<string, string>() : flatten(before);
-  const to = flatten(after);
+  return changesOf(before === undefined ? new Map() : flatten(before), flatten(after));
+}
+
+/** The same of a token family. */
+export function diffFamily(before: FamilyTerms | undefined, after: FamilyTerms): FieldChange[] {
+  return changesOf(before === undefined ? new Map() : flattenFamily(before), flattenFamily(after));
+}
+
+type Fields = ReadonlyMap<string, string>;
+
+function changesOf(from: Fields, to: Fields): FieldChange[] {
   const fields = new Set([...from.keys(), ...to.keys()]);
   return [...fields].flatMap((field) => {
     const change = { field, from: from.get(field) ?? null, to: to.get(field) ?? null };
@@ -35,9 +46,8 @@ export function diffDeclared(before: Declared | undefined, after: Declared): Fie
   });
 }
 
-function flatten(declared: Declared): Map<string, string> {
-  const fields = new Map<string, string>();
-  const add = (path: string, value: unknown): void => {
+function adder(fields: Map<string, string>): (path: string, value: unknown) => void {
+  return function add(path, value) {
     if (value === undefined) return;
     if (value !== null && typeof value === 'object') {
       for (const [key, inner] of Object.entries(value)) add(`${path}.${key}`, inner);
@@ -49,6 +59,11 @@ function flatten(declared: Declared): Map<string, string> {
     }
     fields.set(path, typeof value === 'string' ? value : JSON.stringify(value));
   };
+}
+
+function flatten(declared: Declared): Map<string, string> {
+  const fields = new Map<string, string>();
+  const add = adder(fields);
   const { type, provider, secretName, adoption, adminSecret, target, mode, policy, holders, root } = declared;
   add('type', type);
   add('provider', provider);
@@ -60,7 +75,27 @@ function flatten(declared: Declared): Map<string, string> {
   add('mode', mode);
   add('target', target);
   add('policy', policy);
-  // By name, not by place: reordering holders is no change.
-  for (const holder of holders) add(`holders.${holder.name}`, { ...holder, name: undefined });
+  addHolders(add, holders);
   return fields;
+}
+
+function flattenFamily({
+  holders,
+  scopes,
+  rotation,
+  graceSeconds,
+  ...terms
+}: FamilyTerms): Map<string, string> {
+  const fields = new Map<string, string>();
+  const add = adder(fields);
+  for (const [field, value] of Object.entries(terms)) add(field, value);
+  add('scopes', scopes.join(' '));
+  add('refresh', { rotation, graceSeconds });
+  addHolders(add, holders);
+  return fields;
+}
+
+/** By name, not by place: reordering holders is no change. */
+function addHolders(add: (path: string, value: unknown) => void, holders: readonly Holder[]): void {
+  for (const holder of holders) add(`holders.${holder.name}`, { ...holder, name: undefined });
 }

@@ -10,6 +10,8 @@ export type ErrorCode =
   | 'ERR_REJECTED'
   | 'ERR_CAPACITY'
   | 'ERR_ADMIN_DENIED'
+  // A person has to consent (again) before the server gives a token.
+  | 'ERR_CONSENT'
   // Upstream, until a person has ended something there by hand.
   | 'ERR_AWAITING_OPERATOR'
   // Input.

@@ -4,6 +4,7 @@ import { answer } from '../../lambdas/control-api/routes.ts';
 import type { ControlServices } from '../../lambdas/control-api/route.ts';
 import { servicesOver } from '../../lambdas/control-api/services.ts';
 import type { EngineDeps } from '../../shared/engine/deps.ts';
+import { MemoryFamilies } from '../support/families.ts';
 import type { ApiRequest } from './recorded.ts';
 
 /** The schema with which the CLI reads the answer of a route. */
@@ -39,10 +40,14 @@ export function servicesOf(engine: EngineDeps, register: ControlServices['regist
       unregister: never,
       recordRoot: never,
       deactivation: never,
+      askForConsent: never,
+      connectFamily: never,
       subscriptions: never,
       subscribe: never,
       unsubscribe: never,
       diagnosis: new Proxy({}, { get: never }) as ControlServices['diagnosis'],
+      families: new MemoryFamilies(engine.clock),
+      coordinator: new Proxy({}, { get: never }) as ControlServices['coordinator'],
       inventory: async () => ({
         secrets: [
           {

@@ -42,7 +42,13 @@ describe('alarms', () => {
       {
         source: ['rekey'],
         'detail-type': [EVENT.failed],
-        detail: { action: [{ 'anything-but': ['operator-awaited'] }] },
+        detail: {
+          action: [
+            {
+              'anything-but': ['operator-awaited', 'consent-needed', 'refresh-failed', 'refresh-endangered'],
+            },
+          ],
+        },
       },
       { source: ['rekey'], 'detail-type': [EVENT.failed], detail: { action: ['operator-awaited'] } },
       { source: ['rekey'], 'detail-type': [EVENT.expiring] },

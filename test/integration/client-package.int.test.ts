@@ -15,6 +15,7 @@ import { MemoryAgentStore, MemorySealer } from '../support/agent-parts.ts';
 import { ServedDirectory } from '../support/directory.ts';
 import { IssuingServer } from '../support/issuing-server.ts';
 import { IssuingWorld } from '../support/issuing.ts';
+import { McpTools } from '../support/mcp.ts';
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '..', '..');
@@ -26,6 +27,7 @@ const SUBPATHS = [
   '/fetch',
   '/openai',
   '/anthropic',
+  '/mcp',
   '/agent',
   '/sigv4',
   '/queue',
@@ -240,6 +242,12 @@ describe('the example', () => {
     await using server = await startKeyServer('key');
     const env = { API_URL: server.url, OPENAI_BASE_URL: `${server.url}/v1`, ANTHROPIC_BASE_URL: server.url };
     expect(await example(name, 'key', env)).toBe(said);
+  });
+
+  it('of an agent on MCP tools runs', async () => {
+    await using tools = await McpTools.start(async (token) => token === 'an-access-token');
+    const value = '{"access_token":"an-access-token","token_type":"Bearer"}';
+    expect(await example('mcp.ts', value, { MCP_URL: tools.url.href })).toBe('greet\n');
   });
 
   it('of a verifier runs: it takes what is published, and refuses the same once it is revoked', async () => {

@@ -11,11 +11,11 @@ export interface SourceCase {
   readonly source: CredentialSource;
 }
 
-/** A source of a secret whose version v1 is current; a lifetime of 100 seconds, a limit of 1,000. */
-export async function sourceCase(more: Partial<SourceOptions> = {}): Promise<SourceCase> {
+/** A source of a secret whose version v1, `first`, is current; a lifetime of 100 seconds, a limit of 1,000. */
+export async function sourceCase(more: Partial<SourceOptions> = {}, first = 'one'): Promise<SourceCase> {
   const vault = new FakeVault();
   const time = new FakeTime();
-  vault.put('one', 'AWSCURRENT');
+  vault.put(first, 'AWSCURRENT');
   const options = { secretId: 'agents/db', vault, time, lifetimeSeconds: 100, staleLimitSeconds: 1_000 };
   return { vault, time, source: await createCredentialSource({ ...options, ...more }) };
 }

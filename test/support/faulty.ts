@@ -217,7 +217,8 @@ function faultyProvider(provider: AnyProvider, calls: Calls, process: Process): 
   });
 }
 
-function guarded<T extends object>(
+/** `target` as seen by a process: the calls named `effects` are numbered and may go wrong, and nothing works once it is dead. */
+export function guarded<T extends object>(
   target: T,
   name: string,
   effects: readonly string[],

@@ -1,9 +1,9 @@
 import * as z from 'zod';
 import { RekeyError } from '../../domain/errors.ts';
+import { parseBaseUrl, publicLookup, refusedAddress } from '../../http/address.ts';
 import { exchange, NoAnswer, pause, type HttpAnswer } from '../../http/exchange.ts';
 import { REKEY_VERSION } from '../../version.ts';
 import type { Reach } from '../provider.ts';
-import { parseBaseUrl, publicLookup } from './address.ts';
 
 /** Whose login a call carries: a refusal of Rekey's own stops and pages, one of the agents' is an answer. */
 export type Caller = 'admin' | 'agent';
@@ -138,7 +138,7 @@ export class Api {
       const lookup = publicLookup(privateHosts, this.#field);
       return await exchange(base, request, { timeoutMs, maxBytes: MAX_BYTES, lookup });
     } catch (error) {
-      const refused = refusalIn(error);
+      const refused = refusedAddress(error);
       if (refused !== undefined) throw refused;
       if (!(error instanceof NoAnswer)) {
         const problem = `the login for ${name} has characters that no header takes; nothing was sent`;
@@ -214,13 +214,6 @@ function waitOf({ 'retry-after': asked = '', date = '' }: HttpAnswer['headers'])
   if (/^\d{1,6}$/.test(asked)) return Number(asked) * 1000;
   const ms = Date.parse(asked) - Date.parse(date);
   return Number.isNaN(ms) ? undefined : Math.max(0, ms);
-}
-
-/** Our own refusal of an address, which comes out of the connection as its cause. */
-function refusalIn(error: unknown): RekeyError | undefined {
-  for (let each = error; each instanceof Error; each = each.cause)
-    if (each instanceof RekeyError) return each;
-  return undefined;
 }
 
 function jsonOf(text: string): unknown {

@@ -13,7 +13,11 @@ import { isOver, type Rotation, type Trigger } from '../../../shared/domain/rota
 import { registerPact } from '../../../shared/engine/agents/register-pact.ts';
 import type { Ledger } from '../../../shared/ports/ledger.ts';
 import type { ReaderLog } from '../../../shared/ports/reader-log.ts';
+import type { Family } from '../../../shared/domain/families.ts';
+import type { FamilyLeft } from '../../../shared/engine/families/leave.ts';
+import type { FamilyApplied } from '../../../shared/engine/families/register.ts';
 import { MemoryAgentStore } from '../../support/agent-parts.ts';
+import { freshFamily, MemoryFamilies } from '../../support/families.ts';
 
 export const NOW = Date.parse('2026-11-22T12:00:00.000Z');
 export const CALLER = 'arn:aws:sts::111122223333:assumed-role/Operator/alice';
@@ -30,6 +34,26 @@ export const SUBSCRIPTION: Subscription = {
   by: CALLER,
   since: '2026-11-22T11:00:00.000Z',
 };
+
+/** A family that somebody has consented to. */
+export const FAMILY: Family = freshFamily(
+  {
+    name: 'crm',
+    status: 'active',
+    needs: undefined,
+    tokens: {
+      versionId: ROTATION_ID,
+      fingerprint: 'sha256:3333',
+      refreshable: true,
+      consentedAt: '2026-11-22T11:30:00.000Z',
+      rotatedAt: '2026-11-22T11:30:00.000Z',
+      refreshedAt: '2026-11-22T11:30:00.000Z',
+      expiresAt: '2026-11-22T12:30:00.000Z',
+      scope: 'tools:read',
+    },
+  },
+  NOW,
+);
 
 export function credentialOf(changes: Partial<Credential> = {}): Credential {
   return {
@@ -294,6 +318,7 @@ export type FakeServices = ControlServices & {
   readonly ledger: FakeLedger;
   readonly readers: FakeReaderLog;
   readonly agents: MemoryAgentStore;
+  readonly families: MemoryFamilies;
 };
 
 /** Services that note what they were asked and answer from a table; a RekeyError in the table is thrown. */
@@ -311,6 +336,7 @@ export function fakeServices(
       return Promise.resolve(given === undefined ? usual : { ...usual, ...given });
     };
   const agents = new MemoryAgentStore(() => NOW);
+  const families = new MemoryFamilies(() => NOW);
   return {
     asked,
     ledger,
@@ -345,6 +371,11 @@ export function fakeServices(
       credential: credentialOf(),
       alive: [],
     }),
+    askForConsent: answer<Awaited<ReturnType<ControlServices['askForConsent']>>>('askForConsent', {
+      family: freshFamily({ name: 'crm' }),
+      address: { url: 'https://login.example/authorize?state=s', sendsIssuer: true },
+    }),
+    connectFamily: answer('connectFamily', { family: freshFamily({ name: 'crm' }) }),
     inventory: answer<Awaited<ReturnType<ControlServices['inventory']>>>('inventory', { secrets: [] }),
     subscriptions: answer<Awaited<ReturnType<ControlServices['subscriptions']>>>('subscriptions', {
       subscriptions: [SUBSCRIPTION],
@@ -359,6 +390,16 @@ export function fakeServices(
       subscription: SUBSCRIPTION,
     }),
     startEmergency: answer('startEmergency', { id: 'emergency-1' }),
+    families,
+    coordinator: {
+      apply: answer<FamilyApplied>('applyFamily', { outcome: 'registered', changes: [], family: FAMILY }),
+      refresh: answer('refresh', { family: FAMILY }),
+      revoke: answer('revokeFamily', { family: FAMILY }),
+      pause: answer('pauseFamily', { family: FAMILY, changed: true }),
+      unpause: answer('unpauseFamily', { family: FAMILY, changed: true }),
+      unregister: answer<FamilyLeft>('unregisterFamily', { outcome: 'unregistered', family: FAMILY }),
+      diagnose: answer('diagnoseFamily', { checks: [] }),
+    },
     reportLeak: answer<Awaited<ReturnType<ControlServices['reportLeak']>>>('reportLeak', []),
     emergency: answer('emergency', { status: 'RUNNING', startedAt: '2026-11-22T12:00:00.000Z' }),
     diagnosis: fakeDiagnosis(ledger),

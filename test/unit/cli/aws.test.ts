@@ -138,7 +138,7 @@ describe('cli/rekey.mjs', () => {
     stand.routes['GET /v1/credentials'] = { body: { credentials: [] } };
     const env = { ...ENV, REKEY_API_URL: stand.url };
     const ran = await start(join(root, 'cli/rekey.mjs'), ['list', '--json'], env);
-    expect(ran).toEqual({ exit: 0, stdout: '{\n  "credentials": []\n}\n', stderr: '' });
+    expect(ran).toEqual({ exit: 0, stdout: '{\n  "credentials": [],\n  "families": []\n}\n', stderr: '' });
     expect((await start(join(root, 'cli/rekey.mjs'), ['nonsense'], env)).exit).toBe(2);
   });
 

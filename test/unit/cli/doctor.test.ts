@@ -246,9 +246,18 @@ describe('rekey doctor', () => {
 
   it('says where the stage is another', async () => {
     const none = Object.fromEntries(
-      ['state', 'evidence', 'verifiers', 'rotation', 'incident', 'api', 'agents', 'access', 'monitoring'].map(
-        (role) => [`rekey-prod-${role}`, 'absent'],
-      ),
+      [
+        'state',
+        'evidence',
+        'verifiers',
+        'families',
+        'rotation',
+        'incident',
+        'api',
+        'agents',
+        'access',
+        'monitoring',
+      ].map((role) => [`rekey-prod-${role}`, 'absent']),
     );
     deployed({}, { stacks: none });
     const { exit, stdout } = await doctor();
@@ -329,6 +338,7 @@ describe('rekey doctor', () => {
       'api',
       'agents',
       'verifiers',
+      'families',
       'access',
       'monitoring',
     ];

@@ -17,6 +17,7 @@ const io = (tty: boolean): Io => ({
   ask: async () => '',
   askTerminal: async () => undefined,
   input: () => Promise.reject(new Error('progress reads nothing')),
+  open: () => undefined,
   now: Date.now,
 });
 

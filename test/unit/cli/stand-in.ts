@@ -2,7 +2,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import { run } from '../../../cli/program.ts';
 import type { Io } from '../../../cli/io.ts';
 import { problemOf } from '../../../shared/api/problems.ts';
-import type { RekeyError } from '../../../shared/domain/errors.ts';
+import { RekeyError } from '../../../shared/domain/errors.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 
 /** A request that reached the stand-in. */
@@ -24,6 +24,15 @@ export interface StandIn {
   close(): Promise<void>;
 }
 
+/** What a deployment without token families answers; a test about those names routes of its own. */
+function withoutFamilies({ method, path }: Seen): Reply | undefined {
+  const [, name] = /\/v1\/families(\/[^/]+)?$/.exec(path) ?? [undefined, undefined];
+  if (method !== 'GET' || !path.includes('/v1/families')) return undefined;
+  return name === undefined
+    ? { body: { families: [] } }
+    : refusal(new RekeyError('ERR_NOT_FOUND', `no token family "${name.slice(1)}"`));
+}
+
 /** A real server on a loopback port in place of the API (and of CloudFormation). An array answers call by call. */
 export async function startStandIn(): Promise<StandIn> {
   const seen: Seen[] = [];
@@ -43,8 +52,10 @@ export async function startStandIn(): Promise<StandIn> {
         headers: request.headers,
         body: text === '' || isForm ? text : JSON.parse(text),
       };
-      seen.push(one);
       const name = `${one.method} ${one.path}`;
+      const empty = stand.routes[name] === undefined ? withoutFamilies(one) : undefined;
+      if (empty !== undefined) return send(response, request, empty);
+      seen.push(one);
       const count = counts.get(name) ?? 0;
       counts.set(name, count + 1);
       const route = stand.routes[name] ?? { status: 404, body: { message: 'Not Found' } };
@@ -96,9 +107,13 @@ export interface World {
   readonly env?: Record<string, string>;
   readonly cwd?: string;
   readonly tty?: boolean;
-  readonly answer?: string;
+  readonly answer?: string | (() => Promise<string>);
   /** What is piped in; without it, `tty` says whether standard input is a terminal. */
   readonly input?: string;
+  /** The browser of whoever sits here. */
+  readonly browser?: (url: string) => void;
+  /** Hears what is said, as it is said. */
+  readonly hears?: (text: string) => void;
 }
 
 export const ENV = {
@@ -117,6 +132,8 @@ export async function rekey(
   let stdout = '';
   let stderr = '';
   const tty = world.tty ?? false;
+  const answer = async (): Promise<string> =>
+    typeof world.answer === 'function' ? world.answer() : (world.answer ?? '');
   const io: Io = {
     env: { ...ENV, ...(stand === undefined ? {} : { REKEY_API_URL: stand.url }), ...world.env },
     cwd: world.cwd ?? process.cwd(),
@@ -125,20 +142,23 @@ export async function rekey(
     stdinIsTty: tty && world.input === undefined,
     stdout: (text) => {
       stdout += text;
+      world.hears?.(text);
     },
     stderr: (text) => {
       stderr += text;
+      world.hears?.(text);
     },
     ask: async (question) => {
       stderr += question;
-      return world.answer ?? '';
+      return answer();
     },
     askTerminal: async (question) => {
       if (!tty) return undefined;
       stderr += question;
-      return world.answer ?? '';
+      return answer();
     },
     input: async () => new Redacted(world.input ?? ''),
+    open: (url) => world.browser?.(url),
     now: () => Date.parse('2026-11-22T12:00:00.000Z'),
   };
   const exit = await run(args, io, { pollMs: 5, pause: async () => {} });

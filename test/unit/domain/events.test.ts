@@ -59,6 +59,12 @@ describe('the event of a record', () => {
     ['rotation-overdue', EVENT.expiring],
     ['rotation-escalated', EVENT.expiring],
     ['rotation-endangered', EVENT.expiring],
+    ['consent-given', EVENT.rotated],
+    ['tokens-refreshed', EVENT.rotated],
+    ['consent-needed', EVENT.failed],
+    ['refresh-failed', EVENT.failed],
+    ['refresh-endangered', EVENT.failed],
+    ['consent-due', EVENT.expiring],
     ['emergency-revoked', EVENT.revoked],
   ])('%s is published as %s', (action, detailType) => {
     expect(eventOf(record(action))).toMatchObject({

@@ -2,12 +2,7 @@ import type { LookupAddress } from 'node:dns';
 import { describe, expect, it } from 'vitest';
 import { isRekeyError } from '../../../shared/domain/errors.ts';
 import { exchange } from '../../../shared/http/exchange.ts';
-import {
-  isPublic,
-  parseBaseUrl,
-  publicLookup,
-  type Resolve,
-} from '../../../shared/providers/http/address.ts';
+import { isPublic, parseBaseUrl, publicLookup, type Resolve } from '../../../shared/http/address.ts';
 import { UpstreamServer } from '../../fakes/upstream.ts';
 
 /** Base addresses that lead, or may lead, somewhere else than to the public internet. */

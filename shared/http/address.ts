@@ -1,7 +1,7 @@
 import { lookup, type LookupAddress, type LookupAllOptions } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
-import { RekeyError } from '../../domain/errors.ts';
+import { RekeyError } from '../domain/errors.ts';
 
 /** Of IPv6 only this part is given out as the public internet (RFC 4291); the rest embeds, translates or is reserved. */
 const GLOBAL_UNICAST = ipaddr.parseCIDR('2000::/3');
@@ -71,6 +71,13 @@ export function publicLookup(
       return callback(null, first.address, first.family);
     });
   };
+}
+
+/** The refusal of an address within an error: it comes out of a connection as its cause. */
+export function refusedAddress(error: unknown): RekeyError | undefined {
+  for (let each = error; each instanceof Error; each = each.cause)
+    if (each instanceof RekeyError) return each;
+  return undefined;
 }
 
 function isLoopback(host: string): boolean {

@@ -1,0 +1,33 @@
+import type { GivenConsent } from '../../shared/api/messages.ts';
+import type { Family } from '../../shared/domain/families.ts';
+import { Redacted } from '../../shared/domain/redacted.ts';
+import type { Trigger } from '../../shared/domain/rotation.ts';
+import { connectFamily } from '../../shared/engine/families/connect.ts';
+import { askForConsent, type ConsentAsked } from '../../shared/engine/families/consent.ts';
+import type { FamilyDeps } from '../../shared/engine/families/deps.ts';
+import type { ConsentRequest } from '../../shared/ports/authorization-server.ts';
+
+/** What `control-api` asks for. `connect` carries a code and its verifier: no request is ever logged. */
+export type ConsentCall =
+  | { readonly action: 'ask-for-consent'; readonly name: string; readonly request: ConsentRequest }
+  | {
+      readonly action: 'connect';
+      readonly name: string;
+      readonly consent?: GivenConsent | undefined;
+      readonly trigger: Trigger;
+    };
+
+/** Answers it. @throws RekeyError where it is refused */
+export async function answerConsent(
+  deps: FamilyDeps,
+  call: ConsentCall,
+): Promise<ConsentAsked | { readonly family: Family }> {
+  if (call.action === 'ask-for-consent') return askForConsent(deps, call);
+  const { name, trigger, consent } = call;
+  const given = consent && {
+    code: new Redacted(consent.code),
+    codeVerifier: new Redacted(consent.codeVerifier),
+    redirectUri: consent.redirectUri,
+  };
+  return { family: await connectFamily(deps, { name, consent: given, trigger }) };
+}
