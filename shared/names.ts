@@ -8,6 +8,7 @@ export const CREDENTIAL_TYPES = [
   'cloud-key',
   'signing-key',
   'agent-token',
+  'oauth-client',
   'root',
 ] as const;
 export type CredentialType = (typeof CREDENTIAL_TYPES)[number];

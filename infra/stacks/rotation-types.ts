@@ -163,6 +163,7 @@ export const NOUN: Readonly<Record<CredentialType, string>> = {
   'cloud-key': 'cloud key',
   'signing-key': 'signing key',
   'agent-token': 'agent token',
+  'oauth-client': 'key of an OAuth client',
   root: 'root credential',
 };
 

@@ -224,6 +224,14 @@ export const CAPABILITIES = {
     propagationSeconds: 0,
     keyless: 'IAM roles (signed requests), signed tokens of a signing key',
   },
+  'oauth-client/rfc7592': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: false,
+    revocation: 'api',
+    revocationDelaySeconds: 60,
+    propagationSeconds: 30,
+  },
   'root/openai-admin': {
     overlap: { kind: 'dual', maxLive: 2 },
     canCreate: true,

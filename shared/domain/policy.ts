@@ -88,6 +88,8 @@ const BOUNDS: Readonly<Record<string, TypeBounds>> = {
   'signing-key': { maxIntervalSeconds: () => DAY, window: { ...WINDOW, max: 12 * HOUR } },
   /** C7. */
   'agent-token': { maxIntervalSeconds: () => 7 * DAY, window: WINDOW },
+  /** C2: what a client says who it is with, apart from the tokens that it gets. */
+  'oauth-client': { maxIntervalSeconds: () => 30 * DAY, window: WINDOW },
   /** C9: their owner's choice, as a person may have to do it; 90 days at most. */
   root: { maxIntervalSeconds: () => 90 * DAY, window: WINDOW },
 };

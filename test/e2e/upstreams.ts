@@ -30,6 +30,7 @@ import { FakePineconeAccounts } from '../fakes/pinecone-accounts.ts';
 import { FakeDeployedQdrant, FakeQdrant } from '../fakes/qdrant.ts';
 import { FakeQdrantCloud } from '../fakes/qdrant-cloud.ts';
 import type { Asked, UpstreamServer } from '../fakes/upstream.ts';
+import { FakeRegistrations } from '../fakes/rfc7592.ts';
 import { FakeWeaviate } from '../fakes/weaviate.ts';
 import type { ExistingKey } from './adopted-keys.ts';
 import { agentTokens, signingKeys } from './identities.ts';
@@ -90,6 +91,7 @@ export const UPSTREAMS: Readonly<
   'cloud-key/gcp-service-account': serviceAccount,
   'signing-key/jwks': signingKeys,
   'agent-token/opaque': agentTokens,
+  'oauth-client/rfc7592': oauthClient,
   'root/openai-admin': openaiAdmin,
   'root/pinecone-service-account': pineconeAccount,
 };
@@ -516,6 +518,28 @@ async function azureApp(): Promise<PlayedUpstream> {
     },
     loseCreation: () => fake.server.fail({ kind: 'lost' }, posts('/addPassword')),
     live: async () => Promise.resolve(fake.keys.of(clientId).length),
+    [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
+  };
+}
+
+/** Its keys are made here, and their public halves registered. */
+async function oauthClient(): Promise<PlayedUpstream> {
+  const fake = await FakeRegistrations.start();
+  const baseUrl = fake.server.url;
+  const clientId = 'tools-fleet';
+  return {
+    key: 'oauth-client/rfc7592',
+    entry: {
+      type: 'oauth-client',
+      provider: 'rfc7592',
+      target: { clientId, label: 'agents', baseUrl },
+    },
+    admin: { ...fake.admin(baseUrl, clientId), baseUrl },
+    takes: async (secret) =>
+      fake.takes(clientId, (JSON.parse(secret) as { private_key: string }).private_key),
+    loseCreation: () => fake.server.fail({ kind: 'lost' }, ({ method }) => method === 'PUT'),
+    live: async () =>
+      Promise.resolve(fake.keys.of(clientId).filter(({ name }) => name.startsWith('rekey.')).length),
     [Symbol.asyncDispose]: async () => fake[Symbol.asyncDispose](),
   };
 }

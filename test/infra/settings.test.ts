@@ -46,7 +46,7 @@ describe('settings of a stage', () => {
     expect(refused({ settings: { types: ['root'] } })).toEqual([
       'types: root alone would leave out the functions of every other type, and delete those that are deployed: ' +
         'this list replaces the default, so name every type that the deployment has, e.g. ' +
-        '["database","llm-key","vector-database-key","cloud-key","signing-key","agent-token","root"]',
+        '["database","llm-key","vector-database-key","cloud-key","signing-key","agent-token","oauth-client","root"]',
     ]);
     expect(refused({ settings: { types: ['llm-key', 'root'] } })).toEqual([]);
   });

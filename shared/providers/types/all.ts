@@ -2,6 +2,7 @@ import { PROVIDERS as agentToken } from './agent-token.ts';
 import { PROVIDERS as cloudKey } from './cloud-key.ts';
 import { PROVIDERS as database } from './database.ts';
 import { PROVIDERS as llmKey } from './llm-key.ts';
+import { PROVIDERS as oauthClient } from './oauth-client.ts';
 import { PROVIDERS as root } from './root.ts';
 import type { Loaders } from './loaders.ts';
 import { PROVIDERS as signingKey } from './signing-key.ts';
@@ -15,5 +16,6 @@ export const PROVIDERS: Loaders = {
   ...cloudKey,
   ...signingKey,
   ...agentToken,
+  ...oauthClient,
   ...root,
 };
