@@ -17,7 +17,12 @@ export const PROJECTS = {
     maxWorkers: 2,
     sequence: { groupOrder: 2 },
   },
-  e2e: { include: ['test/e2e/**/*.e2e.test.ts'], testTimeout: 900_000, ...oneByOne(3) },
+  e2e: {
+    include: ['test/e2e/**/*.e2e.test.ts'],
+    testTimeout: 900_000,
+    maxWorkers: 2,
+    sequence: { groupOrder: 3 },
+  },
   // Reads what the end-to-end tests have recorded.
   iam: { include: ['test/iam/**/*.test.ts'], testTimeout: 120_000, ...oneByOne(4) },
 };

@@ -57,7 +57,10 @@ async function takeBack(
   if ((await deps.ledger.unregistered(id)) === undefined) return;
   // Its next life has a schedule of its own.
   const owner = await deps.ledger.idBySecret(arn);
-  if (owner === undefined || owner === id) await deps.vault.cancelRotation(arn);
+  if (owner !== undefined && owner !== id) return;
+  await deps.vault.cancelRotation(arn);
+  // A schedule is tested as it is set, on a pending copy: whoever cuts that short leaves its label.
+  await clearPending(deps, arn);
 }
 
 /** The secret, where it is Rekey's to schedule: not of what is only observed, and not one that is gone. */

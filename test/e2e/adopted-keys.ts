@@ -12,7 +12,7 @@ import type { World } from '../../local/demo/world.ts';
 import type { AuditAnswer, RotateAnswer } from '../../shared/api/messages.ts';
 import { CAPABILITIES } from '../../shared/domain/capabilities.ts';
 import { TAG } from '../../shared/names.ts';
-import type { PlayedUpstream } from './upstreams.ts';
+import type { PlayedUpstream } from './upstreams/played.ts';
 import { settledFewAtATime, type Watched } from './watched.ts';
 
 /** A key that a person has made, as a secret holds it, and what its target is declared as. */

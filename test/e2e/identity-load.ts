@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createRemoteJWKSet, importJWK, jwtVerify, SignJWT } from 'jose';
 import type { World } from '../../local/demo/world.ts';
 import type { JwksMaterial } from '../../shared/providers/jwks/material.ts';
-import { directoryUrl, introspect } from './identities.ts';
+import { directoryUrl, introspect } from './upstreams/identities.ts';
 
 /** What a verifier answered. */
 interface Outcome {

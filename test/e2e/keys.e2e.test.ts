@@ -25,7 +25,8 @@ import { CREDENTIAL_TYPES, TAG } from '../../shared/names.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { testAdoptedKeys } from './adopted-keys.ts';
 import { IdentityLoad, jwksVerifier, tokenVerifier } from './identity-load.ts';
-import { playUpstreams, type PlayedUpstream } from './upstreams.ts';
+import { playUpstreams } from './upstreams/all.ts';
+import type { PlayedUpstream } from './upstreams/played.ts';
 import { settledFewAtATime, Watched } from './watched.ts';
 
 function never(): Promise<never> {
@@ -194,9 +195,10 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
 
   test('survive that the answer to a creation is lost: one key works, no orphan lives', async () => {
     await forEach('lost answer', async (one) => {
-      one.loseCreation();
+      const happened = one.loseCreation();
       const id = await rotate(one);
       expect((await followed(one, id)).phase).toBe('completed');
+      expect(happened(), 'the answer was lost').toBe(true);
       expect([await one.takes(await read(one)), await one.live()]).toEqual([true, 1]);
     });
   });

@@ -128,8 +128,8 @@ export interface Webhook extends Subscriber {
 }
 
 /**
- * An HTTP endpoint behind an API destination, whose connection sends `key` as the header `x-api-key`. It gives the answers in
- * turn, the last of them from then on, and has received what it answered with 2xx.
+ * An HTTP endpoint behind an API destination, whose connection sends `key` as the header `x-api-key`. To each event it gives
+ * the answers in turn, the last of them from then on, and has received what it answered with 2xx.
  */
 export async function webhook(
   { stack }: Pick<World, 'stack'>,
@@ -139,14 +139,14 @@ export async function webhook(
 ): Promise<Webhook> {
   const events: BusEvent[] = [];
   const calls: { headers: IncomingHttpHeaders; event: BusEvent }[] = [];
-  let left = answers;
+  let given = answers;
   const server = createServer((request, response) => {
     let text = '';
     request.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
     request.on('end', () => {
-      const [status = 204, ...others] = left;
-      if (others.length > 0) left = others;
       const event = JSON.parse(text) as BusEvent;
+      const before = calls.filter((call) => call.event.detail['id'] === event.detail['id']).length;
+      const status = given[Math.min(before, given.length - 1)] ?? 204;
       calls.push({ headers: request.headers, event });
       if (status < 300) events.push(event);
       response.writeHead(status).end();
@@ -178,7 +178,7 @@ export async function webhook(
     calls,
     received: async () => Promise.resolve(events),
     mend: () => {
-      left = [204];
+      given = [204];
     },
     close: () =>
       new Promise((resolve) => {

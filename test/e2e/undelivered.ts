@@ -15,8 +15,10 @@ export function describeUndelivered(
 ): void {
   test('a webhook that fails twice is called again, and knows by the id that it is one event', async () => {
     const { pager } = given();
-    const tries = pager.calls.slice(0, 3).map(({ event }) => event);
-    expect(tries.map((event) => event['detail-type'])).toEqual([EVENT.halt, EVENT.halt, EVENT.halt]);
+    const tries = pager.calls
+      .filter(({ event }) => event['detail-type'] === EVENT.halt)
+      .map(({ event }) => event);
+    expect(tries).toHaveLength(3);
     expect(new Set(tries.map(({ detail }) => detail['id'])).size).toBe(1);
     const halts = (await pager.received()).filter((event) => event['detail-type'] === EVENT.halt);
     expect(new Set(halts.map(({ detail }) => detail['id']))).toEqual(new Set([tries[0]?.detail['id']]));

@@ -42,7 +42,11 @@ export class UpstreamServer implements AsyncDisposable {
   readonly asked: { readonly method: string; readonly path: string; readonly status: number }[] = [];
   readonly #server: Server;
   readonly #answer: (asked: Asked) => Reply;
-  #faults: { readonly on: (asked: Asked) => boolean; readonly fault: Fault }[] = [];
+  #faults: {
+    readonly on: (asked: Asked) => boolean;
+    readonly fault: Fault;
+    readonly met: () => void;
+  }[] = [];
 
   private constructor(answer: (asked: Asked) => Reply) {
     this.#answer = answer;
@@ -61,9 +65,11 @@ export class UpstreamServer implements AsyncDisposable {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** The next request that `on` is true of goes wrong, `times` over. */
-  fail(fault: Fault, on: (asked: Asked) => boolean = () => true, times = 1): void {
-    for (let count = 0; count < times; count++) this.#faults.push({ on, fault });
+  /** The next request that `on` is true of goes wrong, `times` over; returns what tells whether all of that has happened. */
+  fail(fault: Fault, on: (asked: Asked) => boolean = () => true, times = 1): () => boolean {
+    let left = times;
+    for (let count = 0; count < times; count++) this.#faults.push({ on, fault, met: () => left-- });
+    return () => left === 0;
   }
 
   /** No request goes wrong any more. */
@@ -89,7 +95,9 @@ export class UpstreamServer implements AsyncDisposable {
     };
     const { method, path } = asked;
     const at = this.#faults.findIndex(({ on }) => on(asked));
-    const fault = at === -1 ? undefined : this.#faults.splice(at, 1)[0]?.fault;
+    const due = at === -1 ? undefined : this.#faults.splice(at, 1)[0];
+    due?.met();
+    const fault = due?.fault;
     const reply = fault?.kind === 'reply' ? fault : undefined;
     const { status, body, headers } = reply ?? (isUndone(fault) ? { status: 0 } : this.#answer(asked));
     const isSilent = fault !== undefined && SILENT.has(fault.kind);

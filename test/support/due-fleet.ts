@@ -3,11 +3,10 @@ import type { LocalStack } from '../../local/stack.ts';
 import type { AwsCalls } from '../../shared/adapters/aws-client.ts';
 import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
 import { SecretsManagerVault } from '../../shared/adapters/secrets-manager-vault.ts';
-import { GENESIS } from '../../shared/domain/audit.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
-import { resolvePolicy } from '../../shared/domain/policy.ts';
 import type { EngineDeps } from '../../shared/engine/deps.ts';
+import { registeringHead } from './credential-head.ts';
 import { MemoryAgentStore, MemorySealer } from './agent-parts.ts';
 
 const START = Date.parse('2026-01-01T00:00:00.000Z');
@@ -47,32 +46,15 @@ export async function dueFleet(
     const id = randomUUID();
     const issuedAt = toInstant(START + n * 3_600_000);
     await ledger.create(
-      {
-        id,
-        tenant,
-        account: stack.accountId,
-        region: stack.region,
-        name: `name-${id}`,
-        type: 'database',
-        provider: 'postgresql',
-        secretName: `agents/${id}`,
-        target: {},
-        adminSecret: 'admin',
-        policy: resolvePolicy('database', {}, [], START),
-        mode: 'enforce',
-        holders: [],
-        status: 'active',
-        current: { handle: { id: 'a', generation: 1 }, versionId: id, fingerprint: 'sha256:1', issuedAt },
-        live: [],
-        generation: 1,
-        epoch: 0,
-        version: 0,
-        seq: 0,
-        chain: GENESIS,
-        registeredAt: toInstant(START),
-        updatedAt: toInstant(START),
-        ...head(n),
-      },
+      registeringHead(
+        { account: stack.accountId, region: stack.region, tenant, now: START },
+        {
+          id,
+          status: 'active',
+          current: { handle: { id: 'a', generation: 1 }, versionId: id, fingerprint: 'sha256:1', issuedAt },
+          ...head(n),
+        },
+      ),
       { action: 'registered', time: toInstant(START), trigger: { kind: 'operator', actor: 'arn:o' } },
     );
     ids.push(id);

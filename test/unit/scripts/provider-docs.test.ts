@@ -9,7 +9,7 @@ import { classify } from '../../../shared/domain/inventory.ts';
 import { boundsOf } from '../../../shared/domain/policy.ts';
 import { providerFor } from '../../../shared/providers/registry.ts';
 import { PROVIDERS } from '../../../shared/providers/types/all.ts';
-import { UPSTREAMS } from '../../e2e/upstreams.ts';
+import { UPSTREAMS } from '../../e2e/upstreams/all.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const keys = Object.keys(CAPABILITIES).toSorted();

@@ -1,11 +1,17 @@
 import { DynamoDBClient, GetItemCommand } from '@aws-sdk/client-dynamodb';
-import { sigV4 } from '../../client/src/sigv4.ts';
-import type { World } from '../../local/demo/world.ts';
-import { isHeld, type DirectorySet, type SetKind } from '../../shared/domain/directory.ts';
-import { OUTPUT, TABLE } from '../../shared/names.ts';
-import type { JwksMaterial } from '../../shared/providers/jwks/material.ts';
-import { verifies } from '../contract/cases/jwks.ts';
-import type { PlayedUpstream } from './upstreams.ts';
+import { sigV4 } from '../../../client/src/sigv4.ts';
+import type { World } from '../../../local/demo/world.ts';
+import { isHeld, type DirectorySet, type SetKind } from '../../../shared/domain/directory.ts';
+import { OUTPUT, TABLE } from '../../../shared/names.ts';
+import type { JwksMaterial } from '../../../shared/providers/jwks/material.ts';
+import { verifies } from '../../contract/cases/jwks.ts';
+import { entryOf, loseAnswer, type PlayedUpstream } from './played.ts';
+
+/** What agents identify themselves with. */
+export const IDENTITIES = {
+  'signing-key/jwks': signingKeys,
+  'agent-token/opaque': agentTokens,
+} as const;
 
 /** Where verifiers find the directory of the deployed stack. */
 export function directoryUrl(world: World): string {
@@ -30,7 +36,7 @@ export async function introspect(world: World, token: string): Promise<Record<st
 }
 
 /** Keys with which agents sign; `jose` is the verifier. */
-export async function signingKeys(world: World): Promise<PlayedUpstream> {
+async function signingKeys(world: World): Promise<PlayedUpstream> {
   return identity(world, {
     key: 'signing-key/jwks',
     kind: 'jwks',
@@ -40,7 +46,7 @@ export async function signingKeys(world: World): Promise<PlayedUpstream> {
 }
 
 /** Bearer tokens; whoever asks is known by IAM. */
-export async function agentTokens(world: World): Promise<PlayedUpstream> {
+async function agentTokens(world: World): Promise<PlayedUpstream> {
   return identity(world, {
     key: 'agent-token/opaque',
     kind: 'tokens',
@@ -63,23 +69,17 @@ async function identity(
   },
 ): Promise<PlayedUpstream> {
   const dynamodb = new DynamoDBClient(world.stack.clientConfig);
-  const [type = '', provider = ''] = key.split('/');
   return Promise.resolve({
     key,
-    entry: { type, provider, target: { ...target, cacheSeconds: 1, clockSkewSeconds: 0 } },
+    entry: entryOf(key, { ...target, cacheSeconds: 1, clockSkewSeconds: 0 }),
     policy: { interval: '1d', soak: '2s' },
     takes,
-    loseCreation: () => {
-      world.stack.gateway.faults.add({
-        match: {
-          service: 'dynamodb',
-          operation: 'TransactWriteItems',
-          resource: world.output(OUTPUT.directory),
-        },
-        times: 1,
-        action: { kind: 'lose-answer' },
-      });
-    },
+    loseCreation: () =>
+      loseAnswer(world.stack, {
+        service: 'dynamodb',
+        operation: 'TransactWriteItems',
+        resource: world.output(OUTPUT.directory),
+      }),
     live: async () => {
       const { Item } = await dynamodb.send(
         new GetItemCommand({

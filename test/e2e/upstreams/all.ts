@@ -1,0 +1,18 @@
+import type { World } from '../../../local/demo/world.ts';
+import type { ProviderKey } from '../../../shared/domain/capabilities.ts';
+import { OAUTH_CLIENTS } from './clients.ts';
+import { CLOUD_KEYS } from './cloud.ts';
+import { IDENTITIES } from './identities.ts';
+import { LLM_KEYS } from './llm.ts';
+import type { Play, PlayedUpstream } from './played.ts';
+import { ROOTS } from './roots.ts';
+import { VECTOR_DATABASE_KEYS } from './vector.ts';
+
+/** How each upstream is played; what isn't says `ELSEWHERE` of scripts/upstream-run.ts. */
+export const UPSTREAMS: Readonly<Record<Exclude<ProviderKey, `database/${string}` | 'root/by-hand'>, Play>> =
+  { ...LLM_KEYS, ...VECTOR_DATABASE_KEYS, ...CLOUD_KEYS, ...IDENTITIES, ...OAUTH_CLIENTS, ...ROOTS };
+
+/** Starts one of each upstream that Rekey knows. */
+export async function playUpstreams(world: World): Promise<PlayedUpstream[]> {
+  return Promise.all(Object.values(UPSTREAMS).map(async (play) => play(world)));
+}
