@@ -43,7 +43,7 @@ export class FakeRegistrations implements AsyncDisposable {
   /** A key as a person registers it. */
   add(clientId: string, kid: string): FakeKey & { readonly privateKey: string } {
     const { value, publicKey } = newKey(kid);
-    return { ...this.#learn(clientId, publicKey as Jwk), privateKey: value };
+    return { ...this.#learn(clientId, publicKey), privateKey: value };
   }
 
   /** Whether a client is let in by a private key, asked as it would ask. */
