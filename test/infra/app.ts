@@ -128,7 +128,8 @@ export function statementsOf(policy: Resource | undefined): Statement[] {
 
 /** Statements of the role of each function, by the function's name. */
 export function statementsByFunction(stacks: Stacks): Readonly<Record<string, readonly Statement[]>> {
-  const policies = ofType(stacks, 'AWS::IAM::Policy');
+  // What doesn't fit into a role's own policy CDK puts into a managed one beside it.
+  const policies = ['AWS::IAM::Policy', 'AWS::IAM::ManagedPolicy'].flatMap((type) => ofType(stacks, type));
   return Object.fromEntries(
     ofType(stacks, 'AWS::Lambda::Function').map((each) => {
       const name = at(each.Properties, 'Environment', 'Variables', 'REKEY_FUNCTION');

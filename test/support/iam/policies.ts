@@ -188,7 +188,9 @@ export class Policies {
       if (found === undefined) throw new Error(`${role.logicalId} has a policy that isn't of its stack`);
       return found;
     });
-    const own = this.each('AWS::IAM::Policy')
+    // What doesn't fit into a role's own policy CDK puts into a managed one beside it.
+    const own = ['AWS::IAM::Policy', 'AWS::IAM::ManagedPolicy']
+      .flatMap((type) => this.each(type))
       .filter(([policy, where]) => where === stack && refersTo(policy.Properties['Roles'], role.logicalId))
       .map(([policy]) => policy);
     const trusted = list(at(role.Properties, 'AssumeRolePolicyDocument', 'Statement'));
