@@ -133,7 +133,7 @@ export const settingsSchema = z.strictObject({
     .refine((types) => types.some((type) => !ROOT_TYPES.includes(type)), {
       error: `roots alone would leave out the functions of every other type, and delete those that are deployed: this list replaces the default, so name every type that the deployment has, e.g. ${JSON.stringify(CREDENTIAL_TYPES)}`,
     })
-    .default(CREDENTIAL_TYPES.filter((type) => !ROOT_TYPES.includes(type)))
+    .default(CREDENTIAL_TYPES.filter((type) => !ROOT_TYPES.includes(type) && type !== 'oauth-client'))
     .describe('Credential types that the deployment has functions for; each type has roles of its own'),
   families: z
     .boolean()

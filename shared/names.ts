@@ -9,6 +9,7 @@ export const CREDENTIAL_TYPES = [
   'signing-key',
   'agent-token',
   'certificate-authority',
+  'oauth-client',
   'root',
   'database-root',
 ] as const;

@@ -167,6 +167,7 @@ export const NOUN: Readonly<Record<CredentialType, string>> = {
   'signing-key': 'signing key',
   'agent-token': 'agent token',
   'certificate-authority': 'certificate authority',
+  'oauth-client': 'key of an OAuth client',
   root: 'root credential',
   'database-root': 'root credential of a database',
 };

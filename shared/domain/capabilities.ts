@@ -237,6 +237,14 @@ export const CAPABILITIES = {
     revocationDelaySeconds: 300,
     propagationSeconds: 0,
   },
+  'oauth-client/rfc7592': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: false,
+    revocation: 'api',
+    revocationDelaySeconds: 60,
+    propagationSeconds: 30,
+  },
   'root/openai-admin': {
     overlap: { kind: 'dual', maxLive: 2 },
     canCreate: true,

@@ -120,6 +120,8 @@ const clientForm = z.union([
   z
     .object({ private_key: z.looseObject({ kty: z.string() }) })
     .transform(({ private_key }) => JSON.stringify(private_key)),
+  // As Rekey itself writes it where it rotates the key of the client.
+  z.object({ private_key: z.string().startsWith('{') }).transform(({ private_key }) => private_key),
 ]);
 
 /**

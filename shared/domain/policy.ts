@@ -93,6 +93,8 @@ const BOUNDS: Readonly<Record<string, TypeBounds>> = {
   'agent-token': { maxIntervalSeconds: () => 7 * DAY, window: WINDOW },
   /** C5: a CA signs for 30 days at most. It lives on while its leaves do, which Z2's four hours don't bind (hard decision 10). */
   'certificate-authority': { maxIntervalSeconds: () => 30 * DAY, window: { ...WINDOW, max: 7 * DAY } },
+  /** C2: what a client says who it is with, apart from the tokens that it gets. */
+  'oauth-client': { maxIntervalSeconds: () => 30 * DAY, window: WINDOW },
   root: ROOT,
   'database-root': ROOT,
 };

@@ -318,7 +318,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     // What agents do who are told to halt, and to resume.
     for (const load of loads) load.halt();
     const revoked = await Promise.all(all.map(async (one) => read(one)));
-    await told.take(revoked[0] ?? "");
+    await told.take(revoked[0] ?? '');
     const ended = await rekeyJson<EmergencyAnswer>(
       ['revoke', ...all.map(nameOf), '--incident', 'INC-10', '--reason', 'test', '--yes', '--wait'],
       world.env,

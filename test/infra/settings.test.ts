@@ -49,7 +49,7 @@ describe('settings of a stage', () => {
       expect(refused({ settings: { types } })).toEqual([
         'types: roots alone would leave out the functions of every other type, and delete those that are deployed: ' +
           'this list replaces the default, so name every type that the deployment has, e.g. ' +
-          '["database","llm-key","vector-database-key","cloud-key","signing-key","agent-token","certificate-authority","root","database-root"]',
+          '["database","llm-key","vector-database-key","cloud-key","signing-key","agent-token","certificate-authority","oauth-client","root","database-root"]',
       ]);
       expect(refused({ settings: { types: ['llm-key', 'root'] } })).toEqual([]);
     },

@@ -83,10 +83,13 @@ export class Api {
   #read<T>(call: Call<T>, answer: HttpAnswer): T {
     const { name } = this.#options;
     const isDone = answer.status >= 200 && answer.status <= 299;
-    if (!isDone && call.accepts?.includes(answer.status) !== true) throw this.#refusal(call, answer);
-    const parsed = call.answer.safeParse(jsonOf(answer.text));
-    if (parsed.success) return parsed.data;
-    const at = parsed.error.issues[0]?.path.join('.') ?? '';
+    const isAccepted = isDone || call.accepts?.includes(answer.status) === true;
+    const body = jsonOf(answer.text);
+    const parsed = call.answer.safeParse(body);
+    if (isAccepted && parsed.success) return parsed.data;
+    // A refusal in another form than the one that is an answer is a refusal like any other; a broken one is nothing.
+    if (!isAccepted || (!isDone && body !== undefined)) throw this.#refusal(call, answer);
+    const at = parsed.error?.issues[0]?.path.join('.') ?? '';
     throw new RekeyError(
       'ERR_UNAVAILABLE',
       `${name} answers in another form than it documents (at "${at}")`,

@@ -4,6 +4,7 @@ import { PROVIDERS as cloudKey } from './cloud-key.ts';
 import { PROVIDERS as database } from './database.ts';
 import { PROVIDERS as databaseRoot } from './database-root.ts';
 import { PROVIDERS as llmKey } from './llm-key.ts';
+import { PROVIDERS as oauthClient } from './oauth-client.ts';
 import { PROVIDERS as root } from './root.ts';
 import type { Loaders } from './loaders.ts';
 import { PROVIDERS as signingKey } from './signing-key.ts';
@@ -18,6 +19,7 @@ export const PROVIDERS: Loaders = {
   ...signingKey,
   ...agentToken,
   ...certificateAuthority,
+  ...oauthClient,
   ...root,
   ...databaseRoot,
 };

@@ -1,5 +1,6 @@
 import type { World } from '../../../local/demo/world.ts';
 import type { ProviderKey } from '../../../shared/domain/capabilities.ts';
+import { OAUTH_CLIENTS } from './clients.ts';
 import { CLOUD_KEYS } from './cloud.ts';
 import { DATABASE_ROOTS } from './databases.ts';
 import { IDENTITIES } from './identities.ts';
@@ -10,7 +11,15 @@ import { VECTOR_DATABASE_KEYS } from './vector.ts';
 
 /** How each upstream is played; what isn't says `ELSEWHERE` of scripts/upstream-run.ts. */
 export const UPSTREAMS: Readonly<Record<Exclude<ProviderKey, `database/${string}` | 'root/by-hand'>, Play>> =
-  { ...LLM_KEYS, ...VECTOR_DATABASE_KEYS, ...CLOUD_KEYS, ...IDENTITIES, ...ROOTS, ...DATABASE_ROOTS };
+  {
+    ...LLM_KEYS,
+    ...VECTOR_DATABASE_KEYS,
+    ...CLOUD_KEYS,
+    ...IDENTITIES,
+    ...OAUTH_CLIENTS,
+    ...ROOTS,
+    ...DATABASE_ROOTS,
+  };
 
 /** Starts one of each upstream that Rekey knows. */
 export async function playUpstreams(world: World): Promise<PlayedUpstream[]> {
