@@ -3,12 +3,12 @@ import { defineConfig } from 'vitest/config';
 /** A file at a time, after the projects of a lower group. */
 const oneByOne = (group: number): object => ({ fileParallelism: false, sequence: { groupOrder: group } });
 
-/** What needs little or starts servers runs two files at a time, on two cores; whole stacks one. */
+/** On two cores: what mostly waits runs three files at a time, whole stacks two. */
 export const PROJECTS = {
   unit: {
     include: ['test/unit/**/*.test.ts', 'test/infra/**/*.test.ts'],
     testTimeout: 60_000,
-    maxWorkers: 2,
+    maxWorkers: 3,
   },
   integration: { include: ['test/integration/**/*.int.test.ts'], testTimeout: 180_000, ...oneByOne(1) },
   faults: {
