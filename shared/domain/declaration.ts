@@ -10,15 +10,7 @@ import { BY_HAND, isRoot, REKEY_HOLDER, rekeyAsHolder, rootTypeOf } from './root
 import { inWords } from './wording.ts';
 
 /** As much of an entry as its policy follows from. */
-const policyPart = z.object(entryFields.shape).pick({
-  type: true,
-  provider: true,
-  mode: true,
-  adopt: true,
-  policy: true,
-  holders: true,
-  root: true,
-});
+const policyPart = z.object(entryFields.shape).pick({ type: true, policy: true, holders: true, root: true });
 
 /** One entry of a declaration file, checked in form. */
 export type CredentialEntry = z.infer<typeof entryFields>;
@@ -207,7 +199,7 @@ export function parseEntry(input: unknown, check?: PolicyCheck): CredentialEntry
     ...(part?.root !== undefined && part.holders?.some(({ name }) => name === REKEY_HOLDER) === true
       ? [notAHolder()]
       : []),
-    ...(part !== undefined && isEnforcedByHand(part) ? [notEnforced()] : []),
+    ...(parsed.success && isEnforcedByHand(parsed.data) ? [notEnforced()] : []),
     ...(part === undefined || unknownType.length > 0 || now === undefined
       ? []
       : errorsOf(() => resolvePolicy(part.type, policyInput(part), holdersOf(part, limits), now, limits))),

@@ -75,7 +75,7 @@ describe('what revokes by hand', () => {
     };
     const own = { baseUrl: 'https://vectors.example/v1', roles: ['searcher'] };
     expect(await textOf('weaviate', own)).toContain(
-      `curl -X DELETE -H "authorization: Bearer $WEAVIATE_ADMIN_KEY" 'https://vectors.example/v1/users/db/x_1'`,
+      'curl -X DELETE -H "authorization: Bearer $WEAVIATE_ADMIN_KEY" https://vectors.example/v1/users/db/x_1',
     );
     const [account, cluster] = [
       '7f1b0c1e-6a0e-4c57-9f6c-0d4a5b8c2e11',

@@ -224,7 +224,7 @@ describe('Google', () => {
       });
       expect(told).toContain(
         `curl -X DELETE -H "authorization: Bearer $(gcloud auth print-access-token)" ` +
-          "'https://apikeys.googleapis.com/v2/projects/shop/locations/global/keys/rekey-1'",
+          'https://apikeys.googleapis.com/v2/projects/shop/locations/global/keys/rekey-1',
       );
     });
 

@@ -43,8 +43,23 @@ const TARGETS: Readonly<Partial<Record<ProviderKey, Fields>>> = {
     project: 'shop',
     serviceAccount: 'agents@shop.iam.gserviceaccount.com',
   },
+  'oauth-client/rfc7592': { ...own, clientId: 'shop' },
+  'signing-key/jwks': { name: 'shop-agents', issuer: baseUrl, held: 'kms', cacheSeconds: 60 },
+  'agent-token/opaque': { name: 'shop-agent', agent: 'shop', audience: 'orders', cacheSeconds: 60 },
   'root/openai-admin': own,
   'root/pinecone-service-account': { ...own, roles: ['OrgOwner'], loginUrl: baseUrl },
+  'database-root/postgresql-master': {
+    host: 'db.example',
+    database: 'app',
+    users: ['root_a', 'root_b'],
+    ownerRole: 'root',
+  },
+};
+
+/** What is ended of each, where not every id will do. */
+const IDS: Readonly<Partial<Record<ProviderKey, string>>> = {
+  'database/postgresql': 'app_a',
+  'database-root/postgresql-master': 'root_a',
 };
 
 /** What breaks out of a word of a shell, or breaks it in two. */
@@ -70,8 +85,8 @@ const HOSTILE = [
 ];
 
 /** Commands as a person copies them: whole lines, and those that a remark names. */
-const COMMAND = /(?:^|[\s:])((?:az|aws|gcloud|curl|psql) .*)$/;
-const STUBS = ['az', 'aws', 'gcloud', 'curl', 'psql']
+const COMMAND = /(?:^|[\s:])((?:az|aws|gcloud|curl|psql|jq) .*)$/;
+const STUBS = ['az', 'aws', 'gcloud', 'curl', 'psql', 'jq']
   .map((name) => `${name}() { printf '%s ' "$#"; }`)
   .join('\n');
 
@@ -92,7 +107,7 @@ describe('what a person is told to type at an upstream', () => {
   };
   const textOf = async (key: ProviderKey, target: unknown): Promise<string> => {
     const [type = '', provider = ''] = key.split('/');
-    const id = key === 'database/postgresql' ? 'app_a' : 'k1';
+    const id = IDS[key] ?? 'k1';
     const about = { type, provider, target, live: [{ id, generation: 1 }] };
     return (await revocationsByHand(about)).map(({ text }) => text).join('\n');
   };
@@ -123,6 +138,7 @@ describe('what a person is told to type at an upstream', () => {
     async (key, target) => {
       expect(await accepted(key, target)).toBe(true);
       const words = wordsOf(await textOf(key, target));
+      const made = readdirSync(dir);
       const texts = Object.entries(target).flatMap(([field, value]) =>
         typeof value === 'string' ? [{ field, value }] : [],
       );
@@ -132,7 +148,7 @@ describe('what a person is told to type at an upstream', () => {
             const changed = { ...target, [field]: said };
             if (!(await accepted(key, changed))) continue;
             const text = await textOf(key, changed);
-            expect({ said, words: wordsOf(text), made: readdirSync(dir) }).toEqual({ said, words, made: [] });
+            expect({ said, words: wordsOf(text), made: readdirSync(dir) }).toEqual({ said, words, made });
           }
         }
       }
