@@ -70,12 +70,10 @@ export async function settingsToCarry(
        FROM pg_roles WHERE rolname = ANY($1)`,
     [[source, slot]],
   );
-  const from = ableToAdminister(
-    target,
-    roles.find((role) => role.name === source),
-  );
   const to = roles.find((role) => role.name === slot);
   if (to === undefined) return [];
+  const other = roles.find((role) => role.name === source);
+  const from = target.isMaster === true ? ableToAdminister(other ?? to) : other;
   const present = from?.conn_limit ?? to.conn_limit;
   const limit = target.connectionLimit ?? (present === -1 ? to.default_limit : present);
   const limitChanges = limit === to.conn_limit ? [] : [`CONNECTION LIMIT ${limit}`];
@@ -102,9 +100,8 @@ export async function settingsToCarry(
 }
 
 /** Of a master whatever Rekey needs, also where nothing is left that tells what the other may do. */
-function ableToAdminister({ isMaster }: PostgresTarget, from: RoleRow | undefined): RoleRow | undefined {
-  if (isMaster !== true || from?.['rolsuper'] === true) return from;
-  return from && { ...from, rolcreaterole: true };
+function ableToAdminister(from: RoleRow): RoleRow {
+  return from['rolsuper'] === true ? from : { ...from, rolcreaterole: true };
 }
 
 async function settingChanges(session: Session, source: string, slot: string): Promise<Statement[]> {
