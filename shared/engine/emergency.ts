@@ -54,6 +54,10 @@ export async function revokeNow(
 
   const login = isOwnLogin(credential) ? await ownLogin(credential, source, at) : undefined;
   const isLogin = ({ id }: CredentialHandle): boolean => id === login?.handle?.id;
+  const witness = {
+    ...ctx,
+    live: [...credential.live, ...(login?.isOurs === true && login.handle ? [login.handle] : [])],
+  };
   let loginsEnd: CredentialHandle | undefined;
   const kill = async (handle: CredentialHandle, generation: number) => ({
     handle: describeHandle(handle),
@@ -62,7 +66,7 @@ export async function revokeNow(
       target,
       { ...handle, generation },
       { endSessions: true, compromised: true, ownLogin: isLogin(handle) },
-      ctx,
+      witness,
     ),
   });
   const isKnown = (handle: CredentialHandle): boolean =>

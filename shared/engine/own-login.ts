@@ -8,6 +8,8 @@ import { without, type upstream } from './state.ts';
 export interface OwnLogin {
   /** The handle whose value its secret holds; absent where nobody can tell. */
   readonly handle?: CredentialHandle;
+  /** It bears this credential's mark, or the ledger knows it: whoever sees it looks at the right account (docs/adr/034). */
+  readonly isOurs: boolean;
   /** Why nobody can. */
   readonly doubt?: unknown;
   /** Whether a handle is the login's, or could be. */
@@ -25,7 +27,11 @@ export async function ownLogin(
   { provider, target, ctx }: Awaited<ReturnType<typeof upstream>>,
 ): Promise<OwnLogin | undefined> {
   if (current === undefined) return undefined;
-  const known = (handle: CredentialHandle): OwnLogin => ({ handle, mayBe: ({ id }) => id === handle.id });
+  const known = (handle: CredentialHandle, isOurs = true): OwnLogin => ({
+    handle,
+    isOurs,
+    mayBe: ({ id }) => id === handle.id,
+  });
   const material = provider.material(await ctx.admin());
   if (fingerprint(provider.secretPart(material)) === current.fingerprint) return known(current.handle);
   const others = without(live, current.handle);
@@ -36,9 +42,9 @@ export async function ownLogin(
     const listed = (await provider.list?.(target, ctx)) ?? [];
     const found = [...listed, ...others].find((handle) => handle.id === id);
     // What a person has made may carry no mark: it is newer than the copy.
-    return known(found ?? { id, generation: generation + 1 });
+    return found === undefined ? known({ id, generation: generation + 1 }, false) : known(found);
   } catch (error) {
-    return { doubt: untold(error), mayBe: ({ id }) => id !== current.handle.id };
+    return { isOurs: false, doubt: untold(error), mayBe: ({ id }) => id !== current.handle.id };
   }
 }
 
