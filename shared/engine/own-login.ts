@@ -18,11 +18,12 @@ export interface OwnLogin {
 
 /**
  * The login with which Rekey would end a credential that is its own login: the value of its secret, whichever handle has it.
- * A ledger that doesn't know the value is behind by the move of a label. A copy may be older than whole rotations: then the
- * upstream says whose the value is; never a guess, since a dead login would count as the end of what it was guessed to be.
+ * A ledger that knows of one more is behind by the move of a label. A copy may be older than whole rotations, and a person may
+ * have put back a dead value: then the upstream says whose the value is; never a guess, since a dead login would count as the
+ * end of what it was guessed to be.
  */
 export async function ownLogin(
-  { current, live, generation }: Credential,
+  { current, live }: Credential,
   source: Revocation['source'],
   { provider, target, ctx }: Awaited<ReturnType<typeof upstream>>,
 ): Promise<OwnLogin | undefined> {
@@ -35,14 +36,15 @@ export async function ownLogin(
   const material = provider.material(await ctx.admin());
   if (fingerprint(provider.secretPart(material)) === current.fingerprint) return known(current.handle);
   const others = without(live, current.handle);
-  if (source === 'ledger') return known(others.at(-1) ?? current.handle);
+  const moved = others.at(-1);
+  if (source === 'ledger' && moved !== undefined) return known(moved);
   try {
     const id = await provider.adoption?.identify(target, material, ctx);
     if (id === undefined) throw untold();
     const listed = (await provider.list?.(target, ctx)) ?? [];
     const found = [...listed, ...others].find((handle) => handle.id === id);
-    // What a person has made may carry no mark: it is newer than the copy.
-    return found === undefined ? known({ id, generation: generation + 1 }, false) : known(found);
+    // What a person has made may carry no mark: it stands in the place of the current one, and dies as that does.
+    return found === undefined ? known({ id, generation: current.handle.generation }, false) : known(found);
   } catch (error) {
     return { isOurs: false, doubt: untold(error), mayBe: ({ id }) => id !== current.handle.id };
   }

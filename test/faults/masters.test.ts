@@ -138,6 +138,26 @@ describe('the administrator of a database that leaks', () => {
     expect([await master.faults(), await one.faults()]).toEqual([[], []]);
   });
 
+  test('is not taken for ended where its secret holds a password that is refused', async () => {
+    const { master } = await registered('itself');
+    master.agents.stop();
+    const login = await master.login();
+    await master.world.aws.json('secretsmanager', 'PutSecretValue', {
+      SecretId: master.secret,
+      SecretString: JSON.stringify({ username: login.user, password: 'mistyped' }),
+    });
+    const emergency = {
+      credentialId: await master.id(),
+      incidentId: 'INC-1',
+      emergencyId: 'by-hand',
+      reason: 'leaked',
+      actor: OPERATOR.actor,
+    };
+    const refused = master.process((deps) => revokeNow(deps, emergency));
+    await expect(refused).rejects.toMatchObject({ code: 'ERR_ADMIN_DENIED' });
+    expect(await master.works(login)).toBe(true);
+  });
+
   test('ends itself last where nothing else administers it, its sessions with it; a person makes the next, which rotates again', async () => {
     const { master, one } = await registered('itself');
     master.agents.stop();

@@ -197,6 +197,23 @@ describe('an admin key that Rekey rotates', () => {
     expect(await one.actions()).toContain('emergency-revoked');
   });
 
+  test('is not taken for ended where its secret holds a value that is dead, until the one that works is in it again', async () => {
+    await using root = await registered();
+    const { one, upstream } = root;
+    await one.rotate();
+    const leaked = await root.login();
+    for (const dead of [upstream.adminKey, 'sk-admin-mistyped']) {
+      await root.put(dead);
+      await one.finished(await one.startEmergency('INC-1'));
+      expect(await root.takes(leaked)).toBe(true);
+    }
+    expect(await count(one, 'emergency-revoked')).toBe(0);
+    expect(await count(one, 'emergency-revocation-failed')).toBeGreaterThan(0);
+    await root.put(leaked);
+    await one.finished(await one.startEmergency('INC-2'));
+    expect([await root.takes(leaked), await count(one, 'emergency-revoked')]).toEqual([false, 1]);
+  });
+
   /** An emergency while the ledger is down, by a copy of the head. */
   const revoked = async (one: EngineCase, copy: Credential): Promise<string> => {
     const id = await one.id();
@@ -250,7 +267,8 @@ describe('an admin key that Rekey rotates', () => {
     const mark = nameOf({ label: one.name, generation: 9, token: randomUUID() });
     const { id: waiting } = upstream.admins.add('organization', mark, 'sk-admin-');
     expect(await revoked(one, copy)).toBe('done');
-    expect(deleted(root).slice(-2)).toEqual([waiting, login?.id]);
+    expect(deleted(root)).toContain(waiting);
+    expect(deleted(root).at(-1)).toBe(login?.id);
     expect(upstream.admins.all.size).toBe(0);
   });
 
