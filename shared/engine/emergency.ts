@@ -73,7 +73,7 @@ export async function revokeNow(
     handle.generation <= upTo && known.some((one) => one.id === handle.id);
   const listAll = async (): Promise<readonly CredentialHandle[]> => {
     try {
-      return (await provider.list?.(target, ctx)) ?? [];
+      return (await provider.list?.(target, witness)) ?? [];
     } catch (error) {
       // A login that is dead already was ended after an earlier attempt had listed; whether it is, its own end tells.
       if (login !== undefined && isRekeyError(error, 'ERR_ADMIN_DENIED')) return [];

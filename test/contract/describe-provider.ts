@@ -225,39 +225,43 @@ export function describeProvider<T, M>(name: string, harness: ProviderHarness<T,
         const life = await begin();
         const first = await life.rotate();
         const { seenBy, ...unseen } = first.handle;
-        const ctx = { ...life.ctx, live: [unseen] };
-        const revoke = async (handle: CredentialHandle) =>
+        const stranger = { ...unseen, seenBy: 'sha256:another login' };
+        // Each in an attempt of its own.
+        const attempt = (live: readonly CredentialHandle[]) => ({ ...life.ctx, live });
+        const revoke = async (handle: CredentialHandle, ctx = attempt([stranger])) =>
           provider.revoke(life.target, handle, { endSessions: true }, ctx);
-        for (const handle of [unseen, { ...unseen, seenBy: 'sha256:another login' }]) {
-          const asks = [
-            async () => revoke(handle),
-            async () => provider.deactivation?.(life.target, handle, ctx),
-            async () => provider.list?.(life.target, { ...ctx, live: [handle] }),
-          ];
-          for (const ask of asks) {
-            const show = harness.blind?.();
-            const said = await ask().catch((error: unknown) => error);
-            show?.();
-            expect(said).not.toMatchObject({ confirmed: true });
-            expect(said).not.toEqual([]);
-            expect(await life.works(first)).toBe(true);
-          }
+        const asks = [
+          async () => revoke(stranger),
+          async () => provider.deactivation?.(life.target, stranger, attempt([stranger])),
+          async () => provider.list?.(life.target, attempt([stranger])),
+        ];
+        for (const ask of asks) {
+          const show = harness.blind?.();
+          const said = await ask().catch((error: unknown) => error);
+          show?.();
+          expect(said).not.toMatchObject({ confirmed: true });
+          expect(said).not.toEqual([]);
+          expect(await life.works(first)).toBe(true);
         }
         const second = await life.rotate(first.handle);
         // Seen before it ends, or beside the other one.
-        for (const { handle } of [first, first]) {
-          const done = await provider.revoke(
-            life.target,
-            unseen,
-            { endSessions: true },
-            { ...ctx, live: [handle, second.handle] },
-          );
+        for (let twice = 0; twice < 2; twice++) {
+          const done = await revoke(stranger, attempt([stranger, second.handle]));
           expect(done.confirmed).toBe(true);
         }
         expect([await life.works(first), await life.works(second)]).toEqual([false, true]);
         // By the login that has seen it nothing else has to be there.
         if (seenBy === undefined) return;
         for (let twice = 0; twice < 2; twice++) expect((await revoke(second.handle)).confirmed).toBe(true);
+        // Of the version before, which had no such word.
+        expect((await revoke(unseen, attempt([unseen]))).confirmed).toBe(true);
+        expect((await provider.list?.(life.target, attempt([unseen]))) ?? []).toEqual([]);
+        // Nor does it become a stranger by what it has ended itself in the same attempt.
+        const third = await life.rotate();
+        const theirs = { ...third.handle, seenBy: stranger.seenBy };
+        const same = attempt([theirs]);
+        for (let twice = 0; twice < 2; twice++) expect((await revoke(theirs, same)).confirmed).toBe(true);
+        expect((await provider.list?.(life.target, same)) ?? []).toEqual([]);
       },
     );
 

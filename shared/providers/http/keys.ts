@@ -15,7 +15,7 @@ import { markIn, nameOf } from './mark.ts';
 import type { KeyMaterial } from './material.ts';
 import { isRefused } from './negative.ts';
 import { assertAsDeclared, assertSameRights, type Scope } from './scope.ts';
-import { assertSees } from './sight.ts';
+import { assertSees, hasSeen, remember, sees } from './sight.ts';
 import type { KeyTarget } from './target.ts';
 
 /** A key as its upstream shows it. */
@@ -153,14 +153,22 @@ export function keyProviderOf<T extends KeyTarget, A>(
   ): Promise<AdminApi<A>> {
     const login = await asAdmin(target, ctx);
     const { api, print } = login;
-    if (seenBy !== print && (await find(api, target, id)) === undefined)
-      await assertAccount(login, target, ctx);
+    if (!isStranger(seenBy, login)) return login;
+    if ((await find(api, target, id)) === undefined) await assertAccount(login, target, ctx);
+    remember(ctx, print);
     return login;
   }
 
-  async function assertAccount({ api }: AdminApi<A>, target: T, { live }: ProviderContext): Promise<void> {
+  /** A handle of the version before doesn't say who has seen it: it is believed as it was there. */
+  function isStranger(seenBy: string | undefined, { print }: AdminApi<A>): boolean {
+    return seenBy !== undefined && seenBy !== print;
+  }
+
+  async function assertAccount({ api, print }: AdminApi<A>, target: T, ctx: ProviderContext): Promise<void> {
+    if (hasSeen(ctx, print)) return;
     const keys = await upstream.list(api, target);
-    assertSees({ name, owner: upstream.owner(target), keys, known: live });
+    if (hasSeen(ctx, print)) return;
+    assertSees({ name, owner: upstream.owner(target), keys, known: ctx.live });
   }
 
   async function ended(
@@ -290,8 +298,10 @@ export function keyProviderOf<T extends KeyTarget, A>(
       const keys = await own(login, target);
       // To another account's login nothing is there, also where something is.
       const { live = [] } = ctx;
-      const isStranger = live.length > 0 && live.every(({ seenBy }) => seenBy !== login.print);
-      if (keys.length === 0 && isStranger) await assertAccount(login, target, ctx);
+      if (sees({ owner: upstream.owner(target), keys: keys.map(({ key }) => key), known: live }))
+        remember(ctx, login.print);
+      else if (keys.length === 0 && live.length > 0 && live.every(({ seenBy }) => isStranger(seenBy, login)))
+        await assertAccount(login, target, ctx);
       return keys.filter(({ key }) => key.active).map(({ handle }) => handle);
     },
 

@@ -291,7 +291,7 @@ describe('a key of Anthropic', () => {
     const [theirs] = pool.fake.fill('default', 2);
     const target = { ...pool.target(), workspace: 'default' };
     const { handle } = await provider.issue(target, newToken(), { ...pool.ctx, generation: 1 });
-    const { seenBy: _other, ...unseen } = handle;
+    const unseen = { ...handle, seenBy: 'sha256:another login' };
     const ctx = { ...pool.ctx, live: [unseen] };
     const show = pool.fake.keys.hide();
     pool.fake.mint('default');
@@ -300,7 +300,7 @@ describe('a key of Anthropic', () => {
     show();
     expect(theirs?.active).toBe(true);
     // Under a login that knows another key of the ledger it is gone.
-    const known = { ...ctx, live: [unseen, { id: pool.fake.mint('default').id, generation: 2 }] };
+    const known = { ...pool.ctx, live: [unseen, { id: pool.fake.mint('default').id, generation: 2 }] };
     pool.fake.keys.all.delete(handle.id);
     const done = await provider.revoke(target, unseen, { endSessions: true }, known);
     expect(done.confirmed).toBe(true);
