@@ -106,13 +106,14 @@ export async function note(
   emergency: Emergency,
   action: AuditAction,
   evidence: object,
+  said: { deactivation?: 'CONFIRMED' } = {},
 ): Promise<void> {
   await retrying(async () => {
     const before = await loadCredential(deps, emergency.credentialId);
     await deps.ledger.commit({
       before,
       after: before,
-      records: [draft(deps, before, emergency, action, evidence)],
+      records: [{ ...draft(deps, before, emergency, action, evidence), ...said }],
     });
   });
 }

@@ -1,7 +1,7 @@
 import { plusSeconds, toInstant } from '../domain/clock.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
-import { assertConfirmed } from '../domain/evidence.ts';
+import { assertConfirmed, type Deactivation } from '../domain/evidence.ts';
 import type { Redacted } from '../domain/redacted.ts';
 import { isOwnLogin } from '../domain/roots.ts';
 import { advance } from '../domain/rotation.ts';
@@ -108,23 +108,26 @@ async function replacement(deps: EngineDeps, emergency: Emergency): Promise<Load
  */
 export async function sweepLate(deps: EngineDeps, emergency: Emergency): Promise<void> {
   if (isOwnLogin(await loadCredential(deps, emergency.credentialId))) return;
-  const late = await sweep(deps, emergency);
-  if (late.length > 0) await note(deps, emergency, 'emergency-revoked', { late });
+  await sweep(deps, emergency);
 }
 
-/** Whatever still works and is not the replacement dies now. Answers with what that was. */
-async function sweep(deps: EngineDeps, emergency: Emergency): Promise<string[]> {
+/** Whatever still works and is not the replacement dies now, on record before and after. */
+async function sweep(deps: EngineDeps, emergency: Emergency): Promise<void> {
   const credential = await loadCredential(deps, emergency.credentialId);
   const { generation } = own(credential, emergency);
   const { provider, target, ctx } = await upstream(deps, credential);
   const listed = (await provider.list?.(target, ctx)) ?? [];
   const late = listed.filter((one) => one.generation <= generation);
+  if (late.length === 0) return;
+  await note(deps, emergency, 'emergency-intended', { late: late.map(describeHandle) });
+  const ended: { handle: string; deactivation: Deactivation }[] = [];
   for (const handle of late) {
-    assertConfirmed(
-      await provider.revoke(target, { ...handle, generation }, { endSessions: true, compromised: true }, ctx),
-    );
+    const how = { endSessions: true, compromised: true };
+    const deactivation = await provider.revoke(target, { ...handle, generation }, how, ctx);
+    assertConfirmed(deactivation);
+    ended.push({ handle: describeHandle(handle), deactivation });
   }
-  return late.map(describeHandle);
+  await note(deps, emergency, 'emergency-revoked', { late: ended }, { deactivation: 'CONFIRMED' });
 }
 
 /** The replacement's rotation in the ledger, begun or found. */
