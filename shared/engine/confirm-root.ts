@@ -46,8 +46,8 @@ export function confirmRoot(deps: EngineDeps, request: RootConfirmation): Promis
     const key = await keyOf(deps, before, found);
     await assertWorks(deps, before, found);
     if (request.dryRun) return { outcome: 'confirmed', credential: before };
-    await mark(deps, before, key, found);
-    return { outcome: 'confirmed', credential: await record(deps, before, key, request) };
+    const marked = await mark(deps, before, key, found);
+    return { outcome: 'confirmed', credential: await record(deps, before, marked, request) };
   });
 }
 
@@ -59,14 +59,24 @@ function assertByHand(credential: Credential): void {
       remedy: `to confirm that a holder has moved, name it: rekey confirm ${name} HOLDER`,
     });
   }
-  if (isTask(credential) || isHalted(credential)) return;
+  if (isTask(credential)) return;
+  if (isHalted(credential)) return assertNoReplacement(credential);
   throw new RekeyError('ERR_REQUEST', `Rekey replaces ${name} itself: there is nothing to confirm`, {
     field: 'name',
     remedy: `rekey rotate ${name} replaces it now`,
   });
 }
 
-/** An emergency has revoked it and got no further. */
+/** What Rekey has begun to put in its place would live on beside what a person has made. */
+function assertNoReplacement({ name, activeRotation }: Credential): void {
+  if (activeRotation === undefined) return;
+  throw new RekeyError('ERR_CONFLICT', `Rekey has begun to replace ${name}: its replacement may live`, {
+    field: 'name',
+    remedy: `where that has failed, start the emergency again: rekey revoke ${name}`,
+  });
+}
+
+/** An emergency has revoked it, and nothing works in its place yet. */
 function isHalted({ status, incident }: Credential): boolean {
   return status === 'halted' && incident !== undefined && reached(incident, 'revoked');
 }
@@ -114,10 +124,12 @@ async function keyOf(
 }
 
 /** What a person has made in the place of what was revoked becomes Rekey's own, as by an adoption: marked first. */
-async function mark(deps: EngineDeps, credential: Credential, { handle }: Key, found: Found): Promise<void> {
-  if (isTask(credential)) return;
+async function mark(deps: EngineDeps, credential: Credential, key: Key, { material }: Found): Promise<Key> {
+  if (isTask(credential)) return key;
   const { provider, target, ctx } = await upstream(deps, credential);
-  await provider.adoption?.adopt(target, credential.id, { handle, material: found.material }, ctx);
+  const { handle } = key;
+  const marked = await provider.adoption?.adopt(target, credential.id, { handle, material }, ctx);
+  return { ...key, handle: marked ?? handle };
 }
 
 /** Nothing was replaced: the record would say that the old one is gone. */

@@ -147,6 +147,7 @@ describe('an admin key that Rekey rotates', () => {
       live: [current?.handle],
     });
     expect(current?.handle.generation).toBeGreaterThan(halted.incident?.generation ?? Infinity);
+    expect(current?.handle.seenBy, 'who has seen it').toMatch(/^sha256:/);
 
     const token = await one.rotate();
     expect((await one.rotation(token)).phase).toBe('completed');
@@ -327,10 +328,16 @@ describe('an admin key that Rekey rotates', () => {
     const execution = await one.startEmergency('INC-1', { replace: false });
     await one.finished(execution);
     expect([execution.status, [...admins.all.keys()]]).toEqual(['SUCCEEDED', [keeper.id]]);
-    const told = (await one.records()).filter(({ message }) => message === 'emergency-revoked');
-    expect(told.map(({ entity }) => entity.data.evidence ?? '')).toEqual([
-      expect.stringContaining('"revocation"'),
-      expect.stringContaining('"late"'),
+    const told = (await one.records()).filter(({ message }) =>
+      /^emergency-(intended|revoked)$/.test(message),
+    );
+    expect(
+      told.map(({ message, entity: { data } }) => [message, data.deactivation, data.evidence ?? '']),
+    ).toEqual([
+      ['emergency-intended', '', expect.anything()],
+      ['emergency-revoked', 'CONFIRMED', expect.stringContaining('"revocation"')],
+      ['emergency-intended', '', expect.stringContaining('"late"')],
+      ['emergency-revoked', 'CONFIRMED', expect.stringMatching(/"late".*"confirmed":true/)],
     ]);
   });
 
@@ -347,6 +354,28 @@ describe('an admin key that Rekey rotates', () => {
     expect(await codeOf(root.confirm())).toBe('ERR_REJECTED');
     expect((await one.credential()).status).toBe('halted');
     await root.put(value);
+    expect((await root.confirm()).outcome).toBe('confirmed');
+  });
+
+  test('is not taken for replaced by hand where its replacement has failed and may live', async () => {
+    const one = world.newCase();
+    await using root = await RootCase.make(one);
+    const { upstream } = root;
+    const keeper = upstream.admins.add('organization', 'keeper', 'sk-admin-').value;
+    await root.create(`${one.secret}-keeper`, keeper);
+    await one.repeating(() => one.tryRegister(root.declared({ admin: `${one.secret}-keeper` })));
+    await one.settle();
+    const isMaking = ({ method, path }: Asked): boolean =>
+      method === 'POST' && path.endsWith('/admin_api_keys');
+    upstream.server.fail({ kind: 'reply', status: 503 }, isMaking, 50);
+    await one.finished(await one.startEmergency('INC-1'));
+    upstream.server.heal();
+    await root.put(upstream.admins.add('organization', 'by hand', 'sk-admin-').value);
+    const refused = await root.confirm().catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: 'ERR_CONFLICT', field: 'name' });
+    expect(String((refused as { remedy?: string }).remedy)).toContain('start the emergency again');
+    expect((await one.credential()).status).toBe('halted');
+    await one.finished(await one.startEmergency('INC-1', { replace: false }));
     expect((await root.confirm()).outcome).toBe('confirmed');
   });
 
