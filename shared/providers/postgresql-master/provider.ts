@@ -37,7 +37,10 @@ export const postgresqlMasterProvider: CredentialProvider<PostgresTarget, Postgr
     }
   },
 
-  /** The login that ends itself is dead once PostgreSQL knows it no more; its sessions ended in the round trip that did it. */
+  /**
+   * The login that ends itself is dead once PostgreSQL knows it no more; its sessions ended in the round trip that did it. Where
+   * another hand did, they may go on: the evidence says so.
+   */
   async revoke(target, handle, options, ctx) {
     try {
       return await postgresqlProvider.revoke(target, handle, options, ctx);
@@ -47,7 +50,7 @@ export const postgresqlMasterProvider: CredentialProvider<PostgresTarget, Postgr
         confirmed: true,
         method: 'negative-authentication',
         observedAt: toInstant(ctx.clock()),
-        detail: `${handle.id} generation ${handle.generation}: PostgreSQL refuses its login; its sessions can't be asked for with it`,
+        detail: `${handle.id} generation ${handle.generation}: PostgreSQL refuses its login; its sessions can't be asked for with it. If another hand changed its password before, nobody has ended its sessions: run the statements of rekey show`,
       };
     }
   },

@@ -111,7 +111,8 @@ export async function policiesToMove(
 
 /**
  * Memberships of the slots in other roles go to the owner role, with whatever options any of them has. What another grantor gave
- * may stay behind, and so does an ADMIN OPTION, since memberships that were given by it would end with it: harmless.
+ * may stay behind, and so does an ADMIN OPTION, since memberships that were given by it would end with it. So a person who takes
+ * such a role from the owner role alone has it back at the next rotation: it has to be taken from the slots as well.
  */
 export async function membershipsToMove(
   session: Session,
