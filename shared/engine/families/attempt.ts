@@ -60,7 +60,7 @@ async function refreshTokenOf(deps: FamilyDeps, family: Family): Promise<Redacte
 
 async function ask(
   deps: FamilyDeps,
-  { terms }: Family,
+  { terms, tokens }: Family,
   { kind, consent }: Beginning,
   before: Redacted<string> | undefined,
 ): Promise<TokenSet> {
@@ -75,7 +75,8 @@ async function ask(
   try {
     assertKeepable(terms, { refreshable, expiresInSeconds: answer.expiresInSeconds });
   } catch (error) {
-    await giveBack(deps, terms, answer);
+    // A server with one grant for each person would end with them what the family works with.
+    if (tokens === undefined) await giveBack(deps, terms, answer);
     throw error;
   }
   if (kind === 'consent') return answer;
