@@ -174,6 +174,11 @@ describe('registration', () => {
     await expect(
       applyFamily(one.deps, one.options, { name: one.name, terms: other, trigger: OPERATOR, dryRun: false }),
     ).rejects.toMatchObject({ code: 'ERR_DECLARATION', field: 'client.id' });
+    const elsewhere = { ...one.terms, server: { tokenEndpoint: 'https://elsewhere.example/token' } };
+    await expect(one.apply(elsewhere)).rejects.toMatchObject({
+      code: 'ERR_DECLARATION',
+      field: 'server.tokenEndpoint',
+    });
     await one.assertWorks();
   });
 
