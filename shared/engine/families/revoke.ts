@@ -5,7 +5,7 @@ import type { Family, FamilyIncident } from '../../domain/families.ts';
 import { needingConsent, triedAgain } from '../../domain/family-refresh.ts';
 import { noToken } from '../../domain/family-secret.ts';
 import type { Trigger } from '../../domain/rotation.ts';
-import type { ClientSecret } from '../../ports/authorization-server.ts';
+import type { TokenKind } from '../../ports/authorization-server.ts';
 import { EVENT } from '../../names.ts';
 import { untilCommitted } from '../state.ts';
 import { asClient } from './client.ts';
@@ -170,12 +170,12 @@ async function revokeVersion(
   const stored = await storedBy(deps, family, versionId);
   if (stored === undefined) return 'nothing';
   const { terms } = family;
-  const end = (token: NonNullable<typeof stored.refreshToken>) =>
-    asClient(deps, terms, (secret: ClientSecret) => deps.server.revoke(terms, secret, token));
+  const end = (token: NonNullable<typeof stored.refreshToken>, kind: TokenKind) =>
+    asClient(deps, terms, (secret, as) => deps.server.revoke(as, secret, token, kind));
   const { refreshToken, accessToken } = stored;
-  const first = await end(refreshToken ?? accessToken);
+  if (refreshToken === undefined) return end(accessToken, 'access');
   // A server need not end access tokens with the refresh token (RFC 7009, 2.1).
-  return refreshToken === undefined ? first : worse(first, await end(accessToken));
+  return worse(await end(refreshToken, 'refresh'), await end(accessToken, 'access'));
 }
 
 function worse(one: 'revoked' | 'unsupported', other: 'revoked' | 'unsupported'): 'revoked' | 'unsupported' {
