@@ -21,8 +21,8 @@ export interface FamilyEmergency {
 }
 
 /**
- * Ends a family: the intent takes the lease from whoever has it, then the server revokes (RFC 7009) all that descends from
- * the consent, agents lose the access token and are told to halt. Only a new consent brings the family back. What can't be
+ * Ends a family: the intent takes the lease from whoever has it, then agents lose the access token and are told to halt, and
+ * the server revokes (RFC 7009) all that descends from the consent. Only a new consent brings the family back. What can't be
  * revoked now is tried again by the coordinator's schedule.
  */
 export async function revokeFamily(deps: FamilyDeps, emergency: FamilyEmergency): Promise<Family> {
@@ -71,12 +71,11 @@ async function intend(deps: FamilyDeps, { name, incidentId, trigger }: FamilyEme
 export async function completeRevocation(deps: FamilyDeps, family: Family): Promise<Family> {
   const { incident } = family;
   if (incident === undefined || incident.pending.length === 0) return family;
+  // Before the server is asked, which may let one wait until this process ends.
+  const taken = await failureOf(() => takeAway(deps, family, incident));
+  const halted = await failureOf(() => tellAgents(deps, EVENT.halt, family, incident));
   const revoked = await revokeAll(deps, family, incident);
-  const failures = [
-    revoked.failed,
-    await failureOf(() => takeAway(deps, family, incident)),
-    await failureOf(() => tellAgents(deps, EVENT.halt, family, incident)),
-  ].filter((code) => code !== undefined);
+  const failures = [revoked.failed, taken, halted].filter((code) => code !== undefined);
   const isOver = failures.length === 0 && deps.clock() >= fromInstant(incident.until);
   const pending = isOver ? [] : incident.pending;
   return concluded(deps, family, incident, { ...revoked, pending, failed: failures[0] });
