@@ -41,10 +41,11 @@ describe('an emergency', () => {
     const one = await world.working();
     const { access_token: token = '' } = await one.read();
     const labels = await one.effects(() => one.process((deps) => revoke(one, deps)));
-    expect(labels.slice(0, 5)).toEqual([
+    expect(labels.slice(0, 6)).toEqual([
       'ledger.commit',
       'vault.put',
       'vault.put',
+      'vault.stripPending',
       'events.publish',
       'server.revoke',
     ]);
