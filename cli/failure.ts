@@ -60,8 +60,8 @@ export class Failures extends Failure {
   /** How many of them are told to people, of what may be very many. */
   readonly shown: number;
 
-  constructor(all: readonly Failure[], summary: string, shown = all.length) {
-    super(all[0]?.code ?? 'ERR_REQUEST', summary, { exit: all[0]?.exit ?? EXIT.failed });
+  constructor(all: readonly Failure[], summary: string, shown = all.length, exit = all[0]?.exit) {
+    super(all[0]?.code ?? 'ERR_REQUEST', summary, { exit: exit ?? EXIT.failed });
     this.all = all;
     this.shown = shown;
   }
@@ -77,6 +77,18 @@ export function allOf(error: unknown): readonly Failure[] {
   if (error instanceof Failures) return error.all;
   if (error instanceof RekeyError) return [failureOf(error), ...error.also.map(failureOf)];
   return [failureOf(error)];
+}
+
+/** What has failed for one of many, with its name. */
+export function failureAt(name: string, error: unknown): Failure {
+  const { code, message, remedy, exit } = failureOf(error);
+  return new Failure(code, `${name}: ${message}`, { field: name, remedy, exit });
+}
+
+/** What ends a command of which a part has failed: with the worst exit code of all, and of what else became of it. */
+export function partly(all: readonly Failure[], ...others: readonly number[]): Failures {
+  const exit = Math.max(...all.map((one) => one.exit), ...others);
+  return new Failures(all, 'the others are done; run the command again for these', all.length, exit);
 }
 
 /** Any error as a failure; one of the domain keeps code, field and remedy. */

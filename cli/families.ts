@@ -7,7 +7,7 @@ import {
 } from '../shared/api/messages.ts';
 import { LONG_TIMEOUT_MS, type ApiClient } from './client.ts';
 import type { Context } from './context.ts';
-import { EXIT, Failure, failureOf, usage } from './failure.ts';
+import { EXIT, Failure, failureAt, failureOf, partly, usage } from './failure.ts';
 import type { Output } from './io.ts';
 import { day, distance, fields, pausedBy, shortPrint, when } from './render.ts';
 
@@ -160,7 +160,10 @@ export async function refreshFamily(
   return EXIT.ok;
 }
 
-/** `rekey revoke FAMILY`: what it would do, and once it is confirmed or was told not to ask, does. */
+/**
+ * `rekey revoke FAMILY`: what it would do, and once it is confirmed or was told not to ask, does; all at once.
+ * @throws Failures with those that failed, once the others are done
+ */
 export async function revokeFamilies(
   { out }: Context,
   client: ApiClient,
@@ -188,22 +191,27 @@ export async function revokeFamilies(
     out.line('Nothing was changed.');
     return EXIT.ok;
   }
-  if (!options.yes) await confirm(out, `Revoke ${names.join(', ')} now?`, 'nothing was revoked');
+  if (!options.yes) await confirm(out, `Revoke ${names.join(', ')} now?`, 'no family was revoked');
   const { incident, reason } = options;
-  const ended: FamilyView[] = [];
-  for (const name of names) {
-    const { family } = await out.waiting(
-      `revoking ${name}`,
-      client.post(familyAnswer, ['families', name, 'revocations'], {
+  const work = names.map(async (name) => {
+    try {
+      const { family } = await client.post(familyAnswer, ['families', name, 'revocations'], {
         body: { incident, reason },
         timeoutMs: LONG_TIMEOUT_MS,
-      }),
-    );
-    ended.push(family);
-    out.line(`${out.style('red', 'revoked')}: ${name} (${outcomeText(family)})`);
-  }
+      });
+      out.line(`${out.style('red', 'revoked')}: ${name} (${outcomeText(family)})`);
+      return family;
+    } catch (error) {
+      return failureAt(name, error);
+    }
+  });
+  const done = await out.waiting(`revoking ${names.join(', ')}`, Promise.all(work));
+  const ended = done.filter((one): one is FamilyView => !(one instanceof Failure));
+  const failures = done.filter((one) => one instanceof Failure);
   out.data({ families: ended });
-  return ended.every(({ incident: one }) => one?.outcome === 'revoked') ? EXIT.ok : EXIT.unhappy;
+  const exit = ended.every(({ incident: one }) => one?.outcome === 'revoked') ? EXIT.ok : EXIT.unhappy;
+  if (failures.length > 0) throw partly(failures, exit);
+  return exit;
 }
 
 function outcomeText({ incident }: FamilyView): string {

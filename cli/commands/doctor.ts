@@ -4,6 +4,7 @@ import {
   listAnswer,
   type CredentialDiagnosis,
   type CredentialView,
+  type FamilyView,
 } from '../../shared/api/messages.ts';
 import { coverageChecks, rootsCheck, unregistered, type Covered } from '../../shared/domain/coverage.ts';
 import { bad, tallyOf, type Check, type CheckState, type Tally } from '../../shared/domain/diagnosis.ts';
@@ -22,7 +23,7 @@ interface Group {
   readonly checks: readonly Check[];
 }
 
-/** A credential, with what there is of its owner's at the upstream. */
+/** A credential, with what there is of its owner's at the upstream; or a token family. */
 type Diagnosed = Group & Covered & { readonly outage?: CredentialDiagnosis['outage'] };
 
 /** Each takes a function in the database's network for a few seconds. */
@@ -47,7 +48,9 @@ async function doctor(context: Context, names: readonly string[]): Promise<numbe
   };
   if (upstreams.checks.length > 0) render(out, upstreams);
   const families = client === undefined || names.length > 0 ? [] : await checkFamilies(out, client);
-  const outages = credentials.flatMap(({ name, outage }) => (outage === undefined ? [] : [{ name, outage }]));
+  const outages = [...credentials, ...families].flatMap(({ name, outage }) =>
+    outage === undefined ? [] : [{ name, outage }],
+  );
   const stopped: Group = {
     name: 'if Rekey stops now',
     checks: outages.length === 0 ? [] : [outagesCheck(outages, Date.now())],
@@ -110,17 +113,17 @@ async function checkAll(out: Output, client: ApiClient, names: readonly string[]
 }
 
 /** Token families, after the credentials. */
-async function checkFamilies(out: Output, client: ApiClient): Promise<Group[]> {
+async function checkFamilies(out: Output, client: ApiClient): Promise<Diagnosed[]> {
   const families = await readFamilies(client).catch((error: unknown) => failureOf(error));
   if (families instanceof Failure) {
     const group = { name: 'token families', checks: [unanswered('deployment', 'families', families)] };
     render(out, group);
     return [group];
   }
-  const checked: Group[] = [];
+  const checked: Diagnosed[] = [];
   await inOrder(
     families,
-    async ({ name }) => diagnosedFamily(client, name),
+    async (family) => diagnosedFamily(client, family),
     (group) => {
       checked.push(group);
       render(out, group);
@@ -129,11 +132,12 @@ async function checkFamilies(out: Output, client: ApiClient): Promise<Group[]> {
   return checked;
 }
 
-async function diagnosedFamily(client: ApiClient, name: string): Promise<Group> {
+async function diagnosedFamily(client: ApiClient, { name, tokens }: FamilyView): Promise<Diagnosed> {
+  const ends = tokens && { outage: { failsAt: tokens.expiresAt, why: 'its access token ends' } };
   try {
-    return { name, checks: (await diagnosisOf(client, name)).checks as Check[] };
+    return { name, checks: (await diagnosisOf(client, name)).checks as Check[], ...ends };
   } catch (error) {
-    return { name, checks: [unanswered('credential', 'diagnosis', failureOf(error))] };
+    return { name, checks: [unanswered('credential', 'diagnosis', failureOf(error))], ...ends };
   }
 }
 
@@ -145,8 +149,8 @@ async function diagnosed(client: ApiClient, name: string): Promise<Diagnosed> {
     return { name: credential, checks: checks as Check[], held, survey, outage };
   } catch (error) {
     const failure = failureOf(error);
-    if (isUnknown(error) && (await familiesAmong(client, [name]).catch(() => [])).length > 0)
-      return diagnosedFamily(client, name);
+    const [family] = isUnknown(error) ? await familiesAmong(client, [name]).catch(() => []) : [];
+    if (family !== undefined) return diagnosedFamily(client, family);
     const { code, message, remedy = 'try again' } = failure;
     const passing = ['ERR_UNAVAILABLE', 'ERR_TIMEOUT', 'ERR_CONNECTION'].includes(code);
     const check = unanswered('credential', 'diagnosis', failure);

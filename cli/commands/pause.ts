@@ -11,7 +11,7 @@ import {
 import { LONG_TIMEOUT_MS, type ApiClient } from '../client.ts';
 import { examples, filled, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
-import { EXIT, Failure, failureOf, Failures, usage } from '../failure.ts';
+import { EXIT, Failure, failureAt, Failures, usage } from '../failure.ts';
 import { familiesAmong, isUnknown, readFamilies } from '../families.ts';
 import type { Output } from '../io.ts';
 import { pausedBy } from '../render.ts';
@@ -141,11 +141,6 @@ async function askFamily(
   } catch (error) {
     return { name, failure: failureAt(name, error) };
   }
-}
-
-function failureAt(name: string, error: unknown): Failure {
-  const { code, message, remedy, exit } = failureOf(error);
-  return new Failure(code, `${name}: ${message}`, { field: name, remedy, exit });
 }
 
 function unscheduled(verb: Verb, name: string): Failure {

@@ -1,12 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
-import { emergencyRequest, emergencyStarted, type ShowAnswer } from '../../shared/api/messages.ts';
+import {
+  emergencyRequest,
+  emergencyStarted,
+  type FamilyView,
+  type ShowAnswer,
+} from '../../shared/api/messages.ts';
 import { requestError } from '../../shared/api/problems.ts';
 import type { ApiClient } from '../client.ts';
 import { examples, filled, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { conclude, followEmergency, staysHalted, type RevokeOptions } from '../emergency.ts';
-import { EXIT, Failure, failureOf, usage } from '../failure.ts';
+import { allOf, EXIT, Failure, failureOf, partly, usage } from '../failure.ts';
 import { familiesAmong, isUnknown, revokeFamilies } from '../families.ts';
 import type { Output } from '../io.ts';
 import { describeRevocation, revocationPlan } from '../revocation.ts';
@@ -16,7 +21,7 @@ import { inWords } from '../../shared/domain/wording.ts';
 
 /**
  * `rekey revoke NAME…`: the emergency. With --yes the first request is the revocation itself. What the API doesn't know as a
- * credential may be a token family: those are ended then, and the others with a request of their own.
+ * credential may be a token family: then the credentials are revoked with a request of their own, and each family with one.
  */
 async function revokeAny(
   context: Context,
@@ -24,22 +29,57 @@ async function revokeAny(
   options: RevokeOptions,
 ): Promise<number> {
   try {
-    return await revoke(context, names, options);
+    const follow = await begin(context, names, options);
+    return await follow();
   } catch (error) {
     if (!isUnknown(error)) throw error;
     const client = await context.client();
     const families = await context.out.waiting('reading', familiesAmong(client, names));
     if (families.length === 0) throw error;
-    const ended = await revokeFamilies(context, client, families, options);
     const rest = names.filter((name) => !families.some((family) => family.name === name));
-    return rest.length === 0 ? ended : Math.max(ended, await revoke(context, rest, options));
+    return revokeBoth(context, rest, families, options);
   }
 }
 
-async function revoke(context: Context, names: readonly string[], options: RevokeOptions): Promise<number> {
+/** None waits for the end of another, and one that fails keeps none from its turn. @throws Failures with all that failed */
+async function revokeBoth(
+  context: Context,
+  names: readonly string[],
+  families: readonly FamilyView[],
+  options: RevokeOptions,
+): Promise<number> {
+  const failures: Failure[] = [];
+  const collect = (error: unknown): number => {
+    const failure = failureOf(error);
+    if (failure.code === 'ERR_CANCELLED' || failure.code === 'ERR_USAGE') throw failure;
+    failures.push(...allOf(error));
+    return failure.exit;
+  };
+  let follow: Follow = async () => Promise.resolve(EXIT.ok);
+  if (names.length > 0) {
+    try {
+      follow = await begin(context, names, options);
+    } catch (error) {
+      collect(error);
+    }
+  }
+  const client = await context.client();
+  const ended = await revokeFamilies(context, client, families, options).catch(collect);
+  const followed = await follow().catch(collect);
+  if (failures.length > 0) throw partly(failures, ended, followed);
+  return Math.max(ended, followed);
+}
+
+/** Waits for the end of what has begun, where that is wanted. */
+type Follow = () => Promise<number>;
+
+async function begin(context: Context, names: readonly string[], options: RevokeOptions): Promise<Follow> {
   const { out } = context;
   const client = await context.client();
-  if (options.dryRun) return preview(out, client, names, options);
+  if (options.dryRun) {
+    const exit = await preview(out, client, names, options);
+    return async () => Promise.resolve(exit);
+  }
   if (!options.yes) await confirm(out, client, names, options);
   const work = client.post(emergencyStarted, ['emergencies'], {
     body: {
@@ -65,13 +105,15 @@ async function revoke(context: Context, names: readonly string[], options: Revok
   }
   if (!options.replace) out.line(staysHalted(names, options));
   const incomplete = started.unresolved.length > 0 ? EXIT.failed : EXIT.ok;
-  if (options.wait) {
+  return async () => {
+    if (!options.wait) {
+      out.data(started);
+      return incomplete;
+    }
     const ended = await followEmergency(context, client, started.id, names);
     out.data(ended);
     return Math.max(conclude(out, ended), incomplete);
-  }
-  out.data(started);
-  return incomplete;
+  };
 }
 
 async function preview(

@@ -76,8 +76,11 @@ export class Loopback implements AsyncDisposable {
   #serve(request: IncomingMessage, response: ServerResponse): void {
     // A name that leads here is how a page on the internet would reach it (DNS rebinding).
     const isHere = request.headers.host === this.#authority;
-    const url = new URL(request.url ?? '/', this.redirectUri);
-    if (!isHere || request.method !== 'GET' || url.pathname !== PATH)
+    const target = request.url ?? '/';
+    // What is no address, as `//`, would end the command where it throws.
+    const url =
+      isHere && URL.canParse(target, this.redirectUri) ? new URL(target, this.redirectUri) : undefined;
+    if (request.method !== 'GET' || url?.pathname !== PATH)
       return say(response, 404, 'There is nothing here.');
     if (this.#read === undefined) return say(response, 410, 'Nobody waits for this any more.');
     try {

@@ -1,6 +1,7 @@
 import { importJWK, type JWK } from 'jose';
 import * as oauth from 'oauth4webapi';
 import { RekeyError } from '../domain/errors.ts';
+import { covers } from '../domain/hosts.ts';
 import type { Redacted } from '../domain/redacted.ts';
 import { revocationOf, tokensOf, type PlainAnswer, type TokenSet } from '../domain/token-answer.ts';
 import { parseBaseUrl, publicLookup, refusedAddress } from '../http/address.ts';
@@ -12,6 +13,7 @@ import type {
   ConsentGiven,
   ConsentRequest,
   GrantTerms,
+  TokenKind,
 } from '../ports/authorization-server.ts';
 import { REKEY_VERSION } from '../version.ts';
 
@@ -99,10 +101,13 @@ export class OAuthServer implements AuthorizationServer {
     terms: GrantTerms,
     secret: ClientSecret,
     token: Redacted<string>,
+    kind: TokenKind,
   ): Promise<'revoked' | 'unsupported'> {
     const call = this.#call(terms);
     const server = await call.server();
-    if (call.endpoint(server, 'revocationEndpoint') === undefined) return 'unsupported';
+    const url = call.endpoint(server, 'revocationEndpoint');
+    if (url === undefined) return 'unsupported';
+    assertAllowed(terms, url, 'revocationEndpoint');
     const login = await loginOf(terms, secret);
     const response = await oauth.revocationRequest(
       server,
@@ -111,7 +116,7 @@ export class OAuthServer implements AuthorizationServer {
       token.reveal(),
       {
         ...call.options,
-        additionalParameters: { token_type_hint: 'refresh_token' },
+        additionalParameters: { token_type_hint: `${kind}_token` },
       },
     );
     return revocationOf(await plain(response), call.name);
@@ -125,7 +130,9 @@ export class OAuthServer implements AuthorizationServer {
   ): Promise<TokenSet> {
     const call = this.#call(terms);
     const server = await call.server();
-    if (call.endpoint(server, 'tokenEndpoint') === undefined) throw missing(terms, 'tokenEndpoint');
+    const url = call.endpoint(server, 'tokenEndpoint');
+    if (url === undefined) throw missing(terms, 'tokenEndpoint');
+    assertAllowed(terms, url, 'tokenEndpoint');
     const client = { client_id: terms.client.id };
     const login = await loginOf(terms, secret);
     const { options } = call;
@@ -289,8 +296,14 @@ async function loginOf({ client }: GrantTerms, secret: ClientSecret): Promise<oa
     case 'client_secret_post':
       return oauth.ClientSecretPost(secret.reveal());
     case 'private_key_jwt':
-      return oauth.PrivateKeyJwt(await keyOf(secret));
+      return oauth.PrivateKeyJwt(await keyOf(secret), { [oauth.modifyAssertion]: asOthersTakeIt });
   }
+}
+
+/** Some servers refuse an assertion whose `nbf` is a second ahead of their clock, and most want one that lives for minutes. */
+function asOthersTakeIt(_header: unknown, claims: Record<string, oauth.JsonValue | undefined>): void {
+  delete claims['nbf'];
+  claims['exp'] = Number(claims['iat']) + 300;
 }
 
 async function keyOf(secret: Redacted<string>): Promise<oauth.PrivateKey> {
@@ -309,6 +322,20 @@ function unusable(problem: string): RekeyError {
   return new RekeyError('ERR_ADMIN_DENIED', problem, {
     field: 'client.secret',
     remedy: "write into it what the client's registration at the server has",
+  });
+}
+
+/**
+ * Refuses an endpoint that the client's secret isn't for, before anything is sent there. Never as a refusal of the client: then
+ * its other versions would be tried.
+ */
+function assertAllowed({ client }: GrantTerms, { hostname }: URL, which: Endpoint): void {
+  const host = hostname.replace(/^\[|\]$/g, '');
+  if (client.allowedHosts?.some((pattern) => covers(pattern, host)) !== false) return;
+  throw new RekeyError('ERR_DECLARATION', `the secret of the client is not for the host of this ${which}`, {
+    field: `server.${which}`,
+    remedy:
+      'declare the server for which it is, or have the host of this one added to the `allowedHosts` of the secret',
   });
 }
 

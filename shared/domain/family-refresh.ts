@@ -37,13 +37,14 @@ const REFUSED_AGAIN_AFTER_SECONDS = 900;
 
 /**
  * How long nobody else may spend the token of whoever has begun. Where the server takes a spent token once more, who comes
- * after one that died has to be there within half of that time; where it doesn't, nobody is in a hurry.
+ * after one that died has to be there within half of that time; where it doesn't, or not for long
+ * enough, nobody is in a hurry.
  */
 export function leaseSeconds({
   rotation,
   graceSeconds,
 }: Pick<FamilyTerms, 'rotation' | 'graceSeconds'>): number {
-  if (rotation && graceSeconds === 0) return LONGEST_LEASE_SECONDS;
+  if (rotation && graceSeconds < SHORTEST_LEASE_SECONDS) return LONGEST_LEASE_SECONDS;
   const half = Math.floor(graceSeconds / 2);
   return Math.min(LONGEST_LEASE_SECONDS, Math.max(SHORTEST_LEASE_SECONDS, half));
 }

@@ -4,6 +4,7 @@ import { RekeyError } from './errors.ts';
 import type { Family } from './families.ts';
 import { fingerprint } from './fingerprint.ts';
 import { lifeOf, type Got } from './family-refresh.ts';
+import { allowedHosts } from './hosts.ts';
 import { Redacted } from './redacted.ts';
 import type { TokenSet } from './token-answer.ts';
 
@@ -124,6 +125,8 @@ const clientForm = z.union([
   z.object({ private_key: z.string().startsWith('{') }).transform(({ private_key }) => private_key),
 ]);
 
+const hostsForm = z.object({ allowedHosts: allowedHosts.optional() });
+
 /**
  * What a client authenticates with: `{"client_secret": …}`, as a registration answers (RFC 7591), or `{"private_key": JWK}`.
  * @throws RekeyError ERR_DECLARATION where the secret has neither
@@ -134,6 +137,19 @@ export function clientSecretOf(text: Redacted<string>, secretName: string): Reda
   throw new RekeyError('ERR_DECLARATION', `${secretName} has no client secret`, {
     field: 'client.secret',
     remedy: 'put {"client_secret": …} or {"private_key": {"kty": …}} into it',
+  });
+}
+
+/**
+ * Hosts that the same secret names for itself, whoever declares what; undefined where it says nothing.
+ * @throws RekeyError ERR_DECLARATION where it says something else
+ */
+export function clientHostsOf(text: Redacted<string>, secretName: string): readonly string[] | undefined {
+  const parsed = hostsForm.safeParse(jsonOf(text));
+  if (parsed.success) return parsed.data.allowedHosts;
+  throw new RekeyError('ERR_DECLARATION', `\`allowedHosts\` of ${secretName} is no list of hosts`, {
+    field: 'client.secret',
+    remedy: 'write it as ["login.example", "*.idp.example"]: names without scheme, port and path',
   });
 }
 

@@ -14,6 +14,8 @@ export interface GrantTerms {
   readonly client: {
     readonly id: string;
     readonly authentication: 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt' | 'none';
+    /** Where its secret may be sent, and what goes with it; absent where the secret doesn't say. */
+    readonly allowedHosts?: readonly string[] | undefined;
   };
   readonly scopes: readonly string[];
   /** What the tokens are for (RFC 8707). */
@@ -24,6 +26,9 @@ export interface GrantTerms {
 
 /** With what a client says who it is: a secret, or its private key as a JWK; nothing for a public client. */
 export type ClientSecret = Redacted<string> | undefined;
+
+/** What a token is, where it is to be revoked: some servers look for it among those of its kind alone. */
+export type TokenKind = 'access' | 'refresh';
 
 /** Where a person's browser is sent, without what makes each request its own. */
 export interface ConsentRequest {
@@ -54,7 +59,7 @@ export interface ConsentGiven {
  * An authorization server (RFC 6749). Single requests, none of them repeated: a refresh token is spent by being sent.
  * Every method throws RekeyError: ERR_CONSENT (the grant is taken no more), ERR_ADMIN_DENIED (the client isn't),
  * ERR_UNAVAILABLE (no answer, or none that counts: what was asked for may have happened), ERR_REJECTED, ERR_DECLARATION (an
- * address that isn't of the public internet).
+ * address that isn't of the public internet, or that the client's secret isn't for: then nothing was sent).
  */
 export interface AuthorizationServer {
   /** Where a person consents. No request with a secret is made. */
@@ -73,5 +78,6 @@ export interface AuthorizationServer {
     terms: GrantTerms,
     secret: ClientSecret,
     token: Redacted<string>,
+    kind: TokenKind,
   ): Promise<'revoked' | 'unsupported'>;
 }

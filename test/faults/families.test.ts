@@ -262,6 +262,18 @@ describe('a consent', () => {
     await one.assertWorks();
   });
 
+  test('that is refused while the family works ends nothing at the server, which may have one grant for each person', async () => {
+    const one = await world.working();
+    one.server.refreshable = false;
+    await expect(one.connect()).rejects.toMatchObject({ field: 'scopes' });
+    one.server.refreshable = true;
+    one.server.lifeSeconds = 300;
+    await expect(one.connect()).rejects.toMatchObject({ field: 'server' });
+    expect(one.server.families.map(({ live, dead }) => !dead && live.size > 0)).toEqual([true, true, true]);
+    one.server.lifeSeconds = 3600;
+    await one.assertWorks();
+  });
+
   test('waits for a refresh under way, and isn’t spent on a family that is being ended', async () => {
     const one = await world.due();
     one.calls.arm({ at: 'server.refresh', mode: 'before' });

@@ -37,11 +37,18 @@ describe('an emergency', () => {
     expect(one.published.some(({ detailType }) => detailType === EVENT.halt)).toBe(true);
   }
 
-  test('revokes at the server first, takes the token from agents, halts them; a consent brings them back', async () => {
+  test('takes the token from agents, halts them, then revokes at the server, which may let one wait; a consent brings them back', async () => {
     const one = await world.working();
     const { access_token: token = '' } = await one.read();
     const labels = await one.effects(() => one.process((deps) => revoke(one, deps)));
-    expect(labels.slice(0, 2)).toEqual(['ledger.commit', 'server.revoke']);
+    expect(labels.slice(0, 6)).toEqual([
+      'ledger.commit',
+      'vault.put',
+      'vault.put',
+      'vault.stripPending',
+      'events.publish',
+      'server.revoke',
+    ]);
     one.now += 121_000;
     await one.minutes(1);
     await assertEnded(one, [token]);
@@ -174,6 +181,11 @@ describe('registration', () => {
     await expect(
       applyFamily(one.deps, one.options, { name: one.name, terms: other, trigger: OPERATOR, dryRun: false }),
     ).rejects.toMatchObject({ code: 'ERR_DECLARATION', field: 'client.id' });
+    const elsewhere = { ...one.terms, server: { tokenEndpoint: 'https://elsewhere.example/token' } };
+    await expect(one.apply(elsewhere)).rejects.toMatchObject({
+      code: 'ERR_DECLARATION',
+      field: 'server.tokenEndpoint',
+    });
     await one.assertWorks();
   });
 

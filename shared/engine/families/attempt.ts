@@ -6,7 +6,7 @@ import { fingerprint } from '../../domain/fingerprint.ts';
 import type { Redacted } from '../../domain/redacted.ts';
 import type { Trigger } from '../../domain/rotation.ts';
 import type { TokenSet } from '../../domain/token-answer.ts';
-import type { ClientSecret, ConsentGiven } from '../../ports/authorization-server.ts';
+import type { ConsentGiven } from '../../ports/authorization-server.ts';
 import { EVENT } from '../../names.ts';
 import { asClient } from './client.ts';
 import { committed, recordOf, type FamilyDeps } from './deps.ts';
@@ -60,22 +60,23 @@ async function refreshTokenOf(deps: FamilyDeps, family: Family): Promise<Redacte
 
 async function ask(
   deps: FamilyDeps,
-  { terms }: Family,
+  { terms, tokens }: Family,
   { kind, consent }: Beginning,
   before: Redacted<string> | undefined,
 ): Promise<TokenSet> {
   const { server } = deps;
-  const answer = await asClient(deps, terms, (secret) => {
-    if (kind === 'refresh' && before !== undefined) return server.refresh(terms, secret, before);
-    if (consent !== undefined) return server.exchange(terms, secret, consent);
-    return server.clientCredentials(terms, secret);
+  const answer = await asClient(deps, terms, (secret, as) => {
+    if (kind === 'refresh' && before !== undefined) return server.refresh(as, secret, before);
+    if (consent !== undefined) return server.exchange(as, secret, consent);
+    return server.clientCredentials(as, secret);
   });
   if (kind === 'refresh') return answer;
   const refreshable = answer.refreshToken !== undefined;
   try {
     assertKeepable(terms, { refreshable, expiresInSeconds: answer.expiresInSeconds });
   } catch (error) {
-    await giveBack(deps, terms, answer);
+    // A server with one grant for each person would end with them what the family works with.
+    if (tokens === undefined) await giveBack(deps, terms, answer);
     throw error;
   }
   if (kind === 'consent') return answer;
@@ -90,9 +91,11 @@ async function giveBack(
   terms: Family['terms'],
   { refreshToken, accessToken }: TokenSet,
 ): Promise<void> {
-  const end = (secret: ClientSecret): Promise<unknown> =>
-    deps.server.revoke(terms, secret, refreshToken ?? accessToken);
-  await asClient(deps, terms, end).catch(() => undefined);
+  const [token, kind] =
+    refreshToken === undefined ? ([accessToken, 'access'] as const) : ([refreshToken, 'refresh'] as const);
+  await asClient(deps, terms, (secret, as) => deps.server.revoke(as, secret, token, kind)).catch(
+    () => undefined,
+  );
 }
 
 /** Gives agents what is stored, and commits. Every line may run twice. */

@@ -1,7 +1,7 @@
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import type { FamilyTerms } from '../../domain/families.ts';
-import { clientSecretOf } from '../../domain/family-secret.ts';
-import type { ClientSecret } from '../../ports/authorization-server.ts';
+import { clientHostsOf, clientSecretOf } from '../../domain/family-secret.ts';
+import type { ClientSecret, GrantTerms } from '../../ports/authorization-server.ts';
 import type { FamilyDeps } from './deps.ts';
 
 /** Longer than a request may take at most; shorter than the shortest lease. */
@@ -12,14 +12,16 @@ const STAGES = ['AWSCURRENT', 'AWSPENDING', 'AWSPREVIOUS'] as const;
 
 /**
  * Makes a request as the client of a family. Where the server doesn't take the client, its secret may just be rotated: the
- * other versions are tried. A server that refuses the client has spent nothing of what was sent with it.
+ * other versions are tried. A server that refuses the client has spent nothing of what was sent with it. `as` are the terms
+ * with the hosts for which the secret is.
  */
 export async function asClient<T>(
   deps: Pick<FamilyDeps, 'readClientSecret'>,
-  { client }: Pick<FamilyTerms, 'client'>,
-  request: (secret: ClientSecret) => Promise<T>,
+  terms: FamilyTerms,
+  request: (secret: ClientSecret, as: GrantTerms) => Promise<T>,
 ): Promise<T> {
-  if (client.secret === undefined) return inTime(request(undefined));
+  const { client } = terms;
+  if (client.secret === undefined) return inTime(request(undefined, terms));
   const tried = new Set<string>();
   let refusal: unknown;
   for (const stage of STAGES) {
@@ -28,8 +30,9 @@ export async function asClient<T>(
     const secret = clientSecretOf(text, client.secret);
     if (tried.has(secret.reveal())) continue;
     tried.add(secret.reveal());
+    const allowedHosts = clientHostsOf(text, client.secret);
     try {
-      return await inTime(request(secret));
+      return await inTime(request(secret, { ...terms, client: { ...client, allowedHosts } }));
     } catch (error) {
       if (!isRekeyError(error, 'ERR_ADMIN_DENIED')) throw error;
       refusal ??= error;

@@ -2,7 +2,7 @@ import { familyChecks } from '../../domain/diagnose-families.ts';
 import { bad, ok, refusal, type Check } from '../../domain/diagnosis.ts';
 import { isRekeyError } from '../../domain/errors.ts';
 import type { Family } from '../../domain/families.ts';
-import { clientSecretOf } from '../../domain/family-secret.ts';
+import { clientHostsOf, clientSecretOf } from '../../domain/family-secret.ts';
 import { familyNamed, type FamilyDeps } from './deps.ts';
 import { storedBy } from './store.ts';
 
@@ -33,7 +33,9 @@ async function clientSecret(deps: FamilyDeps, { terms: { client } }: Family): Pr
     return bad('fail', 'secret', about, `${client.secret} has no value`, 'put {"client_secret": …} into it');
   }
   clientSecretOf(text, client.secret);
-  return ok('secret', about, `in ${client.secret}`);
+  const hosts = clientHostsOf(text, client.secret);
+  const where = hosts === undefined ? 'for any host: give it `allowedHosts`' : 'for the hosts that it names';
+  return ok('secret', about, `in ${client.secret}, ${where}`);
 }
 
 async function refreshToken(deps: FamilyDeps, family: Family): Promise<Check> {

@@ -4,6 +4,7 @@ import type { Home } from '../../domain/credential.ts';
 import { diffFamily, type FieldChange } from '../../domain/declared-diff.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import { familySecrets, type Family, type FamilyTerms } from '../../domain/families.ts';
+import { assertSameServer } from '../../domain/family-hosts.ts';
 import { noToken } from '../../domain/family-secret.ts';
 import type { Trigger } from '../../domain/rotation.ts';
 import { FAMILY_TYPE, TAG } from '../../names.ts';
@@ -50,7 +51,10 @@ export async function applyFamily(
   const { name, terms, dryRun } = request;
   const before = await deps.families.familyByName(name);
   if (before?.status === 'unregistered') throw unfinished(name);
-  if (before !== undefined) assertSameClient(before, terms);
+  if (before !== undefined) {
+    assertSameClient(before, terms);
+    assertSameServer(before, terms);
+  }
   const changes = diffFamily(before?.terms, terms);
   const outcome = before === undefined ? 'registered' : changes.length > 0 ? 'updated' : 'unchanged';
   if (dryRun) return { outcome, changes };

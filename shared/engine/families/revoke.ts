@@ -5,7 +5,7 @@ import type { Family, FamilyIncident } from '../../domain/families.ts';
 import { needingConsent, triedAgain } from '../../domain/family-refresh.ts';
 import { noToken } from '../../domain/family-secret.ts';
 import type { Trigger } from '../../domain/rotation.ts';
-import type { ClientSecret } from '../../ports/authorization-server.ts';
+import type { TokenKind } from '../../ports/authorization-server.ts';
 import { EVENT } from '../../names.ts';
 import { untilCommitted } from '../state.ts';
 import { asClient } from './client.ts';
@@ -21,8 +21,8 @@ export interface FamilyEmergency {
 }
 
 /**
- * Ends a family: the intent takes the lease from whoever has it, then the server revokes (RFC 7009) all that descends from
- * the consent, agents lose the access token and are told to halt. Only a new consent brings the family back. What can't be
+ * Ends a family: the intent takes the lease from whoever has it, then agents lose the access token and are told to halt, and
+ * the server revokes (RFC 7009) all that descends from the consent. Only a new consent brings the family back. What can't be
  * revoked now is tried again by the coordinator's schedule.
  */
 export async function revokeFamily(deps: FamilyDeps, emergency: FamilyEmergency): Promise<Family> {
@@ -71,12 +71,11 @@ async function intend(deps: FamilyDeps, { name, incidentId, trigger }: FamilyEme
 export async function completeRevocation(deps: FamilyDeps, family: Family): Promise<Family> {
   const { incident } = family;
   if (incident === undefined || incident.pending.length === 0) return family;
+  // Before the server is asked, which may let one wait until this process ends.
+  const taken = await failureOf(() => takeAway(deps, family, incident));
+  const halted = await failureOf(() => tellAgents(deps, EVENT.halt, family, incident));
   const revoked = await revokeAll(deps, family, incident);
-  const failures = [
-    revoked.failed,
-    await failureOf(() => takeAway(deps, family, incident)),
-    await failureOf(() => tellAgents(deps, EVENT.halt, family, incident)),
-  ].filter((code) => code !== undefined);
+  const failures = [revoked.failed, taken, halted].filter((code) => code !== undefined);
   const isOver = failures.length === 0 && deps.clock() >= fromInstant(incident.until);
   const pending = isOver ? [] : incident.pending;
   return concluded(deps, family, incident, { ...revoked, pending, failed: failures[0] });
@@ -170,12 +169,12 @@ async function revokeVersion(
   const stored = await storedBy(deps, family, versionId);
   if (stored === undefined) return 'nothing';
   const { terms } = family;
-  const end = (token: NonNullable<typeof stored.refreshToken>) =>
-    asClient(deps, terms, (secret: ClientSecret) => deps.server.revoke(terms, secret, token));
+  const end = (token: NonNullable<typeof stored.refreshToken>, kind: TokenKind) =>
+    asClient(deps, terms, (secret, as) => deps.server.revoke(as, secret, token, kind));
   const { refreshToken, accessToken } = stored;
-  const first = await end(refreshToken ?? accessToken);
+  if (refreshToken === undefined) return end(accessToken, 'access');
   // A server need not end access tokens with the refresh token (RFC 7009, 2.1).
-  return refreshToken === undefined ? first : worse(first, await end(accessToken));
+  return worse(await end(refreshToken, 'refresh'), await end(accessToken, 'access'));
 }
 
 function worse(one: 'revoked' | 'unsupported', other: 'revoked' | 'unsupported'): 'revoked' | 'unsupported' {

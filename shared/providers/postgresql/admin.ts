@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { RekeyError } from '../../domain/errors.ts';
+import { allowedHosts, covers } from '../../domain/hosts.ts';
 import type { Redacted } from '../../domain/redacted.ts';
 import { parseJson } from './material.ts';
 import type { PostgresTarget } from './target.ts';
@@ -16,7 +17,7 @@ const placeSchema = z.object({
     .union([z.int(), z.string().regex(/^\d{1,5}$/)])
     .transform(Number)
     .optional(),
-  allowedHosts: z.array(z.string().regex(/^(\*\.)?[A-Za-z0-9_:-][A-Za-z0-9._:-]*$/)).optional(),
+  allowedHosts: allowedHosts.optional(),
 });
 
 const WHAT = 'the administrative secret';
@@ -33,9 +34,9 @@ export function parseAdmin(text: Redacted<string>): Redacted<AdminLogin> {
  * @throws RekeyError ERR_DECLARATION for target.host or target.port, ERR_MATERIAL_MISMATCH where the secret can't be read
  */
 export function assertPlace(text: Redacted<string>, target: PostgresTarget): void {
-  const { host, port, allowedHosts } = parseJson(placeSchema, text.reveal(), WHAT, 'admin');
-  if (allowedHosts !== undefined) {
-    if (allowedHosts.some((pattern) => covers(pattern, target.host))) return;
+  const { host, port, allowedHosts: allowed } = parseJson(placeSchema, text.reveal(), WHAT, 'admin');
+  if (allowed !== undefined) {
+    if (allowed.some((pattern) => covers(pattern, target.host))) return;
     throw elsewhere(
       'host',
       'declare one of the hosts that its `allowedHosts` names, or have this one added there',
@@ -62,13 +63,4 @@ function elsewhere(part: 'host' | 'port', remedy: string): RekeyError {
       remedy,
     },
   );
-}
-
-/** Names compare without case and final dot (RFC 4343); `*.example` covers every name below it, not itself. */
-function covers(pattern: string, host: string): boolean {
-  const [wanted, actual] = [pattern, host].map((name) => name.toLowerCase().replace(/\.$/, ''));
-  if (wanted === undefined || actual === undefined) return false;
-  return wanted.startsWith('*.')
-    ? actual.endsWith(wanted.slice(1)) && actual.length >= wanted.length
-    : actual === wanted;
 }

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
-import { exportJWK, generateKeyPair } from 'jose';
+import { decodeJwt, exportJWK, generateKeyPair } from 'jose';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { OAuthServer } from '../../../shared/adapters/oauth-server.ts';
 import { isRekeyError, type RekeyError } from '../../../shared/domain/errors.ts';
@@ -98,10 +98,12 @@ describe('an authorization server, through a real one', () => {
 
   test('a revoked refresh token takes its family along', async () => {
     const first = await connect();
-    expect(await server.revoke(terms, SECRET, first.refreshToken)).toBe('revoked');
+    expect(await server.revoke(terms, SECRET, first.refreshToken, 'refresh')).toBe('revoked');
     expect(await oidc.isLive(first.accessToken.reveal())).toBe(false);
     expect(oidc.revokedOnRequest.size).toBe(1);
-    expect(await server.revoke(terms, SECRET, first.refreshToken), 'and once more').toBe('revoked');
+    expect(await server.revoke(terms, SECRET, first.refreshToken, 'refresh'), 'and once more').toBe(
+      'revoked',
+    );
   });
 
   test('a code is good for one exchange and with its own verifier only', async () => {
@@ -118,7 +120,7 @@ describe('an authorization server, through a real one', () => {
     const denied = { code: 'ERR_ADMIN_DENIED', field: 'client' };
     const wrong = new Redacted('wrong');
     expect(await refusal(server.refresh(terms, wrong, first.refreshToken))).toMatchObject(denied);
-    expect(await refusal(server.revoke(terms, wrong, first.refreshToken))).toMatchObject(denied);
+    expect(await refusal(server.revoke(terms, wrong, first.refreshToken, 'refresh'))).toMatchObject(denied);
     expect(await refusal(server.refresh(terms, undefined, first.refreshToken))).toMatchObject({
       code: 'ERR_ADMIN_DENIED',
       field: 'client.secret',
@@ -188,11 +190,16 @@ describe('an authorization server, through a real one', () => {
 describe('an authorization server that misbehaves', () => {
   const server = new OAuthServer({ privateHosts: ['127.0.0.1'], timeoutMs: 400 });
   let reply: Reply;
+  let sent: string[];
   let upstream: UpstreamServer;
   let terms: GrantTerms;
   beforeEach(async () => {
     reply = { status: 200, body: { access_token: 'at', token_type: 'bearer' } };
-    upstream = await UpstreamServer.start(() => reply);
+    sent = [];
+    upstream = await UpstreamServer.start(({ text }) => {
+      sent.push(text);
+      return reply;
+    });
     terms = {
       server: { tokenEndpoint: `${upstream.url}/token`, revocationEndpoint: `${upstream.url}/revoke` },
       client: { id: 'c', authentication: 'client_secret_post' },
@@ -278,7 +285,7 @@ describe('an authorization server that misbehaves', () => {
   });
 
   test('what a server does not answer to a revocation is no revocation', async () => {
-    const revoke = (): Promise<string> => server.revoke(terms, SECRET, REFRESH);
+    const revoke = (): Promise<string> => server.revoke(terms, SECRET, REFRESH, 'refresh');
     reply = { status: 200 };
     expect(await revoke()).toBe('revoked');
     reply = { status: 400, body: { error: 'invalid_token' } };
@@ -313,6 +320,48 @@ describe('an authorization server that misbehaves', () => {
     expect(await refusal(refresh())).toMatchObject({ code: 'ERR_REJECTED', field: 'server.tokenEndpoint' });
   });
 
+  test('a revocation says what kind of token it is', async () => {
+    for (const kind of ['access', 'refresh'] as const) await server.revoke(terms, SECRET, REFRESH, kind);
+    const hints = sent.map((text) => new URLSearchParams(text).get('token_type_hint'));
+    expect(hints).toEqual(['access_token', 'refresh_token']);
+  });
+
+  test('an assertion has no beginning, which clocks disagree about, and lives for five minutes', async () => {
+    const { privateKey } = await generateKeyPair('ES256', { extractable: true });
+    const key = new Redacted(JSON.stringify({ ...(await exportJWK(privateKey)), alg: 'ES256' }));
+    const own = { ...terms, client: { id: 'c', authentication: 'private_key_jwt' } } as const;
+    await server.clientCredentials(own, key);
+    const form = new URLSearchParams(sent[0]);
+    const { iat = 0, ...claims } = decodeJwt(form.get('client_assertion') ?? '');
+    expect(claims).toMatchObject({ iss: 'c', exp: iat + 300 });
+    expect(claims).not.toHaveProperty('nbf');
+  });
+
+  test('the secret of a client is sent to the hosts that it names alone, whoever names the endpoint', async () => {
+    const client = { id: 'c', authentication: 'client_secret_post' } as const;
+    const at = (allowedHosts: readonly string[]) => ({ ...terms, client: { ...client, allowedHosts } });
+    const refused = { code: 'ERR_DECLARATION', field: 'server.tokenEndpoint', retryable: false };
+    for (const hosts of [[], ['login.example'], ['*.127.0.0.1'], ['127.0.0.1.example']]) {
+      expect(await refusal(server.refresh(at(hosts), SECRET, REFRESH))).toMatchObject(refused);
+      expect(await refusal(server.clientCredentials(at(hosts), SECRET))).toMatchObject(refused);
+      expect(await refusal(server.revoke(at(hosts), SECRET, REFRESH, 'refresh'))).toMatchObject({
+        code: 'ERR_DECLARATION',
+        field: 'server.revocationEndpoint',
+      });
+    }
+    expect(upstream.asked).toEqual([]);
+    reply = {
+      status: 200,
+      body: { issuer: upstream.url, token_endpoint: 'https://elsewhere.example/token' },
+    };
+    const named = { ...at(['127.0.0.1']), server: { issuer: upstream.url } };
+    expect(await refusal(server.refresh(named, SECRET, REFRESH))).toMatchObject(refused);
+    reply = { status: 200, body: { access_token: 'at', token_type: 'bearer' } };
+    expect(await server.refresh(at(['login.example', '127.0.0.1']), SECRET, REFRESH)).toHaveProperty(
+      'accessToken',
+    );
+  });
+
   test('nothing is sent to an address that is not public, whoever names it', async () => {
     const strict = new OAuthServer({ privateHosts: [] });
     const declaration = { code: 'ERR_DECLARATION' };
@@ -340,7 +389,9 @@ describe('an authorization server that misbehaves', () => {
       const to = { ...terms, server: { issuer: upstream.url } };
       const request = { redirectUri: REDIRECT, state: 's', codeChallenge: 'c' };
       expect(await refusal(server.refresh(to, SECRET, REFRESH)), endpoint).toMatchObject(declaration);
-      expect(await refusal(server.revoke(to, SECRET, REFRESH)), endpoint).toMatchObject(declaration);
+      expect(await refusal(server.revoke(to, SECRET, REFRESH, 'refresh')), endpoint).toMatchObject(
+        declaration,
+      );
       expect(await refusal(server.consentAddress(to, request)), endpoint).toMatchObject(declaration);
     }
     expect(upstream.asked.every(({ path }) => path.startsWith('/.well-known/'))).toBe(true);

@@ -173,9 +173,17 @@ describe('rekey connect', () => {
           .end();
       });
       statuses.push(rebound);
+      const nowhere = { host: back.hostname, port: back.port, path: '//' };
+      statuses.push(
+        await new Promise<number | undefined>((resolve, reject) => {
+          request(nowhere, ({ statusCode }) => resolve(statusCode))
+            .on('error', reject)
+            .end();
+        }),
+      );
       await oidc.browse(url.href);
     });
-    expect(statuses).toEqual([404, 404, 404]);
+    expect(statuses).toEqual([404, 404, 404, 404]);
   });
 
   it('waits no longer than it is told', async () => {

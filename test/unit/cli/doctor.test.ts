@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { familyView } from '../../../shared/api/family-view.ts';
 import { credentialView } from '../../../shared/api/views.ts';
+import { RekeyError } from '../../../shared/domain/errors.ts';
 import { REKEY_VERSION } from '../../../shared/version.ts';
-import { credentialOf } from '../api/fakes.ts';
-import { rekey, startStandIn, type Ran, type Reply, type Seen, type StandIn } from './stand-in.ts';
+import { credentialOf, FAMILY } from '../api/fakes.ts';
+import { refusal, rekey, startStandIn, type Ran, type Reply, type Seen, type StandIn } from './stand-in.ts';
 
 let stand: StandIn;
 beforeEach(async () => {
@@ -187,6 +189,21 @@ describe('rekey doctor', () => {
     expect(told.stopped.checks).toMatchObject([{ name: 'a day without Rekey', state: 'warn' }]);
     deployed({ reports: [OK] }, { upstreams });
     expect((await doctor()).stdout).toMatch(/ok +a day without Rekey +nothing fails/);
+  });
+
+  it('counts token families among what fails without Rekey, listed or named', async () => {
+    const outage = { why: 'nothing ends it by itself' };
+    deployed({ reports: [OK] }, { upstreams: { reports: { outage } } });
+    const view = familyView(FAMILY);
+    Object.assign(stand.routes, {
+      'GET /v1/families': { body: { families: [view] } },
+      'GET /v1/families/crm': { body: { family: view } },
+      'GET /v1/families/crm/diagnosis': { body: { family: 'crm', checks: [] } },
+      'GET /v1/credentials/crm/diagnosis': refusal(new RekeyError('ERR_NOT_FOUND', 'no credential "crm"')),
+    });
+    const told = `a day without Rekey  crm from ${view.tokens?.expiresAt} on`;
+    expect((await doctor()).stdout).toContain(told);
+    expect((await doctor('reports', 'crm')).stdout).toContain(told);
   });
 
   it('ends with 10 where something could not be checked; what one should know changes nothing', async () => {

@@ -140,6 +140,49 @@ describe('rekey revoke', () => {
     expect([exit, stdout]).toEqual([4, expect.stringContaining('revoke the grant there by hand')]);
   });
 
+  it('revokes credentials before families, and none that fails keeps others from their turn; the worst counts', async () => {
+    const desk = { ...FAMILY, name: 'desk' };
+    served(FAMILY, desk);
+    api.routes['POST /v1/emergencies'] = [
+      unknown,
+      { status: 202, body: { id: 'INC-7', startedAt: '2026-11-22T12:00:00.000Z', unresolved: [] } },
+    ];
+    api.routes['POST /v1/families/crm/revocations'] = refusal(
+      new RekeyError('ERR_TIMEOUT', 'no answer in time'),
+    );
+    api.routes['POST /v1/families/desk/revocations'] = {
+      body: {
+        family: familyView({
+          ...ended,
+          name: 'desk',
+          incident: { ...ended.incident, outcome: 'unsupported' },
+        }),
+      },
+    };
+    const { exit, stdout, stderr } = await rekey(api, [...args, 'desk', 'orders', '--yes']);
+    const posts = sent().filter((one) => one.startsWith('POST'));
+    expect(posts.slice(0, 2)).toEqual(['POST /v1/emergencies', 'POST /v1/emergencies']);
+    expect(posts.slice(2).toSorted()).toEqual([
+      'POST /v1/families/crm/revocations',
+      'POST /v1/families/desk/revocations',
+    ]);
+    expect(api.seen.filter(({ path }) => path === '/v1/emergencies').at(-1)?.body).toMatchObject({
+      credentials: ['orders'],
+    });
+    expect(stdout).toContain('revoked: desk');
+    expect([exit, stderr]).toEqual([4, expect.stringContaining('crm: no answer in time')]);
+  });
+
+  it('ends families also where the request for credentials fails', async () => {
+    served(FAMILY);
+    const down = refusal(new RekeyError('ERR_UNAVAILABLE', 'not now'));
+    api.routes['POST /v1/emergencies'] = [unknown, down];
+    api.routes['POST /v1/families/crm/revocations'] = outcome('revoked');
+    const { exit, stdout, stderr } = await rekey(api, [...args, 'orders', '--yes']);
+    expect(stdout).toContain('revoked: crm');
+    expect([exit, stderr]).toEqual([1, expect.stringContaining('not now')]);
+  });
+
   it('asks first, and changes nothing without a yes or with --dry-run', async () => {
     served(FAMILY);
     const no = await rekey(api, args, { tty: true, answer: 'no' });

@@ -116,7 +116,9 @@ describe('one at a time', () => {
 
   test.each([
     [{ rotation: true, graceSeconds: 0 }, 120],
-    [{ rotation: true, graceSeconds: 10 }, 20],
+    [{ rotation: true, graceSeconds: 10 }, 120],
+    [{ rotation: true, graceSeconds: 19 }, 120],
+    [{ rotation: true, graceSeconds: 20 }, 20],
     [{ rotation: true, graceSeconds: 60 }, 30],
     [{ rotation: true, graceSeconds: 3600 }, 120],
     [{ rotation: false, graceSeconds: 0 }, 20],
