@@ -8,7 +8,7 @@ import {
   type TLSSocket,
   type TlsOptions,
 } from 'node:tls';
-import { AgentApi } from '../agent/api.ts';
+import { AgentApi, meaningOf } from '../agent/api.ts';
 import { CredentialError, isCredentialError } from '../errors.ts';
 import { millisecondsOf } from '../options.ts';
 import { backoffMs, LONGEST_MS, systemTime, type Time } from '../time.ts';
@@ -83,7 +83,7 @@ export class Certificates implements AsyncDisposable {
       } catch (error) {
         const waitMs = backoffMs(failures, MOST_BACKOFF_MS, made.#time.random());
         const isOver = made.#time.monotonic() + waitMs >= untilMs;
-        if (isOver || !isCredentialError(error, 'ERR_UNAVAILABLE', 'ERR_TIMEOUT', 'ERR_STALE')) {
+        if (isOver || !isMending(error)) {
           made.close();
           throw error;
         }
@@ -304,6 +304,14 @@ export class Certificates implements AsyncDisposable {
   #changed(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** Whether another try may do what this one has not. A key that has had a certificate, its answer lost, is another one then. */
+function isMending(error: unknown): boolean {
+  const { isPointless } = meaningOf(error);
+  return (
+    !isPointless && isCredentialError(error, 'ERR_UNAVAILABLE', 'ERR_TIMEOUT', 'ERR_STALE', 'ERR_REFUSED')
+  );
 }
 
 function asError(error: unknown): CredentialError {

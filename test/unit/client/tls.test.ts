@@ -229,9 +229,15 @@ describe('certificates of a process', () => {
   });
 
   it('wait for the first one, and say at once where waiting is pointless', async () => {
-    const { api, certificates } = await begin();
+    const { api, world, second, certificates } = await begin();
     api.trouble = { certificates: { kind: 503, times: 1 }, bundles: { kind: 500, times: 1 } };
     await expect(certificates()).resolves.toBeDefined();
+    // The answer is lost, and in the meantime the authority has ended that would have given the same again.
+    api.trouble = { certificates: { kind: 'lose-answer', times: 1 } };
+    const waiting = certificates();
+    await vi.waitUntil(() => api.trouble.certificates?.times === 0);
+    await world.issueFrom(second, [await world.authority()]);
+    await expect(waiting).resolves.toBeDefined();
     await expect(certificates({ credential: 'nothing' })).rejects.toMatchObject({ code: 'ERR_DENIED' });
     api.trouble = { certificates: { kind: 503 } };
     await expect(certificates({ firstSeconds: 1 })).rejects.toMatchObject({ code: 'ERR_UNAVAILABLE' });
