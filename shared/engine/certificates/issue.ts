@@ -120,7 +120,7 @@ async function recorded(deps: IssuingDeps, set: string, leaf: Leaf): Promise<Lea
   const { leaves, clock } = deps;
   const known = await leaves.ofKey(set, leaf.fingerprint);
   if (known !== undefined) return repeated(known, leaf, clock());
-  await leaves.count(set, leaf.agent, MAX_LEAVES_AN_HOUR);
+  await leaves.count(set, leaf, MAX_LEAVES_AN_HOUR);
   try {
     await leaves.record(set, leaf);
     return leaf;
