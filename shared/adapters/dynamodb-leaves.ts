@@ -28,11 +28,15 @@ export class DynamoDbLeaves implements Leaves {
     return item && documentOf<Leaf>(item);
   }
 
-  async count(set: string, agent: string, limit: number): Promise<void> {
+  async count(
+    set: string,
+    { authority, agent }: Pick<Leaf, 'authority' | 'agent'>,
+    limit: number,
+  ): Promise<void> {
     const now = this.#table.now();
     const hour = now.slice(0, 13);
     try {
-      await this.#table.update(this.#item('LEAFCOUNT', `${set}#${agent}`, hour), {
+      await this.#table.update(this.#item('LEAFCOUNT', `${set}#${authority}#${agent}`, hour), {
         UpdateExpression: 'ADD #count :one SET #expires = :expires',
         ConditionExpression: 'attribute_not_exists(#count) OR #count < :limit',
         ExpressionAttributeNames: { '#count': 'count', '#expires': TABLE.expires },
@@ -44,10 +48,14 @@ export class DynamoDbLeaves implements Leaves {
       });
     } catch (error) {
       if (!isAwsError(error, 'ConditionalCheckFailedException')) throw error;
-      throw new RekeyError('ERR_CAPACITY', `"${agent}" has had ${limit} certificates in this hour`, {
-        remedy: 'look for an instance that asks again and again; the next hour begins a new count',
-        cause: error,
-      });
+      throw new RekeyError(
+        'ERR_CAPACITY',
+        `"${agent}" has had ${limit} certificates of this authority in this hour`,
+        {
+          remedy: 'look for an instance that asks again and again; the next hour begins a new count',
+          cause: error,
+        },
+      );
     }
   }
 

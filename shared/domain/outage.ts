@@ -1,8 +1,10 @@
+import { leafTarget } from './bundle.ts';
 import { dueOf } from './calendar.ts';
 import { capabilitiesOf } from './capabilities.ts';
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
 import type { Credential } from './credential.ts';
 import { bad, ok, type Check } from './diagnosis.ts';
+import { durationText } from './duration.ts';
 import { isTask } from './roots.ts';
 import type { Rotation } from './rotation.ts';
 
@@ -26,7 +28,8 @@ export function outageOf(credential: Credential, rotation: Rotation | undefined,
   if (status !== 'active' || current === undefined) return { why: 'no agent has it yet' };
   const ends = [ofRotation(credential, rotation, now), ofItself(credential)].flatMap((end) => end ?? []);
   const [first] = ends.toSorted((a, b) => fromInstant(a.failsAt) - fromInstant(b.failsAt));
-  return first ?? { why: whyNot(credential) };
+  const { why, ...end } = first ?? { why: whyNot(credential) };
+  return { ...end, why: [why, ...issuingOf(credential)].join('; ') };
 }
 
 /** Whether it outlasts a day without Rekey. */
@@ -97,6 +100,14 @@ function ofRotation(
 function ofItself({ current }: Credential): End | undefined {
   if (current?.endsAt === undefined) return undefined;
   return { failsAt: current.endsAt, why: 'it ends by itself, and nobody makes another' };
+}
+
+/** What a certificate authority's agents have left where the function that issues to them is stopped as well. */
+function issuingOf({ type, target }: Credential): string[] {
+  const { data } = type === 'certificate-authority' ? leafTarget.safeParse(target) : {};
+  if (data === undefined) return [];
+  const left = durationText(Math.floor(data.leafSeconds / 2));
+  return [`if issuing stops as well, certificates of agents last for another ${left} at least`];
 }
 
 function whyNot(credential: Credential): string {

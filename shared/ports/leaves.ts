@@ -7,10 +7,10 @@ export interface Leaves {
   /** The one of that serial number, by the id of its authority. */
   bySerial(set: string, authority: string, serial: string): Promise<Leaf | undefined>;
   /**
-   * Counts one more of an agent in this hour.
+   * Counts one more of an agent by an authority in this hour.
    * @throws RekeyError ERR_CAPACITY where it has had `limit` of them
    */
-  count(set: string, agent: string, limit: number): Promise<void>;
+  count(set: string, of: Pick<Leaf, 'authority' | 'agent'>, limit: number): Promise<void>;
   /**
    * Records one before it is signed.
    * @throws RekeyError ERR_CONFLICT where its key has had one already

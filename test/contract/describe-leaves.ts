@@ -55,12 +55,15 @@ export function describeLeaves(name: string, make: (clock: () => number) => Leav
       expect(await leaves.ofKey('shop', leafOf().fingerprint)).toEqual(kept);
     });
 
-    it('are counted for each agent and hour, and no more than the limit', async () => {
+    it('are counted for each authority, agent and hour, and no more than the limit', async () => {
       const leaves = fresh();
-      const count = async (agent = 'checkout') => leaves.count('shop', agent, 2);
+      const count = async (agent = 'checkout', authority = 'ca-1') =>
+        leaves.count('shop', { authority, agent }, 2);
       await Promise.all([count(), count()]);
       await expect(count()).rejects.toMatchObject({ code: 'ERR_CAPACITY' });
       await count('search');
+      // After an emergency everybody has to have another at once.
+      await count('checkout', 'ca-2');
       clock.now += 60_000;
       await count();
     });

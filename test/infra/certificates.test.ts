@@ -41,7 +41,7 @@ describe('roles around certificates', () => {
     ['records one', item('Directory', 'PutItem', 'LEAF#shop#ca')],
     ['records its key', item('Directory', 'PutItem', 'LEAFKEY#shop#ab')],
     ['looks for what a key has had', item('Directory', 'GetItem', 'LEAFKEY#shop#ab')],
-    ['counts them', item('Directory', 'UpdateItem', 'LEAFCOUNT#shop#checkout')],
+    ['counts them', item('Directory', 'UpdateItem', 'LEAFCOUNT#shop#ca-1#checkout')],
   ])('%s: the function that issues them, and nobody else', async (_what, ask) => {
     expect(await allowed(ask)).toEqual(['issue-certificates']);
   });
@@ -61,7 +61,7 @@ describe('roles around certificates', () => {
     ['reads keys of tokens', item('Directory', 'GetItem', 'SET#jwks#shop')],
     ['reads what is sealed', item('Directory', 'GetItem', 'SEALED#bundles#shop')],
     ['deletes a record of a certificate', item('Directory', 'DeleteItem', 'LEAF#shop#ca')],
-    ['changes a count by putting another', item('Directory', 'PutItem', 'LEAFCOUNT#shop#checkout')],
+    ['changes a count by putting another', item('Directory', 'PutItem', 'LEAFCOUNT#shop#ca-1#checkout')],
     ['writes into the ledger', item('Ledger', 'PutItem', 'C#1')],
     ['reads what agents have said', item('Ledger', 'GetItem', 'AGENT#checkout')],
     ['makes a key', { ...signing(ours), action: 'kms:CreateKey', resource: '*' }],

@@ -37,8 +37,12 @@ export class MemoryLeaves implements Leaves {
     return Promise.resolve(found?.[1]);
   }
 
-  async count(set: string, agent: string, limit: number): Promise<void> {
-    const place = `${set}#${agent}#${toInstant(this.#clock()).slice(0, 13)}`;
+  async count(
+    set: string,
+    { authority, agent }: Pick<Leaf, 'authority' | 'agent'>,
+    limit: number,
+  ): Promise<void> {
+    const place = `${set}#${authority}#${agent}#${toInstant(this.#clock()).slice(0, 13)}`;
     const counted = this.counts.get(place) ?? 0;
     if (counted >= limit) throw new RekeyError('ERR_CAPACITY', 'too many certificates in this hour');
     this.counts.set(place, counted + 1);

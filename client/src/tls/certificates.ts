@@ -8,7 +8,7 @@ import {
   type TLSSocket,
   type TlsOptions,
 } from 'node:tls';
-import { AgentApi } from '../agent/api.ts';
+import { AgentApi, meaningOf } from '../agent/api.ts';
 import { CredentialError, isCredentialError } from '../errors.ts';
 import { millisecondsOf } from '../options.ts';
 import { backoffMs, LONGEST_MS, systemTime, type Time } from '../time.ts';
@@ -23,6 +23,10 @@ import { requestFor, type KeyRequest } from './request.ts';
 const MOST_BACKOFF_MS = 60_000;
 /** The bundle is read no more often, whatever the directory says. */
 const SHORTEST_READ_MS = 1000;
+/** The longest wait between two tries to read a bundle that is known to be outdated. */
+const MOST_READ_BACKOFF_MS = 10_000;
+/** Over so long many instances spread that an emergency has left without a certificate, all at once. */
+const REPLACED_WITHIN_MS = 5000;
 /** What many instances would do at once is spread over this part of its time, before it. */
 const SPREAD = 0.1;
 
@@ -43,6 +47,10 @@ export class Certificates implements AsyncDisposable {
   #request: KeyRequest | undefined;
   #renewal: Promise<void> | undefined;
   #failures = 0;
+  #readFailures = 0;
+  readonly #expiredMs: number;
+  /** Set from `expire()` on until the bundle was read again: at the bound it has nobody trusted. */
+  #cancelDistrust: (() => void) | undefined;
   #cancelRenewal: (() => void) | undefined;
   #cancelRead: (() => void) | undefined;
   #closed = false;
@@ -52,6 +60,7 @@ export class Certificates implements AsyncDisposable {
     this.#time = options.time ?? systemTime;
     const { api, sign, fetch = globalThis.fetch, callTimeoutSeconds = 10 } = options;
     const timeoutMs = millisecondsOf('callTimeoutSeconds', callTimeoutSeconds);
+    this.#expiredMs = millisecondsOf('expiredLimitSeconds', options.expiredLimitSeconds ?? 60);
     this.#api = new AgentApi({ api, agent: options.agent ?? '', sign, fetch, timeoutMs, time: this.#time });
     this.#published = new Published(
       'bundles',
@@ -74,7 +83,7 @@ export class Certificates implements AsyncDisposable {
       } catch (error) {
         const waitMs = backoffMs(failures, MOST_BACKOFF_MS, made.#time.random());
         const isOver = made.#time.monotonic() + waitMs >= untilMs;
-        if (isOver || !isCredentialError(error, 'ERR_UNAVAILABLE', 'ERR_TIMEOUT', 'ERR_STALE')) {
+        if (isOver || !isMending(error)) {
           made.close();
           throw error;
         }
@@ -143,9 +152,14 @@ export class Certificates implements AsyncDisposable {
     return this.#renewal;
   }
 
-  /** Reads the bundle again at once: called where an event says that something was revoked. */
+  /**
+   * Reads the bundle again at once: called where an event says that something was revoked. Where that fails, as it may with
+   * everybody reading, it is tried again and again, and what was trusted before is trusted for `expiredLimitSeconds` at most.
+   */
   async expire(): Promise<void> {
+    if (this.#closed) return;
     this.#published.expire();
+    this.#cancelDistrust ??= this.#time.after(this.#expiredMs, () => this.#trust(NOBODY));
     await this.#read();
   }
 
@@ -154,6 +168,7 @@ export class Certificates implements AsyncDisposable {
     this.#closed = true;
     this.#cancelRenewal?.();
     this.#cancelRead?.();
+    this.#cancelDistrust?.();
     this.#listeners.clear();
     this.#watched.clear();
     this.#api.abort(new CredentialError('ERR_CLOSED', 'the certificates are closed'));
@@ -237,7 +252,9 @@ export class Certificates implements AsyncDisposable {
   #readLater(): void {
     this.#cancelRead?.();
     if (this.#closed) return;
-    const waitMs = Math.max(SHORTEST_READ_MS, this.#published.cacheMs);
+    const failures = this.#readFailures;
+    const backoff = failures === 0 ? 0 : backoffMs(failures + 1, MOST_READ_BACKOFF_MS, this.#time.random());
+    const waitMs = Math.max(SHORTEST_READ_MS, this.#published.cacheMs, backoff);
     this.#cancelRead = this.#time.after(waitMs, () => void this.#read());
   }
 
@@ -245,14 +262,21 @@ export class Certificates implements AsyncDisposable {
   async #read(): Promise<void> {
     try {
       this.#trust(await this.#published.current());
+      this.#readFailures = 0;
     } catch (error) {
-      this.#trust(NOBODY);
+      this.#readFailures++;
+      // What has expired is trusted up to its own bound.
+      if (this.#cancelDistrust === undefined) this.#trust(NOBODY);
       this.#options.on?.bundleFailed?.(asError(error));
     }
     this.#readLater();
   }
 
   #trust(bundle: Bundle): void {
+    if (bundle !== NOBODY) {
+      this.#cancelDistrust?.();
+      this.#cancelDistrust = undefined;
+    }
     if (this.#closed || bundle.pem === this.#bundle.pem) return;
     this.#bundle = bundle;
     for (const [socket, peer] of this.#watched) if (!isVouchedFor(bundle, peer)) socket.destroy();
@@ -261,7 +285,7 @@ export class Certificates implements AsyncDisposable {
     this.#options.on?.bundleChanged?.(bundle.pem);
     // In an emergency the authority of the present certificate leaves the bundle.
     const isRefused = bundle !== NOBODY && !isVouchedFor(bundle, this.#held.read);
-    if (isRefused && this.#renewal === undefined) this.#renewIn(0);
+    if (isRefused && this.#renewal === undefined) this.#renewIn(REPLACED_WITHIN_MS * this.#time.random());
   }
 
   #watch(socket: TLSSocket): void {
@@ -280,6 +304,14 @@ export class Certificates implements AsyncDisposable {
   #changed(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** Whether another try may do what this one has not. A key that has had a certificate, its answer lost, is another one then. */
+function isMending(error: unknown): boolean {
+  const { isPointless } = meaningOf(error);
+  return (
+    !isPointless && isCredentialError(error, 'ERR_UNAVAILABLE', 'ERR_TIMEOUT', 'ERR_STALE', 'ERR_REFUSED')
+  );
 }
 
 function asError(error: unknown): CredentialError {

@@ -14,7 +14,7 @@ export interface CertificateEvents {
   }) => void;
   /** Others are trusted than before. */
   readonly bundleChanged?: (pem: string) => void;
-  /** The bundle can't be read. Past `staleLimitSeconds` nobody is trusted. */
+  /** The bundle can't be read. Past `staleLimitSeconds`, or `expiredLimitSeconds` after `expire()`, nobody is trusted. */
   readonly bundleFailed?: (error: CredentialError) => void;
 }
 
@@ -41,6 +41,8 @@ export interface CertificatesOptions {
   readonly firstSeconds?: number;
   /** How long what was trusted last is trusted while the directory can't be read; 86,400. */
   readonly staleLimitSeconds?: number;
+  /** How long what was trusted before `expire()` is trusted while the bundle can't be read again; 60. Then nobody is. */
+  readonly expiredLimitSeconds?: number;
   /** How long one call may take; 10. */
   readonly callTimeoutSeconds?: number;
   readonly fetch?: typeof globalThis.fetch;

@@ -78,7 +78,7 @@ export async function issueCertificate(deps: IssuingDeps, wish: CertificateWish)
     issuedAt: toInstant(now),
   });
   return {
-    certificate: await leafCertificate(deps.signer(issuing.keyArn), authority, termsOf(leaf, key, issuing)),
+    certificate: await signed(deps.signer(issuing.keyArn), authority, termsOf(leaf, key, issuing)),
     bundle: set === undefined ? '' : bundlePem(set, now),
     leaf,
     renewAt: renewAt(fromInstant(leaf.issuedAt), leaf),
@@ -120,7 +120,7 @@ async function recorded(deps: IssuingDeps, set: string, leaf: Leaf): Promise<Lea
   const { leaves, clock } = deps;
   const known = await leaves.ofKey(set, leaf.fingerprint);
   if (known !== undefined) return repeated(known, leaf, clock());
-  await leaves.count(set, leaf.agent, MAX_LEAVES_AN_HOUR);
+  await leaves.count(set, leaf, MAX_LEAVES_AN_HOUR);
   try {
     await leaves.record(set, leaf);
     return leaf;
@@ -130,6 +130,19 @@ async function recorded(deps: IssuingDeps, set: string, leaf: Leaf): Promise<Lea
     const other = await leaves.ofKey(set, leaf.fingerprint);
     if (other === undefined) throw error;
     return repeated(other, leaf, clock());
+  }
+}
+
+/** An authority may have ended since the set was read: then the next one signs in a moment. */
+async function signed(...of: Parameters<typeof leafCertificate>): Promise<string> {
+  try {
+    return await leafCertificate(...of);
+  } catch (error) {
+    if (!isRekeyError(error, 'ERR_REJECTED', 'ERR_ADMIN_DENIED')) throw error;
+    throw new RekeyError('ERR_UNAVAILABLE', 'the certificate authority does not sign now', {
+      remedy: 'ask again in a moment; where that goes on, look at its key in KMS',
+      cause: error,
+    });
   }
 }
 

@@ -8,6 +8,9 @@ import { parseStatusRequest, statusAnswer, unknownAnswer } from '../../x509/ocsp
 /** Answers that are remembered at once. */
 const REMEMBERED = 1000;
 
+/** A serial number as certificates have them (RFC 5280, section 4.1.2.2): one of another length is nobody's, and no key of the table. */
+const SERIAL = /^(?:[0-9a-f]{2}){1,20}$/;
+
 /** What answers about certificates need. */
 export interface StatusDeps {
   readonly leaves: Pick<Leaves, 'bySerial'>;
@@ -45,6 +48,7 @@ export class CertificateStatuses {
     const responder = authority && authorityDocument.parse(authority.document).responder;
     const nothing = { der: unknownAnswer(), cacheSeconds: 0 };
     if (signer === undefined || authority === undefined || responder === undefined) return nothing;
+    if (!SERIAL.test(asked.serial)) return nothing;
     const place = `${set.name}#${authority.id}#${asked.serial}#${authority.state}`;
     const now = clock();
     const known = this.#answers.get(place);

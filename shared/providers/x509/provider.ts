@@ -53,6 +53,9 @@ export const x509Provider: CredentialProvider<X509Target, X509Material> = {
       why: 'certificates that an authority has signed outlive its last use',
     };
   },
+  // It was made an interval before it signs; what it signs last is to live as long as any.
+  endsAt: (target, from, intervalSeconds) =>
+    plusSeconds(from, target.caSeconds - intervalSeconds - soakOf(target)),
   material: parseMaterial,
   serialize: (secret) => secret.map((fields) => JSON.stringify(fields)),
   // No secret, but what tells one version of it from another.

@@ -2,6 +2,7 @@ import { createPublicKey, X509Certificate } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { certificateAnswer } from '../../../shared/api/agent-messages.ts';
 import { problem, PROBLEM_TYPE } from '../../../shared/api/problems.ts';
+import { RekeyError } from '../../../shared/domain/errors.ts';
 import { MAX_LEAVES_AN_HOUR } from '../../../shared/domain/leaf.ts';
 import { describeLeaves } from '../../contract/describe-leaves.ts';
 import { AGENT, CALLER, holder, PRINCIPAL, SIBLING } from '../../support/agent-api.ts';
@@ -66,6 +67,16 @@ describe('POST /certificates', () => {
       agent: AGENT,
       caller: CALLER,
       fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/),
+    });
+  });
+
+  it('is asked for once more where the authority has ended just before it signs', async () => {
+    const world = await IssuingWorld.start();
+    for (const signer of world.signers.values())
+      signer.sign = async () => Promise.reject(new RekeyError('ERR_REJECTED', 'KMS refuses kms:Sign'));
+    expect(await world.ask(ask)).toMatchObject({
+      status: 503,
+      body: { code: 'ERR_UNAVAILABLE', remedy: expect.stringMatching(/ask again/) },
     });
   });
 

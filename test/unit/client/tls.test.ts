@@ -2,7 +2,7 @@ import { createPublicKey, X509Certificate } from 'node:crypto';
 import { createServer as createHttps, request } from 'node:https';
 import type { AddressInfo, Server } from 'node:net';
 import { connect, createServer, type TLSSocket } from 'node:tls';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   certificateAgent,
   createCertificates,
@@ -13,7 +13,7 @@ import {
 import { idIn } from '../../../client/src/tls/peer.ts';
 import { requestFor } from '../../../client/src/tls/request.ts';
 import { parseRequest } from '../../../shared/x509/request.ts';
-import { FakeTime } from '../../fakes/fake-time.ts';
+import { atRest, FakeTime } from '../../fakes/fake-time.ts';
 import { AGENT } from '../../support/agent-api.ts';
 import { IssuingServer } from '../../support/issuing-server.ts';
 import { IssuingWorld, SET, type LocalAuthority } from '../../support/issuing.ts';
@@ -21,8 +21,30 @@ import { openssl } from '../../support/openssl.ts';
 
 const ID = `spiffe://agents.shop.example/agent/${AGENT}`;
 const HOUR = 3600;
-/** Waits for real answers: the API and the directory are servers. */
-const answered = async (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 40));
+
+/** Calls the API and the directory, which are servers, and waits for what they answer, however long that takes them. */
+function answering(): { fetch: typeof globalThis.fetch; answered: () => Promise<void> } {
+  let asked = 0;
+  return {
+    fetch: async (...request) => {
+      asked++;
+      try {
+        const { status, headers, body } = await fetch(...request);
+        const whole = body === null ? null : await new Response(body).arrayBuffer();
+        return new Response(whole, { status, headers });
+      } finally {
+        asked--;
+      }
+    },
+    answered: async () => {
+      for (let isBusy = true; isBusy;) {
+        isBusy = asked > 0;
+        await atRest();
+        isBusy ||= asked > 0;
+      }
+    },
+  };
+}
 
 async function begin(changes: Partial<IssuingWorld> = {}) {
   const world = Object.assign(new IssuingWorld(), changes);
@@ -41,9 +63,10 @@ async function begin(changes: Partial<IssuingWorld> = {}) {
 /** The same with clocks that the test moves: the server's is that of its world, the client's hears of it. */
 async function timed(more: Partial<CertificatesOptions> = {}, cacheSeconds = HOUR) {
   const begun = await begin({ times: { cacheSeconds, skewSeconds: 300 } });
+  const { fetch, answered } = answering();
   const time = new FakeTime(answered);
   const { world } = begun;
-  const certificates = await begun.certificates({ ...more, time });
+  const certificates = await begun.certificates({ fetch, ...more, time });
   const pass = async (seconds: number): Promise<void> => {
     world.now += seconds * 1000;
     await time.pass(seconds);
@@ -206,9 +229,15 @@ describe('certificates of a process', () => {
   });
 
   it('wait for the first one, and say at once where waiting is pointless', async () => {
-    const { api, certificates } = await begin();
+    const { api, world, second, certificates } = await begin();
     api.trouble = { certificates: { kind: 503, times: 1 }, bundles: { kind: 500, times: 1 } };
     await expect(certificates()).resolves.toBeDefined();
+    // The answer is lost, and in the meantime the authority has ended that would have given the same again.
+    api.trouble = { certificates: { kind: 'lose-answer', times: 1 } };
+    const waiting = certificates();
+    await vi.waitUntil(() => api.trouble.certificates?.times === 0);
+    await world.issueFrom(second, [await world.authority()]);
+    await expect(waiting).resolves.toBeDefined();
     await expect(certificates({ credential: 'nothing' })).rejects.toMatchObject({ code: 'ERR_DENIED' });
     api.trouble = { certificates: { kind: 503 } };
     await expect(certificates({ firstSeconds: 1 })).rejects.toMatchObject({ code: 'ERR_UNAVAILABLE' });
@@ -251,6 +280,47 @@ describe('the trust bundle of a process', () => {
     expect(certificates.bundle).toBe(bundle);
   });
 
+  it('is kept where it was called outdated and can not be read, for a bounded time, and asked for less and less often', async () => {
+    const failures: string[] = [];
+    const { certificates, api, world, second, time, pass } = await timed({
+      on: { bundleFailed: ({ code }) => failures.push(code) },
+    });
+    const { bundle } = certificates;
+    api.trouble = { bundles: { kind: 429 } };
+    time.chance = 0.5;
+    await certificates.expire();
+    await pass(50);
+    expect(certificates.bundle).toBe(bundle);
+    expect(failures.length).toBeGreaterThan(5);
+    expect(failures.length).toBeLessThan(12);
+    // Another event makes it no longer.
+    await certificates.expire();
+    expect(certificates.bundle).toBe(bundle);
+    await pass(11);
+    expect(certificates.bundle).toBe('');
+    await world.issueFrom(second, [await world.authority()]);
+    api.trouble = {};
+    await pass(11);
+    expect(certificates.bundle).toContain(second.pem);
+    // What was read again counts as long as anything: the bound is over.
+    const again = certificates.bundle;
+    api.trouble = { bundles: { kind: 503 } };
+    await pass(120);
+    expect(certificates.bundle).toBe(again);
+  });
+
+  it('that lost the authority of many certificates at once has them replaced one after the other', async () => {
+    const { certificates, api, world, second, time, pass } = await timed();
+    await world.issueFrom(second, [await world.authority()]);
+    time.chance = 0.8;
+    const before = api.asked.length;
+    await certificates.expire();
+    await pass(3);
+    expect(api.asked).toHaveLength(before);
+    await pass(2);
+    expect(certificates.current().authority).toBe(second.id);
+  });
+
   it('without the authority of the present certificate has another certificate made at once', async () => {
     const { certificates, world, second, pass } = await timed({}, 300);
     const { authority } = certificates.current();
@@ -288,10 +358,43 @@ describe('the trust bundle of a process', () => {
   );
 });
 
+describe('connections that an agent of HTTPS keeps', () => {
+  it('are not those of an earlier certificate, also where they were in use when it changed', async () => {
+    const { certificates } = await begin();
+    const [server, client] = [await certificates(), await certificates()];
+    const answers: (() => void)[] = [];
+    const listening = createHttps(server.serverOptions(), ({ socket }, response) => {
+      const { serialNumber } = (socket as TLSSocket).getPeerCertificate();
+      answers.push(() => response.end(serialNumber.toLowerCase()));
+    });
+    const port = await portOf(listening);
+    const agent = certificateAgent(client, ID);
+    onTestFinished(() => agent.destroy());
+    const shown = async (meanwhile: () => Promise<void>): Promise<string> => {
+      const asked = request({ host: '127.0.0.1', port, agent });
+      const answer = new Promise<string>((resolve, reject) => {
+        asked.on('error', reject).on('response', (response) => {
+          response.on('data', (chunk) => resolve(String(chunk)));
+        });
+      });
+      asked.end();
+      await vi.waitUntil(() => answers.length > 0);
+      await meanwhile();
+      answers.pop()?.();
+      return answer;
+    };
+    const before = client.current().serial;
+    expect(await shown(async () => client.renewNow())).toBe(before);
+    expect(await shown(async () => Promise.resolve())).toBe(client.current().serial);
+    expect(client.current().serial).not.toBe(before);
+  });
+});
+
 describe('certificates under load', () => {
   it('lose no handshake through a rotation, and work again after an emergency, over HTTPS with connections kept or not', async () => {
+    // Room on a machine that is busy: they count in whole seconds, and are renewed at half.
     const { world, first, second, certificates } = await begin({
-      leafSeconds: 5,
+      leafSeconds: 10,
       times: { cacheSeconds: 1, skewSeconds: 2 },
     });
     const clock = setInterval(() => (world.now = Date.now()), 20);
@@ -323,6 +426,7 @@ describe('certificates under load', () => {
     let handshakes = 0;
     const failures: unknown[] = [];
     let isOver = false;
+    onTestFinished(() => void (isOver = true));
     const load = Array.from({ length: 3 }, async (_each, at) => {
       while (!isOver) {
         await once(at === 0).then(
@@ -337,14 +441,16 @@ describe('certificates under load', () => {
     const wait = async (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
     [current, next] = [second, await world.authority()];
     await world.issueFrom(current, [next], [[first, 'live']]);
-    // Longer than a leaf lives, and caches keep what they have read.
-    await wait(7);
+    // As long as a leaf lives, clocks are apart, and caches keep what they have read.
+    await wait(13);
     await world.issueFrom(current, [next]);
     await wait(1);
     expect(failures).toEqual([]);
     // Agents halt: in an emergency everybody reads at once, between two requests.
     isOver = true;
     await Promise.all(load);
+    // None that was asked for before the emergency is answered after it.
+    await Promise.all([server.renewNow(), client.renewNow()]);
     [current, next] = [next, await world.authority()];
     await world.issueFrom(current, [next]);
     await Promise.all([server.expire(), client.expire()]);

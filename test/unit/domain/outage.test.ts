@@ -5,6 +5,7 @@ import { dueOf } from '../../../shared/domain/calendar.ts';
 import { toInstant } from '../../../shared/domain/clock.ts';
 import type { Credential, Key } from '../../../shared/domain/credential.ts';
 import { outageCheck, outageOf, outagesCheck } from '../../../shared/domain/outage.ts';
+import { x509Provider } from '../../../shared/providers/x509/provider.ts';
 import type { CredentialProvider } from '../../../shared/providers/provider.ts';
 import { accepts, opaqueCase } from '../../contract/cases/opaque.ts';
 import { jwksCase, signedWith } from '../../contract/cases/jwks.ts';
@@ -115,6 +116,40 @@ describe('a day without Rekey', () => {
       const ends = Date.parse(failsAt) + target.clockSkewSeconds * 1000;
       expect(await taken(ends - 1)).toEqual([true, true]);
       expect(await taken(ends)).toEqual([false, false]);
+    },
+  );
+
+  it.each([
+    [undefined, 30],
+    [30, 9],
+    [7, 1.5],
+  ])(
+    'certificate authorities that live for %s days and sign for %s: the end is told, and none is due any sooner for it',
+    (days, interval) => {
+      const declared = {
+        name: 'shop',
+        trustDomain: 'shop.example',
+        ...(days && { caSeconds: days * 86_400 }),
+      };
+      const target = x509Provider.target(declared);
+      const intervalSeconds = interval * 86_400;
+      const issuedAt = toInstant(START);
+      const endsAt = x509Provider.endsAt?.(target, issuedAt, intervalSeconds);
+      const base = credentialOf({ type: 'certificate-authority', provider: 'x509', target });
+      const credential = {
+        ...base,
+        policy: { ...base.policy, intervalSeconds },
+        current: { ...base.current!, issuedAt, ...(endsAt && { endsAt }) },
+      };
+      const { endsAt: _end, ...endless } = credential.current;
+      expect(dueOf(credential)).toEqual(dueOf({ ...credential, current: endless }));
+      const began = deadlineOf(credential);
+      const outage = outageOf(credential, undefined, began);
+      expect(outageCheck(credential, outage, began).state).toBe('ok');
+      // From its making, an interval before, to its end it lives for caSeconds.
+      const ends = START - intervalSeconds * 1000 + target.caSeconds * 1000;
+      expect(Date.parse(outage.failsAt ?? '')).toBeLessThan(ends);
+      expect(outage.why).toContain('if issuing stops as well, certificates of agents last for another 12h');
     },
   );
 
