@@ -82,7 +82,7 @@ class Agents {
 
   /** Waits until all together have made so many more calls. */
   async make(more: number): Promise<void> {
-    for (const wanted = this.calls + more; this.calls < wanted; ) await sleep(5);
+    for (const wanted = this.calls + more; this.calls < wanted;) await sleep(5);
   }
 
   async stop(): Promise<void> {
