@@ -128,8 +128,8 @@ async function write(api: Api, before: Registration, keys: readonly object[]): P
  * A registration access token that is replaced (RFC 7592 allows it with each answer) is lost with the answer: no provider
  * writes administrative secrets.
  */
-function assertKeepsLogin({ registration_access_token: shown }: Registration, used: string): void {
-  if (shown === undefined || shown === used) return;
+function assertKeepsLogin({ registration_access_token: token }: Registration, used: string): void {
+  if (token === undefined || token === used) return;
   throw new RekeyError(
     'ERR_REJECTED',
     'the server shows another registration access token than it was asked with, and may take the former one no more',
