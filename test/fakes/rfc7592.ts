@@ -14,6 +14,8 @@ export class FakeRegistrations implements AsyncDisposable {
   readonly registered: Map<string, object> = new Map();
   /** The server gives another access token with each change, as RFC 7592 allows. */
   rotatesToken = false;
+  /** It does so with each look. */
+  rotatesTokenOnRead = false;
   /** It lets in whoever has any key, as one does that doesn't authenticate the client at all. */
   isOpen = false;
   /** It drops what it is sent in `jwks`. */
@@ -60,7 +62,8 @@ export class FakeRegistrations implements AsyncDisposable {
     const [, clientId = ''] = /^\/reg\/([^/]+)$/.exec(path) ?? [];
     if (clientId === '') return { status: 404, body: { error: 'not_found' } };
     if (bearerOf(asked) !== this.tokenOf(clientId)) return refusal(401, 'invalid_token');
-    if (method === 'GET') return { status: 200, body: this.shown(clientId) };
+    const replaces = method === 'GET' ? this.rotatesTokenOnRead : this.rotatesToken;
+    if (method === 'GET') return this.shownAs(clientId, replaces);
     if (method !== 'PUT') return refusal(405, 'invalid_request');
     const body = (asked.body ?? {}) as { client_id?: string; jwks?: { keys?: Jwk[] } };
     const forbidden = ['registration_access_token', 'registration_client_uri', 'client_id_issued_at'];
@@ -72,7 +75,11 @@ export class FakeRegistrations implements AsyncDisposable {
     this.change(clientId, keys);
     const { jwks: _keys, ...rest } = body;
     this.registered.set(clientId, rest);
-    if (this.rotatesToken) this.#tokens.set(clientId, `${this.tokenOf(clientId)}-next`);
+    return this.shownAs(clientId, replaces);
+  }
+
+  private shownAs(clientId: string, replaces: boolean): Reply {
+    if (replaces) this.#tokens.set(clientId, `${this.tokenOf(clientId)}-next`);
     return { status: 200, body: this.shown(clientId) };
   }
 

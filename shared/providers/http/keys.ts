@@ -88,10 +88,10 @@ export interface KeyUpstream<T extends KeyTarget, A> extends UsedKeys<T>, AdminL
   valueById?(admin: A, target: T, id: string, now: Instant): string | undefined;
   /**
    * Looks, before anything is made, whether the upstream lets in who it should and nobody else. `as` is an agent's API with
-   * a value, or without one.
+   * a value, or without one; `api` is Rekey's own.
    * @throws RekeyError ERR_REJECTED with what has to be set up
    */
-  inspect?(as: (value?: string) => Api, target: T, admin: A, now: Instant): Promise<void>;
+  inspect?(as: (value?: string) => Api, target: T, admin: A, now: Instant, api: Api): Promise<void>;
   /**
    * Whether Rekey's own login is dead, as against one that may not do something; of keys that administer themselves. Absent
    * where a token is fetched first: that is refused to a login that is dead.
@@ -216,6 +216,7 @@ export function keyProviderOf<T extends KeyTarget, A>(
         target,
         admin,
         toInstant(ctx.clock()),
+        api,
       );
       await upstream.list(api, target);
       return (await upstream.outlook?.(api, target, admin, ctx.claims)) ?? [];

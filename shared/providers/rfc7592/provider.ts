@@ -63,9 +63,10 @@ export const rfc7592Provider = keyProvider<ClientTarget, Admin>({
 
   list: async (api, target) => shown(await read(api, target)),
 
-  async create(api, target, name) {
+  async create(api, target, name, admin) {
     const { value, publicKey } = newKey(name);
     const before = await read(api, target);
+    assertKeepsLogin(before, admin.registrationAccessToken);
     const after = await write(api, before, [...before.jwks.keys, publicKey]);
     const id = thumbprint(publicKey);
     if (shown(after).some((key) => key.id === id)) return { id, value };
@@ -84,7 +85,8 @@ export const rfc7592Provider = keyProvider<ClientTarget, Admin>({
   test: async (api, target, { value }) => enterAs(api, target, value),
 
   /** A key that was never registered must be refused: else no end of one could be seen. */
-  async inspect(as, target) {
+  async inspect(as, target, admin, _now, api) {
+    assertKeepsLogin(await read(api, target), admin.registrationAccessToken);
     const { value } = newKey(NOBODY);
     const remedy = 'register the client for private_key_jwt; look who answers at this address';
     await assertCloses('the authorization server', async () => enterAs(as(), target, value), remedy);
@@ -117,15 +119,25 @@ async function write(api: Api, before: Registration, keys: readonly object[]): P
   const jwks = { keys: left.length > 0 ? left : [newKey(NOBODY).publicKey] };
   const body = { ...Object.fromEntries(own), jwks };
   const after = await api.call({ method: 'PUT', path: '', body, answer: registration });
-  const [was, is] = [before, after].map((each) => each.registration_access_token);
-  if (is === undefined || is === was) return after;
+  const was = before.registration_access_token;
+  if (was !== undefined) assertKeepsLogin(after, was);
+  return after;
+}
+
+/**
+ * A registration access token that is replaced (RFC 7592 allows it with each answer) is lost with the answer: no provider
+ * writes administrative secrets.
+ */
+function assertKeepsLogin({ registration_access_token: token }: Registration, used: string): void {
+  if (token === undefined || token === used) return;
   throw new RekeyError(
     'ERR_REJECTED',
-    'the server has replaced the registration access token with its answer',
+    'the server shows another registration access token than it was asked with, and may take the former one no more',
     {
       field: 'admin',
       remedy:
-        'have the server keep registration access tokens; put the present one into the administrative secret',
+        'have the server keep registration access tokens and issue one for this client, and put that into the ' +
+        'administrative secret; where it always replaces them, rotate the key by hand',
     },
   );
 }

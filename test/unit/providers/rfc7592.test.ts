@@ -49,7 +49,12 @@ describe('keys of an OAuth client', () => {
     beforeAll(async () => its.start());
     beforeEach(() => {
       clientId = `client-${randomUUID()}`;
-      Object.assign(its.fake(), { rotatesToken: false, isOpen: false, keepsNoKeys: false });
+      Object.assign(its.fake(), {
+        rotatesToken: false,
+        rotatesTokenOnRead: false,
+        isOpen: false,
+        keepsNoKeys: false,
+      });
     });
     afterAll(async () => its.stop());
 
@@ -92,6 +97,16 @@ describe('keys of an OAuth client', () => {
       const error = await failureOf(() => provider.issue(target(), randomUUID(), context()));
       expect(error).toMatchObject({ code: 'ERR_REJECTED', field: 'admin' });
       expect(error.message).toContain('registration access token');
+    });
+
+    it('one that replaces it with each look is refused before anything is made', async () => {
+      its.fake().rotatesTokenOnRead = true;
+      const refused = { code: 'ERR_REJECTED', field: 'admin' };
+      expect(await failureOf(() => provider.preflight(target(), context()))).toMatchObject(refused);
+      clientId = `client-${randomUUID()}`;
+      // `issue` looks for what an attempt before has left, with the login as it is.
+      await failureOf(() => provider.issue(target(), randomUUID(), context()));
+      expect(its.fake().keys.of(clientId)).toEqual([]);
     });
 
     it('a login for another client than the target is refused, and nothing is changed', async () => {
