@@ -139,20 +139,21 @@ function momentsFrom(
   ];
   if (holders.length === 0) return [...begin, ...end];
   const proven = provenAt(holders, opensAt, earliestClose);
-  const soakSeconds = soakOf(credential);
+  const { soakSeconds } = policy;
+  // What can't be suspended is kept for as long: what it has made outlives it.
+  const isSuspended = soakSeconds > 0 && canSuspend(credential);
   return [
     ...begin,
-    ...(soakSeconds === 0
-      ? []
-      : [moment('suspension', proven, 'the old one is suspended, no sooner: it can be restored')]),
+    ...(isSuspended
+      ? [moment('suspension', proven, 'the old one is suspended, no sooner: it can be restored')]
+      : []),
     moment('revocation', plusSeconds(proven, soakSeconds), 'the old one is revoked, no sooner'),
     ...end,
   ].toSorted((a, b) => fromInstant(a.at) - fromInstant(b.at));
 }
 
-/** A policy from before providers said what they can do may ask for more. */
-function soakOf({ type, provider, policy }: Credential): number {
-  return capabilitiesOf(type, provider)?.canSuspend === false ? 0 : policy.soakSeconds;
+function canSuspend({ type, provider }: Credential): boolean {
+  return capabilitiesOf(type, provider)?.canSuspend !== false;
 }
 
 /** When the proof can be complete at the earliest, as far as clocks say it. */

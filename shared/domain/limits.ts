@@ -1,4 +1,5 @@
 import { capabilitiesOf, type Capabilities } from './capabilities.ts';
+import type { Credential } from './credential.ts';
 import { durationText } from './duration.ts';
 
 /** What the upstream of a credential allows and takes its time for, in words; empty where nobody has said. */
@@ -6,9 +7,8 @@ export function limitsOf({
   type,
   provider,
   live,
-}: {
-  type: string;
-  provider: string;
+  policy: { soakSeconds },
+}: Pick<Credential, 'type' | 'provider' | 'policy'> & {
   live: readonly unknown[];
 }): readonly string[] {
   const facts = capabilitiesOf(type, provider);
@@ -25,7 +25,11 @@ export function limitsOf({
       : [`a new one may be refused for up to ${durationText(propagationSeconds)} after it was made`]),
     ...(canSuspend
       ? []
-      : ['nothing can be suspended: there is no soak, and the revocation is the first step']),
+      : [
+          soakSeconds === 0
+            ? 'nothing can be suspended: there is no soak, and the revocation is the first step'
+            : `nothing can be suspended: for ${durationText(soakSeconds)} the old one is kept for what it has made, and then revoked`,
+        ]),
     ending(facts),
     use(facts),
   ];

@@ -30,9 +30,18 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
   'cloud-key/gcp-service-account': async () =>
     tellOf((await import('./gcp-service-account/provider.ts')).gcpServiceAccountProvider),
   'cloud-key/azure-app': async () => tellOf((await import('./azure-app/provider.ts')).azureAppProvider),
+  'oauth-client/rfc7592': async () => tellOf((await import('./rfc7592/provider.ts')).rfc7592Provider),
+  'llm-key/anthropic': async () => tellOf((await import('./anthropic/provider.ts')).anthropicProvider),
+  'llm-key/mistral': async () => tellOf((await import('./mistral/provider.ts')).mistralProvider),
+  'vector-database-key/pinecone': async () =>
+    tellOf((await import('./pinecone/provider.ts')).pineconeProvider),
   'signing-key/jwks': async () => {
     const { endedByHand } = await import('./identity/by-hand.ts');
     return (target, handle) => endedByHand('jwks', target, handle);
+  },
+  'certificate-authority/x509': async () => {
+    const { endedByHand } = await import('./identity/by-hand.ts');
+    return (target, handle) => endedByHand('bundles', target, handle);
   },
   'agent-token/opaque': async () => {
     const { endedByHand } = await import('./identity/by-hand.ts');

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { instantIn } from '../../domain/clock.ts';
 import { ANYTHING, type Api, type Call } from '../http/api.ts';
+import { curl } from '../http/by-hand.ts';
 import { keyProvider, type NewKey } from '../http/keys.ts';
 import { listAfter } from '../http/listing.ts';
 import { namedPool } from '../http/pool-by-name.ts';
@@ -78,6 +79,17 @@ export const anthropicProvider = keyProvider<AnthropicTarget, { adminKey: string
   async test(api) {
     await api.call({ method: 'GET', path: '/models', answer: z.object({ data: z.array(ANYTHING) }) });
   },
+
+  byHand(_target, id, baseUrl) {
+    const url = `${baseUrl}${pathOf(id)}`;
+    const login = ['x-api-key: $ANTHROPIC_ADMIN_KEY', 'anthropic-version: 2023-06-01'];
+    return [
+      `# At https://console.anthropic.com: API keys, disable ${id}. Or with an admin key:`,
+      curl('POST', url, login, { status: 'inactive' }),
+      '# Dead once this says "inactive":',
+      curl('GET', url, login),
+    ].join('\n');
+  },
 });
 
 /** The keys of the workspace that aren't ended for good. */
@@ -88,7 +100,7 @@ async function all(api: Api, { workspace }: AnthropicTarget): Promise<PoolKey[]>
 }
 
 async function look(api: Api, id: string): Promise<PoolKey | undefined> {
-  const key = await api.find({ method: 'GET', path: `${KEYS}/${encodeURIComponent(id)}`, answer: keySchema });
+  const key = await api.find({ method: 'GET', path: pathOf(id), answer: keySchema });
   return key && shown(key)[0];
 }
 
@@ -96,8 +108,12 @@ async function rename(api: Api, id: string, name: string): Promise<void> {
   await api.call(update(id, { name }));
 }
 
+function pathOf(id: string): string {
+  return `${KEYS}/${encodeURIComponent(id)}`;
+}
+
 function update(id: string, body: { name?: string; status?: string }): Call<unknown> {
-  return { method: 'POST', path: `${KEYS}/${encodeURIComponent(id)}`, body, answer: ANYTHING };
+  return { method: 'POST', path: pathOf(id), body, answer: ANYTHING };
 }
 
 /** Archived and expired ones don't exist any more. A status that this version doesn't know counts as suspended. */

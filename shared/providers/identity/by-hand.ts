@@ -10,6 +10,13 @@ const stored = z.object({
   held: z.string().optional(),
 });
 
+/** What an entry of a set is to who verifies. */
+const WHAT: Readonly<Record<SetKind, string>> = {
+  jwks: 'that kid',
+  tokens: 'tokens with that id',
+  bundles: 'the authority with that key id',
+};
+
 /** What a person runs where Rekey can't: the entry is ended in the directory as an emergency ends it. */
 export function endedByHand(kind: SetKind, target: unknown, { id }: CredentialHandle): string {
   const { name, cacheSeconds, held } = stored.parse(target);
@@ -21,14 +28,14 @@ export function endedByHand(kind: SetKind, target: unknown, { id }: CredentialHa
     `aws dynamodb get-item --table-name "$DIRECTORY_TABLE" --consistent-read --key '${key}' --query Item --output json > set.json`,
     `jq --arg id '${id}' '.doc.S |= (fromjson | .version += 1 | .entries |= map(${ends}) | tojson) | .version.N = (.version.N | tonumber + 1 | tostring)' set.json > ended.json`,
     `aws dynamodb put-item --table-name "$DIRECTORY_TABLE" --item file://ended.json --condition-expression 'version = :v' --expression-attribute-values "{\\":v\\":$(jq -c .version set.json)}"`,
-    ...(held === 'kms'
+    ...(held === 'kms' || kind === 'bundles'
       ? [
           '# its private part is in KMS, and signs nothing more:',
           `aws kms disable-key --key-id "$(jq -r --arg id '${id}' '.doc.S | fromjson | .entries[] | select(.id == $id) | .ref' set.json)"`,
         ]
       : []),
     `# Verifiers refuse it within ${cacheSeconds} s, and at once where they are started again or call expire(). Dead once the set has`,
-    `# no ${id}. Where nobody may write the table: let verifiers refuse ${kind === 'jwks' ? 'that kid' : 'tokens with that id'}.`,
+    `# no ${id}. Where nobody may write the table: let verifiers refuse ${WHAT[kind]}.`,
     '# Once Rekey is back: rekey revoke, which gives the agents another.',
   ].join('\n');
 }

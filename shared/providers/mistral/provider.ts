@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { instantIn, plusSeconds, type Instant } from '../../domain/clock.ts';
 import { ANYTHING, type Api } from '../http/api.ts';
+import { deletion } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
 import { targetOf } from '../http/target.ts';
 
@@ -66,14 +67,27 @@ export const mistralProvider = keyProvider<MistralTarget, z.infer<typeof adminSc
   adoption: {},
 
   async remove(api, _target, id) {
-    await api.find({ method: 'DELETE', path: `${KEYS}/${encodeURIComponent(id)}`, answer: ANYTHING });
+    await api.find({ method: 'DELETE', path: pathOf(id), answer: ANYTHING });
   },
 
   /** Lists models, which is free. */
   async test(api: Api) {
     await api.call({ method: 'GET', path: '/models', answer: z.object({ data: z.array(ANYTHING) }) });
   },
+
+  byHand: (_target, id, baseUrl) =>
+    deletion({
+      where: `In the Admin Panel, API, API Keys: delete ${id}. Or with an admin key`,
+      url: `${baseUrl}${pathOf(id)}`,
+      login: 'authorization: Bearer $MISTRAL_ADMIN_KEY',
+      dead: 'Gone once no page of these has it',
+      lookAt: `${baseUrl}${KEYS}?limit=100&offset=0`,
+    }),
 });
+
+function pathOf(id: string): string {
+  return `${KEYS}/${encodeURIComponent(id)}`;
+}
 
 function dayAfter(from: Instant, days: number): string {
   return plusSeconds(from, days * 86_400).slice(0, 10);

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { ANYTHING, type Api } from '../http/api.ts';
+import { curl } from '../http/by-hand.ts';
 import { keyProvider, type UpstreamKey } from '../http/keys.ts';
 import { distinct, targetOf, type KeyTarget } from '../http/target.ts';
 import { told } from '../http/told.ts';
@@ -94,6 +95,17 @@ export const pineconeProvider = keyProvider<PineconeTarget, z.infer<typeof servi
         ? { answer: ANYTHING, accepts: [403] }
         : { answer: z.object({ indexes: z.array(ANYTHING) }) }),
     });
+  },
+
+  byHand(_target, id, baseUrl) {
+    const url = `${baseUrl}${pathOf(id)}`;
+    const login = ['authorization: Bearer $TOKEN', 'x-pinecone-api-version: 2026-04'];
+    return [
+      `# At https://app.pinecone.io: the project, API keys, delete ${id}. Or with a token of a service account:`,
+      curl('DELETE', url, login),
+      '# Gone once this answers 404:',
+      curl('GET', url, login),
+    ].join('\n');
   },
 });
 

@@ -3,6 +3,7 @@ import { fromInstant, plusSeconds, toInstant } from '../../domain/clock.ts';
 import { entryOf, isHeld, type DirectoryEntry, type SetRef } from '../../domain/directory.ts';
 import { endKey } from '../../http/kms.ts';
 import { awsOf } from '../aws-iam/user.ts';
+import { endedByHand } from '../identity/by-hand.ts';
 import { askedFor, assertServed, unserved } from '../identity/served.ts';
 import {
   endIdentity,
@@ -112,6 +113,7 @@ export const x509Provider: CredentialProvider<X509Target, X509Material> = {
   },
   deactivation: async (target, { id }, ctx) => looked(set(target), id, ctx),
   list: async (target, ctx) => listIdentities(set(target), ctx),
+  manualRevocation: (target, handle) => endedByHand('bundles', target, handle),
 };
 
 /** How long what an authority has signed may be met after its last use. */

@@ -26,10 +26,10 @@ const HOUR = 3600;
 function answering(): { fetch: typeof globalThis.fetch; answered: () => Promise<void> } {
   let asked = 0;
   return {
-    fetch: async (...given) => {
+    fetch: async (...call) => {
       asked++;
       try {
-        const { status, headers, body } = await fetch(...given);
+        const { status, headers, body } = await fetch(...call);
         const whole = body === null ? null : await new Response(body).arrayBuffer();
         return new Response(whole, { status, headers });
       } finally {

@@ -4,7 +4,8 @@ import { impactOf } from '../../../shared/domain/impact.ts';
 import { limitsOf } from '../../../shared/domain/limits.ts';
 import { credentialOf } from '../api/fakes.ts';
 
-const of = (type: string, provider: string) => limitsOf({ type, provider, live: [{}] });
+const of = (type: string, provider: string, soakSeconds = 0) =>
+  limitsOf({ type, provider, live: [{}], policy: { ...credentialOf().policy, soakSeconds } });
 
 describe('what the upstream of a credential allows', () => {
   it('is told of a database, which does everything at once', () => {
@@ -23,6 +24,12 @@ describe('what the upstream of a credential allows', () => {
       'what is revoked may work for 1m more',
       'it shows a use up to 1h later',
     ]);
+  });
+
+  it('is told of what is kept for what it has made', () => {
+    expect(of('certificate-authority', 'x509', 90_000)).toContain(
+      'nothing can be suspended: for 25h the old one is kept for what it has made, and then revoked',
+    );
   });
 
   it('is told of a pool, and of an owner who may have two', () => {
@@ -44,14 +51,16 @@ describe('the impact of a rotation', () => {
   const predicted = (type: string, provider: string) =>
     impactOf(credentialOf({ type, provider, policy, holders, mode: 'enforce' }), now);
 
-  it('has no suspension where the upstream knows none, whatever a stored policy says', () => {
+  it('has no suspension where the upstream knows none, and the soak that the policy says', () => {
     const milestones = (type: string, provider: string) =>
       predicted(type, provider).now.map(({ milestone }) => milestone);
     expect(milestones('llm-key', 'anthropic')).toContain('suspension');
     expect(milestones('llm-key', 'openai')).not.toContain('suspension');
-    const at = (provider: string) =>
-      predicted('llm-key', provider).now.find(({ milestone }) => milestone === 'revocation')?.at ?? '';
-    expect(at('anthropic')).toBe(toInstant(Date.parse(at('openai')) + 600_000));
+    const at = (type: string, provider: string) =>
+      predicted(type, provider).now.find(({ milestone }) => milestone === 'revocation')?.at;
+    const proven = predicted('llm-key', 'anthropic').now.find(({ milestone }) => milestone === 'suspension');
+    const revoked = toInstant(Date.parse(proven?.at ?? '') + 600_000);
+    expect([at('llm-key', 'anthropic'), at('certificate-authority', 'x509')]).toEqual([revoked, revoked]);
   });
 
   it('says how long a revocation takes until it is in effect', () => {

@@ -19,6 +19,8 @@ const rules = [{ collection: 'documents', access: 'read-write' }];
 const TARGETS: Readonly<Partial<Record<ProviderKey, Fields>>> = {
   'database/postgresql': { host: 'db.example', database: 'app', users: ['app_a', 'app_b'], ownerRole: 'app' },
   'llm-key/openai': { ...own, project: 'proj_1', serviceAccount: 'sa_1' },
+  'llm-key/anthropic': { ...own, workspace: 'wrkspc_1' },
+  'llm-key/mistral': { ...own, workspace: ID, user: ID },
   'llm-key/cohere': { ...own, organization: 'org-1' },
   'llm-key/google': { ...own, project: 'shop', serviceAccount: 'agents@shop.iam.gserviceaccount.com' },
   'llm-key/bedrock': { baseUrl, user: 'shop-models', region: 'eu-central-1' },
@@ -30,6 +32,7 @@ const TARGETS: Readonly<Partial<Record<ProviderKey, Fields>>> = {
     account: 'shop',
     exclusive: true,
   },
+  'vector-database-key/pinecone': { ...own, project: ID, roles: ['DataPlaneViewer'] },
   'vector-database-key/weaviate': { ...own, roles: ['searcher'] },
   'vector-database-key/qdrant-cloud': { ...own, account: ID, cluster: ID, rules },
   'vector-database-key/qdrant': { ...own, rules },
@@ -45,6 +48,7 @@ const TARGETS: Readonly<Partial<Record<ProviderKey, Fields>>> = {
   },
   'oauth-client/rfc7592': { ...own, clientId: 'shop' },
   'signing-key/jwks': { name: 'shop-agents', issuer: baseUrl, held: 'kms', cacheSeconds: 60 },
+  'certificate-authority/x509': { name: 'shop-agents', trustDomain: 'shop.example', cacheSeconds: 60 },
   'agent-token/opaque': { name: 'shop-agent', agent: 'shop', audience: 'orders', cacheSeconds: 60 },
   'root/openai-admin': own,
   'root/pinecone-service-account': { ...own, roles: ['OrgOwner'], loginUrl: baseUrl },
@@ -137,7 +141,9 @@ describe('what a person is told to type at an upstream', () => {
     'does the same whatever a declaration of %s says',
     async (key, target) => {
       expect(await accepted(key, target)).toBe(true);
-      const words = wordsOf(await textOf(key, target));
+      const told = await textOf(key, target);
+      expect(told).toContain(IDS[key] ?? 'k1');
+      const words = wordsOf(told);
       const made = readdirSync(dir);
       const texts = Object.entries(target).flatMap(([field, value]) =>
         typeof value === 'string' ? [{ field, value }] : [],
