@@ -286,6 +286,9 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
         `secretsmanager:GetSecretValue on ${ADMINS.replace('=database', '=vector-database-key')}`,
       ],
       'verify-cloud-key': [`secretsmanager:GetSecretValue on ${ADMINS.replace('=database', '=cloud-key')}`],
+      'verify-oauth-client': [
+        `secretsmanager:GetSecretValue on ${ADMINS.replace('=database', '=oauth-client')}`,
+      ],
     },
   },
   {
