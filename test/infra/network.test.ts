@@ -32,12 +32,17 @@ describe('endpoints "existing"', () => {
 });
 
 describe('the network of databases', () => {
-  it('is joined by the functions of databases and of their roots, and by no other', () => {
-    const settings = { ...readJson<object>(smallTeam.settings), types: [...CREDENTIAL_TYPES] };
-    const joined = ofType(synthesise({ settings }), 'AWS::Lambda::Function').filter(isJoined).map(nameOf);
-    const own = DATABASE_TYPES.flatMap((type) => TYPED_ROLES.map((role) => `${role}-${type}`));
-    expect(joined.toSorted()).toEqual(own.toSorted());
-  });
+  // It bundles the functions of every type.
+  it(
+    'is joined by the functions of databases and of their roots, and by no other',
+    { timeout: 240_000 },
+    () => {
+      const settings = { ...readJson<object>(smallTeam.settings), types: [...CREDENTIAL_TYPES] };
+      const joined = ofType(synthesise({ settings }), 'AWS::Lambda::Function').filter(isJoined).map(nameOf);
+      const own = DATABASE_TYPES.flatMap((type) => TYPED_ROLES.map((role) => `${role}-${type}`));
+      expect(joined.toSorted()).toEqual(own.toSorted());
+    },
+  );
 });
 
 describe('endpoints "create"', () => {
