@@ -208,6 +208,7 @@ describe('certificates of a process', () => {
     await made.renewNow();
     const [, lost, again] = api.asked;
     expect(again).toEqual(lost);
+    // What was issued, as the store of the test keeps it: no port of the product lists it.
     expect(made.current().serial).toBe(
       [...(api.world.leaves as unknown as { byKey: Map<string, { serial: string }> }).byKey.values()][1]
         ?.serial,
