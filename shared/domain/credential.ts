@@ -85,6 +85,8 @@ export interface Incident {
   readonly replacement: string;
   /** What only a person can end, from when it was asked for until the revocation is recorded (hard decision 9). */
   readonly awaitsOperator?: AwaitedOperator;
+  /** What a sweep set out to end after the revocation, until it is recorded that it is dead. */
+  readonly late?: readonly CredentialHandle[];
 }
 
 /** What the planner has met on its way to the next rotation (P5). It counts for one version of the secret only. */

@@ -50,6 +50,8 @@ export async function intend(
           stage: 'intended',
           generation,
           replacement,
+          // An earlier one died over these: it is not on record that they are dead.
+          ...(before.incident?.late === undefined ? {} : { late: before.incident.late }),
         },
       },
       ...(preempted === undefined
@@ -106,14 +108,13 @@ export async function note(
   emergency: Emergency,
   action: AuditAction,
   evidence: object,
-  said: { deactivation?: 'CONFIRMED' } = {},
 ): Promise<void> {
   await retrying(async () => {
     const before = await loadCredential(deps, emergency.credentialId);
     await deps.ledger.commit({
       before,
       after: before,
-      records: [{ ...draft(deps, before, emergency, action, evidence), ...said }],
+      records: [draft(deps, before, emergency, action, evidence)],
     });
   });
 }

@@ -1,5 +1,5 @@
 import { plusSeconds, toInstant } from '../domain/clock.ts';
-import type { Credential, Key } from '../domain/credential.ts';
+import type { Credential, CredentialHandle, Key } from '../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { assertConfirmed, type Deactivation } from '../domain/evidence.ts';
 import type { Redacted } from '../domain/redacted.ts';
@@ -7,8 +7,8 @@ import { isOwnLogin } from '../domain/roots.ts';
 import { advance } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
 import { endOrphan } from './end-orphan.ts';
-import { enter, note } from './incident-commit.ts';
-import { emergencyTrigger, own, reached, type Emergency } from './incident.ts';
+import { draft, enter } from './incident-commit.ts';
+import { emergencyTrigger, holds, own, reached, type Emergency } from './incident.ts';
 import { store } from './issue.ts';
 import { outlook } from './outlook.ts';
 import { clearPending } from './pending.ts';
@@ -111,15 +111,19 @@ export async function sweepLate(deps: EngineDeps, emergency: Emergency): Promise
   await sweep(deps, emergency);
 }
 
-/** Whatever still works and is not the replacement dies now, on record before and after. */
+/**
+ * Whatever still works and is not the replacement dies now, on record before and after. What a sweep before this one had set
+ * out to end and died over is ended again: it may be dead, but nobody has recorded that.
+ */
 async function sweep(deps: EngineDeps, emergency: Emergency): Promise<void> {
   const credential = await loadCredential(deps, emergency.credentialId);
-  const { generation } = own(credential, emergency);
+  const { generation, late: begun = [] } = own(credential, emergency);
   const { provider, target, ctx } = await upstream(deps, credential);
   const listed = (await provider.list?.(target, ctx)) ?? [];
-  const late = listed.filter((one) => one.generation <= generation);
+  const living = listed.filter((one) => one.generation <= generation);
+  const late = [...living, ...begun.filter((one) => !living.some((other) => isSame(one, other)))];
   if (late.length === 0) return;
-  await note(deps, emergency, 'emergency-intended', { late: late.map(describeHandle) });
+  await noteLate(deps, emergency, 'emergency-intended', late, { late: late.map(describeHandle) });
   const ended: { handle: string; deactivation: Deactivation }[] = [];
   for (const handle of late) {
     const how = { endSessions: true, compromised: true };
@@ -127,7 +131,37 @@ async function sweep(deps: EngineDeps, emergency: Emergency): Promise<void> {
     assertConfirmed(deactivation);
     ended.push({ handle: describeHandle(handle), deactivation });
   }
-  await note(deps, emergency, 'emergency-revoked', { late: ended }, { deactivation: 'CONFIRMED' });
+  await noteLate(deps, emergency, 'emergency-revoked', [], { late: ended });
+}
+
+function isSame(one: CredentialHandle, other: CredentialHandle): boolean {
+  return one.id === other.id && one.generation === other.generation;
+}
+
+/**
+ * A record of the sweep, in one transaction with what it still has to end. Nothing begins once a later emergency holds the
+ * credential; what was ended until then is on record all the same.
+ */
+function noteLate(
+  deps: EngineDeps,
+  emergency: Emergency,
+  action: 'emergency-intended' | 'emergency-revoked',
+  late: readonly CredentialHandle[],
+  evidence: object,
+): Promise<void> {
+  const over = late.length === 0;
+  return untilCommitted(async () => {
+    const before = await loadCredential(deps, emergency.credentialId);
+    const about = draft(deps, before, emergency, action, evidence);
+    const record = over ? { ...about, deactivation: 'CONFIRMED' as const } : about;
+    if (over && !holds(emergency, before)) {
+      await deps.ledger.commit({ before, after: before, records: [record] });
+      return;
+    }
+    const { late: _begun, ...incident } = own(before, emergency);
+    const after = { ...before, incident: { ...incident, ...(over ? {} : { late }) } };
+    await deps.ledger.commit({ before, after, records: [record] });
+  });
 }
 
 /** The replacement's rotation in the ledger, begun or found. */

@@ -7,6 +7,8 @@ import { RekeyError } from '../../shared/domain/errors.ts';
 import { revokeNow } from '../../shared/engine/emergency.ts';
 import { halt } from '../../shared/engine/incident-agents.ts';
 import { recordRevocation, superseded } from '../../shared/engine/incident-outcome.ts';
+import { sweepLate } from '../../shared/engine/replace.ts';
+import { upstream } from '../../shared/engine/state.ts';
 import { emergency, stillWorking } from '../support/emergencies.ts';
 import { EngineWorld, inParallel, type EngineCase, type Login } from '../support/engine-world.ts';
 import { everyFault, dryRun, MODES, type Scenario } from '../support/explore.ts';
@@ -196,6 +198,42 @@ describe('an emergency without replacement', () => {
     );
     expect(found).toEqual([]);
   });
+});
+
+describe('a sweep after the revocation', () => {
+  test.each(['before', 'after'] as const)(
+    'that dies %s its last end leaves no intent alone: the next one puts the end on record',
+    async (mode) => {
+      const one = await world.registered();
+      const own = {
+        credentialId: await one.id(),
+        emergencyId: randomUUID(),
+        incidentId: 'INC-1',
+        reason: 'leaked',
+        actor: 'responder',
+      };
+      const revocation = await one.process((deps) => revokeNow(deps, own));
+      await one.process((deps) => recordRevocation(deps, own, revocation));
+      // A rotation that was under way brings its login to life late.
+      const token = randomUUID();
+      const credential = await one.credential();
+      const { provider, target, ctx } = await upstream(one.deps, credential);
+      const issued = await provider.issue(target, token, { ...ctx, generation: revocation.generation });
+      await provider.activate?.(target, token, issued, ctx);
+      expect(await one.openSlots()).toHaveLength(1);
+
+      one.calls.arm({ at: 'provider.revoke', mode });
+      await expect(one.process((deps) => sweepLate(deps, own))).rejects.toThrow('killed');
+      one.calls.disarm();
+      expect(await one.openSlots()).toHaveLength(mode === 'before' ? 1 : 0);
+      for (let run = 1; run <= 2; run++) await one.process((deps) => sweepLate(deps, own));
+      expect(await one.openSlots()).toEqual([]);
+      const late = (await one.records()).filter(({ entity }) => /"late"/.test(entity.data.evidence));
+      expect(late.map(({ message }) => message).at(-1)).toBe('emergency-revoked');
+      expect(late.filter(({ message }) => message === 'emergency-revoked')).toHaveLength(1);
+      expect((await one.credential()).incident).not.toHaveProperty('late');
+    },
+  );
 });
 
 describe('a rotation in the middle of an emergency', () => {
