@@ -4,6 +4,7 @@ import type { CredentialHandle } from '../../shared/domain/credential.ts';
 import { Redacted } from '../../shared/domain/redacted.ts';
 import { newMaterial, type PostgresMaterial } from '../../shared/providers/postgresql/material.ts';
 import { postgresqlMasterProvider } from '../../shared/providers/postgresql-master/provider.ts';
+import { postgresqlProvider } from '../../shared/providers/postgresql/provider.ts';
 import type { PostgresTarget } from '../../shared/providers/postgresql/target.ts';
 import type { Dependency, ProviderContext } from '../../shared/providers/provider.ts';
 import { describeProvider } from '../contract/describe-provider.ts';
@@ -64,11 +65,16 @@ async function existing(attributes: string, keeper?: Login): Promise<Master> {
   return { target, material, login, ctx: server.context(keeper ?? login) };
 }
 
+/** A master's provider, or that of a login below it. */
+function of({ isMaster }: PostgresTarget): typeof provider {
+  return isMaster === true ? provider : postgresqlProvider;
+}
+
 /** Adopted as it is under generation 1, as the engine does it. */
 async function adopted({ target, material, login, ctx }: Master): Promise<LiveCredential> {
   const token = randomUUID();
   const live = { handle: { id: login.user, generation: 1, token }, material, token };
-  await provider.adoption?.adopt(target, token, live, ctx);
+  await of(target).adoption?.adopt(target, token, live, ctx);
   return live;
 }
 
@@ -76,15 +82,15 @@ async function adopted({ target, material, login, ctx }: Master): Promise<LiveCr
 async function next({ target, ctx }: Master, current: CredentialHandle): Promise<LiveCredential> {
   const token = randomUUID();
   const generation = current.generation + 1;
-  const live = { ...(await provider.issue(target, token, { ...ctx, generation, current })), token };
-  await provider.activate?.(target, token, live, ctx);
-  await provider.verify(target, live.material, ctx);
-  await provider.comparePermissions?.(target, current, live.handle, ctx);
+  const live = { ...(await of(target).issue(target, token, { ...ctx, generation, current })), token };
+  await of(target).activate?.(target, token, live, ctx);
+  await of(target).verify(target, live.material, ctx);
+  await of(target).comparePermissions?.(target, current, live.handle, ctx);
   return live;
 }
 
 async function blocks({ target, ctx }: Master): Promise<Dependency[]> {
-  const found = (await provider.adoption?.dependencies(target, ctx)) ?? [];
+  const found = (await of(target).adoption?.dependencies(target, ctx)) ?? [];
   return found.filter(({ severity }) => severity === 'blocks');
 }
 
@@ -157,6 +163,36 @@ describe('the administrator of a PostgreSQL', () => {
     );
     // Nobody loses what the first one had given.
     expect(members.map(({ name }) => name)).toEqual([`${group}_member`, `${group}_other`]);
+  });
+
+  it('takes a login below the pair over again once it was let go of, whichever of the two looks', async () => {
+    const master = await existing('CREATEROLE', server.admin);
+    const { target, login } = master;
+    const first = await adopted(master);
+    const user = `app${randomUUID().slice(0, 8)}`;
+    await server.as(login, `CREATE ROLE ${user} LOGIN PASSWORD '${PASSWORD}'`, target.database);
+    const below = postgresqlProvider.storedTarget(
+      await server.freshTarget({ users: [user, `${user}_b`], ownerRole: undefined }),
+    );
+    const agent: Master = {
+      target: below,
+      material: newMaterial(below, user).map((each) => ({ ...each, password: PASSWORD })),
+      login: { user, password: PASSWORD },
+      ctx: server.context(login),
+    };
+    const old = await adopted(agent);
+    const now = await next(agent, old.handle);
+    await postgresqlProvider.revoke(below, old.handle, { endSessions: false }, agent.ctx);
+    const second = await next(master, first.handle);
+    await postgresqlProvider.adoption?.release(below, now.token, now.handle, agent.ctx);
+    for (const who of [login, loginOf(second)]) {
+      expect(await blocks({ ...agent, ctx: server.context(who) }), who.user).toEqual([]);
+    }
+    const stranger = `${user}_stranger`;
+    await server.sql(`CREATE ROLE ${stranger} NOLOGIN; GRANT ${below.ownerRole} TO ${stranger}`);
+    expect(await blocks(agent)).toMatchObject([
+      { detail: expect.stringContaining(`has other members (${stranger})`) as string },
+    ]);
   });
 
   it('is not followed by one that may grant less, or more', async () => {

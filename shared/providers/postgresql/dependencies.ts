@@ -135,7 +135,7 @@ async function ownerRole(
 ): Promise<Dependency[]> {
   if (owner === undefined) return [];
   const remedy = 'name an owner role that does not exist yet; Rekey creates it';
-  const others = await otherMembers(session, owner, [
+  const others = await otherMembers(session, owner, login, [
     admin.name,
     ...slots.flatMap((slot) => slot?.name ?? []),
   ]);

@@ -199,16 +199,21 @@ async function memberships(
   );
 }
 
-/** Roles in `members` beside those named. */
+/**
+ * Members of the owner role beside those named, who would get what moves there from `login`. Who administers the login, as both of a
+ * pair of masters do, can take all of that already.
+ */
 export async function otherMembers(
   session: Session,
   owner: Role,
+  login: Role,
   known: readonly string[],
 ): Promise<string[]> {
   const rows = await session.query<Row & { name: string }>(
     `SELECT DISTINCT r.rolname AS name FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member
-      WHERE m.roleid = $1 AND r.rolname <> ALL($2::name[]) ORDER BY 1`,
-    [owner.oid, known],
+      WHERE m.roleid = $1 AND r.rolname <> ALL($2::name[])
+        AND NOT pg_has_role(r.oid, $3::oid, 'MEMBER WITH ADMIN OPTION') ORDER BY 1`,
+    [owner.oid, known, login.oid],
   );
   return rows.map(({ name }) => name);
 }
