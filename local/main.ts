@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { ADMIN_SECRET, EXISTING, seedExisting } from './demo/database.ts';
 import { databaseCredential, writeDeclaration } from './demo/declaration.ts';
 import { startWorld } from './demo/world.ts';
+import { KEY_SETTINGS, localKeys } from './keys.ts';
 import { ownAgent } from './own-agent.ts';
 import { startLocalStack } from './stack.ts';
 import { onTermination } from './termination.ts';
@@ -13,18 +14,23 @@ import { onTermination } from './termination.ts';
 const { values } = parseArgs({
   options: {
     empty: { type: 'boolean', default: false },
+    keys: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
 });
 
 if (values.help) {
   console.log(`npm run local [-- options]
+  --keys    deploy the functions of LLM keys and roots as well, beside a stand-in for OpenAI
   --empty   start the AWS emulator only: no database, nothing deployed`);
 } else if (values.empty) {
   const stack = await startLocalStack({ iam: true });
   await untilEnded(() => stack.stop(), stack.env, []);
 } else {
-  const world = await startWorld((line) => console.log(`  ${line}`), { adoptPrefixes: [EXISTING.prefix] });
+  const world = await startWorld((line) => console.log(`  ${line}`), {
+    adoptPrefixes: [EXISTING.prefix],
+    ...(values.keys ? KEY_SETTINGS : {}),
+  });
   const { server, stack, dir } = world;
   await seedExisting(server, stack);
   const caFile = join(dir, 'database-ca.pem');
@@ -34,8 +40,10 @@ if (values.help) {
     databaseCredential(server, 'reports', 'reports_app', 'report-agents'),
   ]);
   const agent = await ownAgent(world, caFile);
+  const keys = values.keys ? await localKeys(world) : undefined;
   const stop = async (): Promise<void> => {
     await agent.stop();
+    await keys?.[Symbol.asyncDispose]();
     await world.stop();
   };
   await untilEnded(stop, world.env, [
@@ -58,6 +66,7 @@ if (values.help) {
     '  npx rekey audit',
     '  npx rekey doctor',
     '',
+    ...(keys?.lines ?? []),
     ...agent.lines,
   ]);
 }

@@ -37,8 +37,9 @@ export async function writeDeclaration(
   dir: string,
   credentials: readonly object[],
   name = 'rekey.yaml',
+  roots: readonly object[] = [],
 ): Promise<string> {
   const file = join(dir, name);
-  await writeFile(file, stringify({ version: 1, credentials }));
+  await writeFile(file, stringify({ version: 1, ...(roots.length === 0 ? {} : { roots }), credentials }));
   return file;
 }

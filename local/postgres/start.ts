@@ -88,6 +88,15 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   };
 }
 
+/** As root the server runs as another user, who has to get through to its programs. */
+function explained(errors: string): string {
+  const text = errors.trim().slice(-2_000);
+  const isClosed = process.getuid?.() === 0 && text.includes('EACCES');
+  return isClosed
+    ? `${text}\nAs root it runs as another user, who may not enter this folder: chmod o+x each folder above ${process.cwd()}, or don't run it as root.`
+    : text;
+}
+
 async function firstLine(keeper: ChildProcess): Promise<Ready> {
   let out = '';
   let errors = '';
@@ -98,7 +107,7 @@ async function firstLine(keeper: ChildProcess): Promise<Ready> {
       readyLimitMs,
     );
     keeper.once('error', reject);
-    keeper.once('exit', () => reject(new Error(`PostgreSQL didn't start: ${errors.trim().slice(-2_000)}`)));
+    keeper.once('exit', () => reject(new Error(`PostgreSQL didn't start: ${explained(errors)}`)));
     keeper.stdout?.on('data', (chunk) => {
       out += String(chunk);
       if (!out.includes('\n')) return;

@@ -8,7 +8,9 @@ const UUID = /^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/i;
 
 /** A duration such as `90s`, `15m`, `4h` or `30d`, in seconds. */
 export const duration = z
-  .string()
+  .string({
+    error: ({ input }) => `${input === undefined ? 'is missing; ' : ''}write a duration, e.g. 30m`,
+  })
   .regex(/^[1-9]\d{0,6}[smhd]$/, 'write a duration as a whole number with s, m, h or d, e.g. 30m')
   .describe('A duration: a whole number with s, m, h or d, e.g. 30m');
 

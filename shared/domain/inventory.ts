@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { capabilitiesOf } from './capabilities.ts';
+import { CAPABILITIES, capabilitiesOf } from './capabilities.ts';
 import type { CredentialEntry } from './declaration.ts';
 import { formOf, keyFormOf } from './key-forms.ts';
 import type { ListedKey } from './key-list.ts';
@@ -189,7 +189,7 @@ export function classify(secret: SecretFacts, as?: Kind): Finding {
   if (second !== undefined) {
     return {
       verdict: 'undecided',
-      why: `its shape fits ${fitting.join(' and ')}`,
+      why: `its shape fits ${inWords(fitting)}`,
       remedy: `say what it is: --as ${secret.name}=${kind}`,
     };
   }
@@ -198,6 +198,12 @@ export function classify(secret: SecretFacts, as?: Kind): Finding {
   }
   if (!SUPPORTED.has(kind)) return { verdict: 'left-out', why: unsupported(kind) };
   return kind in KEY_TARGETS ? proposedKey(secret, kind) : proposed(secret);
+}
+
+/** What Rekey has no provider for can't be said with --as. */
+function inWords(fitting: readonly Kind[]): string {
+  const known = fitting.filter((kind) => Object.hasOwn(CAPABILITIES, kind));
+  return `${known.join(' and ')}${known.length < fitting.length ? ', and keys of others, which Rekey does not rotate' : ''}`;
 }
 
 function unsupported(kind: Kind): string {

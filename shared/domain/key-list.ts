@@ -52,7 +52,13 @@ export function keysIn(list: Redacted<string>): KeyList {
       else if (name !== undefined) others.push(name);
     }
   }
-  return { keys, others, unread };
+  return { keys: withoutSecretParts(keys), others, unread };
+}
+
+/** The secret part of an access key of AWS is no key of its own: its id is what is proposed. */
+function withoutSecretParts(keys: readonly ListedKey[]): readonly ListedKey[] {
+  if (!keys.some(({ form }) => form === 'AKIA…')) return keys;
+  return keys.filter(({ form, name = '' }) => form !== undefined || !/secret_?access_?key$/i.test(name));
 }
 
 /** The values of a line; undefined where they can't be told. */

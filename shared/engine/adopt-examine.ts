@@ -55,7 +55,9 @@ export async function existingSecret(
   if (found === undefined) {
     throw new RekeyError('ERR_NOT_FOUND', `there is no secret ${draft.secretName} to adopt`, {
       field: 'secret',
-      remedy: 'correct its name; or leave adopt out, and Rekey creates it',
+      remedy: isRoot(draft.type)
+        ? 'correct its name; or create it, with the value that Rekey is to work with: a root is never made by Rekey'
+        : 'correct its name; or leave adopt out, and Rekey creates it',
     });
   }
   const refused = (message: string, remedy: string): RekeyError =>
@@ -190,12 +192,16 @@ function assertConsent(secret: SecretDescription, draft: Draft, options: Registe
   const missing = missingTags(secret, draft, options);
   if (missing.length === 0) return;
   const tags = missing.map(([key, value]) => `Key=${key},Value=${value}`).join(' ');
+  // Which type a root administers is not in its entry; its own would shut out the functions of that type.
+  const which = missing.some(([key]) => key === TAG.admin)
+    ? `, with ${TAG.admin} as the type of what it administers instead (llm-key, database, …) unless that is a root`
+    : '';
   throw new RekeyError(
     'ERR_ADOPTION',
     `the secret ${secret.name} is not tagged for this deployment (${missing.map(([key]) => key).join(', ')})`,
     {
       field: 'secret',
-      remedy: `whoever owns the secret consents by: aws secretsmanager tag-resource --secret-id ${secret.name} --tags ${tags}`,
+      remedy: `whoever owns the secret consents by: aws secretsmanager tag-resource --secret-id ${secret.name} --tags ${tags}${which}`,
     },
   );
 }

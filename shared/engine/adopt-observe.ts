@@ -88,20 +88,8 @@ export async function observe(
   trigger: Trigger,
   { found }: Observed,
 ): Promise<Credential> {
-  const { provider } = await adopter(deps, draft);
   const now = toInstant(deps.clock());
-  const current =
-    found === undefined
-      ? undefined
-      : {
-          // Rekey has handed nothing out: generations begin with the take-over.
-          handle: { id: found.id, generation: 0 },
-          versionId: found.versionId,
-          fingerprint: fingerprint(provider.secretPart(found.material)),
-          issuedAt: found.storedAt ?? now,
-        };
-  const byHand =
-    current === undefined ? undefined : provider.manualRevocation?.(draft.target, current.handle);
+  const value = found === undefined ? undefined : await valueOf(deps, draft, found);
   const { policy, holders, secretName, target, adminSecret } = draft;
   return deps.ledger.create(
     {
@@ -110,8 +98,7 @@ export async function observe(
       mode: 'observe',
       adoption: 'observed',
       status: 'active',
-      ...(current === undefined ? {} : { current }),
-      ...(byHand === undefined ? {} : { byHand }),
+      ...value?.seen,
       live: [],
       generation: 0,
       version: 0,
@@ -125,11 +112,52 @@ export async function observe(
       action: 'observed',
       time: now,
       trigger,
-      ...(current === undefined
-        ? {}
-        : { newFingerprint: current.fingerprint, newHandle: describeHandle(current.handle) }),
+      ...value?.record,
       holders: holders.map((holder) => holder.name),
       evidence: { declared: { policy, mode: 'observe', holders, secretName, target, adminSecret } },
     },
   );
+}
+
+/** The value of what was registered unread, once its secret's tags let Rekey read it. */
+export async function observeValue(
+  deps: EngineDeps,
+  before: Credential,
+  draft: Draft,
+  trigger: Trigger,
+  found: Found,
+): Promise<Credential> {
+  const { seen, record } = await valueOf(deps, draft, found);
+  const { policy, mode, holders, secretName, target, adminSecret } = before;
+  return deps.ledger.commit({
+    before,
+    after: { ...before, ...seen },
+    records: [
+      {
+        action: 'observed',
+        time: toInstant(deps.clock()),
+        trigger,
+        ...record,
+        holders: holders.map((holder) => holder.name),
+        evidence: { declared: { policy, mode, holders, secretName, target, adminSecret } },
+      },
+    ],
+  });
+}
+
+/** A value that was found, as the credential and its record tell of it. */
+async function valueOf(deps: EngineDeps, draft: Draft, found: Found) {
+  const { provider } = await adopter(deps, draft);
+  const current = {
+    // Rekey has handed nothing out: generations begin with the take-over.
+    handle: { id: found.id, generation: 0 },
+    versionId: found.versionId,
+    fingerprint: fingerprint(provider.secretPart(found.material)),
+    issuedAt: found.storedAt ?? toInstant(deps.clock()),
+  };
+  const byHand = provider.manualRevocation?.(draft.target, current.handle);
+  return {
+    seen: { current, ...(byHand === undefined ? {} : { byHand }) },
+    record: { newFingerprint: current.fingerprint, newHandle: describeHandle(current.handle) },
+  };
 }

@@ -4,7 +4,7 @@ import type { Credential } from '../domain/credential.ts';
 import { RekeyError } from '../domain/errors.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import { examine, noticesOf, noticesOfAge } from './adopt-examine.ts';
-import { look, observe } from './adopt-observe.ts';
+import { look, observe, observeValue } from './adopt-observe.ts';
 import { giveUp, isReplaced, takeOver } from './adopt-take-over.ts';
 import type { EngineDeps } from './deps.ts';
 import { changesTo, type Draft, type RegisterOptions } from './register-draft.ts';
@@ -50,16 +50,20 @@ export async function updateExisting(
   }
   if (changes.some(isFixed)) return redo(deps, options, existing, draft, trigger, dryRun);
   if (draft.mode === 'observe' && !isReplaced(existing)) {
-    const { notices } = await look(deps, options, draft, existing.id);
-    const outcome = changes.length === 0 && existing.adoption === 'observed' ? 'unchanged' : 'updated';
+    const { notices, found } = await look(deps, options, draft, existing.id);
+    const unread = existing.adoption === 'observed' && existing.current === undefined ? found : undefined;
+    const isSame = changes.length === 0 && existing.adoption === 'observed' && unread === undefined;
+    const outcome = isSame ? 'unchanged' : 'updated';
     if (dryRun || outcome === 'unchanged') return { outcome, changes, notices, credential: existing };
     if (existing.adoption === 'intended') {
       const why = { code: 'ERR_MODE' as const, message: 'mode observe was declared instead' };
       await giveUp(deps, options, existing, trigger, why);
     }
     const read = (): Promise<Credential> => loadCredential(deps, existing.id);
-    const credential =
+    const declared =
       changes.length === 0 ? await read() : await redeclare(deps, read, draft, trigger, changes);
+    const credential =
+      unread === undefined ? declared : await observeValue(deps, declared, draft, trigger, unread);
     return { outcome, changes, notices, credential };
   }
   assertNotPaused(existing);

@@ -37,6 +37,7 @@ export function confirmRoot(deps: EngineDeps, request: RootConfirmation): Promis
   return untilCommitted(async () => {
     const before = await loadCredential(deps, request.credentialId);
     assertByHand(before);
+    if (before.current === undefined) throw neverRead(before);
     // Before anything is asked of the upstream: what was revoked is let in nowhere.
     if (await isSameValue(deps, before)) {
       if (isOwed(before, deps.clock())) throw sameValue(before);
@@ -130,6 +131,14 @@ async function mark(deps: EngineDeps, credential: Credential, key: Key, { materi
   const { handle } = key;
   const marked = await provider.adoption?.adopt(target, credential.id, { handle, material }, ctx);
   return { ...key, handle: marked ?? handle };
+}
+
+/** Whether another value is there now, nobody can tell. */
+function neverRead({ name, secretName }: Credential): RekeyError {
+  return new RekeyError('ERR_CONFLICT', `Rekey has never read the value of ${name} that is to be replaced`, {
+    field: 'secret',
+    remedy: `tag ${secretName} as rekey apply says, apply its entry again, and its date counts from that value`,
+  });
 }
 
 /** Nothing was replaced: the record would say that the old one is gone. */

@@ -2,6 +2,7 @@ import { notWaiting } from '../domain/calendar.ts';
 import { plusSeconds, toInstant } from '../domain/clock.ts';
 import { pauseText, type Credential } from '../domain/credential.ts';
 import { errorsOf, RekeyError } from '../domain/errors.ts';
+import { isTask } from '../domain/roots.ts';
 import type { Rotation, Trigger } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
 import type { Order } from './order.ts';
@@ -29,8 +30,15 @@ export function refusalsNow(credential: Credential, active: Rotation | undefined
   );
 }
 
-function assertNotObserved({ name, mode }: Credential): void {
+function assertNotObserved(credential: Credential): void {
+  const { name, mode } = credential;
   if (mode !== 'observe') return;
+  if (isTask(credential)) {
+    throw new RekeyError('ERR_MODE', `${name} is replaced by a person: Rekey only looks at it`, {
+      field: 'mode',
+      remedy: `rekey roots has its steps; once it is replaced: rekey confirm ${name}`,
+    });
+  }
   throw new RekeyError('ERR_MODE', `${name} is in mode observe: Rekey only looks at it`, {
     field: 'mode',
     remedy: 'set mode overlap or enforce in the declaration and apply it',

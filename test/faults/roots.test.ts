@@ -406,6 +406,26 @@ describe('an administrative credential that a person replaces', () => {
     return root;
   }
 
+  test('whose secret is tagged later has its date from then on, and no replacement is recorded that never was', async () => {
+    await using root = await RootCase.make(world.newCase());
+    const { one } = root;
+    await one.deps.vault.untag(one.secret, [TAG.type, TAG.stage]);
+    await one.tryRegister(root.byHand());
+    expect(await one.credential()).not.toHaveProperty('current');
+    await one.deps.vault.tag(one.secret, { [TAG.type]: 'root', [TAG.stage]: 'local' });
+    await expect(root.confirm()).rejects.toMatchObject({
+      code: 'ERR_CONFLICT',
+      remedy: expect.stringContaining('apply its entry again') as string,
+    });
+    for (const outcome of ['updated', 'unchanged']) {
+      expect(await one.tryRegister(root.byHand())).toMatchObject({ outcome });
+    }
+    expect(taskSince(await one.credential())).toBeDefined();
+    expect(await count(one, 'observed')).toBe(2);
+    expect(await count(one, 'task-confirmed')).toBe(0);
+    await expect(root.confirm()).resolves.toMatchObject({ outcome: 'unchanged' });
+  });
+
   async function reach(one: EngineCase, when: 'task' | 'deadline'): Promise<void> {
     const credential = await one.credential();
     const instant = when === 'task' ? taskSince(credential) : dueOf(credential)?.deadline;

@@ -36,7 +36,9 @@ export const rootByHandProvider: CredentialProvider<ByHandTarget, string> = {
   target(input) {
     const parsed = form.safeParse(input, { error: inWords });
     if (!parsed.success)
-      throwAll(declarationErrors(parsed.error, 'target', 'docs/roots.md has every field of a target'));
+      throwAll(
+        declarationErrors(parsed.error, 'target', 'docs/providers/by-hand.md has every field of a target'),
+      );
     return form.parse(input);
   },
   storedTarget: (input) => stored.parse(input),

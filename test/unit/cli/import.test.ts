@@ -246,7 +246,7 @@ describe('rekey import of plain keys', () => {
     await listed(`CHAT_KEY=sk-${'c'.repeat(48)}`, 'MISTRAL_API_KEY=abcdefgh', `ROOT=${admin}`);
     const { stdout, stderr } = await keys('.env');
     expect(parse(stdout) ?? {}).toEqual({});
-    expect(stderr).toContain('? CHAT_KEY: its shape fits llm-key/openai and llm-key/another');
+    expect(stderr).toContain('? CHAT_KEY: its shape fits llm-key/openai, and keys of others');
     expect(stderr).toContain('--as "CHAT_KEY=TYPE/PROVIDER"');
     expect(stderr).toContain('? MISTRAL_API_KEY:');
     expect(stderr).toContain('- ROOT: it is an administrative key');
