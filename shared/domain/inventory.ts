@@ -202,8 +202,9 @@ export function classify(secret: SecretFacts, as?: Kind): Finding {
 
 /** What Rekey has no provider for can't be said with --as. */
 function inWords(fitting: readonly Kind[]): string {
-  const known = fitting.filter((kind) => Object.hasOwn(CAPABILITIES, kind));
-  return `${known.join(' and ')}${known.length < fitting.length ? ', and keys of others, which Rekey does not rotate' : ''}`;
+  return fitting
+    .map((kind) => (Object.hasOwn(CAPABILITIES, kind) ? kind : `${kind} (not Rekey's to rotate)`))
+    .join(' and ');
 }
 
 function unsupported(kind: Kind): string {

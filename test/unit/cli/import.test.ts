@@ -246,7 +246,9 @@ describe('rekey import of plain keys', () => {
     await listed(`CHAT_KEY=sk-${'c'.repeat(48)}`, 'MISTRAL_API_KEY=abcdefgh', `ROOT=${admin}`);
     const { stdout, stderr } = await keys('.env');
     expect(parse(stdout) ?? {}).toEqual({});
-    expect(stderr).toContain('? CHAT_KEY: its shape fits llm-key/openai, and keys of others');
+    expect(stderr).toContain(
+      "? CHAT_KEY: its shape fits llm-key/openai and llm-key/another (not Rekey's to rotate)",
+    );
     expect(stderr).toContain('--as "CHAT_KEY=TYPE/PROVIDER"');
     expect(stderr).toContain('? MISTRAL_API_KEY:');
     expect(stderr).toContain('- ROOT: it is an administrative key');
@@ -256,6 +258,16 @@ describe('rekey import of plain keys', () => {
     // What may be short enough to be guessed has no fingerprint.
     const { keys: told } = JSON.parse(decided.stdout);
     expect(told[1].fingerprint).toBeUndefined();
+  });
+
+  it('of AWS is one key: its secret part is not asked about', async () => {
+    await listed(`AWS_ACCESS_KEY_ID=AKIA${'A'.repeat(16)}`, `AWS_SECRET_ACCESS_KEY=${'s'.repeat(40)}`);
+    const { stdout, stderr } = await keys('.env', '--json');
+    expect(JSON.parse(stdout).entries).toMatchObject([{ provider: 'aws-iam' }]);
+    expect(stderr + stdout).not.toContain('AWS_SECRET_ACCESS_KEY');
+    // Alone, nobody knows what it belongs to.
+    await listed(`AWS_SECRET_ACCESS_KEY=${'s'.repeat(40)}`);
+    expect((await keys('.env')).stderr).toContain('? AWS_SECRET_ACCESS_KEY:');
   });
 
   it('beside names of secrets, of a file that is not there, and --as of no key in it, is refused', async () => {

@@ -82,7 +82,10 @@ describe('an import', () => {
     const open = { host: 'db.internal', username: 'app', password: PASSWORD };
     const finding = classify(secret(open));
     expect(finding).toMatchObject({ verdict: 'undecided' });
-    expect(finding).toHaveProperty('why', 'its shape fits database/postgresql and database/mysql');
+    expect(finding).toHaveProperty(
+      'why',
+      "its shape fits database/postgresql and database/mysql (not Rekey's to rotate)",
+    );
     expect(finding).toHaveProperty('remedy', 'say what it is: --as prod/Orders_DB=database/postgresql');
     expect(classify(secret(open), 'database/postgresql')).toMatchObject({ verdict: 'proposed' });
     expect(classify(secret({ ...open, port: 5432 }))).toMatchObject({ verdict: 'proposed' });
