@@ -1,9 +1,12 @@
 import { basename, join } from 'node:path';
 import { buildSync, transformSync, type Metafile } from 'esbuild';
 import { typedFunction, type FunctionName } from '../shared/names.ts';
+import { BundleCache, type Bundled } from './bundle-cache.ts';
 
 const root = join(import.meta.dirname, '..');
 const target = { platform: 'node', target: 'node24', minify: true } as const;
+
+const cache = new BundleCache(root);
 
 /**
  * The code of a function as it is deployed, by file name: `index.js`, and what it imports only when it needs it. A function
@@ -12,18 +15,27 @@ const target = { platform: 'node', target: 'node24', minify: true } as const;
 export function bundleHandler(name: FunctionName): ReadonlyMap<string, string> {
   const { role = name, type = 'none' } = typedFunction(name) ?? {};
   const providers = join(root, `shared/providers/types/${type}.ts`);
-  return bundleEntry(`lambdas/${role}/handler.ts`, { splitting: true, providers });
+  return cache.get(name, () => bundle(`lambdas/${role}/handler.ts`, { splitting: true, providers }));
+}
+
+interface BundleOptions {
+  readonly splitting: boolean;
+  readonly providers?: string;
+}
+
+/** Everything that an entry uses and nothing else. */
+export function bundleEntry(
+  entry: string,
+  options: BundleOptions = { splitting: true },
+): ReadonlyMap<string, string> {
+  return bundle(entry, options).files;
 }
 
 /**
- * Everything that an entry uses and nothing else. CommonJS, because it loads in half the time of an ES module of the
- * same content; what is imported dynamically is in files of its own, because parsing is half of what loading costs.
- * esbuild splits ES modules only, hence the two passes.
+ * CommonJS, because it loads in half the time of an ES module of the same content; what is imported dynamically is in files
+ * of its own, because parsing is half of what loading costs. esbuild splits ES modules only, hence the two passes.
  */
-export function bundleEntry(
-  entry: string,
-  options: { readonly splitting: boolean; readonly providers?: string } = { splitting: true },
-): ReadonlyMap<string, string> {
+function bundle(entry: string, options: BundleOptions): Bundled {
   const result = buildSync({
     ...target,
     entryPoints: { index: entry },
@@ -46,12 +58,11 @@ export function bundleEntry(
     throw new Error(`${entry}: ${result.warnings.map((warning) => warning.text).join('; ')}`);
   }
   const used = reachable(result.metafile.outputs, 'index.js');
-  return new Map(
-    result.outputFiles
-      .map(({ path, text }) => [basename(path), text] as const)
-      .filter(([file]) => used.has(file))
-      .map(([file, text]) => [file, commonJs(text)]),
-  );
+  const files = result.outputFiles
+    .map(({ path, text }) => [basename(path), text] as const)
+    .filter(([file]) => used.has(file))
+    .map(([file, text]) => [file, commonJs(text)] as const);
+  return { files: new Map(files), inputs: Object.keys(result.metafile.inputs) };
 }
 
 /** `file` and what it imports: esbuild also writes files whose only importer was found to be unused. */

@@ -1,199 +1,11 @@
-import { CreateQueueCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { queueNotices } from '../../client/src/queue.ts';
-import { sqsQueue } from '../../client/src/sqs.ts';
-import { eventOf } from '../../shared/domain/events.ts';
-import { isOver } from '../../shared/domain/rotation.ts';
-import { emergency, stillWorking } from '../support/emergencies.ts';
-import { EngineWorld, inParallel, type EngineCase } from '../support/engine-world.ts';
-import { dryRun, everyFault, MODES, type Scenario } from '../support/explore.ts';
-import { IdentityEngineCase, type IdentityKind } from '../support/identity-engine-case.ts';
+import { describe, expect, test } from 'vitest';
+import { describeIdentityLife } from '../contract/describe-identity-life.ts';
 
-let world: EngineWorld;
-const cases: IdentityEngineCase[] = [];
-beforeAll(async () => {
-  world = await EngineWorld.start();
-});
-afterAll(async () => {
-  await Promise.all(cases.map(async (one) => one.stop()));
-  await world.stop();
-});
-
-const KEYS: IdentityKind = { kind: 'jwks' };
-const KEYS_IN_KMS: IdentityKind = { kind: 'jwks', held: 'kms' };
-const TOKENS: IdentityKind = { kind: 'tokens' };
-const KINDS = [
-  ['signing keys', KEYS],
-  ['signing keys in KMS', KEYS_IN_KMS],
-  ['agent tokens', TOKENS],
-] as const;
-
-function fresh(kind: IdentityKind): IdentityEngineCase {
-  const one = new IdentityEngineCase(world, 10_000 + cases.length, kind);
-  cases.push(one);
-  return one;
-}
-
-async function registered(kind: IdentityKind): Promise<IdentityEngineCase> {
-  const one = fresh(kind);
-  await one.register();
-  one.pass();
-  return one;
-}
-
-/** Where `explore` gets its cases. */
-const of = (kind: IdentityKind) => ({ newCase: () => fresh(kind) });
-
-function identity(one: EngineCase): IdentityEngineCase {
-  if (one instanceof IdentityEngineCase) return one;
-  throw new Error('no case of an identity');
-}
-
-/** A rotation under load: at every moment a verifier takes what agents have read within their TTL. */
-const rotation: Scenario = {
-  prepare: async (one) => Promise.resolve(identity(one).pass()),
-  async act(one) {
-    one.agents.start();
-    await one.rotate();
-    one.agents.stop();
-  },
-  async also(one) {
-    const [newest] = await one.deps.ledger.rotations(await one.id(), 1);
-    if (newest === undefined || !isOver(newest.phase)) return [`the rotation is not over (${newest?.phase})`];
-    return one.agents.logins < 3 ? ['the agents hardly worked'] : [];
-  },
-};
-
-/** Verifiers are told, as their fleet is; from then on none takes what was revoked. */
-const oneEmergency: Scenario = {
-  prepare: async (one) => Promise.resolve(identity(one).pass()),
-  async act(one) {
-    const before = await one.login();
-    await emergency(one);
-    await one.settle();
-    identity(one).tellVerifiers();
-    one.agents.failures.push(...(await stillWorking(one, [before])));
-  },
-};
-
-describe.each(KINDS)('%s', (_name, kind) => {
-  test('have every write to the directory and to KMS numbered', async () => {
-    const { labels } = await dryRun(of(kind), rotation);
-    expect(labels).toEqual(expect.arrayContaining(['directory.write', 'identities.seal', 'provider.revoke']));
-    expect(labels.includes('aws.request')).toBe(kind.held === 'kms');
-  });
-
-  test.each(MODES)('rotate under load, whatever fails: %s', async (mode) => {
-    expect(await everyFault(of(kind), rotation, mode)).toEqual([]);
-  });
-
-  test.each(MODES)('are replaced in an emergency, whatever fails: %s', async (mode) => {
-    expect(await everyFault(of(kind), oneEmergency, mode)).toEqual([]);
-  });
-
-  test('two rotations at once: one of them is done, and none is left', async () => {
-    const one = await registered(kind);
-    one.agents.start();
-    await Promise.allSettled([one.requestRotation(), one.requestRotation()]);
-    await one.settle();
-    one.agents.stop();
-    expect(one.agents.logins).toBeGreaterThan(2);
-    expect(await one.faults()).toEqual([]);
-  });
-
-  test('an emergency at any call of a rotation leaves nothing of what was there', async () => {
-    const { moments } = await dryRun(of(kind), rotation);
-    const found: string[] = [];
-    await inParallel(
-      moments
-        .map((label, index) => ({ label, at: index + 1 }))
-        .filter(({ label }) => /\.(commit|put|promote|activate|revoke|write|request|verify)$/.test(label)),
-      async ({ label, at }) => {
-        const one = await registered(kind);
-        const before = await one.login();
-        one.calls.interlude = { at, act: async () => void (await emergency(one)) };
-        one.calls.arm();
-        await one.requestRotation().catch(() => undefined);
-        await one.settle();
-        one.calls.disarm();
-        const wrong = one.calls.struck ? [] : ['the emergency never came'];
-        one.tellVerifiers();
-        wrong.push(...(await stillWorking(one, [before])), ...(await one.faults()));
-        for (const what of wrong) found.push(`before call ${at} (${label}): ${what}`);
-      },
-    );
-    expect(found).toEqual([]);
-  });
-
-  test.each([-5, 5])(
-    'rotate thrice under load where the clocks of Rekey are %i minutes off',
-    async (minutes) => {
-      const one = fresh(kind);
-      await one.register();
-      for (let round = 1; round <= 3; round++) {
-        // Published by one clock and taken by the other: no verifier may be behind then.
-        one.aheadMs = round % 2 === 0 ? 0 : minutes * 60_000;
-        one.pass();
-        one.agents.start();
-        await one.rotate();
-        one.agents.stop();
-      }
-      const before = await one.login();
-      await emergency(one);
-      await one.settle();
-      one.tellVerifiers();
-      expect(await stillWorking(one, [before])).toEqual([]);
-      expect(await one.faults()).toEqual([]);
-    },
-  );
-
-  test('an emergency is told over a queue: verifiers refuse what was revoked as soon as the event has come', async () => {
-    const one = await registered(kind);
-    const before = await one.login();
-    expect(await one.clientTakes(before)).toBe(true);
-    const sqs = new SQSClient(world.stack.clientConfig);
-    const { QueueUrl = '' } = await sqs.send(new CreateQueueCommand({ QueueName: `verifiers-${one.name}` }));
-    await using _reading = queueNotices({
-      ...sqsQueue(sqs, QueueUrl),
-      credentials: {},
-      verifiers: { [one.name]: one.client },
-    });
-    await emergency(one);
-    // It would go on for as long as it may keep what it has read. A key in KMS signs nothing any more, whoever knows.
-    expect(await one.clientTakes(before)).toBe(kind.held !== 'kms');
-    const told = performance.now();
-    // What publish-events does with each record.
-    for (const news of (await one.records()).flatMap((record) => eventOf(record) ?? [])) {
-      const event = { source: 'rekey', 'detail-type': news.detailType, detail: news.detail };
-      await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: JSON.stringify(event) }));
-    }
-    await expect.poll(async () => one.clientTakes(before), { timeout: 20_000, interval: 20 }).toBe(false);
-    expect(performance.now() - told).toBeLessThan(20_000);
-    expect(await one.clientTakes(await one.login())).toBe(true);
-    await one.settle();
-    expect(await one.faults()).toEqual([]);
-    sqs.destroy();
-  });
-
-  test('a rotation that comes before verifiers know what is next is refused, and done later', async () => {
-    const one = fresh(kind);
-    await one.register();
-    const before = await one.login();
-    one.agents.start();
-    const token = await one.requestRotation();
-    await one.settle();
-    // Secrets Manager has given up before, which comes again for hours on AWS.
-    expect([(await one.rotation(token)).phase, await one.login()]).toEqual(['aborted', before]);
-    await one.rotate();
-    expect(await one.login()).not.toEqual(before);
-    one.agents.stop();
-    expect(await one.faults()).toEqual([]);
-  });
-});
+const identities = describeIdentityLife('signing keys', { kind: 'jwks' });
 
 describe('signing keys', () => {
   test('their endpoint is down: agents and verifiers go on, a person is paged, and once it answers all is done', async () => {
-    const one = await registered(KEYS);
+    const one = await identities.registered();
     const before = await one.login();
     one.agents.start();
     await one.agents.probe('before it goes down');
@@ -214,7 +26,7 @@ describe('signing keys', () => {
   });
 
   test('their endpoint is slow: it is asked again, and the rotation is done under load', async () => {
-    const one = await registered(KEYS);
+    const one = await identities.registered();
     one.agents.start();
     one.served.trouble = { delayMs: 500 };
     await one.rotate();
@@ -224,9 +36,9 @@ describe('signing keys', () => {
   });
 
   test('another deployment has the set already: registration is refused, by name, and nothing is left of it', async () => {
-    const one = await registered(KEYS);
+    const one = await identities.registered();
     const live = one.entries.length;
-    const other = fresh(KEYS);
+    const other = identities.newCase();
     other.share(one);
     const { target } = one.declaration;
     await expect(other.tryRegister({ ...other.declaration, target })).rejects.toMatchObject({
@@ -235,24 +47,5 @@ describe('signing keys', () => {
       remedy: expect.stringContaining('declare another name'),
     });
     expect(one.entries).toHaveLength(live);
-  });
-});
-
-describe('agent tokens', () => {
-  test('one that has ended before its rotation: that is refused with a clear error, and an emergency replaces it', async () => {
-    const one = await registered(TOKENS);
-    one.pass(3 * 86_400);
-    one.tellVerifiers();
-    const before = await one.login();
-    expect(await one.works(before)).toBe(false);
-    const token = await one.requestRotation();
-    await one.settle();
-    const { phase, failure } = await one.rotation(token);
-    expect([phase, failure?.code]).toEqual(['aborted', 'ERR_REJECTED']);
-    await emergency(one);
-    await one.settle();
-    one.tellVerifiers();
-    expect(await one.works(await one.login())).toBe(true);
-    expect(await one.faults()).toEqual([]);
   });
 });

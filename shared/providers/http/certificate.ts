@@ -27,9 +27,8 @@ export async function wrappedKey(
   name: string,
   { now, endsAt = NEVER }: Pick<Making, 'now' | 'endsAt'>,
 ): Promise<WrappedKey> {
-  // Only who makes a key needs them. The latter wants the former first.
-  await import('reflect-metadata');
-  const { X509CertificateGenerator } = await import('@peculiar/x509');
+  // Only who makes a key needs it.
+  const { X509CertificateGenerator } = await import('./x509-library.ts');
   const keys = await crypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const certificate = await X509CertificateGenerator.createSelfSigned({
     name: [{ CN: [subjectOf(name)] }],

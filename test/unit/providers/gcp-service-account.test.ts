@@ -122,8 +122,7 @@ describe('Keys of Google service accounts', () => {
       'CN=a DIGEST.1.TOKEN',
     ])('no key for its own whose certificate says %s', async (form) => {
       const one = target();
-      await import('reflect-metadata');
-      const { X509CertificateGenerator } = await import('@peculiar/x509');
+      const { X509CertificateGenerator } = await import('../../../shared/providers/http/x509-library.ts');
       const algorithm = {
         name: 'RSASSA-PKCS1-v1_5',
         hash: 'SHA-256',
