@@ -30,14 +30,16 @@ const CLOCK_MS = 1000;
  */
 export class BundleCache {
   readonly #root: string;
+  readonly #isStored: boolean;
   readonly #folder: string;
   readonly #began = Date.now() - CLOCK_MS;
   readonly #hashes = new Map<string, string | undefined>();
   readonly #bundles = new Map<string, ReadonlyMap<string, string>>();
 
-  /** `root` is the folder of the app. Sources are hashed once: they stay as they are while a process synthesises. */
-  constructor(root: string) {
+  /** `root` is the folder of the app; unless `isStored`, bundles live as long as the process. Sources are hashed once: they stay as they are while a process synthesises. */
+  constructor(root: string, isStored = true) {
     this.#root = root;
+    this.#isStored = isStored;
     this.#folder = join(root, '.cache', 'bundles');
   }
 
@@ -49,6 +51,7 @@ export class BundleCache {
   }
 
   #stored(name: string): ReadonlyMap<string, string> | undefined {
+    if (!this.#isStored) return undefined;
     try {
       const { inputs, files } = JSON.parse(readFileSync(this.#path(name), 'utf8')) as Stored;
       const same = Object.entries(inputs).every(([input, hash]) => this.#hash(input) === hash);
@@ -59,6 +62,7 @@ export class BundleCache {
   }
 
   #made(name: string, { files, inputs }: Bundled): ReadonlyMap<string, string> {
+    if (!this.#isStored) return files;
     const all = [...ALWAYS, ...inputs];
     const hashes = Object.fromEntries(all.map((input) => [input, this.#hash(input)]));
     if (all.every((input) => hashes[input] !== undefined && this.#isOld(input))) {

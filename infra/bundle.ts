@@ -6,7 +6,8 @@ import { BundleCache, type Bundled } from './bundle-cache.ts';
 const root = join(import.meta.dirname, '..');
 const target = { platform: 'node', target: 'node24', minify: true } as const;
 
-const cache = new BundleCache(root);
+/** What is deployed to AWS is made of the sources each time; tests and the local stack, which synthesise often, ask for stored bundles. */
+const cache = new BundleCache(root, process.env['REKEY_STORED_BUNDLES'] === '1');
 
 /**
  * The code of a function as it is deployed, by file name: `index.js`, and what it imports only when it needs it. A function

@@ -136,6 +136,7 @@ async function runCdk(
       timeout: options.timeoutMs ?? 10 * 60_000,
       env: {
         ...process.env,
+        REKEY_STORED_BUNDLES: '1',
         ...stack.env,
         ...options.env,
         PATH: [dirname(process.execPath), join(root, 'node_modules', '.bin'), process.env['PATH']].join(

@@ -56,7 +56,7 @@ function synthesise(output: string, context: readonly string[]): void {
       encoding: 'utf8',
       timeout: 300_000,
       // No credentials: the examples name a region of their own, and "local" would be refused for an AWS account.
-      env: { ...withoutAws(process.env), CDK_DISABLE_CLI_TELEMETRY: 'true' },
+      env: { ...withoutAws(process.env), CDK_DISABLE_CLI_TELEMETRY: 'true', REKEY_STORED_BUNDLES: '1' },
     },
   );
   if (synth.status !== 0 || /warning|\[Error/i.test(synth.stderr)) {
