@@ -87,6 +87,8 @@ export const ENV = {
   manageSubscriptions: 'REKEY_MANAGE_SUBSCRIPTIONS',
   /** ARN of the alias of the function that refreshes token families; absent where they aren't deployed. */
   refreshFamilies: 'REKEY_REFRESH_FAMILIES',
+  /** ARN of the alias of the function that revokes certificates; absent where no authorities are deployed. */
+  revokeCertificates: 'REKEY_REVOKE_CERTIFICATES',
   /** ARN of the role that delivers events to other buses and to API destinations. */
   deliveryRole: 'REKEY_DELIVERY_ROLE',
   /** ARN of the queue for events that a subscriber could not be given. */
@@ -167,6 +169,7 @@ export const FUNCTIONS = [
   'control-api',
   'agent-api',
   'issue-certificates',
+  'revoke-certificates',
   'serve-directory',
   'refresh-families',
 ] as const;

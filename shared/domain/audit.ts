@@ -62,6 +62,7 @@ export type AuditAction =
   | 'tokens-refreshed'
   | 'refresh-failed'
   | 'refresh-endangered'
+  | 'certificate-revocation-intended'
   | 'leak-reported'
   | 'emergency-intended'
   | 'emergency-revoked'
@@ -113,6 +114,7 @@ const SEVERITY: Partial<Record<AuditAction, number>> = {
   'consent-due': 3,
   'refresh-failed': 4,
   'refresh-endangered': 4,
+  'certificate-revocation-intended': 4,
   'leak-reported': 4,
   'emergency-intended': 4,
   'emergency-revoked': 4,

@@ -1,7 +1,9 @@
 import { authorityDocument } from '../../domain/bundle.ts';
 import { toInstant, type Clock, type Instant } from '../../domain/clock.ts';
 import type { DirectoryEntry, DirectorySet } from '../../domain/directory.ts';
+import { revocationIn } from '../../domain/revocations.ts';
 import type { Leaves } from '../../ports/leaves.ts';
+import type { Revocations } from '../../ports/revocations.ts';
 import type { Signer } from '../../ports/signer.ts';
 import { parseStatusRequest, statusAnswer, unknownAnswer } from '../../x509/ocsp.ts';
 
@@ -14,6 +16,7 @@ const SERIAL = /^(?:[0-9a-f]{2}){1,20}$/;
 /** What answers about certificates need. */
 export interface StatusDeps {
   readonly leaves: Pick<Leaves, 'bySerial'>;
+  readonly revocations: Pick<Revocations, 'read'>;
   /** The key that tells which certificates are revoked, and signs nothing else; absent where no authority is deployed. */
   readonly signer?: Signer | undefined;
   readonly clock: Clock;
@@ -39,7 +42,7 @@ export class CertificateStatuses {
 
   /** @throws RekeyError ERR_REQUEST */
   async of(set: DirectorySet, request: Uint8Array): Promise<StatusAnswered> {
-    const { leaves, signer, clock } = this.#deps;
+    const { leaves, revocations, signer, clock } = this.#deps;
     const { cacheSeconds, skewSeconds } = set.times;
     const asked = parseStatusRequest(request);
     const authority = set.entries.find(({ document }) =>
@@ -54,7 +57,9 @@ export class CertificateStatuses {
     const known = this.#answers.get(place);
     if (known !== undefined && now < known.until) return { der: known.der, cacheSeconds };
     if ((await leaves.bySerial(set.name, authority.id, asked.serial)) === undefined) return nothing;
+    const revoked = revocationIn(await revocations.read(set.name, authority.id), asked.serial);
     const der = await statusAnswer({ signer, certificate: responder }, asked, {
+      ...(revoked === undefined ? {} : { revokedAt: revoked.revokedAt }),
       ...revocationOf(authority, now),
       // Whose clock is apart takes it as well.
       thisUpdate: toInstant(now - skewSeconds * 1000),

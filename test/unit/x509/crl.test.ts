@@ -5,7 +5,7 @@ import { connect, createServer } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { toInstant } from '../../../shared/domain/clock.ts';
 import { emptyList, MAX_REVOKED, nextList, type Revocation } from '../../../shared/domain/revocations.ts';
-import { pemOf } from '../../../shared/x509/asn1.ts';
+import { pemOf } from '../../../shared/x509/pem.ts';
 import { authorityOf, caCertificate, leafCertificate, newSerial } from '../../../shared/x509/certificates.ts';
 import { revocationList } from '../../../shared/x509/crl.ts';
 import { openssl } from '../../support/openssl.ts';
