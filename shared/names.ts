@@ -55,6 +55,8 @@ export const ENV = {
   directory: 'REKEY_DIRECTORY',
   /** Address of the API that shows the directory to verifiers. */
   directoryUrl: 'REKEY_DIRECTORY_URL',
+  /** Address by which certificates say where revocations are told, where that isn't the directory's. */
+  statusUrl: 'REKEY_STATUS_URL',
   /** ARN of the key that tells which certificates are revoked. */
   statusKey: 'REKEY_STATUS_KEY',
   /** Name of Rekey's event bus. */

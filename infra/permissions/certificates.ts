@@ -60,10 +60,14 @@ export function issueCertificates(ledger: LedgerAccess, directory: DirectoryAcce
 }
 
 /**
- * Revokes single certificates and signs the lists that tell it, with the keys of certificate authorities of this deployment. It
+ * Revokes single certificates, signs the lists that tell it, and certifies who answers, with the keys of certificate authorities of this deployment. It
  * changes no bundle and records no certificate; of the ledger it writes records.
  */
-export function revokeCertificates(ledger: LedgerAccess, directory: DirectoryAccess, stage: string): Grant[] {
+export function revokeCertificates(
+  { ledger, directory }: { readonly ledger: LedgerAccess; readonly directory: DirectoryAccess },
+  stage: string,
+  statusKeyArn: string,
+): Grant[] {
   return [
     below(ledger.tableArn, 'GetItem', '*#NAME#*', '*#C#*'),
     below(ledger.tableArn, 'PutItem', '*#C#*', '*#BEAT#*'),
@@ -73,5 +77,6 @@ export function revokeCertificates(ledger: LedgerAccess, directory: DirectoryAcc
     below(directory.tableArn, 'GetItem', '*#LEAF#*', '*#CRL#*'),
     below(directory.tableArn, 'PutItem', '*#CRL#*'),
     signAsAuthority(stage),
+    { actions: ['kms:GetPublicKey'], resources: [statusKeyArn] },
   ];
 }

@@ -59,7 +59,7 @@ export class VerifiersStack extends Stack {
         ...(tells === undefined ? [] : may.tellStatuses(state.directory, tells)),
       ],
     });
-    this.revoker = tells === undefined ? undefined : this.#revoker(props);
+    this.revoker = tells === undefined ? undefined : this.#revoker(props, tells);
     const { api, url } = httpApi(this, {
       settings,
       state,
@@ -75,7 +75,7 @@ export class VerifiersStack extends Stack {
     new CfnOutput(this, OUTPUT.directoryUrl, { value: url });
   }
 
-  /** Losing it loses nothing: the next authority certifies another one. */
+  /** Losing it loses little: every authority that is trusted certifies another one within minutes. */
   #statusKey(): Key {
     return new Key(this, 'StatusKey', {
       description: 'Rekey: tells which certificates are revoked',
@@ -87,7 +87,7 @@ export class VerifiersStack extends Stack {
   }
 
   /** What faces the internet signs no list: this one does, ahead of time, and nobody outside can call it. */
-  #revoker({ settings, state }: VerifiersStackProps): HandlerFunction {
+  #revoker({ settings, state }: VerifiersStackProps, statusKey: string): HandlerFunction {
     const revoker = new HandlerFunction(this, 'RevokeCertificates', {
       name: 'revoke-certificates',
       description: 'Revokes certificates of agents, and signs the lists that say so',
@@ -98,8 +98,9 @@ export class VerifiersStack extends Stack {
         tenant: settings.tenant,
         table: state.table.tableName,
         directory: state.directoryTable.tableName,
+        statusKey,
       },
-      grants: may.revokeCertificates(state.ledger, state.directory, settings.stage),
+      grants: may.revokeCertificates(state, settings.stage, statusKey),
     });
     new Rule(this, 'ListSchedule', {
       description: 'Signs the lists of revoked certificates that are due',

@@ -6,6 +6,7 @@ import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
 import { DynamoDbRevocations } from '../../shared/adapters/dynamodb-revocations.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { signLists } from '../../shared/engine/certificates/lists.ts';
+import type { CertifyingDeps } from '../../shared/engine/certificates/responders.ts';
 import {
   revokeCertificate,
   type RevocationWish,
@@ -52,7 +53,7 @@ async function sign(until: number): Promise<object> {
   return done;
 }
 
-function createDeps(): RevokingDeps {
+function createDeps(): RevokingDeps & CertifyingDeps {
   const aws = awsCallsFromEnvironment(process.env);
   const clock = Date.now;
   const own = { aws, tenant: setting(ENV.tenant), clock };
@@ -63,6 +64,7 @@ function createDeps(): RevokingDeps {
     leaves: new DynamoDbLeaves(beside),
     revocations: new DynamoDbRevocations(beside),
     signer: (keyArn) => kmsSigner(aws, keyArn),
+    statusKey: kmsSigner(aws, setting(ENV.statusKey)),
     clock,
   };
 }

@@ -51,6 +51,7 @@ const ROUTES: Readonly<Record<DirectoryRouteKey, Route>> = {
   'GET /crl/{set}': lists,
   'GET /crl/{set}/{authority}': list,
   'POST /ocsp/{set}': ocsp,
+  'GET /ocsp/{set}/{request+}': ocspByPath,
   'GET /tokens/{set}': tokens,
   'POST /introspect': introspect,
 };
@@ -147,13 +148,27 @@ async function list(
 }
 
 /** Whether a certificate is revoked (RFC 6960). */
-async function ocsp(
-  event: ApiEvent,
+async function ocsp(event: ApiEvent, name: string, services: DirectoryServices): Promise<ApiResponse> {
+  return status(name, bytesOf(event, MAX_BODY_BYTES), services);
+}
+
+/** The same by GET, as servers that staple ask (RFC 6960, appendix A.1): base64 in the path. */
+async function ocspByPath(
+  _event: ApiEvent,
   name: string,
+  services: DirectoryServices,
+  request: string,
+): Promise<ApiResponse> {
+  return status(name, Buffer.from(request, 'base64'), services);
+}
+
+async function status(
+  name: string,
+  request: Uint8Array,
   { directory, statuses }: DirectoryServices,
 ): Promise<ApiResponse> {
   const set = await published(directory, { kind: 'bundles', name });
-  const { der, cacheSeconds } = await (await statuses()).of(set, bytesOf(event, MAX_BODY_BYTES));
+  const { der, cacheSeconds } = await (await statuses()).of(set, request);
   return {
     statusCode: 200,
     headers: { 'content-type': 'application/ocsp-response', 'cache-control': `max-age=${cacheSeconds}` },

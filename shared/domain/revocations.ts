@@ -31,6 +31,8 @@ export interface RevocationList {
   /** The version since which these are revoked: a list with a lower number lacks one of them. */
   readonly changedIn: number;
   readonly signed?: SignedList;
+  /** The certificate of whoever answers for the authority, as PEM, where that is another one than at its making. */
+  readonly responder?: string;
 }
 
 /** Single certificates of one authority that may be revoked at once: where it is more, the authority is to be. */

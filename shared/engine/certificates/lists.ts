@@ -11,6 +11,7 @@ import type { Signer } from '../../ports/signer.ts';
 import { authorityOf } from '../../x509/certificates.ts';
 import { revocationList } from '../../x509/crl.ts';
 import { untilCommitted } from '../state.ts';
+import { certifyResponder, type CertifyingDeps } from './responders.ts';
 
 /** What lists are signed with. */
 export interface ListingDeps {
@@ -32,8 +33,11 @@ export interface ListsSigned {
   readonly complete: boolean;
 }
 
-/** Signs the lists that are due, of every authority that verifiers trust: the next one's is there before it issues. */
-export async function signLists(deps: ListingDeps, until: number): Promise<ListsSigned> {
+/**
+ * Signs the lists that are due, of every authority that verifiers trust: the next one's is there before it issues. Before that
+ * it certifies who answers for it, where that has changed.
+ */
+export async function signLists(deps: ListingDeps & CertifyingDeps, until: number): Promise<ListsSigned> {
   const signed: string[] = [];
   const failed: { of: string; code: string }[] = [];
   const trying = async (of: string, work: () => Promise<void>): Promise<void> => {
@@ -52,7 +56,9 @@ export async function signLists(deps: ListingDeps, until: number): Promise<Lists
         const set = await deps.directory.read({ kind: 'bundles', name });
         for (const entry of set === undefined ? [] : publishedOf(set, deps.clock())) {
           await trying(entry.id, async () => {
-            if (set !== undefined && (await signList(deps, set, entry))) signed.push(entry.id);
+            if (set === undefined) return;
+            await certifyResponder(deps, set, entry);
+            if (await signList(deps, set, entry)) signed.push(entry.id);
           });
         }
       });

@@ -31,7 +31,12 @@ export function idOf(certificate: string): string {
 export async function makeAuthority(
   aws: AwsReach,
   target: X509Target,
-  { stage, url, statusKey }: Pick<IdentityReach, 'stage' | 'url' | 'statusKey'>,
+  {
+    stage,
+    url,
+    statusUrl = url,
+    statusKey,
+  }: Pick<IdentityReach, 'stage' | 'url' | 'statusUrl' | 'statusKey'>,
   now: number,
 ): Promise<Made> {
   const { name: set, trustDomain, caSeconds: lifeSeconds, clockSkewSeconds: skewSeconds } = target;
@@ -44,8 +49,8 @@ export async function makeAuthority(
     const certificate = await caCertificate(signer, terms);
     const id = idOf(certificate);
     const document: AuthorityDocument = { certificate };
-    if (url !== undefined && statusKey !== undefined) {
-      const told = url.replace(/\/$/, '');
+    if (statusUrl !== undefined && statusKey !== undefined) {
+      const told = statusUrl.replace(/\/$/, '');
       const publicKey = await publicKeyOf(aws, statusKey);
       const responder = { ...terms, publicKey, serial: newSerial() };
       document.ocsp = `${told}/ocsp/${set}`;

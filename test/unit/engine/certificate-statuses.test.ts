@@ -47,7 +47,12 @@ describe('whether a certificate is revoked', () => {
         return Promise.resolve(undefined);
       },
     };
-    const statuses = new CertificateStatuses({ leaves, revocations: new MemoryRevocations(), signer: localSigner(), clock: Date.now });
+    const statuses = new CertificateStatuses({
+      leaves,
+      revocations: new MemoryRevocations(),
+      signer: localSigner(),
+      clock: Date.now,
+    });
     const { der } = await statuses.of(set, requestFor(new Uint8Array(bytes).fill(0x41)));
     expect([read.length, der]).toEqual([reads, unknownAnswer()]);
   });

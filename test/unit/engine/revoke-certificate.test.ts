@@ -5,11 +5,13 @@ import type { AuditDraft } from '../../../shared/domain/audit.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import { CertificateStatuses } from '../../../shared/engine/certificates/status.ts';
 import { signLists } from '../../../shared/engine/certificates/lists.ts';
+import type { CertifyingDeps } from '../../../shared/engine/certificates/responders.ts';
 import { revokeCertificate, type RevokingDeps } from '../../../shared/engine/certificates/revoke.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';
 import { pemOf } from '../../../shared/x509/pem.ts';
 import { eventOf, ID } from '../api/fakes.ts';
 import { IssuingWorld, SET, type LocalAuthority } from '../../support/issuing.ts';
+import { localSigner } from '../../support/signer.ts';
 import { KEY_KINDS, openssl, opensslRequest } from '../../support/openssl.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -22,9 +24,10 @@ async function begin() {
   await world.issueFrom(first, [next]);
   const records: AuditDraft[] = [];
   const trouble: { commit?: RekeyError; sign?: RekeyError } = {};
-  const deps: RevokingDeps = {
+  const deps: RevokingDeps & CertifyingDeps = {
     ...world.deps,
     revocations: world.revocations,
+    statusKey: localSigner(),
     signer: (keyArn) => {
       if (trouble.sign !== undefined) throw trouble.sign;
       return world.deps.signer(keyArn);
