@@ -29,6 +29,7 @@ export type AuditAction =
   | 'rotation-escalated'
   | 'rotation-overdue'
   | 'rotation-endangered'
+  | 'credential-ending'
   | 'rotation-announced'
   | 'rotation-deferred'
   | 'deferral-skipped'
@@ -104,6 +105,7 @@ const SEVERITY: Partial<Record<AuditAction, number>> = {
   'rotation-escalated': 4,
   'rotation-overdue': 4,
   'rotation-endangered': 3,
+  'credential-ending': 4,
   'window-extended': 3,
   'window-held': 4,
   'operator-awaited': 4,

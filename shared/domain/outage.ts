@@ -1,5 +1,5 @@
 import { leafTarget } from './bundle.ts';
-import { dueOf } from './calendar.ts';
+import { dueOf, endsSoonFrom } from './calendar.ts';
 import { capabilitiesOf } from './capabilities.ts';
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
 import type { Credential } from './credential.ts';
@@ -44,6 +44,19 @@ export function outageCheck(
   if (fromInstant(failsAt) >= now + OUTAGE_SECONDS * 1000) return ok('credential', about, detail);
   const remedy = `rekey show ${name} says what it waits for; a rotation that ends gives it a new life`;
   return bad('warn', 'credential', about, detail, remedy);
+}
+
+/** Whether it ends soon by itself, although it was to be rotated long before; nothing is said where it doesn't. */
+export function endingCheck(
+  credential: Pick<Credential, 'name' | 'status' | 'mode' | 'current'>,
+  now: number,
+): Check[] {
+  const { name, current } = credential;
+  const from = endsSoonFrom(credential);
+  if (from === undefined || now < fromInstant(from)) return [];
+  const detail = `it ends by itself at ${current?.endsAt}`;
+  const remedy = `rekey rotate ${name}; rekey plan says why nothing has rotated it`;
+  return [bad('warn', 'credential', 'end', detail, remedy)];
 }
 
 /** What would fail of many within a day, the first one first. */

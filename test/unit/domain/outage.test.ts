@@ -4,7 +4,7 @@ import { createPublishedKeys, createTokenVerifier } from '../../../client/src/ve
 import { dueOf } from '../../../shared/domain/calendar.ts';
 import { toInstant } from '../../../shared/domain/clock.ts';
 import type { Credential, Key } from '../../../shared/domain/credential.ts';
-import { outageCheck, outageOf, outagesCheck } from '../../../shared/domain/outage.ts';
+import { endingCheck, outageCheck, outageOf, outagesCheck } from '../../../shared/domain/outage.ts';
 import { x509Provider } from '../../../shared/providers/x509/provider.ts';
 import type { CredentialProvider } from '../../../shared/providers/provider.ts';
 import { accepts, opaqueCase } from '../../contract/cases/opaque.ts';
@@ -181,6 +181,20 @@ describe('what would fail if Rekey stopped now', () => {
       state: 'ok',
       detail: expect.stringContaining('2026-11-27'),
     });
+  });
+
+  it('C5: rekey doctor says what ends within 14 days, and of nothing else', () => {
+    const { name } = credentialOf();
+    const told = (days: number) => endingCheck(ending(START + 60 * DAY_MS), START + days * DAY_MS);
+    expect([told(45), endingCheck(credentialOf(), START + 1000 * DAY_MS)]).toEqual([[], []]);
+    expect(told(46)).toMatchObject([
+      {
+        state: 'warn',
+        name: 'end',
+        detail: expect.stringContaining('ends by itself'),
+        remedy: expect.stringContaining(name),
+      },
+    ]);
   });
 
   it('is agents that are halted, and not who has nothing yet or what is only looked at', () => {
