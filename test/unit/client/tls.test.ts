@@ -1,4 +1,4 @@
-import { createPublicKey, X509Certificate } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { createServer as createHttps, request } from 'node:https';
 import type { AddressInfo, Server } from 'node:net';
 import { connect, createServer, type TLSSocket } from 'node:tls';
@@ -10,8 +10,10 @@ import {
   type Certificates,
   type CertificatesOptions,
 } from '../../../client/src/tls.ts';
+import { authorityId } from '../../../client/src/tls/bundle.ts';
 import { idIn } from '../../../client/src/tls/peer.ts';
 import { requestFor } from '../../../client/src/tls/request.ts';
+import { keyIdOf, spkiOf } from '../../../shared/x509/asn1.ts';
 import { parseRequest } from '../../../shared/x509/request.ts';
 import { atRest, FakeTime } from '../../fakes/fake-time.ts';
 import { AGENT } from '../../support/agent-api.ts';
@@ -131,6 +133,20 @@ describe('the SPIFFE id of a certificate', () => {
 });
 
 describe('certificates of a process', () => {
+  it('say which authorities they trust, by the ids that Rekey has for them', async () => {
+    const { first, second, certificates } = await begin();
+    expect(await (await certificates()).seen()).toEqual([first.id, second.id]);
+  });
+
+  it.each([
+    ['RSA of 4,096 bits', generateKeyPairSync('rsa', { modulusLength: 4096 }).publicKey],
+    ['Ed25519', generateKeyPairSync('ed25519').publicKey],
+    ['P-384', generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey],
+  ])('call an authority by its key, whatever kind it is of: %s', (_kind, publicKey) => {
+    const id = Buffer.from(keyIdOf(spkiOf(publicKey))).toString('hex');
+    expect(authorityId({ publicKey })).toBe(id);
+  });
+
   it('let both ends of a connection know each other, and nobody else in', async () => {
     const { certificates } = await begin();
     const [server, client] = [await certificates({ instance: 'a' }), await certificates({ instance: 'b' })];
