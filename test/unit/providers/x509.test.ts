@@ -351,7 +351,7 @@ describe('certificate authorities', () => {
 
   it.each([
     [{ trustDomain: 'Shop Example' }, 'trustDomain'],
-    [{ leafSeconds: 86_401 }, 'leafSeconds'],
+    [{ leafSeconds: 172_801 }, 'leafSeconds'],
     [{ caSeconds: DAY }, 'caSeconds'],
   ])('refuse %o', (wrong, field) => {
     const declared = { name: 'a', trustDomain: 'a.example', ...wrong };
