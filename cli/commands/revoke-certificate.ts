@@ -28,7 +28,7 @@ export async function revokeCertificate(
   const { out } = context;
   const client = await context.client();
   const ask = (isDry: boolean): Promise<CertificateRevoked> =>
-    client.post(certificateRevoked, ['credentials', name, 'certificates', serial, 'revocation'], {
+    client.post(certificateRevoked, ['credentials', name, 'certificates', serial, 'revoke'], {
       body: { incident, reason, dryRun: isDry },
       timeoutMs: LONG_TIMEOUT_MS,
     });

@@ -56,7 +56,7 @@ const ROUTES: Readonly<Record<RouteKey, Route>> = {
   'POST /v1/credentials/{name}/rotations/{id}/confirmations': confirm,
   'POST /v1/families/{name}/consent-requests': askForConsent,
   'POST /v1/families/{name}/consents': giveConsent,
-  'POST /v1/credentials/{name}/certificates/{serial}/revocation': revokeCertificate,
+  'POST /v1/credentials/{name}/certificates/{serial}/revoke': revokeCertificate,
   'POST /v1/emergencies': startEmergency,
   'GET /v1/emergencies/{id}': showEmergency,
   'POST /v1/leaks': reportLeak,

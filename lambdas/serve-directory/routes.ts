@@ -245,8 +245,8 @@ function tagged(event: ApiEvent, type: string, cacheControl: string, body: strin
     .split(',')
     .map((tag) => tag.trim().replace(/^W\//, ''));
   if (known.includes(etag)) return { statusCode: 304, headers };
-  const answer = { statusCode: 200, headers: { ...headers, 'content-type': type } };
+  const whole = { statusCode: 200, headers: { ...headers, 'content-type': type } };
   return typeof body === 'string'
-    ? { ...answer, body }
-    : { ...answer, body: body.toString('base64'), isBase64Encoded: true };
+    ? { ...whole, body }
+    : { ...whole, body: body.toString('base64'), isBase64Encoded: true };
 }

@@ -38,7 +38,7 @@ const TABLE = [
   { method: 'POST', path: '/v1/credentials/{name}/rotations/{id}/confirmations', roles: ['operator'] },
   {
     method: 'POST',
-    path: '/v1/credentials/{name}/certificates/{serial}/revocation',
+    path: '/v1/credentials/{name}/certificates/{serial}/revoke',
     roles: ['responder'],
   },
   { method: 'POST', path: '/v1/emergencies', roles: ['responder'] },

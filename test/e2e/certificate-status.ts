@@ -25,7 +25,11 @@ export async function statusOf(
   const response =
     method === 'GET'
       ? await fetch(`${url}/${encodeURIComponent(request.toString('base64'))}`)
-      : await fetch(url, { method, headers: { 'content-type': 'application/ocsp-request' }, body: request });
+      : await fetch(url, {
+          method: 'POST',
+          headers: { 'content-type': 'application/ocsp-request' },
+          body: request,
+        });
   const answer = new Uint8Array(await response.arrayBuffer());
   const judges = [...asks, '-CAfile', 'ca.pem', '-respin', 'answer.der'];
   const { output } = openssl(judges, { ...files, 'answer.der': answer });

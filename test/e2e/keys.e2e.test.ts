@@ -325,7 +325,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     expect(await statusOf(world, trust.set, shown)).toBe('good');
     expect(await statusOf(world, trust.set, shown, 'GET')).toBe('good');
     const { serialNumber } = new X509Certificate(gone.certificate);
-    const one = await rekeyJson<CertificateRevoked>(
+    const revocation = await rekeyJson<CertificateRevoked>(
       [
         'revoke',
         trust.credential,
@@ -339,7 +339,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       ],
       world.env,
     );
-    expect(one).toMatchObject({ changed: true, listed: true });
+    expect(revocation).toMatchObject({ changed: true, listed: true });
     expect(await statusOf(world, trust.set, gone)).toBe('revoked');
     expect(await judgedByList(gone)).toContain('certificate revoked');
     expect(await judgedByList(shown)).toContain('leaf.pem: OK');

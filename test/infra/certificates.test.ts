@@ -123,6 +123,25 @@ describe('roles around lists of revoked certificates', () => {
   });
 });
 
+describe('the address at which certificates say that revocations are told', () => {
+  const told = (of: Stacks): [string, string][] =>
+    ofType(of, 'AWS::Lambda::Function').flatMap(({ Properties }): [string, string][] => {
+      const variable = (name: string) => text(at(Properties, 'Environment', 'Variables', name));
+      return variable('REKEY_STATUS_URL') === ''
+        ? []
+        : [[variable('REKEY_FUNCTION'), variable('REKEY_STATUS_URL')]];
+    });
+
+  it('is that of the settings, for functions that make authorities, and else the directory', () => {
+    expect(told(stacks)).toEqual([]);
+    const statusUrl = 'http://status.example.com';
+    const types = ['certificate-authority'];
+    const found = told(synthesise({ settings: { types, statusUrl } }));
+    expect(found).toContainEqual(['rotate-certificate-authority', statusUrl]);
+    expect(found.every(([name]) => name.endsWith('-certificate-authority'))).toBe(true);
+  });
+});
+
 describe('the route for certificates', () => {
   const routesOf = (of: Stacks) =>
     (of['agents']?.resources ?? [])

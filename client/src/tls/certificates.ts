@@ -12,7 +12,7 @@ import { AgentApi, meaningOf } from '../agent/api.ts';
 import { CredentialError, isCredentialError } from '../errors.ts';
 import { millisecondsOf } from '../options.ts';
 import { backoffMs, LONGEST_MS, systemTime, type Time } from '../time.ts';
-import { Published, type Verifying } from '../verify/published.ts';
+import { Published } from '../verify/published.ts';
 import { authorityId, bundleIn, isVouchedFor, NOBODY, type Bundle } from './bundle.ts';
 import { issuedIn, type Issued } from './issued.ts';
 import type { CertificatesOptions, HeldCertificate } from './options.ts';
@@ -34,7 +34,7 @@ const SPREAD = 0.1;
  * The certificate of this process and what it trusts, both renewed ahead of time: another key and certificate at half of the
  * life, another bundle as often as the directory says. Where a renewal fails, the present one goes on being used, to its end.
  */
-export class Certificates implements AsyncDisposable, Verifying {
+export class Certificates implements AsyncDisposable {
   readonly #options: CertificatesOptions;
   readonly #time: Time;
   readonly #api: AgentApi;

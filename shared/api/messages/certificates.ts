@@ -7,7 +7,7 @@ export const serialNumber = z
   .transform((text) => text.replaceAll(':', '').toLowerCase())
   .pipe(z.string().regex(/^(?:[0-9a-f]{2}){1,20}$/, 'write the serial number in hexadecimal'));
 
-/** `POST /v1/credentials/{name}/certificates/{serial}/revocation` */
+/** `POST /v1/credentials/{name}/certificates/{serial}/revoke` */
 export const certificateRevocation = z.strictObject({
   incident,
   reason,

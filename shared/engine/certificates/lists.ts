@@ -91,7 +91,7 @@ export function signList(
     if (ref === undefined || !isDue(list, now)) return false;
     const { revoked, ...about } = nextList(list, now, times.skewSeconds);
     const authority = authorityOf(authorityDocument.parse(document).certificate);
-    const der = await signed(signer(ref), authority, { revoked, ...about });
+    const der = await signedBy(signer(ref), authority, { revoked, ...about });
     const next: RevocationList = {
       ...list,
       revoked,
@@ -103,7 +103,7 @@ export function signList(
 }
 
 /** Its key may have been disabled by hand, or since the set was read. */
-async function signed(...of: Parameters<typeof revocationList>): Promise<Uint8Array> {
+async function signedBy(...of: Parameters<typeof revocationList>): Promise<Uint8Array> {
   try {
     return await revocationList(...of);
   } catch (error) {

@@ -11,7 +11,7 @@ describe('revoking a certificate at the API', () => {
   const body = { incident: 'INC-1', reason: 'stolen host' };
   const call = async (serial: string, given: object = body) => {
     const services = fakeServices();
-    const path = `/v1/credentials/shop-ca/certificates/${serial}/revocation`;
+    const path = `/v1/credentials/shop-ca/certificates/${serial}/revoke`;
     const { response } = await answer(eventOf('POST', path, { body: given }), services);
     return { status: response.statusCode, body: bodyOf(response), asked: services.asked };
   };

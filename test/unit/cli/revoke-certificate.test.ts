@@ -10,7 +10,7 @@ beforeEach(async () => {
 afterEach(() => api.close());
 
 const SERIAL = '5f0c9a';
-const ROUTE = `POST /v1/credentials/shop-ca/certificates/${SERIAL}/revocation`;
+const ROUTE = `POST /v1/credentials/shop-ca/certificates/${SERIAL}/revoke`;
 const ARGS = ['revoke', 'shop-ca', '--certificate', SERIAL, '--incident', 'INC-1', '--reason', 'stolen host'];
 
 /** The API answers as if the certificate were this. */

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { authorityDocument } from '../../../shared/domain/bundle.ts';
 import { toInstant } from '../../../shared/domain/clock.ts';
 import { isHeld } from '../../../shared/domain/directory.ts';
 import { emptyList, withRevoked } from '../../../shared/domain/revocations.ts';
@@ -114,6 +115,28 @@ describe('certificate authorities', () => {
     await expect(other.issue()).rejects.toMatchObject({ code: 'ERR_ADMIN_DENIED' });
     kms.denied.clear();
     expect(other.keysOf().map(({ state }) => state)).toEqual(['PendingDeletion']);
+  });
+
+  it.each([
+    [undefined, /^http:\/\/127.0.0.1:\d+/],
+    ['http://status.example.com/', /^http:\/\/status.example.com/],
+  ])('say where revocations are told: at %s', async (statusUrl, address) => {
+    const { target, ctx } = await begin();
+    const { identities } = ctx.reach;
+    if (identities === undefined) throw new Error('there is no directory');
+    const about = { spec: 'ECC_NIST_P256', description: 'status', type: 'status', stage: 'test', set: 'a' };
+    const statusKey = await makeKey(kms, about);
+    const own = { ...identities, statusKey, ...(statusUrl && { statusUrl }) };
+    const reach = { ...ctx.reach, identities: own };
+    const { handle } = await provider.issue(target, TOKEN, { ...ctx, reach, generation: 1 });
+    const set = await identities.directory.read({ kind: 'bundles', name: target.name });
+    const { document } = set?.entries.find(({ id }) => id === handle.id) ?? {};
+    const { crl = '', ocsp = '' } = authorityDocument.parse(document);
+    for (const each of [crl, ocsp]) expect(each).toMatch(address);
+    expect([crl, ocsp].map((each) => each.replace(address, ''))).toEqual([
+      `/crl/${target.name}/${handle.id}`,
+      `/ocsp/${target.name}`,
+    ]);
   });
 
   describe('at OCSP', () => {
