@@ -216,6 +216,29 @@ describe('certificates of a process', () => {
     expect(() => certificates.clientOptions(ID)).toThrow(expect.objectContaining({ code: 'ERR_STALE' }));
   });
 
+  it('of two days bear that all of Rekey is stopped for a day, also where it began just before a renewal', async () => {
+    const begun = await begin({ leafSeconds: 48 * HOUR, times: { cacheSeconds: HOUR, skewSeconds: 300 } });
+    const { fetch, answered } = answering();
+    const time = new FakeTime(answered);
+    const certificates = await begun.certificates({ fetch, time });
+    const { bundle } = certificates;
+    const pass = async (seconds: number): Promise<void> => {
+      begun.world.now += seconds * 1000;
+      await time.pass(seconds);
+    };
+    time.chance = 1;
+    await pass(24 * HOUR - 60);
+    const { serial } = certificates.current();
+    expect(begun.api.asked).toHaveLength(1);
+    begun.api.trouble = { certificates: { kind: 503 }, bundles: { kind: 503 } };
+    await pass(24 * HOUR);
+    expect(certificates.current().serial).toBe(serial);
+    expect(certificates.bundle).toBe(bundle);
+    begun.api.trouble = {};
+    await pass(120);
+    expect(certificates.current().serial).not.toBe(serial);
+  });
+
   it('are the same where the answer was lost: the same request gives the same certificate', async () => {
     const { api, certificates } = await begin();
     const made = await certificates();
