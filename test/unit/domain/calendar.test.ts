@@ -313,6 +313,10 @@ describe('what the planner does', () => {
       expect([at - 1, at].map((now) => dutiesOf(credential, now).ending)).toEqual([false, true]);
       // Whoever is told of that has been told that it is overdue.
       expect(dutiesOf(credential, at).overdue).toBe(true);
+      // Where nothing else is left to do, the planner looks again for that.
+      const paused = { since: ISSUED, actor: 'a', reason: 'b' };
+      const idle = { ...credential, paused, plan: { ...planOf(credential), overdue: true } };
+      expect(nextLook(idle)).toBe(toInstant(at));
       const after = { ...credential, plan: { ...planOf(credential), ending: true } };
       expect(dutiesOf(after, at + DAY * 1000).ending).toBe(false);
     },
