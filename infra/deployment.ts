@@ -76,6 +76,7 @@ export function addRekey(app: App, settings: Settings): Deployment {
     rotation,
     incident,
     families,
+    directory: verifiers,
   });
   const agents = new AgentsStack(app, 'Agents', { ...named('agents', 'API of agents'), state, rotation });
   const monitoring = new MonitoringStack(app, 'Monitoring', {

@@ -148,6 +148,18 @@ export const settingsSchema = z.strictObject({
     .max(50)
     .default([])
     .describe('Hosts of upstreams of yours that may have private addresses; every other must be public'),
+  statusUrl: z
+    .url({
+      protocol: /^https?$/,
+      hostname: z.regexes.domain,
+      error: 'an address that begins with http:// or https://, such as http://status.example.com',
+    })
+    .max(200)
+    .refine((text) => !/[?#@\s]/.test(text), 'an address without query, fragment, name or password')
+    .optional()
+    .describe(
+      'Where certificates of agents say that OCSP answers and revocation lists are: something of yours before the directory',
+    ),
   network: network
     .optional()
     .describe('Network of the functions that log in to databases; without it they run outside any VPC'),

@@ -141,6 +141,7 @@ function identities(aws: AwsCalls): { readonly identities?: IdentityReach } {
   const stage = setting(ENV.stage);
   const url = directoryUrl();
   const statusKey = optionalSetting(ENV.statusKey);
+  const statusUrl = optionalSetting(ENV.statusUrl);
   return {
     identities: {
       directory,
@@ -148,6 +149,7 @@ function identities(aws: AwsCalls): { readonly identities?: IdentityReach } {
       stage,
       ...(url === undefined ? {} : { url }),
       ...(statusKey === undefined ? {} : { statusKey }),
+      ...(statusUrl === undefined ? {} : { statusUrl }),
     },
   };
 }

@@ -55,6 +55,8 @@ export const ENV = {
   directory: 'REKEY_DIRECTORY',
   /** Address of the API that shows the directory to verifiers. */
   directoryUrl: 'REKEY_DIRECTORY_URL',
+  /** Address by which certificates say where revocations are told, where that isn't the directory's. */
+  statusUrl: 'REKEY_STATUS_URL',
   /** ARN of the key that tells which certificates are revoked. */
   statusKey: 'REKEY_STATUS_KEY',
   /** Name of Rekey's event bus. */
@@ -87,6 +89,8 @@ export const ENV = {
   manageSubscriptions: 'REKEY_MANAGE_SUBSCRIPTIONS',
   /** ARN of the alias of the function that refreshes token families; absent where they aren't deployed. */
   refreshFamilies: 'REKEY_REFRESH_FAMILIES',
+  /** ARN of the alias of the function that revokes certificates; absent where no authorities are deployed. */
+  revokeCertificates: 'REKEY_REVOKE_CERTIFICATES',
   /** ARN of the role that delivers events to other buses and to API destinations. */
   deliveryRole: 'REKEY_DELIVERY_ROLE',
   /** ARN of the queue for events that a subscriber could not be given. */
@@ -167,6 +171,7 @@ export const FUNCTIONS = [
   'control-api',
   'agent-api',
   'issue-certificates',
+  'revoke-certificates',
   'serve-directory',
   'refresh-families',
 ] as const;

@@ -15,6 +15,7 @@ import { allOf, EXIT, Failure, failureOf, partly, usage } from '../failure.ts';
 import { familiesAmong, isUnknown, revokeFamilies } from '../families.ts';
 import type { Output } from '../io.ts';
 import { describeRevocation, revocationPlan } from '../revocation.ts';
+import { authorityAmong, revokeCertificate } from './revoke-certificate.ts';
 import { checkedLeak, LEAKED_HELP, revokeLeaked } from './revoke-leaked.ts';
 import { readCredential } from './show.ts';
 import { inWords } from '../../shared/domain/wording.ts';
@@ -187,6 +188,7 @@ export const addRevoke: AddCommand = (program, run) => {
     )
     .argument('[names...]', 'names or ids of the credentials, names of token families')
     .option('--leaked <->', 'revoke what a value opens, which is read from standard input', dash)
+    .option('--certificate <serial>', 'revoke this certificate of a certificate authority, and nothing else')
     .requiredOption('--incident <id>', 'id of the incident; stands in the audit trail')
     .requiredOption('--reason <text>', 'why; stands in the audit trail', filled('--reason'))
     .option('--yes', 'do not ask; the first request is the revocation')
@@ -199,6 +201,7 @@ export const addRevoke: AddCommand = (program, run) => {
       examples(
         'rekey revoke orders-db --incident INC-1234 --reason "key found in a public repository"',
         'rekey revoke orders-db billing-db --incident INC-1234 --reason "stolen laptop" --yes --wait',
+        'rekey revoke shop-ca --certificate 5f0c…9a --incident INC-1234 --reason "stolen host"',
         'pbpaste | rekey revoke --leaked - --incident INC-1234 --reason "seen in a chat" --yes',
       ),
     )
@@ -206,6 +209,10 @@ export const addRevoke: AddCommand = (program, run) => {
       const flags = { yes: given.yes ?? false, wait: given.wait ?? false, dryRun: given.dryRun ?? false };
       const options = { ...given, ...flags };
       await run(command, (context) => {
+        if (given.certificate !== undefined) {
+          if (given.leaked !== undefined) throw usage('--leaked and --certificate do not go together');
+          return revokeCertificate(context, authorityAmong(names, options), given.certificate, options);
+        }
         assertEither(names, given);
         return given.leaked === undefined
           ? revokeAny(context, [...new Set(names)], checkedRevoke(names, options))
@@ -218,6 +225,7 @@ interface Given {
   readonly incident: string;
   readonly reason: string;
   readonly leaked?: '-';
+  readonly certificate?: string;
   readonly yes?: true;
   readonly replace: boolean;
   readonly wait?: true;

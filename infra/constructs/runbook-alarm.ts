@@ -22,7 +22,8 @@ export type RunbookEntry =
   | 'publish-lag'
   | 'api-errors'
   | 'agent-api-errors'
-  | 'directory-errors';
+  | 'directory-errors'
+  | 'lists-not-signed';
 
 export interface RunbookAlarmProps {
   /** What is wrong, in one sentence. */

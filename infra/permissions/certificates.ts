@@ -2,7 +2,7 @@ import { TAG, type TypedRole } from '../../shared/names.ts';
 import type { DirectoryAccess } from './directory.ts';
 import { readDirectory } from './directory.ts';
 import { arn, viaService, type Grant } from './grant.ts';
-import type { LedgerAccess } from './ledger.ts';
+import { listLedger, type LedgerAccess } from './ledger.ts';
 
 /** Single items of a table below these leading keys only. */
 function below(tableArn: string, action: string, ...keys: string[]): Grant {
@@ -13,10 +13,26 @@ function below(tableArn: string, action: string, ...keys: string[]): Grant {
   };
 }
 
+/** Signs with the keys of certificate authorities of this deployment. */
+function signAsAuthority(stage: string): Grant {
+  return {
+    actions: ['kms:Sign'],
+    resources: [arn('kms', 'key/*')],
+    conditions: {
+      StringEquals: {
+        'kms:KeyUsage': 'SIGN_VERIFY',
+        [`aws:ResourceTag/${TAG.type}`]: 'certificate-authority',
+        [`aws:ResourceTag/${TAG.stage}`]: stage,
+      },
+    },
+    wildcard: 'Keys are made at run time; the condition on their tags narrows the pattern to those of Rekey.',
+  };
+}
+
 /** Tells whether a certificate that was issued is revoked, with a key that certifies nothing. */
 export function tellStatuses(directory: DirectoryAccess, statusKeyArn: string): Grant[] {
   return [
-    below(directory.tableArn, 'GetItem', '*#LEAF#*'),
+    below(directory.tableArn, 'GetItem', '*#LEAF#*', '*#CRL#*'),
     { actions: ['kms:Sign'], resources: [statusKeyArn] },
   ];
 }
@@ -39,18 +55,28 @@ export function issueCertificates(ledger: LedgerAccess, directory: DirectoryAcce
     below(directory.tableArn, 'GetItem', '*#LEAFKEY#*'),
     below(directory.tableArn, 'PutItem', '*#LEAF#*', '*#LEAFKEY#*'),
     below(directory.tableArn, 'UpdateItem', '*#LEAFCOUNT#*'),
-    {
-      actions: ['kms:Sign'],
-      resources: [arn('kms', 'key/*')],
-      conditions: {
-        StringEquals: {
-          'kms:KeyUsage': 'SIGN_VERIFY',
-          [`aws:ResourceTag/${TAG.type}`]: 'certificate-authority',
-          [`aws:ResourceTag/${TAG.stage}`]: stage,
-        },
-      },
-      wildcard:
-        'Keys are made at run time; the condition on their tags narrows the pattern to those of Rekey.',
-    },
+    signAsAuthority(stage),
+  ];
+}
+
+/**
+ * Revokes single certificates, signs the lists that tell it, and certifies who answers, with the keys of certificate authorities of this deployment. It
+ * changes no bundle and records no certificate; of the ledger it writes records.
+ */
+export function revokeCertificates(
+  { ledger, directory }: { readonly ledger: LedgerAccess; readonly directory: DirectoryAccess },
+  stage: string,
+  statusKeyArn: string,
+): Grant[] {
+  return [
+    below(ledger.tableArn, 'GetItem', '*#NAME#*', '*#C#*'),
+    below(ledger.tableArn, 'PutItem', '*#C#*', '*#BEAT#*'),
+    ...listLedger(ledger),
+    viaService('dynamodb', [ledger.keyArn], ['kms:Decrypt']),
+    ...readDirectory(directory, 'bundles').filter(({ actions }) => !actions.includes('kms:Decrypt')),
+    below(directory.tableArn, 'GetItem', '*#LEAF#*', '*#CRL#*'),
+    below(directory.tableArn, 'PutItem', '*#CRL#*'),
+    signAsAuthority(stage),
+    { actions: ['kms:GetPublicKey'], resources: [statusKeyArn] },
   ];
 }

@@ -14,6 +14,7 @@ import type { FamiliesStack } from './families.ts';
 import type { IncidentStack } from './incident.ts';
 import type { RotationStack } from './rotation.ts';
 import type { StateStack } from './state.ts';
+import type { VerifiersStack } from './verifiers.ts';
 
 export interface ApiStackProps extends StackProps {
   readonly settings: Settings;
@@ -22,6 +23,8 @@ export interface ApiStackProps extends StackProps {
   readonly incident: IncidentStack;
   /** Who refreshes token families, where they are deployed. */
   readonly families: FamiliesStack | undefined;
+  /** Who revokes certificates, where authorities are deployed. */
+  readonly directory: VerifiersStack | undefined;
 }
 
 /** What operators and the CLI talk to. Callers are known by IAM; the function holds no right to any secret. */
@@ -67,13 +70,14 @@ export class ApiStack extends Stack {
     });
   }
 
-  #handler({ settings, state, rotation, incident, families }: ApiStackProps): HandlerFunction {
+  #handler({ settings, state, rotation, incident, families, directory }: ApiStackProps): HandlerFunction {
     const emergencyArn = incident.emergency.machine.stateMachineArn;
     const registrars = mapTypes(rotation.types, ({ register }) => register.live.functionArn);
     const verifiers = mapTypes(rotation.types, ({ verify }) => verify.live.functionArn);
     const holdersArn = rotation.holders.live.functionArn;
     const subscriptionsArn = this.subscriptions.handler.live.functionArn;
     const coordinator = families?.coordinator.live.functionArn;
+    const revoker = directory?.revoker?.live.functionArn;
     return new HandlerFunction(this, 'ControlApi', {
       name: 'control-api',
       description: 'API of operators: reads the ledger, starts workflows',
@@ -93,6 +97,7 @@ export class ApiStack extends Stack {
         manageSubscriptions: subscriptionsArn,
         snapshots: state.snapshots.bucketName,
         ...(coordinator === undefined ? {} : { refreshFamilies: coordinator }),
+        ...(revoker === undefined ? {} : { revokeCertificates: revoker }),
       },
       grants: [
         ...may.writeLedger(state.ledger),
@@ -106,6 +111,7 @@ export class ApiStack extends Stack {
         ...may.invoke(this.inventory.live.functionArn),
         ...may.invoke(subscriptionsArn),
         ...(coordinator === undefined ? [] : may.invoke(coordinator)),
+        ...(revoker === undefined ? [] : may.invoke(revoker)),
         ...may.start(rotation.lifecycleArn),
         ...may.answer(rotation.lifecycleArn),
         ...may.start(emergencyArn),

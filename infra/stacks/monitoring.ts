@@ -60,6 +60,7 @@ const ENTRY_OF: Partial<Record<string, RunbookEntry>> = {
   'plan-rotations': 'planner-failed',
   reconcile: 'function-errors',
   'refresh-families': 'coordinator-failed',
+  'revoke-certificates': 'lists-not-signed',
 };
 
 /** Stream consumers that stand still this long lose records after 24 hours. */
@@ -134,6 +135,7 @@ export class MonitoringStack extends Stack {
         threshold: 3,
       });
     }
+    if (verifiers?.revoker !== undefined) this.#lists(verifiers.revoker);
     this.#dashboard();
   }
 
@@ -162,6 +164,7 @@ export class MonitoringStack extends Stack {
       agents.api.handler,
       ...(agents.api.issuer === undefined ? [] : [agents.api.issuer]),
       ...(verifiers === undefined ? [] : [verifiers.handler]),
+      ...(verifiers?.revoker === undefined ? [] : [verifiers.revoker]),
       ...(families === undefined ? [] : [families.coordinator]),
     ];
   }
@@ -248,6 +251,19 @@ export class MonitoringStack extends Stack {
       metric: coordinator.function.metricInvocations({ period: PERIOD, statistic: Stats.SUM }),
       threshold: 1,
       evaluationPeriods: 2,
+      below: true,
+    });
+  }
+
+  /** Nobody is refused for a day: a list counts for 25 hours when the next one is due. */
+  #lists(revoker: HandlerFunction): void {
+    this.#alarm('ListsSilent', {
+      summary:
+        'No list of revoked certificates has been signed for an hour: they count for a day beyond that.',
+      entry: 'lists-not-signed',
+      metric: revoker.function.metricInvocations({ period: PERIOD, statistic: Stats.SUM }),
+      threshold: 1,
+      evaluationPeriods: 12,
       below: true,
     });
   }

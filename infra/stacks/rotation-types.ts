@@ -246,7 +246,10 @@ export function upstreamOf(
         stage: settings.stage,
         ...(verifiers === undefined ? {} : { directoryUrl: verifiers.url }),
         ...(type === 'certificate-authority' && verifiers?.statusKey !== undefined
-          ? { statusKey: verifiers.statusKey.keyArn }
+          ? {
+              statusKey: verifiers.statusKey.keyArn,
+              ...(settings.statusUrl === undefined ? {} : { statusUrl: settings.statusUrl }),
+            }
           : {}),
       },
     };

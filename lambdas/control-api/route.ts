@@ -11,6 +11,7 @@ import type { PactTerms } from '../../shared/domain/pact.ts';
 import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
 import type { PactAnswer } from '../../shared/engine/agents/register-pact.ts';
 import type { SubscriptionRequest } from '../../shared/domain/subscription.ts';
+import type { RevocationWish, RevokedCertificate } from '../../shared/engine/certificates/revoke.ts';
 import type { ConsentAsked } from '../../shared/engine/families/consent.ts';
 import type { ConfirmRootAnswer } from '../../shared/engine/confirm-root.ts';
 import type { Requested } from '../../shared/engine/requests.ts';
@@ -113,6 +114,8 @@ export interface ControlServices {
     replace: boolean;
     token: string;
   }): Promise<{ id: string }>;
+  /** Revokes one certificate of an agent before its end; revoked already is success. */
+  revokeCertificate(wish: RevocationWish): Promise<RevokedCertificate>;
   /** Says what a leaked value is, and revokes it where it may work. */
   reportLeak(report: LeakReport): Promise<readonly LeakMatch[]>;
   emergency(

@@ -11,6 +11,7 @@ import type { ControlServices, Route } from './route.ts';
 import { audit } from './routes/audit.ts';
 import { diagnoseCredential, diagnoseDeployment } from './routes/diagnosis.ts';
 import { inventory, list, plan, register, show } from './routes/credentials.ts';
+import { revokeCertificate } from './routes/certificates.ts';
 import { askForConsent, giveConsent } from './routes/consents.ts';
 import { showEmergency, startEmergency } from './routes/emergencies.ts';
 import { pause, unpause, unregister } from './routes/leave.ts';
@@ -55,6 +56,7 @@ const ROUTES: Readonly<Record<RouteKey, Route>> = {
   'POST /v1/credentials/{name}/rotations/{id}/confirmations': confirm,
   'POST /v1/families/{name}/consent-requests': askForConsent,
   'POST /v1/families/{name}/consents': giveConsent,
+  'POST /v1/credentials/{name}/certificates/{serial}/revoke': revokeCertificate,
   'POST /v1/emergencies': startEmergency,
   'GET /v1/emergencies/{id}': showEmergency,
   'POST /v1/leaks': reportLeak,

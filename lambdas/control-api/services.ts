@@ -29,6 +29,7 @@ import type { UnregisterAnswer } from '../../shared/engine/unregister.ts';
 import { ENV } from '../../shared/names.ts';
 import { revocationsByHand } from '../../shared/providers/by-hand.ts';
 import { optionalSetting, setting } from '../compose.ts';
+import { certificatesBy } from './certificates.ts';
 import { coordinatorBy } from './coordinator.ts';
 import { typedFunctions } from './typed-functions.ts';
 import { credentialOf, find } from './lookup.ts';
@@ -87,6 +88,7 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
     inventory: (request) => ask<InventoryPage>(aws, setting(ENV.takeInventory), request),
     families: new DynamoDbFamilies(store),
     ...coordinatorBy((functionArn, request) => ask(aws, functionArn, request)),
+    ...certificatesBy((functionArn, request) => ask(aws, functionArn, request)),
     ...subscriptionsBy((request) => ask(aws, setting(ENV.manageSubscriptions), request)),
     deactivation: async (ref) =>
       ask<Deactivation>(aws, await functions.verifierOf(ref.credentialId), { action: 'look', ...ref }),
@@ -111,6 +113,7 @@ export interface Delegates extends Pick<
   | 'unsubscribe'
   | 'families'
   | 'coordinator'
+  | 'revokeCertificate'
 > {
   unregister(
     request: Parameters<ControlServices['unregister']>[0] & { readonly ended: string | undefined },
@@ -172,6 +175,7 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
     unregister: async (request) =>
       delegates.unregister({ ...request, ended: await endedEmergency(request.name) }),
     askForConsent: delegates.askForConsent,
+    revokeCertificate: delegates.revokeCertificate,
     connectFamily: delegates.connectFamily,
     inventory: delegates.inventory,
     subscriptions: delegates.subscriptions,

@@ -1,5 +1,8 @@
 const PARAM = /^[A-Za-z0-9._:@-]{1,256}$/;
 
+/** What `{name+}` takes, slashes included: base64 in a path. */
+const REST = /^[A-Za-z0-9+/=_-]{1,1024}$/;
+
 /** A route as an API knows it: parameters in braces. */
 interface KnownRoute<K extends string> {
   readonly method: string;
@@ -37,11 +40,16 @@ export function matchRoute<K extends string>(
 
 function paramsOf(pattern: string, parts: readonly string[]): string[] | undefined {
   const wanted = pattern.split('/');
-  if (wanted.length !== parts.length) return undefined;
+  const last = wanted.length - 1;
+  const isRest = wanted[last]?.endsWith('+}') === true;
+  if (isRest ? parts.length < wanted.length : parts.length !== wanted.length) return undefined;
+  const given = isRest ? [...parts.slice(0, last), parts.slice(last).join('/')] : parts;
   const isParam = (index: number): boolean => wanted[index]?.startsWith('{') === true;
-  if (!parts.every((part, index) => isParam(index) || part === wanted[index])) return undefined;
-  const params = parts.filter((_part, index) => isParam(index)).map(decoded);
-  return params.every((param) => PARAM.test(param)) ? params : undefined;
+  if (!given.every((part, index) => isParam(index) || part === wanted[index])) return undefined;
+  const params = given.filter((_part, index) => isParam(index)).map(decoded);
+  const ok = (param: string, index: number): boolean =>
+    (isRest && index === params.length - 1 ? REST : PARAM).test(param);
+  return params.every(ok) ? params : undefined;
 }
 
 function decoded(part: string): string {

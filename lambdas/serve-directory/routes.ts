@@ -15,8 +15,11 @@ import { DIRECTORY_ROUTES, type DirectoryRouteKey } from '../../shared/domain/di
 import { authorityDocument, bundlePem } from '../../shared/domain/bundle.ts';
 import { publishedOf, type DirectorySet, type SetRef } from '../../shared/domain/directory.ts';
 import { isRekeyError, RekeyError } from '../../shared/domain/errors.ts';
+import { listNow } from '../../shared/domain/revocations.ts';
 import type { CertificateStatuses } from '../../shared/engine/certificates/status.ts';
 import type { DirectoryReads } from '../../shared/ports/directory.ts';
+import type { Revocations } from '../../shared/ports/revocations.ts';
+import { pemOf } from '../../shared/x509/pem.ts';
 import { matchRoute } from '../http/match.ts';
 import { BodyTooLarge, bytesOf, headerOf, pathOf, textOf } from '../http/request.ts';
 import { json, notAllowed, problem } from '../http/response.ts';
@@ -24,6 +27,7 @@ import { json, notAllowed, problem } from '../http/response.ts';
 /** What the routes need. */
 export interface DirectoryServices {
   readonly directory: DirectoryReads;
+  readonly revocations: Pick<Revocations, 'read'>;
   readonly clock: Clock;
   readonly statuses: () => Promise<CertificateStatuses>;
 }
@@ -34,12 +38,20 @@ interface Handled {
   readonly unexpected?: unknown;
 }
 
-type Route = (event: ApiEvent, param: string, services: DirectoryServices) => Promise<ApiResponse>;
+type Route = (
+  event: ApiEvent,
+  param: string,
+  services: DirectoryServices,
+  second: string,
+) => Promise<ApiResponse>;
 
 const ROUTES: Readonly<Record<DirectoryRouteKey, Route>> = {
   'GET /jwks/{set}': jwks,
   'GET /bundles/{set}': bundle,
+  'GET /crl/{set}': lists,
+  'GET /crl/{set}/{authority}': list,
   'POST /ocsp/{set}': ocsp,
+  'GET /ocsp/{set}/{request+}': ocspByPath,
   'GET /tokens/{set}': tokens,
   'POST /introspect': introspect,
 };
@@ -54,7 +66,9 @@ export async function answer(event: ApiEvent, services: DirectoryServices): Prom
     const found = matchRoute(DIRECTORY_ROUTES, method, pathOf(event));
     if (found === undefined) throw new RekeyError('ERR_NOT_FOUND', 'there is no such route');
     if (found.route === undefined) return { response: notAllowed(method, found.methods) };
-    return { response: await ROUTES[found.route](event, found.params[0] ?? '', services) };
+    return {
+      response: await ROUTES[found.route](event, found.params[0] ?? '', services, found.params[1] ?? ''),
+    };
   } catch (error) {
     return {
       response: problem(error, error instanceof BodyTooLarge ? 413 : undefined),
@@ -98,14 +112,63 @@ async function bundle(
   return byAccept(tagged(event, 'application/json', cache, JSON.stringify(body)));
 }
 
-/** Whether a certificate is revoked (RFC 6960). */
-async function ocsp(
+/** What the authorities of a bundle have revoked, as PEM one after the other: for servers that read a file. */
+async function lists(
   event: ApiEvent,
   name: string,
+  { directory, revocations, clock }: DirectoryServices,
+): Promise<ApiResponse> {
+  const set = await published(directory, { kind: 'bundles', name });
+  const now = clock();
+  const read = await Promise.all(publishedOf(set, now).map(async ({ id }) => revocations.read(name, id)));
+  const signed = read.flatMap((each) => listNow(each, now) ?? []);
+  if (signed.length === 0) throw unlisted();
+  const body = signed.map(({ der }) => pemOf('X509 CRL', Buffer.from(der, 'base64'))).join('');
+  return tagged(event, 'application/x-pem-file', `public, max-age=${set.times.cacheSeconds}`, body);
+}
+
+/** What one authority has revoked (RFC 5280, section 5): what its certificates name. It was signed ahead of time. */
+async function list(
+  event: ApiEvent,
+  name: string,
+  { directory, revocations, clock }: DirectoryServices,
+  authority: string,
+): Promise<ApiResponse> {
+  const set = await published(directory, { kind: 'bundles', name });
+  const now = clock();
+  if (!publishedOf(set, now).some(({ id }) => id === authority)) {
+    throw new RekeyError('ERR_NOT_FOUND', `no authority ${authority} is in the bundle ${name}`, {
+      remedy: 'trust nothing that it has signed: it has ended, or never was',
+    });
+  }
+  const signed = listNow(await revocations.read(name, authority), now);
+  if (signed === undefined) throw unlisted();
+  const cache = `public, max-age=${set.times.cacheSeconds}`;
+  return tagged(event, 'application/pkix-crl', cache, Buffer.from(signed.der, 'base64'));
+}
+
+/** Whether a certificate is revoked (RFC 6960). */
+async function ocsp(event: ApiEvent, name: string, services: DirectoryServices): Promise<ApiResponse> {
+  return status(name, bytesOf(event, MAX_BODY_BYTES), services);
+}
+
+/** The same by GET, as servers that staple ask (RFC 6960, appendix A.1): base64 in the path. */
+async function ocspByPath(
+  _event: ApiEvent,
+  name: string,
+  services: DirectoryServices,
+  request: string,
+): Promise<ApiResponse> {
+  return status(name, Buffer.from(request, 'base64'), services);
+}
+
+async function status(
+  name: string,
+  request: Uint8Array,
   { directory, statuses }: DirectoryServices,
 ): Promise<ApiResponse> {
   const set = await published(directory, { kind: 'bundles', name });
-  const { der, cacheSeconds } = await (await statuses()).of(set, bytesOf(event, MAX_BODY_BYTES));
+  const { der, cacheSeconds } = await (await statuses()).of(set, request);
   return {
     statusCode: 200,
     headers: { 'content-type': 'application/ocsp-response', 'cache-control': `max-age=${cacheSeconds}` },
@@ -167,13 +230,23 @@ async function published(directory: DirectoryReads, ref: SetRef): Promise<Direct
   });
 }
 
+/** Nothing was signed yet, or not for long. */
+function unlisted(): RekeyError {
+  return new RekeyError('ERR_UNAVAILABLE', 'no list of what is revoked counts now', {
+    remedy: 'a new authority has one within five minutes; else look at the function revoke-certificates',
+  });
+}
+
 /** The answer, or 304 to whoever has it already (RFC 9110, section 13.1.2). */
-function tagged(event: ApiEvent, type: string, cacheControl: string, body: string): ApiResponse {
+function tagged(event: ApiEvent, type: string, cacheControl: string, body: string | Buffer): ApiResponse {
   const etag = `"${createHash('sha256').update(body).digest('base64url')}"`;
   const headers = { etag, 'cache-control': cacheControl };
   const known = (headerOf(event, 'if-none-match') ?? '')
     .split(',')
     .map((tag) => tag.trim().replace(/^W\//, ''));
   if (known.includes(etag)) return { statusCode: 304, headers };
-  return { statusCode: 200, headers: { ...headers, 'content-type': type }, body };
+  const whole = { statusCode: 200, headers: { ...headers, 'content-type': type } };
+  return typeof body === 'string'
+    ? { ...whole, body }
+    : { ...whole, body: body.toString('base64'), isBase64Encoded: true };
 }

@@ -14,6 +14,7 @@ export const MAX_BODY_BYTES = 256 * 1024;
 export * from './messages/common.ts';
 export * from './messages/credentials.ts';
 export * from './messages/rotations.ts';
+export * from './messages/certificates.ts';
 export * from './messages/roots.ts';
 export * from './messages/consents.ts';
 export * from './messages/families.ts';

@@ -36,6 +36,11 @@ const TABLE = [
     roles: ['operator', 'responder'],
   },
   { method: 'POST', path: '/v1/credentials/{name}/rotations/{id}/confirmations', roles: ['operator'] },
+  {
+    method: 'POST',
+    path: '/v1/credentials/{name}/certificates/{serial}/revoke',
+    roles: ['responder'],
+  },
   { method: 'POST', path: '/v1/emergencies', roles: ['responder'] },
   { method: 'GET', path: '/v1/emergencies/{id}', roles: everyone },
   { method: 'POST', path: '/v1/leaks', roles: ['responder'] },

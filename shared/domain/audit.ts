@@ -29,6 +29,7 @@ export type AuditAction =
   | 'rotation-escalated'
   | 'rotation-overdue'
   | 'rotation-endangered'
+  | 'credential-ending'
   | 'rotation-announced'
   | 'rotation-deferred'
   | 'deferral-skipped'
@@ -62,6 +63,7 @@ export type AuditAction =
   | 'tokens-refreshed'
   | 'refresh-failed'
   | 'refresh-endangered'
+  | 'certificate-revocation-intended'
   | 'leak-reported'
   | 'emergency-intended'
   | 'emergency-revoked'
@@ -103,6 +105,7 @@ const SEVERITY: Partial<Record<AuditAction, number>> = {
   'rotation-escalated': 4,
   'rotation-overdue': 4,
   'rotation-endangered': 3,
+  'credential-ending': 4,
   'window-extended': 3,
   'window-held': 4,
   'operator-awaited': 4,
@@ -113,6 +116,7 @@ const SEVERITY: Partial<Record<AuditAction, number>> = {
   'consent-due': 3,
   'refresh-failed': 4,
   'refresh-endangered': 4,
+  'certificate-revocation-intended': 4,
   'leak-reported': 4,
   'emergency-intended': 4,
   'emergency-revoked': 4,

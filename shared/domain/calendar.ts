@@ -27,6 +27,9 @@ const LEAD_SHARE = 1 / 4;
 /** How long before the deadline whoever has to do it by hand is told, and the share of an interval too short for that. */
 const TASK_LEAD_SECONDS = 7 * DAY;
 
+/** How long before the end of what ends by itself somebody is told (C5), and the share of a life too short for that. */
+const ENDING_LEAD_SECONDS = 14 * DAY;
+
 /** Pauses after the first failed attempts; from then on the last one (P5). */
 const BACKOFF_SECONDS = [15 * MINUTE, HOUR, 4 * HOUR, 12 * HOUR] as const;
 
@@ -143,6 +146,8 @@ export interface Duties {
   readonly announce: boolean;
   /** The deadline has passed without a rotation. */
   readonly overdue: boolean;
+  /** It ends soon by itself, although it was to be rotated long before. */
+  readonly ending: boolean;
   /** Attempts have failed too often. */
   readonly escalate: boolean;
   /** The findings that hold now, where the audit trail has others. */
@@ -159,6 +164,7 @@ export function dutiesOf(credential: Planned, now: number): Duties {
     start: past(nextStart(credential)),
     announce: past(announceAt(credential)),
     overdue: past(overdueAt(credential)),
+    ending: past(endingAt(credential)),
     escalate: past(escalateAt(credential)),
     ...(known || !isActive(credential) ? {} : { findings }),
   };
@@ -175,6 +181,7 @@ export function nextLook(credential: Planned): Instant | undefined {
     nextStart(credential),
     announceAt(credential),
     overdueAt(credential),
+    endingAt(credential),
     escalateAt(credential),
     findingsChangeAt(credential),
   ];
@@ -203,6 +210,20 @@ export function taskSince(credential: Planned): Instant | undefined {
 function overdueAt(credential: Planned): Instant | undefined {
   if (!isActive(credential) || (credential.mode === 'observe' && !isTask(credential))) return undefined;
   return planOf(credential).overdue === true ? undefined : dueOf(credential)?.deadline;
+}
+
+/** What ends by itself is renewed by half of its life: whoever is told of its end was told before that it is overdue. */
+function endingAt(credential: Planned): Instant | undefined {
+  return planOf(credential).ending === true ? undefined : endsSoonFrom(credential);
+}
+
+/** From when on a credential counts as ending soon by itself; undefined where it has no end, or Rekey only looks at it. */
+export function endsSoonFrom(credential: Pick<Planned, 'status' | 'mode' | 'current'>): Instant | undefined {
+  const { issuedAt, endsAt } = credential.current ?? {};
+  if (issuedAt === undefined || endsAt === undefined) return undefined;
+  if (credential.status !== 'active' || credential.mode === 'observe') return undefined;
+  const life = (fromInstant(endsAt) - fromInstant(issuedAt)) / 1000;
+  return plusSeconds(endsAt, -Math.min(ENDING_LEAD_SECONDS, life * LEAD_SHARE));
 }
 
 function escalateAt(credential: Planned): Instant | undefined {

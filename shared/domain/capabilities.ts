@@ -236,6 +236,7 @@ export const CAPABILITIES = {
     revocation: 'api',
     revocationDelaySeconds: 300,
     propagationSeconds: 0,
+    published: true,
   },
   'oauth-client/rfc7592': {
     overlap: { kind: 'dual', maxLive: 2 },

@@ -105,6 +105,8 @@ export interface PlanState {
   readonly escalated?: boolean;
   /** A person was told that the deadline has passed. */
   readonly overdue?: boolean;
+  /** A person was told that it ends soon by itself. */
+  readonly ending?: boolean;
   /** Its owner was told that what is done by hand comes due. */
   readonly announced?: boolean;
   /** A rollback brought this version back: only a person starts the next rotation. */

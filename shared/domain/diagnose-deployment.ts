@@ -24,7 +24,7 @@ export function heartbeatCheck(name: string, schedule: string, last: string | un
     'deployment',
     name,
     detail,
-    `its log says whether it fails; if it is silent, enable the rule ${schedule} of the stack rotation (docs/runbook.md, "Planner failed")`,
+    `its log says whether it fails; if it is silent, enable the rule ${schedule}`,
   );
 }
 

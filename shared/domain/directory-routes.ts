@@ -5,7 +5,10 @@
 const TABLE = [
   { method: 'GET', path: '/jwks/{set}', access: 'public' },
   { method: 'GET', path: '/bundles/{set}', access: 'public' },
+  { method: 'GET', path: '/crl/{set}', access: 'public' },
+  { method: 'GET', path: '/crl/{set}/{authority}', access: 'public' },
   { method: 'POST', path: '/ocsp/{set}', access: 'public' },
+  { method: 'GET', path: '/ocsp/{set}/{request+}', access: 'public' },
   { method: 'GET', path: '/tokens/{set}', access: 'iam' },
   { method: 'POST', path: '/introspect', access: 'iam' },
 ] as const;

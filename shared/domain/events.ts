@@ -27,6 +27,7 @@ const EVENT_OF: Partial<Record<AuditAction, string>> = {
   'rotation-escalated': EVENT.expiring,
   'rotation-overdue': EVENT.expiring,
   'rotation-endangered': EVENT.expiring,
+  'credential-ending': EVENT.expiring,
   'emergency-revoked': EVENT.revoked,
 };
 

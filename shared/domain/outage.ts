@@ -1,5 +1,5 @@
 import { leafTarget } from './bundle.ts';
-import { dueOf } from './calendar.ts';
+import { dueOf, endsSoonFrom } from './calendar.ts';
 import { capabilitiesOf } from './capabilities.ts';
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
 import type { Credential } from './credential.ts';
@@ -17,6 +17,8 @@ export interface Outage {
   readonly failsAt?: Instant | undefined;
   /** In words: who fails and why, or why nobody does. */
   readonly why: string;
+  /** What gives it longer, where that is no rotation. */
+  readonly remedy?: string;
 }
 
 /** What fails of a credential, and when, if Rekey stops now. Pure. */
@@ -26,24 +28,40 @@ export function outageOf(credential: Credential, rotation: Rotation | undefined,
     return { failsAt: toInstant(now), why: 'its agents are halted until it is replaced' };
   }
   if (status !== 'active' || current === undefined) return { why: 'no agent has it yet' };
-  const ends = [ofRotation(credential, rotation, now), ofItself(credential)].flatMap((end) => end ?? []);
+  const ends = [
+    ofRotation(credential, rotation, now),
+    ofItself(credential),
+    ofLeaves(credential, now),
+  ].flatMap((end) => end ?? []);
   const [first] = ends.toSorted((a, b) => fromInstant(a.failsAt) - fromInstant(b.failsAt));
-  const { why, ...end } = first ?? { why: whyNot(credential) };
-  return { ...end, why: [why, ...issuingOf(credential)].join('; ') };
+  return first ?? { why: whyNot(credential) };
 }
 
 /** Whether it outlasts a day without Rekey. */
 export function outageCheck(
   { name }: Pick<Credential, 'name'>,
-  { failsAt, why }: Outage,
+  { failsAt, why, remedy: own }: Outage,
   now: number,
 ): Check {
   const about = 'without Rekey';
   if (failsAt === undefined) return ok('credential', about, why);
   const detail = `fails from ${failsAt} on: ${why}`;
   if (fromInstant(failsAt) >= now + OUTAGE_SECONDS * 1000) return ok('credential', about, detail);
-  const remedy = `rekey show ${name} says what it waits for; a rotation that ends gives it a new life`;
+  const remedy = own ?? `rekey show ${name} says what it waits for; a rotation that ends gives it a new life`;
   return bad('warn', 'credential', about, detail, remedy);
+}
+
+/** Whether it ends soon by itself, although it was to be rotated long before; nothing is said where it doesn't. */
+export function endingCheck(
+  credential: Pick<Credential, 'name' | 'status' | 'mode' | 'current'>,
+  now: number,
+): Check[] {
+  const { name, current } = credential;
+  const from = endsSoonFrom(credential);
+  if (from === undefined || now < fromInstant(from)) return [];
+  const detail = `it ends by itself at ${current?.endsAt}`;
+  const remedy = `rekey rotate ${name}; rekey plan says why nothing has rotated it`;
+  return [bad('warn', 'credential', 'end', detail, remedy)];
 }
 
 /** What would fail of many within a day, the first one first. */
@@ -102,12 +120,17 @@ function ofItself({ current }: Credential): End | undefined {
   return { failsAt: current.endsAt, why: 'it ends by itself, and nobody makes another' };
 }
 
-/** What a certificate authority's agents have left where the function that issues to them is stopped as well. */
-function issuingOf({ type, target }: Credential): string[] {
+/** What a certificate authority's agents have left at least, since the function that issues to them is stopped as well. */
+function ofLeaves({ type, target }: Credential, now: number): End | undefined {
   const { data } = type === 'certificate-authority' ? leafTarget.safeParse(target) : {};
-  if (data === undefined) return [];
-  const left = durationText(Math.floor(data.leafSeconds / 2));
-  return [`if issuing stops as well, certificates of agents last for another ${left} at least`];
+  if (data === undefined) return undefined;
+  const { leafSeconds } = data;
+  const last = durationText(Math.floor(leafSeconds / 2));
+  return {
+    failsAt: toInstant(now + leafSeconds * 500),
+    why: `certificates of agents live for ${durationText(leafSeconds)}, of which ${last} are left at least: nobody issues others`,
+    remedy: 'where that must bear a day, declare an authority whose target.leafSeconds is 172800',
+  };
 }
 
 function whyNot(credential: Credential): string {

@@ -140,6 +140,15 @@ async function record(deps: EngineDeps, credential: Credential, duties: Duties):
           }),
         ]
       : []),
+    ...(duties.ending
+      ? [
+          draftOf(deps, credential, 'credential-ending', {
+            ...about,
+            endsAt: credential.current?.endsAt,
+            notPlanned: notPlanned(credential),
+          }),
+        ]
+      : []),
   ];
   const [first, ...others] = drafts;
   if (first === undefined) return credential;
@@ -148,13 +157,14 @@ async function record(deps: EngineDeps, credential: Credential, duties: Duties):
     after: {
       ...credential,
       ...(findings === undefined ? {} : { flagged: findings.map(({ key }) => key) }),
-      ...(duties.announce || duties.escalate || duties.overdue
+      ...(duties.announce || duties.escalate || duties.overdue || duties.ending
         ? {
             plan: {
               ...plan,
               ...(duties.announce ? { announced: true } : {}),
               ...(duties.escalate ? { escalated: true } : {}),
               ...(duties.overdue ? { overdue: true } : {}),
+              ...(duties.ending ? { ending: true } : {}),
             },
           }
         : {}),
@@ -166,7 +176,8 @@ async function record(deps: EngineDeps, credential: Credential, duties: Duties):
 function draftOf(
   deps: EngineDeps,
   credential: Credential,
-  action: 'policy-findings' | 'task-announced' | 'rotation-escalated' | 'rotation-overdue',
+  action:
+    'policy-findings' | 'task-announced' | 'rotation-escalated' | 'rotation-overdue' | 'credential-ending',
   evidence: object,
 ): AuditDraft {
   return {

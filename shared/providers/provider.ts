@@ -45,6 +45,8 @@ export interface IdentityReach {
   readonly stage: string;
   /** Address at which verifiers find the directory; absent where nothing of it is public. */
   readonly url?: string;
+  /** Address at which certificates say that revocations are told, where that isn't `url`. */
+  readonly statusUrl?: string;
   /** ARN of the key that tells which certificates are revoked; absent for functions of other types. */
   readonly statusKey?: string;
 }

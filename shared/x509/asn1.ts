@@ -52,12 +52,3 @@ export function keyIdOf({ subjectPublicKey }: SubjectPublicKeyInfo): Uint8Array<
   const digest = createHash('sha256').update(new Uint8Array(subjectPublicKey)).digest();
   return new Uint8Array(digest.subarray(0, 20));
 }
-
-/** DER as PEM (RFC 7468). */
-export function pemOf(label: string, der: Uint8Array): string {
-  const lines =
-    Buffer.from(der)
-      .toString('base64')
-      .match(/.{1,64}/g) ?? [];
-  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
-}

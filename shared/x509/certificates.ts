@@ -39,7 +39,8 @@ import { fromInstant, toInstant, type Instant } from '../domain/clock.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { trustDomainId } from '../domain/spiffe.ts';
 import type { Signer } from '../ports/signer.ts';
-import { derOf, distinguishedName, ecdsaWithSha256, extension, keyIdOf, pemOf, spkiOf } from './asn1.ts';
+import { derOf, distinguishedName, ecdsaWithSha256, extension, keyIdOf, spkiOf } from './asn1.ts';
+import { pemOf } from './pem.ts';
 
 const ASN1_NULL = new Uint8Array([0x05, 0x00]);
 

@@ -1,4 +1,4 @@
-import { createHash, X509Certificate } from 'node:crypto';
+import { createHash, verify, X509Certificate } from 'node:crypto';
 import {
   BasicOCSPResponse,
   type CertID,
@@ -66,13 +66,17 @@ export function parseStatusRequest(der: Uint8Array): StatusRequest {
   };
 }
 
-/** A signed answer (RFC 6960), in DER. */
+/**
+ * A signed answer (RFC 6960), in DER.
+ * @throws RekeyError ERR_REJECTED where the key is not the one that was certified: nobody would take the answer
+ */
 export async function statusAnswer(
   { signer, certificate }: Responder,
   { certId }: StatusRequest,
   { revokedAt, thisUpdate, nextUpdate }: Status,
 ): Promise<Uint8Array> {
-  const own = AsnConvert.parse(new X509Certificate(certificate).raw, Certificate);
+  const certified = new X509Certificate(certificate);
+  const own = AsnConvert.parse(certified.raw, Certificate);
   const { subjectPublicKey } = own.tbsCertificate.subjectPublicKeyInfo;
   const revocationTime = revokedAt === undefined ? undefined : wholeSecond(revokedAt);
   const tbsResponseData = new ResponseData({
@@ -89,7 +93,13 @@ export async function statusAnswer(
       }),
     ],
   });
-  const signature = new Uint8Array(await signer.sign(derOf(tbsResponseData)));
+  const tbs = derOf(tbsResponseData);
+  const signature = new Uint8Array(await signer.sign(tbs));
+  if (!verify('sha256', tbs, certified.publicKey, signature)) {
+    throw new RekeyError('ERR_REJECTED', 'the key that answers is not the one that was certified', {
+      remedy: 'the authority certifies it within five minutes; else look at the function revoke-certificates',
+    });
+  }
   const basic = new BasicOCSPResponse({
     tbsResponseData,
     signatureAlgorithm: ecdsaWithSha256(),
@@ -105,6 +115,11 @@ export async function statusAnswer(
       }),
     }),
   );
+}
+
+/** An answer that nobody signs: ask again in a while (RFC 6960, section 2.3). */
+export function laterAnswer(): Uint8Array {
+  return derOf(new OCSPResponse({ responseStatus: OCSPResponseStatus.tryLater }));
 }
 
 /** An answer that nobody signs: nothing is known of this certificate (RFC 5019, section 2.2.3). */

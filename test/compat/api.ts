@@ -42,6 +42,7 @@ export function servicesOf(engine: EngineDeps, register: ControlServices['regist
       deactivation: never,
       askForConsent: never,
       connectFamily: never,
+      revokeCertificate: never,
       subscriptions: never,
       subscribe: never,
       unsubscribe: never,

@@ -74,9 +74,9 @@ export class HandshakeLoad implements AsyncDisposable {
     return [...new Set(this.#agents.map(({ certificates }) => certificates.current().authority))];
   }
 
-  /** What the first agent shows now, and what it trusts. */
-  get shown(): Shown {
-    const [{ certificates } = never()] = this.#agents;
+  /** What an agent shows now, and what it trusts. */
+  shown(number = 0): Shown {
+    const { certificates } = this.#agents[number] ?? never();
     return { certificate: certificates.current().certificate, bundle: certificates.bundle };
   }
 

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,6 +15,7 @@ import { startWorld, type World } from '../../local/demo/world.ts';
 import { keepRun, type Passed } from '../../scripts/upstream-run.ts';
 import type {
   AuditAnswer,
+  CertificateRevoked,
   ConfirmRootAnswer,
   CredentialView,
   EmergencyAnswer,
@@ -25,7 +27,7 @@ import { isRoot } from '../../shared/domain/roots.ts';
 import { CREDENTIAL_TYPES, TAG } from '../../shared/names.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { testAdoptedKeys } from './adopted-keys.ts';
-import { statusOf } from './certificate-status.ts';
+import { judgedByList, statusOf } from './certificate-status.ts';
 import { HandshakeLoad } from './handshake-load.ts';
 import { IdentityLoad, jwksVerifier, tokenVerifier } from './identity-load.ts';
 import { toldVerifiers } from './told-verifiers.ts';
@@ -319,8 +321,28 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
         }),
       );
     }
-    const { shown } = handshakes;
+    const [shown, gone] = [handshakes.shown(0), handshakes.shown(1)];
     expect(await statusOf(world, trust.set, shown)).toBe('good');
+    expect(await statusOf(world, trust.set, shown, 'GET')).toBe('good');
+    const { serialNumber } = new X509Certificate(gone.certificate);
+    const revocation = await rekeyJson<CertificateRevoked>(
+      [
+        'revoke',
+        trust.credential,
+        '--certificate',
+        serialNumber,
+        '--incident',
+        'INC-9',
+        '--reason',
+        'test',
+        '--yes',
+      ],
+      world.env,
+    );
+    expect(revocation).toMatchObject({ changed: true, listed: true });
+    expect(await statusOf(world, trust.set, gone)).toBe('revoked');
+    expect(await judgedByList(gone)).toContain('certificate revoked');
+    expect(await judgedByList(shown)).toContain('leaf.pem: OK');
     // What agents do who are told to halt, and to resume.
     for (const load of loads) load.halt();
     const revoked = await Promise.all(all.map(async (one) => read(one)));

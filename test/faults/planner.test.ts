@@ -257,6 +257,29 @@ describe('what fails', () => {
     expect(await unlessOne(one)).toEqual([]);
   });
 
+  test('and ends by itself soon is told of once more, also while it is paused, with its end', async () => {
+    const one = await world.registered();
+    const { ledger } = one.deps;
+    const since = toInstant(one.time.now());
+    const found = await one.credential();
+    if (found.current === undefined) throw new Error('nothing is current');
+    const end = one.time.now() + 80 * DAY;
+    await ledger.attach({
+      ...found,
+      current: { ...found.current, endsAt: toInstant(end) },
+      paused: { since, actor: 'arn:o', reason: 'freeze' },
+    });
+    jumpTo(one, end - 14 * DAY - MINUTE);
+    await plan(one);
+    expect(await one.actions()).not.toContain('credential-ending');
+    jumpTo(one, end - 14 * DAY);
+    expect(await plan(one)).toMatchObject({ started: [], recorded: [await one.id()] });
+    expect(await plan(one)).toMatchObject({ started: [], recorded: [] });
+    const told = (await one.records()).filter(({ message }) => message === 'credential-ending');
+    expect(told.map(({ entity }) => entity.data.evidence)).toEqual([expect.stringContaining(toInstant(end))]);
+    expect(told.map(eventOf)).toMatchObject([{ detailType: EVENT.expiring }]);
+  });
+
   test('and was rolled back is never repeated by itself: what misbehaved would harm agents once more', async () => {
     const one = await due();
     one.agents.start();

@@ -46,11 +46,13 @@ describe('roles around certificates', () => {
     expect(await allowed(ask)).toEqual(['issue-certificates']);
   });
 
-  it('sign with keys of authorities: who issues, and who makes or proves an authority', async () => {
+  it('sign with keys of authorities: who issues, who lists what is revoked, and who makes or proves an authority', async () => {
     const who = ['register', 'replace', 'rotate', 'reconcile', 'rollback'].map(
       (role) => `${role}-certificate-authority`,
     );
-    expect(await allowed(signing(ours))).toEqual(['issue-certificates', ...who].toSorted());
+    expect(await allowed(signing(ours))).toEqual(
+      ['issue-certificates', 'revoke-certificates', ...who].toSorted(),
+    );
   });
 
   it.each<readonly [string, IamRequest]>([
@@ -79,6 +81,64 @@ describe('roles around certificates', () => {
     ],
   ])('who issues never %s', async (_what, ask) => {
     expect(await allowed(ask)).not.toContain('issue-certificates');
+  });
+});
+
+describe('roles around lists of revoked certificates', () => {
+  it('are written by the function that revokes, and read by what shows them', async () => {
+    expect(await allowed(item('Directory', 'PutItem', 'CRL#shop#ca'))).toEqual(['revoke-certificates']);
+    expect(await allowed(item('Directory', 'GetItem', 'CRL#shop#ca'))).toEqual([
+      'revoke-certificates',
+      'serve-directory',
+    ]);
+    for (const operation of ['DeleteItem', 'UpdateItem'])
+      expect(await allowed(item('Directory', operation, 'CRL#shop#ca'))).toEqual([]);
+  });
+
+  it.each<readonly [string, IamRequest]>([
+    ['signs with a key of another type', signing({ ...ours, [TAG.type]: 'signing-key' })],
+    ['signs with a key of another deployment', signing({ ...ours, [TAG.stage]: 'prod' })],
+    ['changes a bundle', item('Directory', 'PutItem', 'SET#bundles#shop')],
+    ['records a certificate', item('Directory', 'PutItem', 'LEAF#shop#ca')],
+    ['reads what is sealed', item('Directory', 'GetItem', 'SEALED#bundles#shop')],
+    ['changes what agents have said', item('Ledger', 'PutItem', 'AGENT#checkout')],
+    ['gives back a name', item('Ledger', 'DeleteItem', 'NAME#shop-ca')],
+    ['ends a key', { ...signing(ours), action: 'kms:ScheduleKeyDeletion' }],
+  ])('who revokes never %s', async (_what, ask) => {
+    expect(await allowed(ask)).not.toContain('revoke-certificates');
+  });
+
+  it('what faces the internet signs none', async () => {
+    expect(await allowed(signing(ours))).not.toContain('serve-directory');
+  });
+
+  it('are signed every five minutes, and somebody is told where they are not', () => {
+    const rules = ofType(stacks, 'AWS::Events::Rule').filter(({ logicalId }) =>
+      logicalId.startsWith('ListSchedule'),
+    );
+    expect(rules.map(({ Properties }) => Properties['ScheduleExpression'])).toEqual(['rate(5 minutes)']);
+    const alarms = ofType(stacks, 'AWS::CloudWatch::Alarm').map(({ logicalId }) => logicalId);
+    for (const alarm of ['ListsSilent', 'RevokeCertificatesErrors'])
+      expect(alarms.some((id) => id.startsWith(alarm))).toBe(true);
+  });
+});
+
+describe('the address at which certificates say that revocations are told', () => {
+  const told = (of: Stacks): [string, string][] =>
+    ofType(of, 'AWS::Lambda::Function').flatMap(({ Properties }): [string, string][] => {
+      const variable = (name: string) => text(at(Properties, 'Environment', 'Variables', name));
+      return variable('REKEY_STATUS_URL') === ''
+        ? []
+        : [[variable('REKEY_FUNCTION'), variable('REKEY_STATUS_URL')]];
+    });
+
+  it('is that of the settings, for functions that make authorities, and else the directory', () => {
+    expect(told(stacks)).toEqual([]);
+    const statusUrl = 'http://status.example.com';
+    const types = ['certificate-authority'];
+    const found = told(synthesise({ settings: { types, statusUrl } }));
+    expect(found).toContainEqual(['rotate-certificate-authority', statusUrl]);
+    expect(found.every(([name]) => name.endsWith('-certificate-authority'))).toBe(true);
   });
 });
 

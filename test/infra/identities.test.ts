@@ -62,7 +62,12 @@ describe('roles at the directory', () => {
     [
       'reads trust bundles',
       [directory('GetItem', 'default#SET#bundles#orders')],
-      ['serve-directory', 'issue-certificates', ...of('certificate-authority', 'verify', ...ENDS)],
+      [
+        'serve-directory',
+        'issue-certificates',
+        'revoke-certificates',
+        ...of('certificate-authority', 'verify', ...ENDS),
+      ],
     ],
     [
       'publishes or ends certificate authorities',
@@ -79,7 +84,7 @@ describe('roles at the directory', () => {
         [key(type, 'Sign')],
         [
           ...of(type, ...TAKES, 'rollback', 'reconcile'),
-          ...(type === 'certificate-authority' ? ['issue-certificates'] : []),
+          ...(type === 'certificate-authority' ? ['issue-certificates', 'revoke-certificates'] : []),
         ],
       ],
       [`ends one (${type})`, [key(type, 'DisableKey'), key(type, 'ScheduleKeyDeletion')], of(type, ...ENDS)],
@@ -159,7 +164,7 @@ describe('roles at the directory', () => {
     };
     expect(await may('kms:Sign', statusKey)).toEqual(['serve-directory']);
     expect(await may('kms:GetPublicKey', statusKey)).toEqual(
-      of('certificate-authority', ...TAKES).toSorted(),
+      ['revoke-certificates', ...of('certificate-authority', ...TAKES)].toSorted(),
     );
   });
 
@@ -190,7 +195,10 @@ describe('the API of verifiers', () => {
     expect(Object.fromEntries(byKey)).toEqual({
       'GET /jwks/{set}': 'NONE',
       'GET /bundles/{set}': 'NONE',
+      'GET /crl/{set}': 'NONE',
+      'GET /crl/{set}/{authority}': 'NONE',
       'POST /ocsp/{set}': 'NONE',
+      'GET /ocsp/{set}/{request+}': 'NONE',
       'GET /tokens/{set}': 'AWS_IAM',
       'POST /introspect': 'AWS_IAM',
     });

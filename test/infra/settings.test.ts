@@ -43,6 +43,17 @@ describe('settings of a stage', () => {
     expect(readSettings({}).timing.minWindowSeconds).toBeUndefined();
   });
 
+  it.each([
+    ['http://status.example.com', []],
+    ['https://status.example.com/rekey', []],
+    ['ftp://status.example.com', ['statusUrl: an address that begins with http://']],
+    ['status.example.com', ['statusUrl: an address that begins with http://']],
+    ['http://status.example.com/?a=b', ['statusUrl: an address without query']],
+    ['http://me:secret@status.example.com/', ['statusUrl: an address without query']],
+  ])('name where certificates say that revocations are told: %s', (statusUrl, said) => {
+    expect(refused({ settings: { statusUrl } })).toEqual(said.map((each) => expect.stringContaining(each)));
+  });
+
   it.each([['root'], ['root', 'database-root']])(
     'name every type that is deployed: roots alone would delete the functions of all others',
     (...types) => {

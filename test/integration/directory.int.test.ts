@@ -9,11 +9,13 @@ import type { LocalStack } from '../../local/stack.ts';
 import type { AwsCalls } from '../../shared/adapters/aws-client.ts';
 import { DynamoDbDirectory } from '../../shared/adapters/dynamodb-directory.ts';
 import { DynamoDbLeaves } from '../../shared/adapters/dynamodb-leaves.ts';
+import { DynamoDbRevocations } from '../../shared/adapters/dynamodb-revocations.ts';
 import { documentOf, type Item } from '../../shared/adapters/ledger-items.ts';
 import { emptySet, publishedOf, type DirectoryEntry } from '../../shared/domain/directory.ts';
 import { endedByHand } from '../../shared/providers/identity/by-hand.ts';
 import { describeDirectory } from '../contract/describe-directory.ts';
 import { describeLeaves, leafOf } from '../contract/describe-leaves.ts';
+import { describeRevocations } from '../contract/describe-revocations.ts';
 import { startTable } from '../support/table.ts';
 
 let stack: LocalStack;
@@ -34,6 +36,11 @@ const leavesOf = (tenant: string, clock = Date.now): DynamoDbLeaves =>
 
 describeDirectory('a table of DynamoDB', () => directoryOf(`t-${randomUUID()}`));
 describeLeaves('a table of DynamoDB', (clock) => leavesOf(`t-${randomUUID()}`, clock));
+
+describeRevocations(
+  'a table of DynamoDB',
+  () => new DynamoDbRevocations({ aws, table: 'ledger', tenant: `t-${randomUUID()}`, clock: Date.now }),
+);
 
 describe('issued certificates in DynamoDB', () => {
   test('are recorded once although the answer is lost, each by its serial number as well, and forgotten long after their end', async () => {

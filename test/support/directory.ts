@@ -5,6 +5,8 @@ import type { DirectorySet, SetRef } from '../../shared/domain/directory.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import type { Leaf } from '../../shared/domain/leaf.ts';
 import { CertificateStatuses } from '../../shared/engine/certificates/status.ts';
+import type { RevocationList } from '../../shared/domain/revocations.ts';
+import type { Revocations } from '../../shared/ports/revocations.ts';
 import type { Signer } from '../../shared/ports/signer.ts';
 import type { Directory, SealedPart } from '../../shared/ports/directory.ts';
 import type { ProviderContext } from '../../shared/providers/provider.ts';
@@ -73,6 +75,25 @@ function gone(): RekeyError {
   return new RekeyError('ERR_UNAVAILABLE', 'dynamodb did not answer');
 }
 
+/** Revocation lists in memory, held to the same contract as those in DynamoDB. */
+export class MemoryRevocations implements Revocations {
+  readonly lists = new Map<string, RevocationList>();
+
+  async read(set: string, authority: string): Promise<RevocationList | undefined> {
+    return Promise.resolve(structuredClone(this.lists.get(`${set}#${authority}`)));
+  }
+
+  async write(list: RevocationList): Promise<RevocationList> {
+    const place = `${list.set}#${list.authority}`;
+    if ((this.lists.get(place)?.version ?? 0) !== list.version) {
+      throw new RekeyError('ERR_CONFLICT', `the list of ${list.authority} was written meanwhile`);
+    }
+    const next = { ...list, version: list.version + 1 };
+    this.lists.set(place, structuredClone(next));
+    return Promise.resolve(next);
+  }
+}
+
 function unset(): never {
   throw new Error('nothing is to be signed here');
 }
@@ -92,12 +113,15 @@ export class ServedDirectory implements AsyncDisposable {
   clock = Date.now;
   /** Certificates that were issued, by set, authority and serial number. */
   readonly leaves = new Map<string, Leaf>();
+  /** What is revoked of them. */
+  readonly revocations = new MemoryRevocations();
   /** What tells of them. */
   statusSigner: Signer | undefined;
   readonly #statuses = new CertificateStatuses({
     leaves: {
       bySerial: async (...place) => Promise.resolve(this.leaves.get(place.join('#'))),
     },
+    revocations: this.revocations,
     signer: {
       algorithm: 'ECDSA-P256-SHA256',
       publicKey: async () => (this.statusSigner ?? unset()).publicKey(),
@@ -125,6 +149,7 @@ export class ServedDirectory implements AsyncDisposable {
           eventOf(method, path, { raw: body, base64: true, headers }),
           {
             directory: this.directory,
+            revocations: this.revocations,
             clock: () => this.clock(),
             statuses: async () => Promise.resolve(this.#statuses),
           },

@@ -78,6 +78,7 @@ export class IssuingServer implements AsyncDisposable {
     if (half === 'bundles') {
       const { response } = await serve(event, {
         directory: world.directory,
+        revocations: world.revocations,
         clock: () => world.now,
         statuses: async () => Promise.reject(new Error('nobody asks for the status of a certificate')),
       });

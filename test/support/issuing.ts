@@ -9,7 +9,7 @@ import { answer } from '../../lambdas/issue-certificates/route.ts';
 import { authorityOf, caCertificate, newSerial } from '../../shared/x509/certificates.ts';
 import { bodyOf, credentialOf, eventOf, FakeLedger, ID } from '../unit/api/fakes.ts';
 import { CALLER, holder, type Answered } from './agent-api.ts';
-import { MemoryDirectory } from './directory.ts';
+import { MemoryDirectory, MemoryRevocations } from './directory.ts';
 import { localSigner, type LocalSigner } from './signer.ts';
 
 export const TRUST_DOMAIN = 'agents.shop.example';
@@ -70,6 +70,7 @@ export class IssuingWorld {
   readonly ledger = new FakeLedger();
   readonly directory = new MemoryDirectory();
   readonly leaves: Leaves;
+  readonly revocations = new MemoryRevocations();
   readonly signers = new Map<string, LocalSigner>();
   now = Date.now();
   /** How long a certificate lives. */
@@ -131,7 +132,7 @@ export class IssuingWorld {
         state,
         document: {
           certificate: pem,
-          crl: `https://directory.example/crl/${id}`,
+          crl: `https://directory.example/crl/${SET}/${id}`,
           ocsp: `https://directory.example/ocsp/${id}`,
         },
         ref: keyArn,

@@ -13,7 +13,7 @@ import { CredentialError, isCredentialError } from '../errors.ts';
 import { millisecondsOf } from '../options.ts';
 import { backoffMs, LONGEST_MS, systemTime, type Time } from '../time.ts';
 import { Published } from '../verify/published.ts';
-import { bundleIn, isVouchedFor, NOBODY, type Bundle } from './bundle.ts';
+import { authorityId, bundleIn, isVouchedFor, NOBODY, type Bundle } from './bundle.ts';
 import { issuedIn, type Issued } from './issued.ts';
 import type { CertificatesOptions, HeldCertificate } from './options.ts';
 import { serverIdentity, type Peers } from './peer.ts';
@@ -100,6 +100,11 @@ export class Certificates implements AsyncDisposable {
   /** The bundle that is trusted, as PEM; empty where nobody is. */
   get bundle(): string {
     return this.#bundle.pem;
+  }
+
+  /** The ids of the authorities that are trusted: what a session proves of a holder with `verifies: true`. */
+  async seen(): Promise<readonly string[]> {
+    return Promise.resolve(this.#bundle.authorities.map(authorityId));
   }
 
   /** What a server of TLS begins with, for `createServer` of `tls` and `https`; `serve` keeps it up to date from then on. */

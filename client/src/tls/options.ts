@@ -39,7 +39,7 @@ export interface CertificatesOptions {
   readonly on?: CertificateEvents;
   /** How long the first certificate may take; 60. */
   readonly firstSeconds?: number;
-  /** How long what was trusted last is trusted while the directory can't be read; 86,400. */
+  /** How long what was trusted last is trusted while the directory can't be read; 90,000, which bears a day. */
   readonly staleLimitSeconds?: number;
   /** How long what was trusted before `expire()` is trusted while the bundle can't be read again; 60. Then nobody is. */
   readonly expiredLimitSeconds?: number;

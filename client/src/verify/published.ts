@@ -9,7 +9,7 @@ export interface PublishedOptions {
   /** The set, `target.name` of the declaration. */
   readonly set: string;
   /**
-   * How long what was read last is believed while the directory can't be read; 86,400. Then everything is refused: what
+   * How long what was read last is believed while the directory can't be read; 90,000, which bears a day. Then everything is refused: what
    * was revoked meanwhile must not live for ever.
    */
   readonly staleLimitSeconds?: number;
@@ -66,7 +66,7 @@ export class Published<T> {
     parse: (response: Response) => Promise<T>,
     sign: (url: URL, headers: Headers) => Promise<Headers>,
   ) {
-    const { directory, staleLimitSeconds = 86_400, missSeconds = 5, fetchTimeoutSeconds = 5 } = options;
+    const { directory, staleLimitSeconds = 90_000, missSeconds = 5, fetchTimeoutSeconds = 5 } = options;
     this.#url = new URL(`${directory.replace(/\/$/, '')}/${path}/${encodeURIComponent(options.set)}`);
     this.#limitMs = millisecondsOf('staleLimitSeconds', staleLimitSeconds);
     this.#missMs = millisecondsOf('missSeconds', missSeconds);

@@ -15,7 +15,7 @@ import {
   type Seen,
 } from '../../../shared/domain/diagnosis.ts';
 import { needsLook } from '../../../shared/domain/holders.ts';
-import { outageCheck, outageOf } from '../../../shared/domain/outage.ts';
+import { endingCheck, outageCheck, outageOf } from '../../../shared/domain/outage.ts';
 import type { FunctionName } from '../../../shared/names.ts';
 import { REKEY_VERSION } from '../../../shared/version.ts';
 import type { DiagnosisServices } from '../diagnosis-services.ts';
@@ -23,19 +23,26 @@ import { active, credentialOf } from '../lookup.ts';
 import type { Call } from '../../http/request.ts';
 import type { ControlServices, Done } from '../route.ts';
 
+/** Rules that call functions by schedule, and the entry of the runbook that says what to do where one doesn't. */
+const PLANNED = 'PlanSchedule of the stack rotation (docs/runbook.md, "Planner failed")';
+const RECONCILED = 'ReconcileSchedule of the stack rotation (docs/runbook.md, "Planner failed")';
+const LISTED = 'ListSchedule of the stack verifiers (docs/runbook.md, "Lists not signed")';
+
 /** The deployment, as far as its own functions can see it. */
 export async function diagnoseDeployment(
   _call: Call,
   { diagnosis, clock }: ControlServices,
 ): Promise<Done<DeploymentDiagnosis>> {
   const reconcilers = diagnosis.types.map((type) => `reconcile-${type}` as const);
-  const [ledger, planner, reconciled, lifecycle, emergency, told] = await Promise.all([
+  const issues = diagnosis.types.includes('certificate-authority');
+  const [ledger, planner, reconciled, lifecycle, emergency, told, lists] = await Promise.all([
     diagnosis.ledger(),
     diagnosis.heartbeat('plan-rotations'),
     Promise.all(reconcilers.map(async (name) => diagnosis.heartbeat(name))),
     diagnosis.machine('lifecycle'),
     diagnosis.machine('emergency'),
     diagnosis.subscriptions(),
+    issues ? diagnosis.heartbeat('revoke-certificates') : undefined,
   ]);
   const beat = (
     name: FunctionName,
@@ -53,8 +60,9 @@ export async function diagnoseDeployment(
         'value' in ledger
           ? ok('deployment', 'ledger', 'readable')
           : unseen('deployment', 'ledger', ledger, 'DynamoDB'),
-        beat('plan-rotations', 'PlanSchedule', planner),
-        ...reconcilers.map((name, at) => beat(name, 'ReconcileSchedule', reconciled[at])),
+        beat('plan-rotations', PLANNED, planner),
+        ...reconcilers.map((name, at) => beat(name, RECONCILED, reconciled[at])),
+        ...(lists === undefined ? [] : [beat('revoke-certificates', LISTED, lists)]),
         machineCheck('lifecycle machine', 'rotation', lifecycle),
         machineCheck('emergency machine', 'incident', emergency),
         'value' in told
@@ -90,6 +98,7 @@ export async function diagnoseCredential(
           : [uncalled('credential', 'functions', 'register-database')]),
         ...rotationChecks(credential, rotation, clock()),
         outageCheck(credential, outage, clock()),
+        ...endingCheck(credential, clock()),
         holdersCheck(credential),
         ...('value' in holders ? holders.value : [uncalled('holders', 'workloads', 'check-holders')]),
         evidenceCheck(credential, copy, clock()),

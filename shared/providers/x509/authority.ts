@@ -31,7 +31,12 @@ export function idOf(certificate: string): string {
 export async function makeAuthority(
   aws: AwsReach,
   target: X509Target,
-  { stage, url, statusKey }: Pick<IdentityReach, 'stage' | 'url' | 'statusKey'>,
+  {
+    stage,
+    url,
+    statusUrl = url,
+    statusKey,
+  }: Pick<IdentityReach, 'stage' | 'url' | 'statusUrl' | 'statusKey'>,
   now: number,
 ): Promise<Made> {
   const { name: set, trustDomain, caSeconds: lifeSeconds, clockSkewSeconds: skewSeconds } = target;
@@ -42,14 +47,17 @@ export async function makeAuthority(
     const terms = { trustDomain, serial: newSerial(), ...validityOf({ now, lifeSeconds, skewSeconds }) };
     const signer = kmsSigner(aws, keyArn);
     const certificate = await caCertificate(signer, terms);
+    const id = idOf(certificate);
     const document: AuthorityDocument = { certificate };
-    if (url !== undefined && statusKey !== undefined) {
+    if (statusUrl !== undefined && statusKey !== undefined) {
+      const told = statusUrl.replace(/\/$/, '');
       const publicKey = await publicKeyOf(aws, statusKey);
       const responder = { ...terms, publicKey, serial: newSerial() };
-      document.ocsp = `${url.replace(/\/$/, '')}/ocsp/${set}`;
+      document.ocsp = `${told}/ocsp/${set}`;
+      document.crl = `${told}/crl/${set}/${id}`;
       document.responder = await responderCertificate(signer, authorityOf(certificate), responder);
     }
-    const fresh = { id: idOf(certificate), document, ref: keyArn, notAfter: terms.notAfter };
+    const fresh = { id, document, ref: keyArn, notAfter: terms.notAfter };
     return { fresh, secret: new Redacted(JSON.stringify({ certificate, keyArn })) };
   } catch (error) {
     // Nobody knows of this key: what fails to end it costs a dollar a month.

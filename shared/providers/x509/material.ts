@@ -18,11 +18,15 @@ export interface X509Target extends IdentityTarget {
   readonly caSeconds: number;
 }
 
-/** The form of its targets. A leaf lives a day at most (C5). */
+/** The form of its targets. A leaf lives a day (C5), or two where agents must bear a whole day without anybody who issues. */
 export const form = formOf<X509Target>({
   ...identityFields(300),
   trustDomain,
-  leafSeconds: z.int().min(10).max(DAY).default(DAY),
+  leafSeconds: z
+    .int()
+    .min(10)
+    .max(2 * DAY)
+    .default(DAY),
   caSeconds: z
     .int()
     .min(7 * DAY)

@@ -28,7 +28,7 @@ import {
 
 const FACTS = CAPABILITIES['certificate-authority/x509'];
 const MONTH = 30 * 86_400;
-/** C5: with less left, somebody is told. */
+/** C5: with less left, somebody is told. What is rotated in time has a third of its life left, which may be less. */
 const FORTNIGHT = 14 * 86_400;
 
 /**
@@ -71,7 +71,7 @@ export const x509Provider: CredentialProvider<X509Target, X509Material> = {
       identitiesOf(ctx).directory.read(set(target)),
       assertServed(set(target), ctx),
     ]);
-    return endingSoon(found?.entries.filter(isHeld) ?? [], ctx.clock());
+    return endingSoon(found?.entries.filter(isHeld) ?? [], target, ctx.clock());
   },
 
   async issue(target, token, ctx) {
@@ -122,12 +122,16 @@ function soakOf({ leafSeconds, clockSkewSeconds, cacheSeconds }: X509Target): nu
 }
 
 /** An authority that nothing has rotated for long: what it signs ends with it. */
-function endingSoon(held: readonly DirectoryEntry[], now: number): Notice[] {
+function endingSoon(
+  held: readonly DirectoryEntry[],
+  { caSeconds }: Pick<X509Target, 'caSeconds'>,
+  now: number,
+): Notice[] {
   const last = held
     .flatMap(({ notAfter }) => notAfter ?? [])
     .toSorted()
     .at(-1);
-  if (last === undefined || fromInstant(last) - now > FORTNIGHT * 1000) return [];
+  if (last === undefined || fromInstant(last) - now > Math.min(FORTNIGHT, caSeconds / 3) * 1000) return [];
   return [
     {
       field: 'target.caSeconds',

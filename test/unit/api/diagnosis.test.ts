@@ -51,6 +51,20 @@ describe('GET /v1/diagnosis', () => {
     ]);
   });
 
+  it('says whether lists of revoked certificates are signed, where there are authorities', async () => {
+    const types = ['certificate-authority'] as const;
+    const checks = await said('/v1/diagnosis', {
+      types,
+      heartbeat: async (name) => ({
+        value: name === 'revoke-certificates' ? '2026-11-01T00:00:00.000Z' : undefined,
+      }),
+    });
+    expect(checks.find(({ name }) => name === 'revoke-certificates')).toMatchObject({
+      state: 'fail',
+      remedy: expect.stringContaining('ListSchedule of the stack verifiers'),
+    });
+  });
+
   it('asks the reconciler of each type that is deployed, and no other', async () => {
     const types = ['llm-key', 'cloud-key'] as const;
     const names = (await said('/v1/diagnosis', { types })).map(({ name }) => name);

@@ -15,6 +15,7 @@ import type { Ledger } from '../../../shared/ports/ledger.ts';
 import type { ReaderLog } from '../../../shared/ports/reader-log.ts';
 import type { Family } from '../../../shared/domain/families.ts';
 import type { FamilyLeft } from '../../../shared/engine/families/leave.ts';
+import type { RevokedCertificate } from '../../../shared/engine/certificates/revoke.ts';
 import type { FamilyApplied } from '../../../shared/engine/families/register.ts';
 import { MemoryAgentStore } from '../../support/agent-parts.ts';
 import { freshFamily, MemoryFamilies } from '../../support/families.ts';
@@ -400,6 +401,16 @@ export function fakeServices(
       unregister: answer<FamilyLeft>('unregisterFamily', { outcome: 'unregistered', family: FAMILY }),
       diagnose: answer('diagnoseFamily', { checks: [] }),
     },
+    revokeCertificate: answer<RevokedCertificate>('revokeCertificate', {
+      changed: true,
+      serial: '4f01',
+      authority: 'ca-1',
+      id: 'spiffe://agents.shop.example/agent/checkout',
+      agent: 'checkout',
+      revokedAt: '2026-11-22T12:00:00.000Z',
+      notAfter: '2026-11-23T12:00:00.000Z',
+      listed: true,
+    }),
     reportLeak: answer<Awaited<ReturnType<ControlServices['reportLeak']>>>('reportLeak', []),
     emergency: answer('emergency', { status: 'RUNNING', startedAt: '2026-11-22T12:00:00.000Z' }),
     diagnosis: fakeDiagnosis(ledger),

@@ -1,4 +1,4 @@
-import { createPublicKey, X509Certificate } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { createServer as createHttps, request } from 'node:https';
 import type { AddressInfo, Server } from 'node:net';
 import { connect, createServer, type TLSSocket } from 'node:tls';
@@ -10,8 +10,10 @@ import {
   type Certificates,
   type CertificatesOptions,
 } from '../../../client/src/tls.ts';
+import { authorityId } from '../../../client/src/tls/bundle.ts';
 import { idIn } from '../../../client/src/tls/peer.ts';
 import { requestFor } from '../../../client/src/tls/request.ts';
+import { keyIdOf, spkiOf } from '../../../shared/x509/asn1.ts';
 import { parseRequest } from '../../../shared/x509/request.ts';
 import { atRest, FakeTime } from '../../fakes/fake-time.ts';
 import { AGENT } from '../../support/agent-api.ts';
@@ -131,6 +133,20 @@ describe('the SPIFFE id of a certificate', () => {
 });
 
 describe('certificates of a process', () => {
+  it('say which authorities they trust, by the ids that Rekey has for them', async () => {
+    const { first, second, certificates } = await begin();
+    expect(await (await certificates()).seen()).toEqual([first.id, second.id]);
+  });
+
+  it.each([
+    ['RSA of 4,096 bits', generateKeyPairSync('rsa', { modulusLength: 4096 }).publicKey],
+    ['Ed25519', generateKeyPairSync('ed25519').publicKey],
+    ['P-384', generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey],
+  ])('call an authority by its key, whatever kind it is of: %s', (_kind, publicKey) => {
+    const id = Buffer.from(keyIdOf(spkiOf(publicKey))).toString('hex');
+    expect(authorityId({ publicKey })).toBe(id);
+  });
+
   it('let both ends of a connection know each other, and nobody else in', async () => {
     const { certificates } = await begin();
     const [server, client] = [await certificates({ instance: 'a' }), await certificates({ instance: 'b' })];
@@ -198,6 +214,29 @@ describe('certificates of a process', () => {
     await expect(certificates.renewNow()).rejects.toMatchObject({ code: 'ERR_DENIED' });
     expect(() => certificates.current()).toThrow(expect.objectContaining({ code: 'ERR_STALE' }));
     expect(() => certificates.clientOptions(ID)).toThrow(expect.objectContaining({ code: 'ERR_STALE' }));
+  });
+
+  it('of two days bear that all of Rekey is stopped for a day, also where it began just before a renewal', async () => {
+    const begun = await begin({ leafSeconds: 48 * HOUR, times: { cacheSeconds: HOUR, skewSeconds: 300 } });
+    const { fetch, answered } = answering();
+    const time = new FakeTime(answered);
+    const certificates = await begun.certificates({ fetch, time });
+    const { bundle } = certificates;
+    const pass = async (seconds: number): Promise<void> => {
+      begun.world.now += seconds * 1000;
+      await time.pass(seconds);
+    };
+    time.chance = 1;
+    await pass(24 * HOUR - 60);
+    const { serial } = certificates.current();
+    expect(begun.api.asked).toHaveLength(1);
+    begun.api.trouble = { certificates: { kind: 503 }, bundles: { kind: 503 } };
+    await pass(24 * HOUR);
+    expect(certificates.current().serial).toBe(serial);
+    expect(certificates.bundle).toBe(bundle);
+    begun.api.trouble = {};
+    await pass(120);
+    expect(certificates.current().serial).not.toBe(serial);
   });
 
   it('are the same where the answer was lost: the same request gives the same certificate', async () => {

@@ -43,6 +43,17 @@ function planned(input: PolicyInput = {}, changes: Partial<Planned> = {}): Plann
   };
 }
 
+/** A current version that ends by itself. */
+function ending(endsAt: string): NonNullable<Planned['current']> {
+  return {
+    handle: { id: 'a', generation: 1 },
+    versionId: 'v-1',
+    fingerprint: 'sha256:1',
+    issuedAt: ISSUED,
+    endsAt,
+  };
+}
+
 /** Short enough in all else for any interval from a minute on. */
 const QUICK = { windowSeconds: 1, deadlineSeconds: 2, capSeconds: 2, soakSeconds: 0 };
 const intervals = fc.integer({ min: 60, max: 30 * DAY });
@@ -158,6 +169,7 @@ describe('what the planner does', () => {
       active: fc.boolean(),
       paused: fc.boolean(),
       flagged: fc.subarray(['shared', 'looser', 'something else']),
+      lifeDays: fc.option(fc.integer({ min: 1, max: 120 }), { nil: undefined }),
     })
     .map((given) => {
       const exception =
@@ -177,6 +189,9 @@ describe('what the planner does', () => {
           status: given.status,
           holders: [{ kind: 'polling', name: 'h', ttlSeconds: 0, agents: given.agents }],
           flagged: given.flagged,
+          ...(given.lifeDays === undefined
+            ? {}
+            : { current: ending(plusSeconds(ISSUED, given.lifeDays * DAY)) }),
           ...(given.active ? { activeRotation: 'r' } : {}),
           ...(given.paused ? { paused: { since: ISSUED, actor: 'a', reason: 'b' } } : {}),
           ...(given.plan === 'none'
@@ -195,8 +210,8 @@ describe('what the planner does', () => {
       );
     });
   const busy = (credential: Planned, now: number): boolean => {
-    const { start, overdue, escalate, findings } = dutiesOf(credential, now);
-    return start || overdue || escalate || findings !== undefined;
+    const { start, overdue, ending: ends, escalate, findings } = dutiesOf(credential, now);
+    return start || overdue || ends || escalate || findings !== undefined;
   };
 
   it('property: there is something to do from the instant in the calendar on, and nothing before', () => {
@@ -224,6 +239,7 @@ describe('what the planner does', () => {
           plan: {
             ...planOf(credential),
             ...(duties.overdue ? { overdue: true } : {}),
+            ...(duties.ending ? { ending: true } : {}),
             ...(duties.escalate ? { escalated: true } : {}),
           },
           ...(duties.start ? { activeRotation: 'r' } : {}),
@@ -280,8 +296,36 @@ describe('what the planner does', () => {
       start: false,
       announce: false,
       overdue: true,
+      ending: false,
       escalate: false,
     });
+  });
+
+  it.for([
+    [69 * DAY, 55 * DAY],
+    [56 * DAY, 42 * DAY],
+    [8 * DAY, 6 * DAY],
+  ] as const)(
+    'C5: what lives for %i s and is not rotated is told of after %i s: 14 days or a quarter before its end, once',
+    ([life, told]) => {
+      const credential = planned({}, { current: ending(plusSeconds(ISSUED, life)) });
+      const at = issued + told * 1000;
+      expect([at - 1, at].map((now) => dutiesOf(credential, now).ending)).toEqual([false, true]);
+      // Whoever is told of that has been told that it is overdue.
+      expect(dutiesOf(credential, at).overdue).toBe(true);
+      // Where nothing else is left to do, the planner looks again for that.
+      const paused = { since: ISSUED, actor: 'a', reason: 'b' };
+      const idle = { ...credential, paused, plan: { ...planOf(credential), overdue: true } };
+      expect(nextLook(idle)).toBe(toInstant(at));
+      const after = { ...credential, plan: { ...planOf(credential), ending: true } };
+      expect(dutiesOf(after, at + DAY * 1000).ending).toBe(false);
+    },
+  );
+
+  it('of what is only looked at, and of what has no end, no end is told', () => {
+    const late = issued + 1000 * DAY * 1000;
+    const observed = planned({}, { mode: 'observe', current: ending(plusSeconds(ISSUED, DAY)) });
+    expect([dutiesOf(observed, late).ending, dutiesOf(planned(), late).ending]).toEqual([false, false]);
   });
 
   it('attempts count for one version: another current one starts afresh', () => {

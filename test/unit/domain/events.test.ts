@@ -59,6 +59,7 @@ describe('the event of a record', () => {
     ['rotation-overdue', EVENT.expiring],
     ['rotation-escalated', EVENT.expiring],
     ['rotation-endangered', EVENT.expiring],
+    ['credential-ending', EVENT.expiring],
     ['consent-given', EVENT.rotated],
     ['tokens-refreshed', EVENT.rotated],
     ['consent-needed', EVENT.failed],

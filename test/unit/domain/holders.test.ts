@@ -248,6 +248,9 @@ describe('a holder that only verifies', () => {
     expect(agentsOf(holdersOf({ holders }))).toBe(1);
     expect(() => assertVerifiable([verifier], { type: 'signing-key', provider: 'jwks' })).not.toThrow();
     expect(() => assertVerifiable([verifier], { type: 'agent-token', provider: 'opaque' })).not.toThrow();
+    expect(() =>
+      assertVerifiable([verifier], { type: 'certificate-authority', provider: 'x509' }),
+    ).not.toThrow();
     expect(() => assertVerifiable([verifier], { type: 'database', provider: 'postgresql' })).toThrow(
       expect.objectContaining({ code: 'ERR_DECLARATION', field: 'holders[0].verifies' }),
     );

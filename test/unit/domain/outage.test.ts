@@ -4,7 +4,7 @@ import { createPublishedKeys, createTokenVerifier } from '../../../client/src/ve
 import { dueOf } from '../../../shared/domain/calendar.ts';
 import { toInstant } from '../../../shared/domain/clock.ts';
 import type { Credential, Key } from '../../../shared/domain/credential.ts';
-import { outageCheck, outageOf, outagesCheck } from '../../../shared/domain/outage.ts';
+import { endingCheck, outageCheck, outageOf, outagesCheck } from '../../../shared/domain/outage.ts';
 import { x509Provider } from '../../../shared/providers/x509/provider.ts';
 import type { CredentialProvider } from '../../../shared/providers/provider.ts';
 import { accepts, opaqueCase } from '../../contract/cases/opaque.ts';
@@ -145,13 +145,28 @@ describe('a day without Rekey', () => {
       expect(dueOf(credential)).toEqual(dueOf({ ...credential, current: endless }));
       const began = deadlineOf(credential);
       const outage = outageOf(credential, undefined, began);
-      expect(outageCheck(credential, outage, began).state).toBe('ok');
+      // What it has signed is renewed at half of a day: it bears half a day of nobody issuing, and is told so.
+      expect(outage.failsAt).toBe(toInstant(began + DAY_MS / 2));
+      expect(outage.why).toContain('live for 1d, of which 12h are left at least');
+      expect(outageCheck(credential, outage, began)).toMatchObject({
+        state: 'warn',
+        remedy: expect.stringContaining('leafSeconds is 172800'),
+      });
+      const itself = outageOf({ ...credential, target: {} }, undefined, began);
+      expect(outageCheck(credential, itself, began).state).toBe('ok');
       // From its making, an interval before, to its end it lives for caSeconds.
       const ends = START - intervalSeconds * 1000 + target.caSeconds * 1000;
-      expect(Date.parse(outage.failsAt ?? '')).toBeLessThan(ends);
-      expect(outage.why).toContain('if issuing stops as well, certificates of agents last for another 12h');
+      expect(Date.parse(itself.failsAt ?? '')).toBeLessThan(ends);
     },
   );
+
+  it('certificates of two days bear a day of nobody issuing', () => {
+    const target = x509Provider.target({ name: 'shop', trustDomain: 'shop.example', leafSeconds: 172_800 });
+    const credential = credentialOf({ type: 'certificate-authority', provider: 'x509', target });
+    const outage = outageOf(credential, undefined, START);
+    expect(outage.failsAt).toBe(toInstant(START + DAY_MS));
+    expect(outageCheck(credential, outage, START).state).toBe('ok');
+  });
 
   it('a longer interval that is declared later cuts nobody off: what ends by itself is due by half of its life', () => {
     const base = credentialOf();
@@ -181,6 +196,20 @@ describe('what would fail if Rekey stopped now', () => {
       state: 'ok',
       detail: expect.stringContaining('2026-11-27'),
     });
+  });
+
+  it('C5: rekey doctor says what ends within 14 days, and of nothing else', () => {
+    const { name } = credentialOf();
+    const told = (days: number) => endingCheck(ending(START + 60 * DAY_MS), START + days * DAY_MS);
+    expect([told(45), endingCheck(credentialOf(), START + 1000 * DAY_MS)]).toEqual([[], []]);
+    expect(told(46)).toMatchObject([
+      {
+        state: 'warn',
+        name: 'end',
+        detail: expect.stringContaining('ends by itself'),
+        remedy: expect.stringContaining(name),
+      },
+    ]);
   });
 
   it('is agents that are halted, and not who has nothing yet or what is only looked at', () => {

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { DirectorySet } from '../../../shared/domain/directory.ts';
 import { CertificateStatuses } from '../../../shared/engine/certificates/status.ts';
 import { unknownAnswer } from '../../../shared/x509/ocsp.ts';
+import { MemoryRevocations } from '../../support/directory.ts';
 import { IssuingWorld, SET } from '../../support/issuing.ts';
 import { opensslBytes } from '../../support/openssl.ts';
 import { localSigner } from '../../support/signer.ts';
@@ -46,7 +47,12 @@ describe('whether a certificate is revoked', () => {
         return Promise.resolve(undefined);
       },
     };
-    const statuses = new CertificateStatuses({ leaves, signer: localSigner(), clock: Date.now });
+    const statuses = new CertificateStatuses({
+      leaves,
+      revocations: new MemoryRevocations(),
+      signer: localSigner(),
+      clock: Date.now,
+    });
     const { der } = await statuses.of(set, requestFor(new Uint8Array(bytes).fill(0x41)));
     expect([read.length, der]).toEqual([reads, unknownAnswer()]);
   });

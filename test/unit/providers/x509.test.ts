@@ -1,6 +1,10 @@
 import { X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { authorityDocument } from '../../../shared/domain/bundle.ts';
+import { toInstant } from '../../../shared/domain/clock.ts';
 import { isHeld } from '../../../shared/domain/directory.ts';
+import { emptyList, withRevoked } from '../../../shared/domain/revocations.ts';
+import { certifyResponder } from '../../../shared/engine/certificates/responders.ts';
 import { makeKey } from '../../../shared/http/kms.ts';
 import { kmsSigner } from '../../../shared/http/kms-signer.ts';
 import { TAG } from '../../../shared/names.ts';
@@ -113,6 +117,28 @@ describe('certificate authorities', () => {
     expect(other.keysOf().map(({ state }) => state)).toEqual(['PendingDeletion']);
   });
 
+  it.each([
+    [undefined, /^http:\/\/127.0.0.1:\d+/],
+    ['http://status.example.com/', /^http:\/\/status.example.com/],
+  ])('say where revocations are told: at %s', async (statusUrl, address) => {
+    const { target, ctx } = await begin();
+    const { identities } = ctx.reach;
+    if (identities === undefined) throw new Error('there is no directory');
+    const about = { spec: 'ECC_NIST_P256', description: 'status', type: 'status', stage: 'test', set: 'a' };
+    const statusKey = await makeKey(kms, about);
+    const own = { ...identities, statusKey, ...(statusUrl && { statusUrl }) };
+    const reach = { ...ctx.reach, identities: own };
+    const { handle } = await provider.issue(target, TOKEN, { ...ctx, reach, generation: 1 });
+    const set = await identities.directory.read({ kind: 'bundles', name: target.name });
+    const { document } = set?.entries.find(({ id }) => id === handle.id) ?? {};
+    const { crl = '', ocsp = '' } = authorityDocument.parse(document);
+    for (const each of [crl, ocsp]) expect(each).toMatch(address);
+    expect([crl, ocsp].map((each) => each.replace(address, ''))).toEqual([
+      `/crl/${target.name}/${handle.id}`,
+      `/ocsp/${target.name}`,
+    ]);
+  });
+
   describe('at OCSP', () => {
     async function answered() {
       const { target, ctx } = await begin();
@@ -142,8 +168,9 @@ describe('certificate authorities', () => {
           headers: { 'content-type': 'application/ocsp-request' },
           body: Buffer.from(body),
         });
-      const told = async (): Promise<string> => {
-        const answer = new Uint8Array(await (await post()).arrayBuffer());
+      const get = async (path: string) => fetch(`${harness.served().url}/ocsp/${target.name}/${path}`);
+      const told = async (asking = post): Promise<string> => {
+        const answer = new Uint8Array(await (await asking()).arrayBuffer());
         const judges = [...asks, '-CAfile', 'ca.pem', '-respin', 'answer.der'];
         return openssl(judges, { ...files, 'answer.der': answer }).output;
       };
@@ -151,7 +178,33 @@ describe('certificate authorities', () => {
         harness.served().leaves.set(`${target.name}#${handle.id}#${serial}`, issuedLeaf({ serial }));
       const revoke = async () =>
         provider.revoke(target, handle, { endSessions: true, compromised: true }, own);
-      return { told, record, revoke, post, signatures: () => signed };
+      /** Another key tells from now on, as after a stack was made anew. */
+      const replaceKey = async () => {
+        const other = kmsSigner(kms, await makeKey(kms, about));
+        harness.served().statusSigner = other;
+        const set = await identities.directory.read({ kind: 'bundles', name: target.name });
+        if (set === undefined) throw new Error('there is no set');
+        const deps = {
+          revocations: harness.served().revocations,
+          signer: (keyArn: string) => kmsSigner(kms, keyArn),
+          statusKey: other,
+          clock: ctx.clock,
+        };
+        return async () => Promise.all(set.entries.map(async (entry) => certifyResponder(deps, set, entry)));
+      };
+      return {
+        told,
+        record,
+        revoke,
+        post,
+        get,
+        body,
+        serial,
+        target,
+        handle,
+        replaceKey,
+        signatures: () => signed,
+      };
     }
 
     it('what was issued is good, and revoked from the moment at which its authority is, whose key is gone', async () => {
@@ -164,6 +217,40 @@ describe('certificate authorities', () => {
       const after = await told();
       expect(after).toContain('Response verify OK');
       expect(after).toContain('leaf.pem: revoked');
+    });
+
+    it('what is revoked before its end is told as such', async () => {
+      const { told, record, serial, target, handle } = await answered();
+      record();
+      const at = toInstant(Date.now());
+      const list = withRevoked(emptyList(target.name, handle.id), { serial, revokedAt: at, notAfter: at });
+      await harness.served().revocations.write(list);
+      const after = await told();
+      expect(after).toContain('Response verify OK');
+      expect(after).toContain('leaf.pem: revoked');
+    });
+
+    it.each([
+      ['as it is', (text: string) => text],
+      ['escaped', encodeURIComponent],
+    ])('who staples asks by GET, with the request in the path, %s', async (_how, written) => {
+      const { told, record, get, body } = await answered();
+      record();
+      const path = written(Buffer.from(body).toString('base64'));
+      expect(await told(async () => get(path))).toMatch(/leaf.pem: good/);
+      expect((await get(written('x'.repeat(2000)))).status).toBe(404);
+      expect((await get('please')).status).toBe(400);
+    });
+
+    it('where another key tells, nothing is told that nobody would take, until the authorities have certified it', async () => {
+      const { told, record, replaceKey } = await answered();
+      record();
+      const certify = await replaceKey();
+      expect(await told()).toContain('trylater');
+      expect(await certify()).toEqual([true, true]);
+      expect(await told()).toMatch(/leaf.pem: good/);
+      expect(await told()).toContain('Response verify OK');
+      expect(await certify()).toEqual([false, false]);
     });
 
     it('nothing is told, and nothing signed, of what was never issued', async () => {
@@ -287,7 +374,7 @@ describe('certificate authorities', () => {
 
   it.each([
     [{ trustDomain: 'Shop Example' }, 'trustDomain'],
-    [{ leafSeconds: 86_401 }, 'leafSeconds'],
+    [{ leafSeconds: 172_801 }, 'leafSeconds'],
     [{ caSeconds: DAY }, 'caSeconds'],
   ])('refuse %o', (wrong, field) => {
     const declared = { name: 'a', trustDomain: 'a.example', ...wrong };

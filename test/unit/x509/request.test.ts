@@ -10,7 +10,8 @@ import { CertificationRequest, CertificationRequestInfo } from '@peculiar/asn1-c
 import { AlgorithmIdentifier } from '@peculiar/asn1-x509';
 import { describe, expect, it } from 'vitest';
 import { validityOf } from '../../../shared/domain/certificate.ts';
-import { derOf, distinguishedName, pemOf, spkiOf } from '../../../shared/x509/asn1.ts';
+import { derOf, distinguishedName, spkiOf } from '../../../shared/x509/asn1.ts';
+import { pemOf } from '../../../shared/x509/pem.ts';
 import { authorityOf, caCertificate, leafCertificate, newSerial } from '../../../shared/x509/certificates.ts';
 import { MAX_REQUEST_LENGTH, parseRequest } from '../../../shared/x509/request.ts';
 import { KEY_KINDS, openssl, opensslRequest } from '../../support/openssl.ts';
