@@ -21,11 +21,13 @@ export async function leafWithKey(
 ): Promise<{ readonly cert: string; readonly key: string }> {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const issuer = privateAuthority(fake.aws, authorityArn);
+
   const arn = await issuer.ask({
     id: agentId(trustDomain, 'agent-1'),
     csr: requestFor(privateKey),
     token: newSerial(),
-    ...validityOf({ now: Date.now(), lifeSeconds: 3600, skewSeconds: 0 }),
+    // Clocks of tests run ahead of that of TLS.
+    ...validityOf({ now: Date.now(), lifeSeconds: 3600, skewSeconds: 3600 }),
   });
   const cert = await issuer.certificate(arn);
   return { cert, key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() };
@@ -53,7 +55,8 @@ export function privateCaCase(fake: () => FakePrivateCa): IdentityCase<PrivateCa
       authorityArn:
         [...fake().authorities.values()].find(
           ({ status, certificate }) =>
-            status === 'ACTIVE' && idOf(certificate) !== idOf(String(new X509Certificate(material.certificate))),
+            status === 'ACTIVE' &&
+            idOf(certificate) !== idOf(String(new X509Certificate(material.certificate))),
         )?.arn ?? '',
     }),
     other: (material) => ({ ...material, set: 'of-somebody-else' }),
