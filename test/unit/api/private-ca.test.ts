@@ -7,7 +7,7 @@ import { privateAuthority } from '../../../shared/http/private-ca.ts';
 import { idOf } from '../../../shared/providers/x509/authority.ts';
 import { FakePrivateCa, type FakeAuthority } from '../../fakes/private-ca.ts';
 import { AGENT } from '../../support/agent-api.ts';
-import { IssuingWorld, MemoryLeaves, type LocalAuthority } from '../../support/issuing.ts';
+import { IssuingWorld, type LocalAuthority, type MemoryLeaves } from '../../support/issuing.ts';
 import { KEY_KINDS, openssl, opensslRequest } from '../../support/openssl.ts';
 import { localSigner } from '../../support/signer.ts';
 import { takeNoTimeToWait } from '../../support/waits.ts';
@@ -74,8 +74,10 @@ describe('POST /certificates of an authority of AWS Private CA', () => {
 
   it('names it after the caller, whatever the request asks to be', async () => {
     const wishes = opensslRequest(KEY_KINDS['P-256'], [
-      ...['-addext', 'subjectAltName=URI:spiffe://agents.shop.example/agent/search,DNS:search.example'],
-      ...['-addext', 'basicConstraints=critical,CA:TRUE'],
+      '-addext',
+      'subjectAltName=URI:spiffe://agents.shop.example/agent/search,DNS:search.example',
+      '-addext',
+      'basicConstraints=critical,CA:TRUE',
     ]);
     const { body } = await world.ask({ ...ask, csr: wishes.csr });
     const read = new X509Certificate(String(body['certificate']));
