@@ -38,6 +38,7 @@ describe('POST /certificates of an authority of AWS Private CA', () => {
     fake.issues.length = 0;
     fake.slowness = 1;
     fake.twist = undefined;
+    fake.clock = Date.now;
     world = new IssuingWorld();
     const next = await anAuthority();
     await world.issueFrom(await anAuthority(), [next]);
@@ -95,6 +96,8 @@ describe('POST /certificates of an authority of AWS Private CA', () => {
       body: { code: 'ERR_UNAVAILABLE', remedy: expect.stringMatching(/same request/) },
     });
     fake.slowness = 0;
+    // AWS knows the token no more.
+    fake.clock = () => Date.now() + 600_000;
     const [one, other] = [await world.ask(ask), await world.ask(ask)];
     expect([one.status, one.body['serial']]).toEqual([201, other.body['serial']]);
     expect(fake.issues).toHaveLength(1);
