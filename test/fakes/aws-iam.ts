@@ -244,7 +244,11 @@ function requestOf({ text, headers }: Asked): { parameters: URLSearchParams; ser
 }
 
 /** Whether a request is signed with the secret: signed anew, it has the same signature. */
-export function isSigned({ headers, method, path, text }: Asked, secretAccessKey: string, service: string): boolean {
+export function isSigned(
+  { headers, method, path, text }: Asked,
+  secretAccessKey: string,
+  service: string,
+): boolean {
   const { authorization = '' } = headers;
   const names = /SignedHeaders=([^,]+)/.exec(authorization)?.[1]?.split(';') ?? [];
   const [, accessKeyId = '', region = ''] = /Credential=([^/]+)\/\d{8}\/([^/]+)\//.exec(authorization) ?? [];
