@@ -1,3 +1,4 @@
+import { Aws } from 'aws-cdk-lib';
 import { TAG, type TypedRole } from '../../shared/names.ts';
 import type { DirectoryAccess } from './directory.ts';
 import { readDirectory } from './directory.ts';
@@ -56,6 +57,7 @@ export function issueCertificates(ledger: LedgerAccess, directory: DirectoryAcce
     below(directory.tableArn, 'PutItem', '*#LEAF#*', '*#LEAFKEY#*'),
     below(directory.tableArn, 'UpdateItem', '*#LEAFCOUNT#*'),
     signAsAuthority(stage),
+    ...actOnPrivateAuthorities('issue', stage),
   ];
 }
 
@@ -79,4 +81,39 @@ export function revokeCertificates(
     signAsAuthority(stage),
     { actions: ['kms:GetPublicKey'], resources: [statusKeyArn] },
   ];
+}
+
+/** The template by which certificates of agents are issued, whatever the call says: no other one makes an authority. */
+const TEMPLATE = `arn:${Aws.PARTITION}:acm-pca:::template/EndEntityCertificate_APIPassthrough/V1`;
+
+/** What is done with authorities of AWS Private CA that a person has made and tagged for this deployment. None is made or deleted. */
+export function actOnPrivateAuthorities(role: TypedRole | 'issue', stage: string): Grant[] {
+  const on = (actions: readonly string[], more: Readonly<Record<string, string>> = {}): Grant => ({
+    actions: actions.map((action) => `acm-pca:${action}`),
+    resources: [arn('acm-pca', 'certificate-authority/*')],
+    conditions: {
+      StringEquals: {
+        [`aws:ResourceTag/${TAG.type}`]: 'certificate-authority',
+        [`aws:ResourceTag/${TAG.stage}`]: stage,
+        ...more,
+      },
+    },
+    wildcard:
+      'Declarations name authorities at run time; the condition on their tags narrows the pattern to those of Rekey.',
+  });
+  const issues = [on(['IssueCertificate'], { 'acm-pca:TemplateArn': TEMPLATE }), on(['GetCertificate'])];
+  const ends = on(['UpdateCertificateAuthority']);
+  const looks = on(['DescribeCertificateAuthority', 'GetCertificateAuthorityCertificate']);
+  const grants: Readonly<Record<TypedRole | 'issue', readonly Grant[]>> = {
+    issue: issues,
+    verify: [],
+    retire: [ends],
+    revoke: [ends],
+    rollback: issues,
+    reconcile: [ends, ...issues],
+    rotate: [ends, looks, ...issues],
+    register: [ends, looks, ...issues],
+    replace: [ends, looks, ...issues],
+  };
+  return [...grants[role]];
 }

@@ -190,6 +190,7 @@ export function upstreamGrants(
     return [
       ...may.actOnIdentities(state.directory, role, 'bundles'),
       ...may.actOnKeysThatSign(type, role, stage),
+      ...may.actOnPrivateAuthorities(role, stage),
       ...(statusKey === undefined ? [] : may.certifyStatusKey(role, statusKey)),
     ];
   }

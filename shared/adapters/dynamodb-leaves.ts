@@ -60,10 +60,7 @@ export class DynamoDbLeaves implements Leaves {
   }
 
   async record(set: string, leaf: Leaf): Promise<void> {
-    const document = {
-      doc: { S: JSON.stringify(leaf) },
-      [TABLE.expires]: n(expiry(plusSeconds(leaf.notAfter, LEAVES_KEPT_SECONDS))),
-    };
+    const document = documentFor(leaf);
     const bySerial = this.#serialKey(set, leaf.authority, leaf.serial);
     try {
       await this.#table.transact([
@@ -74,6 +71,10 @@ export class DynamoDbLeaves implements Leaves {
       if (!isAwsError(error, 'TransactionCanceledException', 'TransactionConflictException')) throw error;
       throw new RekeyError('ERR_CONFLICT', 'the key has had a certificate already', { cause: error });
     }
+  }
+
+  async refer(set: string, leaf: Leaf, ref: string): Promise<void> {
+    await this.#table.put({ ...this.#keyKey(set, leaf.fingerprint), ...documentFor({ ...leaf, ref }) });
   }
 
   #serialKey(set: string, authority: string, serial: string): Item {
@@ -87,6 +88,13 @@ export class DynamoDbLeaves implements Leaves {
   #item(kind: 'LEAF' | 'LEAFKEY' | 'LEAFCOUNT', of: string, sk: string): Item {
     return { [TABLE.pk]: { S: `${this.#table.tenant}#${kind}#${of}` }, [TABLE.sk]: { S: sk } };
   }
+}
+
+function documentFor(leaf: Leaf): Item {
+  return {
+    doc: { S: JSON.stringify(leaf) },
+    [TABLE.expires]: n(expiry(plusSeconds(leaf.notAfter, LEAVES_KEPT_SECONDS))),
+  };
 }
 
 const n = (value: number): { N: string } => ({ N: String(value) });

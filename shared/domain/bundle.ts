@@ -30,8 +30,8 @@ export const leafTarget = z.object({
 export interface Issuing extends AuthorityDocument {
   /** Id of its entry. */
   readonly id: string;
-  /** ARN of its key in KMS. */
-  readonly keyArn: string;
+  /** ARN of what signs: its key in KMS, or the authority of AWS Private CA. */
+  readonly ref: string;
 }
 
 /** The certificates that verifiers trust now, as PEM one after the other. What comes next is among them. */
@@ -48,7 +48,7 @@ export function bundlePem(set: DirectorySet, now: number): string {
 export function issuingOf(set: DirectorySet | undefined, id: string | undefined): Issuing {
   const entry = id === undefined ? undefined : entryOf(set, id);
   if (entry?.ref !== undefined && isHeld(entry)) {
-    return { id: entry.id, keyArn: entry.ref, ...authorityDocument.parse(entry.document) };
+    return { id: entry.id, ref: entry.ref, ...authorityDocument.parse(entry.document) };
   }
   throw new RekeyError('ERR_UNAVAILABLE', 'no certificate authority issues now', {
     remedy: 'ask again: after an emergency, or at registration, one takes its place within a minute',

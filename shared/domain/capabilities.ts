@@ -238,6 +238,15 @@ export const CAPABILITIES = {
     propagationSeconds: 0,
     published: true,
   },
+  'certificate-authority/private-ca': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: false,
+    canSuspend: false,
+    needsAdmin: false,
+    revocation: 'api',
+    revocationDelaySeconds: 300,
+    propagationSeconds: 0,
+  },
   'oauth-client/rfc7592': {
     overlap: { kind: 'dual', maxLive: 2 },
     canCreate: true,

@@ -83,7 +83,9 @@ export type Taken =
   /** What comes next ends too soon, since nothing has rotated for long: another one takes its place, with `renew`. */
   | { readonly kind: 'stale'; readonly entry: DirectoryEntry }
   /** Nothing is published yet: it is made at once. */
-  | { readonly kind: 'first' };
+  | { readonly kind: 'first' }
+  /** The one before has found nothing to publish: that is done first, with `renew`, and then waited for. */
+  | { readonly kind: 'unpublished' };
 
 /** A set in which nothing is published yet. */
 export function emptySet({ kind, name }: SetRef, times: VerifierTimes): DirectorySet {
@@ -127,17 +129,20 @@ export function takeable(set: DirectorySet, taking: Taking): Taken {
     );
   }
   const next = set.entries.find(({ state }) => state === 'next');
-  if (next === undefined) return { kind: 'first' };
+  if (next === undefined) return { kind: taking.waits && set.entries.length > 0 ? 'unpublished' : 'first' };
   if (endsBefore(next, taking.lastsUntil)) return { kind: 'stale', entry: next };
   if (taking.waits) assertPropagated(set, next, taking.now);
   return { kind: 'next', entry: next };
 }
 
-/** The set once `entry` is a rotation's, with `following` published in its place; `notAfter` ends it by itself. */
+/**
+ * The set once `entry` is a rotation's, with `following` published in its place, where there is one; `notAfter` ends it by
+ * itself.
+ */
 export function take(
   set: DirectorySet,
   entry: DirectoryEntry | Fresh,
-  following: Fresh,
+  following: Fresh | undefined,
   { token, generation, now, times }: Taking,
   notAfter?: Instant,
 ): DirectorySet {
@@ -159,7 +164,7 @@ export function take(
     entries: [
       ...others.filter((each) => each.state !== 'ended' || remembered.includes(each)),
       taken,
-      { ...following, state: 'next', publishedAt: at },
+      ...(following === undefined ? [] : [{ ...following, state: 'next' as const, publishedAt: at }]),
     ],
   };
 }

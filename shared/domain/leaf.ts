@@ -15,6 +15,8 @@ export interface Leaf extends Validity {
   /** ARN of who asked for it. */
   readonly caller: string;
   readonly issuedAt: Instant;
+  /** ARN of the certificate, where AWS Private CA has issued it: under a serial number of its own. */
+  readonly ref?: string;
 }
 
 /** Certificates that one agent gets of one authority in an hour: all of its instances begin anew, and again. */

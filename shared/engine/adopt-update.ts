@@ -48,7 +48,9 @@ export async function updateExisting(
       remedy: 'keep adopt: true in its entry',
     });
   }
-  if (changes.some(isFixed)) return redo(deps, options, existing, draft, trigger, dryRun);
+  const provider = await deps.providerFor(existing.type, existing.provider);
+  if (changes.some((change) => isFixed(change, provider)))
+    return redo(deps, options, existing, draft, trigger, dryRun);
   if (draft.mode === 'observe' && !isReplaced(existing)) {
     const { notices, found } = await look(deps, options, draft, existing.id);
     const unread = existing.adoption === 'observed' && existing.current === undefined ? found : undefined;

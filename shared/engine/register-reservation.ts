@@ -49,9 +49,11 @@ export async function takeUp(
   trigger: Trigger,
 ): Promise<Credential> {
   const changes = await changesTo(deps, found, draft);
+  const provider = await deps.providerFor(found.type, found.provider);
   const message =
     found.status === 'registering'
-      ? changes.some(isFixed) && 'the declaration was corrected in what is fixed'
+      ? changes.some((change) => isFixed(change, provider)) &&
+        'the declaration was corrected in what is fixed'
       : 'an emergency ended this registration';
   if (message !== false) {
     await undo(deps, found, trigger, { code: 'ERR_PREEMPTED', message });

@@ -4,6 +4,7 @@ import type { FieldChange } from '../domain/declared-diff.ts';
 import { RekeyError } from '../domain/errors.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import { alignBackstop } from './backstop.ts';
+import type { AnyProvider } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
 import { changesTo, preflight, type Draft, type RegisterOptions } from './register-draft.ts';
 import type { RegisterAnswer } from './register.ts';
@@ -19,7 +20,8 @@ export async function update(
   dryRun: boolean,
 ): Promise<RegisterAnswer> {
   const changes = await changesTo(deps, existing, draft);
-  const fixed = changes.find(isFixed);
+  const provider = await deps.providerFor(existing.type, existing.provider);
+  const fixed = changes.find((change) => isFixed(change, provider));
   if (fixed !== undefined) {
     throw new RekeyError('ERR_DECLARATION', `${fixed.field} of ${existing.name} can't be changed`, {
       field: fixed.field,
@@ -34,15 +36,25 @@ export async function update(
     const credential = dryRun ? existing : await schedule(deps, options, existing);
     return { outcome: 'unchanged', changes, credential };
   }
-  const notices = draft.adminSecret === existing.adminSecret ? [] : await preflight(deps, draft, existing.id);
+  const isAsBefore = draft.adminSecret === existing.adminSecret && !changes.some(isOfTarget);
+  const notices = isAsBefore ? [] : await preflight(deps, draft, existing.id);
   if (dryRun) return { outcome: 'updated', changes, notices, credential: existing };
   const credential = await redeclare(deps, () => loadCredential(deps, existing.id), draft, trigger, changes);
   return { outcome: 'updated', changes, notices, credential: await schedule(deps, options, credential) };
 }
 
 /** What can't change once a credential is registered. */
-export function isFixed({ field }: FieldChange): boolean {
-  return /^(type|provider|secret|adopt|target)(\.|$)/.test(field);
+export function isFixed(
+  { field }: FieldChange,
+  { changeable = [] }: Pick<AnyProvider, 'changeable'>,
+): boolean {
+  const [part = '', name = ''] = field.split('.');
+  if (part === 'target' && changeable.includes(name)) return false;
+  return ['type', 'provider', 'secret', 'adopt', 'target'].includes(part);
+}
+
+function isOfTarget({ field }: FieldChange): boolean {
+  return field.startsWith('target.');
 }
 
 /** Gives Secrets Manager the schedule that follows from the policy, where it has another. */
@@ -68,6 +80,8 @@ export function redeclare(
         policy: draft.policy,
         mode: draft.mode,
         holders: draft.holders,
+        // Otherwise it stays as it is: a newer version may have written more into it.
+        ...(changes.some(isOfTarget) ? { target: draft.target } : {}),
         ...(draft.adminSecret === undefined ? {} : { adminSecret: draft.adminSecret }),
         ...(draft.root === undefined ? {} : { root: draft.root }),
       },

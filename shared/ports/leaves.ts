@@ -16,4 +16,6 @@ export interface Leaves {
    * @throws RekeyError ERR_CONFLICT where its key has had one already
    */
   record(set: string, leaf: Leaf): Promise<void>;
+  /** Keeps where the issuer has the certificate of a key that is recorded. */
+  refer(set: string, leaf: Leaf, ref: string): Promise<void>;
 }

@@ -43,6 +43,10 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
     const { endedByHand } = await import('./identity/by-hand.ts');
     return (target, handle) => endedByHand('bundles', target, handle);
   },
+  'certificate-authority/private-ca': async () => {
+    const { endedByHand } = await import('./identity/by-hand.ts');
+    return (target, handle) => endedByHand('bundles', target, handle);
+  },
   'agent-token/opaque': async () => {
     const { endedByHand } = await import('./identity/by-hand.ts');
     return (target, handle) => endedByHand('tokens', target, handle);

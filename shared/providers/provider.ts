@@ -140,6 +140,8 @@ export interface CredentialProvider<T, M> {
   readonly createsAt?: 'issue' | 'activate';
   /** False where calls go under the function's own role: then nobody declares an administrative login. */
   readonly needsAdmin?: false;
+  /** Fields of a target that may change once it is registered; all others are what its credentials are. */
+  readonly changeable?: readonly string[];
   /** Checks and completes a target from a declaration; throws ERR_DECLARATION naming the field. */
   target(input: unknown): T;
   /**

@@ -1,8 +1,16 @@
-import { createHash, createPublicKey, verify, type AsymmetricKeyDetails, type KeyObject } from 'node:crypto';
+import {
+  createHash,
+  createPublicKey,
+  sign,
+  verify,
+  type AsymmetricKeyDetails,
+  type KeyObject,
+} from 'node:crypto';
 import { AsnConvert } from '@peculiar/asn1-schema';
-import { CertificationRequest } from '@peculiar/asn1-csr';
+import { Attributes, CertificationRequest, CertificationRequestInfo } from '@peculiar/asn1-csr';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
-import { derOf } from './asn1.ts';
+import { derOf, distinguishedName, ecdsaWithSha256, spkiOf } from './asn1.ts';
+import { pemOf } from './pem.ts';
 
 /** Longest request that is read, in characters: an RSA key of 4,096 bits with some attributes takes half of it. */
 export const MAX_REQUEST_LENGTH = 8192;
@@ -57,6 +65,23 @@ export function parseRequest(pem: string): ProvenKey {
   }
   const spki = publicKey.export({ type: 'spki', format: 'der' });
   return { publicKey, fingerprint: createHash('sha256').update(spki).digest('hex') };
+}
+
+/** A request for a certificate by whoever has the private key, which is on P-256. As PEM. */
+export function requestFor(privateKey: KeyObject): string {
+  const certificationRequestInfo = new CertificationRequestInfo({
+    version: 0,
+    subject: distinguishedName({ O: 'Rekey' }),
+    subjectPKInfo: spkiOf(createPublicKey(privateKey)),
+    attributes: new Attributes(),
+  });
+  const signature = new Uint8Array(sign('sha256', derOf(certificationRequestInfo), privateKey));
+  const request = new CertificationRequest({
+    certificationRequestInfo,
+    signatureAlgorithm: ecdsaWithSha256(),
+    signature: signature.buffer,
+  });
+  return pemOf('CERTIFICATE REQUEST', derOf(request));
 }
 
 function bytesIn(pem: string): Buffer {

@@ -43,6 +43,14 @@ export function describeLeaves(name: string, make: (clock: () => number) => Leav
       expect(await leaves.bySerial('shop', 'ca-2', '41'.repeat(16))).toBeUndefined();
     });
 
+    it('say where their issuer has them, from then on and written as often as one likes', async () => {
+      const leaves = fresh();
+      const leaf = leafOf();
+      await leaves.record('shop', leaf);
+      for (let twice = 0; twice < 2; twice++) await leaves.refer('shop', leaf, 'arn:aws:acm-pca:…');
+      expect(await leaves.ofKey('shop', leaf.fingerprint)).toEqual({ ...leaf, ref: 'arn:aws:acm-pca:…' });
+    });
+
     it('are one for each key: of two at once one is recorded, and stays as it is', async () => {
       const leaves = fresh();
       const two = ['41', '42'].map((byte) => leafOf({ serial: byte.repeat(16) }));

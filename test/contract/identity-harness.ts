@@ -11,7 +11,7 @@ export interface IdentityCase<T extends IdentityTarget, M> {
   readonly provider: CredentialProvider<T, M>;
   readonly kind: SetRef['kind'];
   /** A target as it is declared. */
-  target(name: string): object;
+  target(name: string): object | Promise<object>;
   /** Whether a verifier takes it, asked without the provider at the address of the directory. */
   takes(url: string, target: T, material: M): Promise<boolean>;
   /** Ids that the published set shows; those that stand in its text as they are where nothing is said. */
@@ -53,7 +53,7 @@ export function identityHarness<T extends IdentityTarget, M>(it: IdentityCase<T,
       served.clock = () => now;
     },
     stop: async () => served[Symbol.asyncDispose](),
-    freshTarget: async () => Promise.resolve(provider.target(it.target(`case-${++count}`))),
+    freshTarget: async () => provider.target(await it.target(`case-${++count}`)),
     elsewhere: (target) => provider.target({ ...target, name: 'elsewhere' }),
     context,
     open: async (target, material) => {
@@ -66,7 +66,7 @@ export function identityHarness<T extends IdentityTarget, M>(it: IdentityCase<T,
     withWrongSecret: (material) => material.map((each) => it.wrong(each)),
     withOtherUser: (material) => material.map((each) => it.other(each)),
     addForeignCredential: async (target) => {
-      const other = provider.target({ ...(it.target(`${target.name}-of-others`) as T) });
+      const other = provider.target(await it.target(`${target.name}-of-others`));
       const ctx = { ...context(), generation: 1 };
       await provider.issue(other, 'of-somebody-else', ctx);
     },

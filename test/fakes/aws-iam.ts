@@ -243,8 +243,12 @@ function requestOf({ text, headers }: Asked): { parameters: URLSearchParams; ser
   return { parameters: new URLSearchParams(text), service: service === 'iam' ? 'iam' : 'sts' };
 }
 
-/** Signed anew with the secret, it has the same signature. */
-function isSigned({ headers, method, path, text }: Asked, secretAccessKey: string, service: string): boolean {
+/** Whether a request is signed with the secret: signed anew, it has the same signature. */
+export function isSigned(
+  { headers, method, path, text }: Asked,
+  secretAccessKey: string,
+  service: string,
+): boolean {
   const { authorization = '' } = headers;
   const names = /SignedHeaders=([^,]+)/.exec(authorization)?.[1]?.split(';') ?? [];
   const [, accessKeyId = '', region = ''] = /Credential=([^/]+)\/\d{8}\/([^/]+)\//.exec(authorization) ?? [];

@@ -41,7 +41,7 @@ export class UpstreamServer implements AsyncDisposable {
   /** What was asked, in order, and how it was answered; 0 where it wasn't. */
   readonly asked: { readonly method: string; readonly path: string; readonly status: number }[] = [];
   readonly #server: Server;
-  readonly #answer: (asked: Asked) => Reply;
+  readonly #answer: (asked: Asked) => Reply | Promise<Reply>;
   readonly #holds: {
     readonly on: (asked: Asked) => boolean;
     readonly arrived: () => void;
@@ -53,14 +53,14 @@ export class UpstreamServer implements AsyncDisposable {
     readonly met: () => void;
   }[] = [];
 
-  private constructor(answer: (asked: Asked) => Reply) {
+  private constructor(answer: (asked: Asked) => Reply | Promise<Reply>) {
     this.#answer = answer;
     this.#server = createServer((request, response) => {
       void this.#serve(request, response);
     });
   }
 
-  static async start(answer: (asked: Asked) => Reply): Promise<UpstreamServer> {
+  static async start(answer: (asked: Asked) => Reply | Promise<Reply>): Promise<UpstreamServer> {
     const server = new UpstreamServer(answer);
     await new Promise<void>((resolve) => server.#server.listen(0, '127.0.0.1', resolve));
     return server;
@@ -115,7 +115,7 @@ export class UpstreamServer implements AsyncDisposable {
     due?.met();
     const fault = due?.fault;
     const reply = fault?.kind === 'reply' ? fault : undefined;
-    const { status, body, headers } = reply ?? (isUndone(fault) ? { status: 0 } : this.#answer(asked));
+    const { status, body, headers } = reply ?? (isUndone(fault) ? { status: 0 } : await this.#answer(asked));
     const isSilent = fault !== undefined && SILENT.has(fault.kind);
     this.asked.push({ method, path, status: isSilent ? 0 : status });
     if (fault?.kind === 'hang') return;

@@ -239,6 +239,19 @@ const keysThatSign = (type: Signing, ...operations: string[]): string[] =>
     (operation) => `kms:${operation} on kms:key/* if kms:KeyUsage, rekey:type=${type}, rekey:stage=local`,
   );
 const endKeys = (type: Signing): string[] => keysThatSign(type, 'DisableKey', 'ScheduleKeyDeletion');
+const OF_PRIVATE_CA =
+  'on acm-pca:certificate-authority/* if rekey:type=certificate-authority, rekey:stage=local';
+const ENDS_PRIVATE_CA = [`acm-pca:UpdateCertificateAuthority ${OF_PRIVATE_CA}`];
+const ISSUES_BY_PRIVATE_CA = [
+  `acm-pca:IssueCertificate ${OF_PRIVATE_CA}, acm-pca:TemplateArn`,
+  `acm-pca:GetCertificate ${OF_PRIVATE_CA}`,
+];
+const TAKES_PRIVATE_CA = [
+  ...ENDS_PRIVATE_CA,
+  ...ISSUES_BY_PRIVATE_CA,
+  `acm-pca:DescribeCertificateAuthority ${OF_PRIVATE_CA}`,
+  `acm-pca:GetCertificateAuthorityCertificate ${OF_PRIVATE_CA}`,
+];
 const MAKE_SIGNING_KEYS = [
   ...keysThatSign('signing-key', 'Sign', 'GetPublicKey'),
   ...endKeys('signing-key'),
@@ -358,6 +371,20 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
         ...keysThatSign('certificate-authority', 'Sign'),
         ...endKeys('certificate-authority'),
       ],
+    },
+  },
+  {
+    reason:
+      'AWS Private CA, which the local stack lacks (test/unit/providers/private-ca.test.ts, test/unit/api/private-ca.test.ts).',
+    grants: {
+      'issue-certificates': ISSUES_BY_PRIVATE_CA,
+      ...Object.fromEntries(
+        ['rotate', 'register', 'replace'].map((role) => [`${role}-certificate-authority`, TAKES_PRIVATE_CA]),
+      ),
+      'retire-certificate-authority': ENDS_PRIVATE_CA,
+      'revoke-certificate-authority': ENDS_PRIVATE_CA,
+      'rollback-certificate-authority': ISSUES_BY_PRIVATE_CA,
+      'reconcile-certificate-authority': [...ENDS_PRIVATE_CA, ...ISSUES_BY_PRIVATE_CA],
     },
   },
 ];

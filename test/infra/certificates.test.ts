@@ -26,7 +26,21 @@ const signing = (tags: Record<string, string>, usage = 'SIGN_VERIFY'): IamReques
     ...Object.fromEntries(Object.entries(tags).map(([tag, value]) => [`aws:ResourceTag/${tag}`, value])),
   },
 });
+const atPrivateCa = (
+  operation: string,
+  tags: Record<string, string>,
+  template = 'EndEntityCertificate_APIPassthrough/V1',
+): IamRequest => ({
+  action: `acm-pca:${operation}`,
+  resource: `arn:aws:acm-pca:${localRegion}:${localAccountId}:certificate-authority/1`,
+  context: {
+    'acm-pca:TemplateArn': `arn:aws:acm-pca:::template/${template}`,
+    ...Object.fromEntries(Object.entries(tags).map(([tag, value]) => [`aws:ResourceTag/${tag}`, value])),
+  },
+});
 const ours = { [TAG.type]: 'certificate-authority', [TAG.stage]: 'dev' };
+
+const typed = (...roles: string[]): string[] => roles.map((role) => `${role}-certificate-authority`);
 
 async function allowed(ask: IamRequest): Promise<string[]> {
   const found: string[] = [];
@@ -47,12 +61,46 @@ describe('roles around certificates', () => {
   });
 
   it('sign with keys of authorities: who issues, who lists what is revoked, and who makes or proves an authority', async () => {
-    const who = ['register', 'replace', 'rotate', 'reconcile', 'rollback'].map(
-      (role) => `${role}-certificate-authority`,
-    );
+    const who = typed('register', 'replace', 'rotate', 'reconcile', 'rollback');
     expect(await allowed(signing(ours))).toEqual(
       ['issue-certificates', 'revoke-certificates', ...who].toSorted(),
     );
+  });
+
+  it.each([
+    [
+      'IssueCertificate',
+      ['issue-certificates', ...typed('register', 'replace', 'rotate', 'reconcile', 'rollback')],
+    ],
+    [
+      'GetCertificate',
+      ['issue-certificates', ...typed('register', 'replace', 'rotate', 'reconcile', 'rollback')],
+    ],
+    ['DescribeCertificateAuthority', typed('register', 'replace', 'rotate')],
+    ['GetCertificateAuthorityCertificate', typed('register', 'replace', 'rotate')],
+    ['UpdateCertificateAuthority', typed('register', 'replace', 'rotate', 'reconcile', 'retire', 'revoke')],
+    ['DeleteCertificateAuthority', []],
+    ['RevokeCertificate', []],
+    ['TagCertificateAuthority', []],
+  ])('call %s of AWS Private CA: whoever needs it', async (operation, who) => {
+    expect(await allowed(atPrivateCa(operation, ours))).toEqual(who.toSorted());
+  });
+
+  it.each([
+    ['of another type', atPrivateCa('IssueCertificate', { ...ours, [TAG.type]: 'signing-key' })],
+    ['of another deployment', atPrivateCa('IssueCertificate', { ...ours, [TAG.stage]: 'prod' })],
+    ['that nobody has tagged', atPrivateCa('UpdateCertificateAuthority', {})],
+    [
+      'by a template that makes authorities',
+      atPrivateCa('IssueCertificate', ours, 'SubordinateCACertificate_PathLen0/V1'),
+    ],
+    ['by one whose request decides', atPrivateCa('IssueCertificate', ours, 'EndEntityCertificate/V1')],
+  ])('nobody has AWS Private CA issue from an authority %s', async (_what, ask) => {
+    expect(await allowed(ask)).toEqual([]);
+  });
+
+  it('nobody makes an authority in AWS Private CA', async () => {
+    expect(await allowed({ ...atPrivateCa('CreateCertificateAuthority', {}), resource: '*' })).toEqual([]);
   });
 
   it.each<readonly [string, IamRequest]>([

@@ -5,6 +5,7 @@ import { RekeyError } from '../../shared/domain/errors.ts';
 import type { Leaf } from '../../shared/domain/leaf.ts';
 import type { IssuingDeps } from '../../shared/engine/certificates/issue.ts';
 import type { Leaves } from '../../shared/ports/leaves.ts';
+import type { PrivateAuthority } from '../../shared/ports/private-authority.ts';
 import { answer } from '../../lambdas/issue-certificates/route.ts';
 import { authorityOf, caCertificate, newSerial } from '../../shared/x509/certificates.ts';
 import { bodyOf, credentialOf, eventOf, FakeLedger, ID } from '../unit/api/fakes.ts';
@@ -55,6 +56,11 @@ export class MemoryLeaves implements Leaves {
     this.byKey.set(place, leaf);
     return Promise.resolve();
   }
+
+  async refer(set: string, leaf: Leaf, ref: string): Promise<void> {
+    this.byKey.set(`${set}#${leaf.fingerprint}`, { ...leaf, ref });
+    return Promise.resolve();
+  }
 }
 
 /** A certificate authority of the bundle, with its key. */
@@ -72,6 +78,7 @@ export class IssuingWorld {
   readonly leaves: Leaves;
   readonly revocations = new MemoryRevocations();
   readonly signers = new Map<string, LocalSigner>();
+  readonly privateAuthorities = new Map<string, PrivateAuthority>();
   now = Date.now();
   /** How long a certificate lives. */
   leafSeconds = 86_400;
@@ -87,6 +94,7 @@ export class IssuingWorld {
       directory: this.directory,
       leaves: this.leaves,
       clock,
+      privateAuthority: (arn) => this.privateAuthorities.get(arn),
       signer: (keyArn) => {
         const signer = this.signers.get(keyArn);
         if (signer === undefined) throw new Error(`no key ${keyArn}`);

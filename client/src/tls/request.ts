@@ -16,9 +16,9 @@ const SCHEMES: Readonly<Record<KeyKind, { readonly id: string; readonly digest: 
 };
 const SEQUENCE = 0x30;
 const BIT_STRING = 0x03;
-/** Version 0, then an empty name: who it is for is not for the request to say. */
+/** Version 0, then O=Rekey: who it is for is not for the request to say, and some authorities refuse one without a name. */
 const VERSION = Buffer.from('020100', 'hex');
-const NO_NAME = Buffer.from('3000', 'hex');
+const NAME = Buffer.from('3010310e300c060355040a0c0552656b6579', 'hex');
 const NO_ATTRIBUTES = Buffer.from('a000', 'hex');
 
 /** Makes a key and its request. Node has no such thing; of ASN.1 it takes three lines. */
@@ -27,7 +27,7 @@ export function requestFor(kind: KeyKind): KeyRequest {
     kind === 'P-256' ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : generateKeyPairSync('ed25519');
   const { id, digest } = SCHEMES[kind];
   const spki = createPublicKey(key).export({ type: 'spki', format: 'der' });
-  const info = der(SEQUENCE, VERSION, NO_NAME, spki, NO_ATTRIBUTES);
+  const info = der(SEQUENCE, VERSION, NAME, spki, NO_ATTRIBUTES);
   const signature = der(BIT_STRING, Buffer.from([0]), sign(digest, info, key));
   const algorithm = der(SEQUENCE, Buffer.from(id, 'hex'));
   return { key, csr: pem(der(SEQUENCE, info, algorithm, signature)) };

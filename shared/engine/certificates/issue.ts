@@ -1,4 +1,4 @@
-import { bundlePem, issuingOf, leafTarget, type Issuing } from '../../domain/bundle.ts';
+import { bundlePem, issuingOf, leafTarget } from '../../domain/bundle.ts';
 import { renewAt, validityOf } from '../../domain/certificate.ts';
 import { fromInstant, toInstant, type Clock, type Instant } from '../../domain/clock.ts';
 import type { Credential } from '../../domain/credential.ts';
@@ -10,17 +10,15 @@ import { agentId } from '../../domain/spiffe.ts';
 import type { DirectoryReads } from '../../ports/directory.ts';
 import type { Leaves } from '../../ports/leaves.ts';
 import type { Ledger } from '../../ports/ledger.ts';
-import type { Signer } from '../../ports/signer.ts';
-import { authorityOf, leafCertificate, newSerial } from '../../x509/certificates.ts';
-import { parseRequest, type ProvenKey } from '../../x509/request.ts';
+import { authorityOf, newSerial } from '../../x509/certificates.ts';
+import { parseRequest } from '../../x509/request.ts';
+import { makeCertificate, type MakingDeps } from './make.ts';
 
 /** What issuing certificates works with. It reads the ledger and the bundle, and writes neither. */
-export interface IssuingDeps {
+export interface IssuingDeps extends MakingDeps {
   readonly ledger: Pick<Ledger, 'credential' | 'idByName'>;
   readonly directory: DirectoryReads;
   readonly leaves: Leaves;
-  /** Signs with a key of KMS. */
-  readonly signer: (keyArn: string) => Signer;
   readonly clock: Clock;
 }
 
@@ -49,7 +47,7 @@ export interface IssuedCertificate {
 
 /**
  * Issues a certificate to an agent. Who it is for follows from the caller; of the request only the key counts. It is on record
- * before it is signed, and the same request again gives the same certificate, signed anew.
+ * before it is signed, and the same request again gives the same certificate.
  * @throws RekeyError ERR_FORBIDDEN, ERR_REQUEST, ERR_PROOF, ERR_CONFLICT, ERR_CAPACITY, ERR_UNAVAILABLE
  */
 export async function issueCertificate(deps: IssuingDeps, wish: CertificateWish): Promise<IssuedCertificate> {
@@ -77,10 +75,12 @@ export async function issueCertificate(deps: IssuingDeps, wish: CertificateWish)
     caller: wish.caller,
     issuedAt: toInstant(now),
   });
+  const { csr } = wish;
+  const made = await makeCertificate(deps, { set: target.name, issuing, authority, leaf, key, csr });
   return {
-    certificate: await signed(deps.signer(issuing.keyArn), authority, termsOf(leaf, key, issuing)),
+    certificate: made.certificate,
     bundle: set === undefined ? '' : bundlePem(set, now),
-    leaf,
+    leaf: { ...leaf, serial: made.serial },
     renewAt: renewAt(fromInstant(leaf.issuedAt), leaf),
   };
 }
@@ -131,33 +131,4 @@ async function recorded(deps: IssuingDeps, set: string, leaf: Leaf): Promise<Lea
     if (other === undefined) throw error;
     return repeated(other, leaf, clock());
   }
-}
-
-/** An authority may have ended since the set was read: then the next one signs in a moment. */
-async function signed(...of: Parameters<typeof leafCertificate>): Promise<string> {
-  try {
-    return await leafCertificate(...of);
-  } catch (error) {
-    if (!isRekeyError(error, 'ERR_REJECTED', 'ERR_ADMIN_DENIED')) throw error;
-    throw new RekeyError('ERR_UNAVAILABLE', 'the certificate authority does not sign now', {
-      remedy: 'ask again in a moment; where that goes on, look at its key in KMS',
-      cause: error,
-    });
-  }
-}
-
-function termsOf(
-  { id, serial, notBefore, notAfter }: Leaf,
-  { publicKey }: ProvenKey,
-  { crl, ocsp }: Issuing,
-): Parameters<typeof leafCertificate>[2] {
-  return {
-    id,
-    serial,
-    notBefore,
-    notAfter,
-    publicKey,
-    ...(crl === undefined ? {} : { crl }),
-    ...(ocsp === undefined ? {} : { ocsp }),
-  };
 }

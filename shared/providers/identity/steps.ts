@@ -31,8 +31,12 @@ export interface SetUse {
   readonly ref: SetRef;
   readonly times: VerifierTimes;
   readonly maxLive: number;
-  /** Makes an identity that nobody uses yet. */
-  readonly make: () => Promise<Made>;
+  /**
+   * Makes an identity that nobody uses yet, neither in the set nor among those made besides. Where there is none to be had,
+   * an emergency goes on with what was published before.
+   * @throws RekeyError ERR_CAPACITY
+   */
+  readonly make: (set: DirectorySet, besides?: Fresh) => Promise<Made>;
   /** Undoes `make`, of what was made in vain. */
   readonly discard?: (fresh: Fresh) => Promise<void>;
   /** When an identity that is taken now ends by itself. */
@@ -84,33 +88,45 @@ export function takeIdentity(use: SetUse, token: string, ctx: IssueContext): Pro
     const set = (await directory.read(ref)) ?? emptySet(ref, times);
     const found = takeable(set, taking);
     if (found.kind === 'held') return held(found.entry, await unsealed(found.entry.id));
-    if (found.kind === 'stale') {
-      await renewed(set, found.entry);
+    if (found.kind === 'stale' || found.kind === 'unpublished') {
+      await renewed(set, found.kind === 'stale' ? found.entry : undefined);
       return taken();
     }
-    const first = found.kind === 'first' ? await make() : undefined;
-    const following = await make();
+    const first = found.kind === 'first' ? await make(set) : undefined;
+    const following = await another(set, first?.fresh);
     const next = found.kind === 'first' ? first?.fresh : found.entry;
     if (next === undefined) throw new Error('nothing was made');
     const secret = first?.secret ?? (await unsealed(next.id));
-    const made = first === undefined ? [following] : [first, following];
+    const made = [first, following].filter((each) => each !== undefined);
     const keep = await Promise.all(made.map(sealed));
     const after = await written(
       made,
-      directory.write(take(set, next, following.fresh, taking, notAfter), { keep }),
+      directory.write(take(set, next, following?.fresh, taking, notAfter), { keep }),
     );
     const entry = entryOf(after, next.id);
     if (entry === undefined) throw new Error('what was taken is not in the set');
     return held(entry, secret);
   }
 
-  /** Publishes another in the place of what would end too soon. */
-  async function renewed(set: DirectorySet, stale: DirectoryEntry): Promise<void> {
-    const following = await make();
+  /** What comes next after that. An emergency in which none is to be had goes on: agents wait for what is there. */
+  async function another(set: DirectorySet, besides: Fresh | undefined): Promise<Made | undefined> {
+    try {
+      return await make(set, besides);
+    } catch (error) {
+      const isEmergency = !taking.waits && set.entries.length > 0;
+      if (isEmergency && isRekeyError(error, 'ERR_CAPACITY')) return undefined;
+      throw error;
+    }
+  }
+
+  /** Publishes another, in the place of what would end too soon or where nothing comes next. */
+  async function renewed(set: DirectorySet, stale: DirectoryEntry | undefined): Promise<void> {
+    const following = await make(set);
     const keep = [await sealed(following)];
     const after = renew(set, following.fresh, taking.now);
-    await written([following], directory.write(after, { keep, drop: [stale.id] }));
-    await discard?.(stale);
+    const drop = stale === undefined ? [] : [stale.id];
+    await written([following], directory.write(after, { keep, drop }));
+    if (stale !== undefined) await discard?.(stale);
   }
 
   /** Where somebody else was faster, what was made is nobody's. Where nobody knows, it may be in the set. */

@@ -58,7 +58,10 @@ export function materialOf(target: X509Target, made: Redacted<string>): Redacted
 }
 
 /** Refuses a material that is not of this target (confused deputy). */
-export function assertOurs(target: X509Target, secret: Redacted<X509Material>): void {
+export function assertOurs(
+  target: Pick<X509Target, 'name' | 'trustDomain'>,
+  secret: Redacted<Pick<X509Material, 'set' | 'trustDomain'>>,
+): void {
   const { set, trustDomain: domain } = secret.reveal();
   if (set !== target.name) throw mismatch('set');
   if (domain !== target.trustDomain) throw mismatch('trustDomain');

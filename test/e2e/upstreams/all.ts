@@ -10,16 +10,20 @@ import { ROOTS } from './roots.ts';
 import { VECTOR_DATABASE_KEYS } from './vector.ts';
 
 /** How each upstream is played; what isn't says `ELSEWHERE` of scripts/upstream-run.ts. */
-export const UPSTREAMS: Readonly<Record<Exclude<ProviderKey, `database/${string}` | 'root/by-hand'>, Play>> =
-  {
-    ...LLM_KEYS,
-    ...VECTOR_DATABASE_KEYS,
-    ...CLOUD_KEYS,
-    ...IDENTITIES,
-    ...OAUTH_CLIENTS,
-    ...ROOTS,
-    ...DATABASE_ROOTS,
-  };
+export const UPSTREAMS: Readonly<
+  Record<
+    Exclude<ProviderKey, `database/${string}` | 'root/by-hand' | 'certificate-authority/private-ca'>,
+    Play
+  >
+> = {
+  ...LLM_KEYS,
+  ...VECTOR_DATABASE_KEYS,
+  ...CLOUD_KEYS,
+  ...IDENTITIES,
+  ...OAUTH_CLIENTS,
+  ...ROOTS,
+  ...DATABASE_ROOTS,
+};
 
 /** Starts one of each upstream that Rekey knows. */
 export async function playUpstreams(world: World): Promise<PlayedUpstream[]> {

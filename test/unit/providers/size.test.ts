@@ -13,6 +13,8 @@ const MORE: Readonly<Record<string, string>> = {
   postgresql: 'no HTTP: a driver, and what its users own and may do',
   'aws-iam': 'signed requests, and tags of the user in place of names, for two kinds of keys',
   x509: 'no HTTP: authorities whose keys are in KMS, their certificates, and proofs of them',
+  'private-ca':
+    'signed requests: authorities that a person has made, what stands in their way, and proofs of them',
   jwks: 'no HTTP: keys in four algorithms, exported or in KMS, and proofs of them',
 };
 

@@ -49,6 +49,15 @@ const TARGETS: Readonly<Partial<Record<ProviderKey, Fields>>> = {
   'oauth-client/rfc7592': { ...own, clientId: 'shop' },
   'signing-key/jwks': { name: 'shop-agents', issuer: baseUrl, held: 'kms', cacheSeconds: 60 },
   'certificate-authority/x509': { name: 'shop-agents', trustDomain: 'shop.example', cacheSeconds: 60 },
+  'certificate-authority/private-ca': {
+    name: 'shop-agents',
+    trustDomain: 'shop.example',
+    cacheSeconds: 60,
+    authorities: [1, 2].map(
+      (each) =>
+        `arn:aws:acm-pca:eu-central-1:111122223333:certificate-authority/${ID.replace('1', `${each}`)}`,
+    ),
+  },
   'agent-token/opaque': { name: 'shop-agent', agent: 'shop', audience: 'orders', cacheSeconds: 60 },
   'root/openai-admin': own,
   'root/pinecone-service-account': { ...own, roles: ['OrgOwner'], loginUrl: baseUrl },
