@@ -112,6 +112,8 @@ export function testFamilies(deployed: () => Deployed): void {
     expect(trail).toContain('sha256:');
     expect([refreshToken, token, leaked].filter((each) => trail.includes(each))).toEqual([]);
     passed('audit');
+    await rekeyJson(['unregister', SERVICE, '--yes', '--reason', 'test'], world.env);
+    expect(await agents.held(SERVICE)).toHaveProperty('access_token');
   }, 420_000);
 }
 
