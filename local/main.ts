@@ -29,6 +29,9 @@ if (values.help) {
 } else {
   const world = await startWorld((line) => console.log(`  ${line}`), {
     adoptPrefixes: [EXISTING.prefix],
+    families: true,
+    // Whatever authorization server somebody runs on this machine.
+    privateUpstreams: ['127.0.0.1'],
     ...(values.keys ? KEY_SETTINGS : {}),
   });
   const { server, stack, dir } = world;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { CAPABILITIES, type Capabilities } from '../shared/domain/capabilities.ts';
 import { durationText } from '../shared/domain/duration.ts';
-import { ELSEWHERE, lastRun, rowsOf, type UpstreamRun } from './upstream-run.ts';
+import { ELSEWHERE, FAMILIES, lastRun, rowsOf, type UpstreamRun } from './upstream-run.ts';
 
 /** Writes the tables of docs/providers/README.md: `npm run docs:providers`, after a run of the end-to-end tests. */
 export const README = join(import.meta.dirname, '..', 'docs', 'providers', 'README.md');
@@ -83,6 +83,7 @@ function runTable(run: UpstreamRun): string {
 
 /** A database's page is the architecture's. */
 function pageOf(key: string): string {
+  if (key === FAMILIES) return `[${key}](../oauth.md)`;
   const [type = '', provider = ''] = key.split('/');
   return type === 'database' ? `\`${key}\`` : `[\`${key}\`](${provider}.md)`;
 }

@@ -32,6 +32,18 @@ export const ELSEWHERE: Readonly<Record<string, string>> = {
     '`keys`, where one comes due and is confirmed, and `test/faults/roots.test.ts`: a person does what else there is',
 };
 
+/** The row of OAuth token families, which no provider rotates. */
+export const FAMILIES = 'token families';
+
+/** What there is of them: a refresh has no window, and nothing to roll back to. */
+const OF_FAMILIES: ReadonlySet<Passed> = new Set<Passed>([
+  'register',
+  'rotate',
+  'lost answer',
+  'revoke',
+  'audit',
+]);
+
 const FILE = join(import.meta.dirname, '..', '.cache', 'upstreams.json');
 
 /** Keeps a run for those who print it. */
@@ -59,7 +71,7 @@ function isManual(key: string): boolean {
   return capabilitiesOf(type, provider)?.revocation === 'manual';
 }
 
-/** A row for every upstream that there is, whether it was in the run or not. */
+/** A row for every upstream that there is, and one for token families, whether it was in the run or not. */
 export function rowsOf({ passes }: UpstreamRun): string[][] {
   return [
     ['upstream', ...COLUMNS],
@@ -71,6 +83,13 @@ export function rowsOf({ passes }: UpstreamRun): string[][] {
         return isManual(key) && ENDS.has(column) ? 'manual' : 'yes';
       }),
     ]),
+    [
+      FAMILIES,
+      ...COLUMNS.map((column) => {
+        if (!OF_FAMILIES.has(column)) return '–';
+        return passes[FAMILIES]?.includes(column) === true ? 'yes' : 'NO';
+      }),
+    ],
   ];
 }
 

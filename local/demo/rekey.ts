@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 
 const launcher = join(import.meta.dirname, '..', '..', 'cli', 'rekey.mjs');
 
@@ -10,12 +11,13 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** Runs the `rekey` command as an operator would, in a process of its own; `input` is piped into it. */
+/** Runs the `rekey` command as an operator would, in a process of its own; `input` is piped into it, `onLine` told what it writes. */
 export function rekey(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   timeoutMs = 120_000,
   input = '',
+  onLine?: (line: string) => void,
 ): Promise<CommandResult> {
   return new Promise((resolve) => {
     const child = execFile(
@@ -27,6 +29,7 @@ export function rekey(
         resolve({ status, stdout, stderr });
       },
     );
+    if (onLine !== undefined && child.stdout !== null) createInterface(child.stdout).on('line', onLine);
     child.stdin?.end(input);
   });
 }

@@ -1,9 +1,9 @@
 import { importJWK, type JWK } from 'jose';
 import * as oauth from 'oauth4webapi';
-import { RekeyError } from '../domain/errors.ts';
+import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { covers } from '../domain/hosts.ts';
 import type { Redacted } from '../domain/redacted.ts';
-import { revocationOf, tokensOf, type PlainAnswer, type TokenSet } from '../domain/token-answer.ts';
+import { revocationOf, tokensOf, Unspent, type PlainAnswer, type TokenSet } from '../domain/token-answer.ts';
 import { parseBaseUrl, publicLookup, refusedAddress } from '../http/address.ts';
 import { exchange } from '../http/exchange.ts';
 import type {
@@ -193,12 +193,22 @@ class Call {
     return text === undefined ? undefined : new URL(this.#checked(text, `server.${which}`));
   }
 
+  /** Whatever fails here has spent nothing. */
   async #metadata(issuer: URL): Promise<oauth.AuthorizationServer> {
     for (const algorithm of ['oauth2', 'oidc'] as const) {
-      const response = await oauth.discoveryRequest(issuer, { algorithm, ...this.options });
+      const response = await oauth
+        .discoveryRequest(issuer, { algorithm, ...this.options })
+        .catch((error: unknown) => {
+          if (!isRekeyError(error, 'ERR_UNAVAILABLE')) throw error;
+          throw new Unspent(error.code, error.message, { remedy: 'it is tried again', cause: error.cause });
+        });
       if (response.status !== 404) return await this.#metadataOf(issuer, response);
     }
-    throw new RekeyError('ERR_REJECTED', `${this.name} publishes no metadata`, {
+    throw this.#withoutMetadata(404);
+  }
+
+  #withoutMetadata(status: number): Unspent {
+    return new Unspent('ERR_REJECTED', `${this.name} publishes no metadata (${status})`, {
       field: 'server.issuer',
       remedy: 'name its tokenEndpoint, and for a consent its authorizationEndpoint, in place of the issuer',
     });
@@ -206,14 +216,16 @@ class Call {
 
   async #metadataOf(issuer: URL, response: Response): Promise<oauth.AuthorizationServer> {
     if (response.status >= 500 || response.status === 429) {
-      throw new RekeyError(
+      throw new Unspent(
         'ERR_UNAVAILABLE',
         `${this.name} answers ${response.status} to a look at its metadata`,
         {
           remedy: 'it is tried again',
+          retryAfterSeconds: retryAfterOf(response),
         },
       );
     }
+    if (!response.ok) throw this.#withoutMetadata(response.status);
     try {
       return await oauth.processDiscoveryResponse(issuer, response);
     } catch {
@@ -249,7 +261,7 @@ class Call {
           lookup: publicLookup(this.#privateHosts, 'server'),
         },
       );
-      return responseOf(answer.status, answer.text, answer.headers['content-type']);
+      return responseOf(answer);
     } catch (error) {
       const refused = refusedAddress(error);
       if (refused !== undefined) throw refused;
@@ -267,15 +279,31 @@ interface FetchInit {
   readonly body?: unknown;
 }
 
-/** An answer as the library takes it. */
-function responseOf(status: number, text: string, type = ''): Response {
+/** An answer as the library takes it, with the headers that somebody reads. */
+function responseOf({ status, text, headers }: Awaited<ReturnType<typeof exchange>>): Response {
   const isEmpty = status === 204 || status === 205 || status === 304;
   if (status < 200 || status > 599) throw new Error('no status of HTTP');
-  return new Response(isEmpty ? null : text, { status, headers: { 'content-type': type } });
+  return new Response(isEmpty ? null : text, {
+    status,
+    headers: {
+      'content-type': headers['content-type'] ?? '',
+      ...(headers['retry-after'] === undefined ? {} : { 'retry-after': headers['retry-after'] }),
+    },
+  });
 }
 
 async function plain(response: Response): Promise<PlainAnswer> {
-  return { status: response.status, text: await response.text() };
+  return {
+    status: response.status,
+    text: await response.text(),
+    retryAfterSeconds: retryAfterOf(response),
+  };
+}
+
+/** In seconds, as servers say it that limit their clients; a date is left to whoever waits anyway. */
+function retryAfterOf({ headers }: Response): number | undefined {
+  const text = headers.get('retry-after') ?? '';
+  return /^\d{1,6}$/.test(text) ? Number(text) : undefined;
 }
 
 function scopeOf({ scopes }: GrantTerms): { scope?: string } {

@@ -2,7 +2,7 @@ import { fromInstant } from './clock.ts';
 import { pauseText } from './credential.ts';
 import { bad, ok, type Check } from './diagnosis.ts';
 import { CONSENT_REASONS, type Family } from './families.ts';
-import { consentDueAt, refreshAt } from './family-refresh.ts';
+import { consentDueAt, refreshAt, shortLifeOf, SHORTEST_LIFE_SECONDS } from './family-refresh.ts';
 
 /** What the head of a family tells, and what fails first while Rekey is down. */
 export function familyChecks(family: Family, now: number): Check[] {
@@ -61,6 +61,16 @@ function tokensOf({ name, status, tokens, trouble, attempt, paused }: Family, no
   }
   if (status === 'active' && isOver && attempt === undefined && paused === undefined) {
     return bad('fail', 'rotation', about, life, 'docs/runbook.md, "Coordinator failed"');
+  }
+  const seconds = shortLifeOf(tokens);
+  if (status === 'active' && seconds !== undefined) {
+    return bad(
+      'warn',
+      'rotation',
+      about,
+      `${life}; it lives ${seconds} seconds in all, and a refresh comes every ten minutes at most: agents fail in between`,
+      `configure ${SHORTEST_LIFE_SECONDS} seconds or more at the server`,
+    );
   }
   const next =
     status === 'active' && paused === undefined ? `, the next one comes at ${refreshAt(tokens)}` : '';

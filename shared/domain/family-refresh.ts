@@ -10,6 +10,7 @@ import type {
   Trouble,
 } from './families.ts';
 import type { Trigger } from './rotation.ts';
+import { Unspent } from './token-answer.ts';
 
 /** Secrets Manager takes one new version in ten minutes for good; faster, and it runs out of versions. */
 const LEAST_BETWEEN_SECONDS = 600;
@@ -176,6 +177,15 @@ export function assertKeepable(
   });
 }
 
+/** Seconds that such an access token lives, where they are too few: agents then fail until the next refresh is due. */
+export function shortLifeOf({
+  refreshedAt,
+  expiresAt,
+}: Pick<TokensHeld, 'refreshedAt' | 'expiresAt'>): number | undefined {
+  const seconds = (fromInstant(expiresAt) - fromInstant(refreshedAt)) / 1000;
+  return seconds < SHORTEST_LIFE_SECONDS ? seconds : undefined;
+}
+
 /** The family once what `attempt` got is stored. */
 export function withTokens(family: Family, attempt: Attempt, got: Got): Family {
   const { tokens: before } = family;
@@ -233,8 +243,11 @@ export function withFailure(family: Family, attempt: Attempt, error: unknown, no
     return { outcome: 'consent-needed', family: needingConsent(rest, why, now) };
   }
   const failures = (family.trouble?.failures ?? 0) + 1;
-  const isFinal = !(error instanceof RekeyError) || !error.retryable;
-  const wait = isFinal ? REFUSED_AGAIN_AFTER_SECONDS : (AGAIN_AFTER[failures - 1] ?? AGAIN_AFTER[4]);
+  const isUnspent = error instanceof Unspent;
+  const isFinal = !isUnspent && (!(error instanceof RekeyError) || !error.retryable);
+  const wait = isFinal
+    ? REFUSED_AGAIN_AFTER_SECONDS
+    : Math.max(AGAIN_AFTER[failures - 1] ?? AGAIN_AFTER[4], isUnspent ? askedToWait(error) : 0);
   const told = family.trouble?.told === true;
   const tell = told
     ? undefined
@@ -255,14 +268,19 @@ export function withFailure(family: Family, attempt: Attempt, error: unknown, no
         failures,
         notBefore: plusSeconds(at, wait),
         told: told || tell !== undefined,
-        // The server may have answered all the same; where it refused the client, it has spent nothing.
+        // The server may have answered all the same; where it refused the client or turned it away, it has spent nothing.
         lost:
-          attempt.kind === 'refresh' && !isFinal
+          attempt.kind === 'refresh' && !isFinal && !isUnspent
             ? [...attempt.lost, attempt.id].slice(-LOST_KEPT)
             : attempt.lost,
       },
     },
   };
+}
+
+/** What a server wants that limits its clients, up to when what is refused for good is tried again. Nothing was spent: there is no hurry. */
+function askedToWait({ retryAfterSeconds = AGAIN_AFTER[1] }: Unspent): number {
+  return Math.min(retryAfterSeconds, REFUSED_AGAIN_AFTER_SECONDS);
 }
 
 /** Attempts that are remembered as lost. */

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { RekeyError } from './errors.ts';
+import { RekeyError, type ErrorCode } from './errors.ts';
 import { Redacted } from './redacted.ts';
 
 /** What an authorization server gives: an access token, and what refreshes it where it rotates that. */
@@ -18,6 +18,25 @@ export interface TokenSet {
 export interface PlainAnswer {
   readonly status: number;
   readonly text: string;
+  /** How long the server wants to be left alone (RFC 9110, 10.2.3). */
+  readonly retryAfterSeconds?: number | undefined;
+}
+
+/** A failure by which nothing was spent: the server has said so, or what would have spent it was never sent. */
+export class Unspent extends RekeyError {
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    {
+      retryAfterSeconds,
+      ...details
+    }: ConstructorParameters<typeof RekeyError>[2] & { readonly retryAfterSeconds?: number | undefined },
+  ) {
+    super(code, message, details);
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
 }
 
 /** Why a server gave nothing, by what it is called there (RFC 6749, 5.2; Slack, GitHub and others have words of their own). */
@@ -44,19 +63,23 @@ const CLIENT: ReadonlySet<string> = new Set([
   'bad_client_secret',
   'incorrect_client_credentials',
 ]);
-const LATER: ReadonlySet<string> = new Set([
-  'temporarily_unavailable',
-  'server_error',
+/** Too many requests: this one was turned away at the door. */
+const TURNED_AWAY: ReadonlySet<string> = new Set([
   'slow_down',
   'ratelimited',
   'rate_limited',
   'rate_limit_exceeded',
+]);
+const LATER: ReadonlySet<string> = new Set([
+  ...TURNED_AWAY,
+  'temporarily_unavailable',
+  'server_error',
   'internal_error',
   'fatal_error',
   'service_unavailable',
   'request_timeout',
 ]);
-const LATER_STATUS: ReadonlySet<number> = new Set([408, 425, 429]);
+const LATER_STATUS: ReadonlySet<number> = new Set([408, 425]);
 /** Tokens that are worth something only with a key beside them, which agents don't have. */
 const BOUND_TYPES: ReadonlySet<string> = new Set(['dpop', 'mac', 'pop']);
 
@@ -122,11 +145,19 @@ export function revocationOf(answer: PlainAnswer, name: string): 'revoked' | 'un
   throw refusal;
 }
 
-function refusalOf({ status }: PlainAnswer, body: unknown, name: string): RekeyError | undefined {
+function refusalOf(
+  { status, retryAfterSeconds }: PlainAnswer,
+  body: unknown,
+  name: string,
+): RekeyError | undefined {
   const error = errorOf(body);
   // The word is of the server and might quote anything: only a known one is repeated.
   const word = error !== undefined && [CONSENT, CLIENT, LATER].some((known) => known.has(error)) ? error : '';
   const said = `${name} answers ${status}${word === '' ? '' : ` ${word}`}`;
+  if (status === 429 || (status < 500 && TURNED_AWAY.has(word))) {
+    return new Unspent('ERR_UNAVAILABLE', said, { remedy: 'it is tried again', retryAfterSeconds });
+  }
+  // Whoever answers 5xx may have done it all the same.
   if (status >= 500 || LATER_STATUS.has(status) || LATER.has(word)) {
     return new RekeyError('ERR_UNAVAILABLE', said, { remedy: 'it is tried again' });
   }

@@ -14,6 +14,7 @@ import { leafWithKey } from '../contract/cases/x509.ts';
 import { FakeKms } from '../fakes/kms.ts';
 import { ServedDirectory } from '../support/directory.ts';
 import { TlsPeer, type PeerIdentity } from '../support/tls-peer.ts';
+import { families } from './families.ts';
 import { count, type Figure, type Figures } from './figures.ts';
 
 const ROTATIONS = 3;
@@ -158,7 +159,7 @@ export async function identities(tell: (line: string) => void): Promise<Figures>
     ofTokens(served),
     ofCertificates(served),
   ]);
-  return { ...keys, ...tokens, ...handshakes };
+  return { ...keys, ...tokens, ...handshakes, ...(await families(tell)) };
 }
 
 async function ofKeys(served: ServedDirectory): Promise<Figures> {

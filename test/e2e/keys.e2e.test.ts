@@ -12,7 +12,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { rekey, rekeyJson } from '../../local/demo/rekey.ts';
 import { startWorld, type World } from '../../local/demo/world.ts';
-import { keepRun, type Passed } from '../../scripts/upstream-run.ts';
+import { FAMILIES, keepRun, type Passed } from '../../scripts/upstream-run.ts';
 import type {
   AuditAnswer,
   CertificateRevoked,
@@ -28,6 +28,7 @@ import { CREDENTIAL_TYPES, TAG } from '../../shared/names.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { testAdoptedKeys } from './adopted-keys.ts';
 import { judgedByList, statusOf } from './certificate-status.ts';
+import { testFamilies } from './families.ts';
 import { HandshakeLoad } from './handshake-load.ts';
 import { IdentityLoad, jwksVerifier, tokenVerifier } from './identity-load.ts';
 import { toldVerifiers } from './told-verifiers.ts';
@@ -145,6 +146,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     await forgetRecording('keys');
     world = await startWorld(() => undefined, {
       types: [...CREDENTIAL_TYPES],
+      families: true,
       privateUpstreams: ['127.0.0.1'],
     });
     vault = new SecretsManagerClient(world.stack.clientConfig);
@@ -401,4 +403,10 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
   });
 
   testAdoptedKeys(() => ({ world, vault, watched, upstreams }));
+  testFamilies(() => ({
+    world,
+    vault,
+    watched,
+    passed: (what) => (passes[FAMILIES] = [...(passes[FAMILIES] ?? []), what]),
+  }));
 });

@@ -35,6 +35,8 @@ export class FakeTokenServer implements AuthorizationServer {
   /** Families that died since a spent token came again. */
   reused = 0;
   refreshes = 0;
+  /** Tokens that somebody asked to have revoked. */
+  readonly revoked: string[] = [];
   readonly families: FamilyThere[] = [];
   readonly #now: () => number;
   readonly #own = new Set<string>();
@@ -123,6 +125,7 @@ export class FakeTokenServer implements AuthorizationServer {
     return this.#asClient(secret, () => {
       if (!this.canRevoke) return 'unsupported';
       const value = token.reveal();
+      this.revoked.push(value);
       this.#own.delete(value);
       for (const family of this.families) {
         if (family.refresh === value || family.spent.has(value)) family.dead = true;

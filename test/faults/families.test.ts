@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { toInstant } from '../../shared/domain/clock.ts';
+import { familyChecks } from '../../shared/domain/diagnose-families.ts';
 import { eventOf } from '../../shared/domain/events.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
+import { Unspent } from '../../shared/domain/token-answer.ts';
 import { connectFamily } from '../../shared/engine/families/connect.ts';
 import { tend } from '../../shared/engine/families/tend.ts';
 import { EVENT } from '../../shared/names.ts';
@@ -200,6 +203,59 @@ describe('a refusal', () => {
     expect((await one.actions()).filter((action) => action === 'refresh-endangered')).toHaveLength(1);
     one.server.trouble = undefined;
     await one.minutes(11);
+    await one.assertWorks();
+  });
+
+  test('at the door of a server spends nothing: it is waited for as long as the server wants, and nothing counts as lost', async () => {
+    const one = await world.due();
+    one.server.trouble = new Unspent('ERR_UNAVAILABLE', 'answers 429', { retryAfterSeconds: 300 });
+    await one.run();
+    const { trouble } = await one.family();
+    expect(trouble).toMatchObject({ failures: 1, lost: [], notBefore: toInstant(one.now + 300_000) });
+    one.server.trouble = undefined;
+    one.server.spendElsewhere();
+    one.now += 300_000;
+    await one.run();
+    expect(await one.family()).toMatchObject({ needs: { why: 'refused' } });
+  });
+
+  test('of a look at the metadata of a server that worked is tried again soon, not told as a refusal of the family', async () => {
+    const one = await world.due();
+    one.server.trouble = new Unspent('ERR_REJECTED', 'publishes no metadata (404)', {});
+    await one.run();
+    expect(await one.family()).toMatchObject({
+      trouble: { code: 'ERR_REJECTED', lost: [], told: false, notBefore: toInstant(one.now + 60_000) },
+    });
+    one.now += 20 * 60_000;
+    await one.run();
+    expect((await one.actions()).filter((action) => action.startsWith('refresh-'))).toEqual([
+      'refresh-endangered',
+    ]);
+    one.server.trouble = undefined;
+    one.now += 5 * 60_000;
+    await one.run();
+    await one.assertWorks();
+  });
+
+  test('is none where access tokens come to live too short: that is recorded once, and paged', async () => {
+    const one = await world.due();
+    one.server.lifeSeconds = 300;
+    await one.run();
+    one.now += 300_000;
+    await one.run();
+    const told = (await one.records()).filter(({ message }) => message === 'refresh-endangered');
+    expect(told.map(({ entity }) => JSON.parse(entity.data.evidence || '{}') as object)).toEqual([
+      expect.objectContaining({ code: 'ERR_POLICY', lifeSeconds: 300 }),
+    ]);
+    expect(familyChecks(await one.family(), one.now - 1000)).toContainEqual(
+      expect.objectContaining({
+        state: 'warn',
+        detail: expect.stringContaining('lives 300 seconds') as string,
+      }),
+    );
+    one.server.lifeSeconds = 3600;
+    one.now += 300_000;
+    await one.run();
     await one.assertWorks();
   });
 

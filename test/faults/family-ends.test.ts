@@ -1,8 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RekeyError } from '../../shared/domain/errors.ts';
+import { lifeOf } from '../../shared/domain/family-refresh.ts';
+import { keptText, type Kept } from '../../shared/domain/family-secret.ts';
+import { Redacted } from '../../shared/domain/redacted.ts';
 import { pauseFamily, unpauseFamily, unregisterFamily } from '../../shared/engine/families/leave.ts';
 import { applyFamily } from '../../shared/engine/families/register.ts';
 import { revokeFamily } from '../../shared/engine/families/revoke.ts';
+import { tend } from '../../shared/engine/families/tend.ts';
 import { EVENT } from '../../shared/names.ts';
 import { everyFault, FamilyWorld, HALF_LIFE_MS, quiet, type FamilyCase } from '../support/family-world.ts';
 import { inParallel } from '../support/in-parallel.ts';
@@ -106,6 +110,28 @@ describe('an emergency', () => {
         await assertEnded(one, [token, ...live]);
       },
     );
+  });
+
+  test('ends what a lost attempt stores after its lease, whichever it was', async () => {
+    const one = await world.due();
+    const { id, refreshSecretName } = await one.family();
+    one.calls.arm({ at: 'server.refresh', mode: 'after' });
+    await one.process((deps) => tend(deps, id));
+    one.calls.disarm();
+    const { attempt } = await one.family();
+    one.now += 121_000;
+    one.server.trouble = down;
+    await one.run();
+    one.server.trouble = undefined;
+    const [there] = one.server.families;
+    const late = [there?.refresh ?? '', [...(there?.live ?? [])].at(-1) ?? ''] as const;
+    const [refreshToken, accessToken] = late.map((token) => new Redacted(token));
+    const life = lifeOf(3600, one.now);
+    const text = keptText({ refreshToken, accessToken, tokenType: 'Bearer', ...life } as Kept);
+    await one.vault.put(refreshSecretName, attempt?.id ?? '', text, 'AWSPENDING');
+    await revoke(one);
+    expect(one.server.revoked).toEqual(expect.arrayContaining([...late]));
+    await assertEnded(one, late);
   });
 
   test('at a server that can’t revoke, or doesn’t answer, is told to a person and not taken for done', async () => {

@@ -13,7 +13,7 @@ import { UNUSED_GRANTS } from './unused-grants.ts';
  * held in test/infra/unseen.test.ts, what no role may do in test/infra/forbidden.test.ts.
  */
 const databases = synthesise({ stage: 'local' });
-const everything = synthesise({ stage: 'local', settings: { types: [...CREDENTIAL_TYPES] } });
+const everything = synthesise({ stage: 'local', settings: { types: [...CREDENTIAL_TYPES], families: true } });
 
 /** Calls that AWS refuses by design, since a condition isn't met: the function answers with what is wrong. */
 const REFUSED_BY_DESIGN: readonly { role: string; action: string; resource: RegExp; reason: string }[] = [

@@ -1,6 +1,13 @@
+import type { AuditDraft } from '../../domain/audit.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import type { Attempt, AttemptKind, Family } from '../../domain/families.ts';
-import { assertKeepable, withAttempt, withFailure, withTokens } from '../../domain/family-refresh.ts';
+import {
+  assertKeepable,
+  shortLifeOf,
+  withAttempt,
+  withFailure,
+  withTokens,
+} from '../../domain/family-refresh.ts';
 import { gotOf, kept, notOurs, type Kept } from '../../domain/family-secret.ts';
 import { fingerprint } from '../../domain/fingerprint.ts';
 import type { Redacted } from '../../domain/redacted.ts';
@@ -127,15 +134,17 @@ export async function finish(
   };
   const isConsent = attempt.kind === 'consent' || family.status !== 'active';
   const action = isConsent ? 'consent-given' : 'tokens-refreshed';
+  const after = withTokens(family, attempt, got);
   // Told before it is recorded: told twice does no harm.
   if (incident !== undefined) await tellAgents(deps, EVENT.resume, family, incident);
   const done = await committed(
     deps,
     {
       before: family,
-      after: withTokens(family, attempt, got),
+      after,
       records: [
         recordOf(deps, family, action, trigger, about),
+        ...shortened(deps, family, after, attempt),
         ...(incident === undefined
           ? []
           : [recordOf(deps, family, 'agents-resumed', trigger, { incidentId: incident.id })]),
@@ -144,6 +153,17 @@ export async function finish(
     (now) => now.tokens?.versionId === attempt.id,
   );
   return done === undefined ? { outcome: 'outrun' } : { outcome: 'refreshed', family: done };
+}
+
+/** That access tokens live too short from now on: a consent to such ones is refused, but a server may change its mind. Said once. */
+function shortened(deps: FamilyDeps, before: Family, { tokens }: Family, attempt: Attempt): AuditDraft[] {
+  const lifeSeconds = tokens && shortLifeOf(tokens);
+  if (lifeSeconds === undefined || (before.tokens && shortLifeOf(before.tokens)) !== undefined) return [];
+  const message = `access tokens of this server live ${lifeSeconds} seconds now`;
+  const evidence = { attempt: attempt.number, code: 'ERR_POLICY', message, lifeSeconds };
+  return [
+    recordOf(deps, before, 'refresh-endangered', attempt.trigger, { correlationId: attempt.id, evidence }),
+  ];
 }
 
 /**

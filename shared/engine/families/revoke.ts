@@ -32,12 +32,14 @@ export async function revokeFamily(deps: FamilyDeps, emergency: FamilyEmergency)
 
 async function intend(deps: FamilyDeps, { name, incidentId, trigger }: FamilyEmergency): Promise<Family> {
   const before = await familyNamed(deps, name);
-  const { tokens, attempt, incident } = before;
+  const { tokens, attempt, trouble, incident } = before;
   if (incident !== undefined && before.status === 'consent-needed' && incident.id === incidentId)
     return before;
   const since = toInstant(deps.clock());
   const emergency: Trigger = { ...trigger, kind: 'emergency' };
-  const pending = [tokens?.versionId, attempt?.id, ...(incident?.pending ?? [])].filter(
+  // Whoever was slower than its lease may have stored what it got since.
+  const lost = [...(attempt?.lost ?? []), ...(trouble?.lost ?? [])];
+  const pending = [tokens?.versionId, attempt?.id, ...lost, ...(incident?.pending ?? [])].filter(
     (id) => id !== undefined,
   );
   if (pending.length === 0) return before;

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { OAuthServer } from '../../../shared/adapters/oauth-server.ts';
 import { isRekeyError, type RekeyError } from '../../../shared/domain/errors.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
-import type { TokenSet } from '../../../shared/domain/token-answer.ts';
+import { Unspent, type TokenSet } from '../../../shared/domain/token-answer.ts';
 import type { ConsentGiven, GrantTerms } from '../../../shared/ports/authorization-server.ts';
 import { UpstreamServer, type Fault, type Reply } from '../../fakes/upstream.ts';
 import { CLIENT, OidcServer, SERVICE_CLIENT } from '../../support/oidc.ts';
@@ -304,6 +304,29 @@ describe('an authorization server that misbehaves', () => {
     }
     terms = { ...terms, server: { tokenEndpoint: `${upstream.url}/token` } };
     expect(await revoke()).toBe('unsupported');
+  });
+
+  test('who is turned away at the door has spent nothing, for as long as the server says; after 5xx nobody knows', async () => {
+    reply = { status: 429, headers: { 'retry-after': '600' } };
+    const turnedAway = await refusal(refresh());
+    expect([turnedAway instanceof Unspent, turnedAway]).toEqual([
+      true,
+      expect.objectContaining({ code: 'ERR_UNAVAILABLE', retryAfterSeconds: 600 }),
+    ]);
+    reply = { status: 200, body: { ok: false, error: 'ratelimited' } };
+    expect(await refusal(refresh())).toBeInstanceOf(Unspent);
+    reply = { status: 503, headers: { 'retry-after': '600' }, body: { error: 'slow_down' } };
+    expect(await refusal(refresh())).not.toBeInstanceOf(Unspent);
+  });
+
+  test('whatever keeps the metadata from being read has spent nothing', async () => {
+    terms = { ...terms, server: { issuer: upstream.url } };
+    for (const status of [403, 404, 429, 503]) {
+      reply = { status };
+      expect([status, await refusal(refresh())]).toEqual([status, expect.any(Unspent)]);
+    }
+    terms = { ...terms, server: { issuer: 'http://127.0.0.1:1' } };
+    expect(await refusal(refresh())).toBeInstanceOf(Unspent);
   });
 
   test('metadata are looked for at both places, and a server that is down is not one without', async () => {

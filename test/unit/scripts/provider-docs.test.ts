@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { README, withTables } from '../../../scripts/provider-docs.ts';
-import { aligned, COLUMNS, ELSEWHERE, rowsOf } from '../../../scripts/upstream-run.ts';
+import { aligned, COLUMNS, ELSEWHERE, FAMILIES, rowsOf } from '../../../scripts/upstream-run.ts';
 import { CAPABILITIES, type Capabilities } from '../../../shared/domain/capabilities.ts';
 import { errorsOf } from '../../../shared/domain/errors.ts';
 import { classify } from '../../../shared/domain/inventory.ts';
@@ -93,8 +93,10 @@ describe('docs/providers/README.md', () => {
     const cells = table
       .split('\n')
       .flatMap((line) => (line.startsWith('|') ? [line.split('|').slice(1, -1)] : []));
-    const rows = cells.slice(2).map(([key = '']) => /`([^`]+)`/.exec(key)?.[1] ?? '');
-    expect(rows.toSorted()).toEqual(keys);
+    const rows = cells
+      .slice(2)
+      .map(([key = '']) => /`([^`]+)`|\[([^`\]]+)\]/.exec(key)?.slice(1).join('') ?? '');
+    expect(rows.toSorted()).toEqual([...keys, FAMILIES].toSorted());
     expect(cells[0]?.map((each) => each.trim())).toEqual(['upstream', ...COLUMNS]);
   });
 });
@@ -107,7 +109,17 @@ describe('the table of a run', () => {
         .slice(1)
         .map(([key = '']) => key)
         .toSorted(),
-    ).toEqual(keys);
+    ).toEqual([...keys, FAMILIES].toSorted());
+    expect(rows.find(([key]) => key === FAMILIES)).toEqual([
+      FAMILIES,
+      'NO',
+      '–',
+      'NO',
+      '–',
+      'NO',
+      'NO',
+      'NO',
+    ]);
     expect(rows.find(([key]) => key === 'llm-key/openai')).toEqual([
       'llm-key/openai',
       'yes',
