@@ -14,11 +14,11 @@ export interface TracedKey {
   /** Versions of the secret that carry it. */
   readonly versionIds: readonly string[];
   /** Since when it can work, by the record that precedes it. Absent where it was there before Rekey. */
-  readonly madeAt?: Instant;
+  readonly madeAt?: Instant | undefined;
   /** When the upstream was seen to refuse it. Absent where nothing has confirmed its end. */
-  readonly endedAt?: Instant;
+  readonly endedAt?: Instant | undefined;
   /** What has confirmed it, in words. */
-  readonly endedBy?: string;
+  readonly endedBy?: string | undefined;
 }
 
 /** Somebody used a value, or read it, as one source tells. */

@@ -1,7 +1,6 @@
 import * as z from 'zod';
 import { checkChain, type AuditAction, type AuditRecord } from '../audit.ts';
 import type { Instant } from '../clock.ts';
-import type { Key } from '../credential.ts';
 import { harmless } from '../readers.ts';
 import type { Interval, TracedKey } from './facts.ts';
 
@@ -29,8 +28,6 @@ export interface Moment {
 
 /** What is known of the credential beside its records. */
 export interface Known {
-  /** Keys with the versions of the secret that carry them. */
-  readonly keys: readonly Pick<Key, 'fingerprint' | 'versionId'>[];
   /** Whether Rekey itself makes its values: what a person makes was out of Rekey's sight before. */
   readonly isMadeHere: boolean;
   /** Where the chain of records has to end. */
@@ -96,13 +93,12 @@ export function trailOf(records: readonly AuditRecord[], incident: string, known
 }
 
 /** Every value that the records name, with its beginning and its confirmed end. */
-function livesOf(sorted: readonly AuditRecord[], { keys, isMadeHere }: Known): Life[] {
+function livesOf(sorted: readonly AuditRecord[], { isMadeHere }: Known): Life[] {
   const lives = new Map<string, Life>();
   const meet = (fingerprint: string, handle: string, record: AuditRecord, madeAt?: Instant): Life => {
     const known = lives.get(fingerprint);
     if (known !== undefined) return known;
-    const versions = keys.filter((key) => key.fingerprint === fingerprint).map(({ versionId }) => versionId);
-    const life = { fingerprint, handle, firstSeq: seqOf(record), versionIds: new Set(versions), madeAt };
+    const life = { fingerprint, handle, firstSeq: seqOf(record), versionIds: new Set<string>(), madeAt };
     lives.set(fingerprint, life);
     return life;
   };

@@ -8,8 +8,8 @@ const SEEDS = 1000;
 
 function investigated(made: SyntheticIncident) {
   const { records, incident, head, now, uses, sources, ordinary, knownGood } = made;
-  const trail = trailOf(records, incident, { keys: [], isMadeHere: true, head, now });
-  // The first value's version stands in no record: the head has it, and so has the first rotation.
+  const trail = trailOf(records, incident, { isMadeHere: true, head, now });
+  // The first value's version stands in no record: the ledger has it with the fingerprint.
   const keys = trail.keys.map((key) =>
     key.versionIds.length > 0 ? key : { ...key, versionIds: [`version-${key.fingerprint.split('-')[1]}`] },
   );
