@@ -97,7 +97,7 @@ export function credentialTables(credential: ReportedCredential): ReportTable[] 
 
 /** One line about a credential. */
 export function summaryOf({ type, provider, counts, gaps, stage }: ReportedCredential): string {
-  const { expected = 0, unexplained = 0, suspect = 0 } = counts;
+  const { expected, unexplained, suspect } = counts;
   const uses = `uses: ${suspect} suspect, ${unexplained} unexplained, ${expected} expected; ${gaps.length} gaps`;
   return `${type}, ${provider}; ${stage === undefined ? '' : `emergency: ${stage}; `}${uses}`;
 }

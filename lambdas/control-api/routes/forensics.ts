@@ -111,11 +111,11 @@ async function withVersions(
   { id, current }: Credential,
   ledger: Ledger,
 ): Promise<TraceAnswer['keys'][number]> {
-  const keys = (await ledger.byFingerprint(key.fingerprint)).filter((each) => each.credentialId === id);
-  const known = current?.fingerprint === key.fingerprint ? [...keys, current] : keys;
+  const own = (await ledger.byFingerprint(key.fingerprint)).filter((each) => each.credentialId === id);
+  const keys = current?.fingerprint === key.fingerprint ? [...own, current] : own;
   return {
     ...key,
-    versionIds: [...new Set([...key.versionIds, ...known.map(({ versionId }) => versionId)])],
+    versionIds: [...new Set([...key.versionIds, ...keys.map(({ versionId }) => versionId)])],
   };
 }
 

@@ -157,7 +157,7 @@ function end(lives: readonly Life[], record: AuditRecord): void {
 
 /** Whether a handle that was killed is this one's slot, of this generation or a later one. */
 function isCovered(handle: string, killed: string, upTo: number): boolean {
-  const [id = '', generation = '0'] = split(handle);
+  const [id, generation] = split(handle);
   return split(killed)[0] === id && Number(generation) <= Math.max(upTo, Number(split(killed)[1]));
 }
 
