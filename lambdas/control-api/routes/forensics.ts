@@ -59,12 +59,10 @@ export async function trace(call: Call, services: ControlServices): Promise<Done
   const incident = parse(incidentName, call.params[1] ?? '');
   const records: AuditRecord[] = [];
   for await (const record of ledger.records(credential.id)) records.push(record);
-  // The head after its records, so that none of them lies beyond it.
-  const head = (await findEver(ledger, credential.id)) ?? credential;
   const { name, type, provider, policy } = credential;
   const trail = trailOf(records, incident, {
     isMadeHere: capabilitiesOf(type, provider)?.canCreate === true,
-    head,
+    head: credential,
     now: toInstant(clock()),
   });
   if (trail.moments.length === 0)
@@ -86,13 +84,13 @@ export async function trace(call: Call, services: ControlServices): Promise<Done
         sensitivity,
         opens: opensOf(credential),
       },
-      ...(head.incident?.id === incident ? { stage: head.incident.stage } : {}),
+      ...(credential.incident?.id === incident ? { stage: credential.incident.stage } : {}),
       ...trail,
-      keys: await Promise.all(trail.keys.map((key) => withVersions(key, head, ledger))),
+      keys: await Promise.all(trail.keys.map((key) => withVersions(key, credential, ledger))),
       moments: [...trail.moments],
       holes: [...trail.holes],
-      holders: await Promise.all(head.holders.map((holder) => holderOf(head, holder, services))),
-      readers: sightings(await readers.of(credential.secretName), head.holders).map(readerView),
+      holders: await Promise.all(credential.holders.map((holder) => holderOf(credential, holder, services))),
+      readers: sightings(await readers.of(credential.secretName), credential.holders).map(readerView),
     },
   };
 }

@@ -30,7 +30,7 @@ export interface Moment {
 export interface Known {
   /** Whether Rekey itself makes its values: what a person makes was out of Rekey's sight before. */
   readonly isMadeHere: boolean;
-  /** Where the chain of records has to end. */
+  /** Where the chain of records ended when they began to be read; what has come since is not held against it. */
   readonly head?: { readonly seq: number; readonly chain: string };
   readonly now: Instant;
 }
@@ -191,7 +191,8 @@ function keyOf({ fingerprint, handle, versionIds, madeAt, end: ended }: Life): T
 /** Between the records on both sides of what is missing or changed. */
 function holesOf(sorted: readonly AuditRecord[], { head, now }: Known): Interval[] {
   const [first] = sorted;
-  return checkChain(sorted, head).map(({ seq }) => {
+  const known = sorted.filter((record) => head === undefined || seqOf(record) <= head.seq);
+  return checkChain(known, head).map(({ seq }) => {
     const before = sorted.findLast((record) => seqOf(record) < seq) ?? first;
     const after = sorted.find((record) => seqOf(record) > seq);
     return { from: before?.time_dt ?? now, to: after?.time_dt ?? now };
