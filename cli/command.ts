@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { day } from '../shared/api/messages.ts';
+import { instantIn } from '../shared/domain/clock.ts';
 import type { Context } from './context.ts';
 import { usage } from './failure.ts';
 
@@ -23,6 +24,16 @@ export function date(option: string): (text: string) => string {
     const parsed = day.safeParse(text);
     if (!parsed.success) throw usage(`${option} ${text}: ${parsed.error.issues[0]?.message ?? 'not a date'}`);
     return text;
+  };
+}
+
+/** Parser of an option that is a moment, with its zone. */
+export function moment(option: string): (text: string) => string {
+  return (text) => {
+    const isZoned = /^\d{4}-\d{2}-\d{2}T.*(Z|[+-]\d{2}:\d{2})$/.test(text);
+    const given = isZoned ? instantIn(text) : undefined;
+    if (given !== undefined) return given;
+    throw usage(`${option} ${text}: not a moment`, 'write it as 2026-11-22T12:00:00Z');
   };
 }
 

@@ -9,6 +9,7 @@ import { addConfirm } from './commands/confirm.ts';
 import { addConnect } from './commands/connect.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addImport } from './commands/import.ts';
+import { addIncident } from './commands/incident.ts';
 import { addPacts } from './commands/pacts.ts';
 import { addPause, addUnpause } from './commands/pause.ts';
 import { addPlan } from './commands/plan.ts';
@@ -19,6 +20,7 @@ import { addRollback, addRotate } from './commands/rotate.ts';
 import { addList, addShow } from './commands/show.ts';
 import { addSubscribe, addSubscriptions, addUnsubscribe } from './commands/subscribe.ts';
 import { addUnregister } from './commands/unregister.ts';
+import { addUses } from './commands/uses.ts';
 import type { Context } from './context.ts';
 import { EXIT, failureOf, usage } from './failure.ts';
 import { Output, type Io } from './io.ts';
@@ -82,6 +84,8 @@ const COMMANDS: readonly AddCommand[] = [
   addSubscribe,
   addSubscriptions,
   addUnsubscribe,
+  addIncident,
+  addUses,
   addAudit,
   addDoctor,
   addProviders,

@@ -38,6 +38,9 @@ export interface EvidenceStackProps extends StackProps {
 /** Prefix of the audit records in the archive. */
 export const RECORDS = 'records/';
 
+/** Prefix of the reports of uses in the archive. */
+export const USES = 'uses/';
+
 /** Prefix of what the archiver found changed in the ledger. */
 export const TAMPERING = 'tampering/';
 
@@ -124,12 +127,15 @@ export class EvidenceStack extends Stack {
       logKey: state.key,
       timeout: Duration.seconds(60),
       environment: {
+        tenant: settings.tenant,
+        account: Aws.ACCOUNT_ID,
         archive: this.archive.bucketName,
         snapshots: state.snapshots.bucketName,
       },
       grants: [
         ...readStream(streamArn, state.key.keyArn),
         ...appendObjects(this.archive.bucketArn, RECORDS),
+        ...appendObjects(this.archive.bucketArn, USES),
         ...appendObjects(this.archive.bucketArn, TAMPERING),
         ...appendObjects(state.snapshotsArn, SNAPSHOTS),
       ],
@@ -142,6 +148,11 @@ export class EvidenceStack extends Stack {
       filters: [
         { dynamodb: { Keys: { sk: { S: [{ prefix: 'AUD#' }] } } } },
         { dynamodb: { Keys: { sk: { S: ['HEAD'] } } } },
+        // What agents have reported; that it expires in the ledger takes nothing from the archive.
+        {
+          eventName: ['INSERT', 'MODIFY'],
+          dynamodb: { Keys: { pk: { S: [{ prefix: `${settings.tenant}#USE#` }] } } },
+        },
       ],
     });
     return archiver;
@@ -189,40 +200,91 @@ export class EvidenceStack extends Stack {
       catalogId: Aws.ACCOUNT_ID,
       databaseInput: { name, description: 'Audit records of Rekey' },
     });
-    const table = new CfnTable(this, 'AuditRecords', {
-      catalogId: Aws.ACCOUNT_ID,
-      databaseName: name,
-      tableInput: auditRecords(this.archive.bucketName, settings.tenant),
-    });
-    table.addResourceDependency(database);
-    table.addMetadata('cfn-lint', {
-      // ${…} in storage.location.template are variables of partition projection, not of CloudFormation.
-      config: { ignore_checks: ['E1029'] },
-    });
-    const query = new CfnNamedQuery(this, 'RotationsOfTheLast12Months', {
-      name: 'Rotations of the last 12 months',
-      description:
-        'Every rotation with dates, actor and confirmation that the old credential was deactivated (A2)',
-      database: name,
-      workGroup: workgroup.name,
-      queryString: readFileSync(
-        join(import.meta.dirname, '..', 'queries', 'rotations-last-12-months.sql'),
-        'utf8',
-      ),
-    });
-    query.addResourceDependency(workgroup);
-    query.addResourceDependency(table);
+    const tables = [
+      new CfnTable(this, 'AuditRecords', {
+        catalogId: Aws.ACCOUNT_ID,
+        databaseName: name,
+        tableInput: auditRecords(this.archive.bucketName, settings.tenant),
+      }),
+      new CfnTable(this, 'AgentUses', {
+        catalogId: Aws.ACCOUNT_ID,
+        databaseName: name,
+        tableInput: agentUses(this.archive.bucketName, settings.tenant),
+      }),
+    ];
+    for (const table of tables) {
+      table.addResourceDependency(database);
+      table.addMetadata('cfn-lint', {
+        // ${…} in storage.location.template are variables of partition projection, not of CloudFormation.
+        config: { ignore_checks: ['E1029'] },
+      });
+    }
+    for (const { id, file, ...about } of QUERIES) {
+      const query = new CfnNamedQuery(this, id, {
+        ...about,
+        database: name,
+        workGroup: workgroup.name,
+        queryString: readFileSync(join(import.meta.dirname, '..', 'queries', file), 'utf8'),
+      });
+      query.addResourceDependency(workgroup);
+      for (const table of tables) query.addResourceDependency(table);
+    }
   }
 }
 
-/** OCSF records as `shared/domain/audit.ts` seals them; partitions are computed, never crawled. */
+/** The questions that every auditor asks, ready to run. */
+const QUERIES = [
+  {
+    id: 'RotationsOfTheLast12Months',
+    name: 'Rotations of the last 12 months',
+    description:
+      'Every rotation with dates, actor and confirmation that the old credential was deactivated (A2)',
+    file: 'rotations-last-12-months.sql',
+  },
+  {
+    id: 'WhoUsedACredential',
+    name: 'Which agent used a credential between two times',
+    description:
+      'Uses that agents have reported, with the value that they used (A3); five parameters, which its text explains',
+    file: 'who-used-a-credential.sql',
+  },
+] as const;
+
+/** OCSF records as `shared/domain/audit.ts` seals them. */
 function auditRecords(bucket: string, tenant: string): CfnTable.TableInputProperty {
-  const root = `s3://${bucket}/${RECORDS}`;
-  return {
+  return jsonTable(tenant, {
     name: 'audit_records',
     description: 'Audit records, one JSON object each (OCSF 1.9, class 3004)',
+    root: `s3://${bucket}/${RECORDS}`,
+    columns: COLUMNS,
+  });
+}
+
+/** Reports of uses as `shared/adapters/s3-archive.ts` writes them. */
+function agentUses(bucket: string, tenant: string): CfnTable.TableInputProperty {
+  return jsonTable(tenant, {
+    name: 'agent_uses',
+    description: 'Uses of credentials by the minute, as agents have reported them, one JSON object each',
+    root: `s3://${bucket}/${USES}`,
+    columns: USE_COLUMNS,
+  });
+}
+
+/** Objects of JSON below a prefix of the archive; partitions are computed, never crawled. */
+function jsonTable(
+  tenant: string,
+  {
+    name,
+    description,
+    root,
+    columns,
+  }: { name: string; description: string; root: string; columns: Readonly<Record<string, string>> },
+): CfnTable.TableInputProperty {
+  return {
+    name,
+    description,
     tableType: 'EXTERNAL_TABLE',
-    partitionKeys: ['tenant', 'account', 'region', 'dt'].map((name) => ({ name, type: 'string' })),
+    partitionKeys: ['tenant', 'account', 'region', 'dt'].map((key) => ({ name: key, type: 'string' })),
     parameters: {
       EXTERNAL: 'TRUE',
       classification: 'json',
@@ -249,10 +311,22 @@ function auditRecords(bucket: string, tenant: string): CfnTable.TableInputProper
         // A record that is no JSON must be seen, not skipped.
         parameters: { 'ignore.malformed.json': 'false' },
       },
-      columns: Object.entries(COLUMNS).map(([name, type]) => ({ name, type })),
+      columns: Object.entries(columns).map(([column, type]) => ({ name: column, type })),
     },
   };
 }
+
+/** Columns of the reports of uses; a test compares them with what the archive is given. */
+export const USE_COLUMNS = {
+  credential_uid: 'string',
+  agent: 'string',
+  session: 'string',
+  version_id: 'string',
+  succeeded: 'bigint',
+  refused: 'bigint',
+  used_from: 'string',
+  used_to: 'string',
+} as const;
 
 /** Columns by name; a test compares them with a sealed record. */
 export const COLUMNS = {

@@ -8,13 +8,18 @@ import { createLogger, errorFields, setting } from '../compose.ts';
 import { eachChange, type TableChange } from '../stream.ts';
 
 const logger = createLogger();
+const home = {
+  tenant: setting(ENV.tenant),
+  account: setting(ENV.account),
+  region: process.env['AWS_REGION'] ?? '',
+};
 const archive = new S3Archive({
   aws: awsCallsFromEnvironment(process.env),
   archive: setting(ENV.archive),
   snapshots: setting(ENV.snapshots),
 });
 
-/** Copies the ledger's stream: audit records to the locked archive, heads to the revocation snapshots. */
+/** Copies the ledger's stream: audit records and uses to the locked archive, heads to the revocation snapshots. */
 export async function handler(event: DynamoDBStreamEvent): Promise<DynamoDBBatchResponse> {
   const answer = await eachChange(event, copy, (error, key) =>
     logger.error('archiving failed', { key, ...errorFields(error) }),
@@ -23,7 +28,8 @@ export async function handler(event: DynamoDBStreamEvent): Promise<DynamoDBBatch
   return answer;
 }
 
-async function copy({ change, key, kind, before, after }: TableChange): Promise<void> {
+async function copy({ change, key, kind, before, after, use }: TableChange): Promise<void> {
+  if (kind === 'use') return use === undefined ? undefined : archive.storeUse(use, home);
   if (kind === 'credential' && after !== undefined) return archive.snapshot(JSON.parse(after) as Credential);
   if (kind !== 'audit') return;
   if (change === 'INSERT' && after !== undefined) return archive.store(JSON.parse(after) as AuditRecord);

@@ -26,6 +26,7 @@ import {
   unpauseFamily,
   unregisterFamily,
 } from './routes/families.ts';
+import { trace, uses } from './routes/forensics.ts';
 import { impact } from './routes/impact.ts';
 import { reportLeak } from './routes/leaks.ts';
 import { applyPact, listPacts, showPact } from './routes/pacts.ts';
@@ -50,6 +51,8 @@ const ROUTES: Readonly<Record<RouteKey, Route>> = {
   'POST /v1/credentials/{name}/unregister': unregister,
   'POST /v1/credentials/{name}/confirmations': confirmRoot,
   'GET /v1/credentials/{name}/impact': impact,
+  'GET /v1/credentials/{name}/uses': uses,
+  'GET /v1/credentials/{name}/incidents/{incident}': trace,
   'POST /v1/credentials/{name}/rotations': rotate,
   'GET /v1/credentials/{name}/rotations/{id}': showRotation,
   'POST /v1/credentials/{name}/rotations/{id}/rollback': rollBack,

@@ -2,6 +2,7 @@ import {
   CLOSED_KEPT_SECONDS,
   LONGEST_REPORT_SECONDS,
   newestNumber,
+  USES_KEPT_SECONDS,
   type Acknowledgement,
   type Pact,
   type Session,
@@ -16,7 +17,6 @@ import { isAwsError, type AwsServiceError } from './aws-client.ts';
 import {
   acknowledgementItem,
   acknowledgementOf,
-  count,
   documentOf,
   expiry,
   groups,
@@ -26,12 +26,10 @@ import {
   sessionOf,
   text,
   type Item,
+  useOf,
 } from './ledger-items.ts';
 import { ABSENT, LedgerTable, versionIs, type Store } from './ledger-table.ts';
 import { decodePactPage, encodePactPage } from './page-token.ts';
-
-/** How long reports of uses are kept: a proof looks back for minutes. */
-const USES_KEPT_SECONDS = 86_400;
 
 const OPEN = 'id = :id AND attribute_not_exists(closedAt)';
 /** No word of the session's instance has this number or a higher one. */
@@ -309,6 +307,11 @@ export class DynamoDbAgents implements AgentStore {
 
   async uses(credentialId: string, from: Instant, to: Instant): Promise<readonly UseReport[]> {
     const found: UseReport[] = [];
+    for await (const use of this.useLog(credentialId, from, to)) found.push(use);
+    return found;
+  }
+
+  async *useLog(credentialId: string, from: Instant, to: Instant): AsyncIterable<UseReport> {
     const pages = this.#table.pages({
       KeyConditionExpression: `${TABLE.pk} = :p AND ${TABLE.sk} BETWEEN :from AND :to`,
       ExpressionAttributeValues: {
@@ -321,19 +324,9 @@ export class DynamoDbAgents implements AgentStore {
       ConsistentRead: true,
     });
     for await (const item of pages) {
-      if ((text(item, 'to') ?? '') <= from) continue;
-      found.push({
-        credentialId,
-        agent: text(item, 'agent') ?? '',
-        session: text(item, 'session') ?? '',
-        versionId: text(item, 'versionId') ?? '',
-        succeeded: count(item, 'succeeded'),
-        refused: count(item, 'refused'),
-        from: text(item, 'from') ?? '',
-        to: text(item, 'to') ?? '',
-      });
+      const use = useOf(credentialId, item);
+      if (use.to > from) yield use;
     }
-    return found;
   }
 
   /** DynamoDB deletes what has expired within days. */

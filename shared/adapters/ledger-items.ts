@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { placeOf, type Acknowledgement, type Pact, type Session } from '../domain/agents.ts';
+import { placeOf, type Acknowledgement, type Pact, type Session, type UseReport } from '../domain/agents.ts';
 import type { AuditRecord } from '../domain/audit.ts';
 import type { Claim } from '../domain/claim.ts';
 import { nextLook } from '../domain/calendar.ts';
@@ -390,4 +390,18 @@ export function count(item: Item, name: string): number {
 /** The document of an item. */
 export function documentOf<T>(item: Item): T {
   return JSON.parse(text(item, 'doc') ?? '{}') as T;
+}
+
+/** What a session has reported of a minute, from its item. */
+export function useOf(credentialId: string, item: Item): UseReport {
+  return {
+    credentialId,
+    agent: text(item, 'agent') ?? '',
+    session: text(item, 'session') ?? '',
+    versionId: text(item, 'versionId') ?? '',
+    succeeded: count(item, 'succeeded'),
+    refused: count(item, 'refused'),
+    from: text(item, 'from') ?? '',
+    to: text(item, 'to') ?? '',
+  };
 }

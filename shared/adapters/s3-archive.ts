@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
+import type { UseReport } from '../domain/agents.ts';
 import type { AuditRecord } from '../domain/audit.ts';
-import type { Credential } from '../domain/credential.ts';
+import type { Credential, Home } from '../domain/credential.ts';
 import type { Archive } from '../ports/archive.ts';
 import { isAwsError, type AwsCalls } from './aws-client.ts';
 import { objectPath, snapshotKey, THERE_ALREADY } from './s3-snapshots.ts';
@@ -17,6 +18,33 @@ export function recordKey(record: AuditRecord, text: string): string {
     `dt=${time.slice(0, 10)}`,
     entity.uid,
     name,
+  ].join('/');
+}
+
+/** A report of uses as the archive has it; the columns are those of the Glue table. */
+export function archivedUse(use: UseReport) {
+  return {
+    credential_uid: use.credentialId,
+    agent: use.agent,
+    session: use.session,
+    version_id: use.versionId,
+    succeeded: use.succeeded,
+    refused: use.refused,
+    used_from: use.from,
+    used_to: use.to,
+  };
+}
+
+/** Prefix of a report's object, as of a record's. */
+export function useKey(use: UseReport, { tenant, account, region }: Home, text: string): string {
+  return [
+    'uses',
+    `tenant=${tenant}`,
+    `account=${account}`,
+    `region=${region}`,
+    `dt=${use.from.slice(0, 10)}`,
+    use.credentialId,
+    `${sha256(text).toString('hex')}.json`,
   ].join('/');
 }
 
@@ -38,6 +66,11 @@ export class S3Archive implements Archive {
   async store(record: AuditRecord): Promise<void> {
     const text = JSON.stringify(record);
     await this.#putOnce(recordKey(record, text), text);
+  }
+
+  async storeUse(use: UseReport, home: Home): Promise<void> {
+    const text = JSON.stringify(archivedUse(use));
+    await this.#putOnce(useKey(use, home, text), text);
   }
 
   async reportTampering(finding: Parameters<Archive['reportTampering']>[0]): Promise<void> {

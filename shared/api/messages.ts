@@ -27,4 +27,5 @@ export * from './messages/plan.ts';
 export * from './messages/inventory.ts';
 export * from './messages/subscriptions.ts';
 export * from './messages/audit.ts';
+export * from './messages/forensics.ts';
 export * from './messages/diagnosis.ts';

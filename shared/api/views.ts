@@ -246,7 +246,8 @@ function keyView(key: Key): KeyView {
 }
 
 /** The target with `tls.ca` left out: pages of base64 that tell nobody anything. */
-function withoutCertificates(target: unknown): unknown {
+/** A target without what is long and tells nothing of where it is. */
+export function withoutCertificates(target: unknown): unknown {
   if (!isObject(target) || !isObject(target['tls'])) return target;
   const { ca: _certificates, ...tls } = target['tls'];
   return { ...target, tls };

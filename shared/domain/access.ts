@@ -28,6 +28,8 @@ const TABLE = [
   { method: 'POST', path: '/v1/credentials/{name}/unregister', roles: ['operator'] },
   { method: 'POST', path: '/v1/credentials/{name}/confirmations', roles: ['operator'] },
   { method: 'GET', path: '/v1/credentials/{name}/impact', roles: everyone },
+  { method: 'GET', path: '/v1/credentials/{name}/uses', roles: everyone },
+  { method: 'GET', path: '/v1/credentials/{name}/incidents/{incident}', roles: everyone },
   { method: 'POST', path: '/v1/credentials/{name}/rotations', roles: ['operator'] },
   { method: 'GET', path: '/v1/credentials/{name}/rotations/{id}', roles: everyone },
   {

@@ -122,6 +122,12 @@ export interface UseReport {
   readonly to: Instant;
 }
 
+/**
+ * How long reports of uses are kept beside the ledger: the longest ordinary interval of a credential and its window, so that
+ * an incident finds the whole life of a value. The archive keeps them for good.
+ */
+export const USES_KEPT_SECONDS = 35 * 86_400;
+
 /** How often a session says that it lives, in seconds; three missed ones and it counts as lost. */
 export const HEARTBEAT_SECONDS = 60;
 export const LOST_AFTER_SECONDS = 3 * HEARTBEAT_SECONDS;

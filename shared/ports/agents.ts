@@ -62,4 +62,6 @@ export interface AgentStore {
   report(use: UseReport): Promise<void>;
   /** Uses of a credential that were reported for a time that reaches into this one, in no order. */
   uses(credentialId: string, from: Instant, to: Instant): Promise<readonly UseReport[]>;
+  /** The same by the minute in which they began, as far as they are kept (`USES_KEPT_SECONDS`). */
+  useLog(credentialId: string, from: Instant, to: Instant): AsyncIterable<UseReport>;
 }

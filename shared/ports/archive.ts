@@ -1,5 +1,6 @@
+import type { UseReport } from '../domain/agents.ts';
 import type { AuditRecord } from '../domain/audit.ts';
-import type { Credential } from '../domain/credential.ts';
+import type { Credential, Home } from '../domain/credential.ts';
 
 /** Write-once archive of audit records, with the snapshots beside it. */
 export interface Archive {
@@ -7,6 +8,8 @@ export interface Archive {
   store(record: AuditRecord): Promise<void>;
   /** Stores proof that an audit row was changed or removed in the table, which nobody may do. */
   reportTampering(finding: { key: string; change: string; before: string; after: string }): Promise<void>;
+  /** Stores a report of uses as it stands now; the counts of one minute grow, so that the longest one counts. */
+  storeUse(use: UseReport, home: Home): Promise<void>;
   /** Replaces the copy of a credential's head. */
   snapshot(credential: Credential): Promise<void>;
 }

@@ -28,6 +28,7 @@ import { apply, quiet, rotate } from './deployed.ts';
 import { describeDoctor } from './doctor.ts';
 import { describeFoundValues } from './found-values.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
+import { describeIncidentReport } from './incident-report.ts';
 import { describeProofOverApi } from './proof-over-api.ts';
 import { describeSubscribing } from './subscriptions.ts';
 import { reaches } from './upgrading.ts';
@@ -217,6 +218,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     });
   });
 
+  describeIncidentReport('INC-7', () => ({ world }));
   describeDeliveries();
   describeFoundValues(() => ({ world, vault }));
 

@@ -9,12 +9,13 @@ import { readLogin } from '../../local/demo/fleet.ts';
 import { rekeyJson } from '../../local/demo/rekey.ts';
 import { follow } from '../../local/demo/scenario.ts';
 import type { World } from '../../local/demo/world.ts';
-import type { PactShownAnswer } from '../../shared/api/messages.ts';
+import type { PactShownAnswer, UsesAnswer } from '../../shared/api/messages.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
 import { Instance } from '../support/agent-api.ts';
 import { callAs } from './deployed-agent.ts';
 import { apply, quiet, rotate } from './deployed.ts';
 import { reaches } from './upgrading.ts';
+import { archivedUses } from './incident-report.ts';
 
 /** A test of one agent and one rotation, from its pact to the end of the old credential. */
 export function describeProofOverApi(
@@ -69,6 +70,11 @@ export function describeProofOverApi(
     const use = { credential: 'shop', versionId: about.versionId, succeeded: 1, refused: 0 };
     const at = toInstant(Date.now());
     expect(await instance.report([{ ...use, from: at, to: at }])).toMatchObject({ status: 200 });
+    const told = { agent: 'shopper', succeeded: 1, used_from: at };
+    expect((await rekeyJson<UsesAnswer>(['uses', 'shop'], world.env)).uses).toMatchObject([
+      { agent: 'shopper', version: about.versionId, succeeded: 1, from: at },
+    ]);
+    await expect.poll(() => archivedUses(world), { timeout: 20_000 }).toMatchObject([told]);
     expect(await instance.acknowledge(about, SecretString)).toMatchObject({ status: 200 });
     const shown = await rekeyJson<PactShownAnswer>(['pacts', 'show', 'shopper'], world.env);
     expect(shown.sessions).toMatchObject([{ instance: 'host-1', state: 'running' }]);

@@ -114,6 +114,11 @@ export class MemoryAgentStore implements AgentStore {
     this.reported.push(use);
   }
 
+  async *useLog(credentialId: string, from: string, to: string): AsyncIterable<UseReport> {
+    const uses = await this.uses(credentialId, from, to);
+    yield* uses.toSorted((a, b) => (a.from < b.from ? -1 : 1));
+  }
+
   async uses(credentialId: string, from: string, to: string): Promise<readonly UseReport[]> {
     return this.reported.filter((use) => use.credentialId === credentialId && use.to > from && use.from < to);
   }

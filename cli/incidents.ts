@@ -1,0 +1,99 @@
+import {
+  auditAnswer,
+  listAnswer,
+  traceAnswer,
+  usesAnswer,
+  type AuditEvent,
+  type CredentialView,
+  type ReportedUse,
+  type TraceAnswer,
+  type UsesAnswer,
+} from '../shared/api/messages.ts';
+import { LONG_TIMEOUT_MS, type ApiClient } from './client.ts';
+import { Failure } from './failure.ts';
+
+/** A credential of an incident, as far as its head and the records of the last year name it. */
+export interface Concerned {
+  readonly id: string;
+  readonly name: string;
+  /** Its head, where an emergency holds it now. */
+  readonly head?: CredentialView;
+}
+
+/** Every registered credential. */
+export async function readHeads(client: ApiClient): Promise<CredentialView[]> {
+  const all: CredentialView[] = [];
+  let page: string | undefined;
+  do {
+    const answer = await client.get(listAnswer, ['credentials'], { query: { page } });
+    all.push(...answer.credentials);
+    page = answer.next;
+  } while (page !== undefined);
+  return all;
+}
+
+/** What the records of the last year tell of incidents. */
+export async function readIncidentEvents(client: ApiClient): Promise<AuditEvent[]> {
+  const events: AuditEvent[] = [];
+  let span: { from?: string; to?: string } = {};
+  let page: string | undefined;
+  do {
+    const answer = await client.get(auditAnswer, ['audit'], {
+      query: { ...span, page },
+      timeoutMs: LONG_TIMEOUT_MS,
+    });
+    // The first answer says which span the default is: the others must be about the same one.
+    span = { from: answer.from, to: answer.to };
+    events.push(...(answer.events ?? []).filter(({ incident }) => incident !== ''));
+    page = answer.next;
+  } while (page !== undefined);
+  return events;
+}
+
+/**
+ * The credentials of an incident, by name.
+ * @throws Failure ERR_NOT_FOUND where nothing tells of it
+ */
+export async function concernedBy(client: ApiClient, incident: string): Promise<Concerned[]> {
+  const [heads, events] = await Promise.all([readHeads(client), readIncidentEvents(client)]);
+  const found = new Map<string, Concerned>();
+  for (const event of events)
+    if (event.incident === incident)
+      found.set(event.credentialId, { id: event.credentialId, name: event.credential });
+  for (const head of heads)
+    if (head.emergency?.incident === incident) found.set(head.id, { id: head.id, name: head.name, head });
+  if (found.size > 0) return [...found.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  throw new Failure('ERR_NOT_FOUND', `nothing of the last year tells of an incident "${incident}"`, {
+    field: 'incident',
+    remedy: '`rekey incident list` names the incidents that there are',
+  });
+}
+
+/** What is known of one credential in an incident. */
+export function readTrace(client: ApiClient, id: string, incident: string): Promise<TraceAnswer> {
+  return client.get(traceAnswer, ['credentials', id, 'incidents', incident], { timeoutMs: LONG_TIMEOUT_MS });
+}
+
+/** All uses of a credential that agents have reported for a time, each once. */
+export async function readUses(
+  client: ApiClient,
+  credential: string,
+  span: { readonly from?: string | undefined; readonly to?: string | undefined },
+): Promise<UsesAnswer> {
+  const uses = new Map<string, ReportedUse>();
+  let answer: UsesAnswer | undefined;
+  let from = span.from;
+  let to = span.to;
+  do {
+    const page: UsesAnswer = await client.get(usesAnswer, ['credentials', credential, 'uses'], {
+      query: { from, to },
+      timeoutMs: LONG_TIMEOUT_MS,
+    });
+    for (const use of page.uses) uses.set(`${use.session} ${use.version} ${use.from}`, use);
+    answer ??= page;
+    ({ next: from } = page);
+    ({ to } = page);
+  } while (from !== undefined);
+  const { next: _next, ...whole } = answer;
+  return { ...whole, uses: [...uses.values()] };
+}
