@@ -1,13 +1,15 @@
+import { IAMClient, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { DynamoDBClient, GetItemCommand } from '@aws-sdk/client-dynamodb';
 import { sigV4 } from '../../../client/src/sigv4.ts';
-import { agentRole } from '../../../local/demo/agent.ts';
+import { agentRole, sessionOf } from '../../../local/demo/agent.ts';
 import type { World } from '../../../local/demo/world.ts';
 import { AwsCalls } from '../../../shared/adapters/aws-client.ts';
 import { isHeld, type DirectorySet, type SetKind } from '../../../shared/domain/directory.ts';
-import { OUTPUT, TABLE } from '../../../shared/names.ts';
+import { OUTPUT, TABLE, TAG } from '../../../shared/names.ts';
+import { signInKms } from '../../../shared/providers/jwks/kms.ts';
 import type { JwksMaterial } from '../../../shared/providers/jwks/material.ts';
 import type { X509Material } from '../../../shared/providers/x509/material.ts';
-import { verifies } from '../../contract/cases/jwks.ts';
+import { signedWith, taken, verifies } from '../../contract/cases/jwks.ts';
 import { leafOf, opensslTakes } from '../../contract/cases/x509.ts';
 import { entryOf, loseAnswer, type PlayedUpstream } from './played.ts';
 
@@ -42,12 +44,79 @@ export async function introspect(world: World, token: string): Promise<Record<st
 
 /** Keys with which agents sign; `jose` is the verifier. */
 async function signingKeys(world: World): Promise<PlayedUpstream> {
-  return identity(world, {
-    key: 'signing-key/jwks',
-    kind: 'jwks',
-    target: { name: 'shop-agents', issuer: 'https://agents.shop.example', tokenLifetimeSeconds: 1 },
-    takes: async (secret) => verifies(directoryUrl(world), 'shop-agents', JSON.parse(secret) as JwksMaterial),
-  });
+  return {
+    ...(await identity(world, {
+      key: 'signing-key/jwks',
+      kind: 'jwks',
+      target: { name: 'shop-agents', issuer: 'https://agents.shop.example', tokenLifetimeSeconds: 1 },
+      takes: async (secret) =>
+        verifies(directoryUrl(world), 'shop-agents', JSON.parse(secret) as JwksMaterial),
+    })),
+    sign: signedWith,
+  };
+}
+
+const KMS_SET = 'shop-kms';
+
+/** Keys that stay in KMS, where agents sign under a role of their own that has what docs/providers/jwks.md says. */
+export async function signingKeysInKms(world: World): Promise<PlayedUpstream> {
+  const sign = await signerInKms(world);
+  return {
+    ...(await identity(world, {
+      key: 'signing-key/jwks',
+      kind: 'jwks',
+      target: {
+        name: KMS_SET,
+        issuer: 'https://agents.shop.example',
+        tokenLifetimeSeconds: 1,
+        held: 'kms',
+      },
+      takes: async (secret) => {
+        const material = JSON.parse(secret) as JwksMaterial;
+        // A key that was ended signs nothing any more.
+        const token = await sign(material).catch(() => '');
+        return taken(directoryUrl(world), KMS_SET, material, token);
+      },
+    })),
+    variant: 'signing-key/jwks, held in KMS',
+    sign,
+  };
+}
+
+/** What signs with the keys in KMS. */
+async function signerInKms(world: World): Promise<NonNullable<PlayedUpstream['sign']>> {
+  const { accountId, region, endpoint, clientConfig } = world.stack;
+  const name = 'kms-signer';
+  const role = await agentRole(world, name);
+  const Statement = {
+    Effect: 'Allow',
+    Action: 'kms:Sign',
+    Resource: `arn:aws:kms:*:${accountId}:key/*`,
+    Condition: {
+      StringEquals: { [`aws:ResourceTag/${TAG.set}`]: KMS_SET, [`aws:ResourceTag/${TAG.stage}`]: 'local' },
+    },
+  };
+  const iam = new IAMClient(clientConfig);
+  await iam.send(
+    new PutRolePolicyCommand({
+      RoleName: name,
+      PolicyName: 'sign',
+      PolicyDocument: JSON.stringify({ Version: '2012-10-17', Statement }),
+    }),
+  );
+  iam.destroy();
+  // Named as no function: what it calls is no function's.
+  const aws = new AwsCalls({ region, endpoint, credentials: await sessionOf(world, role), caller: '' });
+  return async ({ issuer, alg, jwk, keyArn = '' }, lifeSeconds = 60) => {
+    const iat = Math.floor(Date.now() / 1000);
+    const text = [
+      { alg, kid: jwk.kid },
+      { iss: issuer, sub: 'agent-1', iat, exp: iat + lifeSeconds },
+    ]
+      .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+      .join('.');
+    return `${text}.${await signInKms(aws, keyArn, alg, text)}`;
+  };
 }
 
 /** Bearer tokens; whoever asks is known by IAM. */
