@@ -22,10 +22,12 @@ afterAll(async () => {
 const KEYS: IdentityKind = { kind: 'jwks' };
 const KEYS_IN_KMS: IdentityKind = { kind: 'jwks', held: 'kms' };
 const TOKENS: IdentityKind = { kind: 'tokens' };
+const AUTHORITIES: IdentityKind = { kind: 'bundles' };
 const KINDS = [
   ['signing keys', KEYS],
   ['signing keys in KMS', KEYS_IN_KMS],
   ['agent tokens', TOKENS],
+  ['certificate authorities', AUTHORITIES],
 ] as const;
 
 function fresh(kind: IdentityKind): IdentityEngineCase {
@@ -80,7 +82,7 @@ describe.each(KINDS)('%s', (_name, kind) => {
   test('have every write to the directory and to KMS numbered', async () => {
     const { labels } = await dryRun(of(kind), rotation);
     expect(labels).toEqual(expect.arrayContaining(['directory.write', 'identities.seal', 'provider.revoke']));
-    expect(labels.includes('aws.request')).toBe(kind.held === 'kms');
+    expect(labels.includes('aws.request')).toBe(kind.held === 'kms' || kind.kind === 'bundles');
   });
 
   test.each(MODES)('rotate under load, whatever fails: %s', async (mode) => {
