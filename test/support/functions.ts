@@ -32,7 +32,15 @@ export interface Definitions {
 /** The machines as infra defines them. */
 export function definitions(): Definitions {
   const patience = { timeout: { toSeconds: () => 60 } };
-  const types = ['database', 'llm-key', 'root', 'database-root', 'signing-key', 'agent-token'] as const;
+  const types = [
+    'database',
+    'llm-key',
+    'root',
+    'database-root',
+    'signing-key',
+    'agent-token',
+    'certificate-authority',
+  ] as const;
   const ofTypes = Object.fromEntries(types.map((type) => [type, patience]));
   return {
     lifecycle: lifecycleMachine(
@@ -97,7 +105,10 @@ export function call(
 ): Promise<unknown> {
   const payload = given as Payload;
   // The functions of another type are the same ones, with other rights.
-  const role = name.replace(/-(llm-key|root|database-root|signing-key|agent-token)$/, '-database');
+  const role = name.replace(
+    /-(llm-key|root|database-root|signing-key|agent-token|certificate-authority)$/,
+    '-database',
+  );
   switch (`${role} ${payload.action ?? payload.step ?? ''}`.trim()) {
     case 'begin-rotation announce':
       return enterLifecycle(deps, payload);
