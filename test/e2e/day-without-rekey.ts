@@ -187,7 +187,6 @@ async function dayOf(
 ): Promise<Day> {
   const surprises: string[] = [];
   const asked = all.uses.filter(isAsked);
-  const names = new Set(asked.map(({ credential }) => credential));
   let uses = 0;
   const { certificateEnds } = all;
   const from = all.time.now();
@@ -200,13 +199,17 @@ async function dayOf(
   ];
   for (const now of moments.toSorted((a, b) => a - b)) {
     await all.time.pass((now - all.time.now()) / 1000);
+    // Past the day nobody but certificates is asked.
+    const users = now < from + DAY_HOURS * HOUR_MS ? asked : [];
+    vi.useRealTimers();
+    const elsewhere = await all.failing(users.filter(({ byRealClock }) => byRealClock === true));
     // All of this process: `jose` and those who sign go by it.
     vi.useFakeTimers({ toFake: ['Date'], now });
-    // Past the day nobody else is asked.
-    const failing = now < from + DAY_HOURS * HOUR_MS ? await all.failing(asked) : undefined;
+    const here = await all.failing(users.filter(({ byRealClock }) => byRealClock !== true));
+    const failing = new Map([...elsewhere, ...here]);
     const at = `after ${((now - from) / HOUR_MS).toFixed(2)} h`;
-    for (const name of failing === undefined ? [] : names) {
-      const hows = failing?.get(name);
+    for (const name of new Set(users.map(({ credential }) => credential))) {
+      const hows = failing.get(name);
       const isTold = (failsAt.get(name) ?? Infinity) <= now;
       if (hows !== undefined && !isTold) surprises.push(`${at} ${name} fails: ${hows.join('; ')}`);
       if (hows === undefined && isTold) surprises.push(`${at} ${name} works, and was said to fail`);
@@ -216,7 +219,7 @@ async function dayOf(
       (error: unknown) => String(error),
     );
     if ((refused === '') !== now < certificateEnds) surprises.push(`${at} a handshake: ${refused}`);
-    uses += failing === undefined ? 1 : asked.length + 1;
+    uses += users.length + 1;
   }
   return { surprises, uses, leavesLastMs: certificateEnds - (all.renewalFailedAt ?? Infinity) };
 }

@@ -25,6 +25,8 @@ export interface Use {
   readonly how: string;
   /** What it can't do without, beside the vault and what it has read. */
   readonly needs?: 'the directory';
+  /** Goes by clocks that nobody moves: its upstream has one of its own. */
+  readonly byRealClock?: boolean;
   /** @throws where it fails */
   readonly work: () => Promise<unknown>;
 }
@@ -113,7 +115,7 @@ export class LongLived implements AsyncDisposable {
     const work = async (): Promise<void> => {
       if (!(await takes(await read()))) throw new Error('refused');
     };
-    this.uses.push({ credential, how: 'a key', work });
+    this.uses.push({ credential, how: 'a key', byRealClock: true, work });
   }
 
   /** An agent that has a certificate, for both ends of a handshake. */
