@@ -66,6 +66,7 @@ for (const check of only.length === 0 ? [...STATIC, TESTS] : [TESTS]) {
 const run = await lastRun();
 if (run !== undefined) {
   console.log(`\nUpstreams through deployed functions:\n${aligned(rowsOf(run)).join('\n')}`);
+  for (const line of run.counts ?? []) console.log(line);
 }
 if (failed.length > 0) {
   console.error(`\nfailed: ${failed.join(', ')}`);

@@ -78,14 +78,18 @@ function runTable(run: UpstreamRun): string {
   const [heading = [], ...rows] = rowsOf(run);
   const linked = rows.map(([key = '', ...cells]) => [pageOf(key), ...cells]);
   const others = Object.entries(ELSEWHERE).map(([key, where]) => `\`${key}\` in ${where}`);
-  return `Last run on ${run.day}. Elsewhere: ${others.join(', ')}.\n\n${markdown([heading, ...linked])}`;
+  const table = `Last run on ${run.day}. Elsewhere: ${others.join(', ')}.\n\n${markdown([heading, ...linked])}`;
+  const counts = run.counts?.map((line) => `- ${line}`) ?? [];
+  return counts.length === 0 ? table : `${table}\n\n${counts.join('\n')}`;
 }
 
 /** A database's page is the architecture's. */
-function pageOf(key: string): string {
-  if (key === FAMILIES) return `[${key}](../oauth.md)`;
+function pageOf(row: string): string {
+  if (row === FAMILIES) return `[${row}](../oauth.md)`;
+  const [key = '', ...variant] = row.split(', ');
   const [type = '', provider = ''] = key.split('/');
-  return type === 'database' ? `\`${key}\`` : `[\`${key}\`](${provider}.md)`;
+  const page = type === 'database' ? `\`${key}\`` : `[\`${key}\`](${provider}.md)`;
+  return [page, ...variant].join(', ');
 }
 
 function markdown([heading = [], ...rows]: readonly (readonly string[])[]): string {

@@ -1,6 +1,6 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { CAPABILITIES, capabilitiesOf } from '../shared/domain/capabilities.ts';
+import { CAPABILITIES, capabilitiesOf, type ProviderKey } from '../shared/domain/capabilities.ts';
 
 /** What each upstream goes through on the deployed stack, in the order of the table. */
 export const COLUMNS = [
@@ -18,8 +18,10 @@ export type Passed = (typeof COLUMNS)[number];
 export interface UpstreamRun {
   /** On which day (UTC). */
   readonly day: string;
-  /** By type and provider. */
+  /** By type and provider, or by variant. */
   readonly passes: Readonly<Record<string, readonly Passed[]>>;
+  /** What was counted under load and without Rekey, a line each. */
+  readonly counts?: readonly string[];
 }
 
 /** Upstreams that other tests lead through the same. */
@@ -43,6 +45,12 @@ const OF_FAMILIES: ReadonlySet<Passed> = new Set<Passed>([
   'revoke',
   'audit',
 ]);
+
+/** What is run beside the one of each upstream: of which it is one, and how its credential is told from that. */
+export const VARIANTS = {
+  'signing-key/jwks, held in KMS': { key: 'signing-key/jwks', name: 'kms' },
+} as const satisfies Readonly<Record<string, { readonly key: ProviderKey; readonly name: string }>>;
+export type Variant = keyof typeof VARIANTS;
 
 const FILE = join(import.meta.dirname, '..', '.cache', 'upstreams.json');
 
@@ -71,25 +79,29 @@ function isManual(key: string): boolean {
   return capabilitiesOf(type, provider)?.revocation === 'manual';
 }
 
+/** Every row of the table: upstreams, each with its variants after it, and token families. */
+export function rowNames(): string[] {
+  const variants = Object.entries(VARIANTS);
+  const upstreams = Object.keys(CAPABILITIES).flatMap((key) => [
+    key,
+    ...variants.flatMap(([variant, of]) => (of.key === key ? [variant] : [])),
+  ]);
+  return [...upstreams, FAMILIES];
+}
+
 /** A row for every upstream that there is, and one for token families, whether it was in the run or not. */
 export function rowsOf({ passes }: UpstreamRun): string[][] {
   return [
     ['upstream', ...COLUMNS],
-    ...Object.keys(CAPABILITIES).map((key) => [
+    ...rowNames().map((key) => [
       key,
       ...COLUMNS.map((column) => {
         if (ELSEWHERE[key] !== undefined) return 'elsewhere';
+        if (key === FAMILIES && !OF_FAMILIES.has(column)) return '–';
         if (passes[key]?.includes(column) !== true) return 'NO';
         return isManual(key) && ENDS.has(column) ? 'manual' : 'yes';
       }),
     ]),
-    [
-      FAMILIES,
-      ...COLUMNS.map((column) => {
-        if (!OF_FAMILIES.has(column)) return '–';
-        return passes[FAMILIES]?.includes(column) === true ? 'yes' : 'NO';
-      }),
-    ],
   ];
 }
 

@@ -152,3 +152,14 @@ def report_failed_stream_records() -> None:
             "                # Position doesn't advance on failure, so the next pass\n",
         ),
     )
+
+
+def reserve_for_every_version() -> None:
+    """Reserved concurrency is kept with the function and looked for with the version that an alias means: a function that was
+    stopped (none reserved) would go on for everybody who calls it through its alias."""
+    original = functions._reserved_concurrency
+
+    def reserved_concurrency(func, config):
+        return original(functions._functions.get(config.get("FunctionName")) or func, config)
+
+    functions._reserved_concurrency = reserved_concurrency

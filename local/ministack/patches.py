@@ -24,6 +24,7 @@ def apply() -> None:
         patch_machines.fail_callback_task_when_its_function_fails,
         patch_machines.name_the_machine_behind_a_task_token,
         patch_functions.report_failed_stream_records,
+        patch_functions.reserve_for_every_version,
         patch_delivery.deliver_as_documented,
         patch_services.match_rules_for_management_events,
         patch_services.tell_policies_what_a_key_is_used_for,

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLocalJWKSet, createRemoteJWKSet, jwtVerify, type JWTVerifyGetKey } from 'jose';
 import { createPublishedKeys, createTokenVerifier } from '../../client/src/verify.ts';
+import { digestOf } from '../../shared/domain/agent-token.ts';
 import type { CredentialHandle } from '../../shared/domain/credential.ts';
 import type { JwksMaterial } from '../../shared/providers/jwks/material.ts';
 import { jwksProvider } from '../../shared/providers/jwks/provider.ts';
@@ -204,15 +205,23 @@ async function ofTokens(served: ServedDirectory): Promise<Figures> {
     const checks = createTokenVerifier({ directory: served.url, set, audience: 'orders', sign });
     return async ({ token }: OpaqueMaterial) => (await checks.verify(token)) !== undefined;
   };
+  let known: Promise<string> | undefined;
   const rotated = new Rotating(opaqueProvider, target('rotated'), () => served.context(), [
     verifier('rotated'),
+    // Read once, when the service starts.
+    async ({ token }) => {
+      known ??= fetch(`${served.url}/tokens/rotated`).then(async (answer) => answer.text());
+      return (await known).includes(digestOf(token));
+    },
   ]);
   const swapped = new Rotating(opaqueProvider, target('swapped'), () => served.context(), [
     verifier('swapped'),
   ]);
   await Promise.all([led(rotated), exchanged(swapped)]);
+  const [client, once] = rotated.ways;
   return {
-    'identities failed token checks': figure(rotated.ways, 0),
+    'identities failed token checks': figure([client], 0),
+    'identities peer: digests read once': figure([once]),
     'identities peer: token swapped': figure(swapped.ways),
   };
 }

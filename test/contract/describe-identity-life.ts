@@ -92,7 +92,7 @@ export function describeIdentityLife(name: string, kind: IdentityKind): Identiti
       expect(labels).toEqual(
         expect.arrayContaining(['directory.write', 'identities.seal', 'provider.revoke']),
       );
-      expect(labels.includes('aws.request')).toBe(kind.held === 'kms');
+      expect(labels.includes('aws.request')).toBe(kind.held === 'kms' || kind.kind === 'bundles');
     });
 
     test.each(MODES)('rotate under load, whatever fails: %s', async (mode) => {

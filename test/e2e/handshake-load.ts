@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { connect, createServer, type Server, type TLSSocket } from 'node:tls';
 import { agentApi, sessionOf } from '../../local/demo/agent.ts';
 import type { World } from '../../local/demo/world.ts';
 import { sigV4 } from '../../client/src/sigv4.ts';
 import { createCertificates, peerId, type Certificates } from '../../client/src/tls.ts';
 import type { Shown } from './certificate-status.ts';
-import { outcomeOf, type Outcome } from './identity-load.ts';
+import { outcomeOf, type Checked } from './identity-load.ts';
 import { directoryUrl } from './upstreams/identities.ts';
 
 /** Whose certificates these are. */
@@ -23,6 +23,8 @@ export interface Trust {
 interface Agent {
   readonly certificates: Certificates;
   readonly server: Server;
+  /** Who has vouched for it last: its certificate may end before there is another one. */
+  authority: string;
 }
 
 /**
@@ -55,18 +57,34 @@ export class HandshakeLoad implements AsyncDisposable {
       certificates.serve(server);
       server.listen(0, '127.0.0.1');
       await once(server, 'listening');
-      return { certificates, server };
+      return { certificates, server, authority: certificates.current().authority };
     });
     return new HandshakeLoad(await Promise.all(agents));
   }
 
   /** Agent `number` greets the next one, which has to call it by its name. */
-  check(number: number): Promise<Outcome> {
-    const own = this.#agents[number % this.#agents.length];
-    const other = this.#agents[(number + 1) % this.#agents.length];
-    return outcomeOf(
-      own === undefined || other === undefined ? Promise.reject(new Error('nobody')) : met(own, other),
-    );
+  async check(number: number): Promise<Checked> {
+    const own = this.#agents[number % this.#agents.length] ?? never();
+    const other = this.#agents[(number + 1) % this.#agents.length] ?? never();
+    const met = async (): Promise<void> => {
+      for (const each of [own, other]) each.authority = each.certificates.current().authority;
+      const { id } = other.certificates.current();
+      await greeted(own.certificates.connect(id, placeOf(other)), own.certificates.current().id);
+    };
+    const done = met();
+    const shown = [own, other].map(({ authority }) => authority);
+    return { ...(await outcomeOf(done)), shown };
+  }
+
+  /** Somebody who has taken certificate and key of the first agent, and shows them to the second one. */
+  thief(): () => Promise<Checked> {
+    const [own = never(), other = never()] = this.#agents;
+    const { authority, id } = own.certificates.current();
+    const stolen = own.certificates.clientOptions(other.certificates.current().id);
+    return async () => {
+      const met = greeted(connect({ ...placeOf(other), ...stolen }), id);
+      return { ...(await outcomeOf(met)), shown: [authority] };
+    };
   }
 
   /** Ids of the authorities whose certificates agents have now. */
@@ -109,11 +127,13 @@ function greet(socket: TLSSocket): void {
   socket.end(peerId(socket) ?? 'nobody');
 }
 
+function placeOf({ server }: Agent): { host: string; port: number; timeout: number } {
+  const { port } = server.address() as AddressInfo;
+  return { host: '127.0.0.1', port, timeout: 20_000 };
+}
+
 /** A handshake of both sides, in full: TLS 1.3 tells a client only after its own part whether it was refused. */
-async function met(own: Agent, other: Agent): Promise<void> {
-  const { port } = other.server.address() as AddressInfo;
-  const { id } = other.certificates.current();
-  const socket = own.certificates.connect(id, { host: '127.0.0.1', port, timeout: 20_000 });
+async function greeted(socket: TLSSocket, as: string): Promise<void> {
   socket.once('timeout', () => socket.destroy(new Error('no answer')));
   let text = '';
   try {
@@ -121,6 +141,5 @@ async function met(own: Agent, other: Agent): Promise<void> {
   } finally {
     socket.destroy();
   }
-  if (text !== own.certificates.current().id)
-    throw new Error(`it is called ${text === '' ? 'nothing' : text}`);
+  if (text !== as) throw new Error(`it is called ${text === '' ? 'nothing' : text}`);
 }

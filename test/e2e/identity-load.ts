@@ -1,8 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createRemoteJWKSet, importJWK, jwtVerify, SignJWT } from 'jose';
+import { createRemoteJWKSet, jwtVerify, type JWTVerifyGetKey } from 'jose';
+import { sigV4 } from '../../client/src/sigv4.ts';
+import { createPublishedKeys, createTokenVerifier } from '../../client/src/verify.ts';
 import type { World } from '../../local/demo/world.ts';
 import type { JwksMaterial } from '../../shared/providers/jwks/material.ts';
 import { directoryUrl, introspect } from './upstreams/identities.ts';
+import type { PlayedUpstream } from './upstreams/played.ts';
 
 /** What a verifier answered. */
 export interface Outcome {
@@ -10,94 +13,119 @@ export interface Outcome {
   readonly why: string;
 }
 
+/** A check of what an agent shows. */
+export interface Checked extends Outcome {
+  /** What counts as shown: it may be revoked. */
+  readonly shown: readonly string[];
+}
+
+interface Seen extends Checked {
+  readonly at: number;
+}
+
 /** What was counted until now. */
 export interface Counted {
   readonly checks: number;
+  /** Why somebody was refused who showed nothing that was revoked. */
   readonly failures: readonly string[];
+  /** How often what was revoked was refused from the order on. */
+  readonly dead: number;
+  /** When it was taken last, in milliseconds from the order on. */
+  readonly lastTakenMs: number;
 }
+
+/** What was revoked, and when that was ordered (by `performance.now()`). */
+export interface Revoked {
+  readonly at: number;
+  readonly shown: readonly string[];
+}
+
+/** What an agent does with the value of its secret; `agent` is its number. */
+export type Check = (value: string, agent: number) => Promise<Checked>;
 
 /**
  * Agents that present identities without pause, and verifiers that check them. An agent keeps the value of its secret for
- * its TTL; a verifier keeps what it has read for as long as it was told.
+ * its TTL; a verifier keeps what it has read for as long as it was told. Nobody tells them of an emergency: they go on.
  */
 export class IdentityLoad {
-  #checks = 0;
-  readonly #failures: string[] = [];
+  readonly #seen: Seen[] = [];
   #stopped = false;
-  #halted = false;
   readonly #workers: Promise<void>[];
 
-  constructor(
-    agents: number,
-    ttlMs: number,
-    read: () => Promise<string>,
-    check: (value: string, agent: number) => Promise<Outcome>,
-  ) {
+  constructor(agents: number, ttlMs: number, read: () => Promise<string>, check: Check) {
     this.#workers = Array.from({ length: agents }, async (_, agent) => {
       let value = '';
-      let readAt = -Infinity;
+      let readAt: number | undefined;
       while (!this.#stopped) {
-        if (this.#halted) {
-          readAt = -Infinity;
-          await sleep(50);
-          continue;
-        }
-        if (performance.now() - readAt > ttlMs) {
+        if (readAt === undefined || performance.now() - readAt > ttlMs) {
           value = await read();
           readAt = performance.now();
         }
-        const { ok, why } = await check(value, agent);
-        this.#checks++;
-        if (!ok) this.#failures.push(why);
+        const checked = await check(value, agent);
+        this.#seen.push({ ...checked, at: performance.now() });
         await sleep(50);
       }
     });
   }
 
-  /** Agents were told to halt: they drop what they have. */
-  halt(): void {
-    this.#halted = true;
+  /** What came of all checks; of those from the order on that showed what was revoked apart. */
+  counted(revoked: Revoked = { at: Infinity, shown: [] }): Counted {
+    const isRevoked = ({ at, shown }: Seen): boolean =>
+      at >= revoked.at && shown.some((each) => revoked.shown.includes(each));
+    const dying = this.#seen.filter(isRevoked);
+    return {
+      checks: this.#seen.length,
+      failures: this.#seen.flatMap((each) => (each.ok || isRevoked(each) ? [] : [each.why])),
+      dead: dying.filter(({ ok }) => !ok).length,
+      lastTakenMs: Math.max(0, ...dying.flatMap(({ ok, at }) => (ok ? [at - revoked.at] : []))),
+    };
   }
 
-  resume(): void {
-    this.#halted = false;
-  }
-
-  get counted(): Counted {
-    return { checks: this.#checks, failures: this.#failures };
-  }
-
-  async stop(): Promise<Counted> {
+  async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all(this.#workers);
-    return this.counted;
   }
 }
 
-/** A verifier of signed tokens with a cache of its own, as `jose` keeps it. */
-export function jwksVerifier(world: World, name: string): (secret: string) => Promise<Outcome> {
-  const keys = createRemoteJWKSet(new URL(`${directoryUrl(world)}/jwks/${name}`), { cacheMaxAge: 1000 });
-  return async (secret) => {
-    const { issuer, alg, jwk, tokenLifetimeSeconds } = JSON.parse(secret) as JwksMaterial;
-    const token = await new SignJWT({ sub: 'load' })
-      .setProtectedHeader({ alg, kid: jwk.kid })
-      .setIssuer(issuer)
-      .setExpirationTime(`${tokenLifetimeSeconds + 5}s`)
-      .sign(await importJWK(jwk, alg));
-    return outcomeOf(jwtVerify(token, keys, { issuer, algorithms: [alg] }));
+/** Verifiers of signed tokens, each with a cache of its own: every other one is `jose`'s, the others the client's. */
+export function jwksVerifiers(
+  world: World,
+  set: string,
+  sign: NonNullable<PlayedUpstream['sign']>,
+  count: number,
+): Check {
+  const directory = directoryUrl(world);
+  const verifiers = Array.from({ length: count }, (_, at): JWTVerifyGetKey => {
+    if (at % 2 === 1) return createPublishedKeys({ directory, set });
+    return createRemoteJWKSet(new URL(`${directory}/jwks/${set}`), { cacheMaxAge: 1000 });
+  });
+  return async (value, agent) => {
+    const material = JSON.parse(value) as JwksMaterial;
+    const { issuer, alg, tokenLifetimeSeconds } = material;
+    const keys = verifiers[agent % count] ?? never;
+    const verified = async (): Promise<unknown> =>
+      jwtVerify(await sign(material, tokenLifetimeSeconds + 5), keys, { issuer, algorithms: [alg] });
+    return { ...(await outcomeOf(verified())), shown: [value] };
   };
 }
 
-/** A verifier of bearer tokens that asks each time. */
-export function tokenVerifier(world: World): (secret: string) => Promise<Outcome> {
-  return async (secret) => {
-    const { token } = JSON.parse(secret) as { token: string };
-    return outcomeOf(
-      (async () => {
-        const { active } = await introspect(world, token);
-        if (active !== true) throw new Error('not active');
-      })(),
-    );
+/** Verifiers of bearer tokens: every other one asks each time, the others check by the digests that they have read. */
+export function tokenVerifiers(world: World, set: string, audience: string, count: number): Check {
+  const sign = sigV4(world.stack.clientConfig);
+  const directory = directoryUrl(world);
+  const verifiers = Array.from({ length: count }, () =>
+    createTokenVerifier({ directory, set, audience, sign }),
+  );
+  return async (value, agent) => {
+    const { token } = JSON.parse(value) as { token: string };
+    const verified = async (): Promise<void> => {
+      const isActive =
+        agent % 2 === 0
+          ? (await introspect(world, token))['active'] === true
+          : (await verifiers[agent % count]?.verify(token)) !== undefined;
+      if (!isActive) throw new Error('not active');
+    };
+    return { ...(await outcomeOf(verified())), shown: [value] };
   };
 }
 
@@ -107,4 +135,8 @@ export async function outcomeOf(verified: Promise<unknown>): Promise<Outcome> {
     () => ({ ok: true, why: '' }),
     (error: unknown) => ({ ok: false, why: String(error) }),
   );
+}
+
+function never(): never {
+  throw new Error('there is no such agent');
 }

@@ -1,4 +1,3 @@
-import { X509Certificate } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -15,7 +14,6 @@ import { startWorld, type World } from '../../local/demo/world.ts';
 import { FAMILIES, keepRun, type Passed } from '../../scripts/upstream-run.ts';
 import type {
   AuditAnswer,
-  CertificateRevoked,
   ConfirmRootAnswer,
   CredentialView,
   EmergencyAnswer,
@@ -27,23 +25,17 @@ import { isRoot } from '../../shared/domain/roots.ts';
 import { CREDENTIAL_TYPES, TAG } from '../../shared/names.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { testAdoptedKeys } from './adopted-keys.ts';
-import { judgedByList, statusOf } from './certificate-status.ts';
+import { testDayWithoutRekey } from './day-without-rekey.ts';
 import { testFamilies } from './families.ts';
-import { HandshakeLoad } from './handshake-load.ts';
-import { IdentityLoad, jwksVerifier, tokenVerifier } from './identity-load.ts';
-import { toldVerifiers } from './told-verifiers.ts';
+import { testIdentitiesUnderLoad } from './identities-under-load.ts';
 import { playUpstreams } from './upstreams/all.ts';
-import type { PlayedUpstream } from './upstreams/played.ts';
+import { nameOf, type PlayedUpstream } from './upstreams/played.ts';
 import { settledFewAtATime, Watched } from './watched.ts';
 
 /** A line of a private key that no other has: the first is that of any. */
 function ownLine(pem: string): string {
   const lines = pem.split('\n').filter((line) => line !== '' && !line.startsWith('-'));
   return lines[Math.floor(lines.length / 2)] ?? '';
-}
-
-function never(): Promise<never> {
-  return Promise.reject(new Error('there is no such agent'));
 }
 
 /** Keys of every HTTP upstream, led by the deployed functions of their type against the upstream's stateful fake. */
@@ -54,8 +46,8 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
   let upstreams: PlayedUpstream[] = [];
   /** What each upstream has passed; kept for the end of `npm test`, and for docs/providers/README.md. */
   const passes: Record<string, Passed[]> = {};
+  const counts: string[] = [];
 
-  const nameOf = ({ key }: PlayedUpstream): string => key.replace('/', '-');
   const read = async (one: PlayedUpstream, stage = 'AWSCURRENT'): Promise<string> => {
     const { SecretString = '' } = await vault.send(
       new GetSecretValueCommand({ SecretId: `agents/${nameOf(one)}`, VersionStage: stage }),
@@ -68,9 +60,11 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     const opened = ({ rotation }: CredentialView) => rotation?.id === id && rotation.phase === 'window';
     await watched.until(nameOf(one), (each) => opened(each) || undefined);
   };
-  const passed = ({ key }: PlayedUpstream, what: Passed): void => {
-    passes[key] = [...(passes[key] ?? []), what];
+  const passed = ({ key, variant }: PlayedUpstream, what: Passed): void => {
+    const row = variant ?? key;
+    passes[row] = [...(passes[row] ?? []), what];
   };
+  const count = (line: string): void => void counts.push(line);
   /** To its end, with a person at the console where nobody else ends keys: told by `rekey list`, and not believed. */
   const followed = async (one: PlayedUpstream, id: string): Promise<RotationView> => {
     if (one.endByHand !== undefined) {
@@ -97,11 +91,12 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
   };
   /** Runs for every upstream, a few at a time: they have nothing in common but the functions. */
   const forEach = async (what: Passed, act: (one: PlayedUpstream) => Promise<void>): Promise<void> => {
+    const names = upstreams.map(nameOf);
     const outcomes = await settledFewAtATime(upstreams, async (one) =>
       act(one).then(() => passed(one, what)),
     );
     const failures = outcomes.flatMap((outcome, at) =>
-      outcome.status === 'rejected' ? [`${upstreams[at]?.key}: ${String(outcome.reason)}`] : [],
+      outcome.status === 'rejected' ? [`${names[at]}: ${String(outcome.reason)}`] : [],
     );
     expect(failures).toEqual([]);
   };
@@ -163,7 +158,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
   }, 240_000);
 
   afterAll(async () => {
-    await keepRun({ day: new Date().toISOString().slice(0, 10), passes });
+    await keepRun({ day: new Date().toISOString().slice(0, 10), passes, counts });
     try {
       await keepRecording('keys', world);
     } finally {
@@ -287,91 +282,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     expect((await watched.over(nameOf(openai), id)).phase).toBe('completed');
   });
 
-  test('identities: three rotations and an emergency under load, and no verifier refuses anything', async () => {
-    const found = ['signing-key/jwks', 'agent-token/opaque', 'certificate-authority/x509'].map((key) =>
-      upstreams.find((one) => one.key === key),
-    );
-    const [keys, tokens, authorities] = found;
-    if (keys === undefined || tokens === undefined || authorities === undefined)
-      throw new Error('no identities are played');
-    const all = [keys, tokens, authorities];
-    await using told = await toldVerifiers(world, nameOf(keys));
-    const byAgent = Array.from({ length: 4 }, () => jwksVerifier(world, 'shop-agents'));
-    const trust = { credential: nameOf(authorities), set: 'shop-ca', principal: authorities.principal ?? '' };
-    await using handshakes = await HandshakeLoad.start(world, trust, 4);
-    const [first] = handshakes.authorities;
-    const loads = [
-      new IdentityLoad(
-        4,
-        1000,
-        async () => read(keys),
-        async (value, agent) => byAgent[agent]?.(value) ?? never(),
-      ),
-      new IdentityLoad(4, 1000, async () => read(tokens), tokenVerifier(world)),
-      new IdentityLoad(
-        4,
-        1000,
-        async () => read(authorities),
-        async (_value, agent) => handshakes.check(agent),
-      ),
-    ];
-    for (let round = 0; round < 3; round++) {
-      await Promise.all(
-        all.map(async (one) => {
-          const id = await rotate(one);
-          expect((await watched.over(nameOf(one), id)).phase).toBe('completed');
-        }),
-      );
-    }
-    const [shown, gone] = [handshakes.shown(0), handshakes.shown(1)];
-    expect(await statusOf(world, trust.set, shown)).toBe('good');
-    expect(await statusOf(world, trust.set, shown, 'GET')).toBe('good');
-    const { serialNumber } = new X509Certificate(gone.certificate);
-    const revocation = await rekeyJson<CertificateRevoked>(
-      [
-        'revoke',
-        trust.credential,
-        '--certificate',
-        serialNumber,
-        '--incident',
-        'INC-9',
-        '--reason',
-        'test',
-        '--yes',
-      ],
-      world.env,
-    );
-    expect(revocation).toMatchObject({ changed: true, listed: true });
-    expect(await statusOf(world, trust.set, gone)).toBe('revoked');
-    expect(await judgedByList(gone)).toContain('certificate revoked');
-    expect(await judgedByList(shown)).toContain('leaf.pem: OK');
-    // What agents do who are told to halt, and to resume.
-    for (const load of loads) load.halt();
-    const revoked = await Promise.all(all.map(async (one) => read(one)));
-    await told.take(revoked[0] ?? '');
-    const ended = await rekeyJson<EmergencyAnswer>(
-      ['revoke', ...all.map(nameOf), '--incident', 'INC-10', '--reason', 'test', '--yes', '--wait'],
-      world.env,
-    );
-    expect(ended.status).toBe('SUCCEEDED');
-    await told.refuses(30_000);
-    await handshakes.resume();
-    expect(handshakes.authorities).toHaveLength(1);
-    expect(handshakes.authorities).not.toContain(first);
-    expect(await statusOf(world, trust.set, shown)).toBe('revoked');
-    const before = loads.map((load) => load.counted.checks);
-    for (const load of loads) load.resume();
-    await sleep(3000);
-    expect(await Promise.all(all.map(async (one, at) => one.takes(revoked[at] ?? '')))).toEqual([
-      false,
-      false,
-      false,
-    ]);
-    const counted = await Promise.all(loads.map(async (load) => load.stop()));
-    expect(counted.map(({ failures }) => failures)).toEqual([[], [], []]);
-    counted.forEach(({ checks }, at) => expect(checks).toBeGreaterThan(before[at] ?? 0));
-    expect(Math.min(...before)).toBeGreaterThan(100);
-  });
+  testIdentitiesUnderLoad(() => ({ world, vault, watched, upstreams, read, rotate, inWindow, count }));
 
   test('leave fingerprints in the audit trail, and no key anywhere that can be read', async () => {
     await sleep(1000);
@@ -409,4 +320,6 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     watched,
     passed: (what) => (passes[FAMILIES] = [...(passes[FAMILIES] ?? []), what]),
   }));
+
+  testDayWithoutRekey(() => ({ world, vault, watched, upstreams, read, rotate, inWindow, count }));
 });

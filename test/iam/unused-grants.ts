@@ -252,14 +252,6 @@ const TAKES_PRIVATE_CA = [
   `acm-pca:DescribeCertificateAuthority ${OF_PRIVATE_CA}`,
   `acm-pca:GetCertificateAuthorityCertificate ${OF_PRIVATE_CA}`,
 ];
-const MAKE_SIGNING_KEYS = [
-  ...keysThatSign('signing-key', 'Sign', 'GetPublicKey'),
-  ...endKeys('signing-key'),
-  ...['CreateKey', 'TagResource'].map(
-    (operation) =>
-      `kms:${operation} on * if kms:KeyUsage, requested rekey:type=signing-key, requested rekey:stage=local, aws:TagKeys`,
-  ),
-];
 
 export const UNUSED_GRANTS: readonly UnusedGrants[] = [
   ...OF_DATABASES,
@@ -344,34 +336,15 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
   },
   {
     reason:
-      'Signing keys that stay in KMS, which no end-to-end run declares (test/unit/providers/jwks-kms.test.ts); certificate authorities use the same calls.',
-    grants: {
-      'rotate-signing-key': MAKE_SIGNING_KEYS,
-      'register-signing-key': MAKE_SIGNING_KEYS,
-      'retire-signing-key': endKeys('signing-key'),
-      'rollback-signing-key': keysThatSign('signing-key', 'Sign'),
-      'reconcile-signing-key': [...keysThatSign('signing-key', 'Sign'), ...endKeys('signing-key')],
-      'revoke-signing-key': endKeys('signing-key'),
-      'replace-signing-key': MAKE_SIGNING_KEYS,
-    },
-  },
-  {
-    reason:
-      'Ends an authority whose certificate could not be made, or that was made in vain, and what a rotation that stood still has left (test/unit/providers/x509.test.ts).',
+      'Ends a key in KMS that was made in vain, and what a rotation that stood still has left (test/unit/providers/jwks-kms.test.ts, x509.test.ts).',
     sometimes: true,
-    grants: {
-      ...Object.fromEntries(
-        ['rotate', 'register', 'replace'].map((role) => [
-          `${role}-certificate-authority`,
-          endKeys('certificate-authority'),
-        ]),
-      ),
-      'rollback-certificate-authority': keysThatSign('certificate-authority', 'Sign'),
-      'reconcile-certificate-authority': [
-        ...keysThatSign('certificate-authority', 'Sign'),
-        ...endKeys('certificate-authority'),
-      ],
-    },
+    grants: Object.fromEntries(
+      (['signing-key', 'certificate-authority'] as const).flatMap((type) => [
+        ...['rotate', 'register', 'replace'].map((role) => [`${role}-${type}`, endKeys(type)] as const),
+        [`rollback-${type}`, keysThatSign(type, 'Sign')],
+        [`reconcile-${type}`, [...keysThatSign(type, 'Sign'), ...endKeys(type)]],
+      ]),
+    ),
   },
   {
     reason:

@@ -6,6 +6,11 @@ import {
   PutUserPolicyCommand,
 } from '@aws-sdk/client-iam';
 import {
+  DeleteFunctionConcurrencyCommand,
+  LambdaClient,
+  PutFunctionConcurrencyCommand,
+} from '@aws-sdk/client-lambda';
+import {
   CreateSecretCommand,
   PutSecretValueCommand,
   SecretsManagerClient,
@@ -114,6 +119,17 @@ test('A function that is invoked through an alias sees the alias', async () => {
     Output: '{% $states.result.Payload %}',
   };
   expect(await outcome(task)).toMatchObject({ status: 'SUCCEEDED', output: { arn: thrower } });
+});
+
+test('A function that has no place to run in is refused to whoever calls it through an alias, until it has one again', async () => {
+  const lambda = new LambdaClient(stack.clientConfig);
+  const of = { FunctionName: 'thrower' };
+  const task = { Resource: invoke, Arguments: { FunctionName: thrower, Payload: {} } };
+  await lambda.send(new PutFunctionConcurrencyCommand({ ...of, ReservedConcurrentExecutions: 0 }));
+  expect((await outcome(task)).status).toBe('FAILED');
+  await lambda.send(new DeleteFunctionConcurrencyCommand(of));
+  lambda.destroy();
+  expect((await outcome(task)).status).toBe('SUCCEEDED');
 });
 
 test('Starting a running execution again with the same name and input is no error', async () => {

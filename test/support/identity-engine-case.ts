@@ -1,17 +1,21 @@
 import { importJWK, jwtVerify, SignJWT } from 'jose';
 import type { SignRequest } from '../../client/src/agent.ts';
+import { Published } from '../../client/src/verify/published.ts';
 import { createPublishedKeys, createTokenVerifier, type Verifying } from '../../client/src/verify.ts';
 import { parseEntry, type CredentialEntry } from '../../shared/domain/declaration.ts';
 import { isHeld, type DirectoryEntry, type SetKind } from '../../shared/domain/directory.ts';
 import type { JwksMaterial } from '../../shared/providers/jwks/material.ts';
 import { signInKms } from '../../shared/providers/jwks/kms.ts';
+import { idOf } from '../../shared/providers/x509/authority.ts';
+import type { X509Material } from '../../shared/providers/x509/material.ts';
+import { leafOf } from '../contract/cases/x509.ts';
 import { FakeKms } from '../fakes/kms.ts';
 import type { Login } from './agents.ts';
 import { TTL_SECONDS } from './agents.ts';
 import { ServedDirectory } from './directory.ts';
 import { EngineCase } from './engine-case.ts';
 import type { EngineWorld } from './engine-world.ts';
-import { StrictVerifier } from './strict-verifier.ts';
+import { StrictVerifier, vouchesFor } from './strict-verifier.ts';
 
 /** Which identity a case is about. */
 export interface IdentityKind {
@@ -27,6 +31,8 @@ type ClientVerifier = Verifying & { takes(text: string): Promise<boolean> };
 const CACHE_SECONDS = 60;
 const SKEW_SECONDS = 300;
 const TOKEN_SECONDS = 60;
+/** So long that clocks may be apart while half of it is left. */
+const LEAF_SECONDS = 1200;
 
 /**
  * The life of an identity, in processes that may die: the engine, Secrets Manager and the machines are those of every case;
@@ -43,23 +49,18 @@ export class IdentityEngineCase extends EngineCase {
   #strict: StrictVerifier | undefined;
   #client: ClientVerifier | undefined;
   readonly #texts = new Map<string, string>();
+  /** What agents have of an authority, by its key. */
+  readonly #leaves = new Map<string, { readonly leaf: string; readonly madeAt: number }>();
 
   constructor(world: EngineWorld, number: number, kind: IdentityKind) {
     super(world, { number, policy: {}, holders: [] });
     this.kind = kind;
     this.set = `set-${number}`;
-    const isKey = kind.kind === 'jwks';
-    const of = isKey
-      ? {
-          issuer: `https://${this.set}.example`,
-          tokenLifetimeSeconds: TOKEN_SECONDS,
-          held: kind.held ?? 'exported',
-        }
-      : { agent: 'shop', audience: 'orders' };
+    const { type, provider, of } = this.#declared();
     this.declaration = parseEntry({
       name: this.name,
-      type: isKey ? 'signing-key' : 'agent-token',
-      provider: isKey ? 'jwks' : 'opaque',
+      type,
+      provider,
       secret: this.secret,
       target: { name: this.set, cacheSeconds: CACHE_SECONDS, clockSkewSeconds: SKEW_SECONDS, ...of },
       holders: [{ kind: 'polling', name: 'fleet', ttl: `${TTL_SECONDS}s` }],
@@ -70,6 +71,23 @@ export class IdentityEngineCase extends EngineCase {
       clock: () => this.time.now() + this.aheadMs,
       reach: { ...this.served.context().reach, aws: this.kms },
     });
+  }
+
+  #declared(): { readonly type: string; readonly provider: string; readonly of: object } {
+    const domain = `${this.set}.example`;
+    switch (this.kind.kind) {
+      case 'jwks': {
+        const { held = 'exported' } = this.kind;
+        const of = { issuer: `https://${domain}`, tokenLifetimeSeconds: TOKEN_SECONDS, held };
+        return { type: 'signing-key', provider: 'jwks', of };
+      }
+      case 'tokens':
+        return { type: 'agent-token', provider: 'opaque', of: { agent: 'shop', audience: 'orders' } };
+      case 'bundles': {
+        const of = { trustDomain: domain, leafSeconds: LEAF_SECONDS };
+        return { type: 'certificate-authority', provider: 'x509', of };
+      }
+    }
   }
 
   get served(): ServedDirectory {
@@ -120,9 +138,14 @@ export class IdentityEngineCase extends EngineCase {
     if (text === undefined) throw new Error('the secret has no such value');
     const provider = await this.deps.providerFor(this.declaration.type, this.declaration.provider);
     const password = provider.secretPart(provider.material(text)).reveal();
-    const fields = JSON.parse(text.reveal()) as { token?: string; jwk?: { kid: string } };
+    const fields = JSON.parse(text.reveal()) as {
+      token?: string;
+      jwk?: { kid: string };
+      certificate?: string;
+    };
     this.#texts.set(password, text.reveal());
-    return { user: fields.jwk?.kid ?? fields.token?.split('_')[2] ?? '', password };
+    const id = fields.certificate === undefined ? undefined : idOf(fields.certificate);
+    return { user: id ?? fields.jwk?.kid ?? fields.token?.split('_')[2] ?? '', password };
   }
 
   override async works(login: Login): Promise<boolean> {
@@ -140,8 +163,22 @@ export class IdentityEngineCase extends EngineCase {
   async #shown({ password }: Login): Promise<string | undefined> {
     const text = this.#texts.get(password);
     if (text === undefined) throw new Error('nobody has read this value');
+    if (this.kind.kind === 'bundles') return this.#leafOf(JSON.parse(text) as X509Material);
     const fields = JSON.parse(text) as JwksMaterial & { token?: string };
     return fields.token ?? this.#signed(fields).catch(() => undefined);
+  }
+
+  /** The certificate of an agent: another one at half of its life; where none is to be had, the present one to its end. */
+  async #leafOf(material: X509Material): Promise<string | undefined> {
+    const now = this.time.now();
+    const present = this.#leaves.get(material.keyArn);
+    if (present !== undefined && now < present.madeAt + LEAF_SECONDS * 500) return present.leaf;
+    // By the clock of whoever signs.
+    const terms = { now: now + this.aheadMs, seconds: LEAF_SECONDS, skewSeconds: SKEW_SECONDS };
+    const leaf = await leafOf(this.kms, material, terms).catch(() => undefined);
+    if (leaf === undefined) return present?.leaf;
+    this.#leaves.set(material.keyArn, { leaf, madeAt: now });
+    return leaf;
   }
 
   get entries(): readonly DirectoryEntry[] {
@@ -188,6 +225,20 @@ export class IdentityEngineCase extends EngineCase {
       const sign: SignRequest = async ({ headers }) => Promise.resolve(headers);
       const tokens = createTokenVerifier({ ...options, audience: 'orders', sign });
       this.#client = { ...tokens, takes: async (text) => (await tokens.verify(text)) !== undefined };
+      return;
+    }
+    if (this.kind.kind === 'bundles') {
+      const bundle = new Published(
+        'bundles',
+        options,
+        async (answer) => answer.text(),
+        async (_url, headers) => Promise.resolve(headers),
+      );
+      this.#client = {
+        seen: async () => [await bundle.current()],
+        expire: () => bundle.expire(),
+        takes: async (leaf) => vouchesFor(await bundle.current(), leaf, this.time.now()),
+      };
       return;
     }
     const keys = createPublishedKeys(options);

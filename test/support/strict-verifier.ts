@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { createLocalJWKSet, jwtVerify, type JSONWebKeySet } from 'jose';
 import type { SetKind } from '../../shared/domain/directory.ts';
 
@@ -23,13 +23,14 @@ export class StrictVerifier {
     this.#read = undefined;
   }
 
-  /** Whether it takes a bearer token, or what an issuer has signed. */
+  /** Whether it takes a bearer token, a certificate (PEM), or what an issuer has signed. */
   async takes(text: string, issuer = ''): Promise<boolean> {
     const body = await this.#current();
     if (this.#kind === 'tokens') {
       const digest = createHash('sha256').update(text).digest('base64url');
       return (body as { tokens: { digest: string }[] }).tokens.some((told) => told.digest === digest);
     }
+    if (this.#kind === 'bundles') return vouchesFor(String(body), text, this.#clock());
     const keys = createLocalJWKSet(body as JSONWebKeySet);
     const currentDate = new Date(this.#clock());
     return jwtVerify(text, keys, { issuer, currentDate }).then(
@@ -44,10 +45,25 @@ export class StrictVerifier {
     const response = await fetch(this.#url);
     if (response.ok) {
       const seconds = Number(/max-age=(\d+)/.exec(response.headers.get('cache-control') ?? '')?.[1] ?? 0);
-      this.#read = { body: await response.json(), until: now + seconds * 1000 };
+      const body: unknown = this.#kind === 'bundles' ? await response.text() : await response.json();
+      this.#read = { body, until: now + seconds * 1000 };
     }
     // Down: what was read last.
     if (this.#read === undefined) throw new Error('nothing was ever read');
     return this.#read.body;
   }
+}
+
+/** Whether an authority of a bundle has signed a certificate that counts now, by what Node makes of both. */
+export function vouchesFor(bundle: string, certificate: string, now: number): boolean {
+  const leaf = new X509Certificate(certificate);
+  const counts = (each: X509Certificate): boolean =>
+    each.validFromDate.getTime() <= now && now < each.validToDate.getTime();
+  const authorities = bundle.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  return (
+    counts(leaf) &&
+    authorities
+      .map((pem) => new X509Certificate(pem))
+      .some((each) => counts(each) && leaf.checkIssued(each) && leaf.verify(each.publicKey))
+  );
 }

@@ -4,20 +4,29 @@ import { jwksProvider } from '../../../shared/providers/jwks/provider.ts';
 import type { IdentityCase } from '../identity-harness.ts';
 
 /** A token as an agent signs it. */
-export async function signedWith({ issuer, alg, jwk }: JwksMaterial): Promise<string> {
+export async function signedWith({ issuer, alg, jwk }: JwksMaterial, lifeSeconds = 60): Promise<string> {
   return new SignJWT({ sub: 'agent-1' })
     .setProtectedHeader({ alg, kid: jwk.kid })
     .setIssuer(issuer)
     .setIssuedAt()
-    .setExpirationTime('1m')
+    .setExpirationTime(`${lifeSeconds}s`)
     .sign(await importJWK(jwk, alg));
 }
 
 /** Whether a verifier takes what the key signs, by the published set. */
 export async function verifies(url: string, name: string, material: JwksMaterial): Promise<boolean> {
-  const { issuer, alg } = material;
+  return taken(url, name, material, await signedWith(material));
+}
+
+/** Whether a verifier takes a token of that issuer and algorithm, by the published set. */
+export async function taken(
+  url: string,
+  name: string,
+  { issuer, alg }: JwksMaterial,
+  token: string,
+): Promise<boolean> {
   const keys = createRemoteJWKSet(new URL(`${url}/jwks/${name}`));
-  return jwtVerify(await signedWith(material), keys, { issuer, algorithms: [alg] }).then(
+  return jwtVerify(token, keys, { issuer, algorithms: [alg] }).then(
     () => true,
     () => false,
   );

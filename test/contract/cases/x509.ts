@@ -11,14 +11,23 @@ import type { FakeKms } from '../../fakes/kms.ts';
 import { openssl } from '../../support/openssl.ts';
 import type { IdentityCase } from '../identity-harness.ts';
 
+/** What a leaf is made of. */
+interface LeafTerms {
+  readonly publicKey?: KeyObject;
+  readonly seconds?: number;
+  /** By whose clock, and how far others may be apart from it. */
+  readonly now?: number;
+  readonly skewSeconds?: number;
+}
+
 /** A leaf of an agent, signed as the function signs it that agents ask. */
 export async function leafOf(
   aws: AwsReach,
   material: X509Material,
-  { publicKey, seconds = 86_400 }: { readonly publicKey?: KeyObject; readonly seconds?: number } = {},
+  { publicKey, seconds = 86_400, now = Date.now(), skewSeconds = 0 }: LeafTerms = {},
 ): Promise<string> {
   const { certificate, keyArn, trustDomain } = material;
-  const validity = validityOf({ now: Date.now(), lifeSeconds: seconds, skewSeconds: 0 });
+  const validity = validityOf({ now, lifeSeconds: seconds, skewSeconds });
   return leafCertificate(kmsSigner(aws, keyArn), authorityOf(certificate), {
     id: agentId(trustDomain, 'agent-1'),
     publicKey: publicKey ?? generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey,

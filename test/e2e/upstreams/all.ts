@@ -3,7 +3,7 @@ import type { ProviderKey } from '../../../shared/domain/capabilities.ts';
 import { OAUTH_CLIENTS } from './clients.ts';
 import { CLOUD_KEYS } from './cloud.ts';
 import { DATABASE_ROOTS } from './databases.ts';
-import { IDENTITIES } from './identities.ts';
+import { IDENTITIES, signingKeysInKms } from './identities.ts';
 import { LLM_KEYS } from './llm.ts';
 import type { Play, PlayedUpstream } from './played.ts';
 import { ROOTS } from './roots.ts';
@@ -25,7 +25,7 @@ export const UPSTREAMS: Readonly<
   ...DATABASE_ROOTS,
 };
 
-/** Starts one of each upstream that Rekey knows. */
+/** Starts one of each upstream that Rekey knows, and the variants. */
 export async function playUpstreams(world: World): Promise<PlayedUpstream[]> {
-  return Promise.all(Object.values(UPSTREAMS).map(async (play) => play(world)));
+  return Promise.all([...Object.values(UPSTREAMS), signingKeysInKms].map(async (play) => play(world)));
 }

@@ -1,13 +1,15 @@
+import { IAMClient, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { DynamoDBClient, GetItemCommand } from '@aws-sdk/client-dynamodb';
+import { AwsClient } from 'aws4fetch';
 import { sigV4 } from '../../../client/src/sigv4.ts';
-import { agentRole } from '../../../local/demo/agent.ts';
+import { agentRole, sessionOf } from '../../../local/demo/agent.ts';
 import type { World } from '../../../local/demo/world.ts';
 import { AwsCalls } from '../../../shared/adapters/aws-client.ts';
 import { isHeld, type DirectorySet, type SetKind } from '../../../shared/domain/directory.ts';
-import { OUTPUT, TABLE } from '../../../shared/names.ts';
+import { OUTPUT, TABLE, TAG } from '../../../shared/names.ts';
 import type { JwksMaterial } from '../../../shared/providers/jwks/material.ts';
 import type { X509Material } from '../../../shared/providers/x509/material.ts';
-import { verifies } from '../../contract/cases/jwks.ts';
+import { signedWith, taken, verifies } from '../../contract/cases/jwks.ts';
 import { leafOf, opensslTakes } from '../../contract/cases/x509.ts';
 import { entryOf, loseAnswer, type PlayedUpstream } from './played.ts';
 
@@ -42,12 +44,97 @@ export async function introspect(world: World, token: string): Promise<Record<st
 
 /** Keys with which agents sign; `jose` is the verifier. */
 async function signingKeys(world: World): Promise<PlayedUpstream> {
-  return identity(world, {
-    key: 'signing-key/jwks',
-    kind: 'jwks',
-    target: { name: 'shop-agents', issuer: 'https://agents.shop.example', tokenLifetimeSeconds: 1 },
-    takes: async (secret) => verifies(directoryUrl(world), 'shop-agents', JSON.parse(secret) as JwksMaterial),
-  });
+  return {
+    ...(await identity(world, {
+      key: 'signing-key/jwks',
+      kind: 'jwks',
+      target: { name: 'shop-agents', issuer: 'https://agents.shop.example', tokenLifetimeSeconds: 1 },
+      takes: async (secret) =>
+        verifies(directoryUrl(world), 'shop-agents', JSON.parse(secret) as JwksMaterial),
+    })),
+    sign: signedWith,
+  };
+}
+
+const KMS_SET = 'shop-kms';
+
+/** Keys that stay in KMS, where agents sign under a role of their own that has what docs/providers/jwks.md says. */
+export async function signingKeysInKms(world: World): Promise<PlayedUpstream> {
+  const sign = await signerInKms(world);
+  return {
+    ...(await identity(world, {
+      key: 'signing-key/jwks',
+      kind: 'jwks',
+      target: {
+        name: KMS_SET,
+        issuer: 'https://agents.shop.example',
+        tokenLifetimeSeconds: 1,
+        held: 'kms',
+      },
+      takes: async (secret) => {
+        const material = JSON.parse(secret) as JwksMaterial;
+        // A key that was ended signs nothing any more.
+        const token = await sign(material).catch(() => '');
+        return taken(directoryUrl(world), KMS_SET, material, token);
+      },
+    })),
+    variant: 'signing-key/jwks, held in KMS',
+    sign,
+  };
+}
+
+/** What signs with the keys in KMS. */
+async function signerInKms(world: World): Promise<NonNullable<PlayedUpstream['sign']>> {
+  const { accountId, region, endpoint, clientConfig } = world.stack;
+  const name = 'kms-signer';
+  const role = await agentRole(world, name);
+  const Statement = {
+    Effect: 'Allow',
+    Action: 'kms:Sign',
+    Resource: `arn:aws:kms:*:${accountId}:key/*`,
+    Condition: {
+      StringEquals: { [`aws:ResourceTag/${TAG.set}`]: KMS_SET, [`aws:ResourceTag/${TAG.stage}`]: 'local' },
+    },
+  };
+  const iam = new IAMClient(clientConfig);
+  await iam.send(
+    new PutRolePolicyCommand({
+      RoleName: name,
+      PolicyName: 'sign',
+      PolicyDocument: JSON.stringify({ Version: '2012-10-17', Statement }),
+    }),
+  );
+  iam.destroy();
+  const kms = new AwsClient({ ...(await sessionOf(world, role)), region, service: 'kms' });
+  return async ({ issuer, alg, jwk, keyArn }, lifeSeconds = 60) => {
+    const iat = Math.floor(Date.now() / 1000);
+    const text = [
+      { alg, kid: jwk.kid },
+      { iss: issuer, sub: 'agent-1', iat, exp: iat + lifeSeconds },
+    ]
+      .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+      .join('.');
+    const answer = await kms.fetch(endpoint, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-amz-json-1.1', 'x-amz-target': 'TrentService.Sign' },
+      body: JSON.stringify({
+        KeyId: keyArn,
+        Message: Buffer.from(text).toString('base64'),
+        MessageType: 'RAW',
+        SigningAlgorithm: 'ED25519_SHA_512',
+      }),
+      aws: { datetime: realTime() },
+    });
+    const { Signature = '', __type: refused = '' } = (await answer.json()) as Record<string, string>;
+    if (!answer.ok) throw new Error(`KMS refuses to sign: ${refused}`);
+    return `${text}.${Buffer.from(Signature, 'base64').toString('base64url')}`;
+  };
+}
+
+/** As AWS wants it, which knows nothing of a clock that a test has moved. */
+function realTime(): string {
+  const now = new Date(performance.timeOrigin + performance.now());
+  return now.toISOString().replaceAll(/[:-]|\.\d{3}/g, '');
 }
 
 /** Bearer tokens; whoever asks is known by IAM. */

@@ -1,7 +1,9 @@
 import type { LocalStack } from '../../../local/stack.ts';
 import type { FaultRule } from '../../../local/gateway/faults.ts';
 import type { World } from '../../../local/demo/world.ts';
+import { VARIANTS, type Variant } from '../../../scripts/upstream-run.ts';
 import type { ProviderKey } from '../../../shared/domain/capabilities.ts';
+import type { JwksMaterial } from '../../../shared/providers/jwks/material.ts';
 import type { Asked, FakeKeys, UpstreamServer } from '../../fakes/upstream.ts';
 import type { ExistingKey } from '../adopted-keys.ts';
 
@@ -12,6 +14,8 @@ export type Happened = () => boolean;
 export interface PlayedUpstream extends AsyncDisposable {
   /** Type and provider, as the table of upstreams has them. */
   readonly key: ProviderKey;
+  /** What it has otherwise than the one of its type and provider that has none: a row of the table of its own. */
+  readonly variant?: Variant;
   /** Type, provider, target and policy of a declaration's entry. */
   readonly entry: { readonly type: string; readonly provider: string; readonly target: object };
   /** The administrative secret, where one is needed. */
@@ -30,12 +34,19 @@ export interface PlayedUpstream extends AsyncDisposable {
   endByHand?(byHand: string): Promise<void>;
   /** Whether a value of the secret is taken, asked as an agent would. */
   takes(secret: string): Promise<boolean>;
+  /** Of keys that sign: signs a token as its agent does. */
+  readonly sign?: (material: JwksMaterial, lifeSeconds?: number) => Promise<string>;
   /** Loses the answer to the next request that makes a key; the key is made. */
   loseCreation(): Happened;
   /** Makes a key as a person does, beside those of the credential; where such keys are adopted. */
   existing?(): Promise<ExistingKey>;
   /** How many keys of the credential live, spare ones of a pool left out. */
   live(): Promise<number>;
+}
+
+/** What it is declared as. */
+export function nameOf({ key, variant }: Pick<PlayedUpstream, 'key' | 'variant'>): string {
+  return [key.replace('/', '-'), ...(variant === undefined ? [] : [VARIANTS[variant].name])].join('-');
 }
 
 /** Starts an upstream of its own for a world. */

@@ -15,38 +15,15 @@ import { idIn } from '../../../client/src/tls/peer.ts';
 import { requestFor } from '../../../client/src/tls/request.ts';
 import { keyIdOf, spkiOf } from '../../../shared/x509/asn1.ts';
 import { parseRequest } from '../../../shared/x509/request.ts';
-import { atRest, FakeTime } from '../../fakes/fake-time.ts';
+import { FakeTime } from '../../fakes/fake-time.ts';
 import { AGENT } from '../../support/agent-api.ts';
+import { answering } from '../../support/answering.ts';
 import { IssuingServer } from '../../support/issuing-server.ts';
 import { IssuingWorld, SET, type LocalAuthority } from '../../support/issuing.ts';
 import { openssl } from '../../support/openssl.ts';
 
 const ID = `spiffe://agents.shop.example/agent/${AGENT}`;
 const HOUR = 3600;
-
-/** Calls the API and the directory, which are servers, and waits for what they answer, however long that takes them. */
-function answering(): { fetch: typeof globalThis.fetch; answered: () => Promise<void> } {
-  let asked = 0;
-  return {
-    fetch: async (...call) => {
-      asked++;
-      try {
-        const { status, headers, body } = await fetch(...call);
-        const whole = body === null ? null : await new Response(body).arrayBuffer();
-        return new Response(whole, { status, headers });
-      } finally {
-        asked--;
-      }
-    },
-    answered: async () => {
-      for (let isBusy = true; isBusy;) {
-        isBusy = asked > 0;
-        await atRest();
-        isBusy ||= asked > 0;
-      }
-    },
-  };
-}
 
 async function begin(changes: Partial<IssuingWorld> = {}) {
   const world = Object.assign(new IssuingWorld(), changes);

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { README, withTables } from '../../../scripts/provider-docs.ts';
-import { aligned, COLUMNS, ELSEWHERE, FAMILIES, rowsOf } from '../../../scripts/upstream-run.ts';
+import { aligned, COLUMNS, ELSEWHERE, FAMILIES, rowNames, rowsOf } from '../../../scripts/upstream-run.ts';
 import { CAPABILITIES, type Capabilities } from '../../../shared/domain/capabilities.ts';
 import { errorsOf } from '../../../shared/domain/errors.ts';
 import { classify } from '../../../shared/domain/inventory.ts';
@@ -93,10 +93,8 @@ describe('docs/providers/README.md', () => {
     const cells = table
       .split('\n')
       .flatMap((line) => (line.startsWith('|') ? [line.split('|').slice(1, -1)] : []));
-    const rows = cells
-      .slice(2)
-      .map(([key = '']) => /`([^`]+)`|\[([^`\]]+)\]/.exec(key)?.slice(1).join('') ?? '');
-    expect(rows.toSorted()).toEqual([...keys, FAMILIES].toSorted());
+    const rows = cells.slice(2).map(([row = '']) => row.replaceAll(/[[`\]]|\(.*?\)/g, '').trim());
+    expect(rows).toEqual(rowNames());
     expect(cells[0]?.map((each) => each.trim())).toEqual(['upstream', ...COLUMNS]);
   });
 });
@@ -104,12 +102,9 @@ describe('docs/providers/README.md', () => {
 describe('the table of a run', () => {
   it('has a row for every upstream, and says what one has not passed', () => {
     const rows = rowsOf(run);
-    expect(
-      rows
-        .slice(1)
-        .map(([key = '']) => key)
-        .toSorted(),
-    ).toEqual([...keys, FAMILIES].toSorted());
+    const names = rows.slice(1).map(([name = '']) => name);
+    expect(names).toEqual(rowNames());
+    expect(names).toEqual(expect.arrayContaining(keys));
     expect(rows.find(([key]) => key === FAMILIES)).toEqual([
       FAMILIES,
       'NO',
@@ -131,6 +126,15 @@ describe('the table of a run', () => {
       'NO',
     ]);
     expect(rows.find(([key]) => key === 'llm-key/mistral')?.includes('yes')).toBe(false);
+  });
+
+  it('has variants after their upstream, and what was counted below', async () => {
+    const names = rowNames();
+    const at = names.indexOf('signing-key/jwks');
+    expect(names[at + 1]).toBe('signing-key/jwks, held in KMS');
+    const page = await withTables(await readFile(README, 'utf8'), { ...run, counts: ['0 of 10 failed'] });
+    expect(page).toMatch(/\| \[`signing-key\/jwks`\]\(jwks\.md\), held in KMS +\|/);
+    expect(page).toContain('\n- 0 of 10 failed\n');
   });
 
   it('is written into the page in the place of the former one', async () => {

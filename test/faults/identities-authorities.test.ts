@@ -1,0 +1,3 @@
+import { describeIdentityLife } from '../contract/describe-identity-life.ts';
+
+describeIdentityLife('certificate authorities', { kind: 'bundles' });
