@@ -190,6 +190,8 @@ export const EVENT = {
   halt: 'Agents Halt',
   resume: 'Agents Resume',
   emergency: 'Emergency Ended',
+  /** A signal waits for people, or they have decided on it. */
+  signal: 'Signal Held',
 } as const;
 
 /** CloudWatch namespace of Rekey's metrics. */

@@ -28,6 +28,11 @@ const EVENT_OF: Partial<Record<AuditAction, string>> = {
   'rotation-overdue': EVENT.expiring,
   'rotation-endangered': EVENT.expiring,
   'emergency-revoked': EVENT.revoked,
+  'signal-held': EVENT.signal,
+  'signal-approved': EVENT.signal,
+  'signal-denied': EVENT.signal,
+  'signal-by-hand': EVENT.signal,
+  'glass-broken': EVENT.signal,
 };
 
 /** More names than this aren't listed in an event: EventBridge takes 256 KB. */
