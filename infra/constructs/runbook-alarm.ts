@@ -22,7 +22,13 @@ export type RunbookEntry =
   | 'publish-lag'
   | 'api-errors'
   | 'agent-api-errors'
-  | 'directory-errors';
+  | 'directory-errors'
+  | 'signal-held'
+  | 'glass-broken'
+  | 'signals-over-budget'
+  | 'signals-refused'
+  | 'signal-not-identified'
+  | 'signals-failed';
 
 export interface RunbookAlarmProps {
   /** What is wrong, in one sentence. */

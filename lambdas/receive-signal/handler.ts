@@ -14,7 +14,7 @@ export async function handler(event: APIGatewayProxyEventV2): Promise<APIGateway
   return handled.response;
 }
 
-/** Alarms count these messages (infra/constructs/signal-alarms.ts); a test holds the two equal. */
+/** Alarms count these messages (infra/stacks/monitoring.ts); a test holds the two equal. */
 function tell({ source, outcomes, error }: Handled, requestId: string): void {
   for (const { act, credentials, id } of outcomes) {
     const about = { source, act, credentials, id, requestId };
