@@ -9,6 +9,7 @@ import { addConfirm } from './commands/confirm.ts';
 import { addConnect } from './commands/connect.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addImport } from './commands/import.ts';
+import { addIncident } from './commands/incident.ts';
 import { addPacts } from './commands/pacts.ts';
 import { addPause, addUnpause } from './commands/pause.ts';
 import { addPlan } from './commands/plan.ts';
@@ -78,6 +79,7 @@ const COMMANDS: readonly AddCommand[] = [
   addConnect,
   addPacts,
   addRevoke,
+  addIncident,
   addUnregister,
   addSubscribe,
   addSubscriptions,

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { Redacted } from '../redacted.ts';
+import type { Redacted } from '../redacted.ts';
 import { assertHmac, type SharedSecrets } from './hmac.ts';
 import {
   addressOf,

@@ -38,7 +38,7 @@ export interface HeldSignal {
 }
 
 /** A signal as it is held. */
-export function held(
+export function heldOf(
   signal: Signal,
   { of, why }: Extract<Decision, { act: 'hold' }>,
   reporter: string,

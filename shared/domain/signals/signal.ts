@@ -3,7 +3,7 @@ import { toInstant, type Instant } from '../clock.ts';
 import { RekeyError } from '../errors.ts';
 import { fingerprint } from '../fingerprint.ts';
 import { candidatesOf } from '../leak.ts';
-import { Redacted } from '../redacted.ts';
+import type { Redacted } from '../redacted.ts';
 
 /** Who tells Rekey of leaks and of rotations that are due, over HTTPS and with an authentication of its own (docs/signals.md). */
 export const SIGNAL_SOURCES = [

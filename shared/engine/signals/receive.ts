@@ -6,7 +6,7 @@ import { standingOf } from '../../domain/leak.ts';
 import type { Trigger } from '../../domain/rotation.ts';
 import { decide, type Decision, type SignalMatch, type SignalPolicy } from '../../domain/signals/decide.ts';
 import { withAlert } from '../../domain/signals/github.ts';
-import { held } from '../../domain/signals/held.ts';
+import { heldOf } from '../../domain/signals/held.ts';
 import { tokenOf, type Signal } from '../../domain/signals/signal.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import type { Alerts, SignalStore } from '../../ports/signals.ts';
@@ -214,13 +214,13 @@ async function rotateEach(
   }
   if (signal.kind === 'rotate' || refused.length === 0)
     return { act: 'rotate', credentials: namesOf(decision) };
-  const held: Extract<Decision, { act: 'hold' }> = {
+  const waiting: Extract<Decision, { act: 'hold' }> = {
     act: 'hold',
     of: refused,
     why: `it can't be rotated now: ${whys.join('; ')}`,
   };
-  await hold(deps, received, held);
-  return { act: 'hold', credentials: namesOf(held), id: tokenOf(signal) };
+  await hold(deps, received, waiting);
+  return { act: 'hold', credentials: namesOf(waiting), id: tokenOf(signal) };
 }
 
 const WORTH_ANOTHER_TRY: ReadonlySet<string> = new Set([
@@ -248,7 +248,7 @@ async function hold(
   { signal, actor, policy }: Received,
   decision: Extract<Decision, { act: 'hold' }>,
 ): Promise<void> {
-  const waiting = held(signal, decision, actor, policy, deps.clock());
+  const waiting = heldOf(signal, decision, actor, policy, deps.clock());
   const [first] = waiting.credentials;
   if (first === undefined) return;
   await retrying(async () => {
