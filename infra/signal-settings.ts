@@ -87,4 +87,3 @@ export const signalSettings = z
   })
   .prefault({})
   .describe('Who may tell Rekey of leaks and of rotations that are due, and what that does without a person');
-export type SignalsSettings = z.infer<typeof signalSettings>;
