@@ -106,7 +106,7 @@ describe('the intake of signals', () => {
       'signal-not-identified',
       'signals-failed',
     ]) {
-      expect(alarms.filter((text) => text.includes(`#${entry}`))).toHaveLength(1);
+      expect(alarms.filter((alarm) => alarm.includes(`#${entry}`))).toHaveLength(1);
       expect(runbook).toContain(`\n## ${entry.replaceAll('-', ' ')}\n`);
     }
   });
