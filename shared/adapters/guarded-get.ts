@@ -22,7 +22,12 @@ export interface GuardedGet {
  * passed on in an error.
  * @throws RekeyError ERR_UNAVAILABLE, ERR_DECLARATION for the address
  */
-export async function guardedGet({ url, headers = {}, privateHosts, field }: GuardedGet): Promise<HttpAnswer> {
+export async function guardedGet({
+  url,
+  headers = {},
+  privateHosts,
+  field,
+}: GuardedGet): Promise<HttpAnswer> {
   const base = parseBaseUrl(url, privateHosts, field);
   try {
     return await exchange(
