@@ -130,7 +130,7 @@ describe('roles', () => {
     ]);
     const counts = allows('control-api', 'dynamodb:UpdateItem');
     expect(counts.map(({ Condition }) => Condition)).toEqual([
-      { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': '*#SIGNAL#*' } },
+      { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['*#SIGNAL#*'] } },
     ]);
   });
 
