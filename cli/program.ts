@@ -80,6 +80,7 @@ const COMMANDS: readonly AddCommand[] = [
   addConnect,
   addPacts,
   addRevoke,
+  addIncident,
   addUnregister,
   addSubscribe,
   addSubscriptions,

@@ -8,6 +8,7 @@ export * from './permissions/families.ts';
 export * from './permissions/secrets.ts';
 export * from './permissions/holders.ts';
 export * from './permissions/services.ts';
+export * from './permissions/signals.ts';
 export * from './permissions/subscriptions.ts';
 export * from './permissions/people.ts';
 export * from './permissions/cloud-keys.ts';

@@ -1,6 +1,7 @@
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { z } from 'zod';
 import { CREDENTIAL_TYPES, ROOT_TYPES } from '../shared/names.ts';
+import { signalSettings } from './signal-settings.ts';
 
 const seconds = (min: number, max: number): z.ZodInt => z.int().min(min).max(max);
 
@@ -139,6 +140,7 @@ export const settingsSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe('Whether OAuth token families are deployed, whose coordinator runs every minute'),
+  signals: signalSettings,
   privateUpstreams: z
     .array(
       z

@@ -102,6 +102,10 @@ export const ENV = {
   emergency: 'REKEY_EMERGENCY',
   /** Local stage only: smallest window in seconds. The settings of AWS stages refuse it. */
   minWindow: 'REKEY_MIN_WINDOW_SECONDS',
+  /** Sources of signals, as JSON (shared/domain/signals/settings.ts). */
+  signals: 'REKEY_SIGNALS',
+  /** What a signal may do without a person, as JSON. */
+  signalPolicy: 'REKEY_SIGNAL_POLICY',
   /** Seconds without progress after which a rotation counts as stuck. */
   stuckAfter: 'REKEY_STUCK_AFTER_SECONDS',
 } as const;
@@ -174,6 +178,7 @@ export const FUNCTIONS = [
   'revoke-certificates',
   'serve-directory',
   'refresh-families',
+  'receive-signal',
 ] as const;
 export type FunctionName = (typeof FUNCTIONS)[number];
 
@@ -195,6 +200,8 @@ export const EVENT = {
   halt: 'Agents Halt',
   resume: 'Agents Resume',
   emergency: 'Emergency Ended',
+  /** A signal waits for people, or they have decided on it. */
+  signal: 'Signal Held',
 } as const;
 
 /** CloudWatch namespace of Rekey's metrics. */
@@ -209,6 +216,7 @@ export const STACK_ROLES = [
   'families',
   'rotation',
   'incident',
+  'signals',
   'api',
   'agents',
   'access',
@@ -217,8 +225,8 @@ export const STACK_ROLES = [
 /** What a stack holds, as its name ends. */
 export type StackRole = (typeof STACK_ROLES)[number];
 
-/** Those that only some deployments have: endpoints of their own, identities, token families. */
-export const OPTIONAL_STACKS: readonly StackRole[] = ['network', 'verifiers', 'families'];
+/** Those that only some deployments have: endpoints of their own, identities, token families, signals. */
+export const OPTIONAL_STACKS: readonly StackRole[] = ['network', 'verifiers', 'families', 'signals'];
 
 /** Name of a stack of a stage, as CloudFormation knows it. */
 export function stackName(stage: string, role: StackRole): string {
@@ -249,6 +257,8 @@ export const OUTPUT = {
   secretsKey: 'AgentSecretsKey',
   lifecycle: 'LifecycleMachine',
   emergency: 'EmergencyMachine',
+  /** Address that sources of signals call. */
+  signalsUrl: 'SignalsUrl',
   /** Topic that alarms go to. */
   alarms: 'AlarmTopic',
   /** The setting `readers`. */

@@ -4,8 +4,10 @@ import type { Context } from '../context.ts';
 import { EXIT } from '../failure.ts';
 import { readHeads, readIncidentEvents } from '../incidents.ts';
 import { when } from '../render.ts';
+import { addIncidentApprove, addIncidentDeny, addIncidentHeld } from './incident-approve.ts';
 import { addIncidentReport } from './incident-report.ts';
 import { addIncidentShow } from './incident-show.ts';
+import { addIncidentSignal } from './incident-signal.ts';
 
 /** `rekey incident list`: incidents of the last year, the newest first. */
 async function list(context: Context): Promise<number> {
@@ -56,12 +58,24 @@ async function list(context: Context): Promise<number> {
   return EXIT.ok;
 }
 
+/** In the order of the help, after `list`. */
+const SUBCOMMANDS: readonly AddCommand[] = [
+  addIncidentShow,
+  addIncidentReport,
+  addIncidentSignal,
+  addIncidentHeld,
+  addIncidentApprove,
+  addIncidentDeny,
+];
+
 /** `rekey incident` on the command line. */
 export const addIncident: AddCommand = (program, run) => {
   const group = program
     .command('incident')
-    .summary('incidents: where they stand, and the report')
-    .description('Lists incidents, shows where one stands, and writes the report of one.')
+    .summary('incidents: where they stand, the report, and signals of leaks')
+    .description(
+      'Lists incidents, shows where one stands, writes the report of one; sends signals of leaks, and decides on those that are held.',
+    )
     .addHelpText(
       'after',
       examples(
@@ -78,6 +92,5 @@ export const addIncident: AddCommand = (program, run) => {
     .action(async (_given: object, command: Command) => {
       await run(command, list);
     });
-  addIncidentShow(group, run);
-  addIncidentReport(group, run);
+  for (const add of SUBCOMMANDS) add(group, run);
 };

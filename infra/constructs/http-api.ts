@@ -31,6 +31,8 @@ interface HttpApiProps {
     readonly path: string;
     /** Known by IAM, unless said otherwise. */
     readonly access?: 'iam' | 'public';
+    /** Why it is open, where what it shows isn't public. */
+    readonly why?: string;
   }[];
   readonly handler: HandlerFunction;
   /** Id of the integration, which stays: it is in the logical ids of what is deployed. */
@@ -58,7 +60,7 @@ export function httpApi(scope: Construct, props: HttpApiProps): { api: HttpApi; 
     accessLogSettings: accessLogTo(log),
   });
   const integration = new HttpLambdaIntegration(props.integration, handler.live);
-  for (const { method, path, access } of routes) {
+  for (const { method, path, access, why } of routes) {
     const methods = [HttpMethod[method]];
     if (access !== 'public') {
       api.addRoutes({ path, methods, integration });
@@ -66,7 +68,7 @@ export function httpApi(scope: Construct, props: HttpApiProps): { api: HttpApi; 
     }
     const open = api.addRoutes({ path, methods, integration, authorizer: new HttpNoneAuthorizer() });
     for (const route of open)
-      acknowledge(route, 'AwsSolutions-APIG4', 'What it shows is public: keys of verifiers.');
+      acknowledge(route, 'AwsSolutions-APIG4', why ?? 'What it shows is public: keys of verifiers.');
   }
   return { api, url: stage.url };
 }

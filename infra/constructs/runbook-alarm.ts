@@ -23,7 +23,13 @@ export type RunbookEntry =
   | 'api-errors'
   | 'agent-api-errors'
   | 'directory-errors'
-  | 'lists-not-signed';
+  | 'lists-not-signed'
+  | 'signal-held'
+  | 'glass-broken'
+  | 'signals-over-budget'
+  | 'signals-refused'
+  | 'signal-not-identified'
+  | 'signals-failed';
 
 export interface RunbookAlarmProps {
   /** What is wrong, in one sentence. */

@@ -8,6 +8,7 @@ import { HandlerFunction } from '../constructs/handler-function.ts';
 import { httpApi } from '../constructs/http-api.ts';
 import { Subscriptions } from '../constructs/subscriptions.ts';
 import * as may from '../permissions.ts';
+import { policyOf } from '../signal-policy.ts';
 import { mapTypes, settingOf } from '../types.ts';
 import { SNAPSHOTS } from './evidence.ts';
 import type { FamiliesStack } from './families.ts';
@@ -96,6 +97,7 @@ export class ApiStack extends Stack {
         takeInventory: this.inventory.live.functionArn,
         manageSubscriptions: subscriptionsArn,
         snapshots: state.snapshots.bucketName,
+        signalPolicy: policyOf(settings),
         ...(coordinator === undefined ? {} : { refreshFamilies: coordinator }),
         ...(revoker === undefined ? {} : { revokeCertificates: revoker }),
       },
@@ -104,6 +106,7 @@ export class ApiStack extends Stack {
         ...may.holdHeads(state.ledger),
         ...may.listLedger(state.ledger),
         ...may.readRecords(state.ledger),
+        ...may.countSignals(state.ledger),
         ...may.holdPacts(state.ledger),
         ...may.readObjects(state.snapshotsArn, SNAPSHOTS),
         ...[...Object.values(registrars), ...Object.values(verifiers)].flatMap(may.invoke),

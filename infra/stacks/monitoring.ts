@@ -25,6 +25,7 @@ import type { EvidenceStack } from './evidence.ts';
 import type { FamiliesStack } from './families.ts';
 import type { IncidentStack } from './incident.ts';
 import type { RotationStack } from './rotation.ts';
+import type { SignalsStack } from './signals.ts';
 import { idOf } from './rotation.ts';
 import type { StateStack } from './state.ts';
 import type { VerifiersStack } from './verifiers.ts';
@@ -41,12 +42,21 @@ export interface MonitoringStackProps extends StackProps {
   readonly verifiers: VerifiersStack | undefined;
   /** Who refreshes token families, where they are deployed. */
   readonly families: FamiliesStack | undefined;
+  /** What sources of signals call, where any is deployed. */
+  readonly signals: SignalsStack | undefined;
 }
 
 type What = Omit<RunbookAlarmProps, 'topic' | 'runbook'>;
 
 /** What lambdas/archive-audit logs; a test holds the two equal. */
 export const TAMPERED = 'audit record tampered with';
+
+/** What lambdas/receive-signal logs; a test holds them equal. */
+export const SIGNALS = {
+  overBudget: 'signal over budget',
+  refused: 'signal refused',
+  notIdentified: 'signal not identified',
+} as const;
 
 /** The record of what waits for a person at an upstream (shared/domain/audit.ts). */
 const AWAITED = 'operator-awaited';
@@ -74,7 +84,7 @@ export class MonitoringStack extends Stack {
   constructor(scope: Construct, id: string, props: MonitoringStackProps) {
     super(scope, id, props);
     this.#props = props;
-    const { state, evidence, rotation, incident, api, agents, verifiers, families } = props;
+    const { state, evidence, rotation, incident, api, agents, verifiers, families, signals } = props;
     this.topic = this.#topic();
     new CfnOutput(this, OUTPUT.alarms, { value: this.topic.topicArn });
     this.#machine('Rotation', 'rotation-failed', rotation.lifecycle.machine);
@@ -113,6 +123,21 @@ export class MonitoringStack extends Stack {
       'rotation-overdue',
       'Tells the alarm topic of credentials past their policy',
     );
+    this.#pages(
+      'SignalHeld',
+      EVENT.signal,
+      'signal-held',
+      'Tells the alarm topic of signals that wait for people',
+      ['signal-held', 'signal-by-hand'],
+    );
+    this.#pages(
+      'GlassBroken',
+      EVENT.signal,
+      'glass-broken',
+      'Tells the alarm topic of a signal that one person has approved alone',
+      ['glass-broken'],
+    );
+    if (signals !== undefined) this.#signals(signals);
     this.#silence(rotation.planner);
     if (families !== undefined) this.#families(families);
     this.#alarm('ApiErrors', {
@@ -153,7 +178,7 @@ export class MonitoringStack extends Stack {
   }
 
   get #handlers(): readonly HandlerFunction[] {
-    const { evidence, rotation, incident, api, agents, verifiers, families } = this.#props;
+    const { evidence, rotation, incident, api, agents, verifiers, families, signals } = this.#props;
     return [
       ...rotation.functions,
       ...incident.functions,
@@ -166,6 +191,7 @@ export class MonitoringStack extends Stack {
       ...(verifiers === undefined ? [] : [verifiers.handler]),
       ...(verifiers?.revoker === undefined ? [] : [verifiers.revoker]),
       ...(families === undefined ? [] : [families.coordinator]),
+      ...(signals === undefined ? [] : [signals.handler]),
     ];
   }
 
@@ -283,18 +309,47 @@ export class MonitoringStack extends Stack {
 
   /** The archiver tells of it in its log; nobody and nothing changes an audit row in ordinary work. */
   #tampering(archiver: HandlerFunction): void {
-    const filter = new MetricFilter(this, 'TamperingFilter', {
-      logGroup: archiver.logGroup,
-      filterPattern: FilterPattern.stringValue('$.message', '=', TAMPERED),
-      metricNamespace: METRICS_NAMESPACE,
-      metricName: 'AuditTampering',
-    });
-    this.#alarm('AuditTampering', {
+    this.#logged(archiver, 'AuditTampering', TAMPERED, {
       summary: 'An audit record was changed or removed in the ledger.',
       entry: 'audit-tampering',
-      metric: filter.metric({ period: PERIOD, statistic: Stats.SUM }),
       threshold: 1,
     });
+  }
+
+  /** What the intake tells in its log of signals that did nothing. */
+  #signals({ api, handler }: SignalsStack): void {
+    this.#logged(handler, 'SignalsOverBudget', SIGNALS.overBudget, {
+      summary: 'A source sends more signals than are taken in an hour; those above were refused.',
+      entry: 'signals-over-budget',
+      threshold: 1,
+    });
+    this.#logged(handler, 'SignalsRefused', SIGNALS.refused, {
+      summary: 'Deliveries of signals are refused: forged, or a shared secret is out of step.',
+      entry: 'signals-refused',
+      threshold: 20,
+    });
+    this.#logged(handler, 'SignalNotIdentified', SIGNALS.notIdentified, {
+      summary: 'A source tells of a leak that Rekey can not match to a credential.',
+      entry: 'signal-not-identified',
+      threshold: 1,
+    });
+    this.#alarm('SignalsServerErrors', {
+      summary: 'Signals are answered with server errors: not every source sends again by itself.',
+      entry: 'signals-failed',
+      metric: api.metricServerError({ period: PERIOD, statistic: Stats.SUM }),
+      threshold: 1,
+    });
+  }
+
+  /** Alarms on a message in the log of a function. */
+  #logged(handler: HandlerFunction, name: string, message: string, what: Omit<What, 'metric'>): void {
+    const filter = new MetricFilter(this, name === 'AuditTampering' ? 'TamperingFilter' : `${name}Filter`, {
+      logGroup: handler.logGroup,
+      filterPattern: FilterPattern.stringValue('$.message', '=', message),
+      metricNamespace: METRICS_NAMESPACE,
+      metricName: name,
+    });
+    this.#alarm(name, { ...what, metric: filter.metric({ period: PERIOD, statistic: Stats.SUM }) });
   }
 
   /** What pages a person without ending an execution: an extended window, an abandoned rotation. */

@@ -32,6 +32,7 @@ import { reportLeak } from './routes/leaks.ts';
 import { applyPact, listPacts, showPact } from './routes/pacts.ts';
 import { endSubscription, subscribe, subscriptions } from './routes/subscriptions.ts';
 import { confirmRoot } from './routes/roots.ts';
+import { approveSignal, denySignal, listHeld, sendSignals } from './routes/signals.ts';
 import { confirm, rollBack, rotate, showRotation } from './routes/rotations.ts';
 
 /** An answer, and the error behind it where Rekey didn't raise it on purpose: for the log only. */
@@ -63,6 +64,10 @@ const ROUTES: Readonly<Record<RouteKey, Route>> = {
   'POST /v1/emergencies': startEmergency,
   'GET /v1/emergencies/{id}': showEmergency,
   'POST /v1/leaks': reportLeak,
+  'POST /v1/signals': sendSignals,
+  'GET /v1/held-signals': listHeld,
+  'POST /v1/held-signals/{id}/approvals': approveSignal,
+  'POST /v1/held-signals/{id}/denials': denySignal,
   'GET /v1/pacts': listPacts,
   'POST /v1/pacts': applyPact,
   'GET /v1/pacts/{agent}': showPact,

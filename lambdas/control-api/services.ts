@@ -22,6 +22,11 @@ import type { EngineDeps } from '../../shared/engine/deps.ts';
 import { pause, unpause, type PauseDeps } from '../../shared/engine/pause.ts';
 import { reportLeak, type LeakDeps } from '../../shared/engine/leak.ts';
 import type { RegisterAnswer } from '../../shared/engine/register.ts';
+import { receiveSignal, type SignalDeps } from '../../shared/engine/signals/receive.ts';
+import { voteOnSignal } from '../../shared/engine/signals/vote.ts';
+import type { SignalPolicy } from '../../shared/domain/signals/decide.ts';
+import type { SignalStore } from '../../shared/ports/signals.ts';
+import { DynamoDbSignals } from '../../shared/adapters/dynamodb-signals.ts';
 import { idOf, requestRotation } from '../../shared/engine/requests.ts';
 import { requestRollback } from '../../shared/engine/rollback.ts';
 import type { Subscribed, SubscriptionPage, Unsubscribed } from '../../shared/engine/subscriptions.ts';
@@ -85,6 +90,8 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
       const registrar = await functions.registrarOf(request.credentialId);
       return ask<ConfirmRootAnswer>(aws, registrar, { action: 'confirm-root', ...request });
     },
+    signals: new DynamoDbSignals(store),
+    signalPolicy: JSON.parse(setting(ENV.signalPolicy)) as SignalPolicy,
     inventory: (request) => ask<InventoryPage>(aws, setting(ENV.takeInventory), request),
     families: new DynamoDbFamilies(store),
     ...coordinatorBy((functionArn, request) => ask(aws, functionArn, request)),
@@ -120,6 +127,8 @@ export interface Delegates extends Pick<
   ): Promise<UnregisterAnswer>;
   deactivation: LeakDeps['deactivation'];
   recordRoot(request: RootConfirmation): Promise<ConfirmRootAnswer>;
+  readonly signals: SignalStore;
+  readonly signalPolicy: SignalPolicy;
 }
 
 /** The API's services over an engine. */
@@ -129,6 +138,15 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
     const execution = (await find(ledger, name))?.incident?.execution;
     if (execution === undefined) return undefined;
     return (await workflow.emergency(execution))?.status === 'RUNNING' ? undefined : execution;
+  };
+  const signals: SignalDeps = {
+    signals: delegates.signals,
+    ledger,
+    workflow,
+    rotate: (request) => requestRotation(engine, request),
+    // What people send names no alert: it has fingerprints.
+    alerts: { read: () => Promise.resolve(undefined) },
+    clock,
   };
   return {
     ledger,
@@ -195,6 +213,13 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
     emergency: (id) => workflow.emergency(id),
     reportLeak: (report) =>
       reportLeak({ ...engine, deactivation: delegates.deactivation, revocationsByHand }, report),
+    receiveSignal: (received) => {
+      // A person may revoke anyhow: there is no budget, and the cap is a question to others.
+      const { perHour: _none, ...policy } = delegates.signalPolicy;
+      return receiveSignal(signals, { ...received, policy });
+    },
+    heldSignals: () => delegates.signals.allHeld(),
+    voteOnSignal: (vote) => voteOnSignal(signals, vote),
     diagnosis: delegates.diagnosis,
   };
 }

@@ -10,6 +10,7 @@ import {
   calendarItem,
   claimItem,
   credentialItem,
+  heldItem,
   keyItem,
   keys,
   lockItem,
@@ -53,6 +54,7 @@ export class DynamoDbLedger extends DynamoDbLedgerReads implements Ledger {
     keys: brought = [],
     unchanged = [],
     turns = new Map(),
+    held,
   }: LedgerChange): Promise<Credential> {
     const { stored, puts } = this.#sealed({ ...after, seq: before.seq, chain: before.chain }, records);
     const checks = unchanged.map((head) =>
@@ -66,6 +68,9 @@ export class DynamoDbLedger extends DynamoDbLedgerReads implements Ledger {
       ...this.#keys(stored, brought),
       ...checks,
       ...taken,
+      ...(held === undefined
+        ? []
+        : [this.table.putting(heldItem(this.table.tenant, held), versionIs(held.version - 1))]),
     ]);
     return stored;
   }

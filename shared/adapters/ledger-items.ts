@@ -10,6 +10,7 @@ import { nextFamilyLook } from '../domain/family-refresh.ts';
 import type { KnownKey } from '../domain/leak.ts';
 import type { SeenReader } from '../domain/readers.ts';
 import { isOver, type Rotation } from '../domain/rotation.ts';
+import type { HeldSignal } from '../domain/signals/held.ts';
 import { TABLE } from '../names.ts';
 
 /** A DynamoDB item as the wire has it. */
@@ -107,6 +108,19 @@ export const keys = {
     [TABLE.pk]: s(`${tenant}#USE#${credentialId}`),
     [TABLE.sk]: s(`${minute}#${of}`),
   }),
+  /** Not below a credential's key: who counts signals may change nothing else. */
+  seenSignal: (tenant: string, source: string, id: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#SIGNAL#${source}#${id}`),
+    [TABLE.sk]: s('SEEN'),
+  }),
+  signalBudget: (tenant: string, budget: string, hour: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#SIGNAL#${budget}`),
+    [TABLE.sk]: s(`HOUR#${hour}`),
+  }),
+  held: (tenant: string, id: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#HELD#${id}`),
+    [TABLE.sk]: s('HELD'),
+  }),
   heartbeat: (tenant: string, functionName: string): Item => ({
     [TABLE.pk]: s(`${tenant}#BEAT#${functionName}`),
     [TABLE.sk]: s('BEAT'),
@@ -124,6 +138,7 @@ export const groups = {
   due: (tenant: string, shard: number): string => `${tenant}#DUE#${shard}`,
   unfinished: (tenant: string): string => `${tenant}#UNFINISHED`,
   rotations: (tenant: string, credentialId: string): string => `${tenant}#C#${credentialId}#ROTATIONS`,
+  held: (tenant: string): string => `${tenant}#HELD`,
   month: (tenant: string, month: string): string => `${tenant}#AUDIT#${month}`,
 };
 
@@ -368,6 +383,24 @@ export function acknowledgementOf(item: Item): Acknowledgement {
 /** When DynamoDB may delete what counts until then, in seconds since 1970. */
 export function expiry(until: Instant): number {
   return Math.ceil(fromInstant(until) / 1000);
+}
+
+/** A signal that was taken; DynamoDB forgets it after `expires`, in seconds since 1970. */
+export function seenSignalItem(tenant: string, source: string, id: string, expires: number): Item {
+  return { ...keys.seenSignal(tenant, source, id), kind: s('signal'), [TABLE.expires]: n(expires) };
+}
+
+/** A signal that waits for people, or did; in the index only while it does. */
+export function heldItem(tenant: string, held: HeldSignal): Item {
+  return {
+    ...keys.held(tenant, held.id),
+    kind: s('held'),
+    version: n(held.version),
+    ...(held.status === 'held'
+      ? { [TABLE.indexPk]: s(groups.held(tenant)), [TABLE.indexSk]: s(`${held.heldAt}#${held.id}`) }
+      : {}),
+    doc: s(JSON.stringify(held)),
+  };
 }
 
 /** The last run of a function that its schedule calls; in no index, and no reader of the stream takes it. */

@@ -22,6 +22,7 @@ export * from './messages/leave.ts';
 export * from './messages/impact.ts';
 export * from './messages/emergencies.ts';
 export * from './messages/leaks.ts';
+export * from './messages/signals.ts';
 export * from './messages/pacts.ts';
 export * from './messages/plan.ts';
 export * from './messages/inventory.ts';

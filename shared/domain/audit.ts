@@ -65,6 +65,11 @@ export type AuditAction =
   | 'refresh-endangered'
   | 'certificate-revocation-intended'
   | 'leak-reported'
+  | 'signal-held'
+  | 'signal-approved'
+  | 'signal-denied'
+  | 'signal-by-hand'
+  | 'glass-broken'
   | 'emergency-intended'
   | 'emergency-revoked'
   | 'emergency-revocation-failed'
@@ -118,6 +123,11 @@ const SEVERITY: Partial<Record<AuditAction, number>> = {
   'refresh-endangered': 4,
   'certificate-revocation-intended': 4,
   'leak-reported': 4,
+  'signal-held': 4,
+  'signal-approved': 4,
+  'signal-denied': 3,
+  'signal-by-hand': 4,
+  'glass-broken': 5,
   'emergency-intended': 4,
   'emergency-revoked': 4,
   'emergency-revocation-failed': 5,

@@ -29,6 +29,11 @@ const EVENT_OF: Partial<Record<AuditAction, string>> = {
   'rotation-endangered': EVENT.expiring,
   'credential-ending': EVENT.expiring,
   'emergency-revoked': EVENT.revoked,
+  'signal-held': EVENT.signal,
+  'signal-approved': EVENT.signal,
+  'signal-denied': EVENT.signal,
+  'signal-by-hand': EVENT.signal,
+  'glass-broken': EVENT.signal,
 };
 
 /** More names than this aren't listed in an event: EventBridge takes 256 KB. */

@@ -62,7 +62,7 @@ function after(phase: Phase): readonly Phase[] | undefined {
 
 /** Who or what asked for a rotation. */
 export interface Trigger {
-  readonly kind: 'operator' | 'planner' | 'vault' | 'emergency';
+  readonly kind: 'operator' | 'planner' | 'vault' | 'emergency' | 'signal';
   /** ARN of the authenticated caller, or the name of the automation. Never an argument of a command. */
   readonly actor: string;
   readonly reason?: string;

@@ -18,6 +18,7 @@ export const EVENT_WORDS = {
   failed: EVENT.failed,
   expiring: EVENT.expiring,
   'emergency-ended': EVENT.emergency,
+  'signal-held': EVENT.signal,
 } as const;
 export type EventWord = keyof typeof EVENT_WORDS;
 

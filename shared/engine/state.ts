@@ -3,7 +3,7 @@ import { plusSeconds, toInstant } from '../domain/clock.ts';
 import type { Credential, CredentialHandle, Key } from '../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { withoutCallback, type Rotation, type Trigger } from '../domain/rotation.ts';
-import type { Turns } from '../ports/ledger.ts';
+import type { Ledger, Turns } from '../ports/ledger.ts';
 import type { LifecycleOutcome, Workflow } from '../ports/workflow.ts';
 import type { AnyProvider, Notice, ProviderContext } from '../providers/provider.ts';
 import { claimsOf } from './claims.ts';
@@ -18,7 +18,7 @@ export interface Loaded {
 
 /** Loads the credential; ERR_NOT_FOUND where the ledger has none. */
 export async function loadCredential(
-  deps: Pick<EngineDeps, 'ledger'>,
+  deps: { readonly ledger: Pick<Ledger, 'credential'> },
   credentialId: string,
 ): Promise<Credential> {
   const credential = await deps.ledger.credential(credentialId);

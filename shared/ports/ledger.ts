@@ -3,6 +3,7 @@ import type { Claim } from '../domain/claim.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import type { KnownKey } from '../domain/leak.ts';
 import type { Rotation } from '../domain/rotation.ts';
+import type { HeldSignal } from '../domain/signals/held.ts';
 
 /** One change of state and its audit records, committed together or not at all (outbox). */
 export interface LedgerChange {
@@ -19,6 +20,8 @@ export interface LedgerChange {
   readonly unchanged?: readonly Credential[];
   /** Turns that this takes (`LedgerReads.turns`): nothing is committed where one was taken since they were read. */
   readonly turns?: Turns;
+  /** A signal that waits for people, as it shall be: nothing is committed unless it is there in the version before. */
+  readonly held?: HeldSignal;
 }
 
 /** How many starts each place has seen; which agents meet at which place is the ledger's own. */

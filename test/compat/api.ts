@@ -3,6 +3,7 @@ import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { answer } from '../../lambdas/control-api/routes.ts';
 import type { ControlServices } from '../../lambdas/control-api/route.ts';
 import { servicesOver } from '../../lambdas/control-api/services.ts';
+import type { SignalStore } from '../../shared/ports/signals.ts';
 import type { EngineDeps } from '../../shared/engine/deps.ts';
 import { MemoryFamilies } from '../support/families.ts';
 import type { ApiRequest } from './recorded.ts';
@@ -39,6 +40,8 @@ export function servicesOf(engine: EngineDeps, register: ControlServices['regist
       register,
       unregister: never,
       recordRoot: never,
+      signals: new Proxy({}, { get: never }) as SignalStore,
+      signalPolicy: { maxCredentials: 3, maxAgents: 50, breakGlassSeconds: 1800 },
       deactivation: never,
       askForConsent: never,
       connectFamily: never,

@@ -41,6 +41,7 @@ const FUNCTIONS = 'lambda:function:* if rekey:stage=local';
 const LIFECYCLE = 'states:stateMachine:rekey-local-rotation-lifecycle';
 const ASKS_AGENTS = 'dynamodb:Query on <Ledger> if dynamodb:LeadingKeys';
 const HOLDS_OTHERS = 'dynamodb:ConditionCheckItem on <Ledger> if dynamodb:LeadingKeys';
+const COUNTS_SIGNALS = 'dynamodb:UpdateItem on <Ledger> if dynamodb:LeadingKeys';
 const SEALS = 'kms:Encrypt on <DataKey> if kms:EncryptionContext:rekey:purpose';
 
 const OF_DATABASES: readonly UnusedGrants[] = [
@@ -50,6 +51,11 @@ const OF_DATABASES: readonly UnusedGrants[] = [
     grants: {
       'agent-api': [HOLDS_OTHERS],
     },
+  },
+  {
+    reason:
+      'Where findings of a scanner are verified and live (test/unit/signals, test/integration/signals.int.test.ts).',
+    grants: { 'control-api': [COUNTS_SIGNALS] },
   },
   {
     reason:

@@ -52,6 +52,12 @@ describe('alarms', () => {
       },
       { source: ['rekey'], 'detail-type': [EVENT.failed], detail: { action: ['operator-awaited'] } },
       { source: ['rekey'], 'detail-type': [EVENT.expiring] },
+      {
+        source: ['rekey'],
+        'detail-type': [EVENT.signal],
+        detail: { action: ['signal-held', 'signal-by-hand'] },
+      },
+      { source: ['rekey'], 'detail-type': [EVENT.signal], detail: { action: ['glass-broken'] } },
     ]);
     const filters = ofType(stacks, 'AWS::Logs::MetricFilter');
     expect(filters.map(({ Properties }) => Properties['FilterPattern'])).toEqual([

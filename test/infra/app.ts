@@ -73,7 +73,13 @@ function withTypes(input: SettingsInput): SettingsInput {
 export const DEPLOYED = FUNCTIONS.filter(
   (name) =>
     (typedFunction(name)?.type ?? 'database') === 'database' &&
-    !['serve-directory', 'issue-certificates', 'revoke-certificates', 'refresh-families'].includes(name),
+    ![
+      'serve-directory',
+      'issue-certificates',
+      'revoke-certificates',
+      'refresh-families',
+      'receive-signal',
+    ].includes(name),
 );
 
 export function ofType(stacks: Stacks, type: string): Resource[] {

@@ -119,12 +119,19 @@ describe('roles', () => {
     }
   });
 
-  it('only registration and the agent API delete from the table, and only what agents say is updated in place', () => {
+  it('only registration and the agent API delete from the table, and only what agents say and counts of signals are updated in place', () => {
     expect(FUNCTIONS.filter((name) => allows(name, 'dynamodb:DeleteItem').length > 0)).toEqual([
       'register-database',
       'agent-api',
     ]);
-    expect(FUNCTIONS.filter((name) => allows(name, 'dynamodb:UpdateItem').length > 0)).toEqual(['agent-api']);
+    expect(FUNCTIONS.filter((name) => allows(name, 'dynamodb:UpdateItem').length > 0)).toEqual([
+      'control-api',
+      'agent-api',
+    ]);
+    const counts = allows('control-api', 'dynamodb:UpdateItem');
+    expect(counts.map(({ Condition }) => Condition)).toEqual([
+      { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['*#SIGNAL#*'] } },
+    ]);
   });
 
   it('the agent API reads no secret, and writes below the keys of agents only', () => {

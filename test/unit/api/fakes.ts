@@ -12,6 +12,8 @@ import type { SeenReader } from '../../../shared/domain/readers.ts';
 import { isOver, type Rotation, type Trigger } from '../../../shared/domain/rotation.ts';
 import { registerPact } from '../../../shared/engine/agents/register-pact.ts';
 import type { Ledger } from '../../../shared/ports/ledger.ts';
+import type { HeldSignal } from '../../../shared/domain/signals/held.ts';
+import type { SignalOutcome } from '../../../shared/engine/signals/receive.ts';
 import type { ReaderLog } from '../../../shared/ports/reader-log.ts';
 import type { Family } from '../../../shared/domain/families.ts';
 import type { FamilyLeft } from '../../../shared/engine/families/leave.ts';
@@ -34,6 +36,20 @@ export const SUBSCRIPTION: Subscription = {
   state: 'delivering',
   by: CALLER,
   since: '2026-11-22T11:00:00.000Z',
+};
+
+/** A signal that waits for people. */
+export const HELD: HeldSignal = {
+  id: ROTATION_ID,
+  source: 'siem',
+  reporter: 'signal:siem',
+  why: 'it would revoke 4 credentials, more than 3',
+  heldAt: '2026-11-22T11:00:00.000Z',
+  glassAt: '2026-11-22T11:30:00.000Z',
+  credentials: [{ credentialId: ID, name: 'orders-db', type: 'database' }],
+  status: 'held',
+  approvals: [],
+  version: 1,
 };
 
 /** A family that somebody has consented to. */
@@ -344,6 +360,9 @@ export function fakeServices(
     readers: new FakeReaderLog(),
     agents,
     clock: () => NOW,
+    receiveSignal: answer<SignalOutcome>('receiveSignal', { act: 'nothing', credentials: [] }),
+    heldSignals: () => Promise.resolve([HELD]),
+    voteOnSignal: answer('voteOnSignal', HELD),
     registerPact: (input) => registerPact({ ledger, agents, clock: () => NOW }, { ...input, operator: true }),
     requestRotation: answer('requestRotation', {
       rotation: rotationOf(),

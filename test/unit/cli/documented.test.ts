@@ -20,7 +20,7 @@ interface Typed {
 /** Command lines in code, up to where the code, the pipe or the line ends. */
 function typedIn(page: string): Typed[] {
   const text = readFileSync(new URL(page, repository), 'utf8').replaceAll('\\|', ' ');
-  return [...text.matchAll(/(?:^|[`|]|npx )\s*rekey ([a-z]+)([^`|;#\n]*)/gm)].map(
+  return [...text.matchAll(/(?:^|[`|]|npx )\s*rekey (incident [a-z]+|[a-z]+)([^`|;#\n]*)/gm)].map(
     ([, command = '', rest = '']) => ({
       page,
       command,
@@ -30,7 +30,7 @@ function typedIn(page: string): Typed[] {
 }
 
 const helpOf = async (command: string): Promise<string> =>
-  (await rekey(undefined, [command, '--help'])).stdout;
+  (await rekey(undefined, [...command.split(' '), '--help'])).stdout;
 
 describe('what the documents say to type', () => {
   const typed = pages.flatMap(typedIn);

@@ -1,0 +1,70 @@
+import { toInstant } from '../domain/clock.ts';
+import type { HeldSignal } from '../domain/signals/held.ts';
+import { REMEMBERED_SECONDS } from '../domain/signals/signal.ts';
+import { TABLE } from '../names.ts';
+import type { SignalStore } from '../ports/signals.ts';
+import { isAwsError } from './aws-client.ts';
+import { documentOf, groups, keys, seenSignalItem } from './ledger-items.ts';
+import { LedgerTable, type Store } from './ledger-table.ts';
+
+const HOUR_SECONDS = 3600;
+
+/** How many signals that are held are listed, the longest first. */
+const LISTED = 100;
+
+/** What is kept of signals, in the ledger's table. */
+export class DynamoDbSignals implements SignalStore {
+  readonly #table: LedgerTable;
+  readonly #clock: Store['clock'];
+
+  constructor(store: Store) {
+    this.#table = new LedgerTable(store);
+    this.#clock = store.clock;
+  }
+
+  async seen(source: string, id: string): Promise<boolean> {
+    return (await this.#table.get(keys.seenSignal(this.#table.tenant, source, id))) !== undefined;
+  }
+
+  async mark(source: string, id: string): Promise<void> {
+    const until = Math.ceil(this.#clock() / 1000) + REMEMBERED_SECONDS + HOUR_SECONDS;
+    await this.#table.put(seenSignalItem(this.#table.tenant, source, id, until));
+  }
+
+  async take(budget: string, perHour: number, count = 1): Promise<boolean> {
+    if (count > perHour) return false;
+    const now = this.#clock();
+    const hour = toInstant(now).slice(0, 13);
+    try {
+      // Not idempotent: a lost answer takes one too many, which is the safe side.
+      await this.#table.update(keys.signalBudget(this.#table.tenant, budget, hour), {
+        UpdateExpression: 'SET expires = :until ADD taken :count',
+        ConditionExpression: 'attribute_not_exists(taken) OR taken <= :most',
+        ExpressionAttributeValues: {
+          ':until': { N: String(Math.ceil(now / 1000) + 48 * HOUR_SECONDS) },
+          ':count': { N: String(count) },
+          ':most': { N: String(perHour - count) },
+        },
+      });
+      return true;
+    } catch (error) {
+      if (isAwsError(error, 'ConditionalCheckFailedException')) return false;
+      throw error;
+    }
+  }
+
+  async held(id: string): Promise<HeldSignal | undefined> {
+    const item = await this.#table.get(keys.held(this.#table.tenant, id));
+    return item && documentOf<HeldSignal>(item);
+  }
+
+  async allHeld(): Promise<readonly HeldSignal[]> {
+    const { Items = [] } = await this.#table.query({
+      IndexName: TABLE.index,
+      KeyConditionExpression: `${TABLE.indexPk} = :g`,
+      ExpressionAttributeValues: { ':g': { S: groups.held(this.#table.tenant) } },
+      Limit: LISTED,
+    });
+    return Items.map((item) => documentOf<HeldSignal>(item));
+  }
+}

@@ -1,0 +1,150 @@
+import { plusSeconds, toInstant, type Instant } from '../clock.ts';
+import { RekeyError } from '../errors.ts';
+import type { Decision, SignalPolicy } from './decide.ts';
+import { tokenOf, type Signal } from './signal.ts';
+
+/** What somebody has said of a signal that is held. */
+export interface Vote {
+  readonly actor: string;
+  readonly at: Instant;
+  readonly reason: string;
+  /** Alone, after the time that is left for two. */
+  readonly glass?: boolean;
+}
+
+/** A signal that waits for two people. */
+export interface HeldSignal {
+  /** Also the id of the emergency that an approval starts. */
+  readonly id: string;
+  readonly source: string;
+  /** Who has sent it: a source, or the ARN of a person. Who reports doesn't approve. */
+  readonly reporter: string;
+  readonly why: string;
+  readonly url?: string;
+  readonly heldAt: Instant;
+  /** From then on one Responder may decide alone. */
+  readonly glassAt: Instant;
+  readonly credentials: readonly {
+    readonly credentialId: string;
+    readonly name: string;
+    readonly type: string;
+    readonly fingerprint?: string;
+  }[];
+  readonly status: 'held' | 'approved' | 'denied';
+  readonly approvals: readonly Vote[];
+  readonly denial?: Vote;
+  /** Raised by every commit. */
+  readonly version: number;
+}
+
+/** A signal as it is held. */
+export function heldOf(
+  signal: Signal,
+  { of, why }: Extract<Decision, { act: 'hold' }>,
+  reporter: string,
+  { breakGlassSeconds }: Pick<SignalPolicy, 'breakGlassSeconds'>,
+  now: number,
+): HeldSignal {
+  const heldAt = toInstant(now);
+  return {
+    id: tokenOf(signal),
+    source: signal.source,
+    reporter,
+    why,
+    ...(signal.url === undefined ? {} : { url: signal.url }),
+    heldAt,
+    glassAt: plusSeconds(heldAt, breakGlassSeconds),
+    credentials: of.map(({ credential, key }) => ({
+      credentialId: credential.id,
+      name: credential.name,
+      type: credential.type,
+      ...(key === undefined ? {} : { fingerprint: key.fingerprint }),
+    })),
+    status: 'held',
+    approvals: [],
+    version: 1,
+  };
+}
+
+/** What a vote has changed; `changed` is false where it had been given before. */
+export interface Voted {
+  readonly held: HeldSignal;
+  readonly changed: boolean;
+}
+
+/**
+ * An approval. The second one, of somebody else, approves; so does one alone that breaks the glass once it is time for that.
+ * The same again changes nothing.
+ * @throws RekeyError ERR_FORBIDDEN for whoever has reported it or is too early, ERR_CONFLICT where it was denied
+ */
+export function approve(signal: HeldSignal, vote: Omit<Vote, 'at'>, now: number): Voted {
+  const { status, approvals, reporter, glassAt } = signal;
+  if (status === 'denied') throw decided(signal);
+  if (isSamePerson(vote.actor, reporter)) {
+    throw new RekeyError('ERR_FORBIDDEN', 'who has reported it does not approve it', {
+      remedy: 'two other responders approve it; alone, you revoke in your own name: rekey revoke',
+    });
+  }
+  if (status === 'approved') return { held: signal, changed: false };
+  const given = approvals.some(({ actor }) => isSamePerson(actor, vote.actor));
+  const at = toInstant(now);
+  if (vote.glass === true) {
+    if (at < glassAt) {
+      throw new RekeyError(
+        'ERR_FORBIDDEN',
+        `two responders decide until ${glassAt}; alone you may from then on`,
+        {
+          field: 'breakGlass',
+          remedy:
+            'ask a second responder to approve it; what you know to be leaked you may revoke: rekey revoke',
+        },
+      );
+    }
+    return {
+      held: next(signal, { approvals: [...approvals, { ...vote, at }], status: 'approved' }),
+      changed: true,
+    };
+  }
+  if (given) return { held: signal, changed: false };
+  const { glass: _glass, ...plain } = vote;
+  const all = [...approvals, { ...plain, at }];
+  return {
+    held: next(signal, { approvals: all, status: all.length >= 2 ? 'approved' : 'held' }),
+    changed: true,
+  };
+}
+
+/** A denial: one is enough, and nothing is revoked. @throws RekeyError ERR_CONFLICT where it was approved */
+export function deny(signal: HeldSignal, vote: Omit<Vote, 'at' | 'glass'>, now: number): Voted {
+  if (signal.status === 'approved') throw decided(signal);
+  if (signal.status === 'denied') return { held: signal, changed: false };
+  const denial = { ...vote, at: toInstant(now) };
+  return { held: next(signal, { status: 'denied', denial }), changed: true };
+}
+
+function next(signal: HeldSignal, changes: Partial<HeldSignal>): HeldSignal {
+  return { ...signal, ...changes, version: signal.version + 1 };
+}
+
+function decided({ id, status, denial }: HeldSignal): RekeyError {
+  return new RekeyError(
+    'ERR_CONFLICT',
+    `signal ${id} is ${status}${denial === undefined ? '' : ` by ${denial.actor}`}`,
+    {
+      remedy: 'what has changed since is a new report, or `rekey revoke` in your own name',
+    },
+  );
+}
+
+/**
+ * Whether two callers may be one person: the same ARN, or the same name in different roles. Whoever may take another session
+ * name could be anybody: roles of people bind it to their own name (infra/stacks/access.ts, IAM Identity Center).
+ */
+function isSamePerson(one: string, other: string): boolean {
+  return nameIn(one) === nameIn(other);
+}
+
+function nameIn(arn: string): string {
+  const at = arn.lastIndexOf('/');
+  return at === -1 ? arn : arn.slice(at + 1).toLowerCase();
+}

@@ -1,0 +1,322 @@
+import { toInstant } from '../../domain/clock.ts';
+import type { AuditAction } from '../../domain/audit.ts';
+import type { Credential } from '../../domain/credential.ts';
+import { isRekeyError, RekeyError } from '../../domain/errors.ts';
+import { standingOf } from '../../domain/leak.ts';
+import type { Trigger } from '../../domain/rotation.ts';
+import { decide, type Decision, type SignalMatch, type SignalPolicy } from '../../domain/signals/decide.ts';
+import { withAlert } from '../../domain/signals/github.ts';
+import { heldOf } from '../../domain/signals/held.ts';
+import { tokenOf, type Signal } from '../../domain/signals/signal.ts';
+import type { Ledger } from '../../ports/ledger.ts';
+import type { Alerts, SignalStore } from '../../ports/signals.ts';
+import type { Workflow } from '../../ports/workflow.ts';
+import { retrying } from '../patience.ts';
+import type { Requested } from '../requests.ts';
+import { describeHandle, loadCredential } from '../state.ts';
+
+/** What signals are received with. */
+export interface SignalDeps {
+  readonly signals: SignalStore;
+  readonly ledger: Pick<Ledger, 'byFingerprint' | 'credential' | 'idByName' | 'commit'>;
+  readonly workflow: Pick<Workflow, 'startEmergency'>;
+  readonly rotate: (request: { name: string; token: string; trigger: Trigger }) => Promise<Requested>;
+  readonly alerts: Alerts;
+  readonly clock: () => number;
+}
+
+/** A signal with who sends it and what the settings say of it. */
+export interface Received {
+  readonly signal: Signal;
+  /** Stands in the audit trail: the name of a source, or the ARN of a person. */
+  readonly actor: string;
+  readonly policy: SignalPolicy;
+  /** Names of credentials by what a source calls them. */
+  readonly names?: Readonly<Record<string, string>>;
+  /** Only says what would be done. */
+  readonly dryRun?: boolean;
+}
+
+/** What has become of a signal. */
+export interface SignalOutcome {
+  readonly act: Decision['act'] | 'repeated' | 'over-budget';
+  /** Names of the credentials that it is about. */
+  readonly credentials: readonly string[];
+  /** Of the emergency that was started, or of what is held. */
+  readonly id?: string;
+}
+
+/**
+ * Takes a signal of a source that is known. What was taken before is dropped; what is above the budget of its source is refused
+ * and changes nothing. It is marked as taken at the end: whatever dies in between is joined by the repetition, under the same
+ * ids.
+ */
+export async function receiveSignal(deps: SignalDeps, received: Received): Promise<SignalOutcome> {
+  const { signal, policy, dryRun = false } = received;
+  const { source, id } = signal;
+  if (!dryRun) {
+    if (await deps.signals.seen(source, id)) return { act: 'repeated', credentials: [] };
+    if (policy.perHour !== undefined && !(await deps.signals.take(source, policy.perHour)))
+      return { act: 'over-budget', credentials: [] };
+  }
+  const whole = await completed(deps, signal);
+  const decision =
+    whole === undefined
+      ? { act: 'nothing' as const }
+      : decide(whole, await matchesOf(deps, received, whole), policy);
+  const outcome =
+    dryRun || whole === undefined
+      ? { act: decision.act, credentials: namesOf(decision) }
+      : await carryOut(deps, { ...received, signal: whole }, decision);
+  if (!dryRun) await deps.signals.mark(source, id);
+  return outcome;
+}
+
+/** With the value of its alert; undefined where that tells that nothing is to be done. */
+async function completed(deps: SignalDeps, signal: Signal): Promise<Signal | undefined> {
+  if (signal.alert === undefined) return signal;
+  const alert = await deps.alerts.read(signal.alert);
+  return alert === undefined ? signal : withAlert(signal, alert);
+}
+
+async function matchesOf(
+  { ledger }: SignalDeps,
+  { names = {} }: Received,
+  signal: Signal,
+): Promise<SignalMatch[]> {
+  const keys = await Promise.all(signal.fingerprints.map((each) => ledger.byFingerprint(each)));
+  const byValue = await Promise.all(
+    keys.flat().map(async (key): Promise<SignalMatch[]> => {
+      const credential = await ledger.credential(key.credentialId);
+      const standing = standingOf(key, credential, tokenOf(signal));
+      return credential === undefined || standing === 'gone' ? [] : [{ credential, standing, key }];
+    }),
+  );
+  const name = signal.subject === undefined ? undefined : ownValue(names, signal.subject);
+  const id = name === undefined ? undefined : await ledger.idByName(name);
+  const named = id === undefined ? undefined : await ledger.credential(id);
+  return [
+    ...byValue.flat(),
+    ...(named === undefined
+      ? []
+      : [
+          {
+            credential: named,
+            standing: named.adoption === 'observed' ? ('observed' as const) : ('live' as const),
+          },
+        ]),
+  ];
+}
+
+/** A name of a prototype maps to nothing. */
+function ownValue(names: Readonly<Record<string, string>>, subject: string): string | undefined {
+  return Object.hasOwn(names, subject) ? names[subject] : undefined;
+}
+
+function namesOf(decision: Decision): string[] {
+  return 'of' in decision ? decision.of.map(({ credential }) => credential.name) : [];
+}
+
+async function carryOut(deps: SignalDeps, received: Received, decision: Decision): Promise<SignalOutcome> {
+  const done = { act: decision.act, credentials: namesOf(decision) };
+  const id = tokenOf(received.signal);
+  switch (decision.act) {
+    case 'revoke':
+      if (!(await mayRevoke(deps, received, decision.of.length))) {
+        const why = `signals of ${received.signal.source} have revoked ${received.policy.maxCredentials} credentials within the hour`;
+        await hold(deps, received, { ...decision, act: 'hold', why });
+        return { ...done, act: 'hold', id };
+      }
+      // Before anything is recorded (ADR 009).
+      await startEmergency(deps, {
+        ...received,
+        id,
+        credentials: decision.of.map(({ credential }) => credential),
+      });
+      await recordEach(deps, received, decision.of, 'revoking');
+      return { ...done, id };
+    case 'rotate':
+      return rotateEach(deps, received, decision);
+    case 'hold':
+      await hold(deps, received, decision);
+      return { ...done, id };
+    case 'by-hand':
+      await recordEach(deps, received, decision.of, 'observed', 'signal-by-hand');
+      return done;
+    case 'note':
+      await recordEach(deps, received, decision.of, 'ended');
+      return done;
+    case 'look':
+    case 'nothing':
+      return done;
+  }
+}
+
+/** The cap holds for all signals of a source within an hour: many small ones go no further than one that is large. */
+function mayRevoke({ signals }: SignalDeps, { signal, policy }: Received, count: number): Promise<boolean> {
+  return signals.take(`${signal.source}#REVOKED`, policy.maxCredentials, count);
+}
+
+/** Starts what a signal or two people ask for; under the same id it is joined. */
+export async function startEmergency(
+  { workflow, clock }: Pick<SignalDeps, 'workflow' | 'clock'>,
+  {
+    id,
+    actor,
+    credentials,
+    signal,
+  }: {
+    readonly id: string;
+    readonly actor: string;
+    readonly credentials: readonly Pick<Credential, 'id' | 'type'>[];
+    readonly signal: Pick<Signal, 'source' | 'url'>;
+  },
+): Promise<void> {
+  await workflow.startEmergency(id, {
+    incidentId: incidentOf(id),
+    reason: reasonOf(signal),
+    actor,
+    startedAt: toInstant(clock()),
+    replace: true,
+    credentials: credentials.map((each) => ({ credentialId: each.id, type: each.type })),
+  });
+}
+
+/** What operators call the incident of a signal, until they call it otherwise. */
+export function incidentOf(id: string): string {
+  return `signal-${id.slice(0, 8)}`;
+}
+
+function reasonOf({ source, url }: Pick<Signal, 'source' | 'url'>): string {
+  return `a signal of ${source}${url === undefined ? '' : `, ${url}`}`;
+}
+
+/** What can't be rotated now although its value was found is held for people; a rotation that was merely due is left to the planner. */
+async function rotateEach(
+  deps: SignalDeps,
+  received: Received,
+  decision: Extract<Decision, { act: 'rotate' }>,
+): Promise<SignalOutcome> {
+  const { signal, actor } = received;
+  const trigger: Trigger = { kind: 'signal', actor, reason: reasonOf(signal) };
+  const refused: SignalMatch[] = [];
+  const whys: string[] = [];
+  for (const match of decision.of) {
+    const { credential } = match;
+    try {
+      await deps.rotate({ name: credential.id, token: tokenOf(signal, credential.id), trigger });
+    } catch (error) {
+      if (!isRekeyError(error) || WORTH_ANOTHER_TRY.has(error.code)) throw error;
+      if (await isEndedAnyhow(deps, match)) continue;
+      refused.push(match);
+      whys.push(error.message);
+    }
+  }
+  if (signal.kind === 'rotate' || refused.length === 0)
+    return { act: 'rotate', credentials: namesOf(decision) };
+  const waiting: Extract<Decision, { act: 'hold' }> = {
+    act: 'hold',
+    of: refused,
+    why: `it can't be rotated now: ${whys.join('; ')}`,
+  };
+  await hold(deps, received, waiting);
+  return { act: 'hold', credentials: namesOf(waiting), id: tokenOf(signal) };
+}
+
+const WORTH_ANOTHER_TRY: ReadonlySet<string> = new Set([
+  'ERR_UNAVAILABLE',
+  'ERR_TIMEOUT',
+  'ERR_NOT_PROPAGATED',
+  'ERR_CONFLICT',
+]);
+
+/** Whether the key that was found isn't current any more: the rotation that is under way ends it. */
+async function isEndedAnyhow({ ledger }: SignalDeps, { credential, key }: SignalMatch): Promise<boolean> {
+  const now = await ledger.credential(credential.id);
+  return (
+    key !== undefined &&
+    now?.activeRotation !== undefined &&
+    now.paused === undefined &&
+    now.current !== undefined &&
+    now.current.fingerprint !== key.fingerprint
+  );
+}
+
+/** The signal waits, and the trail of the first credential says so, in one transaction. */
+async function hold(
+  deps: SignalDeps,
+  { signal, actor, policy }: Received,
+  decision: Extract<Decision, { act: 'hold' }>,
+): Promise<void> {
+  const waiting = heldOf(signal, decision, actor, policy, deps.clock());
+  const [first] = waiting.credentials;
+  if (first === undefined) return;
+  await retrying(async () => {
+    // Somebody may have decided on it since: a repetition opens nothing again.
+    if ((await deps.signals.held(waiting.id)) !== undefined) return;
+    const before = await loadCredential(deps, first.credentialId);
+    await deps.ledger.commit({
+      before,
+      after: before,
+      held: waiting,
+      records: [
+        {
+          action: 'signal-held',
+          time: waiting.heldAt,
+          trigger: { kind: 'signal', actor, reason: reasonOf(signal) },
+          correlationId: waiting.id,
+          incidentId: incidentOf(waiting.id),
+          evidence: { why: waiting.why, credentials: waiting.credentials, glassAt: waiting.glassAt },
+        },
+      ],
+    });
+  });
+}
+
+async function recordEach(
+  deps: SignalDeps,
+  { signal, actor }: Received,
+  matches: readonly SignalMatch[],
+  outcome: string,
+  action: AuditAction = 'leak-reported',
+): Promise<void> {
+  const id = tokenOf(signal);
+  for (const { credential, key } of matches) {
+    await retrying(async () => {
+      const before = await loadCredential(deps, credential.id);
+      await deps.ledger.commit({
+        before,
+        after: before,
+        records: [
+          {
+            action,
+            time: toInstant(deps.clock()),
+            trigger: { kind: 'signal', actor, reason: reasonOf(signal) },
+            correlationId: id,
+            incidentId: incidentOf(id),
+            ...(key === undefined
+              ? {}
+              : { oldFingerprint: key.fingerprint, oldHandle: describeHandle(key.handle) }),
+            evidence: {
+              outcome,
+              source: signal.source,
+              verified: signal.verified,
+              observedAt: signal.observedAt,
+            },
+          },
+        ],
+      });
+    });
+  }
+}
+
+/** The refusal of what is above the budget of its source. */
+export function overBudget(source: string): RekeyError {
+  return new RekeyError(
+    'ERR_CAPACITY',
+    `more signals of ${source} than are taken in an hour; this one was not`,
+    {
+      remedy: 'send it again within the next hour; docs/runbook.md says what to look at',
+    },
+  );
+}

@@ -1,0 +1,74 @@
+import type { AuditAction } from '../../domain/audit.ts';
+import { toInstant } from '../../domain/clock.ts';
+import { RekeyError } from '../../domain/errors.ts';
+import { approve, deny, type HeldSignal, type Vote } from '../../domain/signals/held.ts';
+import { retrying } from '../patience.ts';
+import { loadCredential } from '../state.ts';
+import { incidentOf, startEmergency, type SignalDeps } from './receive.ts';
+
+type VoteDeps = Pick<SignalDeps, 'signals' | 'ledger' | 'workflow' | 'clock'>;
+
+/** What somebody decides on a signal that is held. */
+export interface VoteRequest extends Omit<Vote, 'at'> {
+  readonly id: string;
+  readonly verdict: 'approve' | 'deny';
+}
+
+/**
+ * Records a vote, and starts the emergency once a signal is approved. Vote and record are one transaction; the emergency has the
+ * signal's id, so that a repetition after a lost answer joins it.
+ * @throws RekeyError ERR_NOT_FOUND, ERR_FORBIDDEN, ERR_CONFLICT
+ */
+export async function voteOnSignal(deps: VoteDeps, request: VoteRequest): Promise<HeldSignal> {
+  const held = await retrying(() => commitVote(deps, request));
+  if (held.status === 'approved') {
+    await startEmergency(deps, {
+      id: held.id,
+      // Whoever repeats it joins what was started.
+      actor: held.approvals.at(-1)?.actor ?? request.actor,
+      credentials: held.credentials.map(({ credentialId, type }) => ({ id: credentialId, type })),
+      signal: held,
+    });
+  }
+  return held;
+}
+
+async function commitVote(deps: VoteDeps, { id, verdict, ...vote }: VoteRequest): Promise<HeldSignal> {
+  const before = await deps.signals.held(id);
+  if (before === undefined) {
+    throw new RekeyError('ERR_NOT_FOUND', `no signal "${id}" is held`, {
+      field: 'id',
+      remedy: '`rekey incident held` lists them',
+    });
+  }
+  const now = deps.clock();
+  const { held, changed } = verdict === 'approve' ? approve(before, vote, now) : deny(before, vote, now);
+  if (!changed) return held;
+  const head = await loadCredential(deps, before.credentials[0]?.credentialId ?? '');
+  await deps.ledger.commit({
+    before: head,
+    after: head,
+    held,
+    records: [
+      {
+        action: actionOf(verdict, vote),
+        time: toInstant(now),
+        trigger: { kind: 'operator', actor: vote.actor, reason: vote.reason },
+        correlationId: id,
+        incidentId: incidentOf(id),
+        evidence: {
+          status: held.status,
+          credentials: held.credentials,
+          reporter: held.reporter,
+          heldAt: held.heldAt,
+        },
+      },
+    ],
+  });
+  return held;
+}
+
+function actionOf(verdict: VoteRequest['verdict'], { glass }: Pick<Vote, 'glass'>): AuditAction {
+  if (verdict === 'deny') return 'signal-denied';
+  return glass === true ? 'glass-broken' : 'signal-approved';
+}

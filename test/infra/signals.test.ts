@@ -1,0 +1,113 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { SIGNALS } from '../../infra/stacks/monitoring.ts';
+import type { IamRequest } from '../../local/gateway/requests.ts';
+import { localAccountId, localRegion } from '../../local/settings.ts';
+import { TAG } from '../../shared/names.ts';
+import { Policies } from '../support/iam/policies.ts';
+import { at, ofType, resource, root, synthesise, text } from './app.ts';
+
+const secretOf = (name: string): string =>
+  `arn:aws:secretsmanager:${localRegion}:${localAccountId}:secret:${name}`;
+const SHARED = secretOf('signals/github-a1b2c3');
+const TOKEN = secretOf('signals/github-token-a1b2c3');
+const stacks = synthesise({
+  settings: {
+    types: ['database'],
+    signals: {
+      github: { secretArn: SHARED, tokenSecretArn: TOKEN },
+      siem: { secretArn: SHARED },
+      risc: {
+        issuer: 'https://idp.example.com/',
+        audience: 'rekey',
+        jwksUrl: 'https://idp.example.com/jwks',
+      },
+    },
+  },
+});
+const policies = new Policies(stacks);
+const role = policies.role('receive-signal');
+const allowed = async (ask: IamRequest): Promise<boolean> => (await policies.decide(role, ask)).allowed;
+const arnIn = (stack: string, logicalId: string): string => {
+  const found = stacks[stack];
+  if (found === undefined) throw new Error(`there is no stack ${stack}`);
+  return policies.resolver.arn(resource(stacks, stack, logicalId), found);
+};
+const reading = (arn: string, tags: Record<string, string> = {}): IamRequest => ({
+  action: 'secretsmanager:GetSecretValue',
+  resource: arn,
+  context: Object.fromEntries(Object.entries(tags).map(([tag, value]) => [`aws:ResourceTag/${tag}`, value])),
+});
+const inLedger = (operation: string, key: string): IamRequest => ({
+  action: `dynamodb:${operation}`,
+  resource: arnIn('state', 'Ledger'),
+  context: { 'dynamodb:LeadingKeys': [key] },
+});
+
+describe('the intake of signals', () => {
+  it('has a route for each source of the settings and no other', () => {
+    const routes = (stacks['signals']?.resources ?? []).filter(
+      ({ Type }) => Type === 'AWS::ApiGatewayV2::Route',
+    );
+    expect(routes.map(({ Properties }) => text(Properties['RouteKey'])).toSorted()).toEqual([
+      'POST /signals/github',
+      'POST /signals/risc',
+      'POST /signals/siem',
+    ]);
+    const settings = at(
+      ofType(stacks, 'AWS::Lambda::Function').find(
+        ({ Properties }) => at(Properties, 'Environment', 'Variables', 'REKEY_FUNCTION') === 'receive-signal',
+      )?.Properties,
+      'Environment',
+      'Variables',
+      'REKEY_SIGNALS',
+    );
+    expect(Object.keys(JSON.parse(text(settings)) as object)).toEqual(['github', 'siem', 'risc']);
+  });
+
+  it('is not there where no source is named', () => {
+    expect(Object.keys(synthesise())).not.toContain('signals');
+  });
+
+  it('reads what its sources share, and no secret of a credential or an administrator', async () => {
+    expect(await allowed(reading(SHARED))).toBe(true);
+    expect(await allowed(reading(TOKEN))).toBe(true);
+    expect(await allowed(reading(secretOf('signals/other-a1b2c3')))).toBe(false);
+    const ours = { [TAG.type]: 'database', [TAG.stage]: 'dev' };
+    expect(await allowed(reading(secretOf('agents/orders-a1b2c3'), ours))).toBe(false);
+    expect(await allowed(reading(secretOf('admin/orders-a1b2c3'), { [TAG.admin]: 'database' }))).toBe(false);
+  });
+
+  it('finds keys and counts signals, and neither reads trails nor deletes anything', async () => {
+    expect(await allowed(inLedger('Query', 'default#FP#sha256:1'))).toBe(true);
+    expect(await allowed(inLedger('Query', 'default#C#1'))).toBe(false);
+    expect(await allowed(inLedger('UpdateItem', 'default#SIGNAL#siem'))).toBe(true);
+    expect(await allowed(inLedger('UpdateItem', 'default#C#1'))).toBe(false);
+    expect(await allowed(inLedger('DeleteItem', 'default#SIGNAL#siem'))).toBe(false);
+  });
+
+  it('alarms by what its handler logs, with an entry of the runbook each', () => {
+    const handler = readFileSync(join(root, 'lambdas', 'receive-signal', 'handler.ts'), 'utf8');
+    const filters = ofType(stacks, 'AWS::Logs::MetricFilter').map(
+      ({ Properties }) => Properties['FilterPattern'],
+    );
+    const runbook = readFileSync(join(root, 'docs', 'runbook.md'), 'utf8').toLowerCase();
+    const alarms = ofType(stacks, 'AWS::CloudWatch::Alarm').map(({ Properties }) =>
+      JSON.stringify(Properties['AlarmDescription']),
+    );
+    for (const message of Object.values(SIGNALS)) {
+      expect(handler).toContain(`logger.warn('${message}'`);
+      expect(filters).toContain(`{ $.message = "${message}" }`);
+    }
+    for (const entry of [
+      'signals-over-budget',
+      'signals-refused',
+      'signal-not-identified',
+      'signals-failed',
+    ]) {
+      expect(alarms.filter((alarm) => alarm.includes(`#${entry}`))).toHaveLength(1);
+      expect(runbook).toContain(`\n## ${entry.replaceAll('-', ' ')}\n`);
+    }
+  });
+});

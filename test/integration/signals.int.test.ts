@@ -1,0 +1,60 @@
+import { describe, expect, test } from 'vitest';
+import { DynamoDbSignals } from '../../shared/adapters/dynamodb-signals.ts';
+import type { HeldSignal } from '../../shared/domain/signals/held.ts';
+import { toInstant } from '../../shared/domain/clock.ts';
+import { LedgerOnTable, START } from '../support/ledger-on-table.ts';
+
+const table = new LedgerOnTable();
+const store = (): DynamoDbSignals =>
+  new DynamoDbSignals({ aws: table.aws, table: 'ledger', tenant: table.tenant, clock: () => table.now });
+
+const HELD: HeldSignal = {
+  id: 'e3f1d4f0-3a52-8c43-ab3e-0f6f7f6f0a02',
+  source: 'siem',
+  reporter: 'signal:siem',
+  why: 'it would revoke 4 credentials, more than 3',
+  heldAt: toInstant(START),
+  glassAt: toInstant(START + 1800_000),
+  credentials: [],
+  status: 'held',
+  approvals: [],
+  version: 1,
+};
+
+describe('what is kept of signals', () => {
+  test('a signal that was marked is known by its source and id', async () => {
+    expect(await store().seen('siem', '1')).toBe(false);
+    await store().mark('siem', '1');
+    await store().mark('siem', '1');
+    expect([await store().seen('siem', '1'), await store().seen('github', '1')]).toEqual([true, false]);
+  });
+
+  test('no more is taken of a budget within an hour than there is, however many ask at once', async () => {
+    const asked = await Promise.all(Array.from({ length: 20 }, () => store().take('siem', 7)));
+    expect(asked.filter(Boolean)).toHaveLength(7);
+    expect(await store().take('github', 7, 8)).toBe(false);
+    expect(await store().take('github', 7, 7)).toBe(true);
+    table.now += 3600_000;
+    expect(await store().take('siem', 7)).toBe(true);
+  });
+
+  test('what is held is committed with its record, listed while it waits, and decided on by the first one only', async () => {
+    const before = await table.created();
+    const commit = (from: typeof before, held: HeldSignal) =>
+      table.ledger.commit({ before: from, after: from, held, records: [table.draft('signal-held')] });
+    const head = await commit(before, HELD);
+    expect(await store().allHeld()).toEqual([HELD]);
+    const denied: HeldSignal = { ...HELD, status: 'denied', version: 2 };
+    const after = await commit(head, denied);
+    await expect(commit(after, { ...HELD, status: 'approved', version: 2 })).rejects.toMatchObject({
+      code: 'ERR_CONFLICT',
+    });
+    expect(await store().held(HELD.id)).toEqual(denied);
+    expect(await store().allHeld()).toEqual([]);
+    expect((await table.recordsOf(after)).map(({ message }) => message)).toEqual([
+      'registration-intended',
+      'signal-held',
+      'signal-held',
+    ]);
+  });
+});
