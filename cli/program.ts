@@ -85,7 +85,6 @@ const COMMANDS: readonly AddCommand[] = [
   addSubscribe,
   addSubscriptions,
   addUnsubscribe,
-  addIncident,
   addUses,
   addAudit,
   addDoctor,
