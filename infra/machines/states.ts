@@ -93,7 +93,7 @@ export const URGENT = [
 
 /**
  * Looks whether a person has ended something: each wait is twice as long as the one before, up to ten minutes, for three hours. A
- * look is three events of the execution: 200 credentials at once stay below the 25,000 that one may have.
+ * look is three events of the execution: the 40 of one execution stay far below the 25,000 that one may have.
  */
 export const WHILE_AWAITED = [
   {

@@ -23,6 +23,7 @@ def apply() -> None:
         patch_functions.retry_asynchronous_invocations,
         patch_machines.fail_callback_task_when_its_function_fails,
         patch_machines.name_the_machine_behind_a_task_token,
+        patch_machines.distributed_maps_in_jsonata,
         patch_functions.report_failed_stream_records,
         patch_delivery.deliver_as_documented,
         patch_services.match_rules_for_management_events,

@@ -7,8 +7,8 @@ export const emergencyRequest = z.strictObject({
   credentials: z
     .array(z.string().min(1).max(128))
     .min(1, 'name at least one credential')
-    // Some 46 events each in the history of one execution, which must stay under 10,000.
-    .max(200, 'name at most 200 in one request; several may share the incident'),
+    // The list is in the execution's input, which holds 256 KiB.
+    .max(1000, 'name at most 1,000 in one request; several may share the incident'),
   incident,
   reason,
   /** False: revoke only, agents stay halted. */
