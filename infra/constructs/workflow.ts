@@ -12,7 +12,7 @@ import {
 import { Construct } from 'constructs';
 import type { Settings } from '../config.ts';
 import { placeholderOf, type Machine } from '../machines/states.ts';
-import { acknowledge } from '../nag.ts';
+import { acknowledge, acknowledgeGrants } from '../nag.ts';
 import type { HandlerFunction } from './handler-function.ts';
 
 export interface WorkflowProps {
@@ -84,12 +84,14 @@ export class Workflow extends Construct {
     this.machine.addToRolePolicy(
       new PolicyStatement({ actions: ['states:StartExecution'], resources: [machineArn(this, name)] }),
     );
-    this.machine.addToRolePolicy(
-      new PolicyStatement({
-        actions: ['states:DescribeExecution', 'states:StopExecution'],
-        resources: [executions],
-      }),
-    );
+    const own = {
+      actions: ['states:DescribeExecution', 'states:StopExecution'],
+      resources: [executions],
+      wildcard:
+        'Executions of a distributed map are named by Step Functions; these are of this machine alone.',
+    };
+    this.machine.addToRolePolicy(new PolicyStatement({ actions: own.actions, resources: own.resources }));
+    acknowledgeGrants(this.machine.role, [own]);
   }
 }
 
