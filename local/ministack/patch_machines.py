@@ -92,6 +92,19 @@ def fail_callback_task_when_its_function_fails() -> None:
     machines._call_lambda = call_lambda
 
 
+def let_calls_of_machines_take_turns() -> None:
+    """On AWS a thousand functions run at once. Here each is a process, and a thousand of those end this machine: what is beyond
+    waits for its turn, which its task's timeout doesn't count."""
+    turns = threading.Semaphore(24)
+    invoke = machines._invoke_resource_with_timeout
+
+    def invoke_in_turn(resource, input_data, timeout):
+        with turns:
+            return invoke(resource, input_data, timeout)
+
+    machines._invoke_resource_with_timeout = invoke_in_turn
+
+
 def idempotent_start_of_an_execution() -> None:
     """StartExecution with name and input of a running execution answers with that execution on AWS."""
     rewrite(machines, "_start_execution", (

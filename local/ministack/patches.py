@@ -24,6 +24,7 @@ def apply() -> None:
         patch_machines.fail_callback_task_when_its_function_fails,
         patch_machines.name_the_machine_behind_a_task_token,
         patch_machines.distributed_maps_in_jsonata,
+        patch_machines.let_calls_of_machines_take_turns,
         patch_functions.report_failed_stream_records,
         patch_delivery.deliver_as_documented,
         patch_services.match_rules_for_management_events,
