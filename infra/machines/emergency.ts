@@ -2,6 +2,7 @@ import type { CredentialType } from '../../shared/names.ts';
 import {
   callSeconds,
   caught,
+  CROWDED,
   executionInput,
   expression,
   fail,
@@ -209,7 +210,7 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
   return {
     Revoke: {
       ...revoke([caught('AwaitOperator', carried, [AWAITED])]),
-      Retry: [{ ErrorEquals: [AWAITED], MaxAttempts: 0 }, ...URGENT],
+      Retry: [{ ErrorEquals: [AWAITED], MaxAttempts: 0 }, ...CROWDED, ...URGENT],
     },
     // Whatever comes of telling: the upstream is asked until it refuses what was to die.
     AwaitOperator: step(

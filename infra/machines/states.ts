@@ -80,6 +80,21 @@ export const PATIENT = [
   },
 ];
 
+/**
+ * A revocation that Lambda has no room for is tried until it has: an account may run a thousand functions at once, a new one ten. For
+ * seven minutes and more, and within the 25,000 events of one execution.
+ */
+export const CROWDED = [
+  {
+    ErrorEquals: ['Lambda.TooManyRequestsException'],
+    IntervalSeconds: 1,
+    BackoffRate: 1.5,
+    MaxAttempts: 90,
+    MaxDelaySeconds: 10,
+    JitterStrategy: 'FULL',
+  },
+];
+
 /** Retries of a revocation: whatever the error, at once and often. */
 export const URGENT = [
   {

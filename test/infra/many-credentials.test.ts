@@ -19,12 +19,18 @@ interface Payload {
 }
 
 /** Runs one emergency of `count` credentials; what `refuses` is never revoked. */
-async function run(count: number, refuses: (id: string) => boolean = () => false) {
+async function run(
+  count: number,
+  refuses: (id: string) => boolean = () => false,
+  isCrowded: (id: string) => boolean = () => false,
+) {
   const time = new VirtualTime();
   const calls: { name: string; payload: Payload }[] = [];
   const machines = new Machines(time, async (name, payload) => {
     const call = { name, payload: payload as Payload };
     calls.push(call);
+    if (name.startsWith('revoke') && isCrowded(call.payload.credentialId))
+      throw Object.assign(new Error('Rate exceeded'), { name: 'Lambda.TooManyRequestsException' });
     if (name.startsWith('revoke') && refuses(call.payload.credentialId)) throw new Error('refused');
     return {};
   });
@@ -75,5 +81,21 @@ describe('an emergency of many credentials', () => {
     expect(results.filter(({ status }) => status !== 'replaced')).toEqual([
       { credentialId: 'c77', status: 'revocation-failed' },
     ]);
+  });
+
+  it('revokes every one where there is no room for all at once, however often each is turned away', async () => {
+    const turnedAway = new Map<string, number>();
+    const { execution, calls } = await run(
+      90,
+      () => false,
+      (id) => {
+        const times = (turnedAway.get(id) ?? 0) + 1;
+        turnedAway.set(id, times);
+        return times <= 60;
+      },
+    );
+    expect(execution?.status).toBe('SUCCEEDED');
+    const results = calls.at(-1)?.payload.results ?? [];
+    expect(results.filter(({ status }) => status === 'replaced')).toHaveLength(90);
   });
 });
