@@ -1,21 +1,17 @@
-import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
-import {
-  emergencyRequest,
-  emergencyStarted,
-  type FamilyView,
-  type ShowAnswer,
-} from '../../shared/api/messages.ts';
+import { emergencyRequest, type FamilyView, type ShowAnswer } from '../../shared/api/messages.ts';
 import { requestError } from '../../shared/api/problems.ts';
 import type { ApiClient } from '../client.ts';
 import { examples, filled, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
-import { conclude, followEmergency, staysHalted, type RevokeOptions } from '../emergency.ts';
+import { beginEmergency, type Follow, type What } from '../begin-emergency.ts';
+import type { RevokeOptions } from '../emergency.ts';
 import { allOf, EXIT, Failure, failureOf, partly, usage } from '../failure.ts';
 import { familiesAmong, isUnknown, revokeFamilies } from '../families.ts';
 import type { Output } from '../io.ts';
 import { describeRevocation, revocationPlan } from '../revocation.ts';
 import { authorityAmong, revokeCertificate } from './revoke-certificate.ts';
+import { revokeSelected, selectionOf, type SelectionFlags } from '../selection.ts';
 import { checkedLeak, LEAKED_HELP, revokeLeaked } from './revoke-leaked.ts';
 import { readCredential } from './show.ts';
 import { inWords } from '../../shared/domain/wording.ts';
@@ -71,9 +67,6 @@ async function revokeBoth(
   return Math.max(ended, followed);
 }
 
-/** Waits for the end of what has begun, where that is wanted. */
-type Follow = () => Promise<number>;
-
 async function begin(context: Context, names: readonly string[], options: RevokeOptions): Promise<Follow> {
   const { out } = context;
   const client = await context.client();
@@ -82,39 +75,7 @@ async function begin(context: Context, names: readonly string[], options: Revoke
     return async () => Promise.resolve(exit);
   }
   if (!options.yes) await confirm(out, client, names, options);
-  const work = client.post(emergencyStarted, ['emergencies'], {
-    body: {
-      credentials: names,
-      incident: options.incident,
-      reason: options.reason,
-      replace: options.replace,
-    },
-    idempotencyKey: randomUUID(),
-  });
-  const started = await out.waiting('starting the emergency', work);
-  out.line(
-    `${out.style('red', 'revoking')} ${names.length === 1 ? names[0] : `${names.length} credentials`}: emergency ${started.id}`,
-  );
-  if (started.unresolved.length > 0) {
-    out.line(
-      out.style(
-        'red',
-        `NOT revoked, because they were not looked up in time: ${started.unresolved.join(', ')}`,
-      ),
-    );
-    out.line('Name these by their ids: ids work without the ledger.');
-  }
-  if (!options.replace) out.line(staysHalted(names, options));
-  const incomplete = started.unresolved.length > 0 ? EXIT.failed : EXIT.ok;
-  return async () => {
-    if (!options.wait) {
-      out.data(started);
-      return incomplete;
-    }
-    const ended = await followEmergency(context, client, started.id, names);
-    out.data(ended);
-    return Math.max(conclude(out, ended), incomplete);
-  };
+  return beginEmergency(context, { credentials: names }, options);
 }
 
 async function preview(
@@ -187,6 +148,11 @@ export const addRevoke: AddCommand = (program, run) => {
         'Unlike `rotate` it breaks what is running. Ids work even while the ledger is down.',
     )
     .argument('[names...]', 'names or ids of the credentials, names of token families')
+    .option('--agent <name>', 'what an agent holds')
+    .option('--closure', 'with --agent: all that it could read or mint, its sub-agents included')
+    .option('--fleet <name>', 'what the agents of a fleet hold')
+    .option('--provider <name>', 'all of one provider, e.g. openai')
+    .option('--everything', 'all that Rekey manages')
     .option('--leaked <->', 'revoke what a value opens, which is read from standard input', dash)
     .option('--certificate <serial>', 'revoke this certificate of a certificate authority, and nothing else')
     .requiredOption('--incident <id>', 'id of the incident; stands in the audit trail')
@@ -202,6 +168,7 @@ export const addRevoke: AddCommand = (program, run) => {
         'rekey revoke orders-db --incident INC-1234 --reason "key found in a public repository"',
         'rekey revoke orders-db billing-db --incident INC-1234 --reason "stolen laptop" --yes --wait',
         'rekey revoke shop-ca --certificate 5f0c…9a --incident INC-1234 --reason "stolen host"',
+        'rekey revoke --agent order-agent --closure --incident INC-1234 --reason "prompt injection" --dry-run',
         'pbpaste | rekey revoke --leaked - --incident INC-1234 --reason "seen in a chat" --yes',
       ),
     )
@@ -210,18 +177,22 @@ export const addRevoke: AddCommand = (program, run) => {
       const options = { ...given, ...flags };
       await run(command, (context) => {
         if (given.certificate !== undefined) {
-          if (given.leaked !== undefined) throw usage('--leaked and --certificate do not go together');
+          if (given.leaked !== undefined || selectionOf(given) !== undefined)
+            throw usage('--certificate names one certificate: neither --leaked nor a selection goes with it');
           return revokeCertificate(context, authorityAmong(names, options), given.certificate, options);
         }
-        assertEither(names, given);
+        const selection = selectionOf(given);
+        assertEither(names, given, selection !== undefined);
+        if (selection !== undefined)
+          return revokeSelected(context, selection, checkedRevoke({ select: selection }, options));
         return given.leaked === undefined
-          ? revokeAny(context, [...new Set(names)], checkedRevoke(names, options))
+          ? revokeAny(context, [...new Set(names)], checkedRevoke({ credentials: names }, options))
           : revokeLeaked(context, checkedLeak(options));
       });
     });
 };
 
-interface Given {
+interface Given extends SelectionFlags {
   readonly incident: string;
   readonly reason: string;
   readonly leaked?: '-';
@@ -241,11 +212,14 @@ function dash(text: string): '-' {
   );
 }
 
-function assertEither(names: readonly string[], { leaked }: Given): void {
-  if (leaked === undefined && names.length === 0) {
+function assertEither(names: readonly string[], { leaked }: Given, selects: boolean): void {
+  if (selects && (names.length > 0 || leaked !== undefined)) {
+    throw usage('a selection finds the credentials by itself: name none, and no leaked value, beside it');
+  }
+  if (leaked === undefined && names.length === 0 && !selects) {
     throw usage(
       'no credential was named',
-      'name one or more, or pipe a value that was found into --leaked -',
+      'name one or more, select them (--agent, --fleet, --provider, --everything), or pipe a value that was found into --leaked -',
     );
   }
   if (leaked !== undefined && names.length > 0) {
@@ -253,9 +227,9 @@ function assertEither(names: readonly string[], { leaked }: Given): void {
   }
 }
 
-function checkedRevoke(credentials: readonly string[], options: RevokeOptions): RevokeOptions {
+function checkedRevoke(what: What, options: RevokeOptions): RevokeOptions {
   const { incident, reason, replace } = options;
-  const parsed = emergencyRequest.safeParse({ credentials, incident, reason, replace }, { error: inWords });
+  const parsed = emergencyRequest.safeParse({ ...what, incident, reason, replace }, { error: inWords });
   if (parsed.success) return options;
   const { message, field } = requestError(parsed.error);
   throw new Failure('ERR_USAGE', message, { exit: EXIT.usage, field });

@@ -12,12 +12,14 @@ import {
 import { Construct } from 'constructs';
 import type { Settings } from '../config.ts';
 import { placeholderOf, type Machine } from '../machines/states.ts';
-import { acknowledge } from '../nag.ts';
+import { acknowledge, acknowledgeGrants } from '../nag.ts';
 import type { HandlerFunction } from './handler-function.ts';
 
 export interface WorkflowProps {
   readonly machineName: string;
   readonly definition: Machine;
+  /** Whether it has a distributed map, whose items are executions of the same machine. */
+  readonly distributes?: boolean;
   /** The functions that the definition names. */
   readonly functions: readonly HandlerFunction[];
   readonly settings: Settings;
@@ -58,6 +60,7 @@ export class Workflow extends Construct {
     this.machine.addToRolePolicy(
       new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: aliases }),
     );
+    if (props.distributes === true) this.#mayDistribute(props.machineName);
     acknowledge(
       this.machine.role,
       'AwsSolutions-IAM5[Resource::*]',
@@ -68,6 +71,27 @@ export class Workflow extends Construct {
       'AwsSolutions-SF1',
       'Only errors are logged, without data: inputs and outputs stay in the history, which Step Functions keeps.',
     );
+  }
+
+  /** What a distributed map asks of its machine's role (AWS: "IAM policies for Distributed Map"). */
+  #mayDistribute(name: string): void {
+    const executions = Stack.of(this).formatArn({
+      service: 'states',
+      resource: 'execution',
+      resourceName: `${name}:*`,
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+    });
+    this.machine.addToRolePolicy(
+      new PolicyStatement({ actions: ['states:StartExecution'], resources: [machineArn(this, name)] }),
+    );
+    const own = {
+      actions: ['states:DescribeExecution', 'states:StopExecution'],
+      resources: [executions],
+      wildcard:
+        'Executions of a distributed map are named by Step Functions; these are of this machine alone.',
+    };
+    this.machine.addToRolePolicy(new PolicyStatement({ actions: own.actions, resources: own.resources }));
+    acknowledgeGrants(this.machine.role, [own]);
   }
 }
 

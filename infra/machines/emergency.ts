@@ -2,6 +2,7 @@ import type { CredentialType } from '../../shared/names.ts';
 import {
   callSeconds,
   caught,
+  CROWDED,
   executionInput,
   expression,
   fail,
@@ -29,12 +30,27 @@ const AWAITED = 'ERR_AWAITING_OPERATOR';
 /** What is asked of an upstream by a process that dies has come to it by then, since a call takes ten seconds at most. */
 const LATE_SECONDS = 30;
 
-/** Inline maps run this many items at once. */
+/**
+ * Inline maps run this many items at once. What is beyond would wait until others are replaced: it goes to executions of their own, which
+ * also keeps the history of each (some 46 events for a credential) far below the 25,000 that one may have.
+ */
 const AT_ONCE = 40;
 
+/** All batches of the largest request at once: no revocation waits for another. */
+const BATCHES_AT_ONCE = 25;
+
+/** What did not end as it was asked for. */
+const UNHAPPY =
+  "$states.input.results[status != 'superseded' and status != ($states.context.Execution.Input.replace ? 'replaced' : 'halted')]";
+
+/** Of many, what a cause holds: 32,768 characters. */
+const BRIEF = `[(${UNHAPPY})[[0..299]].{"credentialId": credentialId, "status": status}]`;
+
 const incident = {
-  // What is done already is recognised by the execution: a second emergency may name the same incident.
-  emergencyId: expression('$states.context.Execution.Name'),
+  // What is done already is recognised by the execution that was asked for: a second emergency may name the same incident.
+  emergencyId: expression(
+    '($exists($states.context.Execution.Input.emergencyId) ? $states.context.Execution.Input.emergencyId : $states.context.Execution.Name)',
+  ),
   incidentId: executionInput('incidentId'),
   reason: executionInput('reason'),
   actor: executionInput('actor'),
@@ -60,22 +76,40 @@ export function emergency(functions: EmergencyFunctions): Machine {
   return {
     Comment: 'Rekey: emergency revocation',
     QueryLanguage: 'JSONata',
-    StartAt: 'Credentials',
+    StartAt: 'Size',
     TimeoutSeconds: 6 * 3600,
     States: {
-      Credentials: {
+      Size: {
+        Type: 'Choice',
+        Choices: [when(`$count($states.input.credentials) > ${AT_ONCE}`, 'Batches')],
+        Default: 'Credentials',
+      },
+      Credentials: { ...credentials(functions), Next: 'Notify' },
+      Batches: {
         Type: 'Map',
-        Items: expression('$states.input.credentials'),
+        Label: 'Batches',
+        Items: expression(`$partition($states.input.credentials, ${AT_ONCE})`),
+        // The input of an execution of its own, with which it runs as the small ones do.
         ItemSelector: {
-          credentialId: expression('$states.context.Map.Item.Value.credentialId'),
-          type: expression(ITEM_TYPE),
+          credentials: expression('$states.context.Map.Item.Value'),
+          replace: executionInput('replace'),
+          ...incident,
         },
-        MaxConcurrency: AT_ONCE,
+        MaxConcurrency: BATCHES_AT_ONCE,
+        // One that is lost keeps none from its end; it is missed below.
+        ToleratedFailurePercentage: 100,
         ItemProcessor: {
-          ProcessorConfig: { Mode: 'INLINE' },
-          StartAt: 'Revoke',
-          States: itemStates(functions),
+          ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' },
+          StartAt: 'Batch',
+          States: {
+            Batch: {
+              ...credentials(functions),
+              Output: { results: expression('$states.result') },
+              End: true,
+            },
+          },
         },
+        Output: expression('[$states.result.results]'),
         Next: 'Notify',
       },
       Notify: task({
@@ -88,8 +122,10 @@ export function emergency(functions: EmergencyFunctions): Machine {
       Complete: {
         Type: 'Choice',
         Choices: [
+          when(`$count(${UNHAPPY}) > 0`, 'Incomplete'),
+          // A batch was lost.
           when(
-            "$count($states.input.results[status != 'superseded' and status != ($states.context.Execution.Input.replace ? 'replaced' : 'halted')]) > 0",
+            '$count($states.input.results) < $count($states.context.Execution.Input.credentials)',
             'Incomplete',
           ),
         ],
@@ -97,7 +133,30 @@ export function emergency(functions: EmergencyFunctions): Machine {
       },
       Done: { Type: 'Succeed' },
       // A failed execution has no output: what became of each credential stands in the cause.
-      Incomplete: fail('EmergencyIncomplete', expression('$string({"results": $states.input.results})')),
+      Incomplete: fail(
+        'EmergencyIncomplete',
+        expression(
+          `$string({"results": $count($states.input.results) > ${AT_ONCE} ? ${BRIEF} : $states.input.results})`,
+        ),
+      ),
+    },
+  };
+}
+
+/** Each credential by itself, all at once. */
+function credentials(functions: EmergencyFunctions): State {
+  return {
+    Type: 'Map',
+    Items: executionInput('credentials'),
+    ItemSelector: {
+      credentialId: expression('$states.context.Map.Item.Value.credentialId'),
+      type: expression(ITEM_TYPE),
+    },
+    MaxConcurrency: AT_ONCE,
+    ItemProcessor: {
+      ProcessorConfig: { Mode: 'INLINE' },
+      StartAt: 'Revoke',
+      States: itemStates(functions),
     },
   };
 }
@@ -151,7 +210,7 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
   return {
     Revoke: {
       ...revoke([caught('AwaitOperator', carried, [AWAITED])]),
-      Retry: [{ ErrorEquals: [AWAITED], MaxAttempts: 0 }, ...URGENT],
+      Retry: [{ ErrorEquals: [AWAITED], MaxAttempts: 0 }, ...CROWDED, ...URGENT],
     },
     // Whatever comes of telling: the upstream is asked until it refuses what was to die.
     AwaitOperator: step(

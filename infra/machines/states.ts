@@ -80,6 +80,21 @@ export const PATIENT = [
   },
 ];
 
+/**
+ * A revocation that Lambda has no room for is tried until it has: an account may run a thousand functions at once, a new one ten. For
+ * seven minutes and more, and within the 25,000 events of one execution.
+ */
+export const CROWDED = [
+  {
+    ErrorEquals: ['Lambda.TooManyRequestsException'],
+    IntervalSeconds: 1,
+    BackoffRate: 1.5,
+    MaxAttempts: 90,
+    MaxDelaySeconds: 10,
+    JitterStrategy: 'FULL',
+  },
+];
+
 /** Retries of a revocation: whatever the error, at once and often. */
 export const URGENT = [
   {
@@ -93,7 +108,7 @@ export const URGENT = [
 
 /**
  * Looks whether a person has ended something: each wait is twice as long as the one before, up to ten minutes, for three hours. A
- * look is three events of the execution: 200 credentials at once stay below the 25,000 that one may have.
+ * look is three events of the execution: the 40 of one execution stay far below the 25,000 that one may have.
  */
 export const WHILE_AWAITED = [
   {

@@ -66,6 +66,7 @@ export class IncidentStack extends Stack {
     this.emergency = new Workflow(this, 'Emergency', {
       ...common,
       machineName: this.emergencyName,
+      distributes: true,
       functions: this.functions,
       definition: emergency({
         'record-emergency': record,

@@ -92,6 +92,19 @@ def fail_callback_task_when_its_function_fails() -> None:
     machines._call_lambda = call_lambda
 
 
+def let_calls_of_machines_take_turns() -> None:
+    """On AWS a thousand functions run at once. Here each is a process, and a thousand of those end this machine: what is beyond
+    waits for its turn, which its task's timeout doesn't count."""
+    turns = threading.Semaphore(24)
+    invoke = machines._invoke_resource_with_timeout
+
+    def invoke_in_turn(resource, input_data, timeout):
+        with turns:
+            return invoke(resource, input_data, timeout)
+
+    machines._invoke_resource_with_timeout = invoke_in_turn
+
+
 def idempotent_start_of_an_execution() -> None:
     """StartExecution with name and input of a running execution answers with that execution on AWS."""
     rewrite(machines, "_start_execution", (
@@ -128,3 +141,31 @@ def name_the_machine_behind_a_task_token() -> None:
     machines._execute_task = execute_task
     machines._invoke_with_callback = invoke_with_callback
     iam_actions.extract_resource_arn = extract_resource_arn
+
+
+def distributed_maps_in_jsonata() -> None:
+    """A distributed map's Items, ItemSelector and Output may be JSONata, and each child is an execution of its own: its context
+    tells its own name and input, and its variables are its own. MiniStack reads JSONPath there and hands the parent's context on."""
+    rewrite(machines, "_run_distributed_map", (
+        "        items = _resolve_path_or_ctx(state_def.get(\"ItemsPath\", \"$\"), effective, ctx)\n",
+        "        items = (_jsonata_state_field(state_def, 'Items', 'array', raw_input, ctx) if 'Items' in state_def\n"
+        "                 else _resolve_path_or_ctx(state_def.get(\"ItemsPath\", \"$\"), effective, ctx))\n",
+    ), (
+        "        child_input = _resolve_params_obj(item_selector, effective, item_ctx) if item_selector else item\n"
+        "        name = new_uuid()\n",
+        "        jsonata = _state_query_language(state_def, ctx) == 'JSONata'\n"
+        "        child_input = (item if not item_selector\n"
+        "                       else _apply_jsonata_template(item_selector, raw_input, item_ctx) if jsonata\n"
+        "                       else _resolve_params_obj(item_selector, effective, item_ctx))\n"
+        "        name = new_uuid()\n"
+        "        item_ctx['Execution'] = {'Id': f'arn:aws:states:{region}:{account}:execution:{sm_name}/{label}:{name}',\n"
+        "                                 'Input': child_input, 'Name': name, 'StartTime': now_iso()}\n"
+        "        item_ctx['variables'] = {}\n",
+    ), (
+        "    result = _apply_result_selector(state_def, results)\n",
+        "    if _state_query_language(state_def, ctx) == 'JSONata':\n"
+        "        done = [r for r, f in zip(results, failures) if f is None]\n"
+        "        output = _apply_jsonata_output(state_def, raw_input, ctx, result=done, default=done)\n"
+        "        return output, _next_or_end(state_def)\n"
+        "    result = _apply_result_selector(state_def, results)\n",
+    ))

@@ -23,6 +23,8 @@ def apply() -> None:
         patch_functions.retry_asynchronous_invocations,
         patch_machines.fail_callback_task_when_its_function_fails,
         patch_machines.name_the_machine_behind_a_task_token,
+        patch_machines.distributed_maps_in_jsonata,
+        patch_machines.let_calls_of_machines_take_turns,
         patch_functions.report_failed_stream_records,
         patch_functions.reserve_for_every_version,
         patch_delivery.deliver_as_documented,

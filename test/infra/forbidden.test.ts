@@ -469,7 +469,12 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
       asks: on(lifecycle, 'states:StartExecution'),
       may: ['begin-rotation', 'control-api', 'plan-rotations', 'reconcile-database', 'rotate-database'],
     },
-    { what: 'starts an emergency', asks: on(emergency, 'states:StartExecution'), may: ['control-api'] },
+    {
+      what: 'starts an emergency',
+      asks: on(emergency, 'states:StartExecution'),
+      // The machine itself: its distributed map's items are executions of it.
+      may: ['EmergencyMachine', 'control-api'],
+    },
     {
       what: 'fails a waiting state or changes a machine',
       asks: [lifecycle, emergency].flatMap((machine) =>
@@ -479,6 +484,7 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
     {
       what: 'stops an execution',
       asks: on(arn('states', 'execution:rekey-dev-incident-emergency:one'), 'states:StopExecution'),
+      may: ['EmergencyMachine'],
     },
   ],
   'events, logs, alarms': [

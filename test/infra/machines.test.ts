@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { emergency } from '../../infra/machines/emergency.ts';
 import { lifecycle } from '../../infra/machines/lifecycle.ts';
+import { emergencyRequest } from '../../shared/api/messages.ts';
 import type { State } from '../../infra/machines/states.ts';
 
 const callee = { timeout: { toSeconds: () => 30 } };
@@ -29,11 +30,14 @@ interface Machine {
 
 /** The machine that runs for each credential of an emergency. */
 const item = incident.States['Credentials']?.['ItemProcessor'] as Machine;
+/** What runs for each batch of a large one. */
+const batch = incident.States['Batches']?.['ItemProcessor'] as Machine;
 
 const machines: [string, Machine][] = [
   ['lifecycle', rotation],
   ['emergency', incident],
   ['emergency, one credential', item],
+  ['emergency, one batch', batch],
 ];
 
 function targets(state: State): string[] {
@@ -152,9 +156,28 @@ describe('lifecycle', () => {
 
 describe('emergency', () => {
   it('I2: starts with the revocation itself', () => {
-    expect(incident.StartAt).toBe('Credentials');
+    expect(incident.StartAt).toBe('Size');
+    expect(targets(incident.States['Size'] ?? {})).toEqual(['Credentials', 'Batches']);
     expect(item.StartAt).toBe('Revoke');
     expect(JSON.stringify(item.States['Revoke'])).toContain('${revokeDatabase}');
+  });
+
+  it('a large one is the same for each of its credentials, in executions of their own', () => {
+    expect(batch.StartAt).toBe('Batch');
+    expect(batch.States['Batch']?.['ItemProcessor']).toEqual(
+      incident.States['Credentials']?.['ItemProcessor'],
+    );
+    const { ItemSelector, MaxConcurrency, Items } = incident.States['Batches'] ?? {};
+    const known = ['credentials', 'replace', 'emergencyId', 'incidentId', 'reason', 'actor', 'startedAt'];
+    expect(Object.keys(ItemSelector as object).toSorted()).toEqual(known.toSorted());
+    // Whatever one request may name is asked for at once: no revocation waits for another's replacement.
+    const size = Number(/, (\d+)\)/.exec(String(Items))?.[1]);
+    expect(size).toBe(incident.States['Credentials']?.['MaxConcurrency']);
+    const most = Array.from({ length: 1000 }, (_, at) => `c${at}`);
+    const asked = { incident: 'INC-1', reason: 'leaked' };
+    expect(emergencyRequest.safeParse({ credentials: most, ...asked }).success).toBe(true);
+    expect(emergencyRequest.safeParse({ credentials: [...most, 'more'], ...asked }).success).toBe(false);
+    expect(Number(MaxConcurrency) * size).toBeGreaterThanOrEqual(most.length);
   });
 
   it('I2: revoke, record, halt, generate, validate, vault, resume, notify', () => {
@@ -180,6 +203,7 @@ describe('emergency', () => {
   it('tries a revocation again at once, whatever the error', () => {
     expect(item.States['Revoke']?.['Retry']).toEqual([
       { ErrorEquals: ['ERR_AWAITING_OPERATOR'], MaxAttempts: 0 },
+      expect.objectContaining({ ErrorEquals: ['Lambda.TooManyRequestsException'] }),
       expect.objectContaining({ ErrorEquals: ['States.ALL'], IntervalSeconds: 1, MaxAttempts: 5 }),
     ]);
   });
@@ -199,13 +223,16 @@ describe('emergency', () => {
     );
     const total = waits.reduce((sum, each) => sum + each, 0);
     expect([total > 2 * 3600, total < 4 * 3600]).toEqual([true, true]);
-    expect(200 * (3 * MaxAttempts + 55)).toBeLessThan(25_000);
+    const [, crowded] = (item.States['Revoke']?.['Retry'] ?? []) as Record<string, number>[];
+    expect(40 * (3 * (MaxAttempts + (crowded?.['MaxAttempts'] ?? 0)) + 55)).toBeLessThan(25_000);
   });
 
-  it('every state knows its execution, and a later emergency ends this one quietly', () => {
+  it('every state knows the execution that was asked for, and a later emergency ends this one quietly', () => {
     for (const [name, state] of tasks(item)) {
       const { Payload } = state['Arguments'] as { Payload: Record<string, unknown> };
-      expect(Payload['emergencyId'], name).toBe('{% $states.context.Execution.Name %}');
+      expect(Payload['emergencyId'], name).toMatch(
+        /Input\.emergencyId : \$states\.context\.Execution\.Name\) %\}$/,
+      );
     }
     for (const name of ['Record', 'Halt', 'HaltUnrecorded', 'Generate', 'Validate', 'Vault', 'Resume']) {
       expect(catches(item, name)[0], name).toMatchObject({

@@ -97,6 +97,44 @@ test('The timeout of a callback may be a JSONata expression', async () => {
   expect(await outcome(task, { seconds: 1 })).toMatchObject({ status: 'FAILED', error: 'States.Timeout' });
 });
 
+test('Items of a distributed map are executions of their own, with an input of their own, and one that fails is missed alone', async () => {
+  const own = '{% $states.context.Execution.Input.part %}';
+  const done = await outcome(
+    {
+      Type: 'Map',
+      Items: '{% $partition($states.input.all, 2) %}',
+      ItemSelector: {
+        part: '{% $states.context.Map.Item.Value %}',
+        of: '{% $states.context.Execution.Name %}',
+      },
+      ToleratedFailurePercentage: 100,
+      ItemProcessor: {
+        ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' },
+        StartAt: 'Which',
+        States: {
+          Which: {
+            Type: 'Choice',
+            Choices: [{ Condition: '{% 3 in $states.context.Execution.Input.part %}', Next: 'Lost' }],
+            Default: 'Kept',
+          },
+          Lost: { Type: 'Fail', Error: 'Lost' },
+          Kept: {
+            Type: 'Pass',
+            Output: {
+              parts: own,
+              same: '{% $states.context.Execution.Name = $states.context.Execution.Input.of %}',
+            },
+            End: true,
+          },
+        },
+      },
+      Output: { parts: '{% [$states.result.parts] %}', same: '{% [$states.result.same] %}' },
+    },
+    { all: [1, 2, 3, 4, 5] },
+  );
+  expect(done).toEqual({ status: 'SUCCEEDED', output: { parts: [1, 2, 5], same: [false, false] } });
+});
+
 test('A machine catches a function by the name of its error', async () => {
   const task = {
     Resource: invoke,

@@ -125,10 +125,13 @@ export class Machines {
           name = taken?.Next ?? String(state['Default']);
           break;
         }
-        case 'Map':
-          input = await this.#map(state, scope, execution);
+        case 'Map': {
+          const result = await this.#map(state, scope, execution);
+          input = 'Output' in state ? evaluate(state['Output'], { ...scope, result }) : result;
+          if (state['End'] === true) return input;
           name = String(state['Next']);
           break;
+        }
         case 'Task': {
           const done = await this.#task(state, scope);
           input = done.output;
@@ -144,10 +147,19 @@ export class Machines {
 
   async #map(state: State, scope: Scope, execution: Execution): Promise<unknown[]> {
     const items = evaluate(state['Items'], scope) as readonly unknown[];
-    const processor = state['ItemProcessor'] as { StartAt: string; States: Record<string, State> };
+    const processor = state['ItemProcessor'] as {
+      StartAt: string;
+      States: Record<string, State>;
+      ProcessorConfig?: { Mode: string };
+    };
     const runs = items.map((item) => {
-      const context = { ...scope.context, Map: { Item: { Value: item } } };
-      const input = evaluate(state['ItemSelector'], { ...scope, context });
+      const own = { ...scope.context, Map: { Item: { Value: item } } };
+      const input = evaluate(state['ItemSelector'], { ...scope, context: own });
+      // An item of a distributed map is an execution of its own.
+      const context =
+        processor.ProcessorConfig?.Mode === 'DISTRIBUTED'
+          ? { Execution: { Input: input, Name: randomUUID() } }
+          : own;
       return this.#time.work(() => this.#run(processor.States, processor.StartAt, input, context, execution));
     });
     return this.#time.aside(Promise.all(runs));
@@ -214,6 +226,12 @@ function functionOf(placeholder: string): string {
   return placeholder.slice(2, -1).replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
+function partition(items: readonly unknown[], size: number): unknown[][] {
+  const parts: unknown[][] = [];
+  for (let at = 0; at < items.length; at += size) parts.push(items.slice(at, at + size));
+  return parts;
+}
+
 /** The value of a template, with every expression in it evaluated. */
 function evaluate(template: unknown, scope: Scope): unknown {
   if (Array.isArray(template)) return template.map((each) => evaluate(each, scope));
@@ -235,8 +253,24 @@ function valueOf(expression: string, scope: Scope): unknown {
     [...text.matchAll(/'([^']*)'/g)].map((match) => match[1] ?? '');
 
   if (/^\$states\.[\w.]+$/.test(expression)) return path(expression);
-  const given = /^\(\$exists\((\$states\.[\w.]+)\) \? \1 : '(\w+)'\)$/.exec(expression);
-  if (given?.[1] !== undefined) return path(given[1]) ?? given[2];
+  const given = /^\(\$exists\((\$states\.[\w.]+)\) \? \1 : (?:'(\w+)'|(\$states\.[\w.]+))\)$/.exec(
+    expression,
+  );
+  if (given?.[1] !== undefined) return path(given[1]) ?? given[2] ?? path(given[3] ?? '');
+  const parts = /^\$partition\((\$states\.[\w.]+), (\d+)\)$/.exec(expression);
+  if (parts?.[1] !== undefined) return partition(path(parts[1]) as readonly unknown[], Number(parts[2]));
+  if (expression === '[$states.result.results]') {
+    return (scope.result as readonly { results: unknown[] }[]).flatMap(({ results }) => results);
+  }
+  const count = (text: string): number =>
+    /^\d+$/.test(text) ? Number(text) : ((path(text) ?? []) as readonly unknown[]).length;
+  const compared = /^\$count\((\$states\.[\w.]+)\) (<|>) (?:\$count\((\$states\.[\w.]+)\)|(\d+))$/.exec(
+    expression,
+  );
+  if (compared?.[1] !== undefined) {
+    const [left, right] = [count(compared[1]), count(compared[3] ?? compared[4] ?? '')];
+    return compared[2] === '<' ? left < right : left > right;
+  }
   const looked = /^\$lookup\(\{(.+)\}, (.+)\)$/.exec(expression);
   if (looked?.[1] !== undefined && looked[2] !== undefined) {
     const values = literals(looked[1]);

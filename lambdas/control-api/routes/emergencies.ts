@@ -2,17 +2,35 @@ import {
   emergencyRequest,
   type EmergencyAnswer,
   type EmergencyStarted,
+  type SelectionAnswer,
 } from '../../../shared/api/messages.ts';
+import { credentialView } from '../../../shared/api/views.ts';
+import type { Credential } from '../../../shared/domain/credential.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
+import type { Selected } from '../../../shared/domain/selection.ts';
 import { inTime } from '../../../shared/engine/patience.ts';
 import type { EmergencyInput } from '../../../shared/ports/workflow.ts';
 import { LEDGER_LIMIT_MS, resolveForEmergency } from '../emergency.ts';
 import { parse, type Call } from '../../http/request.ts';
+import { selectForEmergency } from '../selection.ts';
 import type { ControlServices, Done } from '../route.ts';
 
-export async function startEmergency(call: Call, services: ControlServices): Promise<Done<EmergencyStarted>> {
-  const { credentials, incident, reason, replace } = parse(emergencyRequest, call.body());
-  const found = await resolveForEmergency(services.ledger, credentials);
+export async function startEmergency(
+  call: Call,
+  services: ControlServices,
+): Promise<Done<EmergencyStarted | SelectionAnswer>> {
+  const {
+    credentials = [],
+    select,
+    dryRun,
+    incident,
+    reason,
+    replace,
+  } = parse(emergencyRequest, call.body());
+  const selected = select === undefined ? undefined : await selectForEmergency(services, select);
+  if (selected !== undefined && dryRun === true) return { status: 200, body: shown(selected, services) };
+  const found =
+    selected === undefined ? await resolveForEmergency(services.ledger, credentials) : taken(selected);
   const { id } = await services.startEmergency({
     credentials: await Promise.all(found.credentials.map((each) => typed(each, services))),
     incidentId: incident,
@@ -22,7 +40,36 @@ export async function startEmergency(call: Call, services: ControlServices): Pro
     token: call.token,
   });
   const ids = found.credentials.map(({ credentialId }) => credentialId);
-  return { status: 202, body: { id, credentials: ids, unresolved: found.unresolved } };
+  const more = selected === undefined ? {} : { beside: besideOf(selected) };
+  return { status: 202, body: { id, credentials: ids, unresolved: found.unresolved, ...more } };
+}
+
+/** What a selection revokes now. */
+function taken({ chosen }: Selected<Credential>) {
+  return {
+    credentials: chosen.map(({ credential: { id, type } }) => ({ credentialId: id, type })),
+    unresolved: [],
+  };
+}
+
+function shown(selected: Selected<Credential>, { clock }: ControlServices): SelectionAnswer {
+  const { chosen } = selected;
+  return {
+    dryRun: true,
+    selected: chosen.map(({ credential, why }) => ({
+      credential: credentialView(credential, undefined, clock()),
+      why: [...why],
+    })),
+    ...besideOf(selected),
+  };
+}
+
+function besideOf({ later, families, unknown }: Selected<Credential>) {
+  return {
+    later: later.map(({ credential: { name } }) => name),
+    families: [...families],
+    unknown: [...unknown],
+  };
 }
 
 /** Where the ledger is silent, the credential's snapshot tells its type. */

@@ -1,27 +1,79 @@
 import * as z from 'zod';
 import { incident, instant, reason } from './common.ts';
+import { credentialView } from './credentials.ts';
+
+/** How many credentials one emergency takes: its list is in the execution's input, which holds 256 KiB. */
+export const MAX_EMERGENCY = 1000;
+
+/** What is meant, where credentials aren't named one by one. */
+const select = z.union(
+  [
+    z.strictObject({
+      agent: z.string().min(1).max(128),
+      /** All that it could read or mint, sub-agents included. */
+      closure: z.boolean().optional(),
+    }),
+    z.strictObject({ fleet: z.string().min(1).max(128) }),
+    z.strictObject({ provider: z.string().min(1).max(63) }),
+    z.strictObject({ everything: z.literal(true) }),
+  ],
+  'name one of agent (with closure or without), fleet, provider and everything',
+);
 
 /** `POST /v1/emergencies` */
-export const emergencyRequest = z.strictObject({
-  /** Names or ids. With ids it starts even where the ledger doesn't answer. */
-  credentials: z
-    .array(z.string().min(1).max(128))
-    .min(1, 'name at least one credential')
-    // Some 46 events each in the history of one execution, which must stay under 10,000.
-    .max(200, 'name at most 200 in one request; several may share the incident'),
-  incident,
-  reason,
-  /** False: revoke only, agents stay halted. */
-  replace: z.boolean().default(true),
-});
+export const emergencyRequest = z
+  .strictObject({
+    /** Names or ids. With ids it starts even where the ledger doesn't answer. */
+    credentials: z
+      .array(z.string().min(1).max(128))
+      .min(1, 'name at least one credential')
+      .max(MAX_EMERGENCY, 'name at most 1,000 in one request; several may share the incident')
+      .optional(),
+    select: select.optional(),
+    incident,
+    reason,
+    /** False: revoke only, agents stay halted. */
+    replace: z.boolean().default(true),
+    /** Of a selection: says what would be revoked, and starts nothing. */
+    dryRun: z.boolean().optional(),
+  })
+  .refine(({ credentials, select: selection }) => (credentials === undefined) !== (selection === undefined), {
+    path: ['credentials'],
+    message: 'name credentials, or give a selection, and not both',
+  })
+  .refine(({ select: selection, dryRun }) => dryRun !== true || selection !== undefined, {
+    path: ['dryRun'],
+    message: 'only a selection has a dry run; what is named is shown by GET /v1/credentials/{name}',
+  });
+
+/** What a selection comes to beside what is revoked at once. */
+const beside = {
+  /** Administrative credentials of it that go once the others are dead: Rekey ends those with them. */
+  later: z.array(z.string()),
+  /** Token families of it, which are revoked by name. */
+  families: z.array(z.string()),
+  /** What nobody knows, in words. */
+  unknown: z.array(z.string()),
+};
 
 export const emergencyStarted = z.object({
   id: z.string(),
   credentials: z.array(z.string()),
   /** Names that nobody could look up because the ledger did not answer: not part of this emergency. */
   unresolved: z.array(z.string()),
+  /** Of a selection; absent where credentials were named. */
+  beside: z.object(beside).optional(),
 });
 export type EmergencyStarted = z.infer<typeof emergencyStarted>;
+
+/** The answer to a dry run of a selection. */
+export const selectionAnswer = z.object({
+  dryRun: z.literal(true),
+  /** The most dangerous first, with why each is among them. */
+  selected: z.array(z.object({ credential: credentialView, why: z.array(z.string()) })),
+  ...beside,
+});
+export type SelectionAnswer = z.infer<typeof selectionAnswer>;
 
 export const emergencyAnswer = z.object({
   id: z.string(),

@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { answer } from '../../../lambdas/control-api/routes.ts';
 import type { ControlServices } from '../../../lambdas/control-api/route.ts';
 import { resolveForEmergency } from '../../../lambdas/control-api/emergency.ts';
+import { selectForEmergency } from '../../../lambdas/control-api/selection.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';
 import type { LeakMatch } from '../../../shared/engine/leak.ts';
 import {
@@ -89,6 +90,114 @@ describe('a leaked value', () => {
     expect([response.statusCode, bodyOf(response)['field']]).toEqual([400, field]);
     expect(response.body).not.toContain('the value itself');
     expect(services.reportLeak).not.toHaveBeenCalled();
+  });
+});
+
+describe('an emergency of a selection', () => {
+  const request = { incident: 'INC-7', reason: 'prompt injection' };
+  const other = '6f1d4f0e-3a52-4c43-9b3e-0f6f7f6f0a02';
+  const sources = () => {
+    const ledger = new FakeLedger().add(credentialOf()).add(
+      credentialOf({
+        id: other,
+        name: 'models',
+        type: 'llm-key',
+        provider: 'openai',
+        secretName: 'agents/models',
+        holders: [{ kind: 'client', name: 'order-agents', principal: 'arn:role/x' }],
+      }),
+    );
+    return fakeServices(ledger);
+  };
+  const post = (services: ControlServices, body: object) =>
+    answer(eventOf('POST', '/v1/emergencies', { body: { ...request, ...body } }), services);
+
+  it('starts for all of it with its types, the most dangerous first', async () => {
+    const services = sources();
+    const { response } = await post(services, { select: { agent: 'order-agents' } });
+    expect([response.statusCode, bodyOf(response)]).toEqual([
+      202,
+      {
+        id: 'emergency-1',
+        credentials: [other, ID],
+        unresolved: [],
+        beside: { later: [], families: [], unknown: [] },
+      },
+    ]);
+    expect(services.asked).toMatchObject([
+      {
+        input: {
+          credentials: [
+            { credentialId: other, type: 'llm-key' },
+            { credentialId: ID, type: 'database' },
+          ],
+        },
+      },
+    ]);
+  });
+
+  it('is shown by a dry run, with why each is among them and what is not known, and starts nothing', async () => {
+    const services = sources();
+    const select = { agent: 'order-agents', closure: true };
+    const { response } = await post(services, { select, dryRun: true });
+    expect(response.statusCode).toBe(200);
+    expect(bodyOf(response)).toMatchObject({
+      dryRun: true,
+      selected: [
+        { credential: { name: 'models' }, why: ['order-agents is declared as a holder'] },
+        { credential: { name: 'orders-db' }, why: ['order-agents is declared as a holder'] },
+      ],
+    });
+    expect(JSON.stringify(bodyOf(response)['unknown'])).toContain('order-agents has no pact');
+    expect(services.asked).toEqual([]);
+  });
+
+  it.each<[string, object, number, string]>([
+    ['nothing', { select: { fleet: 'none' } }, 404, 'select'],
+    ['a misspelt one', { select: { agnet: 'a' } }, 400, 'select'],
+    ['two', { select: { fleet: 'a', provider: 'b' } }, 400, 'select'],
+    ['names beside it', { select: { everything: true }, credentials: ['a'] }, 400, 'credentials'],
+    ['neither', {}, 400, 'credentials'],
+    ['a dry run of names', { credentials: ['orders-db'], dryRun: true }, 400, 'dryRun'],
+  ])('of %s is refused', async (_what, body, status, field) => {
+    const services = sources();
+    const { response } = await post(services, body);
+    expect([response.statusCode, bodyOf(response)['field'], services.asked]).toEqual([status, field, []]);
+  });
+
+  it('is refused where it is more than one request takes, and 1,000 are taken', async () => {
+    const ledger = new FakeLedger();
+    for (let n = 0; n < 1000; n++) ledger.add(credentialOf({ id: `id-${n}`, name: `n-${n}` }));
+    const services = fakeServices(ledger);
+    expect((await post(services, { select: { everything: true } })).response.statusCode).toBe(202);
+    ledger.add(credentialOf({ id: 'id-1000', name: 'n-1000' }));
+    const { response } = await post(services, { select: { everything: true } });
+    expect([response.statusCode, bodyOf(response)['detail'] ?? bodyOf(response)['message']]).toEqual([
+      400,
+      expect.stringContaining('1001 credentials'),
+    ]);
+    expect(services.asked).toHaveLength(1);
+  });
+
+  it('goes by every page of what the ledger has', async () => {
+    const services = sources();
+    const pages = [credentialOf({ id: 'id-1', name: 'one' }), credentialOf({ id: 'id-2', name: 'two' })];
+    vi.spyOn(services.ledger, 'list').mockImplementation(async (page = '0') => {
+      const at = Number(page);
+      const next = at + 1 < pages.length ? { next: String(at + 1) } : {};
+      return Promise.resolve({ items: pages.slice(at, at + 1), ...next });
+    });
+    const { chosen } = await selectForEmergency(services, { everything: true });
+    expect(chosen.map(({ credential }) => credential.name)).toEqual(['one', 'two']);
+  });
+
+  it('names the ids as the way where the ledger does not answer', async () => {
+    const services = sources();
+    services.ledger.state = 'failing';
+    await expect(selectForEmergency(services, { everything: true }, 50)).rejects.toMatchObject({
+      code: 'ERR_UNAVAILABLE',
+      remedy: expect.stringContaining('by their ids') as string,
+    });
   });
 });
 
@@ -276,7 +385,7 @@ describe('an emergency', () => {
 
   it.each([
     ['credentials', { ...body, credentials: [] }],
-    ['credentials', { ...body, credentials: Array.from({ length: 201 }, () => ID) }],
+    ['credentials', { ...body, credentials: Array.from({ length: 1001 }, () => ID) }],
     ['incident', { ...body, incident: 'has spaces in it' }],
     ['reason', { credentials: ['a'], incident: 'INC-7' }],
   ])('without a proper %s is refused', async (field, bad) => {

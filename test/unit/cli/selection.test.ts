@@ -1,0 +1,98 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { credentialView } from '../../../shared/api/views.ts';
+import { credentialOf, ID } from '../api/fakes.ts';
+import { rekey, startStandIn, type StandIn } from './stand-in.ts';
+
+let api: StandIn;
+const OTHER = '6f1d4f0e-3a52-4c43-9b3e-0f6f7f6f0a02';
+const incident = ['--incident', 'INC-7', '--reason', 'prompt injection'];
+const beside = {
+  later: ['openai-admin'],
+  families: ['crm'],
+  unknown: ['a has no pact: whether it hands anything on is not known'],
+};
+const view = (changes: Parameters<typeof credentialOf>[0]) =>
+  credentialView(credentialOf(changes), undefined, 0);
+const dry = {
+  body: {
+    dryRun: true,
+    selected: [
+      {
+        credential: view({ id: OTHER, name: 'models', type: 'llm-key', provider: 'cohere' }),
+        why: ['a hands it to b'],
+      },
+      { credential: view({}), why: ['a is declared as a holder', 'the pact of a names it'] },
+    ],
+    ...beside,
+  },
+};
+const started = { status: 202, body: { id: 'e-1', credentials: [OTHER, ID], unresolved: [], beside } };
+
+beforeEach(async () => {
+  api = await startStandIn();
+});
+afterEach(async () => {
+  await api.close();
+});
+
+describe('rekey revoke of a selection', () => {
+  it('shows with --dry-run what it would revoke, why, what each does and what stays', async () => {
+    api.routes['POST /v1/emergencies'] = dry;
+    const ran = await rekey(api, ['revoke', '--agent', 'a', '--closure', ...incident, '--dry-run']);
+    expect(ran.exit).toBe(0);
+    expect(ran.stdout).toMatch(
+      /models  llm-key\/cohere  held by order-agents  BY HAND[\s\S]*because a hands it to b/,
+    );
+    expect(ran.stdout).toMatch(
+      /orders-db  database[\s\S]*because a is declared as a holder; the pact of a names it/,
+    );
+    expect(ran.stdout).toMatch(/What happens to 1 \(manual\)[\s\S]*lets only a person end a key/);
+    expect(ran.stdout).toContain('rekey revoke openai-admin --incident INC-7');
+    expect(ran.stdout).toContain('rekey revoke crm --incident INC-7');
+    expect(ran.stdout).toMatch(/not known: a has no pact[\s\S]*Nothing was changed/);
+    expect(api.seen.map(({ body }) => body)).toEqual([
+      {
+        select: { agent: 'a', closure: true },
+        incident: 'INC-7',
+        reason: 'prompt injection',
+        replace: true,
+        dryRun: true,
+      },
+    ]);
+  });
+
+  it.each([
+    [['--agent', 'a'], { agent: 'a' }],
+    [['--fleet', 'shop'], { fleet: 'shop' }],
+    [['--provider', 'openai'], { provider: 'openai' }],
+    [['--everything'], { everything: true }],
+  ])('revokes %j with its very first request where --yes is given', async (flags, select) => {
+    api.routes['POST /v1/emergencies'] = started;
+    const { exit, stdout } = await rekey(api, ['revoke', ...flags, ...incident, '--yes', '--no-replace']);
+    expect([exit, stdout]).toEqual([0, expect.stringContaining('NOT revoked: token families')]);
+    expect(api.seen.map(({ body }) => body)).toEqual([
+      { select, incident: 'INC-7', reason: 'prompt injection', replace: false },
+    ]);
+  });
+
+  it('asks on a terminal, and revokes what was shown', async () => {
+    api.routes['POST /v1/emergencies'] = [dry, dry, started];
+    const args = ['revoke', '--fleet', 'shop', ...incident];
+    const no = await rekey(api, args, { tty: true, answer: 'no' });
+    expect([no.exit, api.seen.length]).toEqual([1, 1]);
+    const yes = await rekey(api, args, { tty: true, answer: 'yes' });
+    expect(yes.exit).toBe(0);
+    expect(api.seen.at(-1)?.body).toMatchObject({ credentials: [OTHER, ID], incident: 'INC-7' });
+    expect(api.seen.at(-1)?.body).not.toHaveProperty('select');
+  });
+
+  it.each([
+    [['--agent', 'a'], '--yes'],
+    [['--closure', '--yes'], '--agent'],
+    [['--agent', 'a', '--everything', '--yes'], 'give one of'],
+    [['orders-db', '--everything', '--yes'], 'name none'],
+  ])('%j is refused before anything is asked', async (flags, said) => {
+    const { exit, stderr } = await rekey(api, ['revoke', ...flags, ...incident]);
+    expect([exit, stderr, api.seen]).toEqual([2, expect.stringContaining(said), []]);
+  });
+});
