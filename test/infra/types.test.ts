@@ -10,7 +10,14 @@ import {
 import { at, functionNames, list, ofType, statementsByFunction, synthesise, text, type Json } from './app.ts';
 
 const stacks = synthesise({
-  settings: { types: [...CREDENTIAL_TYPES], families: true, privateUpstreams: ['10.0.0.5'] },
+  settings: {
+    types: [...CREDENTIAL_TYPES],
+    families: true,
+    privateUpstreams: ['10.0.0.5'],
+    signals: {
+      siem: { secretArn: 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:signals/siem-a1b2c3' },
+    },
+  },
 });
 const functions = ofType(stacks, 'AWS::Lambda::Function');
 const roles = statementsByFunction(stacks);

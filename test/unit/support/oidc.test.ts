@@ -112,7 +112,7 @@ describe('the authorization server of the tests', () => {
 
   test('revokes a family on request, and counts that apart', async () => {
     const first = await connect();
-    const answer = await fetch(`${oidc.issuer}/token/revoke`, {
+    const answer = await fetch(`${oidc.issuer}/token/revocation`, {
       method: 'POST',
       headers: { authorization: BASIC, 'content-type': 'application/x-www-form-urlencoded' },
       body: new URLSearchParams({ token: first.refresh_token }).toString(),
