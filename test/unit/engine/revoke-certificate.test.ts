@@ -133,6 +133,15 @@ describe('lists of revoked certificates', () => {
     const { signed, failed } = await signLists(deps, NEVER);
     expect([signed, failed]).toEqual([[next.id], [{ of: first.id, code: 'ERR_INTERNAL' }]]);
   });
+
+  it('are signed also while the key that answers OCSP cannot be read, and that is told', async () => {
+    const { first, next, deps } = await begin();
+    const refused = new RekeyError('ERR_REJECTED', 'KMS refuses kms:GetPublicKey (DisabledException)');
+    const statusKey = { publicKey: async () => Promise.reject(refused) };
+    const { signed, failed } = await signLists({ ...deps, statusKey }, NEVER);
+    expect(signed).toEqual([first.id, next.id]);
+    expect(failed).toEqual([first, next].map(({ id }) => ({ of: id, code: 'ERR_REJECTED' })));
+  });
 });
 
 describe('a certificate that is revoked', () => {
