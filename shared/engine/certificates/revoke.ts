@@ -4,7 +4,7 @@ import type { Credential } from '../../domain/credential.ts';
 import type { DirectoryEntry, DirectorySet } from '../../domain/directory.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import type { Leaf } from '../../domain/leaf.ts';
-import { emptyList, revocationIn, withRevoked, type Revocation } from '../../domain/revocations.ts';
+import { emptyList, isTold, revocationIn, withRevoked, type Revocation } from '../../domain/revocations.ts';
 import type { Trigger } from '../../domain/rotation.ts';
 import type { Leaves } from '../../ports/leaves.ts';
 import type { Ledger } from '../../ports/ledger.ts';
@@ -56,11 +56,14 @@ export async function revokeCertificate(
 ): Promise<RevokedCertificate> {
   const credential = await authorityNamed(deps, wish.name);
   const { set, entry, leaf } = await issued(deps, credential, wish.serial);
-  const known = await revocationOf(deps, set, entry, leaf);
+  const list = await deps.revocations.read(set.name, entry.id);
+  const known = revocationIn(list, leaf.serial);
   const { serial, authority, id, agent, notAfter } = leaf;
   const about = { changed: known === undefined, serial, authority, id, agent, notAfter };
-  if (wish.dryRun)
-    return { ...about, ...(known && { revokedAt: known.revokedAt }), listed: known !== undefined };
+  if (wish.dryRun) {
+    const listed = list !== undefined && known !== undefined && isTold(list);
+    return { ...about, ...(known && { revokedAt: known.revokedAt }), listed };
+  }
   if (known === undefined) await intend(deps, credential.id, wish, leaf);
   const { revokedAt } = known ?? (await revoke(deps, set, entry, leaf));
   return { ...about, revokedAt, listed: await isListed(deps, set, entry) };
@@ -99,15 +102,6 @@ async function issued(
     remedy:
       'nothing is left to revoke where it has ended, or its authority has; else look at the number again',
   });
-}
-
-async function revocationOf(
-  { revocations }: RevokingDeps,
-  { name }: DirectorySet,
-  { id }: DirectoryEntry,
-  { serial }: Leaf,
-): Promise<Revocation | undefined> {
-  return revocationIn(await revocations.read(name, id), serial);
 }
 
 function intend(

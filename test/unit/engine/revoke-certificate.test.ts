@@ -198,6 +198,7 @@ describe('a certificate that is revoked', () => {
     const { pem, serial } = await certificate();
     trouble.sign = new RekeyError('ERR_UNAVAILABLE', 'kms did not answer');
     expect(await revoke(serial)).toMatchObject({ changed: true, listed: false });
+    expect(await revoke(serial, true)).toMatchObject({ changed: false, listed: false });
     expect(judged(pem, first, await list(first))).toContain('leaf.pem: OK');
     delete trouble.sign;
     expect((await signLists(deps, NEVER)).signed).toEqual([first.id]);
