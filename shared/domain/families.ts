@@ -108,6 +108,8 @@ export interface Trouble {
   readonly told?: boolean | undefined;
   /** Attempts that left no answer. */
   readonly lost: readonly string[];
+  /** When the first of them may have spent the token: the server's grace goes from there. */
+  readonly lostSince?: Instant | undefined;
 }
 
 /** An emergency of a family. */
