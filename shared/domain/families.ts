@@ -79,6 +79,8 @@ export interface TokensHeld {
   readonly refreshedAt: Instant;
   readonly expiresAt: Instant;
   readonly scope?: string | undefined;
+  /** Versions before this one whose access tokens may live yet, the newest first. */
+  readonly earlier?: readonly Pick<TokensHeld, 'versionId' | 'expiresAt'>[] | undefined;
 }
 
 /** What an attempt is to bring. */
@@ -120,6 +122,8 @@ export interface FamilyIncident {
   readonly since: Instant;
   /** Versions of the secret whose tokens are still to be revoked at the server. */
   readonly pending: readonly string[];
+  /** Versions before them, of which access tokens are to be revoked as well. */
+  readonly earlier?: readonly string[] | undefined;
   /** Until then an attempt that was under way may store one of them. */
   readonly until: Instant;
   /** What the server said in the end; `unsupported`: only a person can revoke there. */

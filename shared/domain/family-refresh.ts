@@ -203,9 +203,24 @@ export function withTokens(family: Family, attempt: Attempt, got: Got): Family {
       refreshedAt: at,
       rotatedAt: isSame ? before.rotatedAt : at,
       consentedAt: attempt.kind === 'refresh' && before !== undefined ? before.consentedAt : at,
+      earlier: before && livingBefore(before, at),
     },
   };
 }
+
+/** What is refreshed at half of its life lives on beside what comes after it. */
+function livingBefore(
+  { versionId, expiresAt, earlier = [] }: TokensHeld,
+  at: Instant,
+): TokensHeld['earlier'] {
+  const living = [{ versionId, expiresAt }, ...earlier].filter(
+    (each) => fromInstant(each.expiresAt) > fromInstant(at),
+  );
+  return living.length === 0 ? undefined : living.slice(0, EARLIER_KEPT);
+}
+
+/** Access tokens that are remembered beside the newest; more are there only where people refresh by hand. */
+const EARLIER_KEPT = 10;
 
 /** The family after an attempt of which nothing is left: whoever was at it is dead, and what it got is lost. */
 export function withoutAnswer(family: Family, attempt: Attempt, now: number): Family {
