@@ -81,6 +81,8 @@ export interface TokensHeld {
   readonly scope?: string | undefined;
   /** Versions before this one whose access tokens may live yet, the newest first. */
   readonly earlier?: readonly Pick<TokensHeld, 'versionId' | 'expiresAt'>[] | undefined;
+  /** The last versions of consents that another one has replaced: a server may take their refresh tokens yet. */
+  readonly replaced?: readonly string[] | undefined;
 }
 
 /** What an attempt is to bring. */

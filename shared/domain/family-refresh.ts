@@ -204,6 +204,7 @@ export function withTokens(family: Family, attempt: Attempt, got: Got): Family {
       rotatedAt: isSame ? before.rotatedAt : at,
       consentedAt: attempt.kind === 'refresh' && before !== undefined ? before.consentedAt : at,
       earlier: before && livingBefore(before, at),
+      replaced: before && replacedBy(attempt, before),
     },
   };
 }
@@ -218,6 +219,17 @@ function livingBefore(
   );
   return living.length === 0 ? undefined : living.slice(0, EARLIER_KEPT);
 }
+
+function replacedBy(
+  { kind }: Attempt,
+  { versionId, refreshable, replaced }: TokensHeld,
+): TokensHeld['replaced'] {
+  if (kind !== 'consent' || !refreshable) return replaced;
+  return [versionId, ...(replaced ?? [])].slice(0, REPLACED_KEPT);
+}
+
+/** Consents that are remembered beside the one that counts. */
+const REPLACED_KEPT = 10;
 
 /** Access tokens that are remembered beside the newest; more are there only where people refresh by hand. */
 const EARLIER_KEPT = 10;

@@ -39,7 +39,8 @@ async function intend(deps: FamilyDeps, { name, incidentId, trigger }: FamilyEme
   const emergency: Trigger = { ...trigger, kind: 'emergency' };
   // Whoever was slower than its lease may have stored what it got since.
   const lost = [...(attempt?.lost ?? []), ...(trouble?.lost ?? [])];
-  const pending = [tokens?.versionId, attempt?.id, ...lost, ...(incident?.pending ?? [])].filter(
+  const replaced = tokens?.replaced ?? [];
+  const pending = [tokens?.versionId, attempt?.id, ...lost, ...replaced, ...(incident?.pending ?? [])].filter(
     (id) => id !== undefined,
   );
   const earlier = [

@@ -38,7 +38,7 @@ function memoryVault(): Vault {
 }
 
 describe('an emergency of a token family', () => {
-  it('revokes each access token that still lives: that of before the last refresh as well', async () => {
+  async function begin() {
     const world = { now: Date.parse('2026-11-26T10:00:00.000Z') };
     const clock = (): number => world.now;
     const server = new FakeTokenServer(clock);
@@ -64,6 +64,13 @@ describe('an emergency of a token family', () => {
       correlationId: family.id,
       holders: [],
     });
+    const connect = async () => connectFamily(deps, { name, consent: server.code(), trigger: OPERATOR });
+    const revoke = async () => revokeFamily(deps, { name, incidentId: 'INC-1', trigger: OPERATOR });
+    return { world, server, vault, deps, secretName, connect, revoke };
+  }
+
+  it('revokes each access token that still lives: that of before the last refresh as well', async () => {
+    const { world, server, vault, deps, secretName, connect, revoke } = await begin();
     const token = async (): Promise<string> => {
       const text = await vault.read(secretName, { stage: 'AWSCURRENT' });
       return (JSON.parse(text?.reveal() ?? '{}') as { access_token: string }).access_token;
@@ -74,13 +81,23 @@ describe('an emergency of a token family', () => {
       await refreshDue(deps, world.now + 50_000);
       return before;
     };
-    await connectFamily(deps, { name, consent: server.code(), trigger: OPERATOR });
+    await connect();
     const [first, second] = [await ended(), await ended()];
     const third = await token();
     expect(new Set([first, second, third]).size).toBe(3);
-    await revokeFamily(deps, { name, incidentId: 'INC-1', trigger: OPERATOR });
+    await revoke();
     // The first one has ended by itself.
     expect(server.revoked).toEqual([expect.any(String), third, second]);
     expect(server.revoked).not.toContain(first);
+  });
+
+  it('revokes what a consent gave that another one has replaced', async () => {
+    const { world, server, deps, connect, revoke } = await begin();
+    await connect();
+    await connect();
+    world.now += HALF_LIFE_MS;
+    await refreshDue(deps, world.now + 50_000);
+    await revoke();
+    expect(server.families.map(({ dead }) => dead)).toEqual([true, true]);
   });
 });
