@@ -11,6 +11,9 @@ import type { Ledger } from '../../ports/ledger.ts';
 import { untilCommitted } from '../state.ts';
 import { signList, type ListingDeps } from './lists.ts';
 
+/** Many are revoked at once after an incident: each time that some meet, one of them is through. */
+const MOST_TRIES = 50;
+
 /** What revoking a certificate works with. */
 export interface RevokingDeps extends ListingDeps {
   readonly ledger: Pick<Ledger, 'list' | 'credential' | 'idByName' | 'commit'>;
@@ -127,7 +130,7 @@ function intend(
         },
       ],
     });
-  });
+  }, MOST_TRIES);
 }
 
 function revoke(
@@ -143,7 +146,7 @@ function revoke(
     const revocation = { serial, revokedAt: toInstant(clock()), notAfter };
     await revocations.write(withRevoked(list, revocation));
     return revocation;
-  });
+  }, MOST_TRIES);
 }
 
 /** It is revoked, whatever becomes of the list now. */

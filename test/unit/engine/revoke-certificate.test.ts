@@ -224,6 +224,17 @@ describe('a certificate that is revoked', () => {
     for (const { pem } of some) expect(judged(pem, first, last)).toContain('certificate revoked');
   });
 
+  it('is one of many that are revoked at the same time, and none of them is refused for that', async () => {
+    const { deps, world, certificate, revoke } = await begin();
+    const serials: string[] = [];
+    for (let each = 0; each < 16; each++) serials.push((await certificate()).serial);
+    const done = await Promise.all(serials.map(async (serial) => revoke(serial)));
+    expect(done.filter(({ changed }) => changed)).toHaveLength(16);
+    await signLists(deps, NEVER);
+    const [list] = [...world.revocations.lists.values()].filter(({ revoked }) => revoked.length > 0);
+    expect(list?.revoked.map(({ serial }) => serial).toSorted()).toEqual(serials.toSorted());
+  });
+
   it('is none for a number that was never issued', async () => {
     const { revoke } = await begin();
     await expect(revoke('4f'.repeat(16))).rejects.toMatchObject({ code: 'ERR_NOT_FOUND', field: 'serial' });
