@@ -72,6 +72,8 @@ export interface Taking {
   readonly maxLive: number;
   /** False where nobody has any: at registration and in an emergency nothing is waited for, and nothing else may live. */
   readonly waits: boolean;
+  /** References that stay known however long ago they ended, since something may name them again. */
+  readonly remembers?: readonly string[];
 }
 
 /** What a rotation gets. */
@@ -143,7 +145,7 @@ export function take(
   set: DirectorySet,
   entry: DirectoryEntry | Fresh,
   following: Fresh | undefined,
-  { token, generation, now, times }: Taking,
+  { token, generation, now, times, remembers = [] }: Taking,
   notAfter?: Instant,
 ): DirectorySet {
   const at = toInstant(now);
@@ -156,13 +158,15 @@ export function take(
     ...(notAfter === undefined ? {} : { notAfter }),
   };
   const others = set.entries.filter(({ id }) => id !== entry.id);
-  const remembered = others.filter(({ state }) => state === 'ended').slice(-ENDED_KEPT);
+  const latest = others.filter(({ state }) => state === 'ended').slice(-ENDED_KEPT);
+  const isRemembered = (each: DirectoryEntry): boolean =>
+    latest.includes(each) || (each.ref !== undefined && remembers.includes(each.ref));
   return {
     ...set,
     generation,
     times,
     entries: [
-      ...others.filter((each) => each.state !== 'ended' || remembered.includes(each)),
+      ...others.filter((each) => each.state !== 'ended' || isRemembered(each)),
       taken,
       ...(following === undefined ? [] : [{ ...following, state: 'next' as const, publishedAt: at }]),
     ],

@@ -79,6 +79,10 @@ export interface TokensHeld {
   readonly refreshedAt: Instant;
   readonly expiresAt: Instant;
   readonly scope?: string | undefined;
+  /** Versions before this one whose access tokens may live yet, the newest first. */
+  readonly earlier?: readonly Pick<TokensHeld, 'versionId' | 'expiresAt'>[] | undefined;
+  /** The last versions of consents that another one has replaced: a server may take their refresh tokens yet. */
+  readonly replaced?: readonly string[] | undefined;
 }
 
 /** What an attempt is to bring. */
@@ -108,6 +112,8 @@ export interface Trouble {
   readonly told?: boolean | undefined;
   /** Attempts that left no answer. */
   readonly lost: readonly string[];
+  /** When the first of them may have spent the token: the server's grace goes from there. */
+  readonly lostSince?: Instant | undefined;
 }
 
 /** An emergency of a family. */
@@ -118,6 +124,8 @@ export interface FamilyIncident {
   readonly since: Instant;
   /** Versions of the secret whose tokens are still to be revoked at the server. */
   readonly pending: readonly string[];
+  /** Versions before them, of which access tokens are to be revoked as well. */
+  readonly earlier?: readonly string[] | undefined;
   /** Until then an attempt that was under way may store one of them. */
   readonly until: Instant;
   /** What the server said in the end; `unsupported`: only a person can revoke there. */

@@ -203,21 +203,56 @@ export function withTokens(family: Family, attempt: Attempt, got: Got): Family {
       refreshedAt: at,
       rotatedAt: isSame ? before.rotatedAt : at,
       consentedAt: attempt.kind === 'refresh' && before !== undefined ? before.consentedAt : at,
+      earlier: before && livingBefore(before, at),
+      replaced: before && replacedBy(attempt, before),
     },
   };
 }
+
+/** What is refreshed at half of its life lives on beside what comes after it. */
+function livingBefore(
+  { versionId, expiresAt, earlier = [] }: TokensHeld,
+  at: Instant,
+): TokensHeld['earlier'] {
+  const living = [{ versionId, expiresAt }, ...earlier].filter(
+    (each) => fromInstant(each.expiresAt) > fromInstant(at),
+  );
+  return living.length === 0 ? undefined : living.slice(0, EARLIER_KEPT);
+}
+
+function replacedBy(
+  { kind }: Attempt,
+  { versionId, refreshable, replaced }: TokensHeld,
+): TokensHeld['replaced'] {
+  if (kind !== 'consent' || !refreshable) return replaced;
+  return [versionId, ...(replaced ?? [])].slice(0, REPLACED_KEPT);
+}
+
+/** Consents that are remembered beside the one that counts. */
+const REPLACED_KEPT = 10;
+
+/** Access tokens that are remembered beside the newest; more are there only where people refresh by hand. */
+const EARLIER_KEPT = 10;
 
 /** The family after an attempt of which nothing is left: whoever was at it is dead, and what it got is lost. */
 export function withoutAnswer(family: Family, attempt: Attempt, now: number): Family {
   const rest = { ...family, attempt: undefined };
   if (attempt.kind === 'consent' || family.status !== 'active') return rest;
   const at = toInstant(now);
-  const { since = at, failures = 0, told } = family.trouble ?? {};
+  const { since = at, failures = 0, told, lostSince } = family.trouble ?? {};
   // At once: the server may take the token once more, but not for long.
   const lost = attempt.kind === 'refresh' ? [...attempt.lost, attempt.id].slice(-LOST_KEPT) : [];
   return {
     ...rest,
-    trouble: { code: 'ERR_TIMEOUT', since, failures: failures + 1, notBefore: at, told, lost },
+    trouble: {
+      code: 'ERR_TIMEOUT',
+      since,
+      failures: failures + 1,
+      notBefore: at,
+      told,
+      lost,
+      lostSince: lost.length === 0 ? undefined : (lostSince ?? attempt.since),
+    },
   };
 }
 
@@ -245,9 +280,13 @@ export function withFailure(family: Family, attempt: Attempt, error: unknown, no
   const failures = (family.trouble?.failures ?? 0) + 1;
   const isUnspent = error instanceof Unspent;
   const isFinal = !isUnspent && (!(error instanceof RekeyError) || !error.retryable);
-  const wait = isFinal
+  // The server may have answered all the same; where it refused the client or turned it away, it has spent nothing.
+  const isLost = attempt.kind === 'refresh' && !isFinal && !isUnspent;
+  const lostSince = family.trouble?.lostSince ?? (isLost ? attempt.since : undefined);
+  const usual = isFinal
     ? REFUSED_AGAIN_AFTER_SECONDS
     : Math.max(AGAIN_AFTER[failures - 1] ?? AGAIN_AFTER[4], isUnspent ? askedToWait(error) : 0);
+  const wait = !isFinal && endsMeanwhile(family.terms, lostSince, now, usual) ? 0 : usual;
   const told = family.trouble?.told === true;
   const tell = told
     ? undefined
@@ -268,17 +307,29 @@ export function withFailure(family: Family, attempt: Attempt, error: unknown, no
         failures,
         notBefore: plusSeconds(at, wait),
         told: told || tell !== undefined,
-        // The server may have answered all the same; where it refused the client or turned it away, it has spent nothing.
-        lost:
-          attempt.kind === 'refresh' && !isFinal && !isUnspent
-            ? [...attempt.lost, attempt.id].slice(-LOST_KEPT)
-            : attempt.lost,
+        lost: isLost ? [...attempt.lost, attempt.id].slice(-LOST_KEPT) : attempt.lost,
+        lostSince,
       },
     },
   };
 }
 
-/** What a server wants that limits its clients, up to when what is refused for good is tried again. Nothing was spent: there is no hurry. */
+/** Whether the server would take a token whose answer was lost once more now, and no more after a wait until the run that follows it. */
+function endsMeanwhile(
+  { graceSeconds }: Pick<FamilyTerms, 'graceSeconds'>,
+  lostSince: Instant | undefined,
+  now: number,
+  waitSeconds: number,
+): boolean {
+  if (lostSince === undefined) return false;
+  const until = fromInstant(lostSince) + graceSeconds * 1000;
+  return now < until && now + (waitSeconds + RUN_EVERY_SECONDS) * 1000 >= until;
+}
+
+/** The coordinator comes every minute. */
+const RUN_EVERY_SECONDS = 60;
+
+/** What a server wants that limits its clients, up to when what is refused for good is tried again. Unless an answer was lost before, there is no hurry. */
 function askedToWait({ retryAfterSeconds = AGAIN_AFTER[1] }: Unspent): number {
   return Math.min(retryAfterSeconds, REFUSED_AGAIN_AFTER_SECONDS);
 }

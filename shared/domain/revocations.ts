@@ -75,9 +75,14 @@ export function withRevoked(list: RevocationList, revocation: Revocation): Revoc
   return { ...list, revoked: [...list.revoked, revocation], changedIn: list.version + 1 };
 }
 
+/** Whether what was signed last has all that is revoked. */
+export function isTold({ signed, changedIn }: Pick<RevocationList, 'signed' | 'changedIn'>): boolean {
+  return signed !== undefined && signed.number >= changedIn;
+}
+
 /** Whether the list has to be signed anew: something was revoked since, or what was signed ends. */
 export function isDue({ signed, changedIn }: RevocationList, now: number): boolean {
-  if (signed === undefined || signed.number < changedIn) return true;
+  if (signed === undefined || !isTold({ signed, changedIn })) return true;
   return fromInstant(signed.nextUpdate) - now < RENEWED_SECONDS * 1000;
 }
 

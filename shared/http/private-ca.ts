@@ -156,6 +156,11 @@ function refusal(operation: string, error: AwsServiceError): RekeyError {
     const remedy = 'make a P-256 key, and give the request a subject, which does not count';
     return refused('ERR_REQUEST', 'csr: AWS Private CA does not take it', remedy, 'csr');
   }
+  // For good: what is on record of the key leads to nothing, so that whoever asked has to let go of it.
+  if (error.name === 'RequestFailedException') {
+    const remedy = 'make another key: this one has had its request';
+    return refused('ERR_CONFLICT', 'csr: AWS Private CA has failed to issue its certificate', remedy, 'csr');
+  }
   return refused(
     'ERR_REJECTED',
     `AWS Private CA refuses acm-pca:${operation} (${error.name})`,

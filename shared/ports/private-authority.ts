@@ -19,7 +19,7 @@ export interface PrivateAuthority {
   ask(asked: AskedLeaf): Promise<string>;
   /**
    * The certificate of that ARN, as PEM.
-   * @throws RekeyError ERR_UNAVAILABLE where it takes longer than anybody waits, ERR_REJECTED
+   * @throws RekeyError ERR_UNAVAILABLE where it takes longer than anybody waits, ERR_CONFLICT where there will be none, ERR_REJECTED
    */
   certificate(arn: string): Promise<string>;
 }

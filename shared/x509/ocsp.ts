@@ -24,12 +24,16 @@ import { derOf, ecdsaWithSha256 } from './asn1.ts';
 /** The one hash by which certificates are named here (RFC 5019, section 2.1.1). It only names. */
 const SHA1 = '1.3.14.3.2.26';
 
+const ASN1_NULL = Buffer.from([0x05, 0x00]);
+
 /** What a request asks for. */
 export interface StatusRequest {
   /** Serial number in hexadecimal. */
   readonly serial: string;
   /** Whether the certificate is of an authority, by its certificate in PEM. */
   readonly isOf: (authority: string) => boolean;
+  /** In which of its two forms the hash is named: whoever asks may take no answer in the other. */
+  readonly hashForm: 'plain' | 'null';
   readonly certId: CertID;
 }
 
@@ -51,7 +55,7 @@ export interface Responder {
 export function parseStatusRequest(der: Uint8Array): StatusRequest {
   const [asked, ...more] = requestsIn(der);
   if (asked === undefined || more.length > 0 || asked.hashAlgorithm.algorithm !== SHA1) throw malformed();
-  const { issuerNameHash, issuerKeyHash, serialNumber } = asked;
+  const { issuerNameHash, issuerKeyHash, serialNumber, hashAlgorithm } = asked;
   return {
     serial: Buffer.from(serialNumber).toString('hex'),
     isOf: (authority) => {
@@ -62,8 +66,16 @@ export function parseStatusRequest(der: Uint8Array): StatusRequest {
         isHash(issuerKeyHash, new Uint8Array(subjectPublicKeyInfo.subjectPublicKey))
       );
     },
+    hashForm: hashFormOf(hashAlgorithm),
     certId: asked,
   };
+}
+
+/** Parameters of SHA-1 are absent, or NULL (RFC 3279, section 2.1); an answer repeats them. */
+function hashFormOf({ parameters }: CertID['hashAlgorithm']): StatusRequest['hashForm'] {
+  if (parameters === undefined) return 'plain';
+  if (parameters === null || Buffer.from(parameters).equals(ASN1_NULL)) return 'null';
+  throw malformed();
 }
 
 /**

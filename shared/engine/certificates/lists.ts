@@ -58,7 +58,10 @@ export async function signLists(deps: ListingDeps & CertifyingDeps, until: numbe
           await trying(entry.id, async () => {
             if (set === undefined) return;
             await certifyResponder(deps, set, entry);
-            if (await signList(deps, set, entry)) signed.push(entry.id);
+          });
+          // Whatever becomes of the key that answers: a list needs nothing of it.
+          await trying(entry.id, async () => {
+            if (set !== undefined && (await signList(deps, set, entry))) signed.push(entry.id);
           });
         }
       });

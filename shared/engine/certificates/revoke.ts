@@ -4,12 +4,15 @@ import type { Credential } from '../../domain/credential.ts';
 import type { DirectoryEntry, DirectorySet } from '../../domain/directory.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import type { Leaf } from '../../domain/leaf.ts';
-import { emptyList, revocationIn, withRevoked, type Revocation } from '../../domain/revocations.ts';
+import { emptyList, isTold, revocationIn, withRevoked, type Revocation } from '../../domain/revocations.ts';
 import type { Trigger } from '../../domain/rotation.ts';
 import type { Leaves } from '../../ports/leaves.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import { untilCommitted } from '../state.ts';
 import { signList, type ListingDeps } from './lists.ts';
+
+/** Many are revoked at once after an incident: each time that some meet, one of them is through. */
+const MOST_TRIES = 50;
 
 /** What revoking a certificate works with. */
 export interface RevokingDeps extends ListingDeps {
@@ -56,11 +59,14 @@ export async function revokeCertificate(
 ): Promise<RevokedCertificate> {
   const credential = await authorityNamed(deps, wish.name);
   const { set, entry, leaf } = await issued(deps, credential, wish.serial);
-  const known = await revocationOf(deps, set, entry, leaf);
+  const list = await deps.revocations.read(set.name, entry.id);
+  const known = revocationIn(list, leaf.serial);
   const { serial, authority, id, agent, notAfter } = leaf;
   const about = { changed: known === undefined, serial, authority, id, agent, notAfter };
-  if (wish.dryRun)
-    return { ...about, ...(known && { revokedAt: known.revokedAt }), listed: known !== undefined };
+  if (wish.dryRun) {
+    const listed = list !== undefined && known !== undefined && isTold(list);
+    return { ...about, ...(known && { revokedAt: known.revokedAt }), listed };
+  }
   if (known === undefined) await intend(deps, credential.id, wish, leaf);
   const { revokedAt } = known ?? (await revoke(deps, set, entry, leaf));
   return { ...about, revokedAt, listed: await isListed(deps, set, entry) };
@@ -101,15 +107,6 @@ async function issued(
   });
 }
 
-async function revocationOf(
-  { revocations }: RevokingDeps,
-  { name }: DirectorySet,
-  { id }: DirectoryEntry,
-  { serial }: Leaf,
-): Promise<Revocation | undefined> {
-  return revocationIn(await revocations.read(name, id), serial);
-}
-
 function intend(
   { ledger, clock }: RevokingDeps,
   credentialId: string,
@@ -133,7 +130,7 @@ function intend(
         },
       ],
     });
-  });
+  }, MOST_TRIES);
 }
 
 function revoke(
@@ -149,7 +146,7 @@ function revoke(
     const revocation = { serial, revokedAt: toInstant(clock()), notAfter };
     await revocations.write(withRevoked(list, revocation));
     return revocation;
-  });
+  }, MOST_TRIES);
 }
 
 /** It is revoked, whatever becomes of the list now. */

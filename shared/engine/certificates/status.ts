@@ -61,7 +61,7 @@ export class CertificateStatuses {
     const nothing = { der: unknownAnswer(), cacheSeconds: 0 };
     if (signer === undefined || authority === undefined) return nothing;
     if (!SERIAL.test(asked.serial)) return nothing;
-    const place = `${set.name}#${authority.id}#${asked.serial}#${authority.state}`;
+    const place = `${set.name}#${authority.id}#${asked.serial}#${authority.state}#${asked.hashForm}`;
     const now = clock();
     const known = this.#answers.get(place);
     if (known !== undefined && now < known.until) return { der: known.der, cacheSeconds };

@@ -39,9 +39,14 @@ async function intend(deps: FamilyDeps, { name, incidentId, trigger }: FamilyEme
   const emergency: Trigger = { ...trigger, kind: 'emergency' };
   // Whoever was slower than its lease may have stored what it got since.
   const lost = [...(attempt?.lost ?? []), ...(trouble?.lost ?? [])];
-  const pending = [tokens?.versionId, attempt?.id, ...lost, ...(incident?.pending ?? [])].filter(
+  const replaced = tokens?.replaced ?? [];
+  const pending = [tokens?.versionId, attempt?.id, ...lost, ...replaced, ...(incident?.pending ?? [])].filter(
     (id) => id !== undefined,
   );
+  const earlier = [
+    ...(tokens?.earlier ?? []).map(({ versionId }) => versionId),
+    ...(incident?.earlier ?? []),
+  ];
   if (pending.length === 0) return before;
   return deps.families.commit({
     before,
@@ -53,6 +58,7 @@ async function intend(deps: FamilyDeps, { name, incidentId, trigger }: FamilyEme
         trigger: emergency,
         since,
         pending: [...new Set(pending)],
+        ...(earlier.length === 0 ? {} : { earlier: [...new Set(earlier)] }),
         until: attempt?.until ?? since,
       },
     },
@@ -149,12 +155,22 @@ interface Revoked {
  * Revokes what each version holds. All of it again once whoever was at it is dead: until then they may store another one, and
  * nothing says that it is the one that is pending.
  */
-async function revokeAll(deps: FamilyDeps, family: Family, { pending }: FamilyIncident): Promise<Revoked> {
+async function revokeAll(
+  deps: FamilyDeps,
+  family: Family,
+  { pending, earlier = [] }: FamilyIncident,
+): Promise<Revoked> {
   const answers = new Set<'revoked' | 'unsupported' | 'nothing'>();
   let failed: string | undefined;
-  for (const versionId of pending) {
+  const whole = pending.map((versionId) => ({ versionId, isSpent: false }));
+  for (const { versionId, isSpent } of [
+    ...whole,
+    ...earlier.map((id) => ({ versionId: id, isSpent: true })),
+  ]) {
     const code = await failureOf(async () => {
-      answers.add(await revokeVersion(deps, family, versionId));
+      const answer = await revokeVersion(deps, family, versionId, isSpent);
+      // That an earlier one is ended says nothing of the newest.
+      if (!isSpent || answer === 'unsupported') answers.add(answer);
     });
     failed ??= code;
   }
@@ -167,6 +183,7 @@ async function revokeVersion(
   deps: FamilyDeps,
   family: Family,
   versionId: string,
+  isSpent: boolean,
 ): Promise<'revoked' | 'unsupported' | 'nothing'> {
   const stored = await storedBy(deps, family, versionId);
   if (stored === undefined) return 'nothing';
@@ -174,7 +191,8 @@ async function revokeVersion(
   const end = (token: NonNullable<typeof stored.refreshToken>, kind: TokenKind) =>
     asClient(deps, terms, (secret, as) => deps.server.revoke(as, secret, token, kind));
   const { refreshToken, accessToken } = stored;
-  if (refreshToken === undefined) return end(accessToken, 'access');
+  // Of a refresh token that is spent a server may say anything; the newest one has ended the family.
+  if (isSpent || refreshToken === undefined) return end(accessToken, 'access');
   // A server need not end access tokens with the refresh token (RFC 7009, 2.1).
   return worse(await end(refreshToken, 'refresh'), await end(accessToken, 'access'));
 }

@@ -43,6 +43,8 @@ export interface SetUse {
   readonly notAfter?: Instant;
   /** Until when one has to last that is taken now. */
   readonly lastsUntil?: Instant;
+  /** References that could be made use of again, and never are. */
+  readonly remembers?: readonly string[];
 }
 
 /** An identity that was made: what verifiers may know, and what its holder gets. */
@@ -72,7 +74,7 @@ export function identitiesOf({ reach }: ProviderContext): IdentityReach {
  */
 export function takeIdentity(use: SetUse, token: string, ctx: IssueContext): Promise<TakenIdentity> {
   const { directory, sealer } = identitiesOf(ctx);
-  const { ref, times, maxLive, make, discard, notAfter, lastsUntil } = use;
+  const { ref, times, maxLive, make, discard, notAfter, lastsUntil, remembers } = use;
   const taking = {
     token,
     generation: ctx.generation,
@@ -81,6 +83,7 @@ export function takeIdentity(use: SetUse, token: string, ctx: IssueContext): Pro
     maxLive,
     waits: ctx.current !== undefined,
     ...(lastsUntil === undefined ? {} : { lastsUntil }),
+    ...(remembers === undefined ? {} : { remembers }),
   };
   return untilWritten(taken);
 

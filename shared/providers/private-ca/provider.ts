@@ -71,6 +71,7 @@ export const privateCaProvider: CredentialProvider<PrivateCaTarget, PrivateCaMat
         make: async (published, besides) =>
           nextAuthority(aws, target, { set: published, besides, lastsUntil }),
         lastsUntil: plusSeconds(toInstant(now), soak),
+        remembers: target.authorities,
       },
       token,
       ctx,

@@ -128,6 +128,17 @@ describe('POST /certificates of an authority of AWS Private CA', () => {
     expect(fake.issues).toHaveLength(1);
   });
 
+  it('asks for another key where AWS has failed to issue: asking again would never give one', async () => {
+    const failed = { __type: 'RequestFailedException' };
+    fake.server.fail({ kind: 'reply', status: 400, body: failed }, isGet);
+    expect(await world.ask(ask)).toMatchObject({
+      status: 409,
+      body: { code: 'ERR_CONFLICT', field: 'csr', remedy: expect.stringMatching(/another key/) },
+    });
+    fake.server.heal();
+    expect(await world.ask({ ...ask, csr: requestFor('P-256').csr })).toMatchObject({ status: 201 });
+  });
+
   it.each([
     ['another name', { SubjectAlternativeNames: [{ UniformResourceIdentifier: `${ID}/other` }] }],
     [
@@ -183,4 +194,8 @@ describe('POST /certificates of an authority of AWS Private CA', () => {
 
 function isIssue({ headers }: { readonly headers: NodeJS.Dict<string | string[]> }): boolean {
   return headers['x-amz-target'] === 'ACMPrivateCA.IssueCertificate';
+}
+
+function isGet({ headers }: { readonly headers: NodeJS.Dict<string | string[]> }): boolean {
+  return headers['x-amz-target'] === 'ACMPrivateCA.GetCertificate';
 }

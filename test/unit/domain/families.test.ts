@@ -20,6 +20,7 @@ import {
   withTokens,
   type Got,
 } from '../../../shared/domain/family-refresh.ts';
+import { Unspent } from '../../../shared/domain/token-answer.ts';
 import { describeFamilies } from '../../contract/describe-families.ts';
 import { freshFamily, MemoryFamilies, TERMS } from '../../support/families.ts';
 
@@ -213,6 +214,33 @@ describe('a refusal', () => {
     const silent = refused('ERR_UNAVAILABLE').family;
     expect(silent.trouble).toMatchObject({ lost: ['v2'], failures: 1 });
     expect(refused('ERR_CONSENT', silent, later(1800)).family.needs?.why).toBe('lost');
+  });
+
+  test('that spent nothing takes nothing of the hurry once an answer is lost: the next one comes within the grace', () => {
+    const withGrace = freshFamily({ terms: { ...TERMS, graceSeconds: 120 } }, NOW);
+    const unspent = new Unspent('ERR_UNAVAILABLE', 'answers 503 to a look at its metadata', {});
+    const fail = (before: Family, error: unknown, now: number): Family => {
+      const begun = begin(before, 'refresh', now, 'v2');
+      return withFailure(begun, begun.attempt, error, now).family;
+    };
+    const turnedAway = fail(consented({}, withGrace), unspent, later(1800));
+    expect(turnedAway.trouble).toMatchObject({ failures: 1, lost: [], notBefore: toInstant(later(1860)) });
+    const lost = fail(turnedAway, failing('ERR_UNAVAILABLE'), later(1860));
+    expect(lost.trouble).toMatchObject({ failures: 2, lost: ['v2'], notBefore: toInstant(later(1860)) });
+  });
+
+  test('at the door while an answer is lost is not waited for beyond the grace of the server', () => {
+    const withGrace = freshFamily({ terms: { ...TERMS, graceSeconds: 120 } }, NOW);
+    const busy = new Unspent('ERR_UNAVAILABLE', 'answers 429', { retryAfterSeconds: 600 });
+    const begun = begin(consented({}, withGrace), 'refresh', later(1800), 'v2');
+    const lost = withFailure(begun, begun.attempt, failing('ERR_UNAVAILABLE'), later(1810)).family;
+    const again = begin(lost, 'refresh', later(1860), 'v3');
+    const { trouble } = withFailure(again, again.attempt, busy, later(1861)).family;
+    expect(trouble).toMatchObject({ lost: ['v2'], notBefore: toInstant(later(1861)) });
+    const late = begin(lost, 'refresh', later(1920), 'v3');
+    expect(withFailure(late, late.attempt, busy, later(1921)).family.trouble?.notBefore).toBe(
+      toInstant(later(2521)),
+    );
   });
 
   test('of the client pages at once, once, and is tried again slowly; it has spent nothing', () => {

@@ -133,6 +133,15 @@ describe('lists of revoked certificates', () => {
     const { signed, failed } = await signLists(deps, NEVER);
     expect([signed, failed]).toEqual([[next.id], [{ of: first.id, code: 'ERR_INTERNAL' }]]);
   });
+
+  it('are signed also while the key that answers OCSP cannot be read, and that is told', async () => {
+    const { first, next, deps } = await begin();
+    const refused = new RekeyError('ERR_REJECTED', 'KMS refuses kms:GetPublicKey (DisabledException)');
+    const statusKey = { publicKey: async () => Promise.reject(refused) };
+    const { signed, failed } = await signLists({ ...deps, statusKey }, NEVER);
+    expect(signed).toEqual([first.id, next.id]);
+    expect(failed).toEqual([first, next].map(({ id }) => ({ of: id, code: 'ERR_REJECTED' })));
+  });
 });
 
 describe('a certificate that is revoked', () => {
@@ -189,6 +198,7 @@ describe('a certificate that is revoked', () => {
     const { pem, serial } = await certificate();
     trouble.sign = new RekeyError('ERR_UNAVAILABLE', 'kms did not answer');
     expect(await revoke(serial)).toMatchObject({ changed: true, listed: false });
+    expect(await revoke(serial, true)).toMatchObject({ changed: false, listed: false });
     expect(judged(pem, first, await list(first))).toContain('leaf.pem: OK');
     delete trouble.sign;
     expect((await signLists(deps, NEVER)).signed).toEqual([first.id]);
@@ -212,6 +222,17 @@ describe('a certificate that is revoked', () => {
     await signLists(deps, NEVER);
     const last = await list(first);
     for (const { pem } of some) expect(judged(pem, first, last)).toContain('certificate revoked');
+  });
+
+  it('is one of many that are revoked at the same time, and none of them is refused for that', async () => {
+    const { deps, world, certificate, revoke } = await begin();
+    const serials: string[] = [];
+    for (let each = 0; each < 16; each++) serials.push((await certificate()).serial);
+    const done = await Promise.all(serials.map(async (serial) => revoke(serial)));
+    expect(done.filter(({ changed }) => changed)).toHaveLength(16);
+    await signLists(deps, NEVER);
+    const [list] = [...world.revocations.lists.values()].filter(({ revoked }) => revoked.length > 0);
+    expect(list?.revoked.map(({ serial }) => serial).toSorted()).toEqual(serials.toSorted());
   });
 
   it('is none for a number that was never issued', async () => {

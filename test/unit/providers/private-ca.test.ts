@@ -167,6 +167,14 @@ describe('authorities of AWS Private CA', () => {
     expect(second.material.reveal().authorityArn).toBe(made[1]?.arn);
   });
 
+  it('are never taken again, however many have ended since, as long as they are declared', async () => {
+    const { made, issue, revoke, states } = await begin(...Array.from({ length: 23 }, () => ({})));
+    for (let each = 0; each < 22; each++) await revoke(await issue(), EMERGENCY);
+    if (made[0] !== undefined) made[0].status = 'ACTIVE';
+    await issue();
+    expect(states()?.filter(([state]) => state !== 'ended')).toEqual([['live', 22]]);
+  });
+
   it('that somebody has deleted are ended with success', async () => {
     const { made, issue, revoke } = await begin({}, {});
     const first = await issue();
