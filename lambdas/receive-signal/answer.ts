@@ -68,7 +68,9 @@ export async function answer(event: ApiEvent, services: SignalServices): Promise
     }
     if (failures.length > 0) throw failures[0];
     if (outcomes.some(({ act }) => act === 'over-budget')) return refusedForNow(source, outcomes);
-    return { source, outcomes, response: json(202, reply ?? { received: signals.length }) };
+    // Event Grid takes no other status for the answer to its question.
+    if (reply !== undefined) return { source, outcomes, response: json(200, reply) };
+    return { source, outcomes, response: json(202, { received: signals.length }) };
   } catch (error) {
     const response = problem(error, statusOf(error));
     return { ...(source === undefined ? {} : { source }), outcomes, response, error };
