@@ -31,15 +31,18 @@ export class DynamoDbSignals implements SignalStore {
     await this.#table.put(seenSignalItem(this.#table.tenant, source, id, until));
   }
 
-  async take(budget: string, perHour: number, count = 1): Promise<boolean> {
+  async take(budget: string, perHour: number, count = 1, name?: string): Promise<boolean> {
     if (count > perHour) return false;
     const now = this.#clock();
-    const hour = toInstant(now).slice(0, 13);
+    const key = keys.signalBudget(this.#table.tenant, budget, toInstant(now).slice(0, 13));
+    // An attribute of its own for each name: the update that counts it also keeps that it was counted.
+    const share = name === undefined ? undefined : `for-${name}`;
     try {
-      // Not idempotent: a lost answer takes one too many, which is the safe side.
-      await this.#table.update(keys.signalBudget(this.#table.tenant, budget, hour), {
-        UpdateExpression: 'SET expires = :until ADD taken :count',
-        ConditionExpression: 'attribute_not_exists(taken) OR taken <= :most',
+      // Without a name a lost answer takes one too many, which is the safe side.
+      await this.#table.update(key, {
+        UpdateExpression: `SET expires = :until${share === undefined ? '' : ', #share = :count'} ADD taken :count`,
+        ConditionExpression: `(attribute_not_exists(taken) OR taken <= :most)${share === undefined ? '' : ' AND attribute_not_exists(#share)'}`,
+        ...(share === undefined ? {} : { ExpressionAttributeNames: { '#share': share } }),
         ExpressionAttributeValues: {
           ':until': { N: String(Math.ceil(now / 1000) + 48 * HOUR_SECONDS) },
           ':count': { N: String(count) },
@@ -48,8 +51,8 @@ export class DynamoDbSignals implements SignalStore {
       });
       return true;
     } catch (error) {
-      if (isAwsError(error, 'ConditionalCheckFailedException')) return false;
-      throw error;
+      if (!isAwsError(error, 'ConditionalCheckFailedException')) throw error;
+      return share !== undefined && (await this.#table.get(key))?.[share] !== undefined;
     }
   }
 

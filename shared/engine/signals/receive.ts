@@ -123,7 +123,7 @@ async function carryOut(deps: SignalDeps, received: Received, decision: Decision
   switch (decision.act) {
     case 'revoke':
       if (!(await mayRevoke(deps, received, decision.of.length))) {
-        const why = `signals of ${received.signal.source} have revoked ${received.policy.maxCredentials} credentials within the hour`;
+        const why = `with it signals of ${received.signal.source} would revoke more than ${received.policy.maxCredentials} credentials within the hour`;
         await hold(deps, received, { ...decision, act: 'hold', why });
         return { ...done, act: 'hold', id };
       }
@@ -152,9 +152,12 @@ async function carryOut(deps: SignalDeps, received: Received, decision: Decision
   }
 }
 
-/** The cap holds for all signals of a source within an hour: many small ones go no further than one that is large. */
+/**
+ * The cap holds for all signals of a source within an hour: many small ones go no further than one that is large. The same
+ * signal again, or beside itself, counts once: else it would be held beside the emergency that it has started.
+ */
 function mayRevoke({ signals }: SignalDeps, { signal, policy }: Received, count: number): Promise<boolean> {
-  return signals.take(`${signal.source}#REVOKED`, policy.maxCredentials, count);
+  return signals.take(`${signal.source}#REVOKED`, policy.maxCredentials, count, tokenOf(signal));
 }
 
 /** Starts what a signal or two people ask for; under the same id it is joined. */

@@ -1,5 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { RekeyError } from '../../../shared/domain/errors.ts';
+import { fingerprint } from '../../../shared/domain/fingerprint.ts';
+import { Redacted } from '../../../shared/domain/redacted.ts';
 import { voteOnSignal, type VoteRequest } from '../../../shared/engine/signals/vote.ts';
 import { SignalWorld } from '../../support/signal-world.ts';
 
@@ -112,6 +114,36 @@ describe('signals of one source, each with one value', () => {
     }
     expect(one.emergencies.length).toBe(3);
     expect(one.kept.size).toBe(2);
+  });
+});
+
+describe('a signal of two values that is delivered twice', () => {
+  const twice = async () => {
+    const one = await SignalWorld.start();
+    for (const name of ['a', 'b']) one.add(name, value(name));
+    const fingerprints = ['a', 'b'].map((name) => fingerprint(new Redacted(value(name))));
+    return { one, sent: one.hmac('siem', { signals: [{ id: '1', fingerprints, verified: true }] }) };
+  };
+
+  it('at once counts once, and is not held beside its emergency', async () => {
+    const { one, sent } = await twice();
+    const both = await Promise.all([one.send(sent), one.send(sent)]);
+    expect(both.flatMap(({ outcomes }) => outcomes.map(({ act }) => act))).toEqual(['revoke', 'revoke']);
+    expect([new Set(one.emergencies.map(({ id }) => id)).size, one.kept.size]).toEqual([1, 0]);
+  });
+
+  it('after it could not be recorded counts once as well', async () => {
+    const { one, sent } = await twice();
+    const ledger = vi.spyOn(one.services.deps.ledger, 'commit');
+    ledger.mockRejectedValueOnce(new RekeyError('ERR_UNAVAILABLE', 'no answer'));
+    expect((await one.send(sent)).response.statusCode).toBe(503);
+    expect((await one.send(sent)).outcomes).toMatchObject([{ act: 'revoke' }]);
+    expect(one.kept.size).toBe(0);
+    // Another one still finds what is left: one of three.
+    one.add('c', value('c'));
+    one.add('d', value('d'));
+    await one.send(await one.signed('siem', value('c'), 2));
+    expect((await one.send(await one.signed('siem', value('d'), 3))).outcomes).toMatchObject([{ act: 'hold' }]);
   });
 });
 
