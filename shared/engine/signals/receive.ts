@@ -68,7 +68,10 @@ export async function receiveSignal(deps: SignalDeps, received: Received): Promi
     dryRun || whole === undefined
       ? { act: decision.act, credentials: namesOf(decision) }
       : await carryOut(deps, { ...received, signal: whole }, decision);
-  if (!dryRun) await deps.signals.mark(source, id);
+  // A person who scans again after the credential was registered must not hear that it was taken before. A source's is
+  // marked whatever came of it: a replay of it would take of the budget.
+  const isForgotten = outcome.act === 'nothing' && policy.perHour === undefined;
+  if (!dryRun && !isForgotten) await deps.signals.mark(source, id);
   return outcome;
 }
 

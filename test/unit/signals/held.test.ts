@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import { fingerprint } from '../../../shared/domain/fingerprint.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
+import { receiveSignal } from '../../../shared/engine/signals/receive.ts';
 import { voteOnSignal, type VoteRequest } from '../../../shared/engine/signals/vote.ts';
 import { SignalWorld } from '../../support/signal-world.ts';
 
@@ -144,6 +145,26 @@ describe('a signal of two values that is delivered twice', () => {
     one.add('d', value('d'));
     await one.send(await one.signed('siem', value('c'), 2));
     expect((await one.send(await one.signed('siem', value('d'), 3))).outcomes).toMatchObject([{ act: 'hold' }]);
+  });
+});
+
+describe('a value that a person has found', () => {
+  it('before its credential was registered is taken once it is', async () => {
+    const one = await SignalWorld.start();
+    const { perHour: _none, ...policy } = one.services.policy;
+    const signal = {
+      source: 'trufflehog',
+      id: 'found-1',
+      kind: 'leak',
+      fingerprints: [fingerprint(new Redacted(value('later')))],
+      verified: true,
+      observedAt: '2026-11-26T10:00:00.000Z',
+    } as const;
+    const send = () => receiveSignal(one.services.deps, { signal, actor: role('alice'), policy });
+    expect(await send()).toEqual({ act: 'nothing', credentials: [] });
+    one.add('later', value('later'));
+    expect(await send()).toMatchObject({ act: 'revoke', credentials: ['later'] });
+    expect(await send()).toMatchObject({ act: 'repeated' });
   });
 });
 
