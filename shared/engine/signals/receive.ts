@@ -272,6 +272,7 @@ async function hold(
           trigger: { kind: 'signal', actor, reason: reasonOf(signal) },
           correlationId: waiting.id,
           incidentId: incidentOf(waiting.id),
+          ...aboutKey(decision.of[0]?.key),
           evidence: { why: waiting.why, credentials: waiting.credentials, glassAt: waiting.glassAt },
         },
       ],
@@ -300,9 +301,7 @@ async function recordEach(
             trigger: { kind: 'signal', actor, reason: reasonOf(signal) },
             correlationId: id,
             incidentId: incidentOf(id),
-            ...(key === undefined
-              ? {}
-              : { oldFingerprint: key.fingerprint, oldHandle: describeHandle(key.handle) }),
+            ...aboutKey(key),
             evidence: {
               outcome,
               source: signal.source,
@@ -314,6 +313,10 @@ async function recordEach(
       });
     });
   }
+}
+
+function aboutKey(key: SignalMatch['key']): { oldFingerprint?: string; oldHandle?: string } {
+  return key === undefined ? {} : { oldFingerprint: key.fingerprint, oldHandle: describeHandle(key.handle) };
 }
 
 /** The refusal of what is above the budget of its source. */

@@ -144,7 +144,9 @@ describe('a signal of two values that is delivered twice', () => {
     one.add('c', value('c'));
     one.add('d', value('d'));
     await one.send(await one.signed('siem', value('c'), 2));
-    expect((await one.send(await one.signed('siem', value('d'), 3))).outcomes).toMatchObject([{ act: 'hold' }]);
+    expect((await one.send(await one.signed('siem', value('d'), 3))).outcomes).toMatchObject([
+      { act: 'hold' },
+    ]);
   });
 });
 
