@@ -4,7 +4,13 @@ import type { Credential } from '../../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import { standingOf } from '../../domain/leak.ts';
 import type { Trigger } from '../../domain/rotation.ts';
-import { decide, type Decision, type SignalMatch, type SignalPolicy } from '../../domain/signals/decide.ts';
+import {
+  decide,
+  onePerCredential,
+  type Decision,
+  type SignalMatch,
+  type SignalPolicy,
+} from '../../domain/signals/decide.ts';
 import { withAlert } from '../../domain/signals/github.ts';
 import { heldOf } from '../../domain/signals/held.ts';
 import { tokenOf, type Signal } from '../../domain/signals/signal.ts';
@@ -60,14 +66,22 @@ export async function receiveSignal(deps: SignalDeps, received: Received): Promi
       return { act: 'over-budget', credentials: [] };
   }
   const whole = await completed(deps, signal);
-  const decision =
-    whole === undefined
-      ? { act: 'nothing' as const }
-      : decide(whole, await matchesOf(deps, received, whole), policy);
+  const matches = whole === undefined ? [] : await matchesOf(deps, received, whole);
+  const decision = whole === undefined ? { act: 'nothing' as const } : decide(whole, matches, policy);
   const outcome =
     dryRun || whole === undefined
       ? { act: decision.act, credentials: namesOf(decision) }
       : await carryOut(deps, { ...received, signal: whole }, decision);
+  // Beside what Rekey ends itself: a value that two credentials share may be in the hands of a person for one of them.
+  const byHand = matches.filter(({ standing }) => standing === 'observed');
+  if (!dryRun && decision.act !== 'by-hand' && whole !== undefined)
+    await recordEach(
+      deps,
+      { ...received, signal: whole },
+      onePerCredential(byHand),
+      'observed',
+      'signal-by-hand',
+    );
   // A person who scans again after the credential was registered must not hear that it was taken before. A source's is
   // marked whatever came of it: a replay of it would take of the budget.
   const isForgotten = outcome.act === 'nothing' && policy.perHour === undefined;

@@ -150,6 +150,18 @@ describe('a signal of two values that is delivered twice', () => {
   });
 });
 
+describe('a value that two credentials share, of which one is only observed', () => {
+  it.each([true, false])('calls a person to that one as well, verified: %s', async (verified) => {
+    const one = await SignalWorld.start();
+    one.add('ours', value('shared'));
+    one.add('theirs', value('shared'), { adoption: 'observed' });
+    const fingerprints = [fingerprint(new Redacted(value('shared')))];
+    const { outcomes } = await one.send(one.hmac('siem', { signals: [{ id: '1', fingerprints, verified }] }));
+    expect(outcomes).toMatchObject([{ act: verified ? 'revoke' : 'rotate', credentials: ['ours'] }]);
+    expect(one.records.filter((action) => action === 'signal-by-hand')).toHaveLength(1);
+  });
+});
+
 describe('a value that a person has found', () => {
   it('before its credential was registered is taken once it is', async () => {
     const one = await SignalWorld.start();
