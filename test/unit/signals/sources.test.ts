@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { RekeyError } from '../../../shared/domain/errors.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import { fingerprint } from '../../../shared/domain/fingerprint.ts';
 import { isSigned } from '../../../shared/domain/signals/github-partner.ts';
@@ -103,6 +104,16 @@ describe('a delivery', () => {
     const one = await world();
     expect((await one.send(await one.gcp(1, claims))).response.statusCode).toBe(403);
     expect(one.writes).toEqual([]);
+  });
+
+  it('that can not be carried out is refused without a name of what it is about', async () => {
+    const one = await world();
+    one.refuseRotations = new RekeyError('ERR_UNAVAILABLE', 'the vault of "orders" does not answer');
+    const message = { signals: [{ id: '1', fingerprints: [fingerprint(new Redacted(LEAKED))] }] };
+    const { response, error } = await one.send(one.hmac('siem', message));
+    expect(response.statusCode).toBe(503);
+    expect(response.body).not.toContain('orders');
+    expect(String(error)).toContain('orders');
   });
 
   it('of Event Grid that asks whether the address wants its events is told so', async () => {
