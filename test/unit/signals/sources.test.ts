@@ -106,6 +106,13 @@ describe('a delivery', () => {
     expect(one.writes).toEqual([]);
   });
 
+  it('of GitHub with more tokens than usual is not refused as a whole', async () => {
+    const one = await world();
+    const tokens = [LEAKED, ...Array.from({ length: 55 }, (_none, n) => `made-up-${n}`)];
+    const { response } = await one.send(one.partner(tokens.map((token) => ({ token, type: 't' }))));
+    expect([response.statusCode, one.emergencies.length]).toEqual([202, 1]);
+  });
+
   it('that can not be carried out is refused without a name of what it is about', async () => {
     const one = await world();
     one.refuseRotations = new RekeyError('ERR_UNAVAILABLE', 'the vault of "orders" does not answer');
