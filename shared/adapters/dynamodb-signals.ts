@@ -9,8 +9,8 @@ import { LedgerTable, type Store } from './ledger-table.ts';
 
 const HOUR_SECONDS = 3600;
 
-/** How many signals that are held are listed, the longest first. */
-const LISTED = 100;
+/** How many signals that are held are listed, the longest first: more than a flood within its budgets brings in hours. */
+const LISTED = 1000;
 
 /** What is kept of signals, in the ledger's table. */
 export class DynamoDbSignals implements SignalStore {
@@ -62,12 +62,16 @@ export class DynamoDbSignals implements SignalStore {
   }
 
   async allHeld(): Promise<readonly HeldSignal[]> {
-    const { Items = [] } = await this.#table.query({
+    const found: HeldSignal[] = [];
+    const pages = this.#table.pages({
       IndexName: TABLE.index,
       KeyConditionExpression: `${TABLE.indexPk} = :g`,
       ExpressionAttributeValues: { ':g': { S: groups.held(this.#table.tenant) } },
-      Limit: LISTED,
     });
-    return Items.map((item) => documentOf<HeldSignal>(item));
+    for await (const item of pages) {
+      found.push(documentOf<HeldSignal>(item));
+      if (found.length >= LISTED) break;
+    }
+    return found;
   }
 }
