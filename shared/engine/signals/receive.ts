@@ -62,12 +62,14 @@ export async function receiveSignal(deps: SignalDeps, received: Received): Promi
   const { source, id } = signal;
   if (!dryRun) {
     if (await deps.signals.seen(source, id)) return { act: 'repeated', credentials: [] };
-    if (policy.perHour !== undefined && !(await deps.signals.take(source, policy.perHour)))
-      return { act: 'over-budget', credentials: [] };
+    if (!(await mayTake(deps, `${source}#LOOKED`, policy.perHour, LOOKS))) return OVER_BUDGET;
   }
   const whole = await completed(deps, signal);
   const matches = whole === undefined ? [] : await matchesOf(deps, received, whole);
   const decision = whole === undefined ? { act: 'nothing' as const } : decide(whole, matches, policy);
+  // Made-up values that somebody has put where a source finds them take nothing from those that are ours.
+  if (!dryRun && decision.act !== 'nothing' && !(await mayTake(deps, source, policy.perHour)))
+    return OVER_BUDGET;
   const outcome =
     dryRun || whole === undefined
       ? { act: decision.act, credentials: namesOf(decision) }
@@ -87,6 +89,20 @@ export async function receiveSignal(deps: SignalDeps, received: Received): Promi
   const isForgotten = outcome.act === 'nothing' && policy.perHour === undefined;
   if (!dryRun && !isForgotten) await deps.signals.mark(source, id);
   return outcome;
+}
+
+const OVER_BUDGET: SignalOutcome = { act: 'over-budget', credentials: [] };
+/** So many signals are looked at for each one that may do something. */
+const LOOKS = 50;
+
+/** There is no budget for people. */
+async function mayTake(
+  { signals }: SignalDeps,
+  budget: string,
+  perHour: number | undefined,
+  times = 1,
+): Promise<boolean> {
+  return perHour === undefined || signals.take(budget, perHour * times);
 }
 
 /** With the value of its alert; undefined where that tells that nothing is to be done. */

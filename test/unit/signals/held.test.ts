@@ -162,6 +162,21 @@ describe('a value that two credentials share, of which one is only observed', ()
   });
 });
 
+describe('values that somebody has made up', () => {
+  it('take nothing from the budget of those that are ours, and are not looked at without end', async () => {
+    const one = await SignalWorld.start();
+    one.add('orders', value('orders'));
+    const madeUp = (n: number) =>
+      one.partner(Array.from({ length: 500 }, (_none, at) => ({ token: `made-up-${n}-${at}`, type: 't' })));
+    for (let n = 0; n < 2; n++) expect((await one.send(madeUp(n))).response.statusCode).toBe(202);
+    expect((await one.send(await one.signed('github-partner', value('orders'), 1))).outcomes).toMatchObject([
+      { act: 'revoke' },
+    ]);
+    for (let n = 2; n < 6; n++) await one.send(madeUp(n));
+    expect((await one.send(madeUp(6))).response.statusCode).toBe(429);
+  });
+});
+
 describe('a value that a person has found', () => {
   it('before its credential was registered is taken once it is', async () => {
     const one = await SignalWorld.start();

@@ -73,7 +73,7 @@ describe('a delivery', () => {
     const one = await world();
     const { outcomes } = await one.send(await one.signed('gitguardian', LEAKED, 1));
     expect(outcomes).toEqual([{ act: 'look', credentials: [] }]);
-    expect(one.writes).toEqual(['take', 'mark']);
+    expect(one.writes).toEqual(['take', 'take', 'mark']);
   });
 
   it('is taken under an older shared secret as long as that stands in the secret, and under no other', async () => {
