@@ -250,12 +250,15 @@ function seenAs({
   };
 }
 
-/** Where sessions were seen that had begun before: all else is news. */
+/**
+ * Where sessions were seen last before it. Of one that was seen again since, only the newest address is on record: where it
+ * came from before, nothing tells.
+ */
 function addressesBefore(
   readers: readonly ReaderView[],
   since: Instant,
 ): ReadonlyMap<string, readonly string[]> {
-  const before = readers.filter(({ firstSeen, address }) => address !== undefined && firstSeen < since);
+  const before = readers.filter(({ lastSeen, address }) => address !== undefined && lastSeen < since);
   return new Map(
     [...Map.groupBy(before, (reader) => seenAs(reader).who)].map(([who, same]) => [
       who,
