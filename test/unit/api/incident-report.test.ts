@@ -45,6 +45,17 @@ function reported(readers: readonly ReaderView[]) {
 }
 
 describe('a report', () => {
+  it('has a reader that may have read the value, though it was written down last before there was one', () => {
+    const reader = {
+      kind: 'role',
+      principal: 'arn:aws:iam::1:role/somebody',
+      firstSeen: at(5),
+      lastSeen: at(10, 11, 30),
+    } as const;
+    expect(reported([reader])).toMatchObject([{ who: reader.principal, to: at(10, 12, 30) }]);
+    expect(reported([{ ...reader, lastSeen: at(10, 10, 30) }])).toEqual([]);
+  });
+
   it('does not call an address known of which nothing tells that it was seen before', () => {
     const session = { kind: 'session', principal: 'orders_a', name: 'app' } as const;
     const before: SeenReader = { ...session, address: '10.0.0.1', firstSeen: at(2), lastSeen: at(9) };
