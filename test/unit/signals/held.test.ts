@@ -100,6 +100,22 @@ describe('a signal above its cap', () => {
     });
   });
 
+  it('is not approved once its value has ended: an emergency would revoke the next one', async () => {
+    const { one, vote } = await waiting();
+    await vote(role('alice'));
+    const head = one.credentials.get('id-shared');
+    if (head?.current === undefined) throw new Error('there is no such credential');
+    const handle = { id: 'user-shared', generation: 2 };
+    one.credentials.set(head.id, {
+      ...head,
+      live: [handle],
+      current: { ...head.current, handle, fingerprint: fingerprint(new Redacted(value('next'))) },
+    });
+    await expect(vote(role('bob'))).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
+    expect(one.emergencies).toEqual([]);
+    expect(await vote(role('bob'), { verdict: 'deny' })).toBe('denied');
+  });
+
   it('is not known by any other id', async () => {
     const { vote } = await waiting();
     await expect(vote(role('alice'), { id: 'another' })).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
