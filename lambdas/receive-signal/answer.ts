@@ -66,13 +66,25 @@ export async function answer(event: ApiEvent, services: SignalServices): Promise
         failures.push(error);
       }
     }
-    if (failures.length > 0) throw failures[0];
+    if (failures.length > 0) return notCarriedOut(source, outcomes, failures[0]);
     if (outcomes.some(({ act }) => act === 'over-budget')) return refusedForNow(source, outcomes);
-    return { source, outcomes, response: json(202, reply ?? { received: signals.length }) };
+    // Event Grid takes no other status for the answer to its question.
+    if (reply !== undefined) return { source, outcomes, response: json(200, reply) };
+    return { source, outcomes, response: json(202, { received: signals.length }) };
   } catch (error) {
     const response = problem(error, statusOf(error));
     return { ...(source === undefined ? {} : { source }), outcomes, response, error };
   }
+}
+
+/** What has failed names what was matched: that stands in the log, and its sender hears no more than the code. */
+function notCarriedOut(source: SignalSource, outcomes: readonly SignalOutcome[], error: unknown): Handled {
+  const told = isRekeyError(error)
+    ? new RekeyError(error.code, 'not every signal of this delivery was carried out', {
+        remedy: 'send it again: what was carried out is dropped then',
+      })
+    : error;
+  return { source, outcomes, error, response: problem(told, statusOf(error)) };
 }
 
 function refusedForNow(source: SignalSource, outcomes: readonly SignalOutcome[]): Handled {

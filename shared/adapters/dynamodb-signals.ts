@@ -9,8 +9,8 @@ import { LedgerTable, type Store } from './ledger-table.ts';
 
 const HOUR_SECONDS = 3600;
 
-/** How many signals that are held are listed, the longest first. */
-const LISTED = 100;
+/** How many signals that are held are listed, the longest first: more than a flood within its budgets brings in hours. */
+const LISTED = 1000;
 
 /** What is kept of signals, in the ledger's table. */
 export class DynamoDbSignals implements SignalStore {
@@ -31,15 +31,18 @@ export class DynamoDbSignals implements SignalStore {
     await this.#table.put(seenSignalItem(this.#table.tenant, source, id, until));
   }
 
-  async take(budget: string, perHour: number, count = 1): Promise<boolean> {
+  async take(budget: string, perHour: number, count = 1, name?: string): Promise<boolean> {
     if (count > perHour) return false;
     const now = this.#clock();
-    const hour = toInstant(now).slice(0, 13);
+    const key = keys.signalBudget(this.#table.tenant, budget, toInstant(now).slice(0, 13));
+    // An attribute of its own for each name: the update that counts it also keeps that it was counted.
+    const share = name === undefined ? undefined : `for-${name}`;
     try {
-      // Not idempotent: a lost answer takes one too many, which is the safe side.
-      await this.#table.update(keys.signalBudget(this.#table.tenant, budget, hour), {
-        UpdateExpression: 'SET expires = :until ADD taken :count',
-        ConditionExpression: 'attribute_not_exists(taken) OR taken <= :most',
+      // Without a name a lost answer takes one too many, which is the safe side.
+      await this.#table.update(key, {
+        UpdateExpression: `SET expires = :until${share === undefined ? '' : ', #share = :count'} ADD taken :count`,
+        ConditionExpression: `(attribute_not_exists(taken) OR taken <= :most)${share === undefined ? '' : ' AND attribute_not_exists(#share)'}`,
+        ...(share === undefined ? {} : { ExpressionAttributeNames: { '#share': share } }),
         ExpressionAttributeValues: {
           ':until': { N: String(Math.ceil(now / 1000) + 48 * HOUR_SECONDS) },
           ':count': { N: String(count) },
@@ -48,8 +51,8 @@ export class DynamoDbSignals implements SignalStore {
       });
       return true;
     } catch (error) {
-      if (isAwsError(error, 'ConditionalCheckFailedException')) return false;
-      throw error;
+      if (!isAwsError(error, 'ConditionalCheckFailedException')) throw error;
+      return share !== undefined && (await this.#table.get(key))?.[share] !== undefined;
     }
   }
 
@@ -59,12 +62,16 @@ export class DynamoDbSignals implements SignalStore {
   }
 
   async allHeld(): Promise<readonly HeldSignal[]> {
-    const { Items = [] } = await this.#table.query({
+    const found: HeldSignal[] = [];
+    const pages = this.#table.pages({
       IndexName: TABLE.index,
       KeyConditionExpression: `${TABLE.indexPk} = :g`,
       ExpressionAttributeValues: { ':g': { S: groups.held(this.#table.tenant) } },
-      Limit: LISTED,
     });
-    return Items.map((item) => documentOf<HeldSignal>(item));
+    for await (const item of pages) {
+      found.push(documentOf<HeldSignal>(item));
+      if (found.length >= LISTED) break;
+    }
+    return found;
   }
 }

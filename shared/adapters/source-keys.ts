@@ -33,6 +33,7 @@ export interface SourceKeysOptions {
 export class KeptSourceKeys implements SourceKeys {
   readonly #options: SourceKeysOptions;
   readonly #kept = new Map<string, { readonly at: number; readonly value: Promise<unknown> }>();
+  readonly #reading = new Map<string, Promise<unknown>>();
 
   constructor(options: SourceKeysOptions) {
     this.#options = options;
@@ -97,15 +98,26 @@ export class KeptSourceKeys implements SourceKeys {
     throw new RekeyError('ERR_UNAVAILABLE', `there are no keys at ${new URL(url).host}`, { field });
   }
 
-  /** What was read no longer ago than that; a failure is kept by nobody. */
+  /** What was read no longer ago than that. A failure is kept by nobody, and what was there before it stays. */
   #keptFor<T>(name: string, ms: number, read: () => Promise<T>): Promise<T> {
     const now = this.#options.clock();
     const kept = this.#kept.get(name);
     // Of one name everything is of one type.
     if (kept !== undefined && now - kept.at < ms) return kept.value as Promise<T>;
-    const value = read();
-    this.#kept.set(name, { at: now, value });
-    value.catch(() => this.#kept.delete(name));
+    const begun = this.#reading.get(name);
+    if (begun !== undefined) return begun as Promise<T>;
+    // What was good stays for its time, whatever comes of this: whoever makes a key up must not take it away.
+    const keep = async (): Promise<T> => {
+      try {
+        const found = await read();
+        this.#kept.set(name, { at: now, value: Promise.resolve(found) });
+        return found;
+      } finally {
+        this.#reading.delete(name);
+      }
+    };
+    const value = keep();
+    this.#reading.set(name, value);
     return value;
   }
 }

@@ -1,9 +1,10 @@
 import * as z from 'zod';
-import { toInstant, type Instant } from '../domain/clock.ts';
+import { plusSeconds, toInstant, type Instant } from '../domain/clock.ts';
 import { clocksOf } from '../domain/forensics/clocks.ts';
 import type { Interval, Source, TracedUse } from '../domain/forensics/facts.ts';
 import { merged } from '../domain/forensics/intervals.ts';
 import { investigate } from '../domain/forensics/investigate.ts';
+import { FRESH_SECONDS } from '../domain/readers.ts';
 import type { ReaderView, ReportedUse, TraceAnswer } from './messages.ts';
 import { instant } from './messages/common.ts';
 
@@ -17,7 +18,9 @@ const reportUse = z.object({
   session: z.string().optional(),
   fingerprints: z.array(z.string()).describe('Values that it may have been'),
   from: instant.describe('Inclusive; of a reader, when it was first seen'),
-  to: instant.describe('Inclusive; of a reader, when it was last seen, to the hour'),
+  to: instant.describe(
+    'Inclusive; of a reader, until when it may have read: it is written down once an hour',
+  ),
   succeeded: z.number().optional().describe('Absent where the source counts nothing'),
   refused: z.number().optional(),
   address: z.string().optional(),
@@ -170,7 +173,10 @@ function credentialOf(
     gaps,
   } = investigate({
     keys,
-    uses: [...uses.filter(isUse).map((use) => useOf(use, holders)), ...readers.map(seenAs)],
+    uses: [
+      ...uses.filter(isUse).map((use) => useOf(use, holders)),
+      ...readers.map((reader) => seenAs(reader, now)),
+    ],
     sources: sourcesOf(trace, uses, keptSince, now),
     ordinary: {
       addresses: addressesBefore(readers, exposedSince(trace, { knownGood })),
@@ -223,17 +229,13 @@ function useOf(
 
 const LABELS: ReadonlySet<string> = new Set(['AWSCURRENT', 'AWSPENDING', 'AWSPREVIOUS']);
 
-function seenAs({
-  kind,
-  principal,
-  name,
-  address,
-  version,
-  declaredAs,
-  firstSeen,
-  lastSeen,
-}: ReaderView): TracedUse {
+function seenAs(
+  { kind, principal, name, address, version, declaredAs, firstSeen, lastSeen }: ReaderView,
+  now: Instant,
+): TracedUse {
   const isSession = kind === 'session';
+  // Whoever reads often is written down once an hour: it may have read until then.
+  const latest = isSession || version !== undefined ? lastSeen : plusSeconds(lastSeen, FRESH_SECONDS);
   return {
     source: isSession ? SESSIONS : READS,
     who: name === undefined ? principal : `${name} (${principal})`,
@@ -244,20 +246,23 @@ function seenAs({
         ? { kind: 'unknown' }
         : { kind: 'version', versionId: version },
     from: firstSeen,
-    to: lastSeen,
+    to: latest > now && lastSeen <= now ? now : latest,
     ...(address === undefined ? {} : { address }),
     ...(kind === 'account' ? { isForeign: true as const } : {}),
   };
 }
 
-/** Where sessions were seen that had begun before: all else is news. */
+/**
+ * Where sessions were seen last before it. Of one that was seen again since, only the newest address is on record: where it
+ * came from before, nothing tells.
+ */
 function addressesBefore(
   readers: readonly ReaderView[],
   since: Instant,
 ): ReadonlyMap<string, readonly string[]> {
-  const before = readers.filter(({ firstSeen, address }) => address !== undefined && firstSeen < since);
+  const before = readers.filter(({ lastSeen, address }) => address !== undefined && lastSeen < since);
   return new Map(
-    [...Map.groupBy(before, (reader) => seenAs(reader).who)].map(([who, same]) => [
+    [...Map.groupBy(before, (reader) => seenAs(reader, since).who)].map(([who, same]) => [
       who,
       same.flatMap(({ address }) => address ?? []),
     ]),

@@ -101,9 +101,16 @@ function assigned(text: string): string[] {
 
 /** Passwords are often written as they are where a URI wants them encoded, so that both readings count. */
 function partsOfUri(text: string): string[] {
-  const users = [/:\/\/([^/?#]*)@/, /:\/\/(.*)@/s].flatMap((form) => form.exec(text)?.[1] ?? []);
+  const scheme = text.indexOf('://');
+  if (scheme === -1) return [];
+  // By positions: an expression that begins anew at every `://` takes seconds for a text that is full of them.
+  const rest = text.slice(scheme + 3);
+  const last = rest.lastIndexOf('@');
+  const users = [/:\/\/([^/?#]*)@/.exec(text)?.[1] ?? [], last === -1 ? [] : rest.slice(0, last)].flat();
   const passwords = users.flatMap((user) => (user.includes(':') ? [user.slice(user.indexOf(':') + 1)] : []));
-  const [, parameter = ''] = /:\/\/.*[?&]password=([^&#]*)/is.exec(text) ?? [];
+  const named = [...rest.matchAll(/[?&]password=/gi)].at(-1);
+  const parameter =
+    named === undefined ? '' : (/^[^&#]*/.exec(rest.slice(named.index + named[0].length))?.[0] ?? '');
   return [...passwords, parameter].filter((part) => part !== '').flatMap((part) => [part, decoded(part)]);
 }
 

@@ -33,7 +33,7 @@ export interface SeenReader extends Reader {
 export const READER_KEPT_SECONDS = 90 * 86_400;
 
 /** How old `lastSeen` may grow before it is written again, where a fleet reads in the ordinary way: it must cost little. */
-const FRESH_SECONDS = 3600;
+export const FRESH_SECONDS = 3600;
 
 /** The same text for the same reader, and for no other. */
 export function identityOf({ kind, principal, name, version }: Reader): string {

@@ -9,8 +9,11 @@ export interface SignalStore {
   seen(source: string, id: string): Promise<boolean>;
   /** Keeps that it was. */
   mark(source: string, id: string): Promise<void>;
-  /** Takes one, or `count`, of what a budget has for each hour; false where not so many are left in this one. */
-  take(budget: string, perHour: number, count?: number): Promise<boolean>;
+  /**
+   * Takes one, or `count`, of what a budget has for each hour; false where not so many are left in this one. What is taken
+   * under a name is taken once in an hour, however often and at the same time it is asked for.
+   */
+  take(budget: string, perHour: number, count?: number, name?: string): Promise<boolean>;
   /** A signal that is or was held. */
   held(id: string): Promise<HeldSignal | undefined>;
   /** Those that nobody has decided on yet, the longest held first, as many as a list has. */

@@ -34,6 +34,12 @@ describe('what is kept of signals', () => {
     expect(asked.filter(Boolean)).toHaveLength(7);
     expect(await store().take('github', 7, 8)).toBe(false);
     expect(await store().take('github', 7, 7)).toBe(true);
+    // Under a name it is taken once, and stays taken where nothing is left.
+    const named = await Promise.all(Array.from({ length: 9 }, () => store().take('named', 3, 2, 'n-1')));
+    expect(named.every(Boolean)).toBe(true);
+    expect(await store().take('named', 3, 2, 'n-2')).toBe(false);
+    expect(await store().take('named', 3, 1, 'n-3')).toBe(true);
+    expect(await store().take('named', 3, 2, 'n-1')).toBe(true);
     table.now += 3600_000;
     expect(await store().take('siem', 7)).toBe(true);
   });

@@ -279,12 +279,14 @@ export class SignalWorld {
           this.#seen.add(`${source} ${id}`);
           return Promise.resolve();
         },
-        take: (budget, perHour, count = 1) => {
+        take: (budget, perHour, count = 1, of) => {
           const name = `${budget} ${toInstant(this.now).slice(0, 13)}`;
+          if (of !== undefined && this.#taken.has(`${name} ${of}`)) return Promise.resolve(true);
           const taken = (this.#taken.get(name) ?? 0) + count;
           if (taken > perHour) return Promise.resolve(false);
           wrote('take');
           this.#taken.set(name, taken);
+          if (of !== undefined) this.#taken.set(`${name} ${of}`, count);
           return Promise.resolve(true);
         },
         held: (id) => Promise.resolve(this.kept.get(id)),

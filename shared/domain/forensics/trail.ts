@@ -52,6 +52,8 @@ const MAKING: ReadonlySet<AuditAction> = new Set([
   'issue-intended',
   'replacement-intended',
 ]);
+/** Records that a value was found somewhere, whatever was done about it. */
+const REPORTING: ReadonlySet<AuditAction> = new Set(['leak-reported', 'signal-by-hand', 'signal-held']);
 /** Records about the new value of a rotation rather than the old one. */
 const ABOUT_NEW: ReadonlySet<AuditAction> = new Set(['aborted', 'rolled-back']);
 
@@ -172,7 +174,7 @@ function concerns({ fingerprint, firstSeq, end: ended }: Life, own: readonly Aud
   return own.some((record) => {
     const { message, entity } = record;
     const seq = seqOf(record);
-    if (message === 'leak-reported') return entity.data.old_fingerprint === fingerprint;
+    if (REPORTING.has(message)) return entity.data.old_fingerprint === fingerprint;
     if (ended?.seq === seq) return true;
     return message === 'emergency-intended' && firstSeq < seq && (ended === undefined || ended.seq > seq);
   });

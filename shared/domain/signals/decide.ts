@@ -74,6 +74,6 @@ export function decide(
 }
 
 /** A value in several forms may be the same key more than once. */
-function onePerCredential(matches: readonly SignalMatch[]): SignalMatch[] {
+export function onePerCredential(matches: readonly SignalMatch[]): SignalMatch[] {
   return [...new Map(matches.map((match) => [match.credential.id, match])).values()];
 }

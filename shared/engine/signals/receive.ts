@@ -4,7 +4,13 @@ import type { Credential } from '../../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import { standingOf } from '../../domain/leak.ts';
 import type { Trigger } from '../../domain/rotation.ts';
-import { decide, type Decision, type SignalMatch, type SignalPolicy } from '../../domain/signals/decide.ts';
+import {
+  decide,
+  onePerCredential,
+  type Decision,
+  type SignalMatch,
+  type SignalPolicy,
+} from '../../domain/signals/decide.ts';
 import { withAlert } from '../../domain/signals/github.ts';
 import { heldOf } from '../../domain/signals/held.ts';
 import { tokenOf, type Signal } from '../../domain/signals/signal.ts';
@@ -56,20 +62,47 @@ export async function receiveSignal(deps: SignalDeps, received: Received): Promi
   const { source, id } = signal;
   if (!dryRun) {
     if (await deps.signals.seen(source, id)) return { act: 'repeated', credentials: [] };
-    if (policy.perHour !== undefined && !(await deps.signals.take(source, policy.perHour)))
-      return { act: 'over-budget', credentials: [] };
+    if (!(await mayTake(deps, `${source}#LOOKED`, policy.perHour, LOOKS))) return OVER_BUDGET;
   }
   const whole = await completed(deps, signal);
-  const decision =
-    whole === undefined
-      ? { act: 'nothing' as const }
-      : decide(whole, await matchesOf(deps, received, whole), policy);
+  const matches = whole === undefined ? [] : await matchesOf(deps, received, whole);
+  const decision = whole === undefined ? { act: 'nothing' as const } : decide(whole, matches, policy);
+  // Made-up values that somebody has put where a source finds them take nothing from those that are ours.
+  if (!dryRun && decision.act !== 'nothing' && !(await mayTake(deps, source, policy.perHour)))
+    return OVER_BUDGET;
   const outcome =
     dryRun || whole === undefined
       ? { act: decision.act, credentials: namesOf(decision) }
       : await carryOut(deps, { ...received, signal: whole }, decision);
-  if (!dryRun) await deps.signals.mark(source, id);
+  // Beside what Rekey ends itself: a value that two credentials share may be in the hands of a person for one of them.
+  const byHand = matches.filter(({ standing }) => standing === 'observed');
+  if (!dryRun && decision.act !== 'by-hand' && whole !== undefined)
+    await recordEach(
+      deps,
+      { ...received, signal: whole },
+      onePerCredential(byHand),
+      'observed',
+      'signal-by-hand',
+    );
+  // A person who scans again after the credential was registered must not hear that it was taken before. A source's is
+  // marked whatever came of it: a replay of it would take of the budget.
+  const isForgotten = outcome.act === 'nothing' && policy.perHour === undefined;
+  if (!dryRun && !isForgotten) await deps.signals.mark(source, id);
   return outcome;
+}
+
+const OVER_BUDGET: SignalOutcome = { act: 'over-budget', credentials: [] };
+/** So many signals are looked at for each one that may do something. */
+const LOOKS = 50;
+
+/** There is no budget for people. */
+async function mayTake(
+  { signals }: SignalDeps,
+  budget: string,
+  perHour: number | undefined,
+  times = 1,
+): Promise<boolean> {
+  return perHour === undefined || signals.take(budget, perHour * times);
 }
 
 /** With the value of its alert; undefined where that tells that nothing is to be done. */
@@ -123,7 +156,7 @@ async function carryOut(deps: SignalDeps, received: Received, decision: Decision
   switch (decision.act) {
     case 'revoke':
       if (!(await mayRevoke(deps, received, decision.of.length))) {
-        const why = `signals of ${received.signal.source} have revoked ${received.policy.maxCredentials} credentials within the hour`;
+        const why = `with it signals of ${received.signal.source} would revoke more than ${received.policy.maxCredentials} credentials within the hour`;
         await hold(deps, received, { ...decision, act: 'hold', why });
         return { ...done, act: 'hold', id };
       }
@@ -152,9 +185,12 @@ async function carryOut(deps: SignalDeps, received: Received, decision: Decision
   }
 }
 
-/** The cap holds for all signals of a source within an hour: many small ones go no further than one that is large. */
+/**
+ * The cap holds for all signals of a source within an hour: many small ones go no further than one that is large. The same
+ * signal again, or beside itself, counts once: else it would be held beside the emergency that it has started.
+ */
 function mayRevoke({ signals }: SignalDeps, { signal, policy }: Received, count: number): Promise<boolean> {
-  return signals.take(`${signal.source}#REVOKED`, policy.maxCredentials, count);
+  return signals.take(`${signal.source}#REVOKED`, policy.maxCredentials, count, tokenOf(signal));
 }
 
 /** Starts what a signal or two people ask for; under the same id it is joined. */
@@ -266,6 +302,7 @@ async function hold(
           trigger: { kind: 'signal', actor, reason: reasonOf(signal) },
           correlationId: waiting.id,
           incidentId: incidentOf(waiting.id),
+          ...aboutKey(decision.of[0]?.key),
           evidence: { why: waiting.why, credentials: waiting.credentials, glassAt: waiting.glassAt },
         },
       ],
@@ -294,9 +331,7 @@ async function recordEach(
             trigger: { kind: 'signal', actor, reason: reasonOf(signal) },
             correlationId: id,
             incidentId: incidentOf(id),
-            ...(key === undefined
-              ? {}
-              : { oldFingerprint: key.fingerprint, oldHandle: describeHandle(key.handle) }),
+            ...aboutKey(key),
             evidence: {
               outcome,
               source: signal.source,
@@ -308,6 +343,10 @@ async function recordEach(
       });
     });
   }
+}
+
+function aboutKey(key: SignalMatch['key']): { oldFingerprint?: string; oldHandle?: string } {
+  return key === undefined ? {} : { oldFingerprint: key.fingerprint, oldHandle: describeHandle(key.handle) };
 }
 
 /** The refusal of what is above the budget of its source. */

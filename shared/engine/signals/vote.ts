@@ -1,6 +1,7 @@
 import type { AuditAction } from '../../domain/audit.ts';
 import { toInstant } from '../../domain/clock.ts';
 import { RekeyError } from '../../domain/errors.ts';
+import { standingOf } from '../../domain/leak.ts';
 import { approve, deny, type HeldSignal, type Vote } from '../../domain/signals/held.ts';
 import { retrying } from '../patience.ts';
 import { loadCredential } from '../state.ts';
@@ -41,6 +42,7 @@ async function commitVote(deps: VoteDeps, { id, verdict, ...vote }: VoteRequest)
       remedy: '`rekey incident held` lists them',
     });
   }
+  if (verdict === 'approve' && before.status === 'held') await assertAlive(deps, before);
   const now = deps.clock();
   const { held, changed } = verdict === 'approve' ? approve(before, vote, now) : deny(before, vote, now);
   if (!changed) return held;
@@ -66,6 +68,24 @@ async function commitVote(deps: VoteDeps, { id, verdict, ...vote }: VoteRequest)
     ],
   });
   return held;
+}
+
+/** It may have waited for long: a rotation that has ended the value since is not followed by an emergency of the next one. */
+async function assertAlive({ ledger }: VoteDeps, { id, credentials }: HeldSignal): Promise<void> {
+  const alive = await Promise.all(
+    credentials.map(async ({ credentialId, fingerprint }) => {
+      if (fingerprint === undefined) return true;
+      const credential = await ledger.credential(credentialId);
+      const keys = await ledger.byFingerprint(fingerprint);
+      return keys.some(
+        (key) => key.credentialId === credentialId && standingOf(key, credential, id) === 'live',
+      );
+    }),
+  );
+  if (alive.includes(true)) return;
+  throw new RekeyError('ERR_CONFLICT', `every value of signal ${id} has ended since it was held`, {
+    remedy: 'deny it; whoever wants the next value revoked as well does that in their own name: rekey revoke',
+  });
 }
 
 function actionOf(verdict: VoteRequest['verdict'], { glass }: Pick<Vote, 'glass'>): AuditAction {

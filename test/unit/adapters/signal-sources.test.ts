@@ -75,6 +75,22 @@ describe('keys of sources', () => {
     expect(github.server.asked).toHaveLength(2);
   });
 
+  it('that are good stay for their time, whoever asks for another one while nobody answers', async () => {
+    github.partnerKeys.set('one', 'PEM 1');
+    const keys = keysAt(github.server.url);
+    expect(await keys.partnerKey('one')).toBe('PEM 1');
+    now += 61_000;
+    github.server.fail({ kind: 'reset' });
+    const madeUp = keys.partnerKey('made-up');
+    expect(await keys.partnerKey('one')).toBe('PEM 1');
+    await expect(madeUp).rejects.toMatchObject({ code: 'ERR_UNAVAILABLE' });
+    github.server.fail({ kind: 'reset' });
+    expect(await keys.partnerKey('one')).toBe('PEM 1');
+    now += 600_000;
+    // Past its time even a good one is asked for again.
+    await expect(keys.partnerKey('one')).rejects.toMatchObject({ code: 'ERR_UNAVAILABLE' });
+  });
+
   it('of an issuer check its tokens, follow it to a new key, and take no other algorithm, audience or age', async () => {
     const published: JWK[] = [];
     await using server = await UpstreamServer.start(() => ({ status: 200, body: { keys: published } }));

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { GENESIS, seal } from '../../../shared/domain/audit.ts';
 import { clocksOf, monthAfter } from '../../../shared/domain/forensics/clocks.ts';
 import { investigate } from '../../../shared/domain/forensics/investigate.ts';
 import { trailOf } from '../../../shared/domain/forensics/trail.ts';
@@ -106,4 +107,34 @@ describe('the clocks of an incident', () => {
     expect(monthAfter('2026-01-31T23:59:00.000Z')).toBe('2026-02-28T23:59:00.000Z');
     expect(monthAfter('2026-12-15T08:00:00.000Z')).toBe('2027-01-15T08:00:00.000Z');
   });
+});
+
+describe('a value that a signal has shown', () => {
+  it.each(['signal-by-hand', 'signal-held', 'leak-reported'] as const)(
+    'is in the report while nothing more than %s is on record',
+    (action) => {
+      const record = seal(
+        {
+          id: 'c1',
+          name: 'orders',
+          tenant: 't',
+          account: '1',
+          region: 'r',
+          holders: [],
+          seq: 0,
+          chain: GENESIS,
+        },
+        {
+          action,
+          time: '2026-11-26T10:00:00.000Z',
+          trigger: { kind: 'signal', actor: 'signal:siem' },
+          incidentId: 'signal-1',
+          oldFingerprint: 'sha256:1',
+          oldHandle: 'login_a#1',
+        },
+      );
+      const { keys } = trailOf([record], 'signal-1', { isMadeHere: true, now: '2026-11-26T11:00:00.000Z' });
+      expect(keys).toMatchObject([{ fingerprint: 'sha256:1', handle: 'login_a#1' }]);
+    },
+  );
 });

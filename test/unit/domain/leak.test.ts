@@ -154,3 +154,24 @@ describe('a key that is known', () => {
     expect(worstOf(['live', 'not-confirmed', 'observed'])).toBe('not-confirmed');
   });
 });
+
+describe('a text made to take long', () => {
+  it.each([
+    ['schemes', '://'],
+    ['parameters', '://x?'],
+    ['names of secrets', 'key'],
+    ['names of secrets with a sign', 'password: '],
+    ['users', '://a:b@'],
+  ])('of nothing but %s is read in a moment', (_what, part) => {
+    const text = part.repeat(Math.floor(60_000 / part.length));
+    for (const each of [text, JSON.stringify({ found: text }), `@${text}`]) {
+      const began = performance.now();
+      try {
+        candidatesOf(new Redacted(each));
+      } catch {
+        // More than one secret can hold: refused, and as fast.
+      }
+      expect(performance.now() - began).toBeLessThan(1000);
+    }
+  });
+});

@@ -1,5 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { RekeyError } from '../../../shared/domain/errors.ts';
+import { fingerprint } from '../../../shared/domain/fingerprint.ts';
+import { Redacted } from '../../../shared/domain/redacted.ts';
+import { receiveSignal } from '../../../shared/engine/signals/receive.ts';
 import { voteOnSignal, type VoteRequest } from '../../../shared/engine/signals/vote.ts';
 import { SignalWorld } from '../../support/signal-world.ts';
 
@@ -97,6 +100,22 @@ describe('a signal above its cap', () => {
     });
   });
 
+  it('is not approved once its value has ended: an emergency would revoke the next one', async () => {
+    const { one, vote } = await waiting();
+    await vote(role('alice'));
+    const head = one.credentials.get('id-shared');
+    if (head?.current === undefined) throw new Error('there is no such credential');
+    const handle = { id: 'user-shared', generation: 2 };
+    one.credentials.set(head.id, {
+      ...head,
+      live: [handle],
+      current: { ...head.current, handle, fingerprint: fingerprint(new Redacted(value('next'))) },
+    });
+    await expect(vote(role('bob'))).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
+    expect(one.emergencies).toEqual([]);
+    expect(await vote(role('bob'), { verdict: 'deny' })).toBe('denied');
+  });
+
   it('is not known by any other id', async () => {
     const { vote } = await waiting();
     await expect(vote(role('alice'), { id: 'another' })).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
@@ -112,6 +131,85 @@ describe('signals of one source, each with one value', () => {
     }
     expect(one.emergencies.length).toBe(3);
     expect(one.kept.size).toBe(2);
+  });
+});
+
+describe('a signal of two values that is delivered twice', () => {
+  const twice = async () => {
+    const one = await SignalWorld.start();
+    for (const name of ['a', 'b']) one.add(name, value(name));
+    const fingerprints = ['a', 'b'].map((name) => fingerprint(new Redacted(value(name))));
+    return { one, sent: one.hmac('siem', { signals: [{ id: '1', fingerprints, verified: true }] }) };
+  };
+
+  it('at once counts once, and is not held beside its emergency', async () => {
+    const { one, sent } = await twice();
+    const both = await Promise.all([one.send(sent), one.send(sent)]);
+    expect(both.flatMap(({ outcomes }) => outcomes.map(({ act }) => act))).toEqual(['revoke', 'revoke']);
+    expect([new Set(one.emergencies.map(({ id }) => id)).size, one.kept.size]).toEqual([1, 0]);
+  });
+
+  it('after it could not be recorded counts once as well', async () => {
+    const { one, sent } = await twice();
+    const ledger = vi.spyOn(one.services.deps.ledger, 'commit');
+    ledger.mockRejectedValueOnce(new RekeyError('ERR_UNAVAILABLE', 'no answer'));
+    expect((await one.send(sent)).response.statusCode).toBe(503);
+    expect((await one.send(sent)).outcomes).toMatchObject([{ act: 'revoke' }]);
+    expect(one.kept.size).toBe(0);
+    // Another one still finds what is left: one of three.
+    one.add('c', value('c'));
+    one.add('d', value('d'));
+    await one.send(await one.signed('siem', value('c'), 2));
+    expect((await one.send(await one.signed('siem', value('d'), 3))).outcomes).toMatchObject([
+      { act: 'hold' },
+    ]);
+  });
+});
+
+describe('a value that two credentials share, of which one is only observed', () => {
+  it.each([true, false])('calls a person to that one as well, verified: %s', async (verified) => {
+    const one = await SignalWorld.start();
+    one.add('ours', value('shared'));
+    one.add('theirs', value('shared'), { adoption: 'observed' });
+    const fingerprints = [fingerprint(new Redacted(value('shared')))];
+    const { outcomes } = await one.send(one.hmac('siem', { signals: [{ id: '1', fingerprints, verified }] }));
+    expect(outcomes).toMatchObject([{ act: verified ? 'revoke' : 'rotate', credentials: ['ours'] }]);
+    expect(one.records.filter((action) => action === 'signal-by-hand')).toHaveLength(1);
+  });
+});
+
+describe('values that somebody has made up', () => {
+  it('take nothing from the budget of those that are ours, and are not looked at without end', async () => {
+    const one = await SignalWorld.start();
+    one.add('orders', value('orders'));
+    const madeUp = (n: number) =>
+      one.partner(Array.from({ length: 500 }, (_none, at) => ({ token: `made-up-${n}-${at}`, type: 't' })));
+    for (let n = 0; n < 2; n++) expect((await one.send(madeUp(n))).response.statusCode).toBe(202);
+    expect((await one.send(await one.signed('github-partner', value('orders'), 1))).outcomes).toMatchObject([
+      { act: 'revoke' },
+    ]);
+    for (let n = 2; n < 6; n++) await one.send(madeUp(n));
+    expect((await one.send(madeUp(6))).response.statusCode).toBe(429);
+  });
+});
+
+describe('a value that a person has found', () => {
+  it('before its credential was registered is taken once it is', async () => {
+    const one = await SignalWorld.start();
+    const { perHour: _none, ...policy } = one.services.policy;
+    const signal = {
+      source: 'trufflehog',
+      id: 'found-1',
+      kind: 'leak',
+      fingerprints: [fingerprint(new Redacted(value('later')))],
+      verified: true,
+      observedAt: '2026-11-26T10:00:00.000Z',
+    } as const;
+    const send = () => receiveSignal(one.services.deps, { signal, actor: role('alice'), policy });
+    expect(await send()).toEqual({ act: 'nothing', credentials: [] });
+    one.add('later', value('later'));
+    expect(await send()).toMatchObject({ act: 'revoke', credentials: ['later'] });
+    expect(await send()).toMatchObject({ act: 'repeated' });
   });
 });
 

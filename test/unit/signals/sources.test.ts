@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { RekeyError } from '../../../shared/domain/errors.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import { fingerprint } from '../../../shared/domain/fingerprint.ts';
 import { isSigned } from '../../../shared/domain/signals/github-partner.ts';
@@ -72,7 +73,7 @@ describe('a delivery', () => {
     const one = await world();
     const { outcomes } = await one.send(await one.signed('gitguardian', LEAKED, 1));
     expect(outcomes).toEqual([{ act: 'look', credentials: [] }]);
-    expect(one.writes).toEqual(['take', 'mark']);
+    expect(one.writes).toEqual(['take', 'take', 'mark']);
   });
 
   it('is taken under an older shared secret as long as that stands in the secret, and under no other', async () => {
@@ -105,6 +106,23 @@ describe('a delivery', () => {
     expect(one.writes).toEqual([]);
   });
 
+  it('of GitHub with more tokens than usual is not refused as a whole', async () => {
+    const one = await world();
+    const tokens = [LEAKED, ...Array.from({ length: 55 }, (_none, n) => `made-up-${n}`)];
+    const { response } = await one.send(one.partner(tokens.map((token) => ({ token, type: 't' }))));
+    expect([response.statusCode, one.emergencies.length]).toEqual([202, 1]);
+  });
+
+  it('that can not be carried out is refused without a name of what it is about', async () => {
+    const one = await world();
+    one.refuseRotations = new RekeyError('ERR_UNAVAILABLE', 'the vault of "orders" does not answer');
+    const message = { signals: [{ id: '1', fingerprints: [fingerprint(new Redacted(LEAKED))] }] };
+    const { response, error } = await one.send(one.hmac('siem', message));
+    expect(response.statusCode).toBe(503);
+    expect(response.body).not.toContain('orders');
+    expect(String(error)).toContain('orders');
+  });
+
   it('of Event Grid that asks whether the address wants its events is told so', async () => {
     const one = await world();
     const sent = await one.signed('azure', LEAKED, 1);
@@ -116,6 +134,8 @@ describe('a delivery', () => {
       },
     ];
     const { response } = await one.send({ ...sent, body: Buffer.from(JSON.stringify(asked)) });
+    // Event Grid takes no 202 for an answer.
+    expect(response.statusCode).toBe(200);
     expect(JSON.parse(response.body ?? '')).toEqual({ validationResponse: 'code-1' });
     expect(one.writes).toEqual([]);
   });

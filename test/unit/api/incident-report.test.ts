@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest';
+import { reportOf } from '../../../shared/api/incident-report.ts';
+import type { ReaderView, TraceAnswer } from '../../../shared/api/messages.ts';
+import { joined, type SeenReader } from '../../../shared/domain/readers.ts';
+
+const at = (day: number, hour = 0, minute = 0): string =>
+  new Date(Date.UTC(2026, 10, day, hour, minute)).toISOString();
+
+/** The report of a value that was made on the 10th at noon and died ten days later. */
+function reported(readers: readonly ReaderView[]) {
+  const trace: TraceAnswer = {
+    incident: 'INC-1',
+    credential: {
+      id: 'c1',
+      name: 'orders',
+      type: 'postgresql',
+      provider: 'postgresql',
+      access: 'write',
+      sensitivity: 'high',
+      opens: [],
+    },
+    since: at(1),
+    keys: [
+      {
+        fingerprint: 'sha256:1',
+        handle: 'orders_a#1',
+        versionIds: ['v1'],
+        madeAt: at(10, 12),
+        endedAt: at(20),
+      },
+    ],
+    moments: [{ at: at(20), action: 'emergency-intended', actor: 'a', reason: 'r' }],
+    holes: [],
+    holders: [],
+    readers: [...readers],
+  };
+  const { credentials } = reportOf(
+    'INC-1',
+    [{ trace, uses: [], keptSince: at(1) }],
+    [],
+    {},
+    Date.parse(at(21)),
+  );
+  return credentials[0]?.uses ?? [];
+}
+
+describe('a report', () => {
+  it('has a reader that may have read the value, though it was written down last before there was one', () => {
+    const reader = {
+      kind: 'role',
+      principal: 'arn:aws:iam::1:role/somebody',
+      firstSeen: at(5),
+      lastSeen: at(10, 11, 30),
+    } as const;
+    expect(reported([reader])).toMatchObject([{ who: reader.principal, to: at(10, 12, 30) }]);
+    expect(reported([{ ...reader, lastSeen: at(10, 10, 30) }])).toEqual([]);
+  });
+
+  it('does not call an address known of which nothing tells that it was seen before', () => {
+    const session = { kind: 'session', principal: 'orders_a', name: 'app' } as const;
+    const before: SeenReader = { ...session, address: '10.0.0.1', firstSeen: at(2), lastSeen: at(9) };
+    const stolen: SeenReader = { ...session, address: '203.0.113.66', firstSeen: at(15), lastSeen: at(15) };
+    const [use] = reported([joined(before, stolen)]);
+    expect(use?.address).toBe('203.0.113.66');
+    expect(use?.findings.find(({ aspect }) => aspect === 'address')?.verdict).toBe('unknown');
+  });
+});
