@@ -129,7 +129,7 @@ function ofLeaves({ type, target }: Credential, now: number): End | undefined {
   return {
     failsAt: toInstant(now + leafSeconds * 500),
     why: `certificates of agents live for ${durationText(leafSeconds)}, of which ${last} are left at least: nobody issues others`,
-    remedy: 'where that must bear a day, declare an authority whose target.leafSeconds is 172800',
+    remedy: 'where that must bear a day, declare an authority without target.leafSeconds, or with 172800',
   };
 }
 

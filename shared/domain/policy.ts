@@ -47,10 +47,10 @@ export interface Canary {
 
 /**
  * Longest extension and longest soak: with the looks that they take, the history of the lifecycle stays under 10,000
- * events (hard decision 5; `secondsBetweenLooks`). A soak is one wait; certificates of a day ask for a little more than that.
+ * events (hard decision 5; `secondsBetweenLooks`). A soak is one wait; certificates of two days ask for a little more than that.
  */
 const MAX_CAP_SECONDS = 7 * 86_400;
-const MAX_SOAK_SECONDS = 2 * 86_400;
+const MAX_SOAK_SECONDS = 3 * 86_400;
 
 /** Longest interval, whatever exception there is: Secrets Manager's own schedule takes 1,000 days at most. */
 export const MAX_INTERVAL_DAYS = 1000;
@@ -326,8 +326,8 @@ function assertOrder(policy: Policy): void {
   if (policy.soakSeconds > MAX_SOAK_SECONDS) {
     fail(
       'policy.soak',
-      `a soak of ${days(policy.soakSeconds)} is longer than 2 days`,
-      'set policy.soak to at most 2d',
+      `a soak of ${days(policy.soakSeconds)} is longer than 3 days`,
+      'set policy.soak to at most 3d',
     );
   }
   if (policy.capSeconds < policy.deadlineSeconds) {

@@ -18,11 +18,15 @@ export interface PrivateCaTarget extends IdentityTarget {
   readonly authorities: readonly string[];
 }
 
-/** The form of its targets. A leaf lives a day at most (C5). One authority signs, and the next is published. */
+/** The form of its targets. A leaf lives two days and is renewed daily (C5). One authority signs, and the next is published. */
 export const form = formOf<PrivateCaTarget>({
   ...identityFields(300),
   trustDomain,
-  leafSeconds: z.int().min(10).max(DAY).default(DAY),
+  leafSeconds: z
+    .int()
+    .min(10)
+    .max(2 * DAY)
+    .default(2 * DAY),
   authorities: z
     .array(z.string().regex(ARN, 'must be the ARN of a certificate authority of AWS Private CA'))
     .min(2, 'must have two at least: one that signs, and the next')

@@ -18,7 +18,7 @@ export interface X509Target extends IdentityTarget {
   readonly caSeconds: number;
 }
 
-/** The form of its targets. A leaf lives a day (C5), or two where agents must bear a whole day without anybody who issues. */
+/** The form of its targets. A leaf lives two days and is renewed daily (C5), so that agents bear a whole day without anybody who issues. */
 export const form = formOf<X509Target>({
   ...identityFields(300),
   trustDomain,
@@ -26,7 +26,7 @@ export const form = formOf<X509Target>({
     .int()
     .min(10)
     .max(2 * DAY)
-    .default(DAY),
+    .default(2 * DAY),
   caSeconds: z
     .int()
     .min(7 * DAY)

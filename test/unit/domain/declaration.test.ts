@@ -156,7 +156,7 @@ describe('a declaration file', () => {
   });
 
   it('is held against the bounds of its policy even where something else is wrong', () => {
-    const entry = { ...ENTRY, polcy: {}, policy: { interval: '90d', window: '5h', cap: '8d', soak: '3d' } };
+    const entry = { ...ENTRY, polcy: {}, policy: { interval: '90d', window: '5h', cap: '8d', soak: '4d' } };
     const check = { now: 0, limits: {} };
     const error = refusal(() => parseEntry(entry, check));
     expect([error, ...error.also].map(({ field }) => field)).toEqual([

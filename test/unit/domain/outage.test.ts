@@ -129,6 +129,7 @@ describe('a day without Rekey', () => {
       const declared = {
         name: 'shop',
         trustDomain: 'shop.example',
+        leafSeconds: 86_400,
         ...(days && { caSeconds: days * 86_400 }),
       };
       const target = x509Provider.target(declared);
@@ -150,7 +151,7 @@ describe('a day without Rekey', () => {
       expect(outage.why).toContain('live for 1d, of which 12h are left at least');
       expect(outageCheck(credential, outage, began)).toMatchObject({
         state: 'warn',
-        remedy: expect.stringContaining('leafSeconds is 172800'),
+        remedy: expect.stringContaining('without target.leafSeconds, or with 172800'),
       });
       const itself = outageOf({ ...credential, target: {} }, undefined, began);
       expect(outageCheck(credential, itself, began).state).toBe('ok');
@@ -160,8 +161,8 @@ describe('a day without Rekey', () => {
     },
   );
 
-  it('certificates of two days bear a day of nobody issuing', () => {
-    const target = x509Provider.target({ name: 'shop', trustDomain: 'shop.example', leafSeconds: 172_800 });
+  it('certificates bear a day of nobody issuing, by default', () => {
+    const target = x509Provider.target({ name: 'shop', trustDomain: 'shop.example' });
     const credential = credentialOf({ type: 'certificate-authority', provider: 'x509', target });
     const outage = outageOf(credential, undefined, START);
     expect(outage.failsAt).toBe(toInstant(START + DAY_MS));

@@ -123,7 +123,7 @@ describe('a policy', () => {
     [{ windowSeconds: 3600, deadlineSeconds: 3599 }, 'policy.deadline'],
     [{ deadlineSeconds: 7200, capSeconds: 7199 }, 'policy.cap'],
     [{ capSeconds: 7 * DAY + 1 }, 'policy.cap'],
-    [{ soakSeconds: 2 * DAY + 1 }, 'policy.soak'],
+    [{ soakSeconds: 3 * DAY + 1 }, 'policy.soak'],
   ] as const)('refuses %j at %s', ([input, field]) => {
     expect(refusal(() => resolve(input))).toMatchObject({ code: 'ERR_POLICY', field });
   });
