@@ -135,6 +135,8 @@ function placeOf({ server }: Agent): { host: string; port: number; timeout: numb
 /** A handshake of both sides, in full: TLS 1.3 tells a client only after its own part whether it was refused. */
 async function greeted(socket: TLSSocket, as: string): Promise<void> {
   socket.once('timeout', () => socket.destroy(new Error('no answer')));
+  // Whoever reads is told of the first error; a reset may follow it.
+  socket.on('error', () => undefined);
   let text = '';
   try {
     for await (const chunk of socket.setEncoding('utf8')) text += String(chunk);
