@@ -3,7 +3,7 @@ import type { Family } from '../../shared/domain/families.ts';
 import { Redacted } from '../../shared/domain/redacted.ts';
 import type { Trigger } from '../../shared/domain/rotation.ts';
 import { connectFamily } from '../../shared/engine/families/connect.ts';
-import { askForConsent, type ConsentAsked } from '../../shared/engine/families/consent.ts';
+import { asConnecting, askForConsent, type ConsentAsked } from '../../shared/engine/families/consent.ts';
 import type { FamilyDeps } from '../../shared/engine/families/deps.ts';
 import type { ConsentRequest } from '../../shared/ports/authorization-server.ts';
 
@@ -22,12 +22,23 @@ export async function answerConsent(
   deps: FamilyDeps,
   call: ConsentCall,
 ): Promise<ConsentAsked | { readonly family: Family }> {
-  if (call.action === 'ask-for-consent') return askForConsent(deps, call);
-  const { name, trigger, consent } = call;
+  try {
+    return call.action === 'ask-for-consent'
+      ? await askForConsent(deps, call)
+      : { family: await connect(deps, call) };
+  } catch (error) {
+    throw asConnecting(error, call.name);
+  }
+}
+
+async function connect(
+  deps: FamilyDeps,
+  { name, trigger, consent }: Extract<ConsentCall, { action: 'connect' }>,
+): Promise<Family> {
   const given = consent && {
     code: new Redacted(consent.code),
     codeVerifier: new Redacted(consent.codeVerifier),
     redirectUri: consent.redirectUri,
   };
-  return { family: await connectFamily(deps, { name, consent: given, trigger }) };
+  return connectFamily(deps, { name, consent: given, trigger });
 }

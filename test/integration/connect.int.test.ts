@@ -154,6 +154,26 @@ describe('rekey connect, through API, coordinator and vault, at a real server', 
     expect(await oidc.isLive(await one.token())).toBe(true);
   });
 
+  it('says of a server that does not answer that the person connects again, since nobody tries it again for them', async () => {
+    await using one = await Connecting.start({ server: { issuer: 'http://127.0.0.1:1' } });
+    const again = `then connect again: \`rekey connect ${one.family.name}\``;
+    const { exit, stderr } = await one.connect();
+    expect([exit, stderr]).toEqual([1, expect.stringContaining('ERR_UNAVAILABLE')]);
+    expect(stderr).toContain(again);
+    expect(stderr).not.toContain('tried again');
+    const consent = {
+      code: 'c',
+      codeVerifier: 'v'.repeat(43),
+      redirectUri: 'http://127.0.0.1:4711/callback',
+    };
+    const trigger = { kind: 'operator', actor: 'arn:ada' } as const;
+    const call = { action: 'connect', name: one.family.name, consent, trigger } as const;
+    await expect(answerConsent(one.deps, call)).rejects.toMatchObject({
+      code: 'ERR_UNAVAILABLE',
+      remedy: expect.stringContaining(again) as string,
+    });
+  });
+
   it('says what is wrong with a code that is not of this consent, and changes nothing', async () => {
     await using one = await Connecting.start();
     const consent = {

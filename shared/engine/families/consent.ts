@@ -1,3 +1,4 @@
+import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import type { Family } from '../../domain/families.ts';
 import type { ConsentAddress, ConsentRequest } from '../../ports/authorization-server.ts';
 import { familyNamed, type FamilyDeps } from './deps.ts';
@@ -21,4 +22,16 @@ export async function askForConsent(
   const family = await familyNamed(deps, name);
   if (family.terms.grant !== 'authorization_code') return { family };
   return { family, address: await deps.server.consentAddress(family.terms, request) };
+}
+
+/**
+ * What has gone wrong while a person connects, as they are told it: the coordinator tries a refresh again by itself, and never
+ * what a person has asked for.
+ */
+export function asConnecting(error: unknown, name: string): unknown {
+  if (!isRekeyError(error, 'ERR_UNAVAILABLE')) return error;
+  return new RekeyError(error.code, error.message, {
+    remedy: `look whether the server is up, then connect again: \`rekey connect ${name}\``,
+    cause: error,
+  });
 }
