@@ -82,7 +82,7 @@ export function outagesCheck(
     'deployment',
     about,
     failing.map(({ name, failsAt }) => `${name} from ${failsAt} on`).join('; '),
-    'each says why below "without Rekey"',
+    'credentials say why at their line "without Rekey"; token families fail as their access token ends',
   );
 }
 

@@ -186,7 +186,13 @@ describe('rekey doctor', () => {
     );
     const told = JSON.parse((await doctor('--json')).stdout);
     expect(told.credentials[0].outage).toEqual(upstreams.orders.outage);
-    expect(told.stopped.checks).toMatchObject([{ name: 'a day without Rekey', state: 'warn' }]);
+    expect(told.stopped.checks).toMatchObject([
+      {
+        name: 'a day without Rekey',
+        state: 'warn',
+        remedy: expect.stringContaining('at their line "without Rekey"') as string,
+      },
+    ]);
     deployed({ reports: [OK] }, { upstreams });
     expect((await doctor()).stdout).toMatch(/ok +a day without Rekey +nothing fails/);
   });
