@@ -57,7 +57,9 @@ function describe(out: Output, { serial, id, agent, notAfter, revokedAt }: Certi
   out.line(
     'Verifiers that ask for revocations refuse it; those that read the bundle alone go on to its end.',
   );
-  out.line('The agent gets another one: to let it go, take it out of the holders as well (rekey apply).');
+  out.line(
+    'The agent gets another one, when it renews: to let it go, take it out of the holders as well (rekey apply).',
+  );
 }
 
 async function confirm(out: Output, { serial }: CertificateRevoked): Promise<void> {
