@@ -314,12 +314,14 @@ describe('reports of uses', () => {
     ]);
   });
 
-  test('are found by their minute and credential only, and are forgotten after a day', async () => {
+  test('are found by their minute and credential only, and are forgotten after five weeks', async () => {
     await agents.report(use());
     await agents.report(use({ from: at(180), to: at(182) }));
     await agents.report(use({ credentialId: 'c-2' }));
     expect(await agents.uses('c-1', at(60), at(240))).toEqual([use({ from: at(180), to: at(182) })]);
-    expect((await itemsBelow('USE#c-1'))[0]?.['expires']).toEqual({ N: String(START / 1000 + 2 + 86_400) });
+    expect((await itemsBelow('USE#c-1'))[0]?.['expires']).toEqual({
+      N: String(START / 1000 + 2 + 35 * 86_400),
+    });
   });
 });
 
