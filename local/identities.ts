@@ -63,13 +63,13 @@ export async function localIdentities(world: World, principal: string): Promise<
   const signed = `curl -s --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" --aws-sigv4 "aws:amz:${stack.region}:execute-api"`;
   return [
     `Identities, whose upstream Rekey itself is. Their directory, where verifiers look, is ${url}.`,
-    'Verifiers may keep what they have read for 5 seconds here: a rotation sooner than that after another, or after apply, is refused.',
+    'Verifiers may keep what they have read for 5 seconds here: a rotation sooner than that after apply or another one is refused.',
     '',
     `  npx rekey apply -f ${file}`,
-    `  curl -s ${url}/jwks/shop-agents      the key that signs, and the one that comes next`,
-    `  curl -s ${url}/bundles/shop          the same of the authority`,
-    `  ${signed} ${url}/tokens/shop-agent`,
-    '  npx rekey rotate agent-signing --wait    then look at the keys again: what came next signs',
+    `  curl -s ${url}/jwks/shop-agents    # the key that signs, and the one that comes next`,
+    `  curl -s ${url}/bundles/shop    # the same of the authority`,
+    `  ${signed} ${url}/tokens/shop-agent    # digests of tokens`,
+    '  npx rekey rotate agent-signing --wait    # then look at the keys again: what came next signs',
     '  npx rekey rotate shop-token --wait',
     '  npx rekey rotate shop-ca --wait',
     '  npx rekey show agent-signing',
