@@ -4,11 +4,8 @@ import { FakeOpenAi } from '../test/fakes/openai.ts';
 import { writeDeclaration } from './demo/declaration.ts';
 import type { World } from './demo/world.ts';
 
-/** Settings of a deployment that takes keys of a stand-in for OpenAI, which listens on this machine. */
-export const KEY_SETTINGS: { types: CredentialType[]; privateUpstreams: string[] } = {
-  types: ['database', 'llm-key', 'root'],
-  privateUpstreams: ['127.0.0.1'],
-};
+/** Types of what a stand-in for OpenAI has. */
+export const KEY_TYPES: readonly CredentialType[] = ['llm-key', 'root'];
 
 const ADMIN = 'agents/admin/openai';
 const NAME = 'support-agent';

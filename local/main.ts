@@ -3,10 +3,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { IDENTITY_TYPES } from '../shared/names.ts';
 import { ADMIN_SECRET, EXISTING, seedExisting } from './demo/database.ts';
 import { databaseCredential, writeDeclaration } from './demo/declaration.ts';
 import { startWorld } from './demo/world.ts';
-import { KEY_SETTINGS, localKeys } from './keys.ts';
+import { localIdentities } from './identities.ts';
+import { KEY_TYPES, localKeys } from './keys.ts';
 import { ownAgent } from './own-agent.ts';
 import { startLocalStack } from './stack.ts';
 import { onTermination } from './termination.ts';
@@ -14,6 +16,7 @@ import { onTermination } from './termination.ts';
 const { values } = parseArgs({
   options: {
     empty: { type: 'boolean', default: false },
+    identities: { type: 'boolean', default: false },
     keys: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -21,8 +24,9 @@ const { values } = parseArgs({
 
 if (values.help) {
   console.log(`npm run local [-- options]
-  --keys    deploy the functions of LLM keys and roots as well, beside a stand-in for OpenAI
-  --empty   start the AWS emulator only: no database, nothing deployed`);
+  --keys         deploy the functions of LLM keys and roots as well, beside a stand-in for OpenAI
+  --identities   deploy those of signing keys, agent tokens and certificate authorities as well
+  --empty        start the AWS emulator only: no database, nothing deployed`);
 } else if (values.empty) {
   const stack = await startLocalStack({ iam: true });
   await untilEnded(() => stack.stop(), stack.env, []);
@@ -32,7 +36,7 @@ if (values.help) {
     families: true,
     // Whatever authorization server somebody runs on this machine.
     privateUpstreams: ['127.0.0.1'],
-    ...(values.keys ? KEY_SETTINGS : {}),
+    types: ['database', ...(values.keys ? KEY_TYPES : []), ...(values.identities ? IDENTITY_TYPES : [])],
   });
   const { server, stack, dir } = world;
   await seedExisting(server, stack);
@@ -44,6 +48,7 @@ if (values.help) {
   ]);
   const agent = await ownAgent(world, caFile);
   const keys = values.keys ? await localKeys(world) : undefined;
+  const identities = values.identities ? await localIdentities(world, agent.principal) : [];
   const stop = async (): Promise<void> => {
     await agent.stop();
     await keys?.[Symbol.asyncDispose]();
@@ -70,6 +75,7 @@ if (values.help) {
     '  npx rekey doctor',
     '',
     ...(keys?.lines ?? []),
+    ...identities,
     ...agent.lines,
   ]);
 }

@@ -14,6 +14,8 @@ const TTL_SECONDS = 10;
 
 /** Where everything stands that an agent needs, and what to type. */
 export interface OwnAgent {
+  /** The role that it runs as. */
+  readonly principal: string;
   readonly lines: readonly string[];
   stop(): Promise<void>;
 }
@@ -42,6 +44,7 @@ export async function ownAgent(world: World, caFile: string): Promise<OwnAgent> 
   const exports = Object.entries(env).map(([name, value]) => `export ${name}=${value}`);
   await writeFile(file, `${exports.join('\n')}\n`, { mode: 0o600 });
   return {
+    principal,
     lines: [
       `An agent of your own, by client/README.md#try-it-without-aws. The agent API is ${agentApi(world)}`,
       `(region ${stack.region}, service execute-api); the agent ${AGENT} runs as ${principal}.`,

@@ -1,4 +1,4 @@
-import { fromInstant, toInstant, type Instant } from './clock.ts';
+import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
 import { RekeyError } from './errors.ts';
 
 /**
@@ -210,6 +210,11 @@ export function publishedOf({ entries, times }: DirectorySet, now: number): Dire
   );
 }
 
+/** From when on every verifier has read what was published then. */
+export function knownFrom(publishedAt: Instant, { cacheSeconds, skewSeconds }: VerifierTimes): Instant {
+  return plusSeconds(publishedAt, cacheSeconds + skewSeconds);
+}
+
 /** The refusal of what was ended: nothing brings it back. */
 export function ended(id: string): RekeyError {
   return new RekeyError('ERR_TOMBSTONED', `${id} was ended`, { remedy: 'start a new rotation' });
@@ -221,13 +226,9 @@ function endsBefore({ notAfter }: DirectoryEntry, until: Instant | undefined): b
 
 /** Verifiers may not have read the set since: whoever uses what they don't know is refused (traps, "JWT"). */
 function assertPropagated({ name, times }: DirectorySet, { publishedAt }: DirectoryEntry, now: number): void {
-  const from = fromInstant(publishedAt) + (times.cacheSeconds + times.skewSeconds) * 1000;
-  if (now >= from) return;
-  throw new RekeyError(
-    'ERR_NOT_PROPAGATED',
-    `verifiers of ${name} know what comes next from ${toInstant(from)}`,
-    {
-      remedy: 'it is tried again by then; a shorter target.cacheSeconds shortens the wait',
-    },
-  );
+  const from = knownFrom(publishedAt, times);
+  if (now >= fromInstant(from)) return;
+  throw new RekeyError('ERR_NOT_PROPAGATED', `verifiers of ${name} know what comes next from ${from}`, {
+    remedy: 'it is tried again by then; a shorter target.cacheSeconds shortens the wait',
+  });
 }

@@ -146,6 +146,8 @@ export interface Rotation {
   readonly loser: 'old' | 'next';
   readonly callback?: Callback;
   readonly failure?: { readonly code: string; readonly message: string };
+  /** What one of its steps failed at last that is tried again: should it be given up, that is why. */
+  readonly hindrance?: { readonly code: string; readonly message: string };
   /** Set where somebody was paged because this needs a person. */
   readonly stuck?: boolean;
   /** While only a person can end what this rotation ends, and hasn't (hard decision 9). */

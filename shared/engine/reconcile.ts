@@ -138,9 +138,11 @@ async function finishOrAbort(deps: EngineDeps, state: Loaded): Promise<Reconcile
       if (!isRekeyError(error) || error.retryable) throw error;
     }
   }
+  const { hindrance } = rotation;
+  const why = hindrance === undefined ? '' : ` (${hindrance.code}: ${hindrance.message})`;
   return aborted(deps, state, {
     code: 'ERR_TIMEOUT',
-    message: 'the rotation stopped before the new credential worked',
+    message: `the rotation stopped before the new credential worked${why}`,
   });
 }
 

@@ -6,7 +6,7 @@ import { defer, skipDeferral } from './deferral.ts';
 import type { EngineDeps } from './deps.ts';
 import { orderOf } from './order.ts';
 import { clearPending } from './pending.ts';
-import { announce, assertMayRotate } from './start.ts';
+import { announce, assertMayBegin } from './start.ts';
 import { load, loadCredential, untilCommitted, type Loaded } from './state.ts';
 
 /** What has come of a request for a rotation. */
@@ -44,7 +44,7 @@ export function requestRotation(
         : await deps.ledger.rotation(credentialId, credential.activeRotation));
     const joins = request.now === true && active?.phase === 'announced' && credential.paused === undefined;
     const joined = existing ?? (joins ? active : undefined);
-    if (joined === undefined) assertMayRotate(credential, active);
+    if (joined === undefined) assertMayBegin(credential, active, deps.clock());
     const order = await orderOf(deps, credential);
     const state =
       joined === undefined

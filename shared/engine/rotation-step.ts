@@ -1,5 +1,5 @@
 import { RekeyError, isRekeyError } from '../domain/errors.ts';
-import { isOver } from '../domain/rotation.ts';
+import { isInSteps, isOver } from '../domain/rotation.ts';
 import type { SecretDescription } from '../ports/vault.ts';
 import { abort } from './abort.ts';
 import type { EngineDeps } from './deps.ts';
@@ -31,6 +31,9 @@ const FINAL = [
   'ERR_MATERIAL_MISMATCH',
   'ERR_AWAITING_OPERATOR',
 ] as const;
+
+/** Errors of an upstream that passes: the step is tried again, and the rotation given up where they don't. */
+const HINDERING = ['ERR_UNAVAILABLE', 'ERR_NOT_PROPAGATED', 'ERR_TIMEOUT'] as const;
 
 /**
  * One of the four steps, as Secrets Manager calls it. Any step may come twice, late, out of order or after a crash of
@@ -85,7 +88,25 @@ async function perform(deps: EngineDeps, step: string, input: StepInput): Promis
         await abort(deps, input.credentialId, input.token, { code: error.code, message: error.message });
       }
     }
+    if (isRekeyError(error, ...HINDERING)) await remember(deps, input, error);
     throw error;
+  }
+}
+
+/** Keeps why the step failed: Secrets Manager tells nobody. Where that can't be written now, the function's log has it. */
+async function remember(
+  deps: EngineDeps,
+  { credentialId, token }: StepInput,
+  { code, message }: RekeyError,
+): Promise<void> {
+  try {
+    const credential = await loadCredential(deps, credentialId);
+    const rotation = await deps.ledger.rotation(credentialId, token);
+    if (rotation === undefined || rotation.tombstoned || !isInSteps(rotation)) return;
+    if (rotation.hindrance?.message === message) return;
+    await deps.ledger.attach(credential, { ...rotation, hindrance: { code, message } });
+  } catch (error) {
+    if (!isRekeyError(error)) throw error;
   }
 }
 

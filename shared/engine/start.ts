@@ -2,6 +2,7 @@ import { notWaiting } from '../domain/calendar.ts';
 import { plusSeconds, toInstant } from '../domain/clock.ts';
 import { pauseText, type Credential } from '../domain/credential.ts';
 import { errorsOf, RekeyError } from '../domain/errors.ts';
+import { assertTakeable } from '../domain/propagated.ts';
 import { isTask } from '../domain/roots.ts';
 import type { Rotation, Trigger } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
@@ -9,17 +10,31 @@ import type { Order } from './order.ts';
 import { commit, type Loaded } from './state.ts';
 
 /**
+ * Refuses a rotation that somebody asks for: what must not rotate now, and what its verifiers couldn't bear yet.
+ * @throws RekeyError as `assertMayRotate` and `assertTakeable`
+ */
+export function assertMayBegin(credential: Credential, active: Rotation | undefined, now: number): void {
+  const [first] = refusalsNow(credential, active, now);
+  if (first !== undefined) throw first;
+}
+
+/** Everything that is against a rotation that is asked for now, not only the first. */
+export function refusalsNow(credential: Credential, active: Rotation | undefined, now: number): RekeyError[] {
+  const begins = plusSeconds(toInstant(now), credential.policy.announceSeconds);
+  return [...refusals(credential, active), ...errorsOf(() => assertTakeable(credential, begins))];
+}
+
+/**
  * Refuses what must not rotate now: in mode observe, halted, paused, or with another rotation under way.
  * @throws RekeyError ERR_MODE, ERR_PAUSED, ERR_WINDOW_OPEN (old and new are both in use: hard decision 11) or
  * ERR_ROTATION_UNDER_WAY, naming what is under way.
  */
 export function assertMayRotate(credential: Credential, active: Rotation | undefined): void {
-  const [first] = refusalsNow(credential, active);
+  const [first] = refusals(credential, active);
   if (first !== undefined) throw first;
 }
 
-/** Everything that is against a rotation now, not only the first. */
-export function refusalsNow(credential: Credential, active: Rotation | undefined): RekeyError[] {
+function refusals(credential: Credential, active: Rotation | undefined): RekeyError[] {
   return errorsOf(
     () => assertNotObserved(credential),
     () => assertActive(credential),

@@ -1,9 +1,9 @@
 import { X509Certificate } from 'node:crypto';
+import { directoryUrl } from '../../local/demo/directory.ts';
 import type { World } from '../../local/demo/world.ts';
 import { certificatesIn } from '../../shared/providers/x509/authority.ts';
 import { pemOf } from '../../shared/x509/pem.ts';
 import { openssl, opensslBytes } from '../support/openssl.ts';
-import { directoryUrl } from './upstreams/identities.ts';
 
 /** A certificate of an agent, and the bundle that vouches for it; PEM both. */
 export interface Shown {

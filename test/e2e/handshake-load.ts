@@ -2,12 +2,12 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type Server, type TLSSocket } from 'node:tls';
 import { agentApi, sessionOf } from '../../local/demo/agent.ts';
+import { directoryUrl } from '../../local/demo/directory.ts';
 import type { World } from '../../local/demo/world.ts';
 import { sigV4 } from '../../client/src/sigv4.ts';
 import { createCertificates, peerId, type Certificates } from '../../client/src/tls.ts';
 import type { Shown } from './certificate-status.ts';
 import { outcomeOf, type Checked } from './identity-load.ts';
-import { directoryUrl } from './upstreams/identities.ts';
 
 /** Whose certificates these are. */
 export interface Trust {

@@ -3,6 +3,7 @@ import type { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { rekeyJson } from '../../local/demo/rekey.ts';
+import { directoryUrl } from '../../local/demo/directory.ts';
 import type { World } from '../../local/demo/world.ts';
 import type { CertificateRevoked, EmergencyAnswer } from '../../shared/api/messages.ts';
 import type { JwksMaterial } from '../../shared/providers/jwks/material.ts';
@@ -11,7 +12,6 @@ import { judgedByList, statusOf, type Shown } from './certificate-status.ts';
 import { HandshakeLoad, type Trust } from './handshake-load.ts';
 import { IdentityLoad, jwksVerifiers, tokenVerifiers, type Check, type Revoked } from './identity-load.ts';
 import { toldVerifiers } from './told-verifiers.ts';
-import { directoryUrl } from './upstreams/identities.ts';
 import { nameOf, type PlayedUpstream } from './upstreams/played.ts';
 import type { Watched } from './watched.ts';
 

@@ -2,9 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createRemoteJWKSet, jwtVerify, type JWTVerifyGetKey } from 'jose';
 import { sigV4 } from '../../client/src/sigv4.ts';
 import { createPublishedKeys, createTokenVerifier } from '../../client/src/verify.ts';
+import { directoryUrl } from '../../local/demo/directory.ts';
 import type { World } from '../../local/demo/world.ts';
 import type { JwksMaterial } from '../../shared/providers/jwks/material.ts';
-import { directoryUrl, introspect } from './upstreams/identities.ts';
+import { introspect } from './upstreams/identities.ts';
 import type { PlayedUpstream } from './upstreams/played.ts';
 
 /** What a verifier answered. */

@@ -9,13 +9,14 @@ import { createCertificates, peerId, type Certificates } from '../../client/src/
 import { createPublishedKeys, createTokenVerifier } from '../../client/src/verify.ts';
 import { agentApi, sessionOf } from '../../local/demo/agent.ts';
 import { connection } from '../../local/demo/database.ts';
+import { directoryUrl } from '../../local/demo/directory.ts';
 import type { World } from '../../local/demo/world.ts';
 import type { JwksMaterial } from '../../shared/providers/jwks/material.ts';
 import { FakeTime } from '../fakes/fake-time.ts';
 import { answering } from '../support/answering.ts';
 import { openssl } from '../support/openssl.ts';
 import type { Trust } from './handshake-load.ts';
-import { directoryUrl, introspect } from './upstreams/identities.ts';
+import { introspect } from './upstreams/identities.ts';
 import type { PlayedUpstream } from './upstreams/played.ts';
 
 /** Somebody who uses a credential, or checks one. */

@@ -5,9 +5,9 @@ import { queueNotices } from '../../client/src/queue.ts';
 import { sqsQueue } from '../../client/src/sqs.ts';
 import { createPublishedKeys } from '../../client/src/verify.ts';
 import { rekeyJson } from '../../local/demo/rekey.ts';
+import { directoryUrl } from '../../local/demo/directory.ts';
 import type { World } from '../../local/demo/world.ts';
 import type { JwksMaterial } from '../../shared/providers/jwks/material.ts';
-import { directoryUrl } from './upstreams/identities.ts';
 
 /** A verifier that would believe for an hour what it has read, and is told of emergencies over a queue of its fleet. */
 export interface ToldVerifiers extends AsyncDisposable {

@@ -24,7 +24,9 @@ export async function impact(
       credentialId: credential.id,
       mode: credential.mode,
       at: found.at,
-      refusals: refusalsNow(credential, await active(ledger, credential)).map((error) => error.toJSON()),
+      refusals: refusalsNow(credential, await active(ledger, credential), clock()).map((error) =>
+        error.toJSON(),
+      ),
       beside: obstacles.map(({ text }) => text),
       affected: [...found.affected],
       agents: found.agents,

@@ -3,6 +3,7 @@ import { DynamoDBClient, GetItemCommand } from '@aws-sdk/client-dynamodb';
 import { AwsClient } from 'aws4fetch';
 import { sigV4 } from '../../../client/src/sigv4.ts';
 import { agentRole, sessionOf } from '../../../local/demo/agent.ts';
+import { directoryUrl } from '../../../local/demo/directory.ts';
 import type { World } from '../../../local/demo/world.ts';
 import { AwsCalls } from '../../../shared/adapters/aws-client.ts';
 import { isHeld, type DirectorySet, type SetKind } from '../../../shared/domain/directory.ts';
@@ -19,12 +20,6 @@ export const IDENTITIES = {
   'agent-token/opaque': agentTokens,
   'certificate-authority/x509': certificateAuthorities,
 } as const;
-
-/** Where verifiers find the directory of the deployed stack. */
-export function directoryUrl(world: World): string {
-  const apiId = /([a-z0-9]+)\.execute-api/.exec(world.output(OUTPUT.directoryUrl))?.[1] ?? '';
-  return world.stack.apiUrl(apiId);
-}
 
 /** Asks whether a token is active, as RFC 7662 has it, signed as IAM wants it. */
 export async function introspect(world: World, token: string): Promise<Record<string, unknown>> {

@@ -6,12 +6,14 @@ import { parse } from 'yaml';
 import { problemOf } from '../../../shared/api/problems.ts';
 import {
   declarationJsonSchema,
+  familyTermsOf,
   parseDeclaration,
   holdersOf,
   policyInput,
 } from '../../../shared/domain/declaration.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import { resolvePolicy } from '../../../shared/domain/policy.ts';
+import { draftOf } from '../../../shared/engine/register-draft.ts';
 import { parseTarget } from '../../../shared/providers/postgresql/target.ts';
 import { providerFor } from '../../../shared/providers/registry.ts';
 import { rekey, startStandIn, type Ran, type Reply, type StandIn } from './stand-in.ts';
@@ -337,6 +339,23 @@ describe('what is published', () => {
     expect([roots, credentials].map((list) => list.map(({ name }) => name))).toEqual([
       ['openai-admin'],
       ['support-agent'],
+    ]);
+  });
+
+  it('examples/identities.yaml registers as it stands: one of each kind, and a family', async () => {
+    const file = new URL('examples/identities.yaml', repository);
+    const { credentials, families } = parseDeclaration(parse(await readFile(file, 'utf8')));
+    const home = { tenant: 'default', account: '111122223333', region: 'eu-central-1' };
+    const options = { home, stage: 'prod', limits: {}, rotationFunction: String };
+    const deps = { providerFor, clock: () => Date.parse('2026-11-22') };
+    const drafts = await Promise.all(credentials.map(async (entry) => draftOf(deps, options, entry)));
+    expect(drafts.map(({ name, type }) => [name, type])).toEqual([
+      ['agent-signing', 'signing-key'],
+      ['shop-token', 'agent-token'],
+      ['shop-ca', 'certificate-authority'],
+    ]);
+    expect(families.map(familyTermsOf)).toMatchObject([
+      { owner: 'sales-tools', grant: 'authorization_code' },
     ]);
   });
 

@@ -193,20 +193,39 @@ describe('the impact of a rotation: who and what', () => {
 
 describe('what would refuse a rotation now', () => {
   it('is all of it, not only the first', () => {
-    const found = refusalsNow(credentialOf({ mode: 'observe', status: 'halted' }), rotationOf());
+    const found = refusalsNow(credentialOf({ mode: 'observe', status: 'halted' }), rotationOf(), NOW);
     expect(found.map(({ code }) => code)).toEqual(['ERR_MODE', 'ERR_MODE', 'ERR_WINDOW_OPEN']);
     expect(found.map(({ field }) => field)).toEqual(['mode', 'status', undefined]);
   });
 
   it('is a pause beside whatever else there is, with who paused it', () => {
     const paused = { since: '2026-11-20T00:00:00.000Z', actor: 'arn:operator', reason: 'audit week' };
-    const found = refusalsNow(credentialOf({ mode: 'observe', paused }), rotationOf());
+    const found = refusalsNow(credentialOf({ mode: 'observe', paused }), rotationOf(), NOW);
     expect(found.map(({ code }) => code)).toEqual(['ERR_MODE', 'ERR_PAUSED', 'ERR_WINDOW_OPEN']);
     expect(found[1]?.message).toContain('audit week');
     expect(impactOf(credentialOf({ paused }), NOW).notPlanned).toContain('audit week');
   });
 
+  it('is that verifiers don’t know yet what comes next, until cache and skew are over since the last', () => {
+    const issuedAt = new Date(NOW - 300_000).toISOString();
+    const identity = credentialOf({
+      type: 'signing-key',
+      target: { name: 'shop', cacheSeconds: 300, clockSkewSeconds: 60 },
+      current: { handle: { id: 'k1', generation: 1 }, versionId: 'v1', fingerprint: 'sha256:1', issuedAt },
+    });
+    const [refusal] = refusalsNow(identity, undefined, NOW);
+    expect(refusal).toMatchObject({
+      code: 'ERR_ROTATION_UNDER_WAY',
+      message: `orders-db can't rotate now: its verifiers know what comes next from ${at(60)}`,
+    });
+    expect(refusalsNow(identity, undefined, NOW + 60_000)).toEqual([]);
+    // Its steps come only after the announcement.
+    const announced = { ...identity, policy: { ...identity.policy, announceSeconds: 60 } };
+    expect(refusalsNow(announced, undefined, NOW)).toEqual([]);
+    expect(refusalsNow({ ...identity, type: 'database' }, undefined, NOW)).toEqual([]);
+  });
+
   it('is nothing where it may start', () => {
-    expect(refusalsNow(credentialOf(), undefined)).toEqual([]);
+    expect(refusalsNow(credentialOf(), undefined, NOW)).toEqual([]);
   });
 });
