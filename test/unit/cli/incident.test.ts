@@ -267,6 +267,31 @@ describe('rekey incident', () => {
     expect(await rekey(api, ['incident', 'show', 'INC-8'])).toMatchObject({ exit: 1 });
   });
 
+  it('knows one in which a certificate was revoked and nothing else, and says so in its report', async () => {
+    const id = 'a0d3c1aa-5f0e-4f8e-8a43-7f2f3f4f5f61';
+    const authority = credentialOf({ id, name: 'shop-ca', type: 'certificate-authority', provider: 'x509' });
+    const { head, records } = chainOf(authority, [
+      { action: 'registration-intended', time: at('09:00:00') },
+      {
+        action: 'certificate-revocation-intended',
+        time: at('11:30:00'),
+        trigger: { kind: 'operator', actor: 'arn:alice', reason: 'stolen host' },
+        incidentId: 'INC-9',
+        evidence: { serial: '5f0c9a', authority: 'a-1', id: 'spiffe://shop/checkout' },
+      },
+    ]);
+    services.ledger.add(head, records);
+    serve([`/v1/credentials/${id}/incidents/INC-9`, `/v1/credentials/${id}/uses`]);
+    expect((await rekey(api, ['incident', 'list'])).stdout).toMatch(/INC-9 .*stolen host/);
+    const shown = await rekey(api, ['incident', 'show', 'INC-9']);
+    expect([shown.exit, shown.stdout]).toEqual([0, expect.stringMatching(/shop-ca/)]);
+    const { exit, stdout } = await rekey(api, ['incident', 'report', 'INC-9']);
+    expect(exit).toBe(0);
+    expect(stdout).toMatch(/certificate-revocation-intended.*stolen host/);
+    const audit = await rekey(api, ['audit', '--credential', 'shop-ca']);
+    expect(audit.stdout).toMatch(/certificate-revocation-intended.*INC-9; stolen host; certificate 5f0c9a/);
+  });
+
   it('watches until nothing is under way', async () => {
     const running = { id: EXECUTION, startedAt: at('10:59:59'), results: [] };
     api.routes[`GET /v1/emergencies/${EXECUTION}`] = [
