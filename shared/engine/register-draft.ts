@@ -1,4 +1,4 @@
-import { usersTaken, type Credential, type Home } from '../domain/credential.ts';
+import { targetTaken, type Credential, type Home } from '../domain/credential.ts';
 import { holdersOf, modeOf, policyInput, type CredentialEntry } from '../domain/declaration.ts';
 import { assertForeignHost } from '../domain/foreign-host.ts';
 import { diffDeclared, type FieldChange } from '../domain/declared-diff.ts';
@@ -178,7 +178,7 @@ async function assertOwnUsers(
   const id = await deps.ledger.idByTarget(targetIdentity);
   if (id === undefined || id === ownId) return;
   const holder = await deps.ledger.credential(id);
-  if (holder !== undefined) throw usersTaken(holder);
+  if (holder !== undefined) throw targetTaken(holder);
 }
 
 /** Refuses a target that can't be reached or administered, with a remedy where the provider has none. */
