@@ -181,6 +181,18 @@ async function assertOwnUsers(
   if (holder !== undefined) throw targetTaken(holder);
 }
 
+/** What is allowed of holders and hardly meant: an authority gives certificates to principals alone. */
+export function noticesOfHolders({ type, holders }: Pick<Draft, 'type' | 'holders'>): Notice[] {
+  if (type !== 'certificate-authority' || holders.some(({ principal }) => principal !== undefined)) return [];
+  return [
+    {
+      field: 'holders',
+      message: 'no holder has a principal, so nobody gets a certificate from it',
+      remedy: 'declare each agent as a holder with its role as principal',
+    },
+  ];
+}
+
 /** Refuses a target that can't be reached or administered, with a remedy where the provider has none. */
 export async function preflight(deps: EngineDeps, draft: Draft, ownId?: string): Promise<readonly Notice[]> {
   const provider = await deps.providerFor(draft.type, draft.provider);

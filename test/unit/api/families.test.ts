@@ -64,12 +64,25 @@ describe('token families at the API', () => {
     ['client.secret', { client: { id: 'rekey', authentication: 'none', secret: 'oauth/crm' } }],
     ['client.secret', { client: { id: 'rekey' }, grant: 'client_credentials' }],
     ['server', { server: { revocationEndpoint: 'https://login.example/revoke' } }],
+    ['server.issuer', { server: { issuer: 'http://login.example' } }],
+    ['server.issuer', { server: { issuer: 'ftp://127.0.0.1/login' } }],
+    ['server.tokenEndpoint', { server: { tokenEndpoint: 'http://127.0.0.1.example/token' } }],
     ['scopes[0]', { scopes: ['two scopes'] }],
     ['refresh.grace', { refresh: { grace: 'soon' } }],
   ])('are refused at %s where that contradicts itself: %o', async (field, changes) => {
     const { status, body } = await call('POST', '/v1/families', { declaration: { ...DECLARED, ...changes } });
     expect([status, body['code'], body['field']]).toEqual([422, 'ERR_DECLARATION', field]);
   });
+
+  it.each(['http://localhost:8080', 'http://127.0.0.1:9000', 'http://[::1]', 'https://10.0.0.1'])(
+    'may have a server on this machine or a private one, which settings allow and connect looks at: %s',
+    async (issuer) => {
+      const { status } = await call('POST', '/v1/families', {
+        declaration: { ...DECLARED, server: { issuer }, resource: 'http://crm.example/mcp' },
+      });
+      expect(status).toBe(201);
+    },
+  );
 
   it.each([
     ['refreshes', { reason: 'r' }, 'refresh', {}],
