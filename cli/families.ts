@@ -199,7 +199,11 @@ export async function revokeFamilies(
         body: { incident, reason },
         timeoutMs: LONG_TIMEOUT_MS,
       });
-      out.line(`${out.style('red', 'revoked')}: ${name} (${outcomeText(family)})`);
+      out.line(
+        family.incident === undefined
+          ? `nothing to revoke: ${name} has no tokens, and nothing was changed`
+          : `${out.style('red', 'revoked')}: ${name} (${outcomeText(family)})`,
+      );
       return family;
     } catch (error) {
       return failureAt(name, error);
@@ -209,7 +213,8 @@ export async function revokeFamilies(
   const ended = done.filter((one): one is FamilyView => !(one instanceof Failure));
   const failures = done.filter((one) => one instanceof Failure);
   out.data({ families: ended });
-  const exit = ended.every(({ incident: one }) => one?.outcome === 'revoked') ? EXIT.ok : EXIT.unhappy;
+  const isOver = ({ incident: one }: FamilyView): boolean => one === undefined || one.outcome === 'revoked';
+  const exit = ended.every(isOver) ? EXIT.ok : EXIT.unhappy;
   if (failures.length > 0) throw partly(failures, exit);
   return exit;
 }

@@ -5,12 +5,14 @@ import {
   usesAnswer,
   type AuditEvent,
   type CredentialView,
+  type FamilyView,
   type ReportedUse,
   type TraceAnswer,
   type UsesAnswer,
 } from '../shared/api/messages.ts';
 import { LONG_TIMEOUT_MS, type ApiClient } from './client.ts';
 import { Failure } from './failure.ts';
+import { readFamilies } from './families.ts';
 
 /** A credential of an incident, as far as its head and the records of the last year name it. */
 export interface Concerned {
@@ -18,6 +20,8 @@ export interface Concerned {
   readonly name: string;
   /** Its head, where an emergency holds it now. */
   readonly head?: CredentialView;
+  /** It is a token family, which this emergency has ended; none is in the records of all. */
+  readonly family?: FamilyView;
 }
 
 /** Every registered credential. */
@@ -55,13 +59,19 @@ export async function readIncidentEvents(client: ApiClient): Promise<AuditEvent[
  * @throws Failure ERR_NOT_FOUND where nothing tells of it
  */
 export async function concernedBy(client: ApiClient, incident: string): Promise<Concerned[]> {
-  const [heads, events] = await Promise.all([readHeads(client), readIncidentEvents(client)]);
+  const [heads, events, families] = await Promise.all([
+    readHeads(client),
+    readIncidentEvents(client),
+    readFamilies(client),
+  ]);
   const found = new Map<string, Concerned>();
   for (const event of events)
     if (event.incident === incident)
       found.set(event.credentialId, { id: event.credentialId, name: event.credential });
   for (const head of heads)
     if (head.emergency?.incident === incident) found.set(head.id, { id: head.id, name: head.name, head });
+  for (const family of families)
+    if (family.incident?.id === incident) found.set(family.id, { id: family.id, name: family.name, family });
   if (found.size > 0) return [...found.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
   throw new Failure('ERR_NOT_FOUND', `nothing of the last year tells of an incident "${incident}"`, {
     field: 'incident',

@@ -139,7 +139,7 @@ export const addAudit: AddCommand = (program, run) => {
     )
     .option('--from <date>', 'first day (UTC), default: a year before the last', date('--from'))
     .option('--to <date>', 'last day (UTC), default: today', date('--to'))
-    .option('--credential <name>', 'only this credential (name or id)')
+    .option('--credential <name>', 'only this credential or token family (name or id)')
     .addHelpText(
       'after',
       examples('rekey audit', 'rekey audit --from 2026-01-01 --to 2026-06-30 --credential orders-db'),

@@ -1,11 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { emergencyAnswer, type CredentialView, type EmergencyAnswer } from '../../shared/api/messages.ts';
+import {
+  emergencyAnswer,
+  type CredentialView,
+  type EmergencyAnswer,
+  type FamilyView,
+} from '../../shared/api/messages.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
 import type { ApiClient } from '../client.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
 import { EXIT, failureOf } from '../failure.ts';
+import { readFamilies } from '../families.ts';
 import { concernedBy, readHeads, type Concerned } from '../incidents.ts';
 import { operatorText, when } from '../render.ts';
 
@@ -88,7 +94,9 @@ async function standings(
   incident: string,
   concerned: readonly Concerned[],
 ): Promise<Standing[]> {
-  const heads = new Map((await readHeads(client)).map((head) => [head.id, head]));
+  const [registered, families] = await Promise.all([readHeads(client), readFamilies(client)]);
+  const heads = new Map(registered.map((head) => [head.id, head]));
+  const byId = new Map(families.map((family) => [family.id, family]));
   const ids = new Set(
     [...heads.values()].flatMap(({ emergency }) =>
       emergency?.incident === incident ? (emergency.id ?? []) : [],
@@ -97,7 +105,25 @@ async function standings(
   const executions = new Map(
     await Promise.all([...ids].map(async (id) => [id, await executionOf(client, id)] as const)),
   );
-  return concerned.map(({ id, name }) => standingOf({ id, name }, heads.get(id), incident, executions));
+  return concerned.map(({ id, name, family }) =>
+    family === undefined
+      ? standingOf({ id, name }, heads.get(id), incident, executions)
+      : familyStanding({ id, name }, byId.get(id), incident),
+  );
+}
+
+/** Once somebody has consented anew the family has no emergency any more. */
+function familyStanding({ id, name }: Concerned, family: FamilyView | undefined, incident: string): Standing {
+  const about = { credential: name, credentialId: id };
+  if (family === undefined) return { ...about, stage: 'unregistered' };
+  if (family.incident === undefined) return { ...about, stage: 'resumed' };
+  if (family.incident.id !== incident) return { ...about, stage: `held by ${family.incident.id}` };
+  const { outcome } = family.incident;
+  return {
+    ...about,
+    stage: outcome === 'pending' ? 'revoking' : 'halted',
+    ...(outcome === 'unsupported' ? { byHand: 'revoke the grant at the server' } : {}),
+  };
 }
 
 function standingOf(

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { examples, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { EXIT } from '../failure.ts';
+import { readFamilies } from '../families.ts';
 import { readHeads, readIncidentEvents } from '../incidents.ts';
 import { when } from '../render.ts';
 import { addIncidentApprove, addIncidentDeny, addIncidentHeld } from './incident-approve.ts';
@@ -13,9 +14,9 @@ import { addIncidentSignal } from './incident-signal.ts';
 async function list(context: Context): Promise<number> {
   const { out } = context;
   const client = await context.client();
-  const [events, heads] = await out.waiting(
+  const [events, heads, families] = await out.waiting(
     'reading the records',
-    Promise.all([readIncidentEvents(client), readHeads(client)]),
+    Promise.all([readIncidentEvents(client), readHeads(client), readFamilies(client)]),
   );
   const told = [
     ...events.map(({ incident, credential, at, reason }) => ({ incident, credential, at, reason })),
@@ -24,11 +25,17 @@ async function list(context: Context): Promise<number> {
         ? []
         : { incident: held.incident, credential, at: held.began, reason: held.reason ?? '' },
     ),
+    ...families.flatMap(({ name: credential, incident: held }) =>
+      held === undefined ? [] : { incident: held.id, credential, at: held.since, reason: '' },
+    ),
   ];
   const incidents = [...Map.groupBy(told, ({ incident }) => incident)]
     .map(([incident, all]) => {
       const sorted = all.toSorted((a, b) => (a.at < b.at ? -1 : 1));
-      const halted = heads.filter(({ emergency }) => emergency?.incident === incident);
+      const halted = [
+        ...heads.filter(({ emergency }) => emergency?.incident === incident),
+        ...families.filter((family) => family.incident?.id === incident),
+      ];
       return {
         incident,
         credentials: [...new Set(all.map(({ credential }) => credential))].toSorted(),

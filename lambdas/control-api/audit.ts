@@ -34,8 +34,7 @@ export async function readAudit(
   now: number,
   find: (nameOrId: string) => Promise<Credential | undefined>,
 ): Promise<AuditAnswer> {
-  const to = query.to ?? new Date(now).toISOString().slice(0, 10);
-  const from = query.from ?? yearBefore(to);
+  const { from, to } = daysOf(query, now);
   const months = monthsBetween(from, to);
   if (query.credential !== undefined) return ofCredential(ledger, query.credential, { from, to }, find);
 
@@ -195,6 +194,15 @@ async function collect(records: AsyncIterable<AuditRecord>): Promise<AuditRecord
   return all;
 }
 
+/** The span that was asked for; by default the year until today. */
+export function daysOf(
+  query: Pick<z.infer<typeof auditQuery>, 'from' | 'to'>,
+  now: number,
+): { from: string; to: string } {
+  const to = query.to ?? new Date(now).toISOString().slice(0, 10);
+  return { from: query.from ?? yearBefore(to), to };
+}
+
 /** The same day a year earlier; 29 February becomes 1 March. */
 function yearBefore(day: string): string {
   const date = new Date(`${day}T00:00:00.000Z`);
@@ -217,6 +225,7 @@ function monthsBetween(from: string, to: string): string[] {
   return months;
 }
 
-function badQuery(field: string, message: string, remedy: string): RekeyError {
+/** A question that can't be answered as it was asked. */
+export function badQuery(field: string, message: string, remedy: string): RekeyError {
   return new RekeyError('ERR_REQUEST', message, { field, remedy });
 }

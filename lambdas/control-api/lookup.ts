@@ -2,9 +2,11 @@ import type { RotationView } from '../../shared/api/messages.ts';
 import { rotationView } from '../../shared/api/views.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
+import type { Family } from '../../shared/domain/families.ts';
 import { stillMissing } from '../../shared/domain/holder-evidence.ts';
 import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
 import { evidenceNow } from '../../shared/engine/clients.ts';
+import type { FamilyReads } from '../../shared/ports/families.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { ControlServices } from './route.ts';
 
@@ -17,6 +19,11 @@ export async function find(ledger: Ledger, nameOrId: string): Promise<Credential
 /** The same, or one by its id that was unregistered since. */
 export async function findEver(ledger: Ledger, nameOrId: string): Promise<Credential | undefined> {
   return (await find(ledger, nameOrId)) ?? ledger.unregistered(nameOrId);
+}
+
+/** A token family by name or id, also one by its id that was unregistered since. */
+export async function familyEver(families: FamilyReads, nameOrId: string): Promise<Family | undefined> {
+  return (await families.familyByName(nameOrId)) ?? families.family(nameOrId);
 }
 
 /** A credential by name or id; ERR_NOT_FOUND where there is none. */

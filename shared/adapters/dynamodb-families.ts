@@ -74,6 +74,7 @@ export class DynamoDbFamilies implements FamilyLedger {
         ':from': { S: recordSk(1) },
         ':to': { S: recordSk(999_999_999_999) },
       },
+      ScanIndexForward: false,
       ConsistentRead: true,
     });
     for await (const item of pages) yield documentOf<AuditRecord>(item);

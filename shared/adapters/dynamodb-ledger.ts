@@ -1,6 +1,6 @@
 import { chained, type AuditDraft } from '../domain/audit.ts';
 import type { Claim } from '../domain/claim.ts';
-import { usersTaken, type Credential, type Key } from '../domain/credential.ts';
+import { targetTaken, type Credential, type Key } from '../domain/credential.ts';
 import { RekeyError } from '../domain/errors.ts';
 import type { Rotation } from '../domain/rotation.ts';
 import type { Ledger, LedgerChange } from '../ports/ledger.ts';
@@ -137,7 +137,7 @@ export class DynamoDbLedger extends DynamoDbLedgerReads implements Ledger {
     const holder = id === undefined ? undefined : await this.credential(id);
     if (holder === undefined || holder.name === credential.name) return;
     if (holder.secretName === credential.secretName) return;
-    throw usersTaken(holder, cause);
+    throw targetTaken(holder, cause);
   }
 
   /** One transaction that succeeds only if the credential is still as it was read. */

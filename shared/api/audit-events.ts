@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import type { AuditAction, AuditRecord } from '../domain/audit.ts';
+import type { Trigger } from '../domain/rotation.ts';
 import type { AuditedRotation, AuditEvent } from './messages.ts';
 
 /** How a rotation ended: its line tells of it, in the answer about the span in which it began. */
@@ -16,6 +17,12 @@ const STEPS: ReadonlySet<AuditAction> = new Set([
   'replaced',
 ]);
 
+/** An intent of which nothing else is recorded: what it intends is done at once, or completed by who asks again. */
+const TOLD_INTENT: AuditAction = 'certificate-revocation-intended';
+
+/** Who refreshes token families by the clock, dozens of times a day: that it went well is left out. */
+const ROUTINE: Trigger['kind'] = 'planner';
+
 const words = z.string().optional().catch(undefined);
 
 /** What an evidence may say in a few words; a field of another form says nothing here. */
@@ -29,6 +36,12 @@ const inWords = z.object({
   message: words,
   cause: words,
   why: words,
+  serial: z
+    .string()
+    .transform((serial) => `certificate ${serial}`)
+    .optional()
+    .catch(undefined),
+  id: words,
   byHand: words,
   found: words,
   notPlanned: words,
@@ -54,11 +67,16 @@ const MAX_TEXT = 240;
 
 /**
  * What else happened on a page: every fact that a rotation doesn't tell, such as a registration, a pause, an attempt that
- * was given up, a report of a leak, a revocation without a replacement. Intents are left out: their fact follows, or
- * the record of their failure. An action that only a newer version knows is told.
+ * was given up, a report of a leak, a revocation without a replacement. Intents are left out, save one: their fact
+ * follows, or the record of their failure. An action that only a newer version knows is told.
  */
 export function eventsOf(records: readonly AuditRecord[]): AuditEvent[] {
-  return records.filter(({ message }) => !message.endsWith('-intended') && !STEPS.has(message)).map(eventOf);
+  return records.filter(isTold).map(eventOf);
+}
+
+function isTold({ message, entity }: AuditRecord): boolean {
+  if (message === 'tokens-refreshed') return entity.data.trigger !== ROUTINE;
+  return message === TOLD_INTENT || (!message.endsWith('-intended') && !STEPS.has(message));
 }
 
 /** The events of an answer by time, without the ends of its own rotations. */

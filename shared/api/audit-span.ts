@@ -28,8 +28,14 @@ export function isWithin({ start, end }: Span, { time }: AuditRecord): boolean {
   return time >= start && time < end;
 }
 
-/** The end of a credential's chain now. */
-export function headOf({ id, seq, chain, registeredAt, updatedAt }: Credential): ChainEnd {
+/** The end of a chain now, of a credential or a token family. */
+export function headOf({
+  id,
+  seq,
+  chain,
+  registeredAt,
+  updatedAt,
+}: Pick<Credential, 'id' | 'seq' | 'chain' | 'registeredAt' | 'updatedAt'>): ChainEnd {
   return { credentialId: id, seq, chain, registeredAt, updatedAt };
 }
 

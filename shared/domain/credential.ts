@@ -188,11 +188,34 @@ export interface Credential extends Home {
   readonly updatedAt: Instant;
 }
 
-/** The refusal of a credential whose users at the target are another one's. */
-export function usersTaken(holder: Pick<Credential, 'name'>, cause?: unknown): RekeyError {
-  return new RekeyError('ERR_DECLARATION', "the target's users belong to another credential", {
+const NAMED = {
+  field: 'target.name',
+  text: 'the name of the target belongs to another credential',
+  another: 'name',
+};
+
+/** What of a target no two credentials share, by type. */
+const OWN: Readonly<Record<string, { field: string; text: string; another: string }>> = {
+  database: {
     field: 'target.ownerRole',
-    remedy: `another credential uses these users: ${holder.name}; declare another owner role`,
+    text: "the target's users belong to another credential",
+    another: 'owner role',
+  },
+  'signing-key': NAMED,
+  'agent-token': NAMED,
+  'certificate-authority': NAMED,
+};
+
+/** The refusal of a credential whose target is another one's already: two would end each other's keys. */
+export function targetTaken(holder: Pick<Credential, 'name' | 'type'>, cause?: unknown): RekeyError {
+  const { field, text, another } = OWN[holder.type] ?? {
+    field: 'target',
+    text: 'the target belongs to another credential',
+    another: 'target',
+  };
+  return new RekeyError('ERR_DECLARATION', text, {
+    field,
+    remedy: `${holder.name} has it; declare another ${another}`,
     ...(cause === undefined ? {} : { cause }),
   });
 }

@@ -14,6 +14,9 @@ export const duration = z
   .regex(/^[1-9]\d{0,6}[smhd]$/, 'write a duration as a whole number with s, m, h or d, e.g. 30m')
   .describe('A duration: a whole number with s, m, h or d, e.g. 30m');
 
+/** As URLs have it: addresses are in their shortest form there. */
+const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
+
 const zeroOrDuration = z.union([z.literal('0s'), duration]);
 
 const principal = z
@@ -192,10 +195,20 @@ export const rootFields = z.strictObject({
   holders: fields.shape.holders.describe('Who uses it beside Rekey'),
 });
 
-const endpoint = z
+const address = z
   .string()
   .max(2048)
   .refine((text) => URL.canParse(text), 'write an address with https://');
+
+/** Where tokens go. Over http only to this machine, where the setting `privateUpstreams` names it: `connect` looks at that. */
+const endpoint = address.refine(
+  (text) => !URL.canParse(text) || isProtected(new URL(text)),
+  'must begin with https://',
+);
+
+function isProtected({ protocol, hostname }: URL): boolean {
+  return protocol === 'https:' || (protocol === 'http:' && LOOPBACK.test(hostname));
+}
 
 /** A family of OAuth tokens (docs/oauth.md). */
 export const familyFields = z.strictObject({
@@ -236,7 +249,7 @@ export const familyFields = z.strictObject({
     .max(200)
     .optional()
     .describe('The least that agents need'),
-  resource: endpoint.optional().describe('What the tokens are for (RFC 8707)'),
+  resource: address.optional().describe('What the tokens are for (RFC 8707)'),
   audience: z.string().min(1).max(2048).optional().describe('The same as some servers want it'),
   refresh: z
     .strictObject({

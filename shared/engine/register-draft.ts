@@ -1,4 +1,4 @@
-import { usersTaken, type Credential, type Home } from '../domain/credential.ts';
+import { targetTaken, type Credential, type Home } from '../domain/credential.ts';
 import { holdersOf, modeOf, policyInput, type CredentialEntry } from '../domain/declaration.ts';
 import { assertForeignHost } from '../domain/foreign-host.ts';
 import { diffDeclared, type FieldChange } from '../domain/declared-diff.ts';
@@ -178,7 +178,19 @@ async function assertOwnUsers(
   const id = await deps.ledger.idByTarget(targetIdentity);
   if (id === undefined || id === ownId) return;
   const holder = await deps.ledger.credential(id);
-  if (holder !== undefined) throw usersTaken(holder);
+  if (holder !== undefined) throw targetTaken(holder);
+}
+
+/** What is allowed of holders and hardly meant: an authority gives certificates to principals alone. */
+export function noticesOfHolders({ type, holders }: Pick<Draft, 'type' | 'holders'>): Notice[] {
+  if (type !== 'certificate-authority' || holders.some(({ principal }) => principal !== undefined)) return [];
+  return [
+    {
+      field: 'holders',
+      message: 'no holder has a principal, so nobody gets a certificate from it',
+      remedy: 'declare each agent as a holder with its role as principal',
+    },
+  ];
 }
 
 /** Refuses a target that can't be reached or administered, with a remedy where the provider has none. */

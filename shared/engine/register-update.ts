@@ -6,7 +6,13 @@ import type { Trigger } from '../domain/rotation.ts';
 import { alignBackstop } from './backstop.ts';
 import type { AnyProvider } from '../providers/provider.ts';
 import type { EngineDeps } from './deps.ts';
-import { changesTo, preflight, type Draft, type RegisterOptions } from './register-draft.ts';
+import {
+  changesTo,
+  noticesOfHolders,
+  preflight,
+  type Draft,
+  type RegisterOptions,
+} from './register-draft.ts';
 import type { RegisterAnswer } from './register.ts';
 import { loadCredential, untilCommitted } from './state.ts';
 
@@ -37,7 +43,8 @@ export async function update(
     return { outcome: 'unchanged', changes, credential };
   }
   const isAsBefore = draft.adminSecret === existing.adminSecret && !changes.some(isOfTarget);
-  const notices = isAsBefore ? [] : await preflight(deps, draft, existing.id);
+  const reached = isAsBefore ? [] : await preflight(deps, draft, existing.id);
+  const notices = [...reached, ...noticesOfHolders(draft)];
   if (dryRun) return { outcome: 'updated', changes, notices, credential: existing };
   const credential = await redeclare(deps, () => loadCredential(deps, existing.id), draft, trigger, changes);
   return { outcome: 'updated', changes, notices, credential: await schedule(deps, options, credential) };

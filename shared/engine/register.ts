@@ -7,7 +7,7 @@ import type { Notice } from '../providers/provider.ts';
 import { registerExisting, updateExisting } from './adopt-update.ts';
 import type { EngineDeps } from './deps.ts';
 import { reached } from './incident.ts';
-import { assertFree, draftOf, preflight, type RegisterOptions } from './register-draft.ts';
+import { assertFree, draftOf, noticesOfHolders, preflight, type RegisterOptions } from './register-draft.ts';
 import { provisionOrUndo } from './register-provision.ts';
 import { reserve, takeUp, undo } from './register-reservation.ts';
 import { update } from './register-update.ts';
@@ -49,7 +49,7 @@ export async function register(
   }
   if (draft.adoption !== undefined) return registerExisting(deps, options, draft, trigger, request.dryRun);
   await assertFree(deps, draft, existingId);
-  const notices = await preflight(deps, draft);
+  const notices = [...(await preflight(deps, draft)), ...noticesOfHolders(draft)];
   const changes = diffDeclared(undefined, draft);
   if (request.dryRun) return { outcome: 'registered', changes, notices };
   const reserved =

@@ -12,7 +12,7 @@ export interface FamilyReads {
   families(page?: string): Promise<Page<Family>>;
   /** Ids of those that the coordinator has to look at by then, the earliest first. The index lags, so the head decides. */
   due(by: Instant, limit: number): Promise<readonly string[]>;
-  /** Audit records in order. */
+  /** Audit records, the newest first: a family has dozens a day, and most questions are about the last ones. */
   records(id: string): AsyncIterable<AuditRecord>;
 }
 

@@ -21,7 +21,7 @@ export function describeFamilies(what: string, make: () => { ledger: FamilyLedge
     const recordsOf = async (ledger: FamilyLedger, id: string): Promise<AuditRecord[]> => {
       const found: AuditRecord[] = [];
       for await (const record of ledger.records(id)) found.push(record);
-      return found;
+      return found.reverse();
     };
     const created = async (
       changes: Partial<Family> = {},

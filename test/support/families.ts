@@ -41,7 +41,7 @@ export class MemoryFamilies implements FamilyLedger {
   }
 
   async *records(id: string): AsyncIterable<AuditRecord> {
-    yield* await Promise.resolve(structuredClone(this.chains.get(id) ?? []));
+    yield* await Promise.resolve(structuredClone(this.chains.get(id) ?? []).reverse());
   }
 
   create(family: Family, record: AuditDraft): Promise<Family> {

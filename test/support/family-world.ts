@@ -204,7 +204,7 @@ export class FamilyCase {
     const { id } = await this.family();
     const records: AuditRecord[] = [];
     for await (const record of this.families.records(id)) records.push(record);
-    return records;
+    return records.reverse();
   }
 
   async actions(): Promise<string[]> {

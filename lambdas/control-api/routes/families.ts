@@ -16,7 +16,7 @@ import { parseFamily } from '../../../shared/domain/declaration.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { Trigger } from '../../../shared/domain/rotation.ts';
 import { parse, type Call } from '../../http/request.ts';
-import { triggerOf } from '../lookup.ts';
+import { familyEver, triggerOf } from '../lookup.ts';
 import type { ControlServices, Done } from '../route.ts';
 
 const done = <T>(body: T, status: Done<T>['status'] = 200): Done<T> => ({ status, body });
@@ -50,7 +50,7 @@ export async function showFamily(
   { params: [name = ''] }: Call,
   { families }: ControlServices,
 ): Promise<Done<FamilyAnswer>> {
-  const found = (await families.familyByName(name)) ?? (await families.family(name));
+  const found = await familyEver(families, name);
   if (found !== undefined) return done({ family: familyView(found) });
   throw new RekeyError('ERR_NOT_FOUND', `no token family "${name}"`, {
     remedy: '`rekey list` names them all',

@@ -217,6 +217,26 @@ describe('what else happened', () => {
     expect(events[5]).toMatchObject({ detail: 'generate; Timeout' });
   });
 
+  it('is also a certificate that was revoked, of which its intent is the only record', () => {
+    const { events = [] } = whole(
+      chainOf(credential, [
+        ...drafts,
+        {
+          action: 'certificate-revocation-intended',
+          time: at(1),
+          trigger: alice,
+          incidentId: 'INC-9',
+          evidence: { serial: '5f0c9a', authority: 'a-1', id: 'spiffe://shop/checkout' },
+        },
+      ]).records,
+    );
+    expect(events.at(-1)).toMatchObject({
+      action: 'certificate-revocation-intended',
+      incident: 'INC-9',
+      detail: 'certificate 5f0c9a; spiffe://shop/checkout',
+    });
+  });
+
   it('tells of what only a newer version knows, and keeps to what an evidence says in words', () => {
     const chain = chainOf(credential, [
       // A record that a version after this one has written.

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { answer } from '../../../lambdas/control-api/routes.ts';
+import type { AuditDraft } from '../../../shared/domain/audit.ts';
+import { toInstant } from '../../../shared/domain/clock.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { FamilyLedger } from '../../../shared/ports/families.ts';
 import { bodyOf, CALLER, eventOf, FAMILY, fakeServices } from './fakes.ts';
@@ -62,12 +64,25 @@ describe('token families at the API', () => {
     ['client.secret', { client: { id: 'rekey', authentication: 'none', secret: 'oauth/crm' } }],
     ['client.secret', { client: { id: 'rekey' }, grant: 'client_credentials' }],
     ['server', { server: { revocationEndpoint: 'https://login.example/revoke' } }],
+    ['server.issuer', { server: { issuer: 'http://login.example' } }],
+    ['server.issuer', { server: { issuer: 'ftp://127.0.0.1/login' } }],
+    ['server.tokenEndpoint', { server: { tokenEndpoint: 'http://127.0.0.1.example/token' } }],
     ['scopes[0]', { scopes: ['two scopes'] }],
     ['refresh.grace', { refresh: { grace: 'soon' } }],
   ])('are refused at %s where that contradicts itself: %o', async (field, changes) => {
     const { status, body } = await call('POST', '/v1/families', { declaration: { ...DECLARED, ...changes } });
     expect([status, body['code'], body['field']]).toEqual([422, 'ERR_DECLARATION', field]);
   });
+
+  it.each(['http://localhost:8080', 'http://127.0.0.1:9000', 'http://[::1]', 'https://10.0.0.1'])(
+    'may have a server on this machine or a private one, which settings allow and connect looks at: %s',
+    async (issuer) => {
+      const { status } = await call('POST', '/v1/families', {
+        declaration: { ...DECLARED, server: { issuer }, resource: 'http://crm.example/mcp' },
+      });
+      expect(status).toBe(201);
+    },
+  );
 
   it.each([
     ['refreshes', { reason: 'r' }, 'refresh', {}],
@@ -96,5 +111,83 @@ describe('token families at the API', () => {
     });
     const { status, body } = await call('POST', '/v1/families/crm/refreshes', {}, { refresh: refused });
     expect([status, body['code'], body['remedy']]).toEqual([409, 'ERR_CONSENT', 'rekey connect crm']);
+  });
+});
+
+describe('GET /v1/audit of a token family', () => {
+  const trigger = { kind: 'operator', actor: CALLER, reason: 'first consent' } as const;
+  const planner = { kind: 'planner', actor: 'refresh-families' } as const;
+
+  /** A family of this many routine refreshes, one each half hour. */
+  async function refreshed(times: number) {
+    const services = fakeServices();
+    const { families } = services;
+    const since = Date.parse('2026-03-01T10:00:00.000Z');
+    const at = (index: number): string => toInstant(since + index * 1_800_000);
+    const born = { ...FAMILY, version: 0, registeredAt: at(0) };
+    const made = await families.create(born, { action: 'registered', time: at(0), trigger });
+    const records = Array.from({ length: times }, (_, index) => ({
+      action: 'tokens-refreshed' as const,
+      time: at(index + 1),
+      trigger: planner,
+    }));
+    const told: AuditDraft[] = [
+      { action: 'consent-given', time: at(0), trigger },
+      ...records,
+      { action: 'tokens-refreshed', time: at(times + 1), trigger: { ...trigger, reason: 'now' } },
+    ];
+    const head = await families.commit({ before: made, after: made, records: told });
+    const ask = async (query: Record<string, string>) => {
+      const { response } = await answer(eventOf('GET', '/v1/audit', { query }), services);
+      return { status: response.statusCode, body: bodyOf(response) };
+    };
+    return { families, head, ask };
+  }
+
+  it('has who consented and why, and the whole chain; of refreshes only those that a person asked for', async () => {
+    const { ask, head } = await refreshed(100);
+    for (const credential of ['crm', head.id]) {
+      const { status, body } = await ask({ credential });
+      expect(status).toBe(200);
+      expect(body).toMatchObject({
+        records: 103,
+        rotations: [],
+        events: [
+          { action: 'registered', credential: 'crm' },
+          { action: 'consent-given', actor: CALLER, reason: 'first consent' },
+          { action: 'tokens-refreshed', reason: 'now' },
+        ],
+        chain: { checked: 103, faults: [], complete: 1 },
+      });
+    }
+  });
+
+  it('reads back to the beginning of the span and no further, and checks the chain there', async () => {
+    const { ask } = await refreshed(200);
+    const { body } = await ask({ credential: 'crm', from: '2026-03-03', to: '2026-03-03' });
+    expect(body).toMatchObject({ records: 48, chain: { checked: 48, faults: [], complete: 1 } });
+  });
+
+  it('names a record that is missing', async () => {
+    const { ask, families, head } = await refreshed(10);
+    families.chains.get(head.id)?.splice(5, 1);
+    expect((await ask({ credential: 'crm' })).body).toMatchObject({
+      chain: { faults: [{ seq: 6, fault: 'gap' }] },
+    });
+  });
+
+  it('is refused with what to do where that is too much for an answer', async () => {
+    const { ask } = await refreshed(20_000);
+    expect(await ask({ credential: 'crm', from: '2026-03-01' })).toMatchObject({
+      status: 400,
+      body: { code: 'ERR_REQUEST', field: 'from', remedy: expect.stringContaining('archive') },
+    });
+    expect((await ask({ credential: 'crm', from: '2026-05-01', to: '2026-05-01' })).status).toBe(200);
+  });
+
+  it('is refused for a span that ends before it begins', async () => {
+    const { ask } = await refreshed(1);
+    const query = { credential: 'crm', from: '2026-03-02', to: '2026-03-01' };
+    expect(await ask(query)).toMatchObject({ status: 400, body: { field: 'from' } });
   });
 });

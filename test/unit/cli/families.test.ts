@@ -140,6 +140,15 @@ describe('rekey revoke', () => {
     expect([exit, stdout]).toEqual([4, expect.stringContaining('revoke the grant there by hand')]);
   });
 
+  it('has nothing to do where a family never had tokens, and says so', async () => {
+    served(waiting);
+    api.routes['POST /v1/emergencies'] = unknown;
+    api.routes['POST /v1/families/desk/revocations'] = { body: { family: familyView(waiting) } };
+    const ran = await rekey(api, ['revoke', 'desk', '--incident', 'INC-7', '--reason', 'left', '--yes']);
+    expect([ran.exit, ran.stdout]).toEqual([0, expect.stringContaining('nothing to revoke: desk')]);
+    expect(ran.stdout).not.toContain('asked again');
+  });
+
   it('revokes credentials before families, and none that fails keeps others from their turn; the worst counts', async () => {
     const desk = { ...FAMILY, name: 'desk' };
     served(FAMILY, desk);

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { answer } from '../../../lambdas/control-api/routes.ts';
 import { incidentReport, incidentReportJsonSchema } from '../../../shared/api/incident-report.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';
+import { freshFamily } from '../../support/families.ts';
 import { chainOf, credentialOf, eventOf, FakeLedger, fakeServices, ID, ROTATION_ID } from '../api/fakes.ts';
 import { rekey, startStandIn, type Seen, type StandIn } from './stand-in.ts';
 
@@ -122,6 +123,7 @@ beforeEach(async () => {
   });
   serve([
     '/v1/credentials',
+    '/v1/families',
     '/v1/audit',
     `/v1/emergencies/${EXECUTION}`,
     `/v1/credentials/${ID}/uses`,
@@ -265,6 +267,56 @@ describe('rekey incident', () => {
     expect(stdout).toContain('orders-db');
     expect(stdout).toContain('halted');
     expect(await rekey(api, ['incident', 'show', 'INC-8'])).toMatchObject({ exit: 1 });
+  });
+
+  it('knows one in which a certificate was revoked and nothing else, and says so in its report', async () => {
+    const id = 'a0d3c1aa-5f0e-4f8e-8a43-7f2f3f4f5f61';
+    const authority = credentialOf({ id, name: 'shop-ca', type: 'certificate-authority', provider: 'x509' });
+    const { head, records } = chainOf(authority, [
+      { action: 'registration-intended', time: at('09:00:00') },
+      {
+        action: 'certificate-revocation-intended',
+        time: at('11:30:00'),
+        trigger: { kind: 'operator', actor: 'arn:alice', reason: 'stolen host' },
+        incidentId: 'INC-9',
+        evidence: { serial: '5f0c9a', authority: 'a-1', id: 'spiffe://shop/checkout' },
+      },
+    ]);
+    services.ledger.add(head, records);
+    serve([`/v1/credentials/${id}/incidents/INC-9`, `/v1/credentials/${id}/uses`]);
+    expect((await rekey(api, ['incident', 'list'])).stdout).toMatch(/INC-9 .*stolen host/);
+    const shown = await rekey(api, ['incident', 'show', 'INC-9']);
+    expect([shown.exit, shown.stdout]).toEqual([0, expect.stringMatching(/shop-ca/)]);
+    const { exit, stdout } = await rekey(api, ['incident', 'report', 'INC-9']);
+    expect(exit).toBe(0);
+    expect(stdout).toMatch(/certificate-revocation-intended.*stolen host/);
+    const audit = await rekey(api, ['audit', '--credential', 'shop-ca']);
+    expect(audit.stdout).toMatch(/certificate-revocation-intended.*INC-9; stolen host; certificate 5f0c9a/);
+  });
+
+  it('knows the token families that an emergency has ended, and that the report is not of them', async () => {
+    const incident = {
+      id: 'INC-9',
+      trigger: { kind: 'emergency', actor: 'arn:alice' },
+      since: at('11:30:00'),
+      pending: [],
+      until: at('11:30:00'),
+      outcome: 'unsupported',
+    } as const;
+    const family = freshFamily({ name: 'crm', incident });
+    await services.families.create(family, {
+      action: 'registered',
+      time: at('09:00:00'),
+      trigger: { kind: 'operator', actor: 'arn:alice' },
+    });
+    const listed = await rekey(api, ['incident', 'list', '--json']);
+    expect(JSON.parse(listed.stdout)).toMatchObject({
+      incidents: [{ incident: 'INC-9', credentials: ['crm'], halted: ['crm'] }, { incident: 'INC-7' }],
+    });
+    const shown = await rekey(api, ['incident', 'show', 'INC-9']);
+    expect([shown.exit, shown.stdout]).toEqual([4, expect.stringMatching(/crm +halted .*revoke the grant/)]);
+    const { exit, stderr } = await rekey(api, ['incident', 'report', 'INC-9']);
+    expect([exit, stderr]).toEqual([1, expect.stringContaining('rekey audit --credential crm')]);
   });
 
   it('watches until nothing is under way', async () => {

@@ -66,8 +66,15 @@ describe('an emergency of a token family', () => {
     });
     const connect = async () => connectFamily(deps, { name, consent: server.code(), trigger: OPERATOR });
     const revoke = async () => revokeFamily(deps, { name, incidentId: 'INC-1', trigger: OPERATOR });
-    return { world, server, vault, deps, secretName, connect, revoke };
+    return { world, server, vault, deps, families, secretName, connect, revoke };
   }
+
+  it('has nothing to do where the family never had tokens: no record, no incident, nobody is asked', async () => {
+    const { server, families, revoke } = await begin();
+    const family = await revoke();
+    expect([family.incident, family.seq, server.revoked]).toEqual([undefined, 1, []]);
+    expect(families.chains.get(family.id)).toHaveLength(1);
+  });
 
   it('revokes each access token that still lives: that of before the last refresh as well', async () => {
     const { world, server, vault, deps, secretName, connect, revoke } = await begin();

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Overlap } from '../../../shared/domain/capabilities.ts';
 import { parseEntry } from '../../../shared/domain/declaration.ts';
 import type { EngineDeps } from '../../../shared/engine/deps.ts';
-import { draftOf } from '../../../shared/engine/register-draft.ts';
+import { draftOf, noticesOfHolders } from '../../../shared/engine/register-draft.ts';
 import { pineconeProvider } from '../../../shared/providers/pinecone/provider.ts';
 
 const NOW = Date.parse('2026-11-26T00:00:00.000Z');
@@ -136,5 +136,30 @@ describe('what a policy asks and a provider cannot do', () => {
       field: 'policy.soak',
       also: [{ field: 'policy.evidenceOfUse' }],
     });
+  });
+});
+
+describe('the holders of a certificate authority', () => {
+  const noticesOf = (type: string, ...principals: (string | undefined)[]) =>
+    noticesOfHolders({
+      type,
+      holders: principals.map((principal, n) => ({
+        kind: 'polling',
+        name: `agent-${n}`,
+        ttlSeconds: 60,
+        ...(principal === undefined ? {} : { principal }),
+      })),
+    });
+  const role = 'arn:aws:iam::111122223333:role/checkout';
+
+  it('get no certificate where none has a principal, which is said', () => {
+    const notice = { field: 'holders', message: expect.stringContaining('nobody gets a certificate') };
+    expect(noticesOf('certificate-authority')).toEqual([expect.objectContaining(notice)]);
+    expect(noticesOf('certificate-authority', undefined)).toEqual([expect.objectContaining(notice)]);
+  });
+
+  it('need no principal where another one has it, nor in any other type', () => {
+    expect(noticesOf('certificate-authority', undefined, role)).toEqual([]);
+    expect(noticesOf('signing-key', undefined)).toEqual([]);
   });
 });
