@@ -34,7 +34,7 @@ export class Recorder {
   #seq = 0;
   readonly #limit: number;
 
-  constructor(limit = 50_000) {
+  constructor(limit = 200_000) {
     this.#limit = limit;
   }
 
