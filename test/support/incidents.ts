@@ -198,6 +198,7 @@ export function syntheticIncident(seed: number): SyntheticIncident {
       session,
     });
   };
+  // Takes the declaration away when it is spread over a use, which no optional field of the type may say.
   const stranger = { who: 'arn:stranger', declaredAs: undefined } as unknown as Partial<TracedUse>;
   for (const { key, from, to } of exposures) {
     const end = to ?? now;

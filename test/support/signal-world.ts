@@ -147,6 +147,7 @@ export class SignalWorld {
       body: base64 ? body.toString('base64') : body.toString('utf8'),
       isBase64Encoded: base64,
       requestContext: { http: { method: 'POST', path }, stage: '$default', requestId: 'r' },
+      // As far as the intake reads an event: the type wants all that AWS sends.
     } as unknown as APIGatewayProxyEventV2;
     return answer(event, this.services);
   }

@@ -4,8 +4,8 @@ import { trustDomain } from '../../domain/spiffe.ts';
 import { parseJson } from '../http/material.ts';
 import { formOf } from '../http/target.ts';
 import { identityFields, type IdentityTarget } from '../identity/target.ts';
+import { leafSeconds } from '../x509/leaves.ts';
 
-const DAY = 86_400;
 const ARN = /^arn:aws[a-z-]*:acm-pca:[a-z0-9-]+:\d{12}:certificate-authority\/[0-9a-f-]{36}$/;
 
 /** Whom the authorities vouch for, how long, and which ones take turns. Not secret: it goes into the ledger. */
@@ -22,11 +22,7 @@ export interface PrivateCaTarget extends IdentityTarget {
 export const form = formOf<PrivateCaTarget>({
   ...identityFields(300),
   trustDomain,
-  leafSeconds: z
-    .int()
-    .min(10)
-    .max(2 * DAY)
-    .default(2 * DAY),
+  leafSeconds,
   authorities: z
     .array(z.string().regex(ARN, 'must be the ARN of a certificate authority of AWS Private CA'))
     .min(2, 'must have two at least: one that signs, and the next')

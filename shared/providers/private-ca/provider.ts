@@ -16,6 +16,7 @@ import {
 import { setOf, timesOf } from '../identity/target.ts';
 import type { CredentialProvider, Notice, ProviderContext } from '../provider.ts';
 import { certificatesIn, idOf } from '../x509/authority.ts';
+import { soakOf } from '../x509/leaves.ts';
 import { assertOurs, mismatch } from '../x509/material.ts';
 import { neededUntil, nextAuthority, proveAuthority, REFILL, sparesOf } from './authorities.ts';
 import { form, materialOf, parseMaterial, type PrivateCaMaterial, type PrivateCaTarget } from './material.ts';
@@ -104,11 +105,6 @@ export const privateCaProvider: CredentialProvider<PrivateCaTarget, PrivateCaMat
   outlook: async (target, ctx) => spareNotices(target, await setIn(target, ctx), ctx),
   manualRevocation: (target, handle) => endedByHand('bundles', target, handle),
 };
-
-/** How long what an authority has signed may be met after its last use. */
-function soakOf({ leafSeconds, clockSkewSeconds, cacheSeconds }: PrivateCaTarget): number {
-  return leafSeconds + clockSkewSeconds + cacheSeconds;
-}
 
 /** What the next rotation will publish, and what stands in its way. */
 async function spareNotices(

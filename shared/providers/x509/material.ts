@@ -5,6 +5,7 @@ import { trustDomain } from '../../domain/spiffe.ts';
 import { parseJson } from '../http/material.ts';
 import { formOf } from '../http/target.ts';
 import { identityFields, type IdentityTarget } from '../identity/target.ts';
+import { leafSeconds } from './leaves.ts';
 
 const DAY = 86_400;
 
@@ -22,11 +23,7 @@ export interface X509Target extends IdentityTarget {
 export const form = formOf<X509Target>({
   ...identityFields(300),
   trustDomain,
-  leafSeconds: z
-    .int()
-    .min(10)
-    .max(2 * DAY)
-    .default(2 * DAY),
+  leafSeconds,
   caSeconds: z
     .int()
     .min(7 * DAY)

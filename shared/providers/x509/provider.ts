@@ -16,6 +16,7 @@ import {
 import { setOf, timesOf } from '../identity/target.ts';
 import type { CredentialProvider, Notice } from '../provider.ts';
 import { idOf, makeAuthority, proveAuthority } from './authority.ts';
+import { soakOf } from './leaves.ts';
 import {
   assertOurs,
   form,
@@ -115,11 +116,6 @@ export const x509Provider: CredentialProvider<X509Target, X509Material> = {
   list: async (target, ctx) => listIdentities(set(target), ctx),
   manualRevocation: (target, handle) => endedByHand('bundles', target, handle),
 };
-
-/** How long what an authority has signed may be met after its last use. */
-function soakOf({ leafSeconds, clockSkewSeconds, cacheSeconds }: X509Target): number {
-  return leafSeconds + clockSkewSeconds + cacheSeconds;
-}
 
 /** An authority that nothing has rotated for long: what it signs ends with it. */
 function endingSoon(
