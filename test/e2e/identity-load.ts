@@ -105,7 +105,7 @@ export function jwksVerifiers(
     const { issuer, alg, tokenLifetimeSeconds } = material;
     const keys = verifiers[agent % count] ?? never;
     const verified = async (): Promise<unknown> =>
-      jwtVerify(await sign(material, tokenLifetimeSeconds + 5), keys, { issuer, algorithms: [alg] });
+      jwtVerify(await sign(material, tokenLifetimeSeconds + 30), keys, { issuer, algorithms: [alg] });
     return { ...(await outcomeOf(verified())), shown: [value] };
   };
 }

@@ -25,6 +25,9 @@ afterAll(async () => {
   await Promise.all([served[Symbol.asyncDispose](), fake[Symbol.asyncDispose](), world.stop()]);
 });
 
+/** Whose certificates there are; without one a declaration gets a notice. */
+const PRINCIPAL = 'arn:aws:iam::111122223333:role/fleet';
+
 let count = 0;
 
 /** The life of a credential whose upstream is AWS Private CA; openssl says whether it works. */
@@ -55,7 +58,7 @@ class PrivateCaCase extends EngineCase {
       provider: 'private-ca',
       secret: this.secret,
       target: { ...fixed, clockSkewSeconds: 1, ...target },
-      holders: [{ kind: 'polling', name: 'fleet', ttl: '60s' }],
+      holders: [{ kind: 'polling', name: 'fleet', ttl: '60s', principal: PRINCIPAL }],
       policy: { interval: '1d', evidenceOfUse: 'holders' },
     });
   }

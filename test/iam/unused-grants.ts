@@ -39,6 +39,7 @@ const ROOTS = 'secretsmanager:secret:* if rekey:type=root, rekey:stage=local';
 const SERVICES = 'ecs:service/* if rekey:stage=local';
 const FUNCTIONS = 'lambda:function:* if rekey:stage=local';
 const LIFECYCLE = 'states:stateMachine:rekey-local-rotation-lifecycle';
+const EMERGENCY = 'states:stateMachine:rekey-local-incident-emergency';
 const ASKS_AGENTS = 'dynamodb:Query on <Ledger> if dynamodb:LeadingKeys';
 const HOLDS_OTHERS = 'dynamodb:ConditionCheckItem on <Ledger> if dynamodb:LeadingKeys';
 const COUNTS_SIGNALS = 'dynamodb:UpdateItem on <Ledger> if dynamodb:LeadingKeys';
@@ -135,6 +136,17 @@ const OF_DATABASES: readonly UnusedGrants[] = [
       'Brings a login back that was suspended before the rollback (test/faults/rollback.test.ts); here nobody asks that late.',
     sometimes: true,
     grants: { 'rollback-database': [`secretsmanager:GetSecretValue on ${ADMINS}`] },
+  },
+  {
+    reason:
+      'An emergency of more than 40 credentials is cut into executions of its own (npm run bench -- emergency-scale); the local stack runs them without these calls.',
+    grants: {
+      EmergencyMachine: [
+        `states:StartExecution on ${EMERGENCY}`,
+        'states:DescribeExecution on states:execution:rekey-local-incident-emergency:*',
+        'states:StopExecution on states:execution:rekey-local-incident-emergency:*',
+      ],
+    },
   },
   {
     reason:
