@@ -77,8 +77,9 @@ export function testIdentitiesUnderLoad(deployed: () => Leading): void {
         check: async (_value: string, agent: number) => handshakes.check(agent),
       },
     ];
-    const loads = kinds.map(
-      ({ one, check }) => new IdentityLoad(AGENTS, TTL_MS, async () => read(one), check),
+    await using working = new AsyncDisposableStack();
+    const loads = kinds.map(({ one, check }) =>
+      working.use(new IdentityLoad(AGENTS, TTL_MS, async () => read(one), check)),
     );
     for (let round = 0; round < ROTATIONS; round++) {
       await Promise.all(
@@ -110,14 +111,15 @@ export function testIdentitiesUnderLoad(deployed: () => Leading): void {
     expect(await takes()).toEqual([true, true]);
     // Whoever has what leaked shows it without pause; nobody is halted, so that agents meet the emergency at work.
     const stolen = handshakes.thief();
-    const thieves = kinds.map(
-      ({ one, check }, at) =>
+    const thieves = kinds.map(({ one, check }, at) =>
+      working.use(
         new IdentityLoad(
           1,
           Infinity,
           async () => Promise.resolve(leaked[at] ?? ''),
           one === authorities ? stolen : check,
         ),
+      ),
     );
     await sleep(500);
     const ordered = performance.now();

@@ -48,7 +48,7 @@ export type Check = (value: string, agent: number) => Promise<Checked>;
  * Agents that present identities without pause, and verifiers that check them. An agent keeps the value of its secret for
  * its TTL; a verifier keeps what it has read for as long as it was told. Nobody tells them of an emergency: they go on.
  */
-export class IdentityLoad {
+export class IdentityLoad implements AsyncDisposable {
   readonly #seen: Seen[] = [];
   #stopped = false;
   readonly #workers: Promise<void>[];
@@ -85,6 +85,12 @@ export class IdentityLoad {
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all(this.#workers);
+  }
+
+  /** A test that has failed leaves nobody at work. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped = true;
+    await Promise.allSettled(this.#workers);
   }
 }
 
