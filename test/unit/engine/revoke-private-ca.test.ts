@@ -162,6 +162,11 @@ describe('a certificate that AWS Private CA has issued', () => {
       failed: [],
     });
   });
+
+  it('was asked for and revoked as AWS’s own description has it', () => {
+    expect(fake.violations).toEqual([]);
+    expect(fake.checked).toBeGreaterThan(30);
+  });
 });
 
 function isRevoke({ headers }: { readonly headers: NodeJS.Dict<string | string[]> }): boolean {
