@@ -28,8 +28,6 @@ export interface UpstreamRun {
 export const ELSEWHERE: Readonly<Record<string, string>> = {
   'database/postgresql':
     '`main-job` and `operations` (roll back) beside it, lost answers in `test/integration/postgresql.int.test.ts`',
-  'certificate-authority/private-ca':
-    '`test/unit/providers/private-ca.test.ts`, over HTTP against what plays AWS Private CA: the local stack has no such service, and its functions reach nothing else under the name of AWS',
   'root/by-hand':
     '`keys`, where one comes due and is confirmed, and `test/faults/roots.test.ts`: a person does what else there is',
 };

@@ -46,9 +46,16 @@ export async function revokeCertificate(
   out.data(done);
   const word = done.changed ? out.style('red', 'revoked') : 'revoked already';
   out.line(`${word}: certificate ${done.serial} of ${done.id}`);
+  if (done.tellsBy !== undefined) out.line(toldByAws(done.tellsBy));
   if (!done.listed)
     out.line('The list that says so could not be signed yet; it is tried again every five minutes.');
   return EXIT.ok;
+}
+
+/** What AWS documents; it tells nobody when it has done so. */
+function toldByAws(tellsBy: NonNullable<CertificateRevoked['tellsBy']>): string {
+  const times = { crl: 'its list within half an hour or so', ocsp: 'OCSP within an hour' };
+  return `AWS Private CA tells it: ${tellsBy.map((each) => times[each]).join(', ') || 'nobody any more'}.`;
 }
 
 function describe(out: Output, { serial, id, agent, notAfter, revokedAt }: CertificateRevoked): void {

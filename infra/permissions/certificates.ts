@@ -61,6 +61,9 @@ export function issueCertificates(ledger: LedgerAccess, directory: DirectoryAcce
   ];
 }
 
+/** What acts on authorities of AWS Private CA: functions of credentials, and those that issue certificates or revoke single ones. */
+type ActsOnAuthorities = TypedRole | 'issue' | 'revoke-one';
+
 /**
  * Revokes single certificates, signs the lists that tell it, and certifies who answers, with the keys of certificate authorities of this deployment. It
  * changes no bundle and records no certificate; of the ledger it writes records.
@@ -79,6 +82,7 @@ export function revokeCertificates(
     below(directory.tableArn, 'GetItem', '*#LEAF#*', '*#CRL#*'),
     below(directory.tableArn, 'PutItem', '*#CRL#*'),
     signAsAuthority(stage),
+    ...actOnPrivateAuthorities('revoke-one', stage),
     { actions: ['kms:GetPublicKey'], resources: [statusKeyArn] },
   ];
 }
@@ -87,7 +91,7 @@ export function revokeCertificates(
 const TEMPLATE = `arn:${Aws.PARTITION}:acm-pca:::template/EndEntityCertificate_APIPassthrough/V1`;
 
 /** What is done with authorities of AWS Private CA that a person has made and tagged for this deployment. None is made or deleted. */
-export function actOnPrivateAuthorities(role: TypedRole | 'issue', stage: string): Grant[] {
+export function actOnPrivateAuthorities(role: ActsOnAuthorities, stage: string): Grant[] {
   const on = (actions: readonly string[], more: Readonly<Record<string, string>> = {}): Grant => ({
     actions: actions.map((action) => `acm-pca:${action}`),
     resources: [arn('acm-pca', 'certificate-authority/*')],
@@ -104,8 +108,9 @@ export function actOnPrivateAuthorities(role: TypedRole | 'issue', stage: string
   const issues = [on(['IssueCertificate'], { 'acm-pca:TemplateArn': TEMPLATE }), on(['GetCertificate'])];
   const ends = on(['UpdateCertificateAuthority']);
   const looks = on(['DescribeCertificateAuthority', 'GetCertificateAuthorityCertificate']);
-  const grants: Readonly<Record<TypedRole | 'issue', readonly Grant[]>> = {
+  const grants: Readonly<Record<ActsOnAuthorities, readonly Grant[]>> = {
     issue: issues,
+    'revoke-one': [on(['DescribeCertificateAuthority', 'RevokeCertificate'])],
     verify: [],
     retire: [ends],
     revoke: [ends],

@@ -5,7 +5,7 @@ import { DynamoDbLeaves } from '../../shared/adapters/dynamodb-leaves.ts';
 import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
 import type { IssuingDeps } from '../../shared/engine/certificates/issue.ts';
 import { kmsSigner } from '../../shared/http/kms-signer.ts';
-import { isOfPrivateCa, privateAuthority } from '../../shared/http/private-ca.ts';
+import { privateAuthorityOf } from '../../shared/http/private-ca.ts';
 import { ENV } from '../../shared/names.ts';
 import { createLogger, errorFields, setting } from '../compose.ts';
 import { answer } from './route.ts';
@@ -33,7 +33,7 @@ function createDeps(): IssuingDeps {
     directory: new DynamoDbDirectory(published),
     leaves: new DynamoDbLeaves(published),
     signer: (keyArn) => kmsSigner(aws, keyArn),
-    privateAuthority: (arn) => (isOfPrivateCa(arn) ? privateAuthority(aws, arn) : undefined),
+    privateAuthority: (arn) => privateAuthorityOf(aws, arn),
     clock,
   };
 }

@@ -13,6 +13,7 @@ import {
   type RevokingDeps,
 } from '../../shared/engine/certificates/revoke.ts';
 import { kmsSigner } from '../../shared/http/kms-signer.ts';
+import { privateAuthorityOf } from '../../shared/http/private-ca.ts';
 import { ENV } from '../../shared/names.ts';
 import { composeHeartbeats, createLogger, errorFields, setting } from '../compose.ts';
 
@@ -64,6 +65,7 @@ function createDeps(): RevokingDeps & CertifyingDeps {
     leaves: new DynamoDbLeaves(beside),
     revocations: new DynamoDbRevocations(beside),
     signer: (keyArn) => kmsSigner(aws, keyArn),
+    privateAuthority: (arn) => privateAuthorityOf(aws, arn),
     statusKey: kmsSigner(aws, setting(ENV.statusKey)),
     clock,
   };

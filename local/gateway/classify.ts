@@ -30,6 +30,7 @@ const resourceFields = [
   'WorkGroup',
   'logGroupName',
   'StreamArn',
+  'CertificateAuthorityArn',
 ];
 const keyFields = [
   'VersionId',

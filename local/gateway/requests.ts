@@ -16,6 +16,7 @@ export interface IamRequest {
 
 type Input = Readonly<Record<string, unknown>>;
 type Context = Record<string, string | readonly string[]>;
+type TagsOf = (service: string, resource: string) => Readonly<Record<string, string>>;
 
 interface Secret {
   tags: Record<string, string>;
@@ -52,6 +53,12 @@ export class Requests {
   readonly #secrets = new Map<string, Secret>();
   readonly #iam = new IamRequests();
   readonly #kms = new KmsRequests();
+  readonly #tagsOf: TagsOf;
+
+  /** Tags of what services that are played have; of all else it learns them. */
+  constructor(tagsOf: TagsOf = () => ({})) {
+    this.#tagsOf = tagsOf;
+  }
 
   /** Undefined where nobody has written down yet what the operation asks for. */
   of(call: CallKind, input: Input | undefined): readonly IamRequest[] | undefined {
@@ -72,6 +79,8 @@ export class Requests {
         return ['GetObject', 'PutObject', 'DeleteObject'].includes(call.operation)
           ? [{ action: `s3:${call.operation}`, resource: `arn:aws:s3:::${call.resource ?? ''}` }]
           : undefined;
+      case 'acm-pca':
+        return privateCa(call.operation, input ?? {}, this.#tagsOf);
       case 'iam':
         return this.#iam.of(call.operation, input ?? {});
       case 'sts':
@@ -202,6 +211,23 @@ function lambda({ operation, resource = '' }: CallKind): readonly IamRequest[] |
   return action === undefined
     ? undefined
     : [{ action: `lambda:${action}`, resource: arnOr(resource, 'lambda', 'function:') }];
+}
+
+/** Operations on an authority, which is what IAM is asked about also where they are about a certificate of it. */
+function privateCa(operation: string, input: Input, tagsOf: TagsOf): readonly IamRequest[] | undefined {
+  const resource = textOf(input['CertificateAuthorityArn']);
+  if (resource === undefined) return undefined;
+  const template = textOf(input['TemplateArn']);
+  return [
+    {
+      action: `acm-pca:${operation}`,
+      resource,
+      context: {
+        ...prefixed('aws:ResourceTag/', tagsOf('acm-pca', resource)),
+        ...(template === undefined ? {} : { 'acm-pca:TemplateArn': template }),
+      },
+    },
+  ];
 }
 
 function states(operation: string, input: Input): readonly IamRequest[] {

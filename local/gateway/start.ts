@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { answerAdmin } from './admin.ts';
 import { classify, type CallKind } from './classify.ts';
 import { Faults, type FaultAction, type Verdict } from './faults.ts';
+import type { PlayedService } from './played-service.ts';
 import { Recorder } from './recorder.ts';
 import { Requests } from './requests.ts';
 import type { RetryPolicy } from './rotation/driver.ts';
@@ -10,7 +11,15 @@ import { publishApiCall } from './rotation/events.ts';
 import { SecretsManager } from './rotation/secrets-manager.ts';
 import { ServiceCredentials } from './service-credentials.ts';
 import { answerHeaders, Upstream, wholeAnswer } from './upstream.ts';
-import { BodyTooLarge, errorAnswer, parseBody, protocolError, readBody, type WireAnswer } from './wire.ts';
+import {
+  BodyTooLarge,
+  errorAnswer,
+  jsonAnswer,
+  parseBody,
+  protocolError,
+  readBody,
+  type WireAnswer,
+} from './wire.ts';
 
 /** The gateway in front of MiniStack. */
 export interface Gateway {
@@ -22,6 +31,8 @@ export interface Gateway {
   readonly secrets: SecretsManager;
   /** What IAM keeps of keys for Bedrock. */
   readonly serviceCredentials: ServiceCredentials;
+  /** Services that MiniStack lacks and this process plays, by their name in IAM. */
+  readonly services: Map<string, PlayedService>;
   /** Rotation functions of this process by ARN; every other ARN is invoked as a Lambda. */
   readonly functions: Upstream['functions'];
   /** Plays CloudTrail for one call of Secrets Manager: `record` is put onto the default bus. */
@@ -45,7 +56,9 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const faults = new Faults();
   const secrets = new SecretsManager(upstream, options.retry);
   const serviceCredentials = new ServiceCredentials();
-  const parts: Parts = { upstream, recorder, requests: new Requests(), faults, secrets, serviceCredentials };
+  const services = new Map<string, PlayedService>();
+  const requests = new Requests((service, resource) => services.get(service)?.tagsOf(resource) ?? {});
+  const parts: Parts = { upstream, recorder, requests, faults, secrets, serviceCredentials, services };
   const server = createServer({ keepAliveTimeout: 75_000, requestTimeout: 0 }, (request, response) => {
     serve(parts, request, response).catch((error: unknown) => {
       if (response.headersSent) response.destroy();
@@ -65,6 +78,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     faults,
     secrets,
     serviceCredentials,
+    services,
     functions: upstream.functions,
     cloudTrail: (record) => publishApiCall(upstream, record),
     connect: (url, iam) => {
@@ -87,6 +101,7 @@ interface Parts {
   readonly faults: Faults;
   readonly secrets: SecretsManager;
   readonly serviceCredentials: ServiceCredentials;
+  readonly services: ReadonlyMap<string, PlayedService>;
 }
 
 async function serve(parts: Parts, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -156,7 +171,7 @@ async function carryOut(
   const forward = async () => wholeAnswer(await parts.upstream.forward(request, body));
   const answer = await (call.service === 'secretsmanager' && input !== undefined
     ? parts.secrets.handle(call.operation, input, forward)
-    : (parts.serviceCredentials.answer(call, input) ?? forward()));
+    : (parts.serviceCredentials.answer(call, input) ?? played(parts, call, input) ?? forward()));
   if (answer.status < 400) parts.requests.learn(call, input, () => parseBody(undefined, answer.body));
   if (loses) {
     response.destroy();
@@ -164,6 +179,18 @@ async function carryOut(
   }
   send(response, answer);
   return outcomeOf(answer);
+}
+
+/** The answer of a service that is played. It sees no signature and asks no role; the test of recorded calls does. */
+function played(
+  { services }: Parts,
+  { service, operation }: CallKind,
+  input: object = {},
+): Promise<WireAnswer> | undefined {
+  return services
+    .get(service)
+    ?.answer(operation, input)
+    .then(({ status, body }) => jsonAnswer(status, body));
 }
 
 function refusal(

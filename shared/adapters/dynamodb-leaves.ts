@@ -77,6 +77,11 @@ export class DynamoDbLeaves implements Leaves {
     await this.#table.put({ ...this.#keyKey(set, leaf.fingerprint), ...documentFor({ ...leaf, ref }) });
   }
 
+  async renumber(set: string, leaf: Leaf, serial: string): Promise<void> {
+    const bySerial = this.#serialKey(set, leaf.authority, serial);
+    await this.#table.put({ ...bySerial, ...documentFor({ ...leaf, serial }) });
+  }
+
   #serialKey(set: string, authority: string, serial: string): Item {
     return this.#item('LEAF', `${set}#${authority}`, serial);
   }

@@ -2,7 +2,8 @@ import type { Instant } from './clock.ts';
 
 /**
  * That a credential has taken a key which a person has made. It is kept in the ledger where the upstream has no place for
- * a mark, by the value's fingerprint, so that no two credentials ever take one, in whatever pool it stands.
+ * a mark, by the value's fingerprint, so that no two credentials ever take one, in whatever pool it stands. A certificate
+ * authority, which is no secret, is kept by its ARN.
  */
 export interface Claim {
   readonly fingerprint: string;

@@ -63,7 +63,8 @@ export function revocationIn(list: RevocationList | undefined, serial: string): 
  */
 export function withRevoked(list: RevocationList, revocation: Revocation): RevocationList {
   if (revocationIn(list, revocation.serial) !== undefined) return list;
-  if (list.revoked.length >= MAX_REVOKED) {
+  const revoked = stillTold(list.revoked, fromInstant(revocation.revokedAt));
+  if (revoked.length >= MAX_REVOKED) {
     throw new RekeyError(
       'ERR_CAPACITY',
       `${MAX_REVOKED} certificates of this authority are revoked already`,
@@ -72,7 +73,11 @@ export function withRevoked(list: RevocationList, revocation: Revocation): Revoc
       },
     );
   }
-  return { ...list, revoked: [...list.revoked, revocation], changedIn: list.version + 1 };
+  return { ...list, revoked: [...revoked, revocation], changedIn: list.version + 1 };
+}
+
+function stillTold(revoked: readonly Revocation[], now: number): readonly Revocation[] {
+  return revoked.filter(({ notAfter }) => now < fromInstant(notAfter) + TOLD_SECONDS * 1000);
 }
 
 /** Whether what was signed last has all that is revoked. */
@@ -95,7 +100,7 @@ export function nextList(
   const second = Math.floor(now / 1000) * 1000;
   return {
     number: version + 1,
-    revoked: revoked.filter(({ notAfter }) => now < fromInstant(notAfter) + TOLD_SECONDS * 1000),
+    revoked: stillTold(revoked, now),
     // Whose clock is behind takes it as well.
     thisUpdate: toInstant(second - skewSeconds * 1000),
     nextUpdate: plusSeconds(toInstant(second), LIST_SECONDS),

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { fromInstant, toInstant, type Instant } from '../domain/clock.ts';
 import { isRekeyError, RekeyError, type ErrorCode } from '../domain/errors.ts';
-import type { PrivateAuthority } from '../ports/private-authority.ts';
+import type { PrivateAuthority, Telling } from '../ports/private-authority.ts';
 import { AwsServiceError, isAwsError, type AwsReach } from './aws.ts';
 import { pause } from './exchange.ts';
 
@@ -23,6 +23,9 @@ const FIRST_LOOK_MS = 250;
 /** What AWS answers of an authority that signs nothing any more, whatever is done. */
 const GONE = ['ResourceNotFoundException', 'InvalidStateException'];
 
+/** What AWS answers while it does what it was asked for before. */
+const BUSY = ['RequestInProgressException', 'ConcurrentModificationException'];
+
 /** An authority as AWS describes it. */
 export interface DescribedAuthority {
   /** e.g. `ACTIVE`, `PENDING_CERTIFICATE`, `DISABLED`. */
@@ -33,7 +36,12 @@ export interface DescribedAuthority {
   readonly keyAlgorithm: string;
   /** The end of its certificate; absent before it has one. */
   readonly notAfter?: Instant;
+  /** By what it lets verifiers know what is revoked. */
+  readonly tellsBy: readonly Telling[];
 }
+
+/** Absent, or not enabled, where nothing was configured. */
+const enabled = z.object({ Enabled: z.boolean() }).optional();
 
 const described = z.object({
   CertificateAuthority: z.object({
@@ -41,13 +49,9 @@ const described = z.object({
     Type: z.string(),
     NotAfter: z.number().optional(),
     CertificateAuthorityConfiguration: z.object({ KeyAlgorithm: z.string() }),
+    RevocationConfiguration: z.object({ CrlConfiguration: enabled, OcspConfiguration: enabled }).optional(),
   }),
 });
-
-/** Whether a reference of a bundle is an authority of AWS Private CA, and not a key of KMS. */
-export function isOfPrivateCa(arn: string): boolean {
-  return OF_PRIVATE_CA.test(arn);
-}
 
 /** What AWS knows of an authority; undefined where there is none. */
 export async function describeAuthority(aws: AwsReach, arn: string): Promise<DescribedAuthority | undefined> {
@@ -55,11 +59,17 @@ export async function describeAuthority(aws: AwsReach, arn: string): Promise<Des
     const input = { CertificateAuthorityArn: arn };
     const { CertificateAuthority } = await call(aws, 'DescribeCertificateAuthority', input, described);
     const { Status, Type, NotAfter, CertificateAuthorityConfiguration } = CertificateAuthority;
+    const { CrlConfiguration: crl, OcspConfiguration: ocsp } =
+      CertificateAuthority.RevocationConfiguration ?? {};
     return {
       status: Status,
       type: Type,
       keyAlgorithm: CertificateAuthorityConfiguration.KeyAlgorithm,
       ...(NotAfter === undefined ? {} : { notAfter: toInstant(Math.floor(NotAfter) * 1000) }),
+      tellsBy: [
+        ...(crl?.Enabled === true ? ['crl' as const] : []),
+        ...(ocsp?.Enabled === true ? ['ocsp' as const] : []),
+      ],
     };
   } catch (error) {
     if (isRekeyError(error) && isAwsError(error.cause, 'ResourceNotFoundException')) return undefined;
@@ -83,6 +93,11 @@ export async function disableAuthority(aws: AwsReach, arn: string): Promise<void
   } catch (error) {
     if (!isRekeyError(error) || !isAwsError(error.cause, ...GONE)) throw error;
   }
+}
+
+/** The authority that a reference of a bundle names, under the function's own role; undefined where that is a key of KMS. */
+export function privateAuthorityOf(aws: AwsReach, ref: string): PrivateAuthority | undefined {
+  return OF_PRIVATE_CA.test(ref) ? privateAuthority(aws, ref) : undefined;
 }
 
 /** The authority of that ARN, under the function's own role. */
@@ -123,6 +138,20 @@ export function privateAuthority(aws: AwsReach, authorityArn: string): PrivateAu
         }
       }
     },
+    tellsBy: async () => (await describeAuthority(aws, authorityArn))?.tellsBy ?? [],
+    async revoke(serial) {
+      const input = {
+        CertificateAuthorityArn: authorityArn,
+        // As openssl and AWS write it.
+        CertificateSerial: serial.replaceAll(/..(?!$)/g, '$&:'),
+        RevocationReason: 'UNSPECIFIED',
+      };
+      try {
+        await call(aws, 'RevokeCertificate', input, z.unknown());
+      } catch (error) {
+        if (!isRekeyError(error) || !isAwsError(error.cause, 'RequestAlreadyProcessedException')) throw error;
+      }
+    },
   };
 }
 
@@ -156,8 +185,12 @@ function refusal(operation: string, error: AwsServiceError): RekeyError {
     const remedy = 'make a P-256 key, and give the request a subject, which does not count';
     return refused('ERR_REQUEST', 'csr: AWS Private CA does not take it', remedy, 'csr');
   }
+  if (BUSY.includes(error.name)) {
+    const remedy = 'the same again in a moment is the same request';
+    return refused('ERR_UNAVAILABLE', `AWS Private CA is still at it (${error.name})`, remedy);
+  }
   // For good: what is on record of the key leads to nothing, so that whoever asked has to let go of it.
-  if (error.name === 'RequestFailedException') {
+  if (operation === 'GetCertificate' && error.name === 'RequestFailedException') {
     const remedy = 'make another key: this one has had its request';
     return refused('ERR_CONFLICT', 'csr: AWS Private CA has failed to issue its certificate', remedy, 'csr');
   }

@@ -18,4 +18,6 @@ export interface Leaves {
   record(set: string, leaf: Leaf): Promise<void>;
   /** Keeps where the issuer has the certificate of a key that is recorded. */
   refer(set: string, leaf: Leaf, ref: string): Promise<void>;
+  /** Records one that has its certificate by the serial number that the issuer has given it. */
+  renumber(set: string, leaf: Leaf, serial: string): Promise<void>;
 }

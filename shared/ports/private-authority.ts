@@ -10,6 +10,9 @@ export interface AskedLeaf extends Validity {
   readonly token: string;
 }
 
+/** A way in which AWS lets verifiers know what is revoked. */
+export type Telling = 'crl' | 'ocsp';
+
 /** A certificate authority that issues by itself, in its own time: AWS Private CA. */
 export interface PrivateAuthority {
   /**
@@ -22,4 +25,11 @@ export interface PrivateAuthority {
    * @throws RekeyError ERR_UNAVAILABLE where it takes longer than anybody waits, ERR_CONFLICT where there will be none, ERR_REJECTED
    */
   certificate(arn: string): Promise<string>;
+  /** By what it lets verifiers know which certificates are revoked: by nothing where its owner has configured nothing. */
+  tellsBy(): Promise<readonly Telling[]>;
+  /**
+   * Revokes the certificate of that serial number for good; revoked already is success.
+   * @throws RekeyError ERR_UNAVAILABLE where it is busy, ERR_REJECTED, ERR_ADMIN_DENIED
+   */
+  revoke(serial: string): Promise<void>;
 }

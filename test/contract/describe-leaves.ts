@@ -49,6 +49,21 @@ export function describeLeaves(name: string, make: (clock: () => number) => Leav
       await leaves.record('shop', leaf);
       for (let twice = 0; twice < 2; twice++) await leaves.refer('shop', leaf, 'arn:aws:acm-pca:…');
       expect(await leaves.ofKey('shop', leaf.fingerprint)).toEqual({ ...leaf, ref: 'arn:aws:acm-pca:…' });
+      // No certificate has that number.
+      expect(await leaves.bySerial('shop', leaf.authority, leaf.serial)).toEqual(leaf);
+    });
+
+    it('are found by the number that their issuer has given them, from then on and written as often as one likes', async () => {
+      const leaves = fresh();
+      const leaf = leafOf({ ref: 'arn:aws:acm-pca:…' });
+      await leaves.record('shop', leaf);
+      const given = '5a'.repeat(16);
+      for (let twice = 0; twice < 2; twice++) await leaves.renumber('shop', leaf, given);
+      expect(await leaves.bySerial('shop', leaf.authority, given)).toEqual({ ...leaf, serial: given });
+      expect(await leaves.bySerial('shop', 'ca-9', given)).toBeUndefined();
+      expect(await leaves.bySerial('other', leaf.authority, given)).toBeUndefined();
+      // Whoever asks for the same again goes on with what was recorded before.
+      expect(await leaves.ofKey('shop', leaf.fingerprint)).toEqual(leaf);
     });
 
     it('are one for each key: of two at once one is recorded, and stays as it is', async () => {

@@ -3,6 +3,7 @@ import { Redacted } from '../../shared/domain/redacted.ts';
 import type { AwsReach } from '../../shared/http/aws.ts';
 import type { IdentityTarget } from '../../shared/providers/identity/target.ts';
 import type { CredentialProvider, ProviderContext } from '../../shared/providers/provider.ts';
+import { MemoryClaims } from '../support/claims.ts';
 import { ServedDirectory } from '../support/directory.ts';
 import type { ProviderHarness } from './provider-life.ts';
 
@@ -38,10 +39,12 @@ export function identityHarness<T extends IdentityTarget, M>(it: IdentityCase<T,
   let served: ServedDirectory;
   let now = Date.parse('2026-11-26T00:00:00.000Z');
   const clock = (): number => (now += STEP_MS);
-  const context = (): ProviderContext => ({
+  const claims = new MemoryClaims();
+  const context = ({ name = '' }: Partial<Pick<T, 'name'>> = {}): ProviderContext => ({
     clock,
     reach: { ...served.context().reach, ...(it.aws === undefined ? {} : { aws: it.aws }) },
     admin: async () => Promise.resolve(new Redacted('there is no administrative login')),
+    claims: claims.of(name),
   });
   return {
     provider,
@@ -67,7 +70,7 @@ export function identityHarness<T extends IdentityTarget, M>(it: IdentityCase<T,
     withOtherUser: (material) => material.map((each) => it.other(each)),
     addForeignCredential: async (target) => {
       const other = provider.target(await it.target(`${target.name}-of-others`));
-      const ctx = { ...context(), generation: 1 };
+      const ctx = { ...context(other), generation: 1 };
       await provider.issue(other, 'of-somebody-else', ctx);
     },
   };

@@ -9,11 +9,12 @@ import { rekey, rekeyJson } from '../../local/demo/rekey.ts';
 import type { World } from '../../local/demo/world.ts';
 import { durationSeconds } from '../../shared/domain/duration.ts';
 import type { CredentialDiagnosis } from '../../shared/api/messages.ts';
+import { IDENTITY_TYPES } from '../../shared/names.ts';
 import type { Trust } from './handshake-load.ts';
 import { identitiesOf, type Leading } from './identities-under-load.ts';
 import { LongLived } from './long-lived.ts';
 import { StoppedFunctions } from './stopped.ts';
-import { nameOf } from './upstreams/played.ts';
+import { nameOf, type PlayedUpstream } from './upstreams/played.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -52,8 +53,8 @@ export function testDayWithoutRekey(deployed: () => Leading): void {
     expect((await rekey(['list'], world.env)).status).not.toBe(0);
 
     const latter = await Promise.all(rotating.map(async (one) => read(one)));
-    const isOneOf = (one: object): boolean =>
-      Object.values(identitiesOf(upstreams)).some((each) => each === one);
+    const isIdentity = ({ entry }: PlayedUpstream): boolean =>
+      IDENTITY_TYPES.some((each) => each === entry.type);
     for (const all of [withDirectory, alone]) {
       for (const [which, secrets] of [
         ['the old one', former],
@@ -66,7 +67,7 @@ export function testDayWithoutRekey(deployed: () => Leading): void {
       }
       all.bears(HALTED, HALTED, await secretOf(HALTED), 'the revoked one');
       all.logsIn(DATABASE, async () => secretOf(DATABASE));
-      for (const one of upstreams) if (!isOneOf(one)) all.shows(nameOf(one), one, async () => read(one));
+      for (const one of upstreams) if (!isIdentity(one)) all.shows(nameOf(one), one, async () => read(one));
     }
 
     // Who has never read the directory knows nobody.

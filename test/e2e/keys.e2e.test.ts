@@ -28,6 +28,7 @@ import { testAdoptedKeys } from './adopted-keys.ts';
 import { testDayWithoutRekey } from './day-without-rekey.ts';
 import { testFamilies } from './families.ts';
 import { testIdentitiesUnderLoad } from './identities-under-load.ts';
+import { testPrivateCertificates } from './private-certificates.ts';
 import { playUpstreams } from './upstreams/all.ts';
 import { nameOf, type PlayedUpstream } from './upstreams/played.ts';
 import { settledFewAtATime, Watched } from './watched.ts';
@@ -282,6 +283,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
     expect((await watched.over(nameOf(openai), id)).phase).toBe('completed');
   });
 
+  testPrivateCertificates(() => ({ world, vault, watched, upstreams, read, rotate, inWindow, count }));
   testIdentitiesUnderLoad(() => ({ world, vault, watched, upstreams, read, rotate, inWindow, count }));
 
   test('leave fingerprints in the audit trail, and no key anywhere that can be read', async () => {
@@ -302,6 +304,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
         'token',
         'password',
         'keyArn',
+        'authorityArn',
       ];
       const secrets = held.flatMap((each) => [
         ...names.flatMap((name) => each[name] ?? []),

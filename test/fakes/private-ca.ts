@@ -1,64 +1,46 @@
-import 'reflect-metadata';
-import { createHash, randomBytes, randomUUID, X509Certificate, type webcrypto } from 'node:crypto';
-import {
-  AuthorityKeyIdentifierExtension,
-  BasicConstraintsExtension,
-  ExtendedKeyUsage,
-  ExtendedKeyUsageExtension,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  Pkcs10CertificateRequest,
-  SubjectAlternativeNameExtension,
-  SubjectKeyIdentifierExtension,
-  X509Certificate as Certificate,
-  X509CertificateGenerator,
-} from '@peculiar/x509';
+import { randomUUID, X509Certificate } from 'node:crypto';
+import type { PlayedService } from '../../local/gateway/played-service.ts';
 import { AwsCalls } from '../../shared/adapters/aws-client.ts';
 import type { AwsReach } from '../../shared/http/aws.ts';
+import { TAG } from '../../shared/names.ts';
+import { AwsModel } from '../support/aws-model.ts';
 import { isSigned } from './aws-iam.ts';
+import {
+  certificateOf,
+  listOf,
+  newNumber,
+  newRoot,
+  requestIn,
+  type Issue,
+  type Issuer,
+} from './private-ca-certificates.ts';
 import { UpstreamServer, type Asked, type Reply } from './upstream.ts';
 
 const REGION = 'eu-central-1';
-const OF_KEY = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const TEMPLATE = 'arn:aws:acm-pca:::template/EndEntityCertificate_APIPassthrough/V1';
-/** RFC 5280, section 4.2.1.6. */
-const SUBJECT_ALT_NAME = '2.5.29.17';
 const DAY_MS = 86_400_000;
 const WEEK_SECONDS = 7 * 86_400;
 /** How long the same token asks for the same certificate. */
 const TOKEN_MS = 5 * 60_000;
 
 /** An authority as AWS Private CA has it. */
-export interface FakeAuthority {
+export interface FakeAuthority extends Issuer {
   readonly arn: string;
   readonly type: 'ROOT' | 'SUBORDINATE';
   readonly keyAlgorithm: string;
   readonly usageMode: 'GENERAL_PURPOSE' | 'SHORT_LIVED_CERTIFICATE';
-  readonly keys: webcrypto.CryptoKeyPair;
-  /** PEM. */
-  readonly certificate: string;
   /** Whether it carries the tags that let Rekey's roles reach it. */
   tagged: boolean;
   status: 'ACTIVE' | 'DISABLED' | 'DELETED' | 'PENDING_CERTIFICATE';
+  tells: { readonly crl: boolean; readonly ocsp: boolean };
+  /** Serial numbers that are revoked. */
+  readonly revoked: Set<string>;
 }
 
-type Named = Readonly<Record<string, string>>;
+type Input = Partial<Issue> & Partial<Record<'CertificateArn' | 'CertificateSerial' | 'Status', string>>;
 
-interface Issue {
-  readonly CertificateAuthorityArn: string;
-  readonly Csr: string;
-  readonly SigningAlgorithm: string;
-  readonly TemplateArn?: string;
-  readonly Validity: { readonly Type: string; readonly Value: number };
-  readonly ValidityNotBefore?: { readonly Type: string; readonly Value: number };
-  readonly IdempotencyToken?: string;
-  readonly ApiPassthrough?: {
-    readonly Subject?: Named;
-    readonly Extensions?: { readonly SubjectAlternativeNames?: readonly Named[] };
-  };
-}
-
-type Input = Partial<Issue> & Partial<Record<'CertificateArn' | 'Status', string>>;
+/** Errors that any operation may answer with, which the description of none has. */
+const COMMON = ['AccessDeniedException', 'ValidationException', 'ThrottlingException'];
 
 class Refusal extends Error {
   constructor(name: string) {
@@ -70,10 +52,11 @@ class Refusal extends Error {
 
 /**
  * AWS Private CA as its API reference has it: authorities that issue in their own time, whose template for end entities decides
- * what a certificate is for, and takes name and subject from the request where the call says nothing. Certificates are made by a
- * library that Rekey doesn't use for them; requests have to be signed.
+ * what a certificate is for, and takes name and subject from the request where the call says nothing. Requests over HTTP have to be
+ * signed; behind the gateway of the local stack it is called as it is. What is asked and answered is held against AWS's own
+ * description of the service.
  */
-export class FakePrivateCa implements AsyncDisposable {
+export class FakePrivateCa implements AsyncDisposable, PlayedService {
   readonly authorities = new Map<string, FakeAuthority>();
   readonly server: UpstreamServer;
   /** What was asked to be issued. */
@@ -85,7 +68,13 @@ export class FakePrivateCa implements AsyncDisposable {
   /** Changes what is issued, as an authority of somebody else would. */
   twist: ((issue: Issue) => Issue) | undefined;
   clock = Date.now;
-  readonly #certificates = new Map<string, { asked: number; readonly pem: Promise<string> }>();
+  /** In what a request or an answer differed from the description. */
+  readonly violations: string[] = [];
+  /** How many calls were held against it. */
+  checked = 0;
+  readonly #model = new AwsModel('acm-pca');
+  readonly #certificates = new Map<string, Promise<string>>();
+  readonly #asked = new Map<string, number>();
   readonly #tokens = new Map<string, { arn: string; at: number }>();
   readonly #role = { accessKeyId: 'ASIAROLEOFTHEFUNCTION', secretAccessKey: 'secret', sessionToken: 'token' };
 
@@ -95,7 +84,7 @@ export class FakePrivateCa implements AsyncDisposable {
 
   static async start(): Promise<FakePrivateCa> {
     const fake: { current?: FakePrivateCa } = {};
-    const server = await UpstreamServer.start((asked) => fake.current?.answer(asked) ?? { status: 500 });
+    const server = await UpstreamServer.start((asked) => fake.current?.served(asked) ?? { status: 500 });
     return (fake.current = new FakePrivateCa(server));
   }
 
@@ -119,50 +108,60 @@ export class FakePrivateCa implements AsyncDisposable {
   async add(changes: Partial<FakeAuthority> & { readonly days?: number } = {}): Promise<FakeAuthority> {
     const { days = 3650, ...rest } = changes;
     const arn = `arn:aws:acm-pca:${REGION}:111122223333:certificate-authority/${randomUUID()}`;
-    const keys = await crypto.subtle.generateKey(OF_KEY, true, ['sign', 'verify']);
-    const certificate = await X509CertificateGenerator.createSelfSigned({
-      serialNumber: serial(),
-      name: [{ O: ['Shop'] }, { CN: [`Root ${arn.slice(-12)}`] }],
-      notBefore: new Date(this.clock() - DAY_MS),
-      notAfter: new Date(this.clock() + days * DAY_MS),
-      signingAlgorithm: OF_KEY,
-      keys,
-      extensions: [
-        new BasicConstraintsExtension(true, undefined, true),
-        await SubjectKeyIdentifierExtension.create(keys.publicKey),
-        new KeyUsagesExtension(
-          KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign | KeyUsageFlags.digitalSignature,
-          true,
-        ),
-      ],
-    });
+    const root = await newRoot(`Root ${arn.slice(-12)}`, this.clock() - DAY_MS, this.clock() + days * DAY_MS);
     const authority: FakeAuthority = {
       arn,
       type: 'ROOT',
       keyAlgorithm: 'EC_prime256v1',
       usageMode: 'SHORT_LIVED_CERTIFICATE',
-      keys,
-      certificate: certificate.toString('pem'),
+      ...root,
       tagged: true,
       status: 'ACTIVE',
+      tells: { crl: false, ocsp: false },
+      revoked: new Set(),
       ...rest,
     };
     this.authorities.set(arn, authority);
     return authority;
   }
 
-  private async answer(asked: Asked): Promise<Reply> {
+  /** The list that AWS would have written, in PEM. */
+  async list(arn: string): Promise<string> {
+    const authority = this.authorities.get(arn);
+    if (authority === undefined) throw new Error(`there is no ${arn}`);
+    return listOf(authority, [...authority.revoked]);
+  }
+
+  tagsOf(resource: string): Readonly<Record<string, string>> {
+    const isTagged = this.authorities.get(resource)?.tagged === true;
+    return isTagged ? { [TAG.type]: 'certificate-authority', [TAG.stage]: 'local' } : {};
+  }
+
+  /** An operation, as it is called behind the gateway. */
+  async answer(
+    operation: string,
+    input: object,
+  ): Promise<{ readonly status: number; readonly body: object }> {
+    this.checked++;
+    this.violations.push(...this.#model.differences(operation, 'input', input));
     try {
-      const target = String(asked.headers['x-amz-target']);
-      if (!isSigned(asked, this.#role.secretAccessKey, 'acm-pca'))
-        throw new Refusal('InvalidSignatureException');
-      const [service, operation = ''] = target.split('.');
-      if (service !== 'ACMPrivateCA') throw new Refusal('UnknownOperationException');
-      return { status: 200, body: await this.act(operation, asked.body as Input) };
+      const body = await this.act(operation, input);
+      this.violations.push(...this.#model.differences(operation, 'output', body));
+      return { status: 200, body };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      return { status: 400, body: { __type: error.name, message: error.message } };
+      const { name, message } = error;
+      const isKnown = [...COMMON, ...this.#model.errorsOf(operation)].includes(name);
+      if (!isKnown) this.violations.push(`${operation} has no ${name}`);
+      return { status: 400, body: { __type: name, message } };
     }
+  }
+
+  private async served(asked: Asked): Promise<Reply> {
+    const [service, operation = ''] = String(asked.headers['x-amz-target']).split('.');
+    if (!isSigned(asked, this.#role.secretAccessKey, 'acm-pca') || service !== 'ACMPrivateCA')
+      return { status: 400, body: { __type: 'InvalidSignatureException' } };
+    return this.answer(operation, asked.body as object);
   }
 
   private async act(operation: string, input: Input): Promise<object> {
@@ -182,11 +181,17 @@ export class FakePrivateCa implements AsyncDisposable {
       case 'IssueCertificate':
         return { CertificateArn: this.issue(authority, input as Issue) };
       case 'GetCertificate': {
-        const found = this.#certificates.get(input.CertificateArn ?? '');
-        if (found === undefined) throw new Refusal('ResourceNotFoundException');
-        if (found.asked++ < this.slowness) throw new Refusal('RequestInProgressException');
-        return { Certificate: await found.pem, CertificateChain: authority.certificate };
+        const arn = input.CertificateArn ?? '';
+        const pem = this.#certificates.get(arn);
+        if (pem === undefined) throw new Refusal('ResourceNotFoundException');
+        const asked = this.#asked.get(arn) ?? 0;
+        this.#asked.set(arn, asked + 1);
+        if (asked < this.slowness) throw new Refusal('RequestInProgressException');
+        return { Certificate: await pem, CertificateChain: authority.certificate };
       }
+      case 'RevokeCertificate':
+        this.revoke(authority, input.CertificateSerial ?? '');
+        return {};
       default:
         throw new Refusal('UnknownOperationException');
     }
@@ -198,16 +203,28 @@ export class FakePrivateCa implements AsyncDisposable {
       throw new Refusal('InvalidArgsException');
     this.assertValidity(authority, asked);
     const request = requestIn(asked.Csr);
+    if (request === undefined) throw new Refusal('MalformedCSRException');
     const token = `${authority.arn}#${asked.IdempotencyToken ?? randomUUID()}`;
     const known = this.#tokens.get(token);
     if (known !== undefined && this.clock() < known.at + TOKEN_MS) return known.arn;
-    const number = serial();
+    const number = newNumber();
     const arn = `${authority.arn}/certificate/${number}`;
     this.#tokens.set(token, { arn, at: this.clock() });
     this.issues.push(asked);
     const pem = certificateOf(authority, request, this.twist?.(asked) ?? asked, number);
-    this.#certificates.set(arn, { asked: 0, pem });
+    this.#certificates.set(arn, pem);
     return arn;
+  }
+
+  /** By the number as openssl writes it. */
+  private revoke({ arn, status, revoked }: FakeAuthority, serial: string): void {
+    if (!/^[0-9a-f]{2}(?::[0-9a-f]{2})*$/i.test(serial)) throw new Refusal('InvalidRequestException');
+    const number = serial.replaceAll(':', '').toLowerCase();
+    if (!this.#certificates.has(`${arn}/certificate/${number}`))
+      throw new Refusal('ResourceNotFoundException');
+    if (!['ACTIVE', 'DISABLED'].includes(status)) throw new Refusal('InvalidStateException');
+    if (revoked.has(number)) throw new Refusal('RequestAlreadyProcessedException');
+    revoked.add(number);
   }
 
   private assertValidity(
@@ -225,7 +242,8 @@ export class FakePrivateCa implements AsyncDisposable {
   }
 }
 
-function described({ arn, status, type, keyAlgorithm, usageMode, certificate }: FakeAuthority): object {
+function described(authority: FakeAuthority): object {
+  const { arn, status, type, keyAlgorithm, usageMode, certificate, tells } = authority;
   const ends = new X509Certificate(certificate).validToDate.getTime() / 1000;
   return {
     Arn: arn,
@@ -233,59 +251,14 @@ function described({ arn, status, type, keyAlgorithm, usageMode, certificate }: 
     Type: type,
     UsageMode: usageMode,
     ...(status === 'PENDING_CERTIFICATE' ? {} : { NotAfter: ends }),
-    CertificateAuthorityConfiguration: { KeyAlgorithm: keyAlgorithm, SigningAlgorithm: 'SHA256WITHECDSA' },
+    CertificateAuthorityConfiguration: {
+      KeyAlgorithm: keyAlgorithm,
+      SigningAlgorithm: 'SHA256WITHECDSA',
+      Subject: { Organization: 'Shop' },
+    },
+    RevocationConfiguration: {
+      CrlConfiguration: { Enabled: tells.crl },
+      OcspConfiguration: { Enabled: tells.ocsp },
+    },
   };
-}
-
-/** A request has to have a name, of one kind or the other, and a key of a kind that AWS knows. */
-function requestIn(csr: string): Pkcs10CertificateRequest {
-  let request: Pkcs10CertificateRequest;
-  try {
-    request = new Pkcs10CertificateRequest(Buffer.from(csr, 'base64').toString());
-  } catch {
-    throw new Refusal('MalformedCSRException');
-  }
-  const isNamed = request.subject !== '' || request.getExtension(SUBJECT_ALT_NAME) !== null;
-  const kind = request.publicKey.algorithm.name;
-  if (!isNamed || !['ECDSA', 'RSASSA-PKCS1-v1_5'].includes(kind)) throw new Refusal('MalformedCSRException');
-  return request;
-}
-
-/** By the template EndEntityCertificate_APIPassthrough: the call's name and subject go before the request's. */
-async function certificateOf(
-  { keys, certificate }: FakeAuthority,
-  request: Pkcs10CertificateRequest,
-  { ApiPassthrough = {}, Validity, ValidityNotBefore }: Issue,
-  serialNumber: string,
-): Promise<string> {
-  const { Subject, Extensions } = ApiPassthrough;
-  const given = Extensions?.SubjectAlternativeNames?.map((name) => ({
-    type: 'url' as const,
-    value: name['UniformResourceIdentifier'] ?? '',
-  }));
-  const names =
-    given === undefined ? request.getExtension(SUBJECT_ALT_NAME) : new SubjectAlternativeNameExtension(given);
-  const made = await X509CertificateGenerator.create({
-    serialNumber,
-    subject: Subject === undefined ? request.subjectName : [{ O: [Subject['Organization'] ?? ''] }],
-    issuer: new Certificate(certificate).subjectName,
-    notBefore: new Date((ValidityNotBefore?.Value ?? 0) * 1000),
-    notAfter: new Date(Validity.Value * 1000),
-    signingKey: keys.privateKey,
-    signingAlgorithm: OF_KEY,
-    publicKey: request.publicKey,
-    extensions: [
-      new BasicConstraintsExtension(false),
-      await AuthorityKeyIdentifierExtension.create(keys.publicKey),
-      await SubjectKeyIdentifierExtension.create(request.publicKey),
-      new KeyUsagesExtension(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment, true),
-      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
-      ...(names === null ? [] : [names]),
-    ],
-  });
-  return made.toString('pem');
-}
-
-function serial(): string {
-  return createHash('sha256').update(randomBytes(16)).digest('hex').slice(0, 32).replace(/^./, '4');
 }

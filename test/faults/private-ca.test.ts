@@ -145,6 +145,24 @@ describe('a list of authorities of AWS Private CA', () => {
     });
   });
 
+  test('that stands in two declarations too gives each authority to one of them', async () => {
+    const arns = await made(3);
+    const one = new PrivateCaCase(arns);
+    await one.register();
+    const set = `${one.set}-of-others`;
+    const other = { ...one.declared({ name: set, authorities: arns }), name: set, secret: `agents/${set}` };
+    await expect(one.tryRegister(other)).rejects.toMatchObject({
+      code: 'ERR_CAPACITY',
+      message: expect.stringContaining(`${arns[0]}: another credential has it`),
+    });
+    expect(served.directory.sets.get(`bundles/${set}`)).toBeUndefined();
+    // What was refused has left nothing that stands in anybody's way, not even the one that it could have had.
+    one.pass();
+    await one.rotate();
+    await one.settle();
+    expect(one.states(arns)).toEqual(['ended', 'live', 'next']);
+  });
+
   test('gives an emergency the next one, and leaves nothing of what was there', async () => {
     const arns = await made(2);
     const one = new PrivateCaCase(arns);

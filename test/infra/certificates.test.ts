@@ -76,11 +76,11 @@ describe('roles around certificates', () => {
       'GetCertificate',
       ['issue-certificates', ...typed('register', 'replace', 'rotate', 'reconcile', 'rollback')],
     ],
-    ['DescribeCertificateAuthority', typed('register', 'replace', 'rotate')],
+    ['DescribeCertificateAuthority', ['revoke-certificates', ...typed('register', 'replace', 'rotate')]],
     ['GetCertificateAuthorityCertificate', typed('register', 'replace', 'rotate')],
     ['UpdateCertificateAuthority', typed('register', 'replace', 'rotate', 'reconcile', 'retire', 'revoke')],
     ['DeleteCertificateAuthority', []],
-    ['RevokeCertificate', []],
+    ['RevokeCertificate', ['revoke-certificates']],
     ['TagCertificateAuthority', []],
   ])('call %s of AWS Private CA: whoever needs it', async (operation, who) => {
     expect(await allowed(atPrivateCa(operation, ours))).toEqual(who.toSorted());

@@ -19,6 +19,7 @@ export const SET = 'shop';
 /** Issued certificates in memory, held to the same contract as those in DynamoDB. */
 export class MemoryLeaves implements Leaves {
   readonly byKey = new Map<string, Leaf>();
+  readonly byNumber = new Map<string, Leaf>();
   readonly counts = new Map<string, number>();
   readonly #clock: () => number;
 
@@ -31,11 +32,7 @@ export class MemoryLeaves implements Leaves {
   }
 
   async bySerial(set: string, authority: string, serial: string): Promise<Leaf | undefined> {
-    const found = [...this.byKey].find(
-      ([place, leaf]) =>
-        place.startsWith(`${set}#`) && leaf.authority === authority && leaf.serial === serial,
-    );
-    return Promise.resolve(found?.[1]);
+    return Promise.resolve(this.byNumber.get(`${set}#${authority}#${serial}`));
   }
 
   async count(
@@ -54,11 +51,16 @@ export class MemoryLeaves implements Leaves {
     const place = `${set}#${leaf.fingerprint}`;
     if (this.byKey.has(place)) throw new RekeyError('ERR_CONFLICT', 'the key has had a certificate already');
     this.byKey.set(place, leaf);
-    return Promise.resolve();
+    await this.renumber(set, leaf, leaf.serial);
   }
 
   async refer(set: string, leaf: Leaf, ref: string): Promise<void> {
     this.byKey.set(`${set}#${leaf.fingerprint}`, { ...leaf, ref });
+    return Promise.resolve();
+  }
+
+  async renumber(set: string, leaf: Leaf, serial: string): Promise<void> {
+    this.byNumber.set(`${set}#${leaf.authority}#${serial}`, { ...leaf, serial });
     return Promise.resolve();
   }
 }

@@ -27,7 +27,12 @@ export const certificateRevoked = z.object({
   /** Absent where it isn't revoked. */
   revokedAt: instant.optional(),
   notAfter: instant,
-  /** Whether the list that says so is there; else it comes within minutes. */
+  /** False where Rekey's own list that says so is not there yet: it comes within minutes. */
   listed: z.boolean(),
+  /** Of an authority of AWS Private CA: by what AWS tells it, in its own time. */
+  tellsBy: z
+    .array(z.enum(['crl', 'ocsp']))
+    .readonly()
+    .optional(),
 });
 export type CertificateRevoked = z.infer<typeof certificateRevoked>;

@@ -11,7 +11,7 @@ import type { ProvenKey } from '../../x509/request.ts';
 
 /** Who makes certificates. */
 export interface MakingDeps {
-  readonly leaves: Pick<Leaves, 'refer'>;
+  readonly leaves: Pick<Leaves, 'refer' | 'renumber'>;
   /** Signs with a key of KMS. */
   readonly signer: (keyArn: string) => Signer;
   /** The authority of AWS Private CA that an ARN names; undefined where it names something else. */
@@ -44,11 +44,10 @@ export async function makeCertificate(deps: MakingDeps, asked: LeafToMake): Prom
   const { issuing, authority } = asked;
   const issuer = deps.privateAuthority(issuing.ref);
   try {
-    const certificate =
-      issuer === undefined
-        ? await leafCertificate(deps.signer(issuing.ref), authority, termsOf(asked))
-        : await issued(deps.leaves, issuer, asked);
-    return { certificate, serial: new X509Certificate(certificate).serialNumber.toLowerCase() };
+    if (issuer !== undefined) return await issued(deps.leaves, issuer, asked);
+    const { leaf } = asked;
+    const certificate = await leafCertificate(deps.signer(issuing.ref), authority, termsOf(asked));
+    return { certificate, serial: leaf.serial };
   } catch (error) {
     if (!isRekeyError(error, 'ERR_REJECTED', 'ERR_ADMIN_DENIED')) throw error;
     throw new RekeyError('ERR_UNAVAILABLE', 'the certificate authority does not sign now', {
@@ -60,16 +59,20 @@ export async function makeCertificate(deps: MakingDeps, asked: LeafToMake): Prom
 
 /**
  * Has it issued. Where the issuer has it is on record before it is waited for: whoever asks again waits for the same one. What is
- * not as it was asked for goes nowhere.
+ * not as it was asked for goes nowhere, and what is goes to its holder once it is on record under the number that it has.
  */
 async function issued(
   leaves: MakingDeps['leaves'],
   issuer: PrivateAuthority,
   { set, authority, leaf, key, csr }: LeafToMake,
-): Promise<string> {
+): Promise<MadeCertificate> {
   const ref = leaf.ref ?? (await issuer.ask({ ...leaf, csr, token: tokenOf(leaf, csr) }));
   if (leaf.ref === undefined) await leaves.refer(set, leaf, ref);
-  return leafAsWanted(await issuer.certificate(ref), authority, { ...leaf, publicKey: key.publicKey });
+  const { publicKey } = key;
+  const certificate = leafAsWanted(await issuer.certificate(ref), authority, { ...leaf, publicKey });
+  const serial = new X509Certificate(certificate).serialNumber.toLowerCase();
+  await leaves.renumber(set, { ...leaf, ref }, serial);
+  return { certificate, serial };
 }
 
 /** The same for the same request; a request that was signed anew is another one to the issuer. */

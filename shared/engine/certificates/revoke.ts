@@ -8,6 +8,7 @@ import { emptyList, isTold, revocationIn, withRevoked, type Revocation } from '.
 import type { Trigger } from '../../domain/rotation.ts';
 import type { Leaves } from '../../ports/leaves.ts';
 import type { Ledger } from '../../ports/ledger.ts';
+import type { PrivateAuthority, Telling } from '../../ports/private-authority.ts';
 import { untilCommitted } from '../state.ts';
 import { signList, type ListingDeps } from './lists.ts';
 
@@ -18,7 +19,11 @@ const MOST_TRIES = 50;
 export interface RevokingDeps extends ListingDeps {
   readonly ledger: Pick<Ledger, 'list' | 'credential' | 'idByName' | 'commit'>;
   readonly leaves: Pick<Leaves, 'bySerial'>;
+  /** The authority of AWS Private CA that an ARN names; undefined where it names something else. */
+  readonly privateAuthority: (arn: string) => Revoker | undefined;
 }
+
+type Revoker = Pick<PrivateAuthority, 'tellsBy' | 'revoke'>;
 
 /** A certificate that somebody wants to count no more. */
 export interface RevocationWish {
@@ -44,13 +49,15 @@ export interface RevokedCertificate {
   /** Absent where it isn't revoked. */
   readonly revokedAt?: Instant;
   readonly notAfter: Instant;
-  /** Whether the list that says so is there; where it isn't, the next run signs it. */
+  /** False where Rekey's own list that says so is not there; the next run signs it. */
   readonly listed: boolean;
+  /** Of an authority of AWS Private CA: by what AWS tells it, in its own time. */
+  readonly tellsBy?: readonly Telling[];
 }
 
 /**
- * Revokes one certificate before its end: on record first, then told by OCSP, then by the list, which is signed at once. The
- * same again is success and completes what was interrupted.
+ * Revokes one certificate before its end: on record first, then told by OCSP, then by the list, which is signed at once; where
+ * AWS Private CA has issued it, AWS tells it. The same again is success and completes what was interrupted.
  * @throws RekeyError ERR_NOT_FOUND, ERR_REQUEST, ERR_CAPACITY
  */
 export async function revokeCertificate(
@@ -62,14 +69,39 @@ export async function revokeCertificate(
   const list = await deps.revocations.read(set.name, entry.id);
   const known = revocationIn(list, leaf.serial);
   const { serial, authority, id, agent, notAfter } = leaf;
-  const about = { changed: known === undefined, serial, authority, id, agent, notAfter };
+  const issuer = issuerOf(deps, entry);
+  const tellsBy = await issuer?.tellsBy();
+  if (known === undefined && tellsBy?.length === 0) throw untold(credential.name);
+  const changed = known === undefined;
+  const about = { changed, serial, authority, id, agent, notAfter, ...(tellsBy && { tellsBy }) };
   if (wish.dryRun) {
-    const listed = list !== undefined && known !== undefined && isTold(list);
+    const listed = issuer !== undefined || (list !== undefined && known !== undefined && isTold(list));
     return { ...about, ...(known && { revokedAt: known.revokedAt }), listed };
   }
-  if (known === undefined) await intend(deps, credential.id, wish, leaf);
+  if (known === undefined) {
+    await intend(deps, credential.id, wish, leaf);
+    await issuer?.revoke(serial);
+  }
   const { revokedAt } = known ?? (await revoke(deps, set, entry, leaf));
-  return { ...about, revokedAt, listed: await isListed(deps, set, entry) };
+  return { ...about, revokedAt, listed: issuer !== undefined || (await isListed(deps, set, entry)) };
+}
+
+function issuerOf({ privateAuthority }: RevokingDeps, { ref }: DirectoryEntry): Revoker | undefined {
+  return ref === undefined ? undefined : privateAuthority(ref);
+}
+
+/** Nobody would ever hear of it. */
+function untold(name: string): RekeyError {
+  return new RekeyError(
+    'ERR_REQUEST',
+    `the authority that has signed it has neither a list nor OCSP in AWS Private CA`,
+    {
+      field: 'name',
+      remedy:
+        `rekey revoke ${name} ends all that it has signed; for single ones its owner configures OCSP or a list, ` +
+        'before certificates are issued (docs/providers/private-ca.md)',
+    },
+  );
 }
 
 async function authorityNamed({ ledger }: RevokingDeps, name: string): Promise<Credential> {
@@ -81,24 +113,27 @@ async function authorityNamed({ ledger }: RevokingDeps, name: string): Promise<C
       remedy: '`rekey list` names them all',
     });
   }
-  if (credential.type === 'certificate-authority' && credential.provider === 'x509') return credential;
-  throw new RekeyError('ERR_REQUEST', `"${name}" is no certificate authority of Rekey's`, {
+  if (credential.type === 'certificate-authority') return credential;
+  throw new RekeyError('ERR_REQUEST', `"${name}" is no certificate authority`, {
     field: 'name',
-    remedy: 'rekey revoke ends other credentials; an authority of AWS Private CA revokes by acm-pca',
+    remedy: 'rekey revoke without --certificate ends other credentials',
   });
 }
 
 /** The certificate of that number, which still counts. */
 async function issued(
-  { directory, leaves, clock }: RevokingDeps,
+  deps: RevokingDeps,
   { name, target }: Credential,
   serial: string,
 ): Promise<{ set: DirectorySet; entry: DirectoryEntry; leaf: Leaf }> {
+  const { directory, leaves, clock } = deps;
   const set = await directory.read({ kind: 'bundles', name: leafTarget.parse(target).name });
   for (const entry of set?.entries ?? []) {
     if (set === undefined || entry.state === 'ended') continue;
     const leaf = await leaves.bySerial(set.name, entry.id, serial);
-    if (leaf !== undefined && clock() < fromInstant(leaf.notAfter)) return { set, entry, leaf };
+    // What was recorded before AWS has given it a number has one that no certificate has.
+    const isNumbered = leaf?.ref !== undefined || issuerOf(deps, entry) === undefined;
+    if (leaf !== undefined && isNumbered && clock() < fromInstant(leaf.notAfter)) return { set, entry, leaf };
   }
   throw new RekeyError('ERR_NOT_FOUND', `no certificate ${serial} of ${name} counts now`, {
     field: 'serial',

@@ -12,6 +12,7 @@ import { authorityOf, newSerial } from '../../x509/certificates.ts';
 import { leafAsWanted } from '../../x509/issued.ts';
 import { requestFor } from '../../x509/request.ts';
 import type { Made } from '../identity/steps.ts';
+import type { Claims } from '../provider.ts';
 import { idOf } from '../x509/authority.ts';
 import type { PrivateCaMaterial, PrivateCaTarget } from './material.ts';
 
@@ -19,13 +20,13 @@ import type { PrivateCaMaterial, PrivateCaTarget } from './material.ts';
 const PROOF_SECONDS = 60;
 
 /** An authority of a target that no rotation has taken or published, and what stands in its way; none where it may be taken. */
-export interface Spare {
+interface Spare {
   readonly arn: string;
   readonly obstacle?: string;
 }
 
 /** The authorities of a target that are in no set yet, in their order. */
-export async function* sparesOf(
+async function* sparesOf(
   aws: AwsReach,
   { authorities }: PrivateCaTarget,
   set: Pick<DirectorySet, 'entries'> | undefined,
@@ -51,17 +52,34 @@ async function obstacleOf(aws: AwsReach, arn: string, lastsUntil: Instant): Prom
   return undefined;
 }
 
-/** The first authority that may be taken. @throws RekeyError ERR_CAPACITY where there is none */
+/** Under what an authority is taken. */
+export interface Taking {
+  readonly set: DirectorySet;
+  /** What is taken in the same write. */
+  readonly besides: Fresh | undefined;
+  readonly lastsUntil: Instant;
+  readonly claims: Claims;
+  readonly token: string;
+  readonly generation: number;
+}
+
+/**
+ * The first authority that may be taken. It is claimed in the ledger before anybody is told of it: it signs for one credential
+ * alone, in however many it is declared.
+ * @throws RekeyError ERR_CAPACITY where there is none
+ */
 export async function nextAuthority(
   aws: AwsReach,
   target: PrivateCaTarget,
-  { set, besides, lastsUntil }: { set: DirectorySet; besides: Fresh | undefined; lastsUntil: Instant },
+  { set, besides, lastsUntil, claims, token, generation }: Taking,
 ): Promise<Made> {
   const taken = { entries: [...set.entries, ...(besides === undefined ? [] : [{ ...besides, ...UNUSED }])] };
   const obstacles: string[] = [];
   for await (const { arn, obstacle } of sparesOf(aws, target, taken, lastsUntil)) {
-    if (obstacle === undefined) return publishable(aws, arn);
-    obstacles.push(`${arn}: ${obstacle}`);
+    // An ARN is no secret, and names itself.
+    const isOurs = async () => (await claims.inherit({ fingerprint: arn, token, generation })).own;
+    if (obstacle === undefined && (await isOurs())) return publishable(aws, arn);
+    obstacles.push(`${arn}: ${obstacle ?? TAKEN}`);
   }
   throw new RekeyError('ERR_CAPACITY', ['no certificate authority is left', ...obstacles].join('; '), {
     field: 'target.authorities',
@@ -69,6 +87,28 @@ export async function nextAuthority(
   });
 }
 
+/** What stands in the way of each spare authority; undefined where one may be taken. */
+export async function obstaclesOf(
+  aws: AwsReach,
+  target: PrivateCaTarget,
+  {
+    set,
+    lastsUntil,
+    claims,
+  }: Pick<Taking, 'lastsUntil' | 'claims'> & { readonly set: DirectorySet | undefined },
+): Promise<readonly string[] | undefined> {
+  const claimed = await claims.of(target.authorities);
+  const others = new Set(claimed.flatMap(({ own, fingerprint }) => (own ? [] : [fingerprint])));
+  const obstacles: string[] = [];
+  for await (const { arn, obstacle } of sparesOf(aws, target, set, lastsUntil)) {
+    const why = obstacle ?? (others.has(arn) ? TAKEN : undefined);
+    if (why === undefined) return undefined;
+    obstacles.push(`${arn}: ${why}`);
+  }
+  return obstacles;
+}
+
+const TAKEN = 'another credential has it';
 const UNUSED = { state: 'next', publishedAt: toInstant(0) } as const;
 
 /** What a person does about it. */

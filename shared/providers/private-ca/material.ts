@@ -1,10 +1,9 @@
 import * as z from 'zod';
-import type { Redacted } from '../../domain/redacted.ts';
 import { trustDomain } from '../../domain/spiffe.ts';
-import { parseJson } from '../http/material.ts';
 import { formOf } from '../http/target.ts';
 import { identityFields, type IdentityTarget } from '../identity/target.ts';
 import { leafSeconds } from '../x509/leaves.ts';
+import { authorityMaterial } from '../x509/material.ts';
 
 const ARN = /^arn:aws[a-z-]*:acm-pca:[a-z0-9-]+:\d{12}:certificate-authority\/[0-9a-f-]{36}$/;
 
@@ -30,25 +29,8 @@ export const form = formOf<PrivateCaTarget>({
     .refine((arns) => new Set(arns).size === arns.length, 'must name each authority once'),
 });
 
-const material = z.object({
-  set: z.string().min(1),
-  trustDomain: z.string().min(1),
-  certificate: z.string().min(1),
-  authorityArn: z.string().min(1),
-});
+/** The form of what the vault keeps. */
+export const material = authorityMaterial.extend({ authorityArn: z.string().min(1) });
 
 /** What the vault keeps: which authority signs now. Its key is nowhere but in AWS Private CA. */
 export type PrivateCaMaterial = Readonly<z.infer<typeof material>>;
-
-/** @throws RekeyError ERR_MATERIAL_MISMATCH naming the field, never quoting it */
-export function parseMaterial(text: Redacted<string>): Redacted<PrivateCaMaterial> {
-  const fields = '{"set": …, "trustDomain": …, "certificate": …, "authorityArn": …}';
-  return text.map((raw) => parseJson(material, raw, 'the secret', undefined, fields));
-}
-
-/** What the vault keeps of an authority that was taken for a target. */
-export function materialOf(target: PrivateCaTarget, taken: Redacted<string>): Redacted<PrivateCaMaterial> {
-  const { name: set, trustDomain: domain } = target;
-  const own = z.object({ certificate: z.string(), authorityArn: z.string() });
-  return taken.map((text) => ({ set, trustDomain: domain, ...own.parse(JSON.parse(text)) }));
-}

@@ -1,8 +1,9 @@
 import { CAPABILITIES } from '../../domain/capabilities.ts';
-import { fromInstant, plusSeconds, toInstant } from '../../domain/clock.ts';
+import { plusSeconds, toInstant } from '../../domain/clock.ts';
 import { entryOf, isHeld, type DirectorySet, type SetRef } from '../../domain/directory.ts';
 import { disableAuthority } from '../../http/private-ca.ts';
 import { awsOf } from '../aws-iam/user.ts';
+import { claimsIn } from '../http/pool-claims.ts';
 import { endedByHand } from '../identity/by-hand.ts';
 import { askedFor, assertServed, unserved } from '../identity/served.ts';
 import {
@@ -16,15 +17,14 @@ import {
 import { setOf, timesOf } from '../identity/target.ts';
 import type { CredentialProvider, Notice, ProviderContext } from '../provider.ts';
 import { certificatesIn, idOf } from '../x509/authority.ts';
+import { endingSoon, FORTNIGHT_SECONDS } from '../x509/ending.ts';
 import { soakOf } from '../x509/leaves.ts';
-import { assertOurs, mismatch } from '../x509/material.ts';
-import { neededUntil, nextAuthority, proveAuthority, REFILL, sparesOf } from './authorities.ts';
-import { form, materialOf, parseMaterial, type PrivateCaMaterial, type PrivateCaTarget } from './material.ts';
+import { assertOurs, materialOf, materialParser, mismatch } from '../x509/material.ts';
+import { neededUntil, nextAuthority, obstaclesOf, proveAuthority, REFILL } from './authorities.ts';
+import { form, material, type PrivateCaMaterial, type PrivateCaTarget } from './material.ts';
 
 const FACTS = CAPABILITIES['certificate-authority/private-ca'];
 const MONTH = 30 * 86_400;
-/** C5: with less left, somebody is told. */
-const FORTNIGHT_MS = 14 * 86_400_000;
 
 /**
  * Certificate authorities of AWS Private CA, which a person makes (one costs up to $400 a month) and declares. A rotation takes
@@ -45,7 +45,7 @@ export const privateCaProvider: CredentialProvider<PrivateCaTarget, PrivateCaMat
     soakSeconds: soakOf(target),
     why: 'certificates that an authority has signed outlive its last use',
   }),
-  material: parseMaterial,
+  material: materialParser(material, 'authorityArn'),
   serialize: (secret) => secret.map((fields) => JSON.stringify(fields)),
   // No secret, but what tells one version of it from another.
   secretPart: (secret) => secret.map(({ authorityArn }) => authorityArn),
@@ -56,7 +56,12 @@ export const privateCaProvider: CredentialProvider<PrivateCaTarget, PrivateCaMat
 
   async preflight(target, ctx) {
     const [found] = await Promise.all([setIn(target, ctx), assertServed(set(target), ctx)]);
-    return [...endingSoon(found, ctx.clock()), ...(await spareNotices(target, found, ctx))];
+    const ending = endingSoon(found?.entries.filter(isHeld) ?? [], {
+      field: 'target.authorities',
+      withinSeconds: FORTNIGHT_SECONDS,
+      now: ctx.clock(),
+    });
+    return [...ending, ...(await spareNotices(target, found, ctx))];
   },
 
   async issue(target, token, ctx) {
@@ -64,20 +69,21 @@ export const privateCaProvider: CredentialProvider<PrivateCaTarget, PrivateCaMat
     const now = ctx.clock();
     const soak = soakOf(target);
     const lastsUntil = neededUntil(now, ctx.intervalSeconds ?? MONTH, soak);
+    const taking = { lastsUntil, claims: claimsIn(ctx), token, generation: ctx.generation };
     const { handle, secret } = await takeIdentity(
       {
         ref: set(target),
         times: timesOf(target),
         maxLive: FACTS.overlap.maxLive,
         make: async (published, besides) =>
-          nextAuthority(aws, target, { set: published, besides, lastsUntil }),
+          nextAuthority(aws, target, { ...taking, set: published, besides }),
         lastsUntil: plusSeconds(toInstant(now), soak),
         remembers: target.authorities,
       },
       token,
       ctx,
     );
-    return { handle, material: materialOf(target, secret) };
+    return { handle, material: materialOf(material, target, secret) };
   },
 
   async activate(target, _token, { handle, material: secret }, ctx) {
@@ -112,30 +118,11 @@ async function spareNotices(
   found: DirectorySet | undefined,
   ctx: ProviderContext,
 ): Promise<Notice[]> {
-  const until = neededUntil(ctx.clock(), 0, soakOf(target));
-  const obstacles: string[] = [];
-  for await (const { arn, obstacle } of sparesOf(awsOf(ctx), target, found, until)) {
-    if (obstacle === undefined) return [];
-    obstacles.push(`${arn}: ${obstacle}`);
-  }
+  const lastsUntil = neededUntil(ctx.clock(), 0, soakOf(target));
+  const obstacles = await obstaclesOf(awsOf(ctx), target, { set: found, lastsUntil, claims: claimsIn(ctx) });
+  if (obstacles === undefined) return [];
   const message = ['no certificate authority is left for the next rotation', ...obstacles].join('; ');
   return [{ field: 'target.authorities', message, remedy: REFILL }];
-}
-
-/** An authority that nothing has rotated for long: what it signs ends with it. */
-function endingSoon(found: DirectorySet | undefined, now: number): Notice[] {
-  const [last] = (found?.entries.filter(isHeld) ?? [])
-    .flatMap(({ notAfter }) => notAfter ?? [])
-    .toSorted()
-    .toReversed();
-  if (last === undefined || fromInstant(last) - now > FORTNIGHT_MS) return [];
-  return [
-    {
-      field: 'target.authorities',
-      message: `the certificate authority that signs ends at ${last}, and with it all that it signs`,
-      remedy: 'rotate it now; look at rekey plan for why nothing has',
-    },
-  ];
 }
 
 async function setIn(target: PrivateCaTarget, ctx: ProviderContext): Promise<DirectorySet | undefined> {

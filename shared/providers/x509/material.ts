@@ -31,28 +31,35 @@ export const form = formOf<X509Target>({
     .default(100 * DAY),
 });
 
-const material = z.object({
+/** What the vault keeps of an authority, of whatever kind, beside where its key is. */
+export const authorityMaterial = z.object({
   set: z.string().min(1),
   trustDomain: z.string().min(1),
   certificate: z.string().min(1),
-  keyArn: z.string().min(1),
 });
+
+/** Reads what the vault keeps, which says in `ref` where the key is; refusals name the field, and never quote it. */
+export function materialParser<M>(form: z.ZodType<M>, ref: string) {
+  const fields = `{"set": …, "trustDomain": …, "certificate": …, "${ref}": …}`;
+  /** @throws RekeyError ERR_MATERIAL_MISMATCH */
+  return (text: Redacted<string>): Redacted<M> =>
+    text.map((raw) => parseJson(form, raw, 'the secret', undefined, fields));
+}
+
+/** What the vault keeps of an authority that was made for a target, or taken. */
+export function materialOf<M>(
+  form: z.ZodType<M>,
+  { name: set, trustDomain: domain }: Pick<X509Target, 'name' | 'trustDomain'>,
+  made: Redacted<string>,
+): Redacted<M> {
+  return made.map((text) => form.parse({ ...(JSON.parse(text) as object), set, trustDomain: domain }));
+}
+
+/** The form of what the vault keeps where the key is in KMS. */
+export const material = authorityMaterial.extend({ keyArn: z.string().min(1) });
 
 /** What the vault keeps: which authority signs now, and where its key is. The key itself is nowhere but in KMS. */
 export type X509Material = Readonly<z.infer<typeof material>>;
-
-/** @throws RekeyError ERR_MATERIAL_MISMATCH naming the field, never quoting it */
-export function parseMaterial(text: Redacted<string>): Redacted<X509Material> {
-  const fields = '{"set": …, "trustDomain": …, "certificate": …, "keyArn": …}';
-  return text.map((raw) => parseJson(material, raw, 'the secret', undefined, fields));
-}
-
-/** What the vault keeps of an authority that was made for a target. */
-export function materialOf(target: X509Target, made: Redacted<string>): Redacted<X509Material> {
-  const { name: set, trustDomain: domain } = target;
-  const own = z.object({ certificate: z.string(), keyArn: z.string() });
-  return made.map((text) => ({ set, trustDomain: domain, ...own.parse(JSON.parse(text)) }));
-}
 
 /** Refuses a material that is not of this target (confused deputy). */
 export function assertOurs(

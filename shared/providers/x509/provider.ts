@@ -1,6 +1,6 @@
 import { CAPABILITIES } from '../../domain/capabilities.ts';
-import { fromInstant, plusSeconds, toInstant } from '../../domain/clock.ts';
-import { entryOf, isHeld, type DirectoryEntry, type SetRef } from '../../domain/directory.ts';
+import { plusSeconds, toInstant } from '../../domain/clock.ts';
+import { entryOf, isHeld, type SetRef } from '../../domain/directory.ts';
 import { endKey } from '../../http/kms.ts';
 import { awsOf } from '../aws-iam/user.ts';
 import { endedByHand } from '../identity/by-hand.ts';
@@ -14,23 +14,23 @@ import {
   takeIdentity,
 } from '../identity/steps.ts';
 import { setOf, timesOf } from '../identity/target.ts';
-import type { CredentialProvider, Notice } from '../provider.ts';
+import type { CredentialProvider } from '../provider.ts';
 import { idOf, makeAuthority, proveAuthority } from './authority.ts';
+import { endingSoon, FORTNIGHT_SECONDS } from './ending.ts';
 import { soakOf } from './leaves.ts';
 import {
   assertOurs,
   form,
+  material,
   materialOf,
+  materialParser,
   mismatch,
-  parseMaterial,
   type X509Material,
   type X509Target,
 } from './material.ts';
 
 const FACTS = CAPABILITIES['certificate-authority/x509'];
 const MONTH = 30 * 86_400;
-/** C5: with less left, somebody is told. What is rotated in time has a third of its life left, which may be less. */
-const FORTNIGHT = 14 * 86_400;
 
 /**
  * Certificate authorities whose keys are in KMS. Verifiers read a trust bundle, in which the next authority always is: a
@@ -58,7 +58,7 @@ export const x509Provider: CredentialProvider<X509Target, X509Material> = {
   // It was made an interval before it signs; what it signs last is to live as long as any.
   endsAt: (target, from, intervalSeconds) =>
     plusSeconds(from, target.caSeconds - intervalSeconds - soakOf(target)),
-  material: parseMaterial,
+  material: materialParser(material, 'keyArn'),
   serialize: (secret) => secret.map((fields) => JSON.stringify(fields)),
   // No secret, but what tells one version of it from another.
   secretPart: (secret) => secret.map(({ keyArn }) => keyArn),
@@ -72,7 +72,12 @@ export const x509Provider: CredentialProvider<X509Target, X509Material> = {
       identitiesOf(ctx).directory.read(set(target)),
       assertServed(set(target), ctx),
     ]);
-    return endingSoon(found?.entries.filter(isHeld) ?? [], target, ctx.clock());
+    return endingSoon(found?.entries.filter(isHeld) ?? [], {
+      field: 'target.caSeconds',
+      // What is rotated in time has a third of its life left, which may be less.
+      withinSeconds: Math.min(FORTNIGHT_SECONDS, target.caSeconds / 3),
+      now: ctx.clock(),
+    });
   },
 
   async issue(target, token, ctx) {
@@ -89,7 +94,7 @@ export const x509Provider: CredentialProvider<X509Target, X509Material> = {
       token,
       ctx,
     );
-    return { handle, material: materialOf(target, secret) };
+    return { handle, material: materialOf(material, target, secret) };
   },
 
   async activate(target, _token, { handle, material: secret }, ctx) {
@@ -116,26 +121,6 @@ export const x509Provider: CredentialProvider<X509Target, X509Material> = {
   list: async (target, ctx) => listIdentities(set(target), ctx),
   manualRevocation: (target, handle) => endedByHand('bundles', target, handle),
 };
-
-/** An authority that nothing has rotated for long: what it signs ends with it. */
-function endingSoon(
-  held: readonly DirectoryEntry[],
-  { caSeconds }: Pick<X509Target, 'caSeconds'>,
-  now: number,
-): Notice[] {
-  const last = held
-    .flatMap(({ notAfter }) => notAfter ?? [])
-    .toSorted()
-    .at(-1);
-  if (last === undefined || fromInstant(last) - now > Math.min(FORTNIGHT, caSeconds / 3) * 1000) return [];
-  return [
-    {
-      field: 'target.caSeconds',
-      message: `the certificate authority that signs ends at ${last}, and with it all that it signs`,
-      remedy: 'rotate it now; look at rekey plan for why nothing has',
-    },
-  ];
-}
 
 function set(target: X509Target): SetRef {
   return setOf('bundles', target);

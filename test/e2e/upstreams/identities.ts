@@ -162,7 +162,8 @@ export async function certificateAuthorities(world: World): Promise<PlayedUpstre
   return { ...authorities, principal: await agentRole(world, 'shop') };
 }
 
-async function identity(
+/** Identities of one kind, led like keys: their upstream is the deployed directory. */
+export async function identity(
   world: World,
   {
     key,

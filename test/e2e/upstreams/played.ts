@@ -36,6 +36,8 @@ export interface PlayedUpstream extends AsyncDisposable {
   takes(secret: string): Promise<boolean>;
   /** Of keys that sign: signs a token as its agent does. */
   readonly sign?: (material: JwksMaterial, lifeSeconds?: number) => Promise<string>;
+  /** Of authorities that AWS has: the list of what the one of a secret has revoked, in PEM. */
+  listOf?(secret: string): Promise<string>;
   /** Loses the answer to the next request that makes a key; the key is made. */
   loseCreation(): Happened;
   /** Makes a key as a person does, beside those of the credential; where such keys are adopted. */

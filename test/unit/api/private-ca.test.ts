@@ -7,7 +7,7 @@ import { privateAuthority } from '../../../shared/http/private-ca.ts';
 import { idOf } from '../../../shared/providers/x509/authority.ts';
 import { FakePrivateCa, type FakeAuthority } from '../../fakes/private-ca.ts';
 import { AGENT } from '../../support/agent-api.ts';
-import { IssuingWorld, type LocalAuthority, type MemoryLeaves } from '../../support/issuing.ts';
+import { IssuingWorld, SET, type LocalAuthority, type MemoryLeaves } from '../../support/issuing.ts';
 import { KEY_KINDS, openssl, opensslRequest } from '../../support/openssl.ts';
 import { localSigner } from '../../support/signer.ts';
 import { takeNoTimeToWait } from '../../support/waits.ts';
@@ -125,6 +125,20 @@ describe('POST /certificates of an authority of AWS Private CA', () => {
     expect(await world.ask(ask)).toMatchObject({ status: 503 });
     world.leaves.refer = refer;
     expect(await world.ask(ask)).toMatchObject({ status: 201 });
+    expect(fake.issues).toHaveLength(1);
+  });
+
+  it('gives nobody one that is not on record under the number that is in it', async () => {
+    const renumber = world.leaves.renumber.bind(world.leaves);
+    world.leaves.renumber = async () => Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'gone'));
+    expect(await world.ask(ask)).toMatchObject({ status: 503 });
+    world.leaves.renumber = renumber;
+    const { body } = await world.ask(ask);
+    const serial = String(body['serial']);
+    expect(await world.leaves.bySerial(SET, idOf(made.certificate), serial)).toMatchObject({
+      id: ID,
+      serial,
+    });
     expect(fake.issues).toHaveLength(1);
   });
 

@@ -61,6 +61,14 @@ describe('rekey revoke --certificate', () => {
     expect(stdout).toMatch(/revoked already[^]*could not be signed yet/);
   });
 
+  it('says by what AWS tells it, and when, where AWS has issued it', async () => {
+    answers({ tellsBy: ['crl', 'ocsp'] });
+    const { stdout } = await rekey(api, [...ARGS, '--yes']);
+    expect(stdout).toContain(
+      'AWS Private CA tells it: its list within half an hour or so, OCSP within an hour.',
+    );
+  });
+
   it('wants a word of somebody, or --yes', async () => {
     answers();
     const { exit, stderr } = await rekey(api, ARGS);

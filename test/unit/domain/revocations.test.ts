@@ -70,5 +70,11 @@ describe('the list of what is revoked', () => {
       expect.objectContaining({ code: 'ERR_CAPACITY', remedy: expect.stringContaining('rekey revoke') }),
     );
     expect(withRevoked(full, revocation('7'))).toBe(full);
+    // Those that have ended for long stand in nobody's way, whether a list is signed or AWS has its own.
+    const past = {
+      ...empty,
+      revoked: revoked.map((each) => ({ ...each, notAfter: toInstant(NOW - 3 * HOUR_MS) })),
+    };
+    expect(withRevoked(past, revocation('more')).revoked.map(({ serial }) => serial)).toEqual(['more']);
   });
 });

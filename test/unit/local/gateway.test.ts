@@ -4,6 +4,7 @@ import { faultRuleSchema } from '../../../local/gateway/fault-rule.ts';
 import { Faults } from '../../../local/gateway/faults.ts';
 import { Recorder } from '../../../local/gateway/recorder.ts';
 import { nextRotation, ruleError } from '../../../local/gateway/rotation/rules.ts';
+import { startGateway } from '../../../local/gateway/start.ts';
 
 const signed = (service: string) => ({
   authorization: `AWS4-HMAC-SHA256 Credential=111122223333/20260101/eu-central-1/${service}/aws4_request, SignedHeaders=host`,
@@ -120,4 +121,49 @@ describe('Rotation rules', () => {
     expect(nextRotation({ AutomaticallyAfterDays: 2 }, 0)).toBe(2 * 86_400);
     expect(nextRotation(undefined, 0)).toBeUndefined();
   });
+});
+
+test('A service that is played answers calls under its name, as they are recorded, and whatever a fault makes of them', async () => {
+  const gateway = await startGateway();
+  try {
+    const asked: unknown[] = [];
+    gateway.services.set('acm-pca', {
+      answer: async (operation, input) => {
+        asked.push([operation, input]);
+        return Promise.resolve({ status: 400, body: { __type: 'ResourceNotFoundException' } });
+      },
+      tagsOf: () => ({ 'rekey:stage': 'local' }),
+    });
+    const input = {
+      CertificateAuthorityArn: 'arn:aws:acm-pca:eu-central-1:111122223333:certificate-authority/a',
+    };
+    const call = async () =>
+      fetch(gateway.url, {
+        method: 'POST',
+        headers: {
+          ...signed('acm-pca'),
+          'user-agent': 'rekey/0.1.0 fn/rotate',
+          'content-type': 'application/x-amz-json-1.1',
+          'x-amz-target': 'ACMPrivateCA.DescribeCertificateAuthority',
+        },
+        body: JSON.stringify(input),
+      });
+    const answer = await call();
+    expect([answer.status, await answer.json()]).toEqual([400, { __type: 'ResourceNotFoundException' }]);
+    gateway.faults.add({ match: { service: 'acm-pca' }, times: 1, action: { kind: 'lose-answer' } });
+    await expect(call()).rejects.toThrow();
+    expect(asked).toEqual([1, 2].map(() => ['DescribeCertificateAuthority', input]));
+    expect(gateway.recorder.calls({ service: 'acm-pca' })[0]).toMatchObject({
+      function: 'rotate',
+      error: 'ResourceNotFoundException',
+      asks: [
+        {
+          action: 'acm-pca:DescribeCertificateAuthority',
+          context: { 'aws:ResourceTag/rekey:stage': 'local' },
+        },
+      ],
+    });
+  } finally {
+    await gateway.stop();
+  }
 });

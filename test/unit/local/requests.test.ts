@@ -8,6 +8,7 @@ const prefixes: Readonly<Record<string, string>> = {
   states: 'AWSStepFunctions',
   events: 'AWSEvents',
   kms: 'TrentService',
+  'acm-pca': 'ACMPrivateCA',
 };
 
 /** What IAM is asked about a call of a JSON service; `done` lets the call succeed. */
@@ -202,6 +203,21 @@ describe('What IAM is asked about a call', () => {
           'kms:KeyUsage': 'SIGN_VERIFY',
           'aws:ResourceTag/rekey:stage': 'local',
         },
+      },
+    ]);
+  });
+
+  test('of a service that is played asks for its tags there, and for the template that is named', () => {
+    const authority = arn('acm-pca', 'certificate-authority/a');
+    const tags = { 'rekey:stage': 'local' };
+    const played = new Requests((service, of) => (service === 'acm-pca' && of === authority ? tags : {}));
+    const TemplateArn = 'arn:aws:acm-pca:::template/EndEntityCertificate_APIPassthrough/V1';
+    const input = { CertificateAuthorityArn: authority, TemplateArn };
+    expect(asked(played, 'acm-pca', 'IssueCertificate', input)).toEqual([
+      {
+        action: 'acm-pca:IssueCertificate',
+        resource: authority,
+        context: { 'aws:ResourceTag/rekey:stage': 'local', 'acm-pca:TemplateArn': TemplateArn },
       },
     ]);
   });

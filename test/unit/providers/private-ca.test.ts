@@ -151,6 +151,32 @@ describe('authorities of AWS Private CA', () => {
     ]);
   });
 
+  it('that another credential has taken or published are passed over, however many declare them', async () => {
+    const one = await begin({}, {}, {});
+    await one.issue();
+    const other = await begin({}, {});
+    const [first, second, third] = one.made;
+    other.made.unshift(...one.made);
+    other.scene.target = other.declare(other.made);
+    // The third is nobody's yet.
+    const { material } = await other.issue();
+    expect(material.reveal().authorityArn).toBe(third?.arn);
+    expect(other.states()).toEqual([
+      ['live', 2],
+      ['next', 3],
+    ]);
+    expect(await provider.outlook?.(one.scene.target, one.ctx)).toMatchObject([
+      { message: expect.stringContaining(`${third?.arn}: another credential has it`) },
+    ]);
+    const last = await begin({}, {});
+    last.scene.target = last.declare([first, second].filter((each) => each !== undefined));
+    await expect(last.issue()).rejects.toMatchObject({
+      code: 'ERR_CAPACITY',
+      message: expect.stringContaining(`${first?.arn}: another credential has it`),
+    });
+    expect(last.states()).toBeUndefined();
+  });
+
   it('issue nothing any more at AWS once they are ended, and are never taken again', async () => {
     const { made, issue, revoke, bundle, name } = await begin({}, {}, {});
     const first = await issue();
@@ -271,5 +297,10 @@ describe('authorities of AWS Private CA', () => {
     await both();
     client.use({ ...one, ca: after.ca });
     await expect(client.greet(server)).rejects.toThrow();
+  });
+
+  it('meet nothing in the calls of these tests that AWS’s own description has otherwise', () => {
+    expect(fake.violations).toEqual([]);
+    expect(fake.checked).toBeGreaterThan(200);
   });
 });
