@@ -66,6 +66,18 @@ describe('the intake of signals', () => {
     expect(Object.keys(JSON.parse(text(settings)) as object)).toEqual(['github', 'siem', 'risc']);
   });
 
+  it('throttles each source by itself: a flood of one leaves the others alone', () => {
+    const stage = (stacks['signals']?.resources ?? []).find(
+      ({ Type }) => Type === 'AWS::ApiGatewayV2::Stage',
+    );
+    const own = { ThrottlingRateLimit: 20, ThrottlingBurstLimit: 40 };
+    expect(stage?.Properties['RouteSettings']).toEqual({
+      'POST /signals/github': own,
+      'POST /signals/siem': own,
+      'POST /signals/risc': own,
+    });
+  });
+
   it('is not there where no source is named', () => {
     expect(Object.keys(synthesise())).not.toContain('signals');
   });
