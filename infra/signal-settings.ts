@@ -6,7 +6,13 @@ const arnOfSecret = z
     /^arn:[^:]+:secretsmanager:[^:]+:\d{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}$/,
     'the whole ARN of a secret, with its six last characters',
   );
-const https = z.url({ protocol: /^https$/, error: 'an address that begins with https://' }).max(300);
+const https = z
+  .url({ protocol: /^https?$/, error: 'an address that begins with https://' })
+  .max(300)
+  // The local stack's stand-ins; a function reaches them only where the setting `privateUpstreams` names the address.
+  .refine((url) => url.startsWith('https:') || new URL(url).hostname === '127.0.0.1', {
+    error: 'an address that begins with https://',
+  });
 const secretArn = arnOfSecret.describe(
   'The secret that the source and Rekey share: one a line, the newest first',
 );

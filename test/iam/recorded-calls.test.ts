@@ -12,8 +12,6 @@ import { UNUSED_GRANTS } from './unused-grants.ts';
  * give it (hard decision 15). Runs after the end-to-end tests, whose recordings it reads; what no recorder sees is
  * held in test/infra/unseen.test.ts, what no role may do in test/infra/forbidden.test.ts.
  */
-const databases = synthesise({ stage: 'local' });
-const everything = synthesise({ stage: 'local', settings: { types: [...CREDENTIAL_TYPES], families: true } });
 
 /** Calls that AWS refuses by design, since a condition isn't met: the function answers with what is wrong. */
 const REFUSED_BY_DESIGN: readonly { role: string; action: string; resource: RegExp; reason: string }[] = [
@@ -53,10 +51,8 @@ describe.each(RECORDINGS)('in the end-to-end run %s', (name) => {
 
   beforeAll(async () => {
     recording = await readRecording(name);
-    // The guide names a prefix of secrets that exist.
-    const legacy = { stage: 'local', settings: { adoptPrefixes: ['legacy/'] } };
-    const others = name === 'keys' ? everything : databases;
-    policies = new Policies(name === 'quickstart' ? synthesise(legacy) : others, recording.resources);
+    const { settings } = recording;
+    policies = new Policies(synthesise({ stage: 'local', settings }), recording.resources);
   });
 
   it('every call of a function carries its name', () => {
@@ -96,7 +92,10 @@ describe('over all end-to-end runs', () => {
   const grants: string[] = [];
 
   beforeAll(async () => {
-    const policies = new Policies(everything);
+    // The sources of signals are secrets of the run that has them.
+    const { signals, privateUpstreams } = (await readRecording('operations')).settings;
+    const all = { types: [...CREDENTIAL_TYPES], families: true, signals, privateUpstreams };
+    const policies = new Policies(synthesise({ stage: 'local', settings: all }));
     for (const { name, grants: own } of policies.roles.filter(({ ofService }) => ofService)) {
       grants.push(
         ...own.filter(({ text }) => !text.startsWith('not ')).map(({ text }) => `${name}: ${text}`),
