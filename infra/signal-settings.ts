@@ -72,18 +72,18 @@ export const signalSettings = z
       .min(0)
       .max(200)
       .default(3)
-      .describe('Credentials that the signals of one source revoke in an hour without a person; 0: none'),
+      .describe('Credentials that the signals of one source revoke in 60 minutes without a person; 0: none'),
     maxAgents: z
       .int()
       .min(0)
       .default(50)
-      .describe('Agents that one signal halts without a person, all its credentials together'),
+      .describe('Agents that the signals of one source halt in 60 minutes without a person'),
     perHour: z
       .int()
       .min(1)
       .max(10_000)
       .default(60)
-      .describe('Signals that are taken of one source in an hour'),
+      .describe('Signals that are taken of one source in 60 minutes'),
     breakGlassMinutes: z
       .int()
       .min(1)
