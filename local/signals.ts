@@ -75,12 +75,12 @@ export class LocalSources implements AsyncDisposable {
 
 /** Delivers what a source has signed to the deployed intake. */
 export async function deliver(
-  { stack, output }: World,
+  world: World,
   source: 'github' | 'github-partner' | 'siem',
   { headers, body }: Delivery,
 ): Promise<Answered> {
-  const apiId = /([a-z0-9]+)\.execute-api/.exec(output(OUTPUT.signalsUrl))?.[1] ?? '';
-  const answer = await fetch(`${stack.apiUrl(apiId)}/signals/${source}`, {
+  const apiId = /([a-z0-9]+)\.execute-api/.exec(world.output(OUTPUT.signalsUrl))?.[1] ?? '';
+  const answer = await fetch(`${world.stack.apiUrl(apiId)}/signals/${source}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
     body,

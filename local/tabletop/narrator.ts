@@ -2,10 +2,10 @@ import { createInterface } from 'node:readline/promises';
 
 /** Tells an exercise line by line, each with the seconds since it began. */
 export interface Narrator {
-  title(text: string): void;
-  tell(line: string): void;
+  readonly title: (text: string) => void;
+  readonly tell: (line: string) => void;
   /** A question to those around the table; waits for Enter where somebody takes part. */
-  ask(question: string): Promise<void>;
+  readonly ask: (question: string) => Promise<void>;
 }
 
 /** A narrator on standard output. */
