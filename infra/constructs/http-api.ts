@@ -1,6 +1,7 @@
 import { RemovalPolicy } from 'aws-cdk-lib';
 import { AccessLogField, AccessLogFormat } from 'aws-cdk-lib/aws-apigateway';
 import {
+  CfnStage,
   HttpApi,
   HttpMethod,
   HttpNoneAuthorizer,
@@ -25,6 +26,8 @@ interface HttpApiProps {
   readonly description: string;
   /** Requests a second, of all callers together. */
   readonly throttle: ThrottleSettings;
+  /** Each route has these by itself, so that a flood of one leaves the others alone. */
+  readonly throttlesEachRoute?: boolean;
   /** Every route by itself, so that a caller's policy can name the ones that it may use. */
   readonly routes: readonly {
     readonly method: keyof typeof HttpMethod;
@@ -60,6 +63,7 @@ export function httpApi(scope: Construct, props: HttpApiProps): { api: HttpApi; 
     accessLogSettings: accessLogTo(log),
   });
   const integration = new HttpLambdaIntegration(props.integration, handler.live);
+  if (props.throttlesEachRoute === true) throttleEach(stage, throttle, routes);
   for (const { method, path, access, why } of routes) {
     const methods = [HttpMethod[method]];
     if (access !== 'public') {
@@ -67,10 +71,26 @@ export function httpApi(scope: Construct, props: HttpApiProps): { api: HttpApi; 
       continue;
     }
     const open = api.addRoutes({ path, methods, integration, authorizer: new HttpNoneAuthorizer() });
+    // Settings of a route that isn't there yet are refused.
+    if (props.throttlesEachRoute === true) stage.node.addDependency(...open);
     for (const route of open)
       acknowledge(route, 'AwsSolutions-APIG4', why ?? 'What it shows is public: keys of verifiers.');
   }
   return { api, url: stage.url };
+}
+
+/** What the stage has by default counts the requests of all routes in one. */
+function throttleEach(
+  stage: HttpStage,
+  { rateLimit, burstLimit }: ThrottleSettings,
+  routes: HttpApiProps['routes'],
+): void {
+  const { defaultChild } = stage.node;
+  if (!(defaultChild instanceof CfnStage)) throw new Error('the stage of an API is no CfnStage');
+  const own = { ThrottlingRateLimit: rateLimit, ThrottlingBurstLimit: burstLimit };
+  defaultChild.routeSettings = Object.fromEntries(
+    routes.map(({ method, path }) => [`${method} ${path}`, own]),
+  );
 }
 
 /** One line for each request of an API: who asked for which route, and how it ended. */

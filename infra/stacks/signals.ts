@@ -19,7 +19,7 @@ export interface SignalsStackProps extends StackProps {
   readonly incident: IncidentStack;
 }
 
-/** Requests a second, of everybody together: whoever can't sign costs no more than that. */
+/** Requests a second to the address of one source: whoever can't sign costs no more than that, and hinders no other source. */
 const THROTTLE = { rateLimit: 20, burstLimit: 40 };
 
 /** The sources of the settings, in a fixed order. */
@@ -44,6 +44,7 @@ export class SignalsStack extends Stack {
       state,
       description: `Rekey ${settings.stage}: signals`,
       throttle: THROTTLE,
+      throttlesEachRoute: true,
       routes: sourcesOf(settings).map((source) => ({
         method: 'POST',
         path: `/signals/${source}`,

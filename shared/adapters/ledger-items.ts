@@ -11,6 +11,7 @@ import type { KnownKey } from '../domain/leak.ts';
 import type { SeenReader } from '../domain/readers.ts';
 import { isOver, type Rotation } from '../domain/rotation.ts';
 import type { HeldSignal } from '../domain/signals/held.ts';
+import type { TakenSignal } from '../domain/signals/taken.ts';
 import { TABLE } from '../names.ts';
 
 /** A DynamoDB item as the wire has it. */
@@ -385,9 +386,20 @@ export function expiry(until: Instant): number {
   return Math.ceil(fromInstant(until) / 1000);
 }
 
-/** A signal that was taken; DynamoDB forgets it after `expires`, in seconds since 1970. */
-export function seenSignalItem(tenant: string, source: string, id: string, expires: number): Item {
-  return { ...keys.seenSignal(tenant, source, id), kind: s('signal'), [TABLE.expires]: n(expires) };
+/** A signal that was taken; DynamoDB forgets it after `expires`, in seconds since 1970, or never. */
+export function seenSignalItem(
+  tenant: string,
+  source: string,
+  id: string,
+  taken: TakenSignal,
+  expires: number | undefined,
+): Item {
+  return {
+    ...keys.seenSignal(tenant, source, id),
+    kind: s('signal'),
+    doc: s(JSON.stringify(taken)),
+    ...(expires === undefined ? {} : { [TABLE.expires]: n(expires) }),
+  };
 }
 
 /** A signal that waits for people, or did; in the index only while it does. */

@@ -1,17 +1,18 @@
 import type { HeldSignal } from '../domain/signals/held.ts';
 import type { AlertRef } from '../domain/signals/signal.ts';
+import type { TakenSignal } from '../domain/signals/taken.ts';
 import type { GithubAlert } from '../domain/signals/github.ts';
 import type { Redacted } from '../domain/redacted.ts';
 
 /** What is kept of signals beside credentials: which were taken, how many, and what waits for people. */
 export interface SignalStore {
-  /** Whether a signal was taken to its end before. */
-  seen(source: string, id: string): Promise<boolean>;
-  /** Keeps that it was. */
-  mark(source: string, id: string): Promise<void>;
+  /** What is remembered of a signal that was taken to its end before. */
+  taken(source: string, id: string): Promise<TakenSignal | undefined>;
+  /** Keeps that it was, for as long as signals are remembered, or for good. */
+  mark(source: string, id: string, taken: TakenSignal, forGood?: boolean): Promise<void>;
   /**
-   * Takes one, or `count`, of what a budget has for each hour; false where not so many are left in this one. What is taken
-   * under a name is taken once in an hour, however often and at the same time it is asked for.
+   * Takes one, or `count`, of what a budget has for any 60 minutes; false where not so many are left. What is taken under a name
+   * is taken once within an hour, however often and at the same time it is asked for.
    */
   take(budget: string, perHour: number, count?: number, name?: string): Promise<boolean>;
   /** A signal that is or was held. */

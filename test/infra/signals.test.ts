@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { SIGNALS } from '../../infra/stacks/monitoring.ts';
 import type { IamRequest } from '../../local/gateway/requests.ts';
 import { localAccountId, localRegion } from '../../local/settings.ts';
+import { SIGNAL_SOURCES } from '../../shared/domain/signals/signal.ts';
 import { TAG } from '../../shared/names.ts';
 import { Policies } from '../support/iam/policies.ts';
 import { at, ofType, resource, root, synthesise, text } from './app.ts';
@@ -66,6 +67,18 @@ describe('the intake of signals', () => {
     expect(Object.keys(JSON.parse(text(settings)) as object)).toEqual(['github', 'siem', 'risc']);
   });
 
+  it('throttles each source by itself: a flood of one leaves the others alone', () => {
+    const stage = (stacks['signals']?.resources ?? []).find(
+      ({ Type }) => Type === 'AWS::ApiGatewayV2::Stage',
+    );
+    const own = { ThrottlingRateLimit: 20, ThrottlingBurstLimit: 40 };
+    expect(stage?.Properties['RouteSettings']).toEqual({
+      'POST /signals/github': own,
+      'POST /signals/siem': own,
+      'POST /signals/risc': own,
+    });
+  });
+
   it('is not there where no source is named', () => {
     expect(Object.keys(synthesise())).not.toContain('signals');
   });
@@ -85,6 +98,19 @@ describe('the intake of signals', () => {
     expect(await allowed(inLedger('UpdateItem', 'default#SIGNAL#siem'))).toBe(true);
     expect(await allowed(inLedger('UpdateItem', 'default#C#1'))).toBe(false);
     expect(await allowed(inLedger('DeleteItem', 'default#SIGNAL#siem'))).toBe(false);
+  });
+
+  it('has a row of the runbook for each source, and for the scanner that people send', () => {
+    const runbook = readFileSync(join(root, 'docs', 'runbook.md'), 'utf8');
+    const entry = runbook.split('\n## ').find((each) => each.startsWith('Signal received\n')) ?? '';
+    const rows = entry
+      .split('\n')
+      .filter((line) => line.startsWith('| `'))
+      .map((line) => line.split('|').map((cell) => cell.trim()));
+    expect(rows.map(([, signal]) => signal)).toEqual(
+      [...SIGNAL_SOURCES, 'trufflehog'].map((source) => `\`${source}\``),
+    );
+    for (const [, , ...cells] of rows) expect(cells.slice(0, 3).every((cell) => cell !== '')).toBe(true);
   });
 
   it('alarms by what its handler logs, with an entry of the runbook each', () => {

@@ -22,14 +22,40 @@ const HELD: HeldSignal = {
 };
 
 describe('what is kept of signals', () => {
-  test('a signal that was marked is known by its source and id', async () => {
-    expect(await store().seen('siem', '1')).toBe(false);
-    await store().mark('siem', '1');
-    await store().mark('siem', '1');
-    expect([await store().seen('siem', '1'), await store().seen('github', '1')]).toEqual([true, false]);
+  test('a signal that was marked is known by its source and id, with what it has led to', async () => {
+    const taken = { at: toInstant(START), round: 1, fingerprints: ['sha256:1'] };
+    expect(await store().taken('siem', '1')).toBeUndefined();
+    await store().mark('siem', '1', { ...taken, round: 0 });
+    await store().mark('siem', '1', taken);
+    expect(await store().taken('siem', '1')).toEqual(taken);
+    expect(await store().taken('github', '1')).toBeUndefined();
+    // As versions kept it that knew no rounds.
+    const key = { pk: { S: `${table.tenant}#SIGNAL#siem#old` }, sk: { S: 'SEEN' } };
+    await table.aws.json('dynamodb', 'PutItem', { TableName: 'ledger', Item: key });
+    expect(await store().taken('siem', 'old')).toEqual({ round: 0, fingerprints: [] });
   });
 
-  test('no more is taken of a budget within an hour than there is, however many ask at once', async () => {
+  test('what says nothing of its time is remembered for good, and everything else for 90 days', async () => {
+    const taken = { at: toInstant(START), round: 0, fingerprints: [] };
+    await store().mark('siem', '1', taken);
+    await store().mark('github-partner', '1', taken, true);
+    const endOf = async (source: string): Promise<number | undefined> => {
+      const Key = { pk: { S: `${table.tenant}#SIGNAL#${source}#1` }, sk: { S: 'SEEN' } };
+      const { Item } = await table.aws.json<{ Item?: Record<string, { N?: string }> }>(
+        'dynamodb',
+        'GetItem',
+        {
+          TableName: 'ledger',
+          Key,
+        },
+      );
+      return Item?.['expires']?.N === undefined ? undefined : Number(Item['expires'].N);
+    };
+    expect(await endOf('siem')).toBeGreaterThan(START / 1000 + 90 * 24 * 3600);
+    expect(await endOf('github-partner')).toBeUndefined();
+  });
+
+  test('no more is taken of a budget than there is, however many ask at once', async () => {
     const asked = await Promise.all(Array.from({ length: 20 }, () => store().take('siem', 7)));
     expect(asked.filter(Boolean)).toHaveLength(7);
     expect(await store().take('github', 7, 8)).toBe(false);
@@ -40,8 +66,53 @@ describe('what is kept of signals', () => {
     expect(await store().take('named', 3, 2, 'n-2')).toBe(false);
     expect(await store().take('named', 3, 1, 'n-3')).toBe(true);
     expect(await store().take('named', 3, 2, 'n-1')).toBe(true);
-    table.now += 3600_000;
+    // By whole minutes: 60 of them have to be over. What a name has taken stays taken meanwhile.
+    table.now += 60 * 60_000;
+    expect([await store().take('siem', 7), await store().take('named', 3, 2, 'n-2')]).toEqual([false, false]);
+    expect(await store().take('named', 3, 2, 'n-1')).toBe(true);
+    table.now += 60_000;
     expect(await store().take('siem', 7)).toBe(true);
+  });
+
+  test('no sixty minutes have more than the budget, wherever they begin', async () => {
+    const times: number[] = [];
+    let refused = 0;
+    // From the last minutes of an hour on, every 59 seconds for three hours.
+    for (table.now = START + 50 * 60_000; table.now < START + 230 * 60_000; table.now += 59_000) {
+      if (await store().take('siem', 10)) times.push(table.now);
+      else refused++;
+    }
+    for (const from of times)
+      expect(times.filter((at) => at >= from && at < from + 3600_000).length).toBeLessThanOrEqual(10);
+    expect(refused).toBeGreaterThan(50);
+    // Nor is less taken than there is: ten in each 61 minutes.
+    expect(times.length).toBeGreaterThanOrEqual(28);
+  });
+
+  test('at the edge of an hour, what a slower clock takes is counted in the next one', async () => {
+    const edge = START + 3600_000;
+    const at = (now: number): DynamoDbSignals =>
+      new DynamoDbSignals({ aws: table.aws, table: 'ledger', tenant: table.tenant, clock: () => now });
+    const asked = await Promise.all(
+      Array.from({ length: 30 }, (_none, n) => at(edge + (n % 2 === 0 ? -1 : 1)).take('siem', 10)),
+    );
+    expect(asked.filter(Boolean)).toHaveLength(10);
+    expect(await at(edge - 1).take('siem', 10)).toBe(false);
+    expect(await at(edge - 1).take('fresh', 10)).toBe(true);
+    expect(await at(edge + 1).take('fresh', 10)).toBe(true);
+    expect(await at(edge - 1).take('fresh', 10, 8)).toBe(true);
+    expect(await at(edge + 1).take('fresh', 10)).toBe(false);
+  });
+
+  test('what a version has taken by clock hours counts to the end of the next one', async () => {
+    const key = {
+      pk: { S: `${table.tenant}#SIGNAL#siem` },
+      sk: { S: `HOUR#${toInstant(START).slice(0, 13)}` },
+    };
+    const Item = { ...key, taken: { N: '8' } };
+    await table.aws.json('dynamodb', 'PutItem', { TableName: 'ledger', Item });
+    table.now = START + 3600_000 + 59 * 60_000;
+    expect([await store().take('siem', 10, 3), await store().take('siem', 10, 2)]).toEqual([false, true]);
   });
 
   test('what is held is committed with its record, listed while it waits, and decided on by the first one only', async () => {

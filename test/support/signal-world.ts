@@ -13,7 +13,8 @@ import { Redacted } from '../../shared/domain/redacted.ts';
 import type { GithubAlert } from '../../shared/domain/signals/github.ts';
 import type { HeldSignal } from '../../shared/domain/signals/held.ts';
 import type { SignalSettings } from '../../shared/domain/signals/settings.ts';
-import { forged, type SignalSource } from '../../shared/domain/signals/signal.ts';
+import { forged, REMEMBERED_SECONDS, type SignalSource } from '../../shared/domain/signals/signal.ts';
+import type { TakenSignal } from '../../shared/domain/signals/taken.ts';
 import type { SignalDeps } from '../../shared/engine/signals/receive.ts';
 import type { LedgerChange } from '../../shared/ports/ledger.ts';
 import type { EmergencyInput } from '../../shared/ports/workflow.ts';
@@ -65,8 +66,8 @@ export class SignalWorld {
   readonly alerts = new Map<number, GithubAlert>();
   readonly credentials = new Map<string, Credential>();
   readonly #keys = new Map<string, KnownKey[]>();
-  readonly #seen = new Set<string>();
-  readonly #taken = new Map<string, number>();
+  readonly #seen = new Map<string, { readonly of: (now: number) => TakenSignal | undefined }>();
+  readonly #taken = new Map<string, { at: number; count: number; of: string | undefined }[]>();
   readonly #partner: KeyObject;
   readonly #partnerPublic: string;
   readonly #issuer: { readonly privateKey: IssuerKey; readonly jwk: JWK };
@@ -129,6 +130,30 @@ export class SignalWorld {
     });
     this.credentials.set(credential.id, credential);
     this.#keys.set(key.fingerprint, [...(this.#keys.get(key.fingerprint) ?? []), key]);
+    return credential;
+  }
+
+  /** The keys of a credential do not work any more, after an emergency of that id where one has ended them. */
+  end(name: string, execution?: string): void {
+    const credential = this.#head(name);
+    const { current: _over, ...rest } = credential;
+    const incident = { id: 'i', stage: 'resumed', generation: 2, replacement: 'r' } as const;
+    this.credentials.set(credential.id, {
+      ...rest,
+      live: [],
+      ...(execution === undefined ? {} : { incident: { ...incident, execution } }),
+    });
+  }
+
+  /** Changes a credential as something else would. */
+  change(name: string, changes: Partial<Credential>): void {
+    const credential = this.#head(name);
+    this.credentials.set(credential.id, { ...credential, ...changes });
+  }
+
+  #head(name: string): Credential {
+    const credential = this.credentials.get(`id-${name}`);
+    if (credential === undefined) throw new Error(`there is no credential ${name}`);
     return credential;
   }
 
@@ -274,20 +299,19 @@ export class SignalWorld {
     return {
       clock: () => this.now,
       signals: {
-        seen: (source, id) => Promise.resolve(this.#seen.has(`${source} ${id}`)),
-        mark: (source, id) => {
+        taken: (source, id) => Promise.resolve(this.#seen.get(`${source} ${id}`)?.of(this.now)),
+        mark: (source, id, taken, forGood) => {
           wrote('mark');
-          this.#seen.add(`${source} ${id}`);
+          const until = forGood === true ? Infinity : this.now + REMEMBERED_SECONDS * 1000;
+          this.#seen.set(`${source} ${id}`, { of: (now) => (now < until ? taken : undefined) });
           return Promise.resolve();
         },
         take: (budget, perHour, count = 1, of) => {
-          const name = `${budget} ${toInstant(this.now).slice(0, 13)}`;
-          if (of !== undefined && this.#taken.has(`${name} ${of}`)) return Promise.resolve(true);
-          const taken = (this.#taken.get(name) ?? 0) + count;
-          if (taken > perHour) return Promise.resolve(false);
+          const taken = (this.#taken.get(budget) ?? []).filter(({ at }) => this.now - at < 3600_000);
+          if (of !== undefined && taken.some((each) => each.of === of)) return Promise.resolve(true);
+          if (taken.reduce((sum, each) => sum + each.count, count) > perHour) return Promise.resolve(false);
           wrote('take');
-          this.#taken.set(name, taken);
-          if (of !== undefined) this.#taken.set(`${name} ${of}`, count);
+          this.#taken.set(budget, [...taken, { at: this.now, count, of }]);
           return Promise.resolve(true);
         },
         held: (id) => Promise.resolve(this.kept.get(id)),

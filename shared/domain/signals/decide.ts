@@ -16,7 +16,7 @@ export interface SignalMatch {
 export interface SignalPolicy {
   /** Credentials that the signals of one source revoke within an hour. */
   readonly maxCredentials: number;
-  /** Agents that hold them, all together. */
+  /** Agents that hold what the signals of one source revoke within an hour, all together. */
   readonly maxAgents: number;
   /** Signals that are taken of one source in an hour; absent for people, who may revoke anyhow. */
   readonly perHour?: number;
@@ -59,7 +59,7 @@ export function decide(
   }
   const isProven = signal.kind === 'leak' && signal.verified && live.every(({ key }) => key !== undefined);
   if (!isProven) return { act: 'rotate', of: live };
-  const agents = agentsOf(live.flatMap(({ credential }) => credential.holders));
+  const agents = agentsHit(live);
   if (live.length > maxCredentials) {
     return {
       act: 'hold',
@@ -71,6 +71,11 @@ export function decide(
     return { act: 'hold', of: live, why: `it would halt ${agents} agents, more than ${maxAgents}` };
   }
   return { act: 'revoke', of: live };
+}
+
+/** How many agents an emergency of these halts. */
+export function agentsHit(matches: readonly SignalMatch[]): number {
+  return agentsOf(matches.flatMap(({ credential }) => credential.holders));
 }
 
 /** A value in several forms may be the same key more than once. */

@@ -48,6 +48,7 @@ export function partnerSignals({ body, header, now }: Delivery, publicKey: strin
     verified: true,
     ...addressOf(url),
     observedAt: observed(undefined, now),
+    undated: true,
   }));
 }
 

@@ -74,12 +74,14 @@ export type GithubAlert = Omit<z.infer<typeof githubAlert>, 'secret'> & {
   readonly secret?: Redacted<string> | undefined;
 };
 
-/** A signal with what its alert tells; undefined where the alert is resolved by now, or has no value. */
-export function withAlert(signal: Signal, alert: GithubAlert): Signal | undefined {
-  if (alert.state !== 'open' || alert.secret === undefined) return undefined;
+/**
+ * A signal with what its alert tells. Whether somebody has closed the alert counts for nothing: whoever may write to the repository
+ * may do that, and no word of theirs ends a value. Whether it lives is asked of the ledger.
+ */
+export function withAlert(signal: Signal, alert: GithubAlert): Signal {
   return {
     ...signal,
-    fingerprints: fingerprintsOf(alert.secret),
+    fingerprints: alert.secret === undefined ? [] : fingerprintsOf(alert.secret),
     verified: alert.validity === 'active' || alert.publicly_leaked === true,
   };
 }

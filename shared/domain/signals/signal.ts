@@ -59,6 +59,10 @@ export interface Signal {
   readonly verified: boolean;
   readonly url?: string;
   readonly observedAt: Instant;
+  /** Nothing of it says when it was sent: it is remembered for good, or a replay would be new once it is forgotten. */
+  readonly undated?: boolean;
+  /** How often the same was taken before, whose value has lived on; absent the first time. */
+  readonly round?: number;
 }
 
 /** One request of a source, as it came. */
@@ -89,9 +93,9 @@ export function digestOf(...parts: readonly (string | Uint8Array)[]): string {
   return hash.digest('hex');
 }
 
-/** The id under which a signal starts something: the same signal joins what it has started before. */
-export function tokenOf({ source, id }: Pick<Signal, 'source' | 'id'>, of = ''): string {
-  const hex = digestOf(source, id, of);
+/** The id under which a signal starts something: the same signal joins what it has started before, unless it is taken anew. */
+export function tokenOf({ source, id, round = 0 }: Pick<Signal, 'source' | 'id' | 'round'>, of = ''): string {
+  const hex = digestOf(source, id, of, ...(round === 0 ? [] : [String(round)]));
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 

@@ -2,9 +2,9 @@ import { toInstant } from '../../domain/clock.ts';
 import type { AuditAction } from '../../domain/audit.ts';
 import type { Credential } from '../../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
-import { standingOf } from '../../domain/leak.ts';
 import type { Trigger } from '../../domain/rotation.ts';
 import {
+  agentsHit,
   decide,
   onePerCredential,
   type Decision,
@@ -20,6 +20,8 @@ import type { Workflow } from '../../ports/workflow.ts';
 import { retrying } from '../patience.ts';
 import type { Requested } from '../requests.ts';
 import { describeHandle, loadCredential } from '../state.ts';
+import { matchesOf } from './match.ts';
+import { asNew, remember } from './taken.ts';
 
 /** What signals are received with. */
 export interface SignalDeps {
@@ -53,41 +55,32 @@ export interface SignalOutcome {
 }
 
 /**
- * Takes a signal of a source that is known. What was taken before is dropped; what is above the budget of its source is refused
- * and changes nothing. It is marked as taken at the end: whatever dies in between is joined by the repetition, under the same
- * ids.
+ * Takes a signal of a source that is known. What was taken before is dropped, unless its value lives on although nothing is under
+ * way for it; what is above the budget of its source is refused and changes nothing. It is marked as taken at the end: whatever
+ * dies in between is joined by the repetition, under the same ids.
  */
 export async function receiveSignal(deps: SignalDeps, received: Received): Promise<SignalOutcome> {
-  const { signal, policy, dryRun = false } = received;
-  const { source, id } = signal;
-  if (!dryRun) {
-    if (await deps.signals.seen(source, id)) return { act: 'repeated', credentials: [] };
-    if (!(await mayTake(deps, `${source}#LOOKED`, policy.perHour, LOOKS))) return OVER_BUDGET;
-  }
+  const { policy, dryRun = false } = received;
+  const signal = dryRun ? received.signal : await asNew(deps, received.signal);
+  if (signal === undefined) return { act: 'repeated', credentials: [] };
+  const { source } = signal;
+  if (!dryRun && !(await mayTake(deps, `${source}#LOOKED`, policy.perHour, LOOKS))) return OVER_BUDGET;
   const whole = await completed(deps, signal);
-  const matches = whole === undefined ? [] : await matchesOf(deps, received, whole);
-  const decision = whole === undefined ? { act: 'nothing' as const } : decide(whole, matches, policy);
+  const matches = await matchesOf(deps, received.names ?? {}, whole);
+  const decision = decide(whole, matches, policy);
+  if (dryRun) return { act: decision.act, credentials: namesOf(decision) };
   // Made-up values that somebody has put where a source finds them take nothing from those that are ours.
-  if (!dryRun && decision.act !== 'nothing' && !(await mayTake(deps, source, policy.perHour)))
-    return OVER_BUDGET;
-  const outcome =
-    dryRun || whole === undefined
-      ? { act: decision.act, credentials: namesOf(decision) }
-      : await carryOut(deps, { ...received, signal: whole }, decision);
+  if (decision.act !== 'nothing' && !(await mayTake(deps, source, policy.perHour))) return OVER_BUDGET;
+  const about = { ...received, signal: whole };
+  const outcome = await carryOut(deps, about, decision);
   // Beside what Rekey ends itself: a value that two credentials share may be in the hands of a person for one of them.
   const byHand = matches.filter(({ standing }) => standing === 'observed');
-  if (!dryRun && decision.act !== 'by-hand' && whole !== undefined)
-    await recordEach(
-      deps,
-      { ...received, signal: whole },
-      onePerCredential(byHand),
-      'observed',
-      'signal-by-hand',
-    );
+  if (decision.act !== 'by-hand')
+    await recordEach(deps, about, onePerCredential(byHand), 'observed', 'signal-by-hand');
   // A person who scans again after the credential was registered must not hear that it was taken before. A source's is
   // marked whatever came of it: a replay of it would take of the budget.
   const isForgotten = outcome.act === 'nothing' && policy.perHour === undefined;
-  if (!dryRun && !isForgotten) await deps.signals.mark(source, id);
+  if (!isForgotten) await remember(deps, whole, matches, decision.act);
   return outcome;
 }
 
@@ -105,45 +98,11 @@ async function mayTake(
   return perHour === undefined || signals.take(budget, perHour * times);
 }
 
-/** With the value of its alert; undefined where that tells that nothing is to be done. */
-async function completed(deps: SignalDeps, signal: Signal): Promise<Signal | undefined> {
+/** With the value of its alert. */
+async function completed(deps: SignalDeps, signal: Signal): Promise<Signal> {
   if (signal.alert === undefined) return signal;
   const alert = await deps.alerts.read(signal.alert);
   return alert === undefined ? signal : withAlert(signal, alert);
-}
-
-async function matchesOf(
-  { ledger }: SignalDeps,
-  { names = {} }: Received,
-  signal: Signal,
-): Promise<SignalMatch[]> {
-  const keys = await Promise.all(signal.fingerprints.map((each) => ledger.byFingerprint(each)));
-  const byValue = await Promise.all(
-    keys.flat().map(async (key): Promise<SignalMatch[]> => {
-      const credential = await ledger.credential(key.credentialId);
-      const standing = standingOf(key, credential, tokenOf(signal));
-      return credential === undefined || standing === 'gone' ? [] : [{ credential, standing, key }];
-    }),
-  );
-  const name = signal.subject === undefined ? undefined : ownValue(names, signal.subject);
-  const id = name === undefined ? undefined : await ledger.idByName(name);
-  const named = id === undefined ? undefined : await ledger.credential(id);
-  return [
-    ...byValue.flat(),
-    ...(named === undefined
-      ? []
-      : [
-          {
-            credential: named,
-            standing: named.adoption === 'observed' ? ('observed' as const) : ('live' as const),
-          },
-        ]),
-  ];
-}
-
-/** A name of a prototype maps to nothing. */
-function ownValue(names: Readonly<Record<string, string>>, subject: string): string | undefined {
-  return Object.hasOwn(names, subject) ? names[subject] : undefined;
 }
 
 function namesOf(decision: Decision): string[] {
@@ -154,9 +113,9 @@ async function carryOut(deps: SignalDeps, received: Received, decision: Decision
   const done = { act: decision.act, credentials: namesOf(decision) };
   const id = tokenOf(received.signal);
   switch (decision.act) {
-    case 'revoke':
-      if (!(await mayRevoke(deps, received, decision.of.length))) {
-        const why = `with it signals of ${received.signal.source} would revoke more than ${received.policy.maxCredentials} credentials within the hour`;
+    case 'revoke': {
+      const why = await overCaps(deps, received, decision.of);
+      if (why !== undefined) {
         await hold(deps, received, { ...decision, act: 'hold', why });
         return { ...done, act: 'hold', id };
       }
@@ -168,6 +127,7 @@ async function carryOut(deps: SignalDeps, received: Received, decision: Decision
       });
       await recordEach(deps, received, decision.of, 'revoking');
       return { ...done, id };
+    }
     case 'rotate':
       return rotateEach(deps, received, decision);
     case 'hold':
@@ -186,11 +146,23 @@ async function carryOut(deps: SignalDeps, received: Received, decision: Decision
 }
 
 /**
- * The cap holds for all signals of a source within an hour: many small ones go no further than one that is large. The same
- * signal again, or beside itself, counts once: else it would be held beside the emergency that it has started.
+ * Why it is too much for one hour; undefined where it is not. The caps hold for all signals of a source within 60 minutes: many
+ * small ones go no further than one that is large. The same signal again, or beside itself, counts once: else it would be held
+ * beside the emergency that it has started. What one cap holds may have taken of the other, which is the safe side.
  */
-function mayRevoke({ signals }: SignalDeps, { signal, policy }: Received, count: number): Promise<boolean> {
-  return signals.take(`${signal.source}#REVOKED`, policy.maxCredentials, count, tokenOf(signal));
+async function overCaps(
+  { signals }: SignalDeps,
+  { signal, policy }: Received,
+  of: readonly SignalMatch[],
+): Promise<string | undefined> {
+  const { maxCredentials, maxAgents } = policy;
+  const [source, id, agents] = [signal.source, tokenOf(signal), agentsHit(of)];
+  const past = (what: string): string => `with it signals of ${source} would ${what} within the hour`;
+  if (!(await signals.take(`${source}#REVOKED`, maxCredentials, of.length, id)))
+    return past(`revoke more than ${maxCredentials} credentials`);
+  if (agents > 0 && !(await signals.take(`${source}#AGENTS`, maxAgents, agents, id)))
+    return past(`halt more than ${maxAgents} agents`);
+  return undefined;
 }
 
 /** Starts what a signal or two people ask for; under the same id it is joined. */

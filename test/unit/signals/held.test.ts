@@ -134,6 +134,26 @@ describe('signals of one source, each with one value', () => {
   });
 });
 
+describe('signals of one source that each halt few agents', () => {
+  it('halt as many within an hour as one may, wherever the hour begins, and the next one waits', async () => {
+    const one = await SignalWorld.start();
+    one.now = Date.parse('2026-11-26T10:50:00.000Z');
+    const send = async (n: number, agents: number) => {
+      one.add(`db-${n}`, value(`db-${n}`), { holders: SignalWorld.holders(agents) });
+      return (await one.send(await one.signed('siem', value(`db-${n}`), n))).outcomes;
+    };
+    expect(await send(1, 30)).toMatchObject([{ act: 'revoke' }]);
+    one.now += 15 * 60_000;
+    expect(await send(2, 21)).toMatchObject([{ act: 'hold' }]);
+    expect([...one.kept.values()]).toMatchObject([
+      { why: 'with it signals of siem would halt more than 50 agents within the hour' },
+    ]);
+    expect(await send(3, 20)).toMatchObject([{ act: 'revoke' }]);
+    one.now += 46 * 60_000;
+    expect(await send(4, 30)).toMatchObject([{ act: 'revoke' }]);
+  });
+});
+
 describe('a signal of two values that is delivered twice', () => {
   const twice = async () => {
     const one = await SignalWorld.start();

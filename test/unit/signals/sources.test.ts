@@ -140,15 +140,26 @@ describe('a delivery', () => {
     expect(one.writes).toEqual([]);
   });
 
-  it('of GitHub tells of a value that does not work where its alert is resolved, and is not verified unless GitHub has tried it', async () => {
+  it('of GitHub is not verified unless GitHub has tried its value', async () => {
     const one = await world();
-    const resolved = await one.signed('github', LEAKED, 1);
-    one.alerts.set(1, { state: 'resolved', secret: new Redacted(LEAKED), validity: 'active' });
-    expect((await one.send(resolved)).outcomes).toEqual([{ act: 'nothing', credentials: [] }]);
     const unknown = await one.signed('github', LEAKED, 2);
     one.alerts.set(2, { state: 'open', secret: new Redacted(LEAKED), validity: 'unknown' });
     expect((await one.send(unknown)).outcomes).toMatchObject([{ act: 'rotate', credentials: ['orders'] }]);
     expect(one.emergencies).toEqual([]);
+  });
+
+  it('of GitHub is acted on although somebody has closed its alert since: that ends no value', async () => {
+    const one = await world();
+    const closed = await one.signed('github', LEAKED, 1);
+    one.alerts.set(1, { state: 'resolved', secret: new Redacted(LEAKED), validity: 'active' });
+    expect((await one.send(closed)).outcomes).toMatchObject([{ act: 'revoke', credentials: ['orders'] }]);
+  });
+
+  it('of GitHub is for a person to look at where its alert has no value', async () => {
+    const one = await world();
+    const sent = await one.signed('github', LEAKED, 1);
+    one.alerts.set(1, { state: 'open', validity: 'active' });
+    expect((await one.send(sent)).outcomes).toEqual([{ act: 'look', credentials: [] }]);
   });
 
   it('of GitHub whose alert can not be read is for a person to look at', async () => {

@@ -1,0 +1,38 @@
+import type { Instant } from '../clock.ts';
+import type { Credential } from '../credential.ts';
+import type { Standing } from '../leak.ts';
+
+/** What is remembered of a signal that was taken. */
+export interface TakenSignal {
+  /** When it was taken last. Absent in what older versions wrote. */
+  readonly at?: Instant;
+  /** How often it was taken anew since its value lived on. */
+  readonly round: number;
+  /** Which of its fingerprints were those of credentials, and of nobody else's. */
+  readonly fingerprints: readonly string[];
+  /** Nothing of it led to a credential: once a person has mended that, the same is read again. */
+  readonly looked?: boolean;
+}
+
+/** How long what was begun for a signal may take before the same signal is taken as a new one. */
+const SETTLED_MS = 15 * 60_000;
+
+/** Whether what was begun for a signal has had its time. */
+export function isSettled({ at }: TakenSignal, now: number): boolean {
+  return at === undefined || now - Date.parse(at) >= SETTLED_MS;
+}
+
+/**
+ * Whether a key that a signal was about works although nothing is under way that would end it: its emergency has failed, its
+ * rotation was aborted, or a rollback has brought it back.
+ */
+export function livesOn(
+  standing: Standing,
+  credential: Pick<Credential, 'activeRotation' | 'incident'>,
+): boolean {
+  return (
+    standing === 'live' &&
+    credential.activeRotation === undefined &&
+    credential.incident?.awaitsOperator === undefined
+  );
+}
