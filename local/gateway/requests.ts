@@ -53,11 +53,11 @@ export class Requests {
   readonly #secrets = new Map<string, Secret>();
   readonly #iam = new IamRequests();
   readonly #kms = new KmsRequests();
-  readonly #tagsOf: TagsOf;
+  readonly #playedTags: TagsOf;
 
   /** Tags of what services that are played have; of all else it learns them. */
-  constructor(tagsOf: TagsOf = () => ({})) {
-    this.#tagsOf = tagsOf;
+  constructor(playedTags: TagsOf = () => ({})) {
+    this.#playedTags = playedTags;
   }
 
   /** Undefined where nobody has written down yet what the operation asks for. */
@@ -80,7 +80,7 @@ export class Requests {
           ? [{ action: `s3:${call.operation}`, resource: `arn:aws:s3:::${call.resource ?? ''}` }]
           : undefined;
       case 'acm-pca':
-        return privateCa(call.operation, input ?? {}, this.#tagsOf);
+        return privateCa(call.operation, input ?? {}, this.#playedTags);
       case 'iam':
         return this.#iam.of(call.operation, input ?? {});
       case 'sts':
@@ -214,7 +214,7 @@ function lambda({ operation, resource = '' }: CallKind): readonly IamRequest[] |
 }
 
 /** Operations on an authority, which is what IAM is asked about also where they are about a certificate of it. */
-function privateCa(operation: string, input: Input, tagsOf: TagsOf): readonly IamRequest[] | undefined {
+function privateCa(operation: string, input: Input, playedTags: TagsOf): readonly IamRequest[] | undefined {
   const resource = textOf(input['CertificateAuthorityArn']);
   if (resource === undefined) return undefined;
   const template = textOf(input['TemplateArn']);
@@ -223,7 +223,7 @@ function privateCa(operation: string, input: Input, tagsOf: TagsOf): readonly Ia
       action: `acm-pca:${operation}`,
       resource,
       context: {
-        ...prefixed('aws:ResourceTag/', tagsOf('acm-pca', resource)),
+        ...prefixed('aws:ResourceTag/', playedTags('acm-pca', resource)),
         ...(template === undefined ? {} : { 'acm-pca:TemplateArn': template }),
       },
     },

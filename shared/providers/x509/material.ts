@@ -39,20 +39,20 @@ export const authorityMaterial = z.object({
 });
 
 /** Reads what the vault keeps, which says in `ref` where the key is; refusals name the field, and never quote it. */
-export function materialParser<M>(form: z.ZodType<M>, ref: string) {
+export function materialParser<M>(schema: z.ZodType<M>, ref: string) {
   const fields = `{"set": …, "trustDomain": …, "certificate": …, "${ref}": …}`;
   /** @throws RekeyError ERR_MATERIAL_MISMATCH */
   return (text: Redacted<string>): Redacted<M> =>
-    text.map((raw) => parseJson(form, raw, 'the secret', undefined, fields));
+    text.map((raw) => parseJson(schema, raw, 'the secret', undefined, fields));
 }
 
 /** What the vault keeps of an authority that was made for a target, or taken. */
 export function materialOf<M>(
-  form: z.ZodType<M>,
+  schema: z.ZodType<M>,
   { name: set, trustDomain: domain }: Pick<X509Target, 'name' | 'trustDomain'>,
   made: Redacted<string>,
 ): Redacted<M> {
-  return made.map((text) => form.parse({ ...(JSON.parse(text) as object), set, trustDomain: domain }));
+  return made.map((text) => schema.parse({ ...(JSON.parse(text) as object), set, trustDomain: domain }));
 }
 
 /** The form of what the vault keeps where the key is in KMS. */
