@@ -85,8 +85,8 @@ export default {
     ),
     forbid(
       'product-is-free-of-tests',
-      // `npm run local -- --keys` shows the stand-in that the tests have.
-      '^(shared|client|lambdas|infra|cli|local(?!/keys\\.ts$)|scripts)',
+      // `npm run local -- --keys` and `npm run tabletop` show the stand-ins that the tests have.
+      '^(shared|client|lambdas|infra|cli|local(?!/(keys|signals|tabletop/[a-z]+)\\.ts$)|scripts)',
       '^test/',
       'tests import the product',
     ),

@@ -6,7 +6,13 @@ const arnOfSecret = z
     /^arn:[^:]+:secretsmanager:[^:]+:\d{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}$/,
     'the whole ARN of a secret, with its six last characters',
   );
-const https = z.url({ protocol: /^https$/, error: 'an address that begins with https://' }).max(300);
+const https = z
+  .url({ protocol: /^https?$/, error: 'an address that begins with https://' })
+  .max(300)
+  // The local stack's stand-ins; a function reaches them only where the setting `privateUpstreams` names the address.
+  .refine((url) => url.startsWith('https:') || new URL(url).hostname === '127.0.0.1', {
+    error: 'an address that begins with https://',
+  });
 const secretArn = arnOfSecret.describe(
   'The secret that the source and Rekey share: one a line, the newest first',
 );
@@ -66,18 +72,18 @@ export const signalSettings = z
       .min(0)
       .max(200)
       .default(3)
-      .describe('Credentials that the signals of one source revoke in an hour without a person; 0: none'),
+      .describe('Credentials that the signals of one source revoke in 60 minutes without a person; 0: none'),
     maxAgents: z
       .int()
       .min(0)
       .default(50)
-      .describe('Agents that one signal halts without a person, all its credentials together'),
+      .describe('Agents that the signals of one source halt in 60 minutes without a person'),
     perHour: z
       .int()
       .min(1)
       .max(10_000)
       .default(60)
-      .describe('Signals that are taken of one source in an hour'),
+      .describe('Signals that are taken of one source in 60 minutes'),
     breakGlassMinutes: z
       .int()
       .min(1)

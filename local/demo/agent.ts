@@ -65,10 +65,10 @@ export async function agentRole(world: World, name: string): Promise<string> {
 }
 
 /** A session of a role, as the platform gives one to a process that runs under it. */
-export async function sessionOf(world: World, roleArn: string): Promise<RoleSession> {
+export async function sessionOf(world: World, roleArn: string, name = 'host-1'): Promise<RoleSession> {
   const sts = new STSClient(world.stack.clientConfig);
   const { Credentials } = await sts.send(
-    new AssumeRoleCommand({ RoleArn: roleArn, RoleSessionName: 'host-1', DurationSeconds: SESSION_SECONDS }),
+    new AssumeRoleCommand({ RoleArn: roleArn, RoleSessionName: name, DurationSeconds: SESSION_SECONDS }),
   );
   sts.destroy();
   return {

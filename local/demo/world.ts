@@ -13,6 +13,8 @@ export interface World {
   readonly stack: LocalStack;
   readonly server: Postgres;
   readonly deployment: Deployment;
+  /** What it was deployed with, beside its stage. */
+  readonly settings: Readonly<Record<string, unknown>>;
   /** Folder for files of this run. */
   readonly dir: string;
   /** Environment for `rekey` and other clients. */
@@ -23,6 +25,8 @@ export interface World {
   upgrade(appDir: string): Promise<void>;
   stop(): Promise<void>;
 }
+
+type More = Readonly<Record<string, unknown>>;
 
 /** Databases only, and waits that the local stage shortens; the settings of AWS stages refuse these. */
 const LOCAL_SETTINGS = {
@@ -37,12 +41,12 @@ const LOCAL_SETTINGS = {
 };
 
 /**
- * Starts everything, roles enforced, and deploys the real CDK app, with `more` settings beside the shortened waits.
- * Cleans up after itself where a part fails.
+ * Starts everything, roles enforced, and deploys the real CDK app, with `more` settings beside the shortened waits; they may
+ * name what is made in the stack first. Cleans up after itself where a part fails.
  */
 export async function startWorld(
   progress: (line: string) => void,
-  more: Readonly<Record<string, unknown>> = {},
+  more: More | ((stack: LocalStack) => Promise<More>) = {},
 ): Promise<World> {
   const dir = await mkdtemp(join(tmpdir(), 'rekey-world-'));
   const remove = (): Promise<void> => rm(dir, { recursive: true, force: true });
@@ -68,11 +72,12 @@ export async function startWorld(
       }),
     );
     progress('AWS emulator and PostgreSQL are up');
-    const settings = join(dir, 'settings.json');
-    await writeFile(settings, JSON.stringify({ ...LOCAL_SETTINGS, ...more }));
+    const settings = { ...LOCAL_SETTINGS, ...(typeof more === 'function' ? await more(stack) : more) };
+    const settingsFile = join(dir, 'settings.json');
+    await writeFile(settingsFile, JSON.stringify(settings));
     await seed(server, stack);
     const deployApp = (appDir: string): Promise<Deployment> =>
-      deploy(stack, { appDir, context: { stage: 'local', settings }, progress });
+      deploy(stack, { appDir, context: { stage: 'local', settings: settingsFile }, progress });
     const deployment = await deployApp(dirname(dirname(import.meta.dirname)));
     const outputs = Object.assign({}, ...Object.values(deployment.outputs)) as Record<string, string>;
     const output = (name: string): string => {
@@ -83,7 +88,7 @@ export async function startWorld(
     const apiId = /([a-z0-9]+)\.execute-api/.exec(output(OUTPUT.apiUrl))?.[1] ?? '';
     const env = { ...stack.env, REKEY_STAGE: 'local', REKEY_API_URL: stack.apiUrl(apiId) };
     const upgrade = async (appDir: string): Promise<void> => void (await deployApp(appDir));
-    return { stack, server, deployment, dir, env, output, upgrade, stop };
+    return { stack, server, deployment, settings, dir, env, output, upgrade, stop };
   } catch (error) {
     await stop();
     throw error;

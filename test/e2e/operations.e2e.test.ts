@@ -13,6 +13,7 @@ import { readLogin, startFleet } from '../../local/demo/fleet.ts';
 import { rekey, rekeyJson } from '../../local/demo/rekey.ts';
 import { follow, registerCredentials } from '../../local/demo/scenario.ts';
 import { startWorld, type World } from '../../local/demo/world.ts';
+import { LocalSources } from '../../local/signals.ts';
 import type {
   EmergencyAnswer,
   ImpactAnswer,
@@ -30,18 +31,23 @@ import { describeFoundValues } from './found-values.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { describeIncidentReport } from './incident-report.ts';
 import { describeProofOverApi } from './proof-over-api.ts';
+import { CAPS, describeSignals } from './signals.ts';
 import { describeSubscribing } from './subscriptions.ts';
 import { reaches } from './upgrading.ts';
 
 describe('what operators do, on the deployed stack', { timeout: 240_000 }, () => {
   let world: World;
   let vault: SecretsManagerClient;
+  let sources: LocalSources;
 
   const show = async (name: string): Promise<ShowAnswer> => rekeyJson(['show', name], world.env);
 
   beforeAll(async () => {
     await forgetRecording('operations');
-    world = await startWorld(quiet);
+    world = await startWorld(quiet, async (stack) => {
+      sources = await LocalSources.start(stack, CAPS);
+      return sources.settings;
+    });
     vault = new SecretsManagerClient(world.stack.clientConfig);
     await registerCredentials(world, quiet);
     await vault.send(new CreateSecretCommand({ Name: 'agents/taken', SecretString: 'of somebody else' }));
@@ -52,6 +58,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
       await keepRecording('operations', world);
     } finally {
       await world?.stop();
+      await sources?.[Symbol.asyncDispose]();
     }
   }, 60_000);
 
@@ -221,6 +228,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
   describeIncidentReport('INC-7', () => ({ world }));
   describeDeliveries();
   describeFoundValues(() => ({ world, vault }));
+  describeSignals(() => ({ world, vault, sources }));
 
   test('`rekey rotate --dry-run` tells who is hit and when, and starts nothing', async () => {
     const before = (await show('orders')).rotations.length;

@@ -1,21 +1,32 @@
+import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
 import { UpstreamServer, type Asked, type Reply } from './upstream.ts';
 
 /** An alert as GitHub keeps it. */
-interface KeptAlert {
+export interface KeptAlert {
   readonly repository: string;
   readonly number: number;
   readonly secret: string;
   state: 'open' | 'resolved';
   validity: 'active' | 'inactive' | 'unknown';
+  updatedAt: string;
 }
 
-/** Secret scanning of GitHub's API: alerts of repositories, and its keys for partners. */
+/** A request as a source makes and signs it. */
+export interface Delivery {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+const PARTNER_KEY = 'f9525bf080f75b3506ca1ead061add62b8633a346606dc5fe544e29231c6ee0d';
+
+/** Secret scanning of GitHub: alerts of repositories and their webhooks, and the feed for partners with its keys. */
 export class FakeGithub implements AsyncDisposable {
   readonly alerts: KeptAlert[] = [];
   /** In PEM, by the name under which it is published. */
   readonly partnerKeys = new Map<string, string>();
   server!: UpstreamServer;
   readonly #token: string;
+  readonly #partner = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 
   private constructor(token: string) {
     this.#token = token;
@@ -39,9 +50,38 @@ export class FakeGithub implements AsyncDisposable {
       secret,
       state: 'open',
       validity: 'active',
+      updatedAt: new Date().toISOString(),
     };
     this.alerts.push(alert);
     return alert;
+  }
+
+  /** The webhook `secret_scanning_alert` of an alert, which has no value; signed with what the receiver shares. */
+  webhook(alert: KeptAlert, shared: string, action = 'created'): Delivery {
+    const [owner = '', name = ''] = alert.repository.split('/');
+    const body = JSON.stringify({
+      action,
+      alert: { number: alert.number, html_url: pageOf(alert), updated_at: alert.updatedAt },
+      repository: { name, owner: { login: owner } },
+    });
+    const hmac = createHmac('sha256', shared).update(body).digest('hex');
+    return {
+      headers: { 'x-github-event': 'secret_scanning_alert', 'x-hub-signature-256': `sha256=${hmac}` },
+      body,
+    };
+  }
+
+  /** What partners get of values that were found in public, signed with a key that is published from now on. */
+  feed(tokens: readonly string[]): Delivery {
+    const { publicKey, privateKey } = this.#partner;
+    this.partnerKeys.set(PARTNER_KEY, publicKey.export({ type: 'spki', format: 'pem' }).toString());
+    const url = 'https://github.com/somebody/else/blob/main/.env';
+    const body = JSON.stringify(tokens.map((token) => ({ token, type: 'rekey', url, source: 'content' })));
+    const signature = sign('sha256', Buffer.from(body), privateKey).toString('base64');
+    return {
+      headers: { 'github-public-key-identifier': PARTNER_KEY, 'github-public-key-signature': signature },
+      body,
+    };
   }
 
   #answer({ method, path, headers }: Asked): Reply {
@@ -63,10 +103,14 @@ export class FakeGithub implements AsyncDisposable {
       (each) => each.repository === repository && each.number === Number(number),
     );
     if (alert === undefined) return { status: 404, body: { message: 'Not Found' } };
-    const { repository: _own, ...told } = alert;
+    const { repository: _own, updatedAt: updated_at, ...told } = alert;
     return {
       status: 200,
-      body: { ...told, publicly_leaked: false, html_url: `https://github.com/${repository}` },
+      body: { ...told, updated_at, publicly_leaked: false, html_url: pageOf(alert) },
     };
   }
+}
+
+function pageOf({ repository, number }: KeptAlert): string {
+  return `https://github.com/${repository}/security/secret-scanning/${number}`;
 }

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { IamRequest } from '../../local/gateway/requests.ts';
 import { CREDENTIAL_TYPES } from '../../shared/names.ts';
-import { at, synthesise } from '../infra/app.ts';
+import { at, synthesise, type Stacks } from '../infra/app.ts';
 import { Policies } from '../support/iam/policies.ts';
 import { readRecording, RECORDINGS, type Recording } from '../support/iam/recording.ts';
 import { decryptTable, unseenCalls } from '../support/iam/unseen.ts';
@@ -12,8 +12,6 @@ import { UNUSED_GRANTS } from './unused-grants.ts';
  * give it (hard decision 15). Runs after the end-to-end tests, whose recordings it reads; what no recorder sees is
  * held in test/infra/unseen.test.ts, what no role may do in test/infra/forbidden.test.ts.
  */
-const databases = synthesise({ stage: 'local' });
-const everything = synthesise({ stage: 'local', settings: { types: [...CREDENTIAL_TYPES], families: true } });
 
 /** Calls that AWS refuses by design, since a condition isn't met: the function answers with what is wrong. */
 const REFUSED_BY_DESIGN: readonly { role: string; action: string; resource: RegExp; reason: string }[] = [
@@ -43,6 +41,15 @@ const REFUSED_BY_DESIGN: readonly { role: string; action: string; resource: RegE
   },
 ];
 
+/** Templates by the settings of a run; several runs have the same. */
+const synthesised = new Map<string, Stacks>();
+const deployedWith = (settings: object): Stacks => {
+  const key = JSON.stringify(settings);
+  const stacks = synthesised.get(key) ?? synthesise({ stage: 'local', settings });
+  synthesised.set(key, stacks);
+  return stacks;
+};
+
 /** `role: grant` of everything that some call has used. */
 const used = new Set<string>();
 const refused = new Set<string>();
@@ -53,10 +60,7 @@ describe.each(RECORDINGS)('in the end-to-end run %s', (name) => {
 
   beforeAll(async () => {
     recording = await readRecording(name);
-    // The guide names a prefix of secrets that exist.
-    const legacy = { stage: 'local', settings: { adoptPrefixes: ['legacy/'] } };
-    const others = name === 'keys' ? everything : databases;
-    policies = new Policies(name === 'quickstart' ? synthesise(legacy) : others, recording.resources);
+    policies = new Policies(deployedWith(recording.settings), recording.resources);
   });
 
   it('every call of a function carries its name', () => {
@@ -96,7 +100,10 @@ describe('over all end-to-end runs', () => {
   const grants: string[] = [];
 
   beforeAll(async () => {
-    const policies = new Policies(everything);
+    // The sources of signals are secrets of the run that has them.
+    const { signals, privateUpstreams } = (await readRecording('operations')).settings;
+    const all = { types: [...CREDENTIAL_TYPES], families: true, signals, privateUpstreams };
+    const policies = new Policies(deployedWith(all));
     for (const { name, grants: own } of policies.roles.filter(({ ofService }) => ofService)) {
       grants.push(
         ...own.filter(({ text }) => !text.startsWith('not ')).map(({ text }) => `${name}: ${text}`),

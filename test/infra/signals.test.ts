@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { SIGNALS } from '../../infra/stacks/monitoring.ts';
 import type { IamRequest } from '../../local/gateway/requests.ts';
 import { localAccountId, localRegion } from '../../local/settings.ts';
+import { SIGNAL_SOURCES } from '../../shared/domain/signals/signal.ts';
 import { TAG } from '../../shared/names.ts';
 import { Policies } from '../support/iam/policies.ts';
 import { at, ofType, resource, root, synthesise, text } from './app.ts';
@@ -97,6 +98,19 @@ describe('the intake of signals', () => {
     expect(await allowed(inLedger('UpdateItem', 'default#SIGNAL#siem'))).toBe(true);
     expect(await allowed(inLedger('UpdateItem', 'default#C#1'))).toBe(false);
     expect(await allowed(inLedger('DeleteItem', 'default#SIGNAL#siem'))).toBe(false);
+  });
+
+  it('has a row of the runbook for each source, and for the scanner that people send', () => {
+    const runbook = readFileSync(join(root, 'docs', 'runbook.md'), 'utf8');
+    const entry = runbook.split('\n## ').find((each) => each.startsWith('Signal received\n')) ?? '';
+    const rows = entry
+      .split('\n')
+      .filter((line) => line.startsWith('| `'))
+      .map((line) => line.split('|').map((cell) => cell.trim()));
+    expect(rows.map(([, signal]) => signal)).toEqual(
+      [...SIGNAL_SOURCES, 'trufflehog'].map((source) => `\`${source}\``),
+    );
+    for (const [, , ...cells] of rows) expect(cells.slice(0, 3).every((cell) => cell !== '')).toBe(true);
   });
 
   it('alarms by what its handler logs, with an entry of the runbook each', () => {

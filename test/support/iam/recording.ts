@@ -15,6 +15,8 @@ export interface Recording {
   readonly calls: readonly FunctionCall[];
   /** Names that CloudFormation gave, by stack and logical id. */
   readonly resources: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** What was deployed, as settings. */
+  readonly settings: Readonly<Record<string, unknown>>;
   /** Calls that were signed with the keys of a function that names itself elsewhere, yet not there. */
   readonly nameless: readonly string[];
 }
@@ -62,6 +64,7 @@ export async function keepRecording(name: RecordingName, world: World | undefine
   const recording: Recording = {
     calls: [...calls.values()],
     resources: await physicalNames(world),
+    settings: world.settings,
     nameless: [...new Set(nameless)],
   };
   await mkdir(folder, { recursive: true });
