@@ -7,6 +7,7 @@ import { addApply } from './commands/apply.ts';
 import { addAudit } from './commands/audit.ts';
 import { addConfirm } from './commands/confirm.ts';
 import { addConnect } from './commands/connect.ts';
+import { addDecommission } from './commands/decommission.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addImport } from './commands/import.ts';
 import { addIncident } from './commands/incident.ts';
@@ -80,6 +81,7 @@ const COMMANDS: readonly AddCommand[] = [
   addConnect,
   addPacts,
   addRevoke,
+  addDecommission,
   addIncident,
   addUnregister,
   addSubscribe,

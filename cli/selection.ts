@@ -14,18 +14,20 @@ export interface SelectionFlags {
   readonly fleet?: string;
   readonly provider?: string;
   readonly everything?: true;
+  readonly knownBy?: string;
 }
 
 /** What the options select; undefined where they select nothing. @throws Failure where they contradict each other */
 export function selectionOf(flags: SelectionFlags): Selection | undefined {
-  const { agent, closure, fleet, provider, everything } = flags;
+  const { agent, closure, fleet, provider, everything, knownBy } = flags;
   const found = [
     ...(agent === undefined ? [] : [{ agent, ...(closure === undefined ? {} : { closure }) }]),
     ...(fleet === undefined ? [] : [{ fleet }]),
     ...(provider === undefined ? [] : [{ provider }]),
     ...(everything === undefined ? [] : [{ everything }]),
+    ...(knownBy === undefined ? [] : [{ knownBy }]),
   ];
-  if (found.length > 1) throw usage('give one of --agent, --fleet, --provider and --everything');
+  if (found.length > 1) throw usage('give one of --agent, --fleet, --provider, --everything and --known-by');
   if (closure === true && agent === undefined) {
     throw usage('--closure is of an agent', 'add --agent NAME');
   }

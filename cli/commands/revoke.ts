@@ -12,6 +12,7 @@ import type { Output } from '../io.ts';
 import { describeRevocation, revocationPlan } from '../revocation.ts';
 import { authorityAmong, revokeCertificate } from './revoke-certificate.ts';
 import { revokeSelected, selectionOf, type SelectionFlags } from '../selection.ts';
+import { rotateSelected } from '../staged.ts';
 import { checkedLeak, LEAKED_HELP, revokeLeaked } from './revoke-leaked.ts';
 import { readCredential } from './show.ts';
 import { inWords } from '../../shared/domain/wording.ts';
@@ -145,7 +146,8 @@ export const addRevoke: AddCommand = (program, run) => {
     .description(
       'Emergency revocation. Every working credential is revoked at its target at once, open sessions are ended, ' +
         'agents are told to halt; then a new credential is made, tested and stored, and agents may resume. ' +
-        'Unlike `rotate` it breaks what is running. Ids work even while the ledger is down.',
+        'Unlike `rotate` it breaks what is running. Ids work even while the ledger is down. With --known-by it is no ' +
+        'emergency unless --emergency is given: each value that the person knows is rotated, while agents work on.',
     )
     .argument('[names...]', 'names or ids of the credentials, names of token families')
     .option('--agent <name>', 'what an agent holds')
@@ -153,9 +155,15 @@ export const addRevoke: AddCommand = (program, run) => {
     .option('--fleet <name>', 'what the agents of a fleet hold')
     .option('--provider <name>', 'all of one provider, e.g. openai')
     .option('--everything', 'all that Rekey manages')
+    .option(
+      '--known-by <person>',
+      'what a person has seen; staged rotations, no emergency',
+      filled('--known-by'),
+    )
+    .option('--emergency', 'with --known-by: revoke at once')
     .option('--leaked <->', 'revoke what a value opens, which is read from standard input', dash)
     .option('--certificate <serial>', 'revoke this certificate of a certificate authority, and nothing else')
-    .requiredOption('--incident <id>', 'id of the incident; stands in the audit trail')
+    .requiredOption('--incident <id>', 'id of the incident or ticket; stands in the audit trail')
     .requiredOption('--reason <text>', 'why; stands in the audit trail', filled('--reason'))
     .option('--yes', 'do not ask; the first request is the revocation')
     .option('--no-replace', 'revoke only; agents stay halted')
@@ -169,6 +177,7 @@ export const addRevoke: AddCommand = (program, run) => {
         'rekey revoke orders-db billing-db --incident INC-1234 --reason "stolen laptop" --yes --wait',
         'rekey revoke shop-ca --certificate 5f0c…9a --incident INC-1234 --reason "stolen host"',
         'rekey revoke --agent order-agent --closure --incident INC-1234 --reason "prompt injection" --dry-run',
+        'rekey revoke --known-by ada@example.com --incident HR-77 --reason "ada leaves" --dry-run',
         'pbpaste | rekey revoke --leaked - --incident INC-1234 --reason "seen in a chat" --yes',
       ),
     )
@@ -183,6 +192,11 @@ export const addRevoke: AddCommand = (program, run) => {
         }
         const selection = selectionOf(given);
         assertEither(names, given, selection !== undefined);
+        assertEmergency(given);
+        if (selection !== undefined && isStaged(given)) {
+          const { incident, reason, wait, dryRun } = checkedRevoke({ select: selection }, options);
+          return rotateSelected(context, selection, { incident, reason, wait, dryRun });
+        }
         if (selection !== undefined)
           return revokeSelected(context, selection, checkedRevoke({ select: selection }, options));
         return given.leaked === undefined
@@ -192,11 +206,29 @@ export const addRevoke: AddCommand = (program, run) => {
     });
 };
 
+/** What a person knows is rotated, unless an emergency is wanted. */
+function isStaged({ knownBy, emergency }: Given): boolean {
+  return knownBy !== undefined && emergency === undefined;
+}
+
+function assertEmergency(given: Given): void {
+  if (given.emergency === true && given.knownBy === undefined) {
+    throw usage(
+      '--emergency goes with --known-by',
+      'leave it out: everything else that is revoked is an emergency',
+    );
+  }
+  if (isStaged(given) && !given.replace) {
+    throw usage('--no-replace has no meaning here: each value is replaced by a rotation', 'add --emergency');
+  }
+}
+
 interface Given extends SelectionFlags {
   readonly incident: string;
   readonly reason: string;
   readonly leaked?: '-';
   readonly certificate?: string;
+  readonly emergency?: true;
   readonly yes?: true;
   readonly replace: boolean;
   readonly wait?: true;
@@ -219,7 +251,7 @@ function assertEither(names: readonly string[], { leaked }: Given, selects: bool
   if (leaked === undefined && names.length === 0 && !selects) {
     throw usage(
       'no credential was named',
-      'name one or more, select them (--agent, --fleet, --provider, --everything), or pipe a value that was found into --leaked -',
+      'name one or more, select them (--agent, --fleet, --provider, --everything, --known-by), or pipe a value that was found into --leaked -',
     );
   }
   if (leaked !== undefined && names.length > 0) {

@@ -50,7 +50,7 @@ export function certifyStatusKey(role: TypedRole, statusKeyArn: string): Grant[]
  */
 export function issueCertificates(ledger: LedgerAccess, directory: DirectoryAccess, stage: string): Grant[] {
   return [
-    below(ledger.tableArn, 'GetItem', '*#NAME#*', '*#C#*'),
+    below(ledger.tableArn, 'GetItem', '*#NAME#*', '*#C#*', '*#PACT#*'),
     viaService('dynamodb', [ledger.keyArn], ['kms:Decrypt']),
     ...readDirectory(directory, 'bundles').filter(({ actions }) => !actions.includes('kms:Decrypt')),
     below(directory.tableArn, 'GetItem', '*#LEAFKEY#*'),

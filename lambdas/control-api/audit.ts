@@ -15,6 +15,7 @@ import type { AuditRecord } from '../../shared/domain/audit.ts';
 import { fromInstant } from '../../shared/domain/clock.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
+import { eachOf } from '../../shared/engine/each.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 
 /** A page ends with the month in which it passes this, well before an answer of Lambda's 6 MB. */
@@ -111,7 +112,7 @@ async function unregisteredHeads(
 ): Promise<Credential[]> {
   const known = new Set(registered.map(({ id }) => id));
   const ids = new Set(records.map(({ entity }) => entity.uid).filter((id) => !known.has(id)));
-  const heads = await eachOf(ids, (id) => ledger.unregistered(id));
+  const heads = await eachOf(ids, READS_AT_ONCE, (id) => ledger.unregistered(id));
   return heads.filter((head) => head !== undefined);
 }
 
@@ -160,18 +161,9 @@ async function byNumber(
   span: Span,
 ): Promise<Excerpt[]> {
   const headById = new Map(heads.map((head) => [head.id, headOf(head)]));
-  return eachOf(ids, async (id) => excerpt(await collect(ledger.records(id)), span, headById.get(id)));
-}
-
-/** A few reads at a time. */
-async function eachOf<T>(ids: ReadonlySet<string>, read: (id: string) => Promise<T>): Promise<T[]> {
-  const found: T[] = [];
-  const waiting = [...ids];
-  const work = async (): Promise<void> => {
-    for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) found.push(await read(id));
-  };
-  await Promise.all(Array.from({ length: READS_AT_ONCE }, work));
-  return found;
+  return eachOf(ids, READS_AT_ONCE, async (id) =>
+    excerpt(await collect(ledger.records(id)), span, headById.get(id)),
+  );
 }
 
 /** Whether a record of the span stands on this page: by its month, and beyond the edges on the outermost ones. */

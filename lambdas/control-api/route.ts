@@ -10,11 +10,13 @@ import type { Family } from '../../shared/domain/families.ts';
 import type { PactTerms } from '../../shared/domain/pact.ts';
 import type { Rotation, Trigger } from '../../shared/domain/rotation.ts';
 import type { PactAnswer } from '../../shared/engine/agents/register-pact.ts';
+import type { decommission, DecommissionRequest } from '../../shared/engine/agents/decommission.ts';
 import type { SubscriptionRequest } from '../../shared/domain/subscription.ts';
 import type { RevocationWish, RevokedCertificate } from '../../shared/engine/certificates/revoke.ts';
 import type { ConsentAsked } from '../../shared/engine/families/consent.ts';
 import type { ConfirmRootAnswer } from '../../shared/engine/confirm-root.ts';
 import type { Requested } from '../../shared/engine/requests.ts';
+import type { Affected, rotateAll, StagedOrder } from '../../shared/engine/staged.ts';
 import type { HeldSignal } from '../../shared/domain/signals/held.ts';
 import type { LeakMatch, LeakReport } from '../../shared/engine/leak.ts';
 import type { Received, SignalOutcome } from '../../shared/engine/signals/receive.ts';
@@ -53,6 +55,8 @@ export interface ControlServices {
     trigger: Trigger;
     now?: boolean;
   }): Promise<Requested>;
+  /** Rotates many, each with a window of its own; the same order again starts nothing twice. */
+  rotateAll<A extends Affected>(order: StagedOrder<A>): ReturnType<typeof rotateAll<A>>;
   /** Asks for a rollback; one that is under way already is joined. */
   requestRollback(input: {
     name: string;
@@ -82,6 +86,8 @@ export interface ControlServices {
   }>;
   /** Registers a pact for an agent. */
   registerPact(input: { terms: PactTerms; actor: string; dryRun: boolean }): Promise<PactAnswer>;
+  /** Takes an agent out of service; out of it already is success. */
+  decommission(request: DecommissionRequest): ReturnType<typeof decommission>;
   /** Stops planner, lifecycle and schedule; paused already is success. */
   pause(input: { name: string; trigger: Trigger }): Promise<Paused>;
   unpause(input: { name: string; trigger: Trigger }): Promise<Paused>;

@@ -9,6 +9,7 @@ import { actorOf, BodyTooLarge, callOf, pathOf } from '../http/request.ts';
 import { json, notAllowed, problem } from '../http/response.ts';
 import type { ControlServices, Route } from './route.ts';
 import { audit } from './routes/audit.ts';
+import { decommissionAgent } from './routes/decommission.ts';
 import { diagnoseCredential, diagnoseDeployment } from './routes/diagnosis.ts';
 import { inventory, list, plan, register, show } from './routes/credentials.ts';
 import { revokeCertificate } from './routes/certificates.ts';
@@ -33,6 +34,7 @@ import { applyPact, listPacts, showPact } from './routes/pacts.ts';
 import { endSubscription, subscribe, subscriptions } from './routes/subscriptions.ts';
 import { confirmRoot } from './routes/roots.ts';
 import { approveSignal, denySignal, listHeld, sendSignals } from './routes/signals.ts';
+import { rotateSelection } from './routes/staged.ts';
 import { confirm, rollBack, rotate, showRotation } from './routes/rotations.ts';
 
 /** An answer, and the error behind it where Rekey didn't raise it on purpose: for the log only. */
@@ -61,6 +63,8 @@ const ROUTES: Readonly<Record<RouteKey, Route>> = {
   'POST /v1/families/{name}/consent-requests': askForConsent,
   'POST /v1/families/{name}/consents': giveConsent,
   'POST /v1/credentials/{name}/certificates/{serial}/revoke': revokeCertificate,
+  'POST /v1/rotations': rotateSelection,
+  'POST /v1/agents/{agent}/decommission': decommissionAgent,
   'POST /v1/emergencies': startEmergency,
   'GET /v1/emergencies/{id}': showEmergency,
   'POST /v1/leaks': reportLeak,

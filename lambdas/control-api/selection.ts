@@ -1,7 +1,13 @@
 import { MAX_EMERGENCY } from '../../shared/api/messages.ts';
+import type { Known } from '../../shared/domain/closure.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
-import { RekeyError } from '../../shared/domain/errors.ts';
-import { selectedBy, type Selected, type Selection } from '../../shared/domain/selection.ts';
+import { isRekeyError, RekeyError } from '../../shared/domain/errors.ts';
+import type { Family } from '../../shared/domain/families.ts';
+import { knownTo, type Leaver } from '../../shared/domain/leaver.ts';
+import { named, namedText } from '../../shared/domain/named.ts';
+import { personIn } from '../../shared/domain/person.ts';
+import { arranged, selectedBy, type Selected, type Selection } from '../../shared/domain/selection.ts';
+import { witnessesOf } from '../../shared/engine/knowledge.ts';
 import { inTime } from '../../shared/engine/patience.ts';
 import type { Page } from '../../shared/ports/ledger.ts';
 import type { ControlServices } from './route.ts';
@@ -9,7 +15,13 @@ import type { ControlServices } from './route.ts';
 /** How long all that is known may take to be read. */
 const READ_LIMIT_MS = 8000;
 
-type Sources = Pick<ControlServices, 'ledger' | 'agents' | 'families'>;
+/** What selections are made of. */
+export type Sources = Pick<ControlServices, 'ledger' | 'agents' | 'families' | 'readers'>;
+
+/** All that the ledger knows of who reaches what. */
+export interface Everything extends Known<Credential> {
+  readonly heads: readonly Family[];
+}
 
 /**
  * The credentials of a selection, by what the ledger knows now.
@@ -21,22 +33,49 @@ export async function selectForEmergency(
   selection: Selection,
   limitMs: number = READ_LIMIT_MS,
 ): Promise<Selected<Credential>> {
-  const known = await inTime(knownTo(sources), limitMs);
-  if (known === undefined) {
-    throw new RekeyError('ERR_UNAVAILABLE', 'the ledger does not answer: nothing was selected', {
-      field: 'select',
-      remedy: 'name the credentials by their ids: those are revoked without the ledger',
-    });
-  }
-  const selected = selectedBy(selection, known);
+  const selected = await answered(select(sources, selection), limitMs);
   const { chosen, later } = selected;
-  if (chosen.length === 0 && later.length === 0) throw nothing(selected);
-  if (chosen.length > MAX_EMERGENCY) throw tooMany(chosen.length);
+  if (chosen.length === 0 && later.length === 0) throw nothing(selection, selected);
+  assertOneRequest(chosen.length);
   return selected;
 }
 
-async function knownTo({ ledger, agents, families }: Sources) {
-  const [credentials, pacts, held] = await Promise.all([
+async function select(sources: Sources, selection: Selection): Promise<Selected<Credential>> {
+  const everything = await readEverything(sources);
+  if (!('knownBy' in selection)) return selectedBy(selection, everything);
+  const { credentials, families, unknown } = await leaverOf(sources, selection.knownBy, everything);
+  return arranged({
+    chosen: credentials.map(({ witness: { credential }, why }) => ({ credential, why })),
+    families: families.map(({ name }) => name),
+    unknown,
+  });
+}
+
+/**
+ * What comes within the time.
+ * @throws RekeyError ERR_UNAVAILABLE where it doesn't; ERR_NOT_FOUND as `work` does
+ */
+export async function answered<T>(work: Promise<T>, limitMs: number = READ_LIMIT_MS): Promise<T> {
+  const told = work.then(
+    (value) => () => value,
+    (error: unknown) => {
+      if (!isRekeyError(error, 'ERR_NOT_FOUND')) throw error;
+      return (): never => {
+        throw error;
+      };
+    },
+  );
+  const answer = await inTime(told, limitMs);
+  if (answer !== undefined) return answer();
+  throw new RekeyError('ERR_UNAVAILABLE', 'the ledger does not answer: nothing was selected', {
+    field: 'select',
+    remedy: 'name the credentials by their ids: those are revoked without the ledger',
+  });
+}
+
+/** Everything that selections go by, page by page. */
+export async function readEverything({ ledger, agents, families }: Sources): Promise<Everything> {
+  const [credentials, pacts, heads] = await Promise.all([
     all((page) => ledger.list(page)),
     all((page) => agents.pacts(page)),
     all((page) => families.families(page)),
@@ -44,8 +83,33 @@ async function knownTo({ ledger, agents, families }: Sources) {
   return {
     credentials,
     pacts,
-    families: held.map(({ name, terms }) => ({ name, holders: terms.holders })),
+    heads,
+    families: heads.map(({ name, terms }) => ({ name, holders: terms.holders })),
   };
+}
+
+/** What a person knows that works. @throws RekeyError ERR_NOT_FOUND where nobody of that name has ever known anything */
+export async function leaverOf(
+  sources: Sources,
+  person: string,
+  { credentials, heads }: Everything,
+): Promise<Leaver<Credential>> {
+  const leaver = knownTo(person, await witnessesOf(sources, credentials), heads);
+  const isKnown = ({ people }: Leaver<Credential>): boolean => people.includes(personIn(person));
+  if (isKnown(leaver)) return leaver;
+  // What they knew may be long dead: then they are known, and nothing is left to be done.
+  const ever = knownTo(person, await witnessesOf(sources, credentials, true), heads);
+  if (isKnown(ever)) return leaver;
+  throw nobody(person, ever);
+}
+
+/** @throws RekeyError ERR_REQUEST where there are more than one request takes */
+export function assertOneRequest(count: number): void {
+  if (count <= MAX_EMERGENCY) return;
+  throw new RekeyError('ERR_REQUEST', `${count} credentials belong to it, and one request takes 1,000`, {
+    field: 'select',
+    remedy: 'select by provider or by fleet, in several requests; they may share the incident',
+  });
 }
 
 async function all<T>(read: (page?: string) => Promise<Page<T>>): Promise<T[]> {
@@ -59,20 +123,26 @@ async function all<T>(read: (page?: string) => Promise<Page<T>>): Promise<T[]> {
   return items;
 }
 
-function nothing({ families }: Pick<Selected, 'families'>): RekeyError {
+function nothing(selection: Selection, { families }: Pick<Selected, 'families'>): RekeyError {
   const beside = families.length === 0 ? '' : `; it has the token families ${families.join(', ')}`;
+  const none =
+    'knownBy' in selection
+      ? 'every value that they have seen was replaced since: nothing is left to be revoked'
+      : 'correct its name; `rekey list` has every credential with its holders';
   return new RekeyError('ERR_NOT_FOUND', `no credential belongs to this selection${beside}`, {
     field: 'select',
-    remedy:
-      families.length === 0
-        ? 'correct its name; `rekey list` has every credential with its holders'
-        : `rekey revoke ${families.join(' ')}`,
+    remedy: families.length === 0 ? none : `rekey revoke ${families.join(' ')}`,
   });
 }
 
-function tooMany(count: number): RekeyError {
-  return new RekeyError('ERR_REQUEST', `${count} credentials belong to it, and one request takes 1,000`, {
-    field: 'select',
-    remedy: 'select by provider or by fleet, in several requests; they may share the incident',
+function nobody(person: string, { people, unknown }: Pick<Leaver, 'people' | 'unknown'>): RekeyError {
+  const known = people.length === 0 ? 'nobody is' : namedText(named(people));
+  return new RekeyError('ERR_NOT_FOUND', `nobody called "${person}" is known to have seen a credential`, {
+    field: 'select.knownBy',
+    remedy: [
+      `a name is that of the user or of the session that a person takes a role with, e.g. ada@example.com; known are: ${known}`,
+      'whoever Rekey could not see is declared: knownBy in the declaration of the credential',
+      ...unknown,
+    ].join('; '),
   });
 }

@@ -13,6 +13,7 @@ import { toInstant } from '../../shared/domain/clock.ts';
 import { RekeyError, type ErrorJson } from '../../shared/domain/errors.ts';
 import { isRoot } from '../../shared/domain/roots.ts';
 import type { Backstop } from '../../shared/engine/backstop.ts';
+import { decommission } from '../../shared/engine/agents/decommission.ts';
 import { registerPact } from '../../shared/engine/agents/register-pact.ts';
 import { confirmHolder } from '../../shared/engine/confirm.ts';
 import { confirmEnd } from '../../shared/engine/confirm-end.ts';
@@ -27,6 +28,7 @@ import { voteOnSignal } from '../../shared/engine/signals/vote.ts';
 import type { SignalPolicy } from '../../shared/domain/signals/decide.ts';
 import type { SignalStore } from '../../shared/ports/signals.ts';
 import { DynamoDbSignals } from '../../shared/adapters/dynamodb-signals.ts';
+import { rotateAll } from '../../shared/engine/staged.ts';
 import { idOf, requestRotation } from '../../shared/engine/requests.ts';
 import { requestRollback } from '../../shared/engine/rollback.ts';
 import type { Subscribed, SubscriptionPage, Unsubscribed } from '../../shared/engine/subscriptions.ts';
@@ -156,6 +158,7 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
     coordinator: delegates.coordinator,
     clock,
     requestRotation: (request) => requestRotation(engine, request),
+    rotateAll: (order) => rotateAll(engine, order),
     requestRollback: async ({ name, rotationId, trigger }) => ({
       rotation: await requestRollback(engine, {
         credentialId: await idOf(engine, name),
@@ -187,6 +190,7 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
     },
     register: delegates.register,
     registerPact: (request) => registerPact(engine, { ...request, operator: true }),
+    decommission: (request) => decommission(engine, request),
     pause: async ({ name, trigger }) => pause(engine, { credentialId: await idOf(engine, name), trigger }),
     unpause: async ({ name, trigger }) =>
       unpause(engine, { credentialId: await idOf(engine, name), trigger }),

@@ -1,5 +1,6 @@
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { awsCallsFromEnvironment } from '../../shared/adapters/aws-client.ts';
+import { DynamoDbAgents } from '../../shared/adapters/dynamodb-agents.ts';
 import { DynamoDbDirectory } from '../../shared/adapters/dynamodb-directory.ts';
 import { DynamoDbLeaves } from '../../shared/adapters/dynamodb-leaves.ts';
 import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
@@ -28,8 +29,10 @@ function createDeps(): IssuingDeps {
   const clock = Date.now;
   const own = { aws, tenant: setting(ENV.tenant), clock };
   const published = { ...own, table: setting(ENV.directory) };
+  const ledger = { ...own, table: setting(ENV.table) };
   return {
-    ledger: new DynamoDbLedger({ ...own, table: setting(ENV.table) }),
+    ledger: new DynamoDbLedger(ledger),
+    agents: new DynamoDbAgents(ledger),
     directory: new DynamoDbDirectory(published),
     leaves: new DynamoDbLeaves(published),
     signer: (keyArn) => kmsSigner(aws, keyArn),

@@ -43,6 +43,8 @@ const TABLE = [
     path: '/v1/credentials/{name}/certificates/{serial}/revoke',
     roles: ['responder'],
   },
+  { method: 'POST', path: '/v1/rotations', roles: ['operator'] },
+  { method: 'POST', path: '/v1/agents/{agent}/decommission', roles: ['operator', 'responder'] },
   { method: 'POST', path: '/v1/emergencies', roles: ['responder'] },
   { method: 'GET', path: '/v1/emergencies/{id}', roles: everyone },
   { method: 'POST', path: '/v1/leaks', roles: ['responder'] },

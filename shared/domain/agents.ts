@@ -17,6 +17,15 @@ export interface PactCredential {
   readonly delegates: readonly string[];
 }
 
+/** That an agent was taken out of service. */
+export interface Decommissioning {
+  readonly at: Instant;
+  /** ARN of who did it. */
+  readonly actor: string;
+  readonly reason: string;
+  readonly incidentId: string;
+}
+
 /** What an agent can bear, as it or an operator has registered it (T1; docs/agents.md). */
 export interface Pact {
   /** Name of the agent: that of a holder of kind `client`. */
@@ -30,6 +39,8 @@ export interface Pact {
   /** ARN of who registered it. */
   readonly actor: string;
   readonly registeredAt: Instant;
+  /** It is out of service: it has no say, until an operator registers a pact for it again. */
+  readonly decommissioned?: Decommissioning;
 }
 
 /** What an instance can bear, and whether it reports: an instance keeps to the pact of its own release, whatever is registered after it. */

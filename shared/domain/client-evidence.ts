@@ -133,7 +133,7 @@ function judge(look: Look, facts: ClientFacts, { name, from, pact, sessions }: K
     terms,
     standings,
     missing: [
-      ...(terms === undefined ? [`${who} ${unknown}`] : []),
+      ...(terms === undefined && pact?.decommissioned === undefined ? [`${who} ${unknown}`] : []),
       ...(isFull(sessions, look.now)
         ? [`${who} has as many sessions as Rekey takes: others may work without one`]
         : []),

@@ -1,4 +1,4 @@
-import type { Pact } from './agents.ts';
+import type { Decommissioning, Pact } from './agents.ts';
 import type { Credential } from './credential.ts';
 import type { Holder } from './holders.ts';
 import { isSecret } from './roots.ts';
@@ -13,6 +13,7 @@ export type Reachable = Pick<
 export type Handing = {
   readonly agent: string;
   readonly credentials: readonly Pick<Pact['credentials'][number], 'credential' | 'delegates'>[];
+  readonly decommissioned?: Pick<Decommissioning, 'at'>;
 };
 
 /** A token family, and who holds it. */

@@ -65,7 +65,8 @@ type CloudTrailRecord = z.infer<typeof cloudTrailRecord>;
 
 /**
  * The read that a record of CloudTrail tells of, or why it tells of none. Pure, and total: a record may be anything.
- * Only what AWS itself vouches for makes a reader: whoever assumes a role chooses the session's name and the user agent.
+ * Only what AWS itself vouches for makes a reader: whoever assumes a role chooses the session's name and the user agent. A
+ * person's session is kept all the same, to tell who has seen a value (docs/adr/044).
  */
 export function readOf(input: unknown, scope: ReadScope): Read | NoRead {
   const { data } = cloudTrailRecord.safeParse(input);
@@ -101,7 +102,7 @@ function readerOf(data: CloudTrailRecord, scope: ReadScope): Reader | undefined 
     return { kind: 'person', principal: root(scope.account) };
   const principal = data.userIdentity.sessionContext?.sessionIssuer?.arn ?? roleOfSession(arn) ?? arn ?? '';
   if (!PRINCIPAL.test(principal)) return undefined;
-  if (isPerson(data, principal)) return { kind: 'person', principal };
+  if (isPerson(data, principal)) return { kind: 'person', principal, ...namedBy(arn) };
   return principal.includes(':user/') ? { kind: 'user', principal } : workload(data, principal);
 }
 
@@ -136,6 +137,12 @@ function isPerson(
     sessionCredentialFromConsole === 'true' ||
     userIdentity.sessionContext?.attributes?.mfaAuthenticated === 'true'
   );
+}
+
+/** The session that a person has taken a role with, as far as it is one: roles of people bind it to their own name. */
+function namedBy(arn: string | null | undefined): Pick<Reader, 'name'> {
+  const name = /:assumed-role\/[^/]+\/([\w+=,.@-]{2,64})$/.exec(arn ?? '')?.[1];
+  return name === undefined ? {} : { name };
 }
 
 function roleOfSession(arn: string | null | undefined): string | undefined {

@@ -133,6 +133,13 @@ export interface RootTerms {
   readonly scope: string;
 }
 
+/** Somebody who is declared to have seen a value. */
+export interface Knower {
+  readonly name: string;
+  /** Version of the secret that they have seen: the one of the day on which they were declared. Absent before there is one. */
+  readonly version?: string;
+}
+
 /** The head of a credential in the ledger: state, not intent. */
 export interface Credential extends Home {
   /** Opaque and never reused. */
@@ -160,6 +167,8 @@ export interface Credential extends Home {
   readonly backstopDays?: number;
   readonly mode: Mode;
   readonly holders: readonly Holder[];
+  /** People who are declared to have seen the value. Absent where none are. */
+  readonly knownBy?: readonly Knower[] | undefined;
   readonly status: CredentialStatus;
   /** What agents read as AWSCURRENT. */
   readonly current?: Key;

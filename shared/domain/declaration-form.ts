@@ -80,6 +80,21 @@ const holder = z.discriminatedUnion(
   { error: 'use one of the kinds polling, ecs-restart, lambda, manual, client' },
 );
 
+const knownBy = z
+  .array(
+    z
+      .string()
+      .regex(
+        /^[\w+=,.@-]{1,128}$/,
+        'write a name as sessions of people have it, e.g. ada or ada@example.com',
+      ),
+  )
+  .max(200)
+  .refine((names) => new Set(names.map((name) => name.toLowerCase())).size === names.length, {
+    message: 'a name stands there twice',
+  })
+  .describe('People who have seen the present value; it counts until that value is replaced');
+
 const policy = z.strictObject({
   interval: duration.optional().describe("Time between rotations; default: the type's maximum"),
   window: duration.optional().describe('How long old and new both work, at least twice the longest TTL'),
@@ -168,6 +183,7 @@ export const fields = z.strictObject({
     })
     .optional()
     .describe('Who uses it; without one it is never retired'),
+  knownBy: knownBy.optional(),
 });
 
 const terms = {
@@ -193,6 +209,7 @@ export const rootFields = z.strictObject({
     .describe('Default: enforce; observe where a person replaces it'),
   policy: policy.optional(),
   holders: fields.shape.holders.describe('Who uses it beside Rekey'),
+  knownBy: fields.shape.knownBy,
 });
 
 const address = z

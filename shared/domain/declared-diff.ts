@@ -1,4 +1,4 @@
-import type { Credential } from './credential.ts';
+import type { Credential, Knower } from './credential.ts';
 import { durationText } from './duration.ts';
 import type { FamilyTerms } from './families.ts';
 import type { Holder } from './holders.ts';
@@ -23,6 +23,7 @@ export type Declared = Pick<
   | 'policy'
   | 'mode'
   | 'holders'
+  | 'knownBy'
   | 'root'
 >;
 
@@ -64,7 +65,8 @@ function adder(fields: Map<string, string>): (path: string, value: unknown) => v
 function flatten(declared: Declared): Map<string, string> {
   const fields = new Map<string, string>();
   const add = adder(fields);
-  const { type, provider, secretName, adoption, adminSecret, target, mode, policy, holders, root } = declared;
+  const { type, provider, secretName, adoption, adminSecret, target, mode, policy, holders, knownBy, root } =
+    declared;
   add('type', type);
   add('provider', provider);
   add('secret', secretName);
@@ -76,7 +78,16 @@ function flatten(declared: Declared): Map<string, string> {
   add('target', target);
   add('policy', policy);
   addHolders(add, holders);
+  add('knownBy', knownBy === undefined ? undefined : namesOf(knownBy));
   return fields;
+}
+
+/** Which value they have seen is none of the declaration's. */
+function namesOf(knownBy: readonly Knower[]): string {
+  return knownBy
+    .map(({ name }) => name)
+    .toSorted()
+    .join(', ');
 }
 
 function flattenFamily({

@@ -74,6 +74,8 @@ export interface TokensHeld {
   readonly fingerprint: string;
   readonly refreshable: boolean;
   readonly consentedAt: Instant;
+  /** ARN of who consented. Absent where the client acts for itself, and in what older versions wrote. */
+  readonly consentedBy?: string | undefined;
   /** Since when the refresh token is the same: each refresh where the server rotates it, else the consent. */
   readonly rotatedAt: Instant;
   readonly refreshedAt: Instant;

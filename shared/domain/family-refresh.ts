@@ -203,10 +203,16 @@ export function withTokens(family: Family, attempt: Attempt, got: Got): Family {
       refreshedAt: at,
       rotatedAt: isSame ? before.rotatedAt : at,
       consentedAt: attempt.kind === 'refresh' && before !== undefined ? before.consentedAt : at,
+      consentedBy: consenterOf(attempt, before),
       earlier: before && livingBefore(before, at),
       replaced: before && replacedBy(attempt, before),
     },
   };
+}
+
+function consenterOf({ kind, trigger }: Attempt, before: TokensHeld | undefined): string | undefined {
+  if (kind === 'refresh') return before?.consentedBy;
+  return kind === 'consent' ? trigger.actor : undefined;
 }
 
 /** What is refreshed at half of its life lives on beside what comes after it. */

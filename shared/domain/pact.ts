@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { MAX_SESSION_SECONDS, type Pact, type PactCredential } from './agents.ts';
+import { MAX_SESSION_SECONDS, type Decommissioning, type Pact, type PactCredential } from './agents.ts';
 import { toInstant } from './clock.ts';
 import type { Credential } from './credential.ts';
 import { duration } from './declaration-form.ts';
@@ -246,9 +246,36 @@ export function nextVersion(
   before: Pact | undefined,
   { actor, now }: { actor: string; now: number },
 ): Pact | undefined {
-  if (before !== undefined && JSON.stringify(termsOf(before)) === JSON.stringify(termsOf(terms)))
-    return undefined;
+  const isInService = before !== undefined && before.decommissioned === undefined;
+  if (isInService && JSON.stringify(termsOf(before)) === JSON.stringify(termsOf(terms))) return undefined;
   return { ...termsOf(terms), version: (before?.version ?? 0) + 1, actor, registeredAt: toInstant(now) };
+}
+
+/** The pact of an agent that is out of service from now on; of one without a pact, one that says nothing else. */
+export function decommissioned(
+  agent: string,
+  before: Pact | undefined,
+  { at, ...by }: Decommissioning,
+): Pact {
+  const none = { agent, credentials: [], checkpoint: false, sessionLimitSeconds: 0, version: 0 };
+  return {
+    ...(before ?? { ...none, actor: by.actor, registeredAt: at }),
+    version: (before?.version ?? 0) + 1,
+    decommissioned: { at, ...by },
+  };
+}
+
+/** @throws RekeyError ERR_FORBIDDEN for an agent that was taken out of service */
+export function assertInService(pact: Pick<Pact, 'agent' | 'decommissioned'> | undefined): void {
+  if (pact?.decommissioned === undefined) return;
+  throw new RekeyError(
+    'ERR_FORBIDDEN',
+    `the agent "${pact.agent}" was taken out of service at ${pact.decommissioned.at}`,
+    {
+      field: 'agent',
+      remedy: 'an operator brings it back by registering its pact: rekey pacts apply',
+    },
+  );
 }
 
 /** The terms in one order of their fields, so that the same terms are the same text. */

@@ -8,7 +8,7 @@ export interface Reader {
   readonly kind: ReaderKind;
   /** ARN of a role or user; `arn:…:iam::ACCOUNT:root` for all of another account; an AWS service; a user at the source. */
   readonly principal: string;
-  /** Name of the Lambda function, or what a session at the source calls itself. */
+  /** Name of the Lambda function, of a person's session, or what a session at the source calls itself. */
   readonly name?: string;
   /** Where a session at the source was last seen to come from; no part of who it is. */
   readonly address?: string;
@@ -43,7 +43,7 @@ export function identityOf({ kind, principal, name, version }: Reader): string {
 /** What is kept of a reader once it was seen again; undefined where what is known is fresh enough. */
 export function seenAgain(known: SeenReader | undefined, seen: SeenReader): SeenReader | undefined {
   if (known === undefined) return seen;
-  const rare = seen.kind === 'session' || seen.version !== undefined;
+  const rare = ['session', 'person', 'user'].includes(seen.kind) || seen.version !== undefined;
   if (seen.lastSeen <= plusSeconds(known.lastSeen, rare ? 0 : FRESH_SECONDS)) return undefined;
   return joined(known, seen);
 }

@@ -4,12 +4,15 @@ import { fleetsOf } from './holders.ts';
 import { agentsOf } from './policy.ts';
 import { isRoot, isSecret } from './roots.ts';
 
-/** What an emergency is for, where credentials aren't named one by one. */
-export type Selection =
+/** Credentials by what is declared of them. */
+export type DeclaredSelection =
   | { readonly agent: string; readonly closure?: boolean | undefined }
   | { readonly fleet: string }
   | { readonly provider: string }
   | { readonly everything: true };
+
+/** What an order is for, where credentials aren't named one by one; `knownBy`: what a person has seen (leaver.ts). */
+export type Selection = DeclaredSelection | { readonly knownBy: string };
 
 /** As much of a credential as a selection goes by. */
 export type Selectable = Reachable & Pick<Credential, 'policy'>;
@@ -26,8 +29,16 @@ export interface Selected<C extends Selectable = Selectable> {
 }
 
 /** The credentials of a selection, by what the ledger knows. Pure. */
-export function selectedBy<C extends Selectable>(selection: Selection, known: Known<C>): Selected<C> {
-  const { chosen, families, unknown } = matching(selection, known);
+export function selectedBy<C extends Selectable>(selection: DeclaredSelection, known: Known<C>): Selected<C> {
+  return arranged(matching(selection, known));
+}
+
+/** What belongs to a selection, in order: the most dangerous first, and apart what goes once the others are dead. */
+export function arranged<C extends Selectable>({
+  chosen,
+  families,
+  unknown,
+}: Pick<Selected<C>, 'chosen' | 'families' | 'unknown'>): Selected<C> {
   const administers = ({ credential }: Chosen<C>): boolean =>
     isRoot(credential.type) && chosen.some((other) => isAdministeredBy(other.credential, credential));
   const first = chosen.filter((one) => !administers(one));
@@ -42,7 +53,7 @@ export function selectedBy<C extends Selectable>(selection: Selection, known: Kn
 }
 
 function matching<C extends Selectable>(
-  selection: Selection,
+  selection: DeclaredSelection,
   known: Known<C>,
 ): Pick<Selected<C>, 'chosen' | 'families' | 'unknown'> {
   const { credentials, pacts, families } = known;

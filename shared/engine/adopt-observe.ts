@@ -3,6 +3,7 @@ import { toInstant } from '../domain/clock.ts';
 import type { Credential } from '../domain/credential.ts';
 import { isRekeyError } from '../domain/errors.ts';
 import { fingerprint } from '../domain/fingerprint.ts';
+import { redeclared } from '../domain/knowledge.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import type { Notice } from '../providers/provider.ts';
 import {
@@ -99,6 +100,7 @@ export async function observe(
       adoption: 'observed',
       status: 'active',
       ...value?.seen,
+      knownBy: redeclared(draft.knownBy, undefined, value?.seen.current),
       live: [],
       generation: 0,
       version: 0,
@@ -131,7 +133,7 @@ export async function observeValue(
   const { policy, mode, holders, secretName, target, adminSecret } = before;
   return deps.ledger.commit({
     before,
-    after: { ...before, ...seen },
+    after: { ...before, ...seen, knownBy: redeclared(before.knownBy, before.knownBy, seen.current) },
     records: [
       {
         action: 'observed',

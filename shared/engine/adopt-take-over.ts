@@ -2,6 +2,7 @@ import { fromInstant, toInstant } from '../domain/clock.ts';
 import type { Credential, CredentialHandle, Key } from '../domain/credential.ts';
 import { RekeyError, isRekeyError } from '../domain/errors.ts';
 import { fingerprint } from '../domain/fingerprint.ts';
+import { redeclared } from '../domain/knowledge.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import { TAG } from '../names.ts';
 import { adopter, examine, type Examined } from './adopt-examine.ts';
@@ -176,6 +177,7 @@ async function complete(
         mode: draft.mode,
         policy: draft.policy,
         holders: draft.holders,
+        knownBy: redeclared(draft.knownBy, before.knownBy, key),
         ...(draft.root === undefined ? {} : { root: draft.root }),
         current: key,
         live: [handle],

@@ -118,5 +118,6 @@ async function known(
   name: string,
 ): Promise<{ pact: Pact | undefined; sessions: KnownAgent['sessions'] }> {
   const [pact, sessions] = await Promise.all([agents.pact(name), agents.sessions(name)]);
-  return { pact, sessions };
+  // Out of service it can say nothing any more: whatever it has open would never be closed.
+  return { pact, sessions: pact?.decommissioned === undefined ? sessions : [] };
 }

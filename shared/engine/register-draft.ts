@@ -90,6 +90,7 @@ export async function draftOf(
     policy,
     mode: modeOf(declaration),
     holders,
+    ...(declaration.knownBy === undefined ? {} : { knownBy: declaration.knownBy.map((name) => ({ name })) }),
   };
 }
 

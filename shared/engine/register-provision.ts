@@ -3,6 +3,7 @@ import { toInstant } from '../domain/clock.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import { RekeyError, isRekeyError } from '../domain/errors.ts';
 import { fingerprint } from '../domain/fingerprint.ts';
+import { redeclared } from '../domain/knowledge.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import { TAG } from '../names.ts';
 import type { Issued } from '../providers/provider.ts';
@@ -146,7 +147,14 @@ async function complete(
   const place = await placeOf(await upstream(deps, credential), key.handle);
   return deps.ledger.commit({
     before: located,
-    after: { ...located, status: 'active', current: key, live: [key.handle], backstopDays: days },
+    after: {
+      ...located,
+      status: 'active',
+      current: key,
+      live: [key.handle],
+      backstopDays: days,
+      knownBy: redeclared(located.knownBy, located.knownBy, key),
+    },
     records: [
       {
         action: 'registered',

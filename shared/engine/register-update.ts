@@ -2,6 +2,7 @@ import { toInstant } from '../domain/clock.ts';
 import type { Credential } from '../domain/credential.ts';
 import type { FieldChange } from '../domain/declared-diff.ts';
 import { RekeyError } from '../domain/errors.ts';
+import { redeclared } from '../domain/knowledge.ts';
 import type { Trigger } from '../domain/rotation.ts';
 import { alignBackstop } from './backstop.ts';
 import type { AnyProvider } from '../providers/provider.ts';
@@ -87,6 +88,7 @@ export function redeclare(
         policy: draft.policy,
         mode: draft.mode,
         holders: draft.holders,
+        knownBy: redeclared(draft.knownBy, before.knownBy, before.current),
         // Otherwise it stays as it is: a newer version may have written more into it.
         ...(changes.some(isOfTarget) ? { target: draft.target } : {}),
         ...(draft.adminSecret === undefined ? {} : { adminSecret: draft.adminSecret }),

@@ -4,7 +4,7 @@ import { isPaused, type Rotation, type Trigger } from '../domain/rotation.ts';
 import type { LifecycleOutcome } from '../ports/workflow.ts';
 import { defer, skipDeferral } from './deferral.ts';
 import type { EngineDeps } from './deps.ts';
-import { orderOf } from './order.ts';
+import { orderOf, type Dependants } from './order.ts';
 import { clearPending } from './pending.ts';
 import { announce, assertMayBegin } from './start.ts';
 import { load, loadCredential, untilCommitted, type Loaded } from './state.ts';
@@ -24,13 +24,15 @@ export interface Requested {
  * @throws RekeyError ERR_NOT_FOUND, ERR_MODE, ERR_PAUSED, ERR_WINDOW_OPEN, ERR_ROTATION_UNDER_WAY.
  */
 export function requestRotation(
-  deps: EngineDeps,
+  deps: EngineDeps & { readonly dependants?: Dependants },
   request: {
     name: string;
     token: string;
     trigger: Trigger;
     /** Whoever is in session: an announced rotation that waits for a gap begins. */
     now?: boolean;
+    /** What it belongs to, as the operators call that. */
+    incidentId?: string;
   },
 ): Promise<Requested> {
   return untilCommitted(async () => {
@@ -45,10 +47,10 @@ export function requestRotation(
     const joins = request.now === true && active?.phase === 'announced' && credential.paused === undefined;
     const joined = existing ?? (joins ? active : undefined);
     if (joined === undefined) assertMayBegin(credential, active, deps.clock());
-    const order = await orderOf(deps, credential);
+    const order = await orderOf(deps, credential, deps.dependants);
     const state =
       joined === undefined
-        ? await announce(deps, credential, request.token, request.trigger, order)
+        ? await announce(deps, credential, request.token, request.trigger, order, request.incidentId)
         : { credential, rotation: joined };
     const rotation = request.now === true ? await skipDeferral(deps, state, request.trigger) : state.rotation;
     // Idempotent by its name: a caller that died after the commit is helped by its own repetition.

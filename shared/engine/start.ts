@@ -128,6 +128,7 @@ export function announce(
   token: string,
   trigger: Trigger,
   { obstacles, unchanged, turns }: Order,
+  incidentId?: string,
 ): Promise<Loaded> {
   const now = toInstant(deps.clock());
   const announced = trigger.kind === 'vault' ? 0 : credential.policy.announceSeconds;
@@ -144,6 +145,7 @@ export function announce(
       loser: 'old',
       repairs: 0,
       checkAt: plusSeconds(now, announced + deps.timing.stuckAfterSeconds),
+      ...(incidentId === undefined ? {} : { incidentId }),
       startedAt: now,
       updatedAt: now,
     },

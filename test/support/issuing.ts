@@ -1,3 +1,4 @@
+import { MemoryAgentStore } from './agent-parts.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
 import { validityOf } from '../../shared/domain/certificate.ts';
 import type { DirectoryEntry, DirectorySet } from '../../shared/domain/directory.ts';
@@ -79,6 +80,7 @@ export class IssuingWorld {
   readonly revocations = new MemoryRevocations();
   readonly signers = new Map<string, LocalSigner>();
   readonly privateAuthorities = new Map<string, PrivateAuthority>();
+  readonly agents = new MemoryAgentStore();
   now = Date.now();
   /** How long a certificate lives. */
   leafSeconds = 86_400;
@@ -93,6 +95,7 @@ export class IssuingWorld {
       ledger: this.ledger,
       directory: this.directory,
       leaves: this.leaves,
+      agents: this.agents,
       clock,
       privateAuthority: (arn) => this.privateAuthorities.get(arn),
       signer: (keyArn) => {

@@ -6,7 +6,7 @@ import { credentialView } from './credentials.ts';
 export const MAX_EMERGENCY = 1000;
 
 /** What is meant, where credentials aren't named one by one. */
-const select = z.union(
+export const select = z.union(
   [
     z.strictObject({
       agent: z.string().min(1).max(128),
@@ -16,8 +16,10 @@ const select = z.union(
     z.strictObject({ fleet: z.string().min(1).max(128) }),
     z.strictObject({ provider: z.string().min(1).max(63) }),
     z.strictObject({ everything: z.literal(true) }),
+    /** A person: what they have seen, as far as that is known, and it works yet. */
+    z.strictObject({ knownBy: z.string().min(1).max(256) }),
   ],
-  'name one of agent (with closure or without), fleet, provider and everything',
+  'name one of agent (with closure or without), fleet, provider, everything and knownBy',
 );
 
 /** `POST /v1/emergencies` */

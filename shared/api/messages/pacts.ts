@@ -25,6 +25,10 @@ export const pactView = z.object({
   sessionLimitSeconds: z.number(),
   actor: z.string().describe('Who registered it'),
   registeredAt: instant,
+  /** It is out of service since then. */
+  decommissioned: z
+    .object({ at: instant, actor: z.string(), reason: z.string(), incidentId: z.string() })
+    .optional(),
 });
 export type PactView = z.infer<typeof pactView>;
 

@@ -1,5 +1,6 @@
 import { plusSeconds, toInstant, type Instant } from '../clock.ts';
 import { RekeyError } from '../errors.ts';
+import { isSamePerson } from '../person.ts';
 import type { Decision, SignalPolicy } from './decide.ts';
 import { tokenOf, type Signal } from './signal.ts';
 
@@ -134,17 +135,4 @@ function decided({ id, status, denial }: HeldSignal): RekeyError {
       remedy: 'what has changed since is a new report, or `rekey revoke` in your own name',
     },
   );
-}
-
-/**
- * Whether two callers may be one person: the same ARN, or the same name in different roles. Whoever may take another session
- * name could be anybody: roles of people bind it to their own name (infra/stacks/access.ts, IAM Identity Center).
- */
-function isSamePerson(one: string, other: string): boolean {
-  return nameIn(one) === nameIn(other);
-}
-
-function nameIn(arn: string): string {
-  const at = arn.lastIndexOf('/');
-  return at === -1 ? arn : arn.slice(at + 1).toLowerCase();
 }

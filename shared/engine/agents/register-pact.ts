@@ -1,7 +1,13 @@
 import type { Pact } from '../../domain/agents.ts';
 import { cycleIn, delegationsOf } from '../../domain/delegation.ts';
 import { RekeyError, throwAll } from '../../domain/errors.ts';
-import { assertBearable, cycleRefused, nextVersion, type PactTerms } from '../../domain/pact.ts';
+import {
+  assertBearable,
+  assertInService,
+  cycleRefused,
+  nextVersion,
+  type PactTerms,
+} from '../../domain/pact.ts';
 import { untilCommitted } from '../state.ts';
 import type { AgentDeps } from './deps.ts';
 import { declaredOf } from './speaker.ts';
@@ -38,6 +44,7 @@ export function registerPact(
     );
     assertBearable(terms, declared, operator ? undefined : actor);
     const [before, reached] = await Promise.all([deps.agents.pact(terms.agent), reachedFrom(deps, terms)]);
+    if (!operator) assertInService(before);
     assertNoWayBack(terms, reached);
     const pact = nextVersion(terms, before, { actor, now: deps.clock() });
     if (pact === undefined && before !== undefined) return { outcome: 'unchanged', pact: before };

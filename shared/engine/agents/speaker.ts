@@ -2,7 +2,7 @@ import type { Acknowledgement, Pact, Session } from '../../domain/agents.ts';
 import type { Credential } from '../../domain/credential.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import type { NoticeFacts } from '../../domain/notices.ts';
-import { clientOf, notTheAgent } from '../../domain/pact.ts';
+import { assertInService, clientOf, notTheAgent } from '../../domain/pact.ts';
 import { isPrincipal } from '../../domain/principal.ts';
 import type { AgentDeps } from './deps.ts';
 
@@ -22,7 +22,7 @@ export interface Speaker {
 /**
  * The agent that calls. What is declared counts, not what its pact was once checked against: an agent that is no holder
  * any more, or under another role, has no say.
- * @throws RekeyError ERR_NOT_FOUND where it has no pact, ERR_FORBIDDEN where the caller is somebody else.
+ * @throws RekeyError ERR_NOT_FOUND where it has no pact, ERR_FORBIDDEN where the caller is somebody else, or it is out of service.
  */
 export async function speakerOf(
   deps: Pick<AgentDeps, 'ledger' | 'agents'>,
@@ -46,6 +46,7 @@ export async function speakerOf(
     }),
   );
   if (credentials.size === 0) throw notTheAgent(agent);
+  assertInService(pact);
   return { pact, credentials };
 }
 

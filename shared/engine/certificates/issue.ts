@@ -5,8 +5,10 @@ import type { Credential } from '../../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import type { Holder } from '../../domain/holders.ts';
 import { MAX_LEAVES_AN_HOUR, repeated, type Leaf } from '../../domain/leaf.ts';
+import { assertInService } from '../../domain/pact.ts';
 import { isPrincipal } from '../../domain/principal.ts';
 import { agentId } from '../../domain/spiffe.ts';
+import type { AgentStore } from '../../ports/agents.ts';
 import type { DirectoryReads } from '../../ports/directory.ts';
 import type { Leaves } from '../../ports/leaves.ts';
 import type { Ledger } from '../../ports/ledger.ts';
@@ -19,6 +21,7 @@ export interface IssuingDeps extends MakingDeps {
   readonly ledger: Pick<Ledger, 'credential' | 'idByName'>;
   readonly directory: DirectoryReads;
   readonly leaves: Leaves;
+  readonly agents: Pick<AgentStore, 'pact'>;
   readonly clock: Clock;
 }
 
@@ -52,6 +55,7 @@ export interface IssuedCertificate {
  */
 export async function issueCertificate(deps: IssuingDeps, wish: CertificateWish): Promise<IssuedCertificate> {
   const { credential, holder } = await askerOf(deps, wish);
+  assertInService(await deps.agents.pact(holder.name));
   const target = leafTarget.parse(credential.target);
   const id = agentId(target.trustDomain, holder.name, wish.instance);
   const key = parseRequest(wish.csr);

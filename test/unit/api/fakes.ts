@@ -10,6 +10,8 @@ import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { Subscription } from '../../../shared/domain/subscription.ts';
 import type { SeenReader } from '../../../shared/domain/readers.ts';
 import { isOver, type Rotation, type Trigger } from '../../../shared/domain/rotation.ts';
+import { decommission } from '../../../shared/engine/agents/decommission.ts';
+import { stepFor } from '../../../shared/engine/staged.ts';
 import { registerPact } from '../../../shared/engine/agents/register-pact.ts';
 import type { Ledger } from '../../../shared/ports/ledger.ts';
 import type { HeldSignal } from '../../../shared/domain/signals/held.ts';
@@ -369,6 +371,12 @@ export function fakeServices(
       joined: false,
       beside: [] as string[],
     }),
+    rotateAll: async ({ affected, ...order }) => {
+      asked.push({ method: 'rotateAll', input: order });
+      const done = affected.map((of) => ({ of, done: stepFor(of, NOW) }));
+      return Promise.resolve({ done, left: 0 });
+    },
+    decommission: (request) => decommission({ agents, clock: () => NOW }, request),
     requestRollback: answer('requestRollback', {
       rotation: rotationOf({ phase: 'rolling-back', loser: 'next' }),
     }),

@@ -69,16 +69,16 @@ describe('a read in CloudTrail', () => {
       { kind: 'user', principal: `arn:aws:iam::${ACCOUNT}:user/team/bot` },
     ],
     [
-      'a person by IAM Identity Center; the session, which names them, is not kept',
+      'a person by IAM Identity Center, whose session names them',
       assumedRole(sso, 'ada@example.com'),
       {},
-      { kind: 'person', principal: role(sso) },
+      { kind: 'person', principal: role(sso), name: 'ada@example.com' },
     ],
     [
       'a person at the console',
       assumedRole('Admin', 'ada'),
       { sessionCredentialFromConsole: 'true' },
-      { kind: 'person', principal: role('Admin') },
+      { kind: 'person', principal: role('Admin'), name: 'ada' },
     ],
     [
       'the root user',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Credential } from '../../../shared/domain/credential.ts';
-import { inOrderOfDanger, selectedBy, type Selection } from '../../../shared/domain/selection.ts';
+import { inOrderOfDanger, selectedBy, type DeclaredSelection } from '../../../shared/domain/selection.ts';
 import { credentialOf } from '../api/fakes.ts';
 
 const one = (name: string, changes: Partial<Credential> = {}): Credential =>
@@ -35,10 +35,10 @@ const credentials = [
 ];
 const pacts = [{ agent: 'a', credentials: [{ credential: 'models', delegates: ['b'] }] }];
 const families = [{ name: 'crm', holders: [{ name: 'a' }] }];
-const by = (selection: Selection) => selectedBy(selection, { credentials, pacts, families });
+const by = (selection: DeclaredSelection) => selectedBy(selection, { credentials, pacts, families });
 
 describe('a selection', () => {
-  it.each<[Selection, string[], string[], string[]]>([
+  it.each<[DeclaredSelection, string[], string[], string[]]>([
     [{ agent: 'a' }, ['models', 'orders'], [], ['crm']],
     [{ agent: 'b' }, ['models'], [], []],
     [{ agent: 'nobody' }, [], [], []],
