@@ -50,16 +50,17 @@ async function decommission(context: Context, agent: string, options: Options): 
 }
 
 async function ask(
-  { out, client }: Context,
+  context: Context,
   agent: string,
   { incident, reason }: Pick<Options, 'incident' | 'reason'>,
   dryRun: boolean,
 ): Promise<DecommissionAnswer> {
-  const api = await client();
+  const { out } = context;
+  const client = await context.client();
   const body = { incident, reason, dryRun };
   return out.waiting(
     dryRun ? 'reading' : `taking ${agent} out of service`,
-    api.post(decommissionAnswer, ['agents', agent, 'decommission'], { body, timeoutMs: LONG_TIMEOUT_MS }),
+    client.post(decommissionAnswer, ['agents', agent, 'decommission'], { body, timeoutMs: LONG_TIMEOUT_MS }),
   );
 }
 

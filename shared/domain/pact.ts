@@ -266,16 +266,13 @@ export function decommissioned(
 }
 
 /** @throws RekeyError ERR_FORBIDDEN for an agent that was taken out of service */
-export function assertInService(pact: Pick<Pact, 'agent' | 'decommissioned'> | undefined): void {
-  if (pact?.decommissioned === undefined) return;
-  throw new RekeyError(
-    'ERR_FORBIDDEN',
-    `the agent "${pact.agent}" was taken out of service at ${pact.decommissioned.at}`,
-    {
-      field: 'agent',
-      remedy: 'an operator brings it back by registering its pact: rekey pacts apply',
-    },
-  );
+export function assertInService(of: Pick<Pact, 'agent' | 'decommissioned'> | undefined): void {
+  if (of?.decommissioned === undefined) return;
+  const { agent, decommissioned: since } = of;
+  throw new RekeyError('ERR_FORBIDDEN', `the agent "${agent}" was taken out of service at ${since.at}`, {
+    field: 'agent',
+    remedy: 'an operator brings it back by registering its pact: rekey pacts apply',
+  });
 }
 
 /** The terms in one order of their fields, so that the same terms are the same text. */

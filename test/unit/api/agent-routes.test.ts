@@ -3,6 +3,7 @@ import { answer } from '../../../lambdas/agent-api/routes.ts';
 import { MAX_AGENT_BODY_BYTES } from '../../../shared/api/agent-messages.ts';
 import { problem, PROBLEM_TYPE } from '../../../shared/api/problems.ts';
 import { AGENT_ROUTES } from '../../../shared/domain/agent-routes.ts';
+import { decommission } from '../../../shared/engine/agents/decommission.ts';
 import { AGENT, AgentApiWorld, CALLER, pactOf } from '../../support/agent-api.ts';
 import { MemoryAgentStore, MemorySealer } from '../../support/agent-parts.ts';
 import { bodyOf, eventOf } from './fakes.ts';
@@ -25,6 +26,22 @@ describe('every route of the agent API', () => {
         expect(response.headers?.['content-type']).toBe(PROBLEM_TYPE);
         expect(problem.parse(bodyOf(response))).toMatchObject({ code: 'ERR_FORBIDDEN', status: 403 });
       }
+    },
+  );
+
+  it.each(AGENT_ROUTES.map(({ key, method, path }) => [key, method, path] as const))(
+    '%s has no ear for an agent that is out of service',
+    async (_key, method, path) => {
+      const world = worldOf();
+      await world.pact();
+      const { agents, clock } = world.deps;
+      const order = { agent: AGENT, actor: 'arn:o', reason: 'gone', incidentId: 'OPS-1', dryRun: false };
+      await decommission({ agents, clock }, order);
+      const body = path.endsWith('pact') ? pactOf() : bodies[path.split('/').at(-1) ?? ''];
+      expect(await world.call(method, filled(path), body)).toMatchObject({
+        status: 403,
+        body: { code: 'ERR_FORBIDDEN', detail: expect.stringContaining('taken out of service') as string },
+      });
     },
   );
 

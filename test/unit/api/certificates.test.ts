@@ -4,6 +4,7 @@ import { certificateAnswer } from '../../../shared/api/agent-messages.ts';
 import { problem, PROBLEM_TYPE } from '../../../shared/api/problems.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import { MAX_LEAVES_AN_HOUR } from '../../../shared/domain/leaf.ts';
+import { decommission } from '../../../shared/engine/agents/decommission.ts';
 import { describeLeaves } from '../../contract/describe-leaves.ts';
 import { AGENT, CALLER, holder, PRINCIPAL, SIBLING } from '../../support/agent-api.ts';
 import { IssuingWorld, MemoryLeaves, SET } from '../../support/issuing.ts';
@@ -41,6 +42,15 @@ describe('POST /certificates', () => {
     expect(read.infoAccess).toContain('OCSP - URI:https://directory.example/ocsp/');
     expect(Date.parse(notAfter) - world.now).toBeCloseTo(24 * HOUR, -4);
     expect(Date.parse(renewAt) - world.now).toBeCloseTo(12 * HOUR, -4);
+  });
+
+  it('gives none to an agent that is out of service', async () => {
+    const world = await IssuingWorld.start();
+    const { agents, clock } = world.deps;
+    const order = { agent: AGENT, actor: 'arn:o', reason: 'gone', incidentId: 'OPS-1', dryRun: false };
+    await decommission({ agents: world.agents, clock }, order);
+    expect(await agents.pact(AGENT)).toHaveProperty('decommissioned');
+    expect(await world.ask(ask)).toMatchObject({ status: 403, body: { code: 'ERR_FORBIDDEN' } });
   });
 
   it('names it after the caller, whatever the request asks to be', async () => {

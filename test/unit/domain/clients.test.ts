@@ -23,6 +23,8 @@ import { toInstant } from '../../../shared/domain/clock.ts';
 import type { Key } from '../../../shared/domain/credential.ts';
 import { whyNotMoved, type ClientEvidence } from '../../../shared/domain/holder-evidence.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
+import { familyOf } from '../../../shared/engine/clients.ts';
+import { MemoryAgentStore } from '../../support/agent-parts.ts';
 
 const OPENS = '2026-01-01T00:00:00.000Z';
 const START = Date.parse(OPENS);
@@ -249,6 +251,20 @@ describe('an agent has moved', () => {
     const other = { ...pact('checkout'), credentials: [] };
     const silent = look([], { agents: [{ name: 'checkout', pact: other, sessions: [] }] });
     expect(silent.missing).toEqual(['checkout has a pact without orders-db']);
+  });
+
+  it('of one that is out of service, whatever its pact names: it can say nothing any more', async () => {
+    const decommissioned = { at: at(0), actor: 'arn:o', reason: 'gone', incidentId: 'OPS-1' };
+    const other = { ...pact('checkout'), credentials: [], decommissioned };
+    expect(look([], { agents: [{ name: 'checkout', pact: other, sessions: [] }] }).missing).toEqual([]);
+    const agents = new MemoryAgentStore();
+    await agents.openSession(session('a'));
+    await agents.putPact(pact('checkout'));
+    expect(await familyOf({ agents }, 'checkout', 'orders-db')).toMatchObject([
+      { sessions: [{ instance: 'a' }] },
+    ]);
+    await agents.putPact({ ...pact('checkout'), decommissioned });
+    expect(await familyOf({ agents }, 'checkout', 'orders-db')).toMatchObject([{ sessions: [] }]);
   });
 
   it('when its sub-agents have; one that nobody knows is missing proof', () => {
