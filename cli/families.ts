@@ -177,14 +177,10 @@ export async function revokeFamilies(
 ): Promise<number> {
   const names = families.map(({ name }) => name);
   if (options.dryRun || !options.yes) {
-    out.line(
-      'This ends these families: the server revokes all that descends from the consent, agents lose the access',
+    foretellEnd(
+      out,
+      families.map(({ name, holders }) => ({ name, holders: holders.map((each) => each.name) })),
     );
-    out.line('token and are halted. Only a new consent (rekey connect) brings one back.');
-    for (const { name, holders } of families)
-      out.line(
-        `${out.style('bold', name)}  held by ${holders.map((each) => each.name).join(', ') || 'no holder is known'}`,
-      );
   }
   if (options.dryRun) {
     out.data({ dryRun: true, incident: options.incident, families: names });
@@ -217,6 +213,19 @@ export async function revokeFamilies(
   const exit = ended.every(isOver) ? EXIT.ok : EXIT.unhappy;
   if (failures.length > 0) throw partly(failures, exit);
   return exit;
+}
+
+/** What the emergency of families does, and who is halted by it. */
+export function foretellEnd(
+  out: Output,
+  families: readonly { readonly name: string; readonly holders: readonly string[] }[],
+): void {
+  out.line(
+    'This ends these families: the server revokes all that descends from the consent, agents lose the access',
+  );
+  out.line('token and are halted. Only a new consent (rekey connect) brings one back.');
+  for (const { name, holders } of families)
+    out.line(`${out.style('bold', name)}  held by ${holders.join(', ') || 'no holder is known'}`);
 }
 
 function outcomeText({ incident }: FamilyView): string {

@@ -3,6 +3,7 @@ import type { Instant } from '../domain/clock.ts';
 import { RekeyError } from '../domain/errors.ts';
 import type { Family } from '../domain/families.ts';
 import { TABLE } from '../names.ts';
+import type { KnownToken } from '../domain/family-leak.ts';
 import type { FamilyLedger } from '../ports/families.ts';
 import type { Page } from '../ports/ledger.ts';
 import { isAwsError } from './aws-client.ts';
@@ -12,7 +13,9 @@ import {
   familyLockItem,
   familyLookItem,
   familyRecordItem,
+  familyTokenItem,
   groups,
+  heldItem,
   keys,
   recordSk,
   text,
@@ -51,6 +54,19 @@ export class DynamoDbFamilies implements FamilyLedger {
       items: (answer.Items ?? []).map((item) => documentOf<Family>(item)),
       ...(answer.LastEvaluatedKey === undefined ? {} : { next: encodePage(answer.LastEvaluatedKey) }),
     };
+  }
+
+  async byFingerprint(fingerprint: string): Promise<readonly KnownToken[]> {
+    const found: KnownToken[] = [];
+    const pages = this.#table.pages({
+      KeyConditionExpression: `${TABLE.pk} = :p`,
+      ExpressionAttributeValues: {
+        ':p': keys.familyToken(this.#table.tenant, fingerprint, '')[TABLE.pk],
+      },
+      ConsistentRead: true,
+    });
+    for await (const item of pages) found.push(documentOf<KnownToken>(item));
+    return found;
   }
 
   async due(by: Instant, limit: number): Promise<readonly string[]> {
@@ -99,13 +115,18 @@ export class DynamoDbFamilies implements FamilyLedger {
     before,
     after,
     records = [],
-  }: {
-    before: Family;
-    after: Family;
-    records?: readonly AuditDraft[];
-  }): Promise<Family> {
+    tokens = [],
+    held,
+  }: Parameters<FamilyLedger['commit']>[0]): Promise<Family> {
+    const { tenant } = this.#table;
     const { stored, puts } = this.#sealed({ ...after, seq: before.seq, chain: before.chain }, records);
-    await this.#write(before, stored, puts);
+    await this.#write(before, stored, [
+      ...puts,
+      ...tokens.map((token) => this.#table.putting(familyTokenItem(tenant, token))),
+      ...(held === undefined
+        ? []
+        : [this.#table.putting(heldItem(tenant, held), versionIs(held.version - 1))]),
+    ]);
     return stored;
   }
 

@@ -6,6 +6,7 @@ import { nextLook } from '../domain/calendar.ts';
 import { fromInstant, type Instant } from '../domain/clock.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import type { Family } from '../domain/families.ts';
+import { knownUntil, type KnownToken } from '../domain/family-leak.ts';
 import { nextFamilyLook } from '../domain/family-refresh.ts';
 import type { KnownKey } from '../domain/leak.ts';
 import type { SeenReader } from '../domain/readers.ts';
@@ -67,6 +68,11 @@ export const keys = {
   familyRecord: (tenant: string, id: string, seq: number): Item => ({
     [TABLE.pk]: s(`${tenant}#F#${id}`),
     [TABLE.sk]: s(recordSk(seq)),
+  }),
+  /** Below what belongs to families: who refreshes them writes it. */
+  familyToken: (tenant: string, fingerprint: string, familyId: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#F#FP#${fingerprint}`),
+    [TABLE.sk]: s(familyId),
   }),
   turn: (tenant: string, place: number): Item => ({
     [TABLE.pk]: s(`${tenant}#TURN#${place}`),
@@ -262,6 +268,16 @@ export function familyRecordItem(record: AuditRecord): Item {
     ...keys.familyRecord(tenant, record.entity.uid, sequence),
     kind: s('audit'),
     doc: s(JSON.stringify(record)),
+  };
+}
+
+/** A token by its fingerprint; DynamoDB forgets it once it is found no more. */
+export function familyTokenItem(tenant: string, token: KnownToken): Item {
+  return {
+    ...keys.familyToken(tenant, token.fingerprint, token.familyId),
+    kind: s('token'),
+    [TABLE.expires]: n(expiry(knownUntil(token))),
+    doc: s(JSON.stringify(token)),
   };
 }
 

@@ -137,6 +137,11 @@ export interface FamilyIncident {
   readonly told?: boolean | undefined;
 }
 
+/** An emergency that is over, as it is remembered for the tokens that it ended. */
+export interface FamilyEnd extends Pick<FamilyIncident, 'id' | 'since'> {
+  readonly outcome: NonNullable<FamilyIncident['outcome']>;
+}
+
 /** A family as the ledger has it: state, not intent, and no token. */
 export interface Family extends Home {
   /** Opaque and never reused. */
@@ -162,6 +167,8 @@ export interface Family extends Home {
   readonly paused?: Pause | undefined;
   /** The emergency that ended it, until somebody consents again. */
   readonly incident?: FamilyIncident | undefined;
+  /** The last one before, once somebody has. */
+  readonly ended?: FamilyEnd | undefined;
   /** Raised by every commit. */
   readonly version: number;
   readonly seq: number;

@@ -59,9 +59,21 @@ describe('roles at token families', () => {
   it('reach nothing of credentials: neither their heads and chains, nor their secrets, nor their administrators', async () => {
     const role = policies.role('refresh-families');
     const allowed = async (ask: IamRequest): Promise<boolean> => (await policies.decide(role, ask)).allowed;
-    for (const key of ['default#F#1', 'default#NAME#crm', 'default#SECRET#agents/families/crm'])
+    for (const key of [
+      'default#F#1',
+      'default#F#FP#sha256:1',
+      'default#NAME#crm',
+      'default#SECRET#agents/families/crm',
+    ])
       expect(await allowed(inLedger('PutItem', key)), key).toBe(true);
-    for (const key of ['default#C#1', 'default#AGENT#a', 'default#ACK#1', 'default#TURN#1', 'default#POOL#1'])
+    for (const key of [
+      'default#C#1',
+      'default#AGENT#a',
+      'default#ACK#1',
+      'default#TURN#1',
+      'default#POOL#1',
+      'default#FP#1',
+    ])
       expect(await allowed(inLedger('PutItem', key)), key).toBe(false);
     expect(await allowed(inLedger('GetItem', 'default#C#1'))).toBe(false);
     expect(await allowed(inLedger('DeleteItem', 'default#F#1'))).toBe(false);
