@@ -96,6 +96,11 @@ export class DynamoDbFamilies implements FamilyLedger {
     for await (const item of pages) yield documentOf<AuditRecord>(item);
   }
 
+  async *recordsOfMonth(month: string): AsyncIterable<AuditRecord> {
+    const pages = this.#table.pages(this.#group(groups.familyMonth(this.#table.tenant, month)));
+    for await (const item of pages) yield documentOf<AuditRecord>(item);
+  }
+
   async create(family: Family, draft: AuditDraft): Promise<Family> {
     const { stored, puts } = this.#sealed(family, [draft]);
     const locks = this.#locks(family).map((key) =>

@@ -18,6 +18,11 @@ export interface FamilyReads {
   due(by: Instant, limit: number): Promise<readonly string[]>;
   /** Audit records, the newest first: a family has dozens a day, and most questions are about the last ones. */
   records(id: string): AsyncIterable<AuditRecord>;
+  /**
+   * Audit records of a calendar month (`YYYY-MM`) over all families, by time, without refreshes by the clock (`isRoutine`). By an
+   * index, which lags.
+   */
+  recordsOfMonth(month: string): AsyncIterable<AuditRecord>;
 }
 
 /** Durable state of token families with their audit chains, beside that of credentials in the one table. */

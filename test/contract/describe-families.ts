@@ -10,6 +10,7 @@ import type { Family } from '../../shared/domain/families.ts';
 import type { KnownToken } from '../../shared/domain/family-leak.ts';
 import { withAttempt } from '../../shared/domain/family-refresh.ts';
 import type { HeldSignal } from '../../shared/domain/signals/held.ts';
+import type { Trigger } from '../../shared/domain/rotation.ts';
 import type { FamilyLedger } from '../../shared/ports/families.ts';
 import { freshFamily } from '../support/families.ts';
 
@@ -154,6 +155,44 @@ export function describeFamilies(what: string, make: () => { ledger: FamilyLedge
         code: 'ERR_CONFLICT',
       });
       expect(await recordsOf(ledger, family.id)).toHaveLength(2);
+    });
+
+    it('lists the records of a month over all families by time, without refreshes by the clock', async () => {
+      const { ledger, family, tenant } = await created();
+      const other = await created({}, { ledger, tenant });
+      const at = (action: AuditAction, seconds: number, kind: Trigger['kind']): AuditDraft => ({
+        action,
+        time: plusSeconds(toInstant(NOW), seconds),
+        trigger: { kind, actor: 'a' },
+      });
+      await ledger.commit({
+        before: family,
+        after: family,
+        records: [
+          at('consent-given', 10, 'operator'),
+          at('tokens-refreshed', 20, 'planner'),
+          at('tokens-refreshed', 40, 'operator'),
+          at('consent-needed', 30 * 86_400, 'planner'),
+        ],
+      });
+      await ledger.commit({
+        before: other.family,
+        after: other.family,
+        records: [at('paused', 30, 'operator')],
+      });
+      const month = async (name: string): Promise<string[]> => {
+        const found: string[] = [];
+        for await (const { message } of ledger.recordsOfMonth(name)) found.push(message);
+        return found;
+      };
+      expect(await month('2026-11')).toEqual([
+        'registered',
+        'registered',
+        'consent-given',
+        'paused',
+        'tokens-refreshed',
+      ]);
+      expect(await month('2026-12')).toEqual(['consent-needed']);
     });
 
     it('gives out who is due, the earliest first, and nobody who only a person can help', async () => {

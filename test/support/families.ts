@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { chained, GENESIS, type AuditDraft, type AuditRecord } from '../../shared/domain/audit.ts';
+import { chained, GENESIS, isRoutine, type AuditDraft, type AuditRecord } from '../../shared/domain/audit.ts';
 import { toInstant, type Instant } from '../../shared/domain/clock.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { familySecrets, type Family, type FamilyTerms } from '../../shared/domain/families.ts';
@@ -50,6 +50,12 @@ export class MemoryFamilies implements FamilyLedger {
 
   async *records(id: string): AsyncIterable<AuditRecord> {
     yield* await Promise.resolve(structuredClone(this.chains.get(id) ?? []).reverse());
+  }
+
+  async *recordsOfMonth(month: string): AsyncIterable<AuditRecord> {
+    const all = [...this.chains.values()].flat();
+    const own = all.filter((record) => record.time_dt.startsWith(month) && !isRoutine(record));
+    yield* await Promise.resolve(structuredClone(own.sort((a, b) => a.time - b.time)));
   }
 
   create(family: Family, record: AuditDraft): Promise<Family> {
