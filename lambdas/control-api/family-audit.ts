@@ -9,7 +9,7 @@ import type { FamilyReads } from '../../shared/ports/families.ts';
 import { badQuery, daysOf } from './audit-days.ts';
 
 /** About a year of hourly refreshes; what is read fits into memory, and into the time of an answer. */
-const MOST_RECORDS = 20_000;
+export const MOST_RECORDS = 20_000;
 
 /** Answers `GET /v1/audit` for one token family, whose chain no index has whole: from there, back to the span's start. */
 export async function readFamilyAudit(

@@ -44,7 +44,11 @@ async function knownTo({ ledger, agents, families }: Sources) {
   return {
     credentials,
     pacts,
-    families: held.map(({ name, terms }) => ({ name, holders: terms.holders })),
+    families: held.map(({ name, terms: { holders, client } }) => ({
+      name,
+      holders,
+      clientSecret: client.secret,
+    })),
   };
 }
 

@@ -122,6 +122,8 @@ export interface FamilyIncident {
   readonly id: string;
   readonly trigger: Trigger;
   readonly since: Instant;
+  /** When the consent was given whose tokens it ends; what earlier ones gave is revoked as far as it is still kept. */
+  readonly consentedAt?: Instant | undefined;
   /** Versions of the secret whose tokens are still to be revoked at the server. */
   readonly pending: readonly string[];
   /** Versions before them, of which access tokens are to be revoked as well. */
@@ -138,7 +140,7 @@ export interface FamilyIncident {
 }
 
 /** An emergency that is over, as it is remembered for the tokens that it ended. */
-export interface FamilyEnd extends Pick<FamilyIncident, 'id' | 'since'> {
+export interface FamilyEnd extends Pick<FamilyIncident, 'id' | 'since' | 'consentedAt'> {
   readonly outcome: NonNullable<FamilyIncident['outcome']>;
 }
 

@@ -63,8 +63,13 @@ export function standingOfToken(token: KnownToken, family: Family | undefined, n
   const ends = [ended, incident].filter((end) => end !== undefined).filter(({ since }) => token.at <= since);
   const last = ends.at(-1);
   if (last !== undefined) {
-    const confirmed = ends.every(({ outcome }) => outcome === 'revoked');
-    const said = confirmed ? 'confirmed by its server' : 'which its server has never confirmed';
+    const isEarlier = ends.some(({ consentedAt }) => consentedAt !== undefined && token.at < consentedAt);
+    const confirmed = !isEarlier && ends.every(({ outcome }) => outcome === 'revoked');
+    const said = confirmed
+      ? 'confirmed by its server'
+      : isEarlier
+        ? 'but of a consent that another one had replaced: where its grant is still there, end it at the server'
+        : 'which its server has never confirmed';
     return { standing: 'ended', confirmed, why: `revoked in ${last.id}, ${last.since}, ${said}` };
   }
   if (token.expiresAt !== undefined && fromInstant(token.expiresAt) <= now) {

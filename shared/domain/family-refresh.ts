@@ -221,7 +221,8 @@ function endOf({ incident, ended }: Family): FamilyEnd | undefined {
   if (incident === undefined) return ended;
   // Of what one of them has left unconfirmed the next one says nothing.
   const outcome = ended?.outcome === 'unsupported' ? 'unsupported' : (incident.outcome ?? 'unsupported');
-  return { id: incident.id, since: incident.since, outcome };
+  const { id, since, consentedAt } = incident;
+  return { id, since, consentedAt, outcome };
 }
 
 /** What is refreshed at half of its life lives on beside what comes after it. */

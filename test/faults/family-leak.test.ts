@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { toInstant } from '../../shared/domain/clock.ts';
 import { fingerprint } from '../../shared/domain/fingerprint.ts';
+import { familyTrailOf } from '../../shared/domain/forensics/family-trail.ts';
 import { candidatesOf } from '../../shared/domain/leak.ts';
 import { Redacted } from '../../shared/domain/redacted.ts';
 import { connectFamily } from '../../shared/engine/families/connect.ts';
@@ -97,6 +99,7 @@ describe('a token that was found', () => {
       },
       'one of a consent that was replaced': async (one) => {
         const former = one.server.families[0]?.refresh ?? '';
+        one.now += 60_000;
         await one.connect();
         return former;
       },
@@ -113,13 +116,15 @@ describe('a token that was found', () => {
       expect(alive(one), what).toEqual([]);
       await one.minutes(3);
       expect((await one.family()).incident, what).toMatchObject({ id: 'INC-9', outcome: 'revoked' });
+      // Of an earlier consent the vault may have forgotten the token since.
+      const outcome = what.includes('replaced') ? 'not-confirmed' : 'dead';
       expect(await report(one, text), what).toMatchObject([
-        { outcome: 'dead', why: expect.stringContaining('INC-9') },
+        { outcome, why: expect.stringContaining('INC-9') },
       ]);
       expect((await one.actions()).filter((action) => action === 'leak-reported')).toHaveLength(2);
       // A consent since has nothing to do with it.
       await one.connect();
-      expect(await report(one, text, { dryRun: true }), what).toMatchObject([{ outcome: 'dead' }]);
+      expect(await report(one, text, { dryRun: true }), what).toMatchObject([{ outcome }]);
       await one.assertWorks();
     }
   });
@@ -196,5 +201,76 @@ describe('a token that was found', () => {
       },
     );
     expect(found).toMatchObject({ outcome: 'not-confirmed', why: expect.stringContaining('may work') });
+  });
+});
+
+describe('the exposure of a family in an incident', () => {
+  const traced = async (one: FamilyCase) =>
+    familyTrailOf(await one.records(), 'INC-9', { head: await one.family(), now: toInstant(one.now) });
+  const minute = (clock: string): string => `2026-11-26T${clock}:00.000Z`;
+  const refreshed = async (one: FamilyCase, clock: string): Promise<void> => {
+    one.now = Date.parse(minute(clock));
+    await one.run();
+  };
+
+  test('is each value from the attempt that has brought it to the revocation that its server has confirmed', async () => {
+    const one = await world.working();
+    const spent = one.server.families[0]?.refresh ?? '';
+    for (const clock of ['10:30', '11:00', '11:30']) await refreshed(one, clock);
+    const text = await agentsText(one);
+    one.now = Date.parse(minute('11:40'));
+    await report(one, text);
+    const { keys, haltedAt, holes, since } = await traced(one);
+    const { access_token: access = '' } = JSON.parse(text) as Record<string, string>;
+    const [newest, before] = keys;
+    expect(keys.map(({ madeAt, endedAt }) => [madeAt, endedAt])).toEqual([
+      // The access token of 11:00 had twenty minutes left.
+      [minute('11:00'), minute('11:40')],
+      [minute('11:30'), minute('11:40')],
+      [minute('11:30'), minute('11:40')],
+    ]);
+    expect([newest?.versionIds.length, before?.versionIds.length]).toEqual([1, 1]);
+    expect(keys.at(-1)).toMatchObject({
+      fingerprint: fingerprint(new Redacted(access)),
+      versionIds: before?.versionIds,
+    });
+    expect([haltedAt, holes, since]).toEqual([minute('11:40'), [], minute('10:00')]);
+    // What a later consent brings has nothing to do with it.
+    one.now += 60_000;
+    await one.connect();
+    expect((await traced(one)).keys).toEqual(keys);
+    // One that is found later is reported, though it was dead by then.
+    await report(one, spent);
+    expect((await traced(one)).keys.map(({ madeAt }) => madeAt)).toContain(minute('10:00'));
+  });
+
+  test.each([
+    ['ended where its version was there to be revoked', [], minute('11:20')],
+    // The vault of the local stack forgets versions without a label.
+    ['open where it was not', ['11:15'], undefined],
+  ] as const)(
+    'has what an earlier consent gave, %s, and a refresh token that is kept from its beginning on',
+    async (_what, refreshes, endedAt) => {
+      const one = await world.working({ rotation: false });
+      await refreshed(one, '10:30');
+      one.now = Date.parse(minute('10:45'));
+      await one.connect();
+      for (const clock of refreshes) await refreshed(one, clock);
+      one.now = Date.parse(minute('11:20'));
+      await report(one, one.server.families[1]?.refresh ?? '');
+      const { keys } = await traced(one);
+      expect(keys.map((key) => [key.madeAt, key.endedAt, key.versionIds.length])).toEqual([
+        [minute('10:00'), endedAt, 2],
+        [minute('10:45'), minute('11:20'), 1 + refreshes.length],
+      ]);
+    },
+  );
+
+  test('is open where the server has confirmed nothing', async () => {
+    const one = await world.working();
+    one.server.canRevoke = false;
+    await report(one, await agentsText(one));
+    await one.minutes(2);
+    expect((await traced(one)).keys.map(({ endedAt }) => endedAt)).toEqual([undefined, undefined]);
   });
 });

@@ -127,6 +127,8 @@ export async function finish(
     correlationId: attempt.id,
     evidence: {
       attempt: attempt.number,
+      // Before it nobody could have what it brought.
+      begunAt: attempt.since,
       expiresAt: got.expiresAt,
       rotated: family.tokens?.fingerprint !== got.fingerprint,
       ...(attempt.lost.length === 0 ? {} : { afterLost: attempt.lost }),

@@ -145,7 +145,7 @@ async function wasReported(
 /** That a token was found, in the trail of its family. */
 export async function recordLeak(
   { families, clock }: FoundDeps,
-  { familyId, fingerprint, kind }: KnownToken,
+  { familyId, fingerprint, kind, versionId }: KnownToken,
   about: {
     readonly trigger: Trigger;
     readonly correlationId: string;
@@ -164,7 +164,7 @@ export async function recordLeak(
         {
           ...recordOf({ clock }, before, 'leak-reported', about.trigger, {
             ...about,
-            evidence: { token: kind, ...about.evidence },
+            evidence: { token: kind, versionId, ...about.evidence },
           }),
           time: toInstant(clock()),
           oldFingerprint: fingerprint,

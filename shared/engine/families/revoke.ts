@@ -57,6 +57,7 @@ async function intend(deps: FamilyDeps, { name, incidentId, trigger }: FamilyEme
         id: incidentId,
         trigger: emergency,
         since,
+        consentedAt: tokens?.consentedAt ?? incident?.consentedAt,
         pending: [...new Set(pending)],
         ...(earlier.length === 0 ? {} : { earlier: [...new Set(earlier)] }),
         until: attempt?.until ?? since,
@@ -93,7 +94,7 @@ async function concluded(
   deps: FamilyDeps,
   family: Family,
   incident: FamilyIncident,
-  { outcome, pending, failed }: Revoked & { readonly pending: readonly string[] },
+  { outcome, pending, failed, versions }: Revoked & { readonly pending: readonly string[] },
 ): Promise<Family> {
   const { id: incidentId, trigger, told = false } = incident;
   const isOver = pending.length === 0;
@@ -111,6 +112,7 @@ async function concluded(
   const revoked = recordOf(deps, family, 'emergency-revoked', trigger, {
     ...about,
     deactivation: 'CONFIRMED',
+    evidence: { revoked: versions },
   });
   const end = [
     ...(outcome === 'revoked' ? [revoked] : []),
@@ -149,6 +151,8 @@ interface Revoked {
   readonly outcome: 'revoked' | 'unsupported';
   /** The code of what went wrong, if something did. */
   readonly failed: string | undefined;
+  /** Versions whose tokens the server has confirmed as revoked. */
+  readonly versions: readonly string[];
 }
 
 /**
@@ -161,6 +165,7 @@ async function revokeAll(
   { pending, earlier = [] }: FamilyIncident,
 ): Promise<Revoked> {
   const answers = new Set<'revoked' | 'unsupported' | 'nothing'>();
+  const versions: string[] = [];
   let failed: string | undefined;
   const whole = pending.map((versionId) => ({ versionId, isSpent: false }));
   for (const { versionId, isSpent } of [
@@ -171,12 +176,13 @@ async function revokeAll(
       const answer = await revokeVersion(deps, family, versionId, isSpent);
       // That an earlier one is ended says nothing of the newest.
       if (!isSpent || answer === 'unsupported') answers.add(answer);
+      if (answer === 'revoked') versions.push(versionId);
     });
     failed ??= code;
   }
   // Where nothing was found that could be revoked, nothing says that nothing lives.
   const isRevoked = answers.has('revoked') && !answers.has('unsupported');
-  return { outcome: isRevoked ? 'revoked' : 'unsupported', failed };
+  return { outcome: isRevoked ? 'revoked' : 'unsupported', failed, versions };
 }
 
 async function revokeVersion(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { answer } from '../../../lambdas/control-api/routes.ts';
-import type { AuditDraft, AuditRecord } from '../../../shared/domain/audit.ts';
+import type { AuditDraft } from '../../../shared/domain/audit.ts';
 import { toInstant } from '../../../shared/domain/clock.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { FamilyLedger } from '../../../shared/ports/families.ts';
@@ -181,7 +181,7 @@ describe('GET /v1/audit of a token family', () => {
     const [registered, consent, ...more] = families.chains.get(head.id) ?? [];
     if (registered === undefined || consent === undefined) throw new Error('there is no such record');
     const changed = { ...consent, actor: { user: { ...consent.actor.user, uid: 'arn:somebody-else' } } };
-    families.chains.set(head.id, [registered, changed as AuditRecord, ...more]);
+    families.chains.set(head.id, [registered, changed, ...more]);
     expect((await ask({})).body).toMatchObject({
       chain: { faults: [{ credentialId: head.id, seq: 2, fault: 'hash' }] },
     });

@@ -80,6 +80,11 @@ describe('a token that was found', () => {
       'not-confirmed',
     ],
     ['revoked before the last consent', working({ ended: incident() as never }), 'dead'],
+    [
+      'of a consent that another one had replaced',
+      freshFamily({ incident: incident({ consentedAt: '2026-11-26T10:30:00.000Z' }) }),
+      'not-confirmed',
+    ],
     ['of a family that Rekey has let go of', working({ status: 'unregistered' }), 'not-confirmed'],
     ['of nobody any more', undefined, 'not-confirmed'],
   ])('%s is %s', (_what, family, said) => {
