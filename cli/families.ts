@@ -209,7 +209,8 @@ export async function revokeFamilies(
   const ended = done.filter((one): one is FamilyView => !(one instanceof Failure));
   const failures = done.filter((one) => one instanceof Failure);
   out.data({ families: ended });
-  const isOver = ({ incident: one }: FamilyView): boolean => one === undefined || one.outcome === 'revoked';
+  const isOver = ({ incident: one }: FamilyView): boolean =>
+    one === undefined || one.outcome === 'revoked' || one.outcome === 'none';
   const exit = ended.every(isOver) ? EXIT.ok : EXIT.unhappy;
   if (failures.length > 0) throw partly(failures, exit);
   return exit;
@@ -231,6 +232,7 @@ export function foretellEnd(
 function outcomeText({ incident }: FamilyView): string {
   const outcome = incident?.outcome;
   if (outcome === 'revoked') return 'the server has confirmed it';
+  if (outcome === 'none') return 'it had no token yet, and gets none until somebody connects it';
   return outcome === 'unsupported'
     ? 'the server can not: revoke the grant there by hand'
     : 'not confirmed by the server yet; it is asked again every few minutes';

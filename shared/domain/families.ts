@@ -130,8 +130,8 @@ export interface FamilyIncident {
   readonly earlier?: readonly string[] | undefined;
   /** Until then an attempt that was under way may store one of them. */
   readonly until: Instant;
-  /** What the server said in the end; `unsupported`: only a person can revoke there. */
-  readonly outcome?: 'revoked' | 'unsupported' | undefined;
+  /** What the server said in the end; `unsupported`: only a person can revoke there; `none`: it had given nothing yet. */
+  readonly outcome?: 'revoked' | 'unsupported' | 'none' | undefined;
   /** Tries that have left something, and when the next one comes. */
   readonly tries?: number | undefined;
   readonly again?: Instant | undefined;
@@ -141,7 +141,7 @@ export interface FamilyIncident {
 
 /** An emergency that is over, as it is remembered for the tokens that it ended. */
 export interface FamilyEnd extends Pick<FamilyIncident, 'id' | 'since' | 'consentedAt'> {
-  readonly outcome: NonNullable<FamilyIncident['outcome']>;
+  readonly outcome: 'revoked' | 'unsupported';
 }
 
 /** A family as the ledger has it: state, not intent, and no token. */

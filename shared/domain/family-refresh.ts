@@ -218,7 +218,7 @@ export function withTokens(family: Family, attempt: Attempt, got: Got): Family {
 
 /** What is remembered of an emergency that is over once somebody consents again. */
 function endOf({ incident, ended }: Family): FamilyEnd | undefined {
-  if (incident === undefined) return ended;
+  if (incident === undefined || incident.outcome === 'none') return ended;
   // Of what one of them has left unconfirmed the next one says nothing.
   const outcome = ended?.outcome === 'unsupported' ? 'unsupported' : (incident.outcome ?? 'unsupported');
   const { id, since, consentedAt } = incident;

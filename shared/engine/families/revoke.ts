@@ -47,7 +47,8 @@ async function intend(deps: FamilyDeps, { name, incidentId, trigger }: FamilyEme
     ...(tokens?.earlier ?? []).map(({ versionId }) => versionId),
     ...(incident?.earlier ?? []),
   ];
-  if (pending.length === 0) return before;
+  const isEmpty = pending.length === 0;
+  if (isEmpty && !getsByItself(before)) return before;
   return deps.families.commit({
     before,
     after: {
@@ -61,6 +62,7 @@ async function intend(deps: FamilyDeps, { name, incidentId, trigger }: FamilyEme
         pending: [...new Set(pending)],
         ...(earlier.length === 0 ? {} : { earlier: [...new Set(earlier)] }),
         until: attempt?.until ?? since,
+        ...(isEmpty ? { outcome: 'none' } : {}),
       },
     },
     records: [
@@ -70,6 +72,11 @@ async function intend(deps: FamilyDeps, { name, incidentId, trigger }: FamilyEme
       }),
     ],
   });
+}
+
+/** Whoever waits for a person has nothing and gets nothing; a client that acts for itself would fetch its first token. */
+function getsByItself({ terms, needs }: Family): boolean {
+  return terms.grant === 'client_credentials' && needs?.why !== 'revoked';
 }
 
 /**
