@@ -177,14 +177,10 @@ export async function revokeFamilies(
 ): Promise<number> {
   const names = families.map(({ name }) => name);
   if (options.dryRun || !options.yes) {
-    out.line(
-      'This ends these families: the server revokes all that descends from the consent, agents lose the access',
+    foretellEnd(
+      out,
+      families.map(({ name, holders }) => ({ name, holders: holders.map((each) => each.name) })),
     );
-    out.line('token and are halted. Only a new consent (rekey connect) brings one back.');
-    for (const { name, holders } of families)
-      out.line(
-        `${out.style('bold', name)}  held by ${holders.map((each) => each.name).join(', ') || 'no holder is known'}`,
-      );
   }
   if (options.dryRun) {
     out.data({ dryRun: true, incident: options.incident, families: names });
@@ -213,15 +209,30 @@ export async function revokeFamilies(
   const ended = done.filter((one): one is FamilyView => !(one instanceof Failure));
   const failures = done.filter((one) => one instanceof Failure);
   out.data({ families: ended });
-  const isOver = ({ incident: one }: FamilyView): boolean => one === undefined || one.outcome === 'revoked';
+  const isOver = ({ incident: one }: FamilyView): boolean =>
+    one === undefined || one.outcome === 'revoked' || one.outcome === 'none';
   const exit = ended.every(isOver) ? EXIT.ok : EXIT.unhappy;
   if (failures.length > 0) throw partly(failures, exit);
   return exit;
 }
 
+/** What the emergency of families does, and who is halted by it. */
+export function foretellEnd(
+  out: Output,
+  families: readonly { readonly name: string; readonly holders: readonly string[] }[],
+): void {
+  out.line(
+    'This ends these families: the server revokes all that descends from the consent, agents lose the access',
+  );
+  out.line('token and are halted. Only a new consent (rekey connect) brings one back.');
+  for (const { name, holders } of families)
+    out.line(`${out.style('bold', name)}  held by ${holders.join(', ') || 'no holder is known'}`);
+}
+
 function outcomeText({ incident }: FamilyView): string {
   const outcome = incident?.outcome;
   if (outcome === 'revoked') return 'the server has confirmed it';
+  if (outcome === 'none') return 'it had no token yet, and gets none until somebody connects it';
   return outcome === 'unsupported'
     ? 'the server can not: revoke the grant there by hand'
     : 'not confirmed by the server yet; it is asked again every few minutes';

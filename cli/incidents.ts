@@ -20,7 +20,7 @@ export interface Concerned {
   readonly name: string;
   /** Its head, where an emergency holds it now. */
   readonly head?: CredentialView;
-  /** It is a token family, which this emergency has ended; none is in the records of all. */
+  /** It is a token family. */
   readonly family?: FamilyView;
 }
 
@@ -65,9 +65,12 @@ export async function concernedBy(client: ApiClient, incident: string): Promise<
     readFamilies(client),
   ]);
   const found = new Map<string, Concerned>();
-  for (const event of events)
-    if (event.incident === incident)
-      found.set(event.credentialId, { id: event.credentialId, name: event.credential });
+  const familyById = new Map(families.map((family) => [family.id, family]));
+  for (const { incident: of, credentialId: id, credential: name } of events) {
+    if (of !== incident) continue;
+    const family = familyById.get(id);
+    found.set(id, { id, name, ...(family === undefined ? {} : { family }) });
+  }
   for (const head of heads)
     if (head.emergency?.incident === incident) found.set(head.id, { id: head.id, name: head.name, head });
   for (const family of families)

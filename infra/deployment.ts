@@ -79,6 +79,7 @@ export function addRekey(app: App, settings: Settings): Deployment {
           state,
           rotation,
           incident,
+          families,
         });
   const api = new ApiStack(app, 'Api', {
     ...named('api', 'control API'),

@@ -47,7 +47,7 @@ function count(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? '' : 's'}`;
 }
 
-function render(out: Output, { from, to, records, rotations, events, chain }: AuditAnswer): void {
+function render(out: Output, { from, to, records, rotations, events, families, chain }: AuditAnswer): void {
   out.line(`Rotations from ${from} to ${to}`);
   if (rotations.length > 0) {
     out.table(
@@ -71,8 +71,11 @@ function render(out: Output, { from, to, records, rotations, events, chain }: Au
     `${count(rotations.length, 'rotation')}, ${rotations.length - unconfirmed} with the deactivation CONFIRMED, ${unconfirmed} NOT CONFIRMED.`,
   );
   renderEvents(out, events);
-  if (records === 0 && chain.faults.length === 0)
-    return out.line('No record is of this span: there is no chain to check.');
+  renderFamilies(out, families);
+  if (records === 0 && chain.faults.length === 0) {
+    if (families === undefined) out.line('No record is of this span: there is no chain to check.');
+    return;
+  }
   if (chain.faults.length === 0) {
     out.line(
       `${out.style('green', 'The chain is whole')}: ${chain.checked} of ${count(records, 'record')} checked; ${endsText(chain)}.`,
@@ -106,6 +109,17 @@ function renderEvents(out: Output, events: readonly AuditEvent[] = []): void {
   out.line();
 }
 
+/** What is left out of the records of families, and where their chains are checked. */
+function renderFamilies(out: Output, families: NonNullable<AuditAnswer['families']> = []): void {
+  if (families.length === 0) return;
+  const records = families.reduce((sum, each) => sum + each.records, 0);
+  const names = families.map(({ family }) => family).toSorted();
+  out.line(
+    `Among it ${count(records, 'record')} of the token families ${names.join(', ')}, without refreshes by the clock;`,
+  );
+  out.line('the chain of one is checked by `rekey audit --credential NAME`.');
+}
+
 function aboutText({ incident, reason, deactivation, detail }: AuditEvent): string {
   const parts = [incident, reason, deactivation, detail].filter((part) => part !== undefined && part !== '');
   return parts.join('; ') || '–';
@@ -134,8 +148,8 @@ export const addAudit: AddCommand = (program, run) => {
     .summary('all rotations of a span, with proof of deactivation')
     .description(
       'Lists every rotation of a span with its date, its actor and whether the old credential is CONFIRMED to be ' +
-        'deactivated; what else happened, such as registrations, pauses, emergencies and reports of leaks; and checks ' +
-        'the hash chain of the records. Exit code 3 where the chain has faults.',
+        'deactivated; what else happened, such as registrations, pauses, emergencies and reports of leaks, of token families ' +
+        'without refreshes by the clock; and checks the hash chain of the records (of a family where it is named). Exit code 3 where the chain has faults.',
     )
     .option('--from <date>', 'first day (UTC), default: a year before the last', date('--from'))
     .option('--to <date>', 'last day (UTC), default: today', date('--to'))

@@ -36,10 +36,13 @@ async function vote(context: Context, id: string, verdict: Verdict, options: Vot
     }),
   );
   out.data({ signal });
-  const names = signal.credentials.join(', ');
+  const names = namesOf(signal);
   switch (signal.status) {
     case 'approved':
-      out.line(`${out.style('red', 'approved → revoking')}: ${names}, by emergency ${signal.id}`);
+      out.line(
+        `${out.style('red', 'approved → revoking')}: ${names}` +
+          (signal.credentials.length === 0 ? '' : `, by emergency ${signal.id}`),
+      );
       break;
     case 'denied':
       out.line(`denied: nothing of ${names} is revoked by signal ${signal.id}`);
@@ -75,19 +78,15 @@ async function read(context: Context) {
   return context.out.waiting('reading', client.get(heldSignalsAnswer, ['held-signals']));
 }
 
-function linesOf({
-  id,
-  source,
-  heldAt,
-  why,
-  url,
-  credentials,
-  approvals,
-  glassAt,
-}: HeldSignalView): string[] {
+function namesOf({ credentials, families = [] }: HeldSignalView): string {
+  return [...credentials, ...families].join(', ');
+}
+
+function linesOf(signal: HeldSignalView): string[] {
+  const { id, source, heldAt, why, url, approvals, glassAt } = signal;
   return [
     `${id}  ${source}, held ${when(heldAt)}: ${why}`,
-    `  would revoke ${credentials.join(', ')}`,
+    `  would revoke ${namesOf(signal)}`,
     ...(url === undefined ? [] : [`  ${url}`]),
     `  approved by ${approvals.length === 0 ? 'nobody' : approvals.map(({ actor }) => actor).join(', ')}; one alone may from ${when(glassAt)} on`,
   ];

@@ -58,12 +58,7 @@ async function gather(
   const waiting = [...concerned.entries()];
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const [at, { id, name, family }] = next;
-      if (family !== undefined) {
-        const why = `it is a token family; rekey audit --credential ${name} has its records`;
-        unread.push({ credential: name, why });
-        continue;
-      }
+      const [at, { id, name }] = next;
       try {
         const trace = await readTrace(client, id, incident);
         const { uses, keptSince } = await readUses(client, id, { from: exposedSince(trace, told) });

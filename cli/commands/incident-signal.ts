@@ -53,12 +53,13 @@ async function sendSignal(context: Context, file: string, dryRun: boolean): Prom
 }
 
 function lineOf(
-  { act, credentials, id }: SignalResult,
+  { act, credentials, families = [], id }: SignalResult,
   finding: Finding | undefined,
   dryRun: boolean,
 ): string {
   const [done, planned] = WORDS[act] ?? [act, act];
-  const names = credentials.length === 0 ? '' : `: ${credentials.join(', ')}`;
+  const about = [...credentials, ...families];
+  const names = about.length === 0 ? '' : `: ${about.join(', ')}`;
   const what = `${finding?.detector ?? ''}${finding?.verified === true ? ' (verified)' : ''}`;
   return `${what}: ${dryRun ? planned : done}${names}${id === undefined ? '' : ` (${id})`}`;
 }

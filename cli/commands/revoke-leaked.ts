@@ -1,12 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import { leakAnswer, leakRequest, type LeakAnswer, type LeakMatch } from '../../shared/api/messages.ts';
+import {
+  leakAnswer,
+  leakRequest,
+  type FamilyLeak,
+  type LeakAnswer,
+  type LeakMatch,
+} from '../../shared/api/messages.ts';
 import { requestError } from '../../shared/api/problems.ts';
 import { candidatesOf } from '../../shared/domain/leak.ts';
 import { LONG_TIMEOUT_MS, type ApiClient } from '../client.ts';
 import type { Context } from '../context.ts';
 import { conclude, consequences, followEmergency, staysHalted, type RevokeOptions } from '../emergency.ts';
 import { EXIT, Failure, usage } from '../failure.ts';
+import { foretellEnd } from '../families.ts';
 import type { Output } from '../io.ts';
+import { aboutFamily, familyLines, familyName } from '../leaked-families.ts';
 import { when } from '../render.ts';
 import { describeRevocation } from '../revocation.ts';
 import { readCredential } from './show.ts';
@@ -14,12 +22,12 @@ import { inWords } from '../../shared/domain/wording.ts';
 
 /** What the help of `rekey revoke` says of --leaked. */
 export const LEAKED_HELP = `
-With --leaked - the credential is found by a value that turned up somewhere. Standard input holds it: a password or key
+With --leaked - the credential, or token family, is found by a value that turned up somewhere. Standard input holds it: a password or key
 as it is or on a line of its own, the JSON of the secret, a connection URI, or a line such as PGPASSWORD=…. Only SHA-256
 fingerprints of it leave this process. Exit codes:
   ${EXIT.ok}  live → revoked: its emergency has begun (with --wait: and ended well)
-  ${EXIT.dead}  already dead: the upstream was asked again and showed it
-  ${EXIT.notOurs}  not ours: no credential of this deployment ever had it
+  ${EXIT.dead}  already dead: the upstream was asked again and showed it; of a token, its server has confirmed its revocation
+  ${EXIT.notOurs}  not ours: no credential of this deployment ever had it, and no token family in the last 90 days
   ${EXIT.byHand}  live, as far as is known, and only observed: a person has to revoke it
   ${EXIT.notConfirmed}  ours and not known to work, but nobody could confirm that it is dead
 `;
@@ -57,10 +65,10 @@ export async function revokeLeaked(context: Context, options: RevokeOptions): Pr
   const ask = (dryRun: boolean): Promise<LeakAnswer> => report(out, client, fingerprints, options, dryRun);
   if (options.dryRun || !options.yes) {
     const seen = await ask(true);
-    const live = seen.matches.filter(({ outcome }) => outcome === 'live');
+    const live = liveIn(seen);
     if (options.dryRun) await describe(out, client, live, options);
-    if (options.dryRun || seen.matches.length === 0) return told(out, seen, options);
-    if (live.length > 0) await confirm(out, client, live, options);
+    if (options.dryRun || isNobodys(seen)) return told(out, seen, options);
+    if (live.matches.length + live.families.length > 0) await confirm(out, client, live, options);
   }
   const answer = await ask(false);
   if (answer.emergency === undefined || !options.wait) return told(out, answer, options);
@@ -68,6 +76,21 @@ export async function revokeLeaked(context: Context, options: RevokeOptions): Pr
   const ended = await followEmergency(context, client, answer.emergency);
   out.data({ ...answer, ended });
   return conclude(out, ended) === EXIT.ok ? exitOf(answer) : EXIT.unhappy;
+}
+
+/** What of an answer may work. */
+interface Live {
+  readonly matches: readonly LeakMatch[];
+  readonly families: readonly FamilyLeak[];
+}
+
+function liveIn({ matches, families = [] }: LeakAnswer): Live {
+  const isLive = ({ outcome }: { readonly outcome: string }): boolean => outcome === 'live';
+  return { matches: matches.filter(isLive), families: families.filter(isLive) };
+}
+
+function isNobodys({ matches, families = [] }: LeakAnswer): boolean {
+  return matches.length + families.length === 0;
 }
 
 function report(
@@ -89,11 +112,16 @@ function report(
 async function describe(
   out: Output,
   client: ApiClient,
-  live: readonly LeakMatch[],
+  { matches, families }: Live,
   options: RevokeOptions,
 ): Promise<void> {
+  if (families.length > 0)
+    foretellEnd(
+      out,
+      families.map((leak) => ({ name: familyName(leak), holders: leak.holders })),
+    );
   const answers = await Promise.all(
-    live.map(({ credential, credentialId }) =>
+    matches.map(({ credential, credentialId }) =>
       readCredential(client, credential ?? credentialId).catch(() => undefined),
     ),
   );
@@ -103,19 +131,15 @@ async function describe(
   for (const step of consequences(options)) out.line(`  - ${step}`);
 }
 
-async function confirm(
-  out: Output,
-  client: ApiClient,
-  live: readonly LeakMatch[],
-  options: RevokeOptions,
-): Promise<void> {
-  const names = live.map(nameOf).join(', ');
+async function confirm(out: Output, client: ApiClient, live: Live, options: RevokeOptions): Promise<void> {
+  const names = [...live.matches.map(nameOf), ...live.families.map(familyName)].join(', ');
   const nobody = usage(
     `the value is live (${names}); it was not revoked, since nobody can be asked here`,
     'add --yes: it is revoked at once',
   );
   if (out.json) throw nobody;
-  for (const match of live) out.line(`${out.style('red', 'live')}: ${about(match)}`);
+  for (const match of live.matches) out.line(`${out.style('red', 'live')}: ${about(match)}`);
+  for (const leak of live.families) out.line(`${out.style('red', 'live')}: ${aboutFamily(leak)}`);
   out.line('This is an emergency revocation.');
   await describe(out, client, live, options);
   const answer = await out.io.askTerminal(`Revoke ${names} now? Type yes: `);
@@ -136,12 +160,13 @@ function exitOf({ outcome }: LeakAnswer): number {
 }
 
 function tell(out: Output, answer: LeakAnswer, options: RevokeOptions): void {
-  if (answer.matches.length === 0) {
+  if (isNobodys(answer)) {
     out.line('not ours: no credential of this deployment ever had this value. Nothing was stored of it.');
     out.line('Whatever else stood around a value hides it: then pipe the value alone.');
     return;
   }
   for (const match of answer.matches) for (const line of linesOf(out, match, answer)) out.line(line);
+  for (const leak of answer.families ?? []) for (const line of familyLines(out, leak, answer)) out.line(line);
   const names = answer.matches.filter(({ outcome }) => outcome === 'live').map(nameOf);
   if (answer.emergency !== undefined && !options.replace) out.line(staysHalted(names, options));
   if (answer.dryRun) out.line('Nothing was changed or recorded.');

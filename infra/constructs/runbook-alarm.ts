@@ -11,6 +11,7 @@ export type RunbookEntry =
   | 'awaiting-operator'
   | 'consent-needed'
   | 'coordinator-failed'
+  | 'refreshes-failing'
   | 'planner-failed'
   | 'emergency-failed'
   | 'revocation-errors'

@@ -1,6 +1,7 @@
 -- A2: all rotations of the last 12 months, with dates, actors and confirmation that the old credential was deactivated.
 -- One row for each rotation and each credential of an emergency. "CONFIRMED" only where the record of the deactivation
 -- says so; whatever is missing, still under way or unproven reads "NOT CONFIRMED", which is never inferred from anything.
+-- Of token families it has the emergencies. Their refreshes, dozens a day, are no rows: action = 'tokens-refreshed' finds them.
 WITH records AS (
   -- Delivery is at least once: DISTINCT drops copies that are equal in everything, so that a forged one still shows.
   SELECT DISTINCT

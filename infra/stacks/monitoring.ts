@@ -1,5 +1,12 @@
 import { ArnFormat, CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
-import { Dashboard, GraphWidget, Stats, TextWidget, type IMetric } from 'aws-cdk-lib/aws-cloudwatch';
+import {
+  Dashboard,
+  GraphWidget,
+  Stats,
+  TextWidget,
+  type IMetric,
+  type Metric,
+} from 'aws-cdk-lib/aws-cloudwatch';
 import { Rule, RuleTargetInput, EventField } from 'aws-cdk-lib/aws-events';
 import { SnsTopic } from 'aws-cdk-lib/aws-events-targets';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
@@ -64,6 +71,12 @@ const AWAITED = 'operator-awaited';
 /** What token families tell of that needs a person. */
 const OF_FAMILIES = ['consent-needed', 'refresh-failed', 'refresh-endangered'];
 
+/** What the coordinator logs after each run, and what it counts in it. */
+export const SWEPT = {
+  message: 'families refreshed',
+  counts: ['refreshed', 'failed', 'consentNeeded', 'left'],
+} as const;
+
 /** Functions of which a single error pages, with the entry that says what to do. */
 const ENTRY_OF: Partial<Record<string, RunbookEntry>> = {
   revoke: 'revocation-errors',
@@ -80,6 +93,8 @@ const LAG = Duration.minutes(10);
 export class MonitoringStack extends Stack {
   readonly topic: ITopic;
   readonly #props: MonitoringStackProps;
+  /** What became of token families, where they are deployed. */
+  readonly #swept: IMetric[] = [];
 
   constructor(scope: Construct, id: string, props: MonitoringStackProps) {
     super(scope, id, props);
@@ -279,6 +294,34 @@ export class MonitoringStack extends Stack {
       evaluationPeriods: 2,
       below: true,
     });
+    const metrics = SWEPT.counts.map((count) => this.#sweptOf(coordinator, count));
+    this.#swept.push(...metrics.map((metric) => metric.with({ statistic: Stats.SUM, period: PERIOD })));
+    const [, failed, , left] = metrics;
+    if (failed === undefined || left === undefined) return;
+    this.#alarm('RefreshesFailing', {
+      summary: 'Refreshes of token families fail again and again: agents work until their access tokens end.',
+      entry: 'refreshes-failing',
+      metric: failed.with({ statistic: Stats.SUM, period: Duration.minutes(15) }),
+      threshold: 5,
+    });
+    this.#alarm('FamiliesLeft', {
+      summary: 'More token families are due than one run of the coordinator comes to.',
+      entry: 'coordinator-failed',
+      metric: left.with({ statistic: Stats.MINIMUM, period: PERIOD }),
+      threshold: 1,
+      evaluationPeriods: 2,
+    });
+  }
+
+  #sweptOf({ logGroup }: HandlerFunction, count: (typeof SWEPT.counts)[number]): Metric {
+    const metricName = `Families${count.charAt(0).toUpperCase()}${count.slice(1)}`;
+    return new MetricFilter(this, `${metricName}Filter`, {
+      logGroup,
+      filterPattern: FilterPattern.stringValue('$.message', '=', SWEPT.message),
+      metricNamespace: METRICS_NAMESPACE,
+      metricName,
+      metricValue: `$.counts.${count}`,
+    }).metric();
   }
 
   /** Nobody is refused for a day: a list counts for 25 hours when the next one is due. */
@@ -442,6 +485,7 @@ export class MonitoringStack extends Stack {
             agents.api.api.metricServerError(sum),
           ]),
         ],
+        ...(this.#swept.length === 0 ? [] : [[graph('Token families', this.#swept)]]),
       ],
     });
   }

@@ -8,6 +8,7 @@ import { HandlerFunction } from '../constructs/handler-function.ts';
 import { httpApi } from '../constructs/http-api.ts';
 import * as may from '../permissions.ts';
 import { policyOf } from '../signal-policy.ts';
+import type { FamiliesStack } from './families.ts';
 import type { IncidentStack } from './incident.ts';
 import type { RotationStack } from './rotation.ts';
 import type { StateStack } from './state.ts';
@@ -17,6 +18,8 @@ export interface SignalsStackProps extends StackProps {
   readonly state: StateStack;
   readonly rotation: RotationStack;
   readonly incident: IncidentStack;
+  /** Who ends and refreshes token families, where they are deployed. */
+  readonly families: FamiliesStack | undefined;
 }
 
 /** Requests a second to the address of one source: whoever can't sign costs no more than that, and hinders no other source. */
@@ -58,10 +61,11 @@ export class SignalsStack extends Stack {
     new CfnOutput(this, OUTPUT.signalsUrl, { value: url });
   }
 
-  #handler({ settings, state, rotation, incident }: SignalsStackProps): HandlerFunction {
+  #handler({ settings, state, rotation, incident, families }: SignalsStackProps): HandlerFunction {
     const { signals, privateUpstreams } = settings;
     const { ledger } = state;
     const emergencyArn = incident.emergency.machine.stateMachineArn;
+    const coordinator = families?.coordinator.live.functionArn;
     const sources = Object.fromEntries(sourcesOf(settings).map((source) => [source, signals[source]]));
     const { github, gitguardian, siem, azure } = signals;
     const secrets = [
@@ -85,6 +89,7 @@ export class SignalsStack extends Stack {
         emergency: emergencyArn,
         signals: JSON.stringify(sources),
         signalPolicy: policyOf(settings),
+        ...(coordinator === undefined ? {} : { refreshFamilies: coordinator }),
         ...(privateUpstreams.length === 0 ? {} : { privateUpstreams: privateUpstreams.join(',') }),
       },
       grants: [
@@ -98,6 +103,7 @@ export class SignalsStack extends Stack {
         ...may.start(emergencyArn),
         // A start that was lost on its way is told from another one under the same id.
         ...may.watch(incident.emergencyName),
+        ...(coordinator === undefined ? [] : may.invoke(coordinator)),
       ],
     });
   }

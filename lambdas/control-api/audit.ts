@@ -14,6 +14,9 @@ import type { AuditAnswer, auditQuery } from '../../shared/api/messages.ts';
 import type { AuditRecord } from '../../shared/domain/audit.ts';
 import { fromInstant } from '../../shared/domain/clock.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
+import type { FamilyReads } from '../../shared/ports/families.ts';
+import { badQuery, daysOf } from './audit-days.ts';
+import { recentOfFamilies } from './family-audit.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { eachOf } from '../../shared/engine/each.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
@@ -31,6 +34,7 @@ const READS_AT_ONCE = 20;
 /** Answers `GET /v1/audit` from the ledger, one page. */
 export async function readAudit(
   ledger: Ledger,
+  families: FamilyReads,
   query: z.infer<typeof auditQuery>,
   now: number,
   find: (nameOrId: string) => Promise<Credential | undefined>,
@@ -45,10 +49,14 @@ export async function readAudit(
   const span = spanOf(from, to);
   const registered = await allHeads(ledger);
   const records: AuditRecord[] = [];
+  const ofFamilies: AuditRecord[] = [];
   let next = first;
-  while (next < months.length && (next === first || records.length < RECORDS_PER_PAGE)) {
-    for await (const record of ledger.recordsOfMonth(months[next] ?? ''))
-      if (isWithin(span, record)) records.push(record);
+  const count = (): number => records.length + ofFamilies.length;
+  while (next < months.length && (next === first || count() < RECORDS_PER_PAGE)) {
+    const month = months[next] ?? '';
+    for await (const record of ledger.recordsOfMonth(month)) if (isWithin(span, record)) records.push(record);
+    for await (const record of families.recordsOfMonth(month))
+      if (isWithin(span, record)) ofFamilies.push(record);
     next++;
   }
   const page = { isFirst: first === 0, isLast: next >= months.length, months: months.slice(first, next) };
@@ -69,6 +77,9 @@ export async function readAudit(
     ],
     after: read.flatMap(({ after }) => after),
     heads: ends(page.isLast ? heads : left, read),
+    ofFamilies: page.isLast
+      ? await recentOfFamilies(families, { span, since: now - INDEX_LAG_MS, known: ofFamilies })
+      : ofFamilies,
     ...(page.isLast ? {} : { next: months[next] ?? '' }),
   });
   return page.isFirst && page.isLast ? joinAudit([answer]) : answer;
@@ -186,22 +197,6 @@ async function collect(records: AsyncIterable<AuditRecord>): Promise<AuditRecord
   return all;
 }
 
-/** The span that was asked for; by default the year until today. */
-export function daysOf(
-  query: Pick<z.infer<typeof auditQuery>, 'from' | 'to'>,
-  now: number,
-): { from: string; to: string } {
-  const to = query.to ?? new Date(now).toISOString().slice(0, 10);
-  return { from: query.from ?? yearBefore(to), to };
-}
-
-/** The same day a year earlier; 29 February becomes 1 March. */
-function yearBefore(day: string): string {
-  const date = new Date(`${day}T00:00:00.000Z`);
-  date.setUTCFullYear(date.getUTCFullYear() - 1);
-  return date.toISOString().slice(0, 10);
-}
-
 function monthsBetween(from: string, to: string): string[] {
   if (from > to)
     throw badQuery('from', 'the span ends before it begins', 'give a `from` not later than `to`');
@@ -215,9 +210,4 @@ function monthsBetween(from: string, to: string): string[] {
     cursor.setUTCMonth(cursor.getUTCMonth() + 1);
   }
   return months;
-}
-
-/** A question that can't be answered as it was asked. */
-export function badQuery(field: string, message: string, remedy: string): RekeyError {
-  return new RekeyError('ERR_REQUEST', message, { field, remedy });
 }

@@ -18,8 +18,9 @@ import type { ConfirmRootAnswer } from '../../shared/engine/confirm-root.ts';
 import type { Requested } from '../../shared/engine/requests.ts';
 import type { Affected, rotateAll, StagedOrder } from '../../shared/engine/staged.ts';
 import type { HeldSignal } from '../../shared/domain/signals/held.ts';
+import type { FamilyLeak } from '../../shared/engine/families/leak.ts';
 import type { LeakMatch, LeakReport } from '../../shared/engine/leak.ts';
-import type { Received, SignalOutcome } from '../../shared/engine/signals/receive.ts';
+import type { Received, SignalOutcome } from '../../shared/engine/signals/deps.ts';
 import type { VoteRequest } from '../../shared/engine/signals/vote.ts';
 import type { AgentStore } from '../../shared/ports/agents.ts';
 import type { Subscribed, SubscriptionPage, Unsubscribed } from '../../shared/engine/subscriptions.ts';
@@ -127,6 +128,8 @@ export interface ControlServices {
   revokeCertificate(wish: RevocationWish): Promise<RevokedCertificate>;
   /** Says what a leaked value is, and revokes it where it may work. */
   reportLeak(report: LeakReport): Promise<readonly LeakMatch[]>;
+  /** The same of token families. */
+  reportFamilyLeak(report: LeakReport): Promise<readonly FamilyLeak[]>;
   /** Takes a signal that a person has sent. */
   receiveSignal(received: Pick<Received, 'signal' | 'actor' | 'dryRun'>): Promise<SignalOutcome>;
   /** Signals that nobody has decided on yet. */

@@ -84,7 +84,11 @@ export async function readEverything({ ledger, agents, families }: Sources): Pro
     credentials,
     pacts,
     heads,
-    families: heads.map(({ name, terms }) => ({ name, holders: terms.holders })),
+    families: heads.map(({ name, terms: { holders, client } }) => ({
+      name,
+      holders,
+      clientSecret: client.secret,
+    })),
   };
 }
 

@@ -4,13 +4,11 @@ import { DynamoDbAgents } from '../../shared/adapters/dynamodb-agents.ts';
 import { DynamoDbFamilies } from '../../shared/adapters/dynamodb-families.ts';
 import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
 import { DynamoDbReaderLog } from '../../shared/adapters/dynamodb-reader-log.ts';
-import { invoke } from '../../shared/adapters/lambda-invoke.ts';
 import type { InventoryPage } from '../../shared/adapters/secrets-inventory.ts';
 import { SecretsManagerVault } from '../../shared/adapters/secrets-manager-vault.ts';
 import { StepFunctionsWorkflow } from '../../shared/adapters/step-functions-workflow.ts';
-import { errorOf } from '../../shared/api/problems.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
-import { RekeyError, type ErrorJson } from '../../shared/domain/errors.ts';
+import { RekeyError } from '../../shared/domain/errors.ts';
 import { isRoot } from '../../shared/domain/roots.ts';
 import type { Backstop } from '../../shared/engine/backstop.ts';
 import { decommission } from '../../shared/engine/agents/decommission.ts';
@@ -21,11 +19,14 @@ import type { ConfirmRootAnswer, RootConfirmation } from '../../shared/engine/co
 import type { Deactivation } from '../../shared/domain/evidence.ts';
 import type { EngineDeps } from '../../shared/engine/deps.ts';
 import { pause, unpause, type PauseDeps } from '../../shared/engine/pause.ts';
+import { reportFamilyLeak } from '../../shared/engine/families/leak.ts';
 import { reportLeak, type LeakDeps } from '../../shared/engine/leak.ts';
 import type { RegisterAnswer } from '../../shared/engine/register.ts';
-import { receiveSignal, type SignalDeps } from '../../shared/engine/signals/receive.ts';
+import type { SignalDeps } from '../../shared/engine/signals/deps.ts';
+import { receiveSignal } from '../../shared/engine/signals/receive.ts';
 import { voteOnSignal } from '../../shared/engine/signals/vote.ts';
 import type { SignalPolicy } from '../../shared/domain/signals/decide.ts';
+import type { FamilyLedger } from '../../shared/ports/families.ts';
 import type { SignalStore } from '../../shared/ports/signals.ts';
 import { DynamoDbSignals } from '../../shared/adapters/dynamodb-signals.ts';
 import { rotateAll } from '../../shared/engine/staged.ts';
@@ -35,6 +36,7 @@ import type { Subscribed, SubscriptionPage, Unsubscribed } from '../../shared/en
 import type { UnregisterAnswer } from '../../shared/engine/unregister.ts';
 import { ENV } from '../../shared/names.ts';
 import { revocationsByHand } from '../../shared/providers/by-hand.ts';
+import { ask } from '../ask.ts';
 import { optionalSetting, setting } from '../compose.ts';
 import { certificatesBy } from './certificates.ts';
 import { coordinatorBy } from './coordinator.ts';
@@ -120,7 +122,6 @@ export interface Delegates extends Pick<
   | 'subscriptions'
   | 'subscribe'
   | 'unsubscribe'
-  | 'families'
   | 'coordinator'
   | 'revokeCertificate'
 > {
@@ -129,6 +130,7 @@ export interface Delegates extends Pick<
   ): Promise<UnregisterAnswer>;
   deactivation: LeakDeps['deactivation'];
   recordRoot(request: RootConfirmation): Promise<ConfirmRootAnswer>;
+  readonly families: FamilyLedger;
   readonly signals: SignalStore;
   readonly signalPolicy: SignalPolicy;
 }
@@ -146,6 +148,12 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
     ledger,
     workflow,
     rotate: (request) => requestRotation(engine, request),
+    families: {
+      families: delegates.families,
+      clock,
+      revoke: (emergency) => delegates.coordinator.revoke(emergency),
+      refresh: (request) => delegates.coordinator.refresh(request),
+    },
     // What people send names no alert: it has fingerprints.
     alerts: { read: () => Promise.resolve(undefined) },
     clock,
@@ -217,6 +225,15 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
     emergency: (id) => workflow.emergency(id),
     reportLeak: (report) =>
       reportLeak({ ...engine, deactivation: delegates.deactivation, revocationsByHand }, report),
+    reportFamilyLeak: (report) =>
+      reportFamilyLeak(
+        {
+          families: delegates.families,
+          clock,
+          revokeFamily: (emergency) => delegates.coordinator.revoke(emergency),
+        },
+        report,
+      ),
     receiveSignal: (received) => {
       // A person may revoke anyhow: there is no budget, and the cap is a question to others.
       const { perHour: _none, ...policy } = delegates.signalPolicy;
@@ -237,11 +254,4 @@ function subscriptionsBy(
     subscribe: (request) => manage<Subscribed>({ action: 'subscribe', ...request }),
     unsubscribe: (request) => manage<Unsubscribed>({ action: 'unsubscribe', ...request }),
   };
-}
-
-/** Calls a function whose refusals are answers: they are raised here again with field and remedy. */
-async function ask<T extends object>(aws: AwsCalls, functionArn: string, request: object): Promise<T> {
-  const answer = await invoke<T | { error: ErrorJson }>(aws, functionArn, request);
-  if ('error' in answer) throw errorOf(answer.error);
-  return answer;
 }

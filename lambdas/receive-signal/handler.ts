@@ -16,8 +16,8 @@ export async function handler(event: APIGatewayProxyEventV2): Promise<APIGateway
 
 /** Alarms count these messages (infra/stacks/monitoring.ts); a test holds the two equal. */
 function tell({ source, outcomes, error }: Handled, requestId: string): void {
-  for (const { act, credentials, id } of outcomes) {
-    const about = { source, act, credentials, id, requestId };
+  for (const { act, credentials, families, id } of outcomes) {
+    const about = { source, act, credentials, families, id, requestId };
     if (act === 'over-budget') logger.warn('signal over budget', about);
     else if (act === 'look') logger.warn('signal not identified', about);
     else logger.info('signal received', about);

@@ -3,6 +3,7 @@ import type { Instant } from '../domain/clock.ts';
 import { RekeyError } from '../domain/errors.ts';
 import type { Family } from '../domain/families.ts';
 import { TABLE } from '../names.ts';
+import type { KnownToken } from '../domain/family-leak.ts';
 import type { FamilyLedger } from '../ports/families.ts';
 import type { Page } from '../ports/ledger.ts';
 import { isAwsError } from './aws-client.ts';
@@ -12,7 +13,9 @@ import {
   familyLockItem,
   familyLookItem,
   familyRecordItem,
+  familyTokenItem,
   groups,
+  heldItem,
   keys,
   recordSk,
   text,
@@ -53,6 +56,19 @@ export class DynamoDbFamilies implements FamilyLedger {
     };
   }
 
+  async byFingerprint(fingerprint: string): Promise<readonly KnownToken[]> {
+    const found: KnownToken[] = [];
+    const pages = this.#table.pages({
+      KeyConditionExpression: `${TABLE.pk} = :p`,
+      ExpressionAttributeValues: {
+        ':p': keys.familyToken(this.#table.tenant, fingerprint, '')[TABLE.pk],
+      },
+      ConsistentRead: true,
+    });
+    for await (const item of pages) found.push(documentOf<KnownToken>(item));
+    return found;
+  }
+
   async due(by: Instant, limit: number): Promise<readonly string[]> {
     const answer = await this.#table.query({
       IndexName: TABLE.index,
@@ -80,6 +96,11 @@ export class DynamoDbFamilies implements FamilyLedger {
     for await (const item of pages) yield documentOf<AuditRecord>(item);
   }
 
+  async *recordsOfMonth(month: string): AsyncIterable<AuditRecord> {
+    const pages = this.#table.pages(this.#group(groups.familyMonth(this.#table.tenant, month)));
+    for await (const item of pages) yield documentOf<AuditRecord>(item);
+  }
+
   async create(family: Family, draft: AuditDraft): Promise<Family> {
     const { stored, puts } = this.#sealed(family, [draft]);
     const locks = this.#locks(family).map((key) =>
@@ -99,13 +120,18 @@ export class DynamoDbFamilies implements FamilyLedger {
     before,
     after,
     records = [],
-  }: {
-    before: Family;
-    after: Family;
-    records?: readonly AuditDraft[];
-  }): Promise<Family> {
+    tokens = [],
+    held,
+  }: Parameters<FamilyLedger['commit']>[0]): Promise<Family> {
+    const { tenant } = this.#table;
     const { stored, puts } = this.#sealed({ ...after, seq: before.seq, chain: before.chain }, records);
-    await this.#write(before, stored, puts);
+    await this.#write(before, stored, [
+      ...puts,
+      ...tokens.map((token) => this.#table.putting(familyTokenItem(tenant, token))),
+      ...(held === undefined
+        ? []
+        : [this.#table.putting(heldItem(tenant, held), versionIs(held.version - 1))]),
+    ]);
     return stored;
   }
 

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { placeOf, type Acknowledgement, type Pact, type Session, type UseReport } from '../domain/agents.ts';
-import type { AuditRecord } from '../domain/audit.ts';
+import { isRoutine, type AuditRecord } from '../domain/audit.ts';
 import type { Claim } from '../domain/claim.ts';
 import { nextLook } from '../domain/calendar.ts';
 import { fromInstant, type Instant } from '../domain/clock.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import type { Family } from '../domain/families.ts';
+import { knownUntil, type KnownToken } from '../domain/family-leak.ts';
 import { nextFamilyLook } from '../domain/family-refresh.ts';
 import type { KnownKey } from '../domain/leak.ts';
 import type { SeenReader } from '../domain/readers.ts';
@@ -68,6 +69,11 @@ export const keys = {
   familyRecord: (tenant: string, id: string, seq: number): Item => ({
     [TABLE.pk]: s(`${tenant}#F#${id}`),
     [TABLE.sk]: s(recordSk(seq)),
+  }),
+  /** Below what belongs to families: who refreshes them writes it. */
+  familyToken: (tenant: string, fingerprint: string, familyId: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#F#FP#${fingerprint}`),
+    [TABLE.sk]: s(familyId),
   }),
   turn: (tenant: string, place: number): Item => ({
     [TABLE.pk]: s(`${tenant}#TURN#${place}`),
@@ -141,6 +147,7 @@ export const groups = {
   rotations: (tenant: string, credentialId: string): string => `${tenant}#C#${credentialId}#ROTATIONS`,
   held: (tenant: string): string => `${tenant}#HELD`,
   month: (tenant: string, month: string): string => `${tenant}#AUDIT#${month}`,
+  familyMonth: (tenant: string, month: string): string => `${tenant}#FAMILY-AUDIT#${month}`,
 };
 
 /** Groups over which the calendar is spread, so that no one partition of the index takes all of its writes. */
@@ -254,15 +261,31 @@ export function familyLookItem(family: Family): Item {
 }
 
 /**
- * A record of a family. In no index: a family that works is refreshed dozens of times a day, and the months of all
- * credentials together are read as a whole.
+ * A record of a family. What a family does by the clock is in no index: that is dozens of records a day, and the months of
+ * all families together are read as a whole.
  */
 export function familyRecordItem(record: AuditRecord): Item {
   const { tenant_uid: tenant, sequence } = record.metadata;
   return {
     ...keys.familyRecord(tenant, record.entity.uid, sequence),
     kind: s('audit'),
+    ...(isRoutine(record)
+      ? {}
+      : {
+          [TABLE.indexPk]: s(groups.familyMonth(tenant, record.time_dt.slice(0, 7))),
+          [TABLE.indexSk]: s(`${record.time_dt}#${record.entity.uid}#${recordSk(sequence)}`),
+        }),
     doc: s(JSON.stringify(record)),
+  };
+}
+
+/** A token by its fingerprint; DynamoDB forgets it once it is found no more. */
+export function familyTokenItem(tenant: string, token: KnownToken): Item {
+  return {
+    ...keys.familyToken(tenant, token.fingerprint, token.familyId),
+    kind: s('token'),
+    [TABLE.expires]: n(expiry(knownUntil(token))),
+    doc: s(JSON.stringify(token)),
   };
 }
 

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { checkChain, GENESIS, type AuditAction, type AuditRecord } from '../domain/audit.ts';
+import { checkChain, GENESIS, isIntact, type AuditAction, type AuditRecord } from '../domain/audit.ts';
 import { fromInstant } from '../domain/clock.ts';
 import { besideRotations, eventsOf } from './audit-events.ts';
 import { spanOf, type ChainEnd, type Span } from './audit-span.ts';
@@ -54,20 +54,26 @@ export function auditPage(input: {
   records: readonly AuditRecord[];
   after?: readonly AuditRecord[];
   heads?: readonly ChainEnd[];
+  /** Records of token families without those by the clock: each is checked by itself, since no chain is whole without them. */
+  ofFamilies?: readonly AuditRecord[];
   next?: string;
 }): AuditAnswer {
-  const { from, to, records, after = [], heads, next } = input;
+  const { from, to, records, after = [], heads, ofFamilies = [], next } = input;
   const chains = [...Map.groupBy(records, (record) => record.entity.uid).values()].map((chain) =>
     [...chain].sort((a, b) => a.metadata.sequence - b.metadata.sequence),
   );
   // Whether something is missing between pages or at the ends is for `joinAudit` to say.
-  const faults = chains.flatMap((chain) => checkChain(chain).filter(({ fault }) => fault !== 'gap'));
+  const faults = [
+    ...chains.flatMap((chain) => checkChain(chain).filter(({ fault }) => fault !== 'gap')),
+    ...ofFamilies.filter((record) => !isIntact(record)).map(changed),
+  ];
   return {
     from,
     to,
     records: records.length,
     rotations: chains.flatMap((chain) => chain.filter(({ message }) => ROTATED.has(message)).map(rotationOf)),
-    events: eventsOf(chains.flat()),
+    events: eventsOf([...chains.flat(), ...ofFamilies]),
+    ...(ofFamilies.length === 0 ? {} : { families: countsOf(ofFamilies) }),
     chain: { checked: records.length, faults, complete: 0 },
     rest: {
       runs: chains.flatMap(runsOf),
@@ -76,6 +82,18 @@ export function auditPage(input: {
     },
     ...(next === undefined ? {} : { next }),
   };
+}
+
+function changed({ entity, metadata }: AuditRecord): Fault {
+  return { credentialId: entity.uid, seq: metadata.sequence, fault: 'hash' };
+}
+
+function countsOf(records: readonly AuditRecord[]): NonNullable<AuditAnswer['families']> {
+  return [...Map.groupBy(records, ({ entity }) => entity.uid)].map(([familyId, own]) => ({
+    family: own[0]?.entity.name ?? familyId,
+    familyId,
+    records: own.length,
+  }));
 }
 
 /** The whole answer from all pages of a span, in any order. */
@@ -109,6 +127,7 @@ export function joinAudit(pages: readonly AuditAnswer[]): AuditAnswer {
     records: sum(pages.map(({ records }) => records)),
     rotations: rotations.sort((a, b) => (a.rotatedAt < b.rotatedAt ? -1 : 1)),
     ...eventsIn(pages, rotations),
+    ...familiesIn(pages),
     chain: {
       checked: sum(pages.map(({ chain }) => chain.checked)),
       faults: faults.sort(byPlace),
@@ -130,6 +149,17 @@ function eventsIn(
       rotations,
     ),
   };
+}
+
+function familiesIn(pages: readonly AuditAnswer[]): Pick<AuditAnswer, 'families'> {
+  const counts = Map.groupBy(
+    pages.flatMap(({ families = [] }) => families),
+    ({ familyId }) => familyId,
+  );
+  const families = [...counts.values()].flatMap(([first, ...more]) =>
+    first === undefined ? [] : [{ ...first, records: sum([first, ...more].map(({ records }) => records)) }],
+  );
+  return families.length === 0 ? {} : { families };
 }
 
 function rotationOf(record: AuditRecord): AuditedRotation {

@@ -1,6 +1,5 @@
 import * as z from 'zod';
-import type { AuditAction, AuditRecord } from '../domain/audit.ts';
-import type { Trigger } from '../domain/rotation.ts';
+import { isRoutine, type AuditAction, type AuditRecord } from '../domain/audit.ts';
 import type { AuditedRotation, AuditEvent } from './messages.ts';
 
 /** How a rotation ended: its line tells of it, in the answer about the span in which it began. */
@@ -19,9 +18,6 @@ const STEPS: ReadonlySet<AuditAction> = new Set([
 
 /** An intent of which nothing else is recorded: what it intends is done at once, or completed by who asks again. */
 const TOLD_INTENT: AuditAction = 'certificate-revocation-intended';
-
-/** Who refreshes token families by the clock, dozens of times a day: that it went well is left out. */
-const ROUTINE: Trigger['kind'] = 'planner';
 
 const words = z.string().optional().catch(undefined);
 
@@ -74,8 +70,9 @@ export function eventsOf(records: readonly AuditRecord[]): AuditEvent[] {
   return records.filter(isTold).map(eventOf);
 }
 
-function isTold({ message, entity }: AuditRecord): boolean {
-  if (message === 'tokens-refreshed') return entity.data.trigger !== ROUTINE;
+function isTold(record: AuditRecord): boolean {
+  const { message } = record;
+  if (isRoutine(record)) return false;
   return message === TOLD_INTENT || (!message.endsWith('-intended') && !STEPS.has(message));
 }
 

@@ -20,6 +20,8 @@ export type Handing = {
 export interface HeldFamily {
   readonly name: string;
   readonly holders: readonly Pick<Holder, 'name' | 'principal'>[];
+  /** The secret that its client authenticates with: whoever reads it gets tokens as the client does. */
+  readonly clientSecret?: string | undefined;
 }
 
 /** What the ledger knows of who reaches what. */
@@ -86,7 +88,7 @@ export function closureOf<C extends Reachable>(agent: string, known: Known<C>): 
     chosen,
     agents: [...agents].toSorted(),
     families: known.families
-      .filter(({ holders }) => holders.some(isReached))
+      .filter(({ holders, clientSecret }) => holders.some(isReached) || isClientOf(clientSecret, chosen))
       .map(({ name }) => name)
       .toSorted(),
     unknown: unknownOf(
@@ -95,6 +97,14 @@ export function closureOf<C extends Reachable>(agent: string, known: Known<C>): 
       (secret) => chosen.some(({ credential }) => credential.adminSecret === secret) && !masters.has(secret),
     ),
   };
+}
+
+/** Whether one of these is what a client authenticates with. */
+function isClientOf(secret: string | undefined, reached: readonly Chosen[]): boolean {
+  return (
+    secret !== undefined &&
+    reached.some(({ credential: { secretName: name, secretArn: arn } }) => isSecret(secret, { name, arn }))
+  );
 }
 
 /** Who has a credential, and by what. */

@@ -124,19 +124,26 @@ export interface FamilyIncident {
   readonly id: string;
   readonly trigger: Trigger;
   readonly since: Instant;
+  /** When the consent was given whose tokens it ends; what earlier ones gave is revoked as far as it is still kept. */
+  readonly consentedAt?: Instant | undefined;
   /** Versions of the secret whose tokens are still to be revoked at the server. */
   readonly pending: readonly string[];
   /** Versions before them, of which access tokens are to be revoked as well. */
   readonly earlier?: readonly string[] | undefined;
   /** Until then an attempt that was under way may store one of them. */
   readonly until: Instant;
-  /** What the server said in the end; `unsupported`: only a person can revoke there. */
-  readonly outcome?: 'revoked' | 'unsupported' | undefined;
+  /** What the server said in the end; `unsupported`: only a person can revoke there; `none`: it had given nothing yet. */
+  readonly outcome?: 'revoked' | 'unsupported' | 'none' | undefined;
   /** Tries that have left something, and when the next one comes. */
   readonly tries?: number | undefined;
   readonly again?: Instant | undefined;
   /** A person was told that the server can't be brought to revoke. */
   readonly told?: boolean | undefined;
+}
+
+/** An emergency that is over, as it is remembered for the tokens that it ended. */
+export interface FamilyEnd extends Pick<FamilyIncident, 'id' | 'since' | 'consentedAt'> {
+  readonly outcome: 'revoked' | 'unsupported';
 }
 
 /** A family as the ledger has it: state, not intent, and no token. */
@@ -164,6 +171,8 @@ export interface Family extends Home {
   readonly paused?: Pause | undefined;
   /** The emergency that ended it, until somebody consents again. */
   readonly incident?: FamilyIncident | undefined;
+  /** The last one before, once somebody has. */
+  readonly ended?: FamilyEnd | undefined;
   /** Raised by every commit. */
   readonly version: number;
   readonly seq: number;

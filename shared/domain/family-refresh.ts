@@ -4,6 +4,7 @@ import type {
   Attempt,
   AttemptKind,
   Family,
+  FamilyEnd,
   FamilyIncident,
   FamilyTerms,
   TokensHeld,
@@ -62,6 +63,11 @@ export function refreshAt({
 /** When somebody should consent again, since the refresh token has been the same for too long; never where there is none. */
 export function consentDueAt({ refreshable, rotatedAt }: TokensHeld): Instant | undefined {
   return refreshable ? plusSeconds(rotatedAt, UNROTATED_DAYS * 86_400) : undefined;
+}
+
+/** Whether it was refreshed so lately that another time wears out its secrets. */
+export function isJustRefreshed({ tokens }: Pick<Family, 'tokens'>, now: number): boolean {
+  return tokens !== undefined && now < fromInstant(tokens.refreshedAt) + LEAST_BETWEEN_SECONDS * 1000;
 }
 
 /** What the coordinator has to do for a family now. */
@@ -198,6 +204,7 @@ export function withTokens(family: Family, attempt: Attempt, got: Got): Family {
     attempt: undefined,
     trouble: undefined,
     incident: undefined,
+    ended: endOf(family),
     tokens: {
       ...held,
       refreshedAt: at,
@@ -213,6 +220,15 @@ export function withTokens(family: Family, attempt: Attempt, got: Got): Family {
 function consenterOf({ kind, trigger }: Attempt, before: TokensHeld | undefined): string | undefined {
   if (kind === 'refresh') return before?.consentedBy;
   return kind === 'consent' ? trigger.actor : undefined;
+}
+
+/** What is remembered of an emergency that is over once somebody consents again. */
+function endOf({ incident, ended }: Family): FamilyEnd | undefined {
+  if (incident === undefined || incident.outcome === 'none') return ended;
+  // Of what one of them has left unconfirmed the next one says nothing.
+  const outcome = ended?.outcome === 'unsupported' ? 'unsupported' : (incident.outcome ?? 'unsupported');
+  const { id, since, consentedAt } = incident;
+  return { id, since, consentedAt, outcome };
 }
 
 /** What is refreshed at half of its life lives on beside what comes after it. */

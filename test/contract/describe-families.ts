@@ -7,7 +7,10 @@ import {
 } from '../../shared/domain/audit.ts';
 import { plusSeconds, toInstant } from '../../shared/domain/clock.ts';
 import type { Family } from '../../shared/domain/families.ts';
+import type { KnownToken } from '../../shared/domain/family-leak.ts';
 import { withAttempt } from '../../shared/domain/family-refresh.ts';
+import type { HeldSignal } from '../../shared/domain/signals/held.ts';
+import type { Trigger } from '../../shared/domain/rotation.ts';
 import type { FamilyLedger } from '../../shared/ports/families.ts';
 import { freshFamily } from '../support/families.ts';
 
@@ -96,6 +99,100 @@ export function describeFamilies(what: string, make: () => { ledger: FamilyLedge
         ledger.commit({ before: family, after: family, records: [draft('consent-needed')] }),
       ).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
       expect(await recordsOf(ledger, family.id)).toHaveLength(3);
+    });
+
+    it('finds a token by its fingerprint from the commit on that brings it, of each family that has it', async () => {
+      const { ledger, family, tenant } = await created({ status: 'active' });
+      const other = await created({ status: 'active' }, { ledger, tenant });
+      const token = (one: Family, at = toInstant(NOW)): KnownToken => ({
+        familyId: one.id,
+        fingerprint: `sha256:${'a'.repeat(64)}`,
+        kind: 'access',
+        versionId: 'v1',
+        at,
+        expiresAt: plusSeconds(at, 3600),
+      });
+      const find = () => ledger.byFingerprint(token(family).fingerprint);
+      expect(await find()).toEqual([]);
+      const after = await ledger.commit({ before: family, after: family, tokens: [token(family)] });
+      expect(await find()).toEqual([token(family)]);
+      await expect(
+        ledger.commit({
+          before: family,
+          after: family,
+          tokens: [token(family, plusSeconds(toInstant(NOW), 9))],
+        }),
+      ).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
+      expect(await find()).toEqual([token(family)]);
+      await ledger.commit({ before: other.family, after: other.family, tokens: [token(other.family)] });
+      expect((await find()).map(({ familyId }) => familyId).toSorted()).toEqual(
+        [family.id, other.family.id].toSorted(),
+      );
+      // The same again is the same token, given anew.
+      const again = token(family, plusSeconds(toInstant(NOW), 60));
+      await ledger.commit({ before: after, after, tokens: [again] });
+      expect((await find()).filter(({ familyId }) => familyId === family.id)).toEqual([again]);
+    });
+
+    it('commits what is held with its record, and what somebody has decided on since no more', async () => {
+      const { ledger, family } = await created({ status: 'active' });
+      const held: HeldSignal = {
+        id: family.id,
+        source: 'siem',
+        reporter: 'signal:siem',
+        why: 'it would halt 340 agents, more than 50',
+        heldAt: toInstant(NOW),
+        glassAt: toInstant(NOW),
+        credentials: [],
+        families: [{ familyId: family.id, name: family.name, fingerprint: 'sha256:1' }],
+        status: 'held',
+        approvals: [],
+        version: 1,
+      };
+      const records = [draft('signal-held')];
+      const after = await ledger.commit({ before: family, after: family, held, records });
+      await expect(ledger.commit({ before: after, after, held, records })).rejects.toMatchObject({
+        code: 'ERR_CONFLICT',
+      });
+      expect(await recordsOf(ledger, family.id)).toHaveLength(2);
+    });
+
+    it('lists the records of a month over all families by time, without refreshes by the clock', async () => {
+      const { ledger, family, tenant } = await created();
+      const other = await created({}, { ledger, tenant });
+      const at = (action: AuditAction, seconds: number, kind: Trigger['kind']): AuditDraft => ({
+        action,
+        time: plusSeconds(toInstant(NOW), seconds),
+        trigger: { kind, actor: 'a' },
+      });
+      await ledger.commit({
+        before: family,
+        after: family,
+        records: [
+          at('consent-given', 10, 'operator'),
+          at('tokens-refreshed', 20, 'planner'),
+          at('tokens-refreshed', 40, 'operator'),
+          at('consent-needed', 30 * 86_400, 'planner'),
+        ],
+      });
+      await ledger.commit({
+        before: other.family,
+        after: other.family,
+        records: [at('paused', 30, 'operator')],
+      });
+      const month = async (name: string): Promise<string[]> => {
+        const found: string[] = [];
+        for await (const { message } of ledger.recordsOfMonth(name)) found.push(message);
+        return found;
+      };
+      expect(await month('2026-11')).toEqual([
+        'registered',
+        'registered',
+        'consent-given',
+        'paused',
+        'tokens-refreshed',
+      ]);
+      expect(await month('2026-12')).toEqual(['consent-needed']);
     });
 
     it('gives out who is due, the earliest first, and nobody who only a person can help', async () => {

@@ -101,8 +101,15 @@ export function testFamilies(deployed: () => Deployed): void {
     const halted = load.counted();
     expect(halted.failures).toEqual([]);
     expect(halted.checks).toBeGreaterThan(AGENTS * 20);
-    const revoke = ['revoke', FAMILY, '--incident', 'INC-12', '--reason', 'test', '--yes'];
-    expect(await rekey(revoke, world.env)).toMatchObject({ status: 0 });
+    const emergency = ['--incident', 'INC-12', '--reason', 'test', '--yes'];
+    const value = ['revoke', '--leaked', '-', '--json', ...emergency];
+    const found = await rekey(value, world.env, undefined, JSON.stringify({ access_token: leaked }));
+    expect([found.status, JSON.parse(found.stdout)]).toMatchObject([
+      0,
+      { outcome: 'live', matches: [], families: [{ family: FAMILY, token: 'access' }] },
+    ]);
+    // By its name it is joined.
+    expect(await rekey(['revoke', FAMILY, ...emergency], world.env)).toMatchObject({ status: 0 });
     expect([await oidc.isLive(leaked), await agents.held(FAMILY)]).toEqual([
       false,
       expect.objectContaining({ error: 'consent_needed' }),

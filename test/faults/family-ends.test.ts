@@ -134,6 +134,42 @@ describe('an emergency', () => {
     await assertEnded(one, late);
   });
 
+  test.each(['before its secrets are there', 'before its first token'])(
+    'of a client that acts for itself, %s, lets it get none until somebody connects it',
+    async (when) => {
+      const one = await world.fresh({ grant: 'client_credentials' });
+      if (when.includes('secrets')) {
+        one.calls.arm({ at: 'vault.create', mode: 'before' });
+        await one.process((deps) =>
+          applyFamily(deps, one.options, {
+            name: one.name,
+            terms: one.terms,
+            trigger: OPERATOR,
+            dryRun: false,
+          }),
+        );
+        one.calls.disarm();
+      } else await one.apply();
+      await revoke(one);
+      await revoke(one);
+      await one.apply();
+      await one.minutes(10);
+      expect(one.server.revoked).toEqual([]);
+      expect(await one.read()).toEqual({ error: 'consent_needed', since: expect.any(String) });
+      expect(await one.family()).toMatchObject({
+        status: 'consent-needed',
+        needs: { why: 'revoked' },
+        incident: { id: 'INC-1', pending: [], outcome: 'none' },
+      });
+      const intended = (await one.actions()).filter((action) => action.startsWith('emergency-'));
+      expect(intended).toEqual(['emergency-intended']);
+      await one.assertSound();
+      await one.connect();
+      await one.assertWorks();
+      expect((await one.family()).ended).toBeUndefined();
+    },
+  );
+
   test('at a server that can’t revoke, or doesn’t answer, is told to a person and not taken for done', async () => {
     const silent = await world.working();
     silent.server.trouble = down;

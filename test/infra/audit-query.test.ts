@@ -66,6 +66,24 @@ beforeAll(async () => {
       },
       { action: 'replaced', correlationId: 'e6', incidentId: 'i1', newFingerprint: 'sha256:next' },
     ]),
+    // A token family, whose records are in the archive with the others.
+    ...chain('crm', [
+      { action: 'consent-given', correlationId: 't1', newFingerprint: 'sha256:t1' },
+      {
+        action: 'tokens-refreshed',
+        correlationId: 't2',
+        oldFingerprint: 'sha256:t1',
+        newFingerprint: 'sha256:t2',
+      },
+      { action: 'emergency-intended', correlationId: 't2', incidentId: 'i9' },
+      {
+        action: 'emergency-revoked',
+        correlationId: 't2',
+        incidentId: 'i9',
+        oldFingerprint: 'sha256:t2',
+        ...confirmed,
+      },
+    ]),
     ...chain('alive', [
       { action: 'emergency-intended', correlationId: 'i2', incidentId: 'i2' },
       { action: 'emergency-revocation-failed', correlationId: 'e7', incidentId: 'i2' },
@@ -102,6 +120,7 @@ describe('A2: all rotations of the last 12 months', () => {
       'r4',
       'r5',
       'r6',
+      't2',
     ]);
   });
 
@@ -132,6 +151,16 @@ describe('A2: all rotations of the last 12 months', () => {
       outcome: 'emergency-revocation-failed',
       deactivation: 'NOT CONFIRMED',
     });
+  });
+
+  it('has the emergency of a token family, and none of its refreshes', () => {
+    expect(row('t2')).toMatchObject({
+      credential: 'crm',
+      incident: 'i9',
+      outcome: 'emergency-revoked',
+      deactivation: 'CONFIRMED',
+    });
+    expect(row('t1')).toBeUndefined();
   });
 
   it('says which one was deactivated where a rotation was rolled back', () => {

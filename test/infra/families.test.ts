@@ -1,9 +1,12 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { SWEPT } from '../../infra/stacks/monitoring.ts';
 import type { IamRequest } from '../../local/gateway/requests.ts';
 import { localAccountId, localRegion } from '../../local/settings.ts';
 import { EVENT, FAMILY_TYPE, TAG } from '../../shared/names.ts';
 import { Policies } from '../support/iam/policies.ts';
-import { at, ofType, resource, synthesise } from './app.ts';
+import { at, ofType, resource, root, synthesise, text } from './app.ts';
 
 /** Role × what it may do with token families, as `forbidden.test.ts` has it for the rest. */
 const stacks = synthesise({ settings: { types: ['database'], families: true } });
@@ -59,9 +62,21 @@ describe('roles at token families', () => {
   it('reach nothing of credentials: neither their heads and chains, nor their secrets, nor their administrators', async () => {
     const role = policies.role('refresh-families');
     const allowed = async (ask: IamRequest): Promise<boolean> => (await policies.decide(role, ask)).allowed;
-    for (const key of ['default#F#1', 'default#NAME#crm', 'default#SECRET#agents/families/crm'])
+    for (const key of [
+      'default#F#1',
+      'default#F#FP#sha256:1',
+      'default#NAME#crm',
+      'default#SECRET#agents/families/crm',
+    ])
       expect(await allowed(inLedger('PutItem', key)), key).toBe(true);
-    for (const key of ['default#C#1', 'default#AGENT#a', 'default#ACK#1', 'default#TURN#1', 'default#POOL#1'])
+    for (const key of [
+      'default#C#1',
+      'default#AGENT#a',
+      'default#ACK#1',
+      'default#TURN#1',
+      'default#POOL#1',
+      'default#FP#1',
+    ])
       expect(await allowed(inLedger('PutItem', key)), key).toBe(false);
     expect(await allowed(inLedger('GetItem', 'default#C#1'))).toBe(false);
     expect(await allowed(inLedger('DeleteItem', 'default#F#1'))).toBe(false);
@@ -98,6 +113,41 @@ describe('the stack of token families', () => {
     const alarms = ofType(stacks, 'AWS::CloudWatch::Alarm').filter(({ Properties }) =>
       JSON.stringify(Properties['AlarmDescription']).includes('#coordinator-failed'),
     );
-    expect(alarms.map(({ Properties }) => Properties['Threshold'])).toEqual([1, 1]);
+    expect(alarms.map(({ Properties }) => Properties['Threshold'])).toEqual([1, 1, 1]);
+  });
+
+  it('counts what each run comes to by what the coordinator logs, on the dashboard and in an alarm with an entry of the runbook', () => {
+    const handler = readFileSync(join(root, 'lambdas', 'refresh-families', 'handler.ts'), 'utf8');
+    expect(handler).toContain(`logger.info('${SWEPT.message}', { ...swept, counts }`);
+    const [, counted = ''] = /const counts = \{([^}]*)\}/.exec(handler) ?? [];
+    const filters = ofType(stacks, 'AWS::Logs::MetricFilter').filter(
+      ({ Properties }) => Properties['FilterPattern'] === `{ $.message = "${SWEPT.message}" }`,
+    );
+    const names = filters.map(({ Properties }) => at(Properties, 'MetricTransformations', '0'));
+    expect(names.map((each) => at(each, 'MetricValue'))).toEqual(
+      SWEPT.counts.map((count) => `$.counts.${count}`),
+    );
+    for (const count of SWEPT.counts) expect(counted).toMatch(new RegExp(`\\b${count}\\b`));
+    const dashboard = JSON.stringify(ofType(stacks, 'AWS::CloudWatch::Dashboard'));
+    for (const each of names) expect(dashboard).toContain(text(at(each, 'MetricName')));
+    const alarms = ofType(stacks, 'AWS::CloudWatch::Alarm').filter(({ Properties }) =>
+      text(Properties['MetricName']).startsWith('Families'),
+    );
+    expect(
+      alarms.map(({ Properties }) => [
+        Properties['MetricName'],
+        Properties['Threshold'],
+        Properties['Period'],
+        JSON.stringify(Properties['AlarmDescription']).replace(/.*#|"/g, ''),
+      ]),
+    ).toEqual([
+      ['FamiliesFailed', 5, 900, 'refreshes-failing'],
+      ['FamiliesLeft', 1, 300, 'coordinator-failed'],
+    ]);
+    const runbook = readFileSync(join(root, 'docs', 'runbook.md'), 'utf8');
+    expect(runbook).toContain('\n## Refreshes failing\n');
+    expect(JSON.stringify(ofType(synthesise(), 'AWS::CloudWatch::Dashboard'))).not.toContain(
+      'Token families',
+    );
   });
 });

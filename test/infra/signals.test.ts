@@ -7,7 +7,7 @@ import { localAccountId, localRegion } from '../../local/settings.ts';
 import { SIGNAL_SOURCES } from '../../shared/domain/signals/signal.ts';
 import { TAG } from '../../shared/names.ts';
 import { Policies } from '../support/iam/policies.ts';
-import { at, ofType, resource, root, synthesise, text } from './app.ts';
+import { at, ofType, resource, root, synthesise, text, type Stack, type Stacks } from './app.ts';
 
 const secretOf = (name: string): string =>
   `arn:aws:secretsmanager:${localRegion}:${localAccountId}:secret:${name}`;
@@ -45,6 +45,9 @@ const inLedger = (operation: string, key: string): IamRequest => ({
   resource: arnIn('state', 'Ledger'),
   context: { 'dynamodb:LeadingKeys': [key] },
 });
+
+const nameOf = (all: Stacks, stack: Stack): string =>
+  Object.entries(all).find(([, each]) => each === stack)?.[0] ?? '';
 
 describe('the intake of signals', () => {
   it('has a route for each source of the settings and no other', () => {
@@ -111,6 +114,29 @@ describe('the intake of signals', () => {
       [...SIGNAL_SOURCES, 'trufflehog'].map((source) => `\`${source}\``),
     );
     for (const [, , ...cells] of rows) expect(cells.slice(0, 3).every((cell) => cell !== '')).toBe(true);
+  });
+
+  it('asks the coordinator of token families where there is one, and calls no other function', async () => {
+    const invoked = async (all: Stacks): Promise<string[]> => {
+      const every = new Policies(all);
+      const found: string[] = [];
+      for (const stack of Object.values(all)) {
+        for (const { Type, logicalId, Properties } of stack.resources) {
+          if (Type !== 'AWS::Lambda::Function') continue;
+          const ask = {
+            action: 'lambda:InvokeFunction',
+            resource: `${every.resolver.arn(resource(all, nameOf(all, stack), logicalId), stack)}:live`,
+          };
+          if ((await every.decide(every.role('receive-signal'), ask)).allowed)
+            found.push(text(at(Properties, 'Environment', 'Variables', 'REKEY_FUNCTION')));
+        }
+      }
+      return found;
+    };
+    expect(await invoked(stacks)).toEqual([]);
+    const signals = { siem: { secretArn: SHARED } };
+    const both = synthesise({ settings: { types: ['database'], families: true, signals } });
+    expect(await invoked(both)).toEqual(['refresh-families']);
   });
 
   it('alarms by what its handler logs, with an entry of the runbook each', () => {

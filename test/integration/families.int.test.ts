@@ -46,6 +46,26 @@ describe('families beside credentials', () => {
     expect(month).toEqual([]);
   });
 
+  test('have tokens that the table forgets 90 days after they were given, and that are no keys of a credential', async () => {
+    const tenant = `t-${randomUUID()}`;
+    const families = new DynamoDbFamilies(store(tenant));
+    const at = '2026-11-26T10:00:00.000Z';
+    const before = await families.create(freshFamily({ tenant }), {
+      action: 'registered',
+      time: at,
+      trigger: { kind: 'operator', actor: 'arn:operator' },
+    });
+    const fingerprint = `sha256:${'b'.repeat(64)}`;
+    const token = { familyId: before.id, fingerprint, kind: 'refresh', versionId: 'v', at } as const;
+    await families.commit({ before, after: before, tokens: [token] });
+    const { Item: item } = await aws.json<{ Item?: Record<string, unknown> }>('dynamodb', 'GetItem', {
+      TableName: 'ledger',
+      Key: { pk: { S: `${tenant}#F#FP#${fingerprint}` }, sk: { S: before.id } },
+    });
+    expect(item).toMatchObject({ expires: { N: String(Date.parse('2027-02-24T10:00:00.000Z') / 1000) } });
+    expect(await new DynamoDbLedger(store(tenant)).byFingerprint(fingerprint)).toEqual([]);
+  });
+
   test('whose answer is lost are written once, and stored as they were', async () => {
     const tenant = `t-${randomUUID()}`;
     const families = new DynamoDbFamilies(store(tenant));

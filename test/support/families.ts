@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { chained, GENESIS, type AuditDraft, type AuditRecord } from '../../shared/domain/audit.ts';
+import { chained, GENESIS, isRoutine, type AuditDraft, type AuditRecord } from '../../shared/domain/audit.ts';
 import { toInstant, type Instant } from '../../shared/domain/clock.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { familySecrets, type Family, type FamilyTerms } from '../../shared/domain/families.ts';
+import type { KnownToken } from '../../shared/domain/family-leak.ts';
 import { nextFamilyLook } from '../../shared/domain/family-refresh.ts';
+import type { HeldSignal } from '../../shared/domain/signals/held.ts';
 import type { FamilyLedger } from '../../shared/ports/families.ts';
 import type { Page } from '../../shared/ports/ledger.ts';
 
@@ -11,6 +13,8 @@ import type { Page } from '../../shared/ports/ledger.ts';
 export class MemoryFamilies implements FamilyLedger {
   readonly heads = new Map<string, Family>();
   readonly chains = new Map<string, AuditRecord[]>();
+  readonly tokens = new Map<string, KnownToken>();
+  readonly held = new Map<string, HeldSignal>();
   readonly #locks = new Map<string, string>();
   readonly #clock: () => number;
 
@@ -31,6 +35,10 @@ export class MemoryFamilies implements FamilyLedger {
     return Promise.resolve(structuredClone({ items: items.sort((a, b) => (a.name < b.name ? -1 : 1)) }));
   }
 
+  byFingerprint(fingerprint: string): Promise<readonly KnownToken[]> {
+    return Promise.resolve([...this.tokens.values()].filter((token) => token.fingerprint === fingerprint));
+  }
+
   due(by: Instant, limit: number): Promise<readonly string[]> {
     const due = [...this.heads.values()].flatMap((family) => {
       const at = nextFamilyLook(family);
@@ -44,6 +52,12 @@ export class MemoryFamilies implements FamilyLedger {
     yield* await Promise.resolve(structuredClone(this.chains.get(id) ?? []).reverse());
   }
 
+  async *recordsOfMonth(month: string): AsyncIterable<AuditRecord> {
+    const all = [...this.chains.values()].flat();
+    const own = all.filter((record) => record.time_dt.startsWith(month) && !isRoutine(record));
+    yield* await Promise.resolve(structuredClone(own.sort((a, b) => a.time - b.time)));
+  }
+
   create(family: Family, record: AuditDraft): Promise<Family> {
     const locks = locksOf(family);
     if (this.heads.has(family.id) || locks.some((lock) => this.#locks.has(lock))) return outrun();
@@ -51,9 +65,13 @@ export class MemoryFamilies implements FamilyLedger {
     return this.#write(family, [record]);
   }
 
-  commit({ before, after, records = [] }: Parameters<FamilyLedger['commit']>[0]): Promise<Family> {
+  commit(change: Parameters<FamilyLedger['commit']>[0]): Promise<Family> {
+    const { before, after, records = [], tokens = [], held } = change;
     const now = this.heads.get(before.id);
     if (now?.version !== before.version) return outrun();
+    if (held !== undefined && (this.held.get(held.id)?.version ?? 0) !== held.version - 1) return outrun();
+    if (held !== undefined) this.held.set(held.id, held);
+    for (const token of tokens) this.tokens.set(`${token.fingerprint} ${token.familyId}`, token);
     return this.#write({ ...after, seq: before.seq, chain: before.chain }, records);
   }
 

@@ -3,9 +3,10 @@ import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { exportJWK, generateKeyPair, SignJWT, createLocalJWKSet, jwtVerify, type JWK } from 'jose';
 import { answer, type Handled, type SignalServices } from '../../lambdas/receive-signal/answer.ts';
 import type { AuditAction } from '../../shared/domain/audit.ts';
-import { toInstant } from '../../shared/domain/clock.ts';
+import { plusSeconds, toInstant } from '../../shared/domain/clock.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
+import type { Family } from '../../shared/domain/families.ts';
 import { fingerprint } from '../../shared/domain/fingerprint.ts';
 import type { Holder } from '../../shared/domain/holders.ts';
 import type { KnownKey } from '../../shared/domain/leak.ts';
@@ -15,10 +16,12 @@ import type { HeldSignal } from '../../shared/domain/signals/held.ts';
 import type { SignalSettings } from '../../shared/domain/signals/settings.ts';
 import { forged, REMEMBERED_SECONDS, type SignalSource } from '../../shared/domain/signals/signal.ts';
 import type { TakenSignal } from '../../shared/domain/signals/taken.ts';
-import type { SignalDeps } from '../../shared/engine/signals/receive.ts';
+import type { FamilyEmergency } from '../../shared/engine/families/revoke.ts';
+import type { SignalDeps } from '../../shared/engine/signals/deps.ts';
 import type { LedgerChange } from '../../shared/ports/ledger.ts';
 import type { EmergencyInput } from '../../shared/ports/workflow.ts';
 import { registeringHead } from './credential-head.ts';
+import { freshFamily, MemoryFamilies } from './families.ts';
 
 /** What the sources and Rekey share. */
 export const SHARED = 'shared-with-the-source';
@@ -62,7 +65,9 @@ export class SignalWorld {
   readonly emergencies: (EmergencyInput & { readonly id: string })[] = [];
   readonly rotations: string[] = [];
   readonly records: AuditAction[] = [];
-  readonly kept = new Map<string, HeldSignal>();
+  readonly families = new MemoryFamilies(() => this.now);
+  /** Signals that wait, whichever trail says so. */
+  readonly kept: Map<string, HeldSignal> = this.families.held;
   readonly alerts = new Map<number, GithubAlert>();
   readonly credentials = new Map<string, Credential>();
   readonly #keys = new Map<string, KnownKey[]>();
@@ -73,6 +78,10 @@ export class SignalWorld {
   readonly #issuer: { readonly privateKey: IssuerKey; readonly jwk: JWK };
   readonly services: SignalServices;
   refuseRotations: RekeyError | undefined;
+  readonly familyEmergencies: FamilyEmergency[] = [];
+  /** Names of the families that were refreshed. */
+  readonly refreshes: string[] = [];
+  refuseFamilies: RekeyError | undefined;
 
   private constructor(issuer: { privateKey: IssuerKey; jwk: JWK }) {
     const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -155,6 +164,42 @@ export class SignalWorld {
     const credential = this.credentials.get(`id-${name}`);
     if (credential === undefined) throw new Error(`there is no credential ${name}`);
     return credential;
+  }
+
+  /** A family that works, with one access and one refresh token. */
+  async addFamily(
+    name: string,
+    values: { readonly access: string; readonly refresh: string },
+    changes: Partial<Family> = {},
+  ): Promise<Family> {
+    const at = toInstant(this.now);
+    const print = (value: string): string => fingerprint(new Redacted(value));
+    const versionId = `version-of-${name}`;
+    const expiresAt = plusSeconds(at, 3600);
+    const fresh = freshFamily({ name, status: 'active', needs: undefined, ...changes }, this.now);
+    const draft = { action: 'registered', time: at, trigger: { kind: 'operator', actor: 'o' } } as const;
+    const before = await this.families.create(fresh, draft);
+    const known = { familyId: fresh.id, versionId, at };
+    return this.families.commit({
+      before,
+      after: {
+        ...before,
+        tokens: {
+          versionId,
+          fingerprint: print(values.refresh),
+          refreshable: true,
+          consentedAt: at,
+          rotatedAt: at,
+          refreshedAt: at,
+          expiresAt,
+          ...changes.tokens,
+        },
+      },
+      tokens: [
+        { ...known, kind: 'access', fingerprint: print(values.access), expiresAt },
+        { ...known, kind: 'refresh', fingerprint: print(values.refresh) },
+      ],
+    });
   }
 
   /** Holders of so many agents. */
@@ -339,6 +384,21 @@ export class SignalWorld {
         return Promise.resolve({ joined: false, beside: [] } as unknown as Awaited<
           ReturnType<SignalDeps['rotate']>
         >);
+      },
+      families: {
+        families: this.families,
+        clock: () => this.now,
+        revoke: (emergency) => {
+          wrote('family-emergency');
+          this.familyEmergencies.push(emergency);
+          return this.refuseFamilies ? Promise.reject(this.refuseFamilies) : Promise.resolve();
+        },
+        refresh: ({ name }) => {
+          if (this.refuseFamilies) return Promise.reject(this.refuseFamilies);
+          wrote('refresh');
+          this.refreshes.push(name);
+          return Promise.resolve();
+        },
       },
       alerts: { read: ({ number }) => Promise.resolve(this.alerts.get(number)) },
     };

@@ -14,5 +14,6 @@ export async function audit(
   if (family !== undefined) {
     return { status: 200, body: await readFamilyAudit(families, family, query, clock()) };
   }
-  return { status: 200, body: await readAudit(ledger, query, clock(), (name) => findEver(ledger, name)) };
+  const find = (name: string) => findEver(ledger, name);
+  return { status: 200, body: await readAudit(ledger, families, query, clock(), find) };
 }

@@ -13,7 +13,8 @@ import { clientOf } from '../../../shared/domain/pact.ts';
 import { sightings } from '../../../shared/domain/readers.ts';
 import type { AuditRecord } from '../../../shared/domain/audit.ts';
 import type { Ledger } from '../../../shared/ports/ledger.ts';
-import { findEver } from '../lookup.ts';
+import { notOfIncident, traceFamily } from '../family-forensics.ts';
+import { familyEver, findEver } from '../lookup.ts';
 import { parse, type Call } from '../../http/request.ts';
 import type { ControlServices, Done } from '../route.ts';
 
@@ -33,7 +34,7 @@ export async function uses(call: Call, services: ControlServices): Promise<Done<
       field: 'from',
       remedy: 'give a `from` not later than `to`',
     });
-  const credential = await known(services, call.params[0] ?? '');
+  const credential = await knownWithFamilies(services, call.params[0] ?? '');
   const found: UseReport[] = [];
   let next: string | undefined;
   for await (const use of agents.useLog(credential.id, from, to)) {
@@ -55,8 +56,10 @@ export async function uses(call: Call, services: ControlServices): Promise<Done<
 /** `GET /v1/credentials/{name}/incidents/{incident}`: what the records and the head tell of an incident. */
 export async function trace(call: Call, services: ControlServices): Promise<Done<TraceAnswer>> {
   const { ledger, readers, clock } = services;
-  const credential = await known(services, call.params[0] ?? '');
   const incident = parse(incidentName, call.params[1] ?? '');
+  const family = await familyEver(services.families, call.params[0] ?? '');
+  if (family !== undefined) return { status: 200, body: await traceFamily(services, family, incident) };
+  const credential = await known(services, call.params[0] ?? '');
   const records: AuditRecord[] = [];
   for await (const record of ledger.records(credential.id)) records.push(record);
   const { name, type, provider, policy } = credential;
@@ -65,11 +68,7 @@ export async function trace(call: Call, services: ControlServices): Promise<Done
     head: credential,
     now: toInstant(clock()),
   });
-  if (trail.moments.length === 0)
-    throw new RekeyError('ERR_NOT_FOUND', `no record of ${credential.name} is of the incident ${incident}`, {
-      field: 'incident',
-      remedy: '`rekey incident list` names the incidents that there are',
-    });
+  if (trail.moments.length === 0) throw notOfIncident(credential.name, incident);
   const { access, sensitivity } = policy;
   return {
     status: 200,
@@ -93,6 +92,14 @@ export async function trace(call: Call, services: ControlServices): Promise<Done
       readers: sightings(await readers.of(credential.secretName), credential.holders).map(readerView),
     },
   };
+}
+
+/** The same, or a token family, of which agents report nothing: no pact names one. */
+async function knownWithFamilies(
+  services: ControlServices,
+  name: string,
+): Promise<Pick<Credential, 'id' | 'name'>> {
+  return (await familyEver(services.families, name)) ?? known(services, name);
 }
 
 async function known({ ledger }: ControlServices, name: string): Promise<Credential> {

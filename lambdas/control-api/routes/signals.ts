@@ -27,8 +27,9 @@ export async function sendSignals(call: Call, services: ControlServices): Promis
       verified,
       observedAt: toInstant(services.clock()),
     } as const;
-    const { credentials, ...outcome } = await services.receiveSignal({ signal, actor: call.actor, dryRun });
-    results.push({ ...outcome, credentials: [...credentials] });
+    const outcome = await services.receiveSignal({ signal, actor: call.actor, dryRun });
+    const { credentials, families, ...about } = outcome;
+    results.push({ ...about, credentials: [...credentials], ...named(families) });
   }
   const begun = results.some(({ act }) => !dryRun && ['revoke', 'rotate', 'hold'].includes(act));
   return { status: begun ? 202 : 200, body: { dryRun, results } };
@@ -57,6 +58,21 @@ export async function denySignal(call: Call, services: ControlServices): Promise
   return { status: 200, body: { signal: heldView(signal) } };
 }
 
-function heldView({ credentials, approvals, version: _version, ...held }: HeldSignal): HeldSignalView {
-  return { ...held, credentials: credentials.map(({ name }) => name), approvals: [...approvals] };
+function heldView({
+  credentials,
+  families,
+  approvals,
+  version: _version,
+  ...held
+}: HeldSignal): HeldSignalView {
+  return {
+    ...held,
+    credentials: credentials.map(({ name }) => name),
+    ...named(families?.map(({ name }) => name)),
+    approvals: [...approvals],
+  };
+}
+
+function named(families: readonly string[] | undefined): { families?: string[] } {
+  return families === undefined ? {} : { families: [...families] };
 }

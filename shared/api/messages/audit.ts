@@ -112,6 +112,11 @@ export const auditAnswer = z.object({
   rotations: z.array(auditedRotation),
   /** What else happened, by time. Absent in answers of older deployments. */
   events: z.array(auditEvent).optional(),
+  /**
+   * Token families of which records are among the events, without refreshes by the clock. Each record is checked by itself; the
+   * chain of one is checked where it is asked for by its name. Absent where there are none.
+   */
+  families: z.array(z.object({ family: z.string(), familyId: z.string(), records: z.number() })).optional(),
   chain: z.object({
     checked: z.number(),
     faults: z.array(chainFault),

@@ -38,11 +38,33 @@ const leakMatch = z.object({
 });
 export type LeakMatch = z.infer<typeof leakMatch>;
 
+const familyLeak = z.object({
+  /** Name of the token family; absent where nothing is known of it any more. */
+  family: z.string().optional(),
+  familyId: z.string(),
+  /** Which token it is: `access` or `refresh`. */
+  token: z.string(),
+  fingerprint: z.string(),
+  /** When the server gave it. */
+  givenAt: instant,
+  /** As in `outcome` of the answer. */
+  outcome: z.string(),
+  holders: z.array(z.string()),
+  /** Of what is revoked: what the server has said so far, `revoked` or `pending`. */
+  revocation: z.string().optional(),
+  /** Why it is dead or not confirmed. */
+  why: z.string().optional(),
+  unrecorded: z.boolean().optional(),
+});
+export type FamilyLeak = z.infer<typeof familyLeak>;
+
 export const leakAnswer = z.object({
   /** `live` (revoked, unless this is a dry run), `dead`, `observed`, `not-confirmed` or `not-ours`: the worst of its matches. */
   outcome: z.string(),
   dryRun: z.boolean(),
   matches: z.array(leakMatch),
+  /** Token families of which it is a token; those that are `live` have been revoked, unless this is a dry run. */
+  families: z.array(familyLeak).optional(),
   /** What was started for what is live, for `GET /v1/emergencies/{id}`. */
   emergency: z.string().optional(),
 });

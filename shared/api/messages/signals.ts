@@ -27,6 +27,8 @@ const signalResult = z.object({
   act: z.string(),
   /** Names of the credentials that it is about. */
   credentials: z.array(z.string()),
+  /** Names of the token families that it is about. */
+  families: z.array(z.string()).optional(),
   /** Of the emergency, or of the signal that is held. */
   id: z.string().optional(),
 });
@@ -63,6 +65,8 @@ const heldSignalView = z.object({
   glassAt: instant,
   /** Names of what an approval revokes. */
   credentials: z.array(z.string()),
+  /** Names of the token families that it ends as well. */
+  families: z.array(z.string()).optional(),
   /** `held`, `approved` (its emergency has the same id) or `denied` */
   status: z.string(),
   approvals: z.array(vote),

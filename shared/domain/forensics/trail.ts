@@ -82,16 +82,21 @@ export function trailOf(records: readonly AuditRecord[], incident: string, known
   const haltedAt = own.find(({ message }) => message === 'agents-halted')?.time_dt;
   return {
     keys: lives.filter((life) => concerns(life, own)).map(keyOf),
-    moments: own.map(({ time_dt: at, message: action, actor, entity }) => ({
-      at,
-      action,
-      actor: actor.user.uid,
-      reason: entity.data.reason,
-    })),
+    moments: momentsOf(own),
     ...(haltedAt === undefined ? {} : { haltedAt }),
     since: sorted[0]?.time_dt ?? known.now,
     holes: holesOf(sorted, known),
   };
+}
+
+/** Records of an incident in words. */
+export function momentsOf(own: readonly AuditRecord[]): Moment[] {
+  return own.map(({ time_dt: at, message: action, actor, entity }) => ({
+    at,
+    action,
+    actor: actor.user.uid,
+    reason: entity.data.reason,
+  }));
 }
 
 /** Every value that the records name, with its beginning and its confirmed end. */
@@ -190,11 +195,16 @@ function keyOf({ fingerprint, handle, versionIds, madeAt, end: ended }: Life): T
   };
 }
 
-/** Between the records on both sides of what is missing or changed. */
-function holesOf(sorted: readonly AuditRecord[], { head, now }: Known): Interval[] {
+/** Between the records on both sides of what is missing or changed, of those from a number on. */
+export function holesOf(
+  sorted: readonly AuditRecord[],
+  { head, now }: Pick<Known, 'head' | 'now'>,
+  from = 1,
+): Interval[] {
   const [first] = sorted;
   const known = sorted.filter((record) => head === undefined || seqOf(record) <= head.seq);
-  return checkChain(known, head).map(({ seq }) => {
+  const faults = checkChain(known, head).filter(({ seq }) => seq >= from);
+  return faults.map(({ seq }) => {
     const before = sorted.findLast((record) => seqOf(record) < seq) ?? first;
     const after = sorted.find((record) => seqOf(record) > seq);
     return { from: before?.time_dt ?? now, to: after?.time_dt ?? now };

@@ -1,10 +1,13 @@
 import type { Credential } from '../credential.ts';
+import type { Family } from '../families.ts';
+import type { KnownToken } from '../family-leak.ts';
+import type { Holder } from '../holders.ts';
 import type { KnownKey, Standing } from '../leak.ts';
 import { agentsOf } from '../policy.ts';
 import type { Signal } from './signal.ts';
 
 /** A credential that a signal is about. */
-export interface SignalMatch {
+export interface CredentialMatch {
   readonly credential: Credential;
   /** How its key stands; `live` where the settings name the credential and no key is known. */
   readonly standing: Exclude<Standing, 'gone'>;
@@ -12,9 +15,29 @@ export interface SignalMatch {
   readonly key?: KnownKey;
 }
 
+/** A token family that a signal is about, by a token of it that was found. */
+export interface FamilyMatch {
+  readonly family: Family;
+  readonly standing: 'live' | 'ended';
+  readonly token: KnownToken;
+}
+
+/** What a signal is about. */
+export type SignalMatch = CredentialMatch | FamilyMatch;
+
+/** Those of them that are credentials. */
+export function credentialsIn(matches: readonly SignalMatch[]): CredentialMatch[] {
+  return matches.filter((match) => 'credential' in match);
+}
+
+/** Those of them that are token families. */
+export function familiesIn(matches: readonly SignalMatch[]): FamilyMatch[] {
+  return matches.filter((match) => 'family' in match);
+}
+
 /** How much a signal may do without a person (audit-and-security: threats). */
 export interface SignalPolicy {
-  /** Credentials that the signals of one source revoke within an hour. */
+  /** Credentials and families that the signals of one source revoke within an hour. */
   readonly maxCredentials: number;
   /** Agents that hold what the signals of one source revoke within an hour, all together. */
   readonly maxAgents: number;
@@ -50,14 +73,12 @@ export function decide(
   { maxCredentials, maxAgents }: Pick<SignalPolicy, 'maxCredentials' | 'maxAgents'>,
 ): Decision {
   if (matches.length === 0) return signal.fingerprints.length === 0 ? { act: 'look' } : { act: 'nothing' };
-  const live = onePerCredential(matches.filter(({ standing }) => standing === 'live'));
+  const live = oneOfEach(matches.filter(({ standing }) => standing === 'live'));
   if (live.length === 0) {
-    const observed = onePerCredential(matches.filter(({ standing }) => standing === 'observed'));
-    return observed.length === 0
-      ? { act: 'note', of: onePerCredential(matches) }
-      : { act: 'by-hand', of: observed };
+    const observed = oneOfEach(matches.filter(({ standing }) => standing === 'observed'));
+    return observed.length === 0 ? { act: 'note', of: oneOfEach(matches) } : { act: 'by-hand', of: observed };
   }
-  const isProven = signal.kind === 'leak' && signal.verified && live.every(({ key }) => key !== undefined);
+  const isProven = signal.kind === 'leak' && signal.verified && live.every(hasValue);
   if (!isProven) return { act: 'rotate', of: live };
   const agents = agentsHit(live);
   if (live.length > maxCredentials) {
@@ -75,10 +96,19 @@ export function decide(
 
 /** How many agents an emergency of these halts. */
 export function agentsHit(matches: readonly SignalMatch[]): number {
-  return agentsOf(matches.flatMap(({ credential }) => credential.holders));
+  return agentsOf(matches.flatMap(holdersOf));
 }
 
 /** A value in several forms may be the same key more than once. */
-export function onePerCredential(matches: readonly SignalMatch[]): SignalMatch[] {
-  return [...new Map(matches.map((match) => [match.credential.id, match])).values()];
+export function oneOfEach(matches: readonly SignalMatch[]): SignalMatch[] {
+  const idOf = (match: SignalMatch): string => ('family' in match ? match.family.id : match.credential.id);
+  return [...new Map(matches.map((match) => [idOf(match), match])).values()];
+}
+
+function hasValue(match: SignalMatch): boolean {
+  return 'family' in match || match.key !== undefined;
+}
+
+function holdersOf(match: SignalMatch): readonly Holder[] {
+  return 'family' in match ? match.family.terms.holders : match.credential.holders;
 }

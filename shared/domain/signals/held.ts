@@ -1,7 +1,7 @@
 import { plusSeconds, toInstant, type Instant } from '../clock.ts';
 import { RekeyError } from '../errors.ts';
 import { isSamePerson } from '../person.ts';
-import type { Decision, SignalPolicy } from './decide.ts';
+import { credentialsIn, familiesIn, type Decision, type SignalPolicy } from './decide.ts';
 import { tokenOf, type Signal } from './signal.ts';
 
 /** What somebody has said of a signal that is held. */
@@ -31,6 +31,12 @@ export interface HeldSignal {
     readonly type: string;
     readonly fingerprint?: string;
   }[];
+  /** Token families that an approval ends as well. */
+  readonly families?: readonly {
+    readonly familyId: string;
+    readonly name: string;
+    readonly fingerprint: string;
+  }[];
   readonly status: 'held' | 'approved' | 'denied';
   readonly approvals: readonly Vote[];
   readonly denial?: Vote;
@@ -47,6 +53,7 @@ export function heldOf(
   now: number,
 ): HeldSignal {
   const heldAt = toInstant(now);
+  const families = familiesIn(of);
   return {
     id: tokenOf(signal),
     source: signal.source,
@@ -55,12 +62,21 @@ export function heldOf(
     ...(signal.url === undefined ? {} : { url: signal.url }),
     heldAt,
     glassAt: plusSeconds(heldAt, breakGlassSeconds),
-    credentials: of.map(({ credential, key }) => ({
+    credentials: credentialsIn(of).map(({ credential, key }) => ({
       credentialId: credential.id,
       name: credential.name,
       type: credential.type,
       ...(key === undefined ? {} : { fingerprint: key.fingerprint }),
     })),
+    ...(families.length === 0
+      ? {}
+      : {
+          families: families.map(({ family: { id, name }, token: { fingerprint } }) => ({
+            familyId: id,
+            name,
+            fingerprint,
+          })),
+        }),
     status: 'held',
     approvals: [],
     version: 1,

@@ -1,6 +1,5 @@
 import type { Instant } from '../clock.ts';
-import type { Credential } from '../credential.ts';
-import type { Standing } from '../leak.ts';
+import type { SignalMatch } from './decide.ts';
 
 /** What is remembered of a signal that was taken. */
 export interface TakenSignal {
@@ -23,16 +22,15 @@ export function isSettled({ at }: TakenSignal, now: number): boolean {
 }
 
 /**
- * Whether a key that a signal was about works although nothing is under way that would end it: its emergency has failed, its
- * rotation was aborted, or a rollback has brought it back.
+ * Whether a value that a signal was about works although nothing is under way that would end it: its emergency has failed, its
+ * rotation was aborted, or a rollback has brought it back. A token that its family has replaced doesn't: it is spent.
  */
-export function livesOn(
-  standing: Standing,
-  credential: Pick<Credential, 'activeRotation' | 'incident'>,
-): boolean {
-  return (
-    standing === 'live' &&
-    credential.activeRotation === undefined &&
-    credential.incident?.awaitsOperator === undefined
-  );
+export function livesOn(match: SignalMatch): boolean {
+  if (match.standing !== 'live') return false;
+  if ('family' in match) {
+    const { family, token } = match;
+    return family.status === 'active' && family.tokens?.versionId === token.versionId;
+  }
+  const { activeRotation, incident } = match.credential;
+  return activeRotation === undefined && incident?.awaitsOperator === undefined;
 }

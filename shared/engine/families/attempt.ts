@@ -8,6 +8,7 @@ import {
   withFailure,
   withTokens,
 } from '../../domain/family-refresh.ts';
+import { knownTokens } from '../../domain/family-leak.ts';
 import { gotOf, kept, notOurs, type Kept } from '../../domain/family-secret.ts';
 import { fingerprint } from '../../domain/fingerprint.ts';
 import type { Redacted } from '../../domain/redacted.ts';
@@ -126,6 +127,8 @@ export async function finish(
     correlationId: attempt.id,
     evidence: {
       attempt: attempt.number,
+      // Before it nobody could have what it brought.
+      begunAt: attempt.since,
       expiresAt: got.expiresAt,
       rotated: family.tokens?.fingerprint !== got.fingerprint,
       ...(attempt.lost.length === 0 ? {} : { afterLost: attempt.lost }),
@@ -149,6 +152,7 @@ export async function finish(
           ? []
           : [recordOf(deps, family, 'agents-resumed', trigger, { incidentId: incident.id })]),
       ],
+      tokens: knownTokens(family.id, attempt.id, stored),
     },
     (now) => now.tokens?.versionId === attempt.id,
   );

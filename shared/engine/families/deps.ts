@@ -24,7 +24,10 @@ export interface FamilyDeps {
 }
 
 /** A family by its id. @throws RekeyError ERR_NOT_FOUND */
-export async function loadFamily({ families }: Pick<FamilyDeps, 'families'>, id: string): Promise<Family> {
+export async function loadFamily(
+  { families }: { readonly families: Pick<FamilyLedger, 'family'> },
+  id: string,
+): Promise<Family> {
   const family = await families.family(id);
   if (family === undefined || family.status === 'unregistered') throw unknownFamily(id);
   return family;

@@ -146,11 +146,12 @@ async function provision(
     description: `Refresh token of ${name}: for Rekey alone`,
     kmsKeyId: options.sealingKey,
   });
-  const isOwn = terms.grant === 'client_credentials';
+  // One that an emergency has ended meanwhile stays so, whoever completes its registration.
+  const begins = terms.grant === 'client_credentials' && family.needs?.why === 'first';
   const after: Family = {
     ...family,
     provisioned: true,
-    ...(isOwn ? { status: 'active', needs: undefined } : {}),
+    ...(begins ? { status: 'active', needs: undefined } : {}),
   };
   try {
     return await deps.families.commit({

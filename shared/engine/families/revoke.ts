@@ -47,7 +47,8 @@ async function intend(deps: FamilyDeps, { name, incidentId, trigger }: FamilyEme
     ...(tokens?.earlier ?? []).map(({ versionId }) => versionId),
     ...(incident?.earlier ?? []),
   ];
-  if (pending.length === 0) return before;
+  const isEmpty = pending.length === 0;
+  if (isEmpty && !getsByItself(before)) return before;
   return deps.families.commit({
     before,
     after: {
@@ -57,9 +58,11 @@ async function intend(deps: FamilyDeps, { name, incidentId, trigger }: FamilyEme
         id: incidentId,
         trigger: emergency,
         since,
+        consentedAt: tokens?.consentedAt ?? incident?.consentedAt,
         pending: [...new Set(pending)],
         ...(earlier.length === 0 ? {} : { earlier: [...new Set(earlier)] }),
         until: attempt?.until ?? since,
+        ...(isEmpty ? { outcome: 'none' } : {}),
       },
     },
     records: [
@@ -69,6 +72,11 @@ async function intend(deps: FamilyDeps, { name, incidentId, trigger }: FamilyEme
       }),
     ],
   });
+}
+
+/** Whoever waits for a person has nothing and gets nothing; a client that acts for itself would fetch its first token. */
+function getsByItself({ terms, needs }: Family): boolean {
+  return terms.grant === 'client_credentials' && needs?.why !== 'revoked';
 }
 
 /**
@@ -93,7 +101,7 @@ async function concluded(
   deps: FamilyDeps,
   family: Family,
   incident: FamilyIncident,
-  { outcome, pending, failed }: Revoked & { readonly pending: readonly string[] },
+  { outcome, pending, failed, versions }: Revoked & { readonly pending: readonly string[] },
 ): Promise<Family> {
   const { id: incidentId, trigger, told = false } = incident;
   const isOver = pending.length === 0;
@@ -111,6 +119,7 @@ async function concluded(
   const revoked = recordOf(deps, family, 'emergency-revoked', trigger, {
     ...about,
     deactivation: 'CONFIRMED',
+    evidence: { revoked: versions },
   });
   const end = [
     ...(outcome === 'revoked' ? [revoked] : []),
@@ -149,6 +158,8 @@ interface Revoked {
   readonly outcome: 'revoked' | 'unsupported';
   /** The code of what went wrong, if something did. */
   readonly failed: string | undefined;
+  /** Versions whose tokens the server has confirmed as revoked. */
+  readonly versions: readonly string[];
 }
 
 /**
@@ -161,6 +172,7 @@ async function revokeAll(
   { pending, earlier = [] }: FamilyIncident,
 ): Promise<Revoked> {
   const answers = new Set<'revoked' | 'unsupported' | 'nothing'>();
+  const versions: string[] = [];
   let failed: string | undefined;
   const whole = pending.map((versionId) => ({ versionId, isSpent: false }));
   for (const { versionId, isSpent } of [
@@ -171,12 +183,13 @@ async function revokeAll(
       const answer = await revokeVersion(deps, family, versionId, isSpent);
       // That an earlier one is ended says nothing of the newest.
       if (!isSpent || answer === 'unsupported') answers.add(answer);
+      if (answer === 'revoked') versions.push(versionId);
     });
     failed ??= code;
   }
   // Where nothing was found that could be revoked, nothing says that nothing lives.
   const isRevoked = answers.has('revoked') && !answers.has('unsupported');
-  return { outcome: isRevoked ? 'revoked' : 'unsupported', failed };
+  return { outcome: isRevoked ? 'revoked' : 'unsupported', failed, versions };
 }
 
 async function revokeVersion(

@@ -1,19 +1,29 @@
 import { standingOf } from '../../domain/leak.ts';
-import type { SignalMatch } from '../../domain/signals/decide.ts';
+import type { CredentialMatch, SignalMatch } from '../../domain/signals/decide.ts';
 import type { Names } from '../../domain/signals/settings.ts';
 import { tokenOf, type Signal } from '../../domain/signals/signal.ts';
 import type { Ledger } from '../../ports/ledger.ts';
+import type { FoundDeps } from '../families/leak.ts';
+import { familyMatches } from './families.ts';
 
-/** What credentials are found with. */
+/** What credentials and families are found with. */
 export interface MatchDeps {
   readonly ledger: Pick<Ledger, 'byFingerprint' | 'credential' | 'idByName'>;
+  readonly families: FoundDeps;
 }
 
-/** The credentials that a signal is about: by its values, and by a name of the settings. */
-export async function matchesOf({ ledger }: MatchDeps, names: Names, signal: Signal): Promise<SignalMatch[]> {
-  const keys = await Promise.all(signal.fingerprints.map((each) => ledger.byFingerprint(each)));
+/** What a signal is about: by its values, and by a name of the settings. */
+export async function matchesOf(
+  { ledger, families }: MatchDeps,
+  names: Names,
+  signal: Signal,
+): Promise<SignalMatch[]> {
+  const [keys, ofFamilies] = await Promise.all([
+    Promise.all(signal.fingerprints.map((each) => ledger.byFingerprint(each))),
+    familyMatches(families, signal.fingerprints),
+  ]);
   const byValue = await Promise.all(
-    keys.flat().map(async (key): Promise<SignalMatch[]> => {
+    keys.flat().map(async (key): Promise<CredentialMatch[]> => {
       const credential = await ledger.credential(key.credentialId);
       const standing = standingOf(key, credential, tokenOf(signal));
       return credential === undefined || standing === 'gone' ? [] : [{ credential, standing, key }];
@@ -24,6 +34,7 @@ export async function matchesOf({ ledger }: MatchDeps, names: Names, signal: Sig
   const named = id === undefined ? undefined : await ledger.credential(id);
   return [
     ...byValue.flat(),
+    ...ofFamilies,
     ...(named === undefined
       ? []
       : [

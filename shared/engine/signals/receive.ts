@@ -1,58 +1,12 @@
-import { toInstant } from '../../domain/clock.ts';
-import type { AuditAction } from '../../domain/audit.ts';
-import type { Credential } from '../../domain/credential.ts';
-import { isRekeyError, RekeyError } from '../../domain/errors.ts';
-import type { Trigger } from '../../domain/rotation.ts';
-import {
-  agentsHit,
-  decide,
-  onePerCredential,
-  type Decision,
-  type SignalMatch,
-  type SignalPolicy,
-} from '../../domain/signals/decide.ts';
+import { RekeyError } from '../../domain/errors.ts';
+import { decide, oneOfEach } from '../../domain/signals/decide.ts';
 import { withAlert } from '../../domain/signals/github.ts';
-import { heldOf } from '../../domain/signals/held.ts';
-import { tokenOf, type Signal } from '../../domain/signals/signal.ts';
-import type { Ledger } from '../../ports/ledger.ts';
-import type { Alerts, SignalStore } from '../../ports/signals.ts';
-import type { Workflow } from '../../ports/workflow.ts';
-import { retrying } from '../patience.ts';
-import type { Requested } from '../requests.ts';
-import { describeHandle, loadCredential } from '../state.ts';
+import type { Signal } from '../../domain/signals/signal.ts';
+import { carryOut, namesOf } from './carry-out.ts';
+import type { Received, SignalDeps, SignalOutcome } from './deps.ts';
 import { matchesOf } from './match.ts';
+import { recordEach } from './notes.ts';
 import { asNew, remember } from './taken.ts';
-
-/** What signals are received with. */
-export interface SignalDeps {
-  readonly signals: SignalStore;
-  readonly ledger: Pick<Ledger, 'byFingerprint' | 'credential' | 'idByName' | 'commit'>;
-  readonly workflow: Pick<Workflow, 'startEmergency'>;
-  readonly rotate: (request: { name: string; token: string; trigger: Trigger }) => Promise<Requested>;
-  readonly alerts: Alerts;
-  readonly clock: () => number;
-}
-
-/** A signal with who sends it and what the settings say of it. */
-export interface Received {
-  readonly signal: Signal;
-  /** Stands in the audit trail: the name of a source, or the ARN of a person. */
-  readonly actor: string;
-  readonly policy: SignalPolicy;
-  /** Names of credentials by what a source calls them. */
-  readonly names?: Readonly<Record<string, string>>;
-  /** Only says what would be done. */
-  readonly dryRun?: boolean;
-}
-
-/** What has become of a signal. */
-export interface SignalOutcome {
-  readonly act: Decision['act'] | 'repeated' | 'over-budget';
-  /** Names of the credentials that it is about. */
-  readonly credentials: readonly string[];
-  /** Of the emergency that was started, or of what is held. */
-  readonly id?: string;
-}
 
 /**
  * Takes a signal of a source that is known. What was taken before is dropped, unless its value lives on although nothing is under
@@ -68,7 +22,7 @@ export async function receiveSignal(deps: SignalDeps, received: Received): Promi
   const whole = await completed(deps, signal);
   const matches = await matchesOf(deps, received.names ?? {}, whole);
   const decision = decide(whole, matches, policy);
-  if (dryRun) return { act: decision.act, credentials: namesOf(decision) };
+  if (dryRun) return { act: decision.act, ...namesOf(decision) };
   // Made-up values that somebody has put where a source finds them take nothing from those that are ours.
   if (decision.act !== 'nothing' && !(await mayTake(deps, source, policy.perHour))) return OVER_BUDGET;
   const about = { ...received, signal: whole };
@@ -76,7 +30,7 @@ export async function receiveSignal(deps: SignalDeps, received: Received): Promi
   // Beside what Rekey ends itself: a value that two credentials share may be in the hands of a person for one of them.
   const byHand = matches.filter(({ standing }) => standing === 'observed');
   if (decision.act !== 'by-hand')
-    await recordEach(deps, about, onePerCredential(byHand), 'observed', 'signal-by-hand');
+    await recordEach(deps, about, oneOfEach(byHand), 'observed', 'signal-by-hand');
   // A person who scans again after the credential was registered must not hear that it was taken before. A source's is
   // marked whatever came of it: a replay of it would take of the budget.
   const isForgotten = outcome.act === 'nothing' && policy.perHour === undefined;
@@ -103,222 +57,6 @@ async function completed(deps: SignalDeps, signal: Signal): Promise<Signal> {
   if (signal.alert === undefined) return signal;
   const alert = await deps.alerts.read(signal.alert);
   return alert === undefined ? signal : withAlert(signal, alert);
-}
-
-function namesOf(decision: Decision): string[] {
-  return 'of' in decision ? decision.of.map(({ credential }) => credential.name) : [];
-}
-
-async function carryOut(deps: SignalDeps, received: Received, decision: Decision): Promise<SignalOutcome> {
-  const done = { act: decision.act, credentials: namesOf(decision) };
-  const id = tokenOf(received.signal);
-  switch (decision.act) {
-    case 'revoke': {
-      const why = await overCaps(deps, received, decision.of);
-      if (why !== undefined) {
-        await hold(deps, received, { ...decision, act: 'hold', why });
-        return { ...done, act: 'hold', id };
-      }
-      // Before anything is recorded (ADR 009).
-      await startEmergency(deps, {
-        ...received,
-        id,
-        credentials: decision.of.map(({ credential }) => credential),
-      });
-      await recordEach(deps, received, decision.of, 'revoking');
-      return { ...done, id };
-    }
-    case 'rotate':
-      return rotateEach(deps, received, decision);
-    case 'hold':
-      await hold(deps, received, decision);
-      return { ...done, id };
-    case 'by-hand':
-      await recordEach(deps, received, decision.of, 'observed', 'signal-by-hand');
-      return done;
-    case 'note':
-      await recordEach(deps, received, decision.of, 'ended');
-      return done;
-    case 'look':
-    case 'nothing':
-      return done;
-  }
-}
-
-/**
- * Why it is too much for one hour; undefined where it is not. The caps hold for all signals of a source within 60 minutes: many
- * small ones go no further than one that is large. The same signal again, or beside itself, counts once: else it would be held
- * beside the emergency that it has started. What one cap holds may have taken of the other, which is the safe side.
- */
-async function overCaps(
-  { signals }: SignalDeps,
-  { signal, policy }: Received,
-  of: readonly SignalMatch[],
-): Promise<string | undefined> {
-  const { maxCredentials, maxAgents } = policy;
-  const [source, id, agents] = [signal.source, tokenOf(signal), agentsHit(of)];
-  const past = (what: string): string => `with it signals of ${source} would ${what} within the hour`;
-  if (!(await signals.take(`${source}#REVOKED`, maxCredentials, of.length, id)))
-    return past(`revoke more than ${maxCredentials} credentials`);
-  if (agents > 0 && !(await signals.take(`${source}#AGENTS`, maxAgents, agents, id)))
-    return past(`halt more than ${maxAgents} agents`);
-  return undefined;
-}
-
-/** Starts what a signal or two people ask for; under the same id it is joined. */
-export async function startEmergency(
-  { workflow, clock }: Pick<SignalDeps, 'workflow' | 'clock'>,
-  {
-    id,
-    actor,
-    credentials,
-    signal,
-  }: {
-    readonly id: string;
-    readonly actor: string;
-    readonly credentials: readonly Pick<Credential, 'id' | 'type'>[];
-    readonly signal: Pick<Signal, 'source' | 'url'>;
-  },
-): Promise<void> {
-  await workflow.startEmergency(id, {
-    incidentId: incidentOf(id),
-    reason: reasonOf(signal),
-    actor,
-    startedAt: toInstant(clock()),
-    replace: true,
-    credentials: credentials.map((each) => ({ credentialId: each.id, type: each.type })),
-  });
-}
-
-/** What operators call the incident of a signal, until they call it otherwise. */
-export function incidentOf(id: string): string {
-  return `signal-${id.slice(0, 8)}`;
-}
-
-function reasonOf({ source, url }: Pick<Signal, 'source' | 'url'>): string {
-  return `a signal of ${source}${url === undefined ? '' : `, ${url}`}`;
-}
-
-/** What can't be rotated now although its value was found is held for people; a rotation that was merely due is left to the planner. */
-async function rotateEach(
-  deps: SignalDeps,
-  received: Received,
-  decision: Extract<Decision, { act: 'rotate' }>,
-): Promise<SignalOutcome> {
-  const { signal, actor } = received;
-  const trigger: Trigger = { kind: 'signal', actor, reason: reasonOf(signal) };
-  const refused: SignalMatch[] = [];
-  const whys: string[] = [];
-  for (const match of decision.of) {
-    const { credential } = match;
-    try {
-      await deps.rotate({ name: credential.id, token: tokenOf(signal, credential.id), trigger });
-    } catch (error) {
-      if (!isRekeyError(error) || WORTH_ANOTHER_TRY.has(error.code)) throw error;
-      if (await isEndedAnyhow(deps, match)) continue;
-      refused.push(match);
-      whys.push(error.message);
-    }
-  }
-  if (signal.kind === 'rotate' || refused.length === 0)
-    return { act: 'rotate', credentials: namesOf(decision) };
-  const waiting: Extract<Decision, { act: 'hold' }> = {
-    act: 'hold',
-    of: refused,
-    why: `it can't be rotated now: ${whys.join('; ')}`,
-  };
-  await hold(deps, received, waiting);
-  return { act: 'hold', credentials: namesOf(waiting), id: tokenOf(signal) };
-}
-
-const WORTH_ANOTHER_TRY: ReadonlySet<string> = new Set([
-  'ERR_UNAVAILABLE',
-  'ERR_TIMEOUT',
-  'ERR_NOT_PROPAGATED',
-  'ERR_CONFLICT',
-]);
-
-/** Whether the key that was found isn't current any more: the rotation that is under way ends it. */
-async function isEndedAnyhow({ ledger }: SignalDeps, { credential, key }: SignalMatch): Promise<boolean> {
-  const now = await ledger.credential(credential.id);
-  return (
-    key !== undefined &&
-    now?.activeRotation !== undefined &&
-    now.paused === undefined &&
-    now.current !== undefined &&
-    now.current.fingerprint !== key.fingerprint
-  );
-}
-
-/** The signal waits, and the trail of the first credential says so, in one transaction. */
-async function hold(
-  deps: SignalDeps,
-  { signal, actor, policy }: Received,
-  decision: Extract<Decision, { act: 'hold' }>,
-): Promise<void> {
-  const waiting = heldOf(signal, decision, actor, policy, deps.clock());
-  const [first] = waiting.credentials;
-  if (first === undefined) return;
-  await retrying(async () => {
-    // Somebody may have decided on it since: a repetition opens nothing again.
-    if ((await deps.signals.held(waiting.id)) !== undefined) return;
-    const before = await loadCredential(deps, first.credentialId);
-    await deps.ledger.commit({
-      before,
-      after: before,
-      held: waiting,
-      records: [
-        {
-          action: 'signal-held',
-          time: waiting.heldAt,
-          trigger: { kind: 'signal', actor, reason: reasonOf(signal) },
-          correlationId: waiting.id,
-          incidentId: incidentOf(waiting.id),
-          ...aboutKey(decision.of[0]?.key),
-          evidence: { why: waiting.why, credentials: waiting.credentials, glassAt: waiting.glassAt },
-        },
-      ],
-    });
-  });
-}
-
-async function recordEach(
-  deps: SignalDeps,
-  { signal, actor }: Received,
-  matches: readonly SignalMatch[],
-  outcome: string,
-  action: AuditAction = 'leak-reported',
-): Promise<void> {
-  const id = tokenOf(signal);
-  for (const { credential, key } of matches) {
-    await retrying(async () => {
-      const before = await loadCredential(deps, credential.id);
-      await deps.ledger.commit({
-        before,
-        after: before,
-        records: [
-          {
-            action,
-            time: toInstant(deps.clock()),
-            trigger: { kind: 'signal', actor, reason: reasonOf(signal) },
-            correlationId: id,
-            incidentId: incidentOf(id),
-            ...aboutKey(key),
-            evidence: {
-              outcome,
-              source: signal.source,
-              verified: signal.verified,
-              observedAt: signal.observedAt,
-            },
-          },
-        ],
-      });
-    });
-  }
-}
-
-function aboutKey(key: SignalMatch['key']): { oldFingerprint?: string; oldHandle?: string } {
-  return key === undefined ? {} : { oldFingerprint: key.fingerprint, oldHandle: describeHandle(key.handle) };
 }
 
 /** The refusal of what is above the budget of its source. */

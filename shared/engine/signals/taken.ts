@@ -24,7 +24,7 @@ export async function asNew(deps: TakenDeps, signal: Signal): Promise<Signal | u
   const known = [...new Set([...signal.fingerprints, ...before.fingerprints])];
   // In the name of the next one: what the last one's own emergency has ended must not look alive.
   const matches = await matchesOf(deps, {}, { ...next, fingerprints: known });
-  return matches.some(({ standing, credential }) => livesOn(standing, credential)) ? next : undefined;
+  return matches.some(livesOn) ? next : undefined;
 }
 
 /** Remembers a signal with what it has led to. Nothing is kept of a value that is nobody's. */
@@ -37,8 +37,13 @@ export async function remember(
   const taken = {
     at: toInstant(clock()),
     round,
-    fingerprints: [...new Set(matches.flatMap(({ key }) => (key === undefined ? [] : [key.fingerprint])))],
+    fingerprints: [...new Set(matches.flatMap(fingerprintsOf))],
     ...(act === 'look' ? { looked: true } : {}),
   };
   await signals.mark(source, id, taken, undated);
+}
+
+function fingerprintsOf(match: SignalMatch): string[] {
+  const found = 'family' in match ? match.token : match.key;
+  return found === undefined ? [] : [found.fingerprint];
 }

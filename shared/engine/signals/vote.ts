@@ -3,11 +3,13 @@ import { toInstant } from '../../domain/clock.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import { standingOf } from '../../domain/leak.ts';
 import { approve, deny, type HeldSignal, type Vote } from '../../domain/signals/held.ts';
+import { findTokens } from '../families/leak.ts';
 import { retrying } from '../patience.ts';
-import { loadCredential } from '../state.ts';
-import { incidentOf, startEmergency, type SignalDeps } from './receive.ts';
+import { startEmergency } from './carry-out.ts';
+import type { SignalDeps } from './deps.ts';
+import { commitHeld, incidentOf } from './notes.ts';
 
-type VoteDeps = Pick<SignalDeps, 'signals' | 'ledger' | 'workflow' | 'clock'>;
+type VoteDeps = Pick<SignalDeps, 'signals' | 'ledger' | 'families' | 'workflow' | 'clock'>;
 
 /** What somebody decides on a signal that is held. */
 export interface VoteRequest extends Omit<Vote, 'at'> {
@@ -28,6 +30,7 @@ export async function voteOnSignal(deps: VoteDeps, request: VoteRequest): Promis
       // Whoever repeats it joins what was started.
       actor: held.approvals.at(-1)?.actor ?? request.actor,
       credentials: held.credentials.map(({ credentialId, type }) => ({ id: credentialId, type })),
+      families: (held.families ?? []).map(({ name }) => name),
       signal: held,
     });
   }
@@ -46,32 +49,32 @@ async function commitVote(deps: VoteDeps, { id, verdict, ...vote }: VoteRequest)
   const now = deps.clock();
   const { held, changed } = verdict === 'approve' ? approve(before, vote, now) : deny(before, vote, now);
   if (!changed) return held;
-  const head = await loadCredential(deps, before.credentials[0]?.credentialId ?? '');
-  await deps.ledger.commit({
-    before: head,
-    after: head,
-    held,
-    records: [
-      {
-        action: actionOf(verdict, vote),
-        time: toInstant(now),
-        trigger: { kind: 'operator', actor: vote.actor, reason: vote.reason },
-        correlationId: id,
-        incidentId: incidentOf(id),
-        evidence: {
-          status: held.status,
-          credentials: held.credentials,
-          reporter: held.reporter,
-          heldAt: held.heldAt,
-        },
-      },
-    ],
+  await commitHeld(deps, held, {
+    action: actionOf(verdict, vote),
+    time: toInstant(now),
+    trigger: { kind: 'operator', actor: vote.actor, reason: vote.reason },
+    correlationId: id,
+    incidentId: incidentOf(id),
+    evidence: {
+      status: held.status,
+      credentials: held.credentials,
+      families: held.families,
+      reporter: held.reporter,
+      heldAt: held.heldAt,
+    },
   });
   return held;
 }
 
 /** It may have waited for long: a rotation that has ended the value since is not followed by an emergency of the next one. */
-async function assertAlive({ ledger }: VoteDeps, { id, credentials }: HeldSignal): Promise<void> {
+async function assertAlive(
+  { ledger, families }: VoteDeps,
+  { id, credentials, families: held = [] }: HeldSignal,
+): Promise<void> {
+  const found = await findTokens(
+    families,
+    held.map(({ fingerprint }) => fingerprint),
+  );
   const alive = await Promise.all(
     credentials.map(async ({ credentialId, fingerprint }) => {
       if (fingerprint === undefined) return true;
@@ -82,7 +85,7 @@ async function assertAlive({ ledger }: VoteDeps, { id, credentials }: HeldSignal
       );
     }),
   );
-  if (alive.includes(true)) return;
+  if (alive.includes(true) || found.some(({ standing }) => standing.standing === 'live')) return;
   throw new RekeyError('ERR_CONFLICT', `every value of signal ${id} has ended since it was held`, {
     remedy: 'deny it; whoever wants the next value revoked as well does that in their own name: rekey revoke',
   });

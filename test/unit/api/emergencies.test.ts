@@ -4,6 +4,7 @@ import type { ControlServices } from '../../../lambdas/control-api/route.ts';
 import { resolveForEmergency } from '../../../lambdas/control-api/emergency.ts';
 import { selectForEmergency } from '../../../lambdas/control-api/selection.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';
+import type { FamilyLeak } from '../../../shared/engine/families/leak.ts';
 import type { LeakMatch } from '../../../shared/engine/leak.ts';
 import {
   bodyOf,
@@ -12,6 +13,7 @@ import {
   credentialOf,
   eventOf,
   FakeLedger,
+  FAMILY,
   fakeServices,
   ID,
   ROTATION_ID,
@@ -27,10 +29,15 @@ describe('a leaked value', () => {
     fingerprint: fingerprints[0] ?? '',
     issuedAt: '2026-11-01T00:00:00.000Z',
   };
-  const asking = async (found: readonly LeakMatch[], more: object = {}) => {
+  const asking = async (
+    found: readonly LeakMatch[],
+    more: object = {},
+    families: readonly FamilyLeak[] = [],
+  ) => {
     const services = {
       ...fakeServices(),
       reportLeak: vi.fn<ControlServices['reportLeak']>(async () => found),
+      reportFamilyLeak: vi.fn<ControlServices['reportFamilyLeak']>(async () => families),
     };
     const headers = { 'idempotency-key': ROTATION_ID };
     const { response } = await answer(
@@ -58,6 +65,42 @@ describe('a leaked value', () => {
       matches: [{ credential: 'orders-db', outcome: 'live', holders: ['order-agents'] }],
     });
     expect(response.body).not.toContain('never shown');
+  });
+
+  it('is answered with the token families of which it is a token, whose word counts as much', async () => {
+    const token = {
+      familyId: FAMILY.id,
+      fingerprint: fingerprints[0] ?? '',
+      kind: 'refresh',
+      versionId: ID,
+      at: '2026-11-22T11:30:00.000Z',
+    } as const;
+    const leak = { token, family: FAMILY, outcome: 'live', revocation: 'pending' } as const;
+    const { response, services } = await asking([], {}, [leak]);
+    expect(services.reportFamilyLeak).toHaveBeenCalledWith(services.reportLeak.mock.calls[0]?.[0]);
+    // The emergency of a family has no execution to follow.
+    expect(response.statusCode).toBe(200);
+    expect(bodyOf(response)).toEqual({
+      outcome: 'live',
+      dryRun: false,
+      matches: [],
+      families: [
+        {
+          family: 'crm',
+          familyId: FAMILY.id,
+          token: 'refresh',
+          fingerprint: token.fingerprint,
+          givenAt: token.at,
+          outcome: 'live',
+          holders: ['tool-agents'],
+          revocation: 'pending',
+        },
+      ],
+    });
+    const both = await asking([{ key, credential: credentialOf(), outcome: 'live' }], {}, [
+      { token, outcome: 'not-confirmed', why: 'its family is no longer registered' },
+    ]);
+    expect(bodyOf(both.response)).toMatchObject({ outcome: 'not-confirmed', emergency: ROTATION_ID });
   });
 
   it('starts nothing in a dry run, and nothing where it is nobody’s', async () => {

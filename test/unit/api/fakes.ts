@@ -15,7 +15,7 @@ import { stepFor } from '../../../shared/engine/staged.ts';
 import { registerPact } from '../../../shared/engine/agents/register-pact.ts';
 import type { Ledger } from '../../../shared/ports/ledger.ts';
 import type { HeldSignal } from '../../../shared/domain/signals/held.ts';
-import type { SignalOutcome } from '../../../shared/engine/signals/receive.ts';
+import type { SignalOutcome } from '../../../shared/engine/signals/deps.ts';
 import type { ReaderLog } from '../../../shared/ports/reader-log.ts';
 import type { Family } from '../../../shared/domain/families.ts';
 import type { FamilyLeft } from '../../../shared/engine/families/leave.ts';
@@ -439,6 +439,10 @@ export function fakeServices(
       listed: true,
     }),
     reportLeak: answer<Awaited<ReturnType<ControlServices['reportLeak']>>>('reportLeak', []),
+    reportFamilyLeak: answer<Awaited<ReturnType<ControlServices['reportFamilyLeak']>>>(
+      'reportFamilyLeak',
+      [],
+    ),
     emergency: answer('emergency', { status: 'RUNNING', startedAt: '2026-11-22T12:00:00.000Z' }),
     diagnosis: fakeDiagnosis(ledger),
   };

@@ -4,7 +4,7 @@ import type { AuditDraft } from '../../../shared/domain/audit.ts';
 import { toInstant } from '../../../shared/domain/clock.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { FamilyLedger } from '../../../shared/ports/families.ts';
-import { bodyOf, CALLER, eventOf, FAMILY, fakeServices } from './fakes.ts';
+import { bodyOf, CALLER, eventOf, FAMILY, fakeServices, NOW } from './fakes.ts';
 
 const DECLARED = {
   name: 'crm',
@@ -141,7 +141,7 @@ describe('GET /v1/audit of a token family', () => {
       const { response } = await answer(eventOf('GET', '/v1/audit', { query }), services);
       return { status: response.statusCode, body: bodyOf(response) };
     };
-    return { families, head, ask };
+    return { services, families, head, ask };
   }
 
   it('has who consented and why, and the whole chain; of refreshes only those that a person asked for', async () => {
@@ -160,6 +160,45 @@ describe('GET /v1/audit of a token family', () => {
         chain: { checked: 103, faults: [], complete: 1 },
       });
     }
+  });
+
+  it('is among the records of everything, without refreshes by the clock and without its chain, which is said', async () => {
+    const { ask, head, families } = await refreshed(100);
+    const { status, body } = await ask({});
+    expect(status).toBe(200);
+    expect(body).toMatchObject({
+      records: 0,
+      events: [
+        { action: 'registered', credential: 'crm' },
+        { action: 'consent-given', reason: 'first consent' },
+        { action: 'tokens-refreshed', reason: 'now' },
+      ],
+      families: [{ family: 'crm', familyId: head.id, records: 3 }],
+      chain: { checked: 0, faults: [], complete: 0, chains: 0 },
+    });
+    expect((await ask({ from: '2026-03-02', to: '2026-03-02' })).body).not.toHaveProperty('families');
+    // One that was changed is seen all the same.
+    const [registered, consent, ...more] = families.chains.get(head.id) ?? [];
+    if (registered === undefined || consent === undefined) throw new Error('there is no such record');
+    const changed = { ...consent, actor: { user: { ...consent.actor.user, uid: 'arn:somebody-else' } } };
+    families.chains.set(head.id, [registered, changed, ...more]);
+    expect((await ask({})).body).toMatchObject({
+      chain: { faults: [{ credentialId: head.id, seq: 2, fault: 'hash' }] },
+    });
+  });
+
+  it('has what the index doesn’t have yet, once', async () => {
+    const { services, head } = await refreshed(1);
+    const time = toInstant(NOW - 5000);
+    const commit = { before: head, after: head, records: [{ action: 'paused', time, trigger } as const] };
+    await services.families.commit(commit);
+    const lagging = services.families.recordsOfMonth.bind(services.families);
+    services.families.recordsOfMonth = async function* (month) {
+      for await (const record of lagging(month)) if (record.message !== 'paused') yield record;
+    };
+    const { response } = await answer(eventOf('GET', '/v1/audit', { query: {} }), services);
+    expect(bodyOf(response)).toMatchObject({ families: [{ records: 4 }] });
+    expect(JSON.stringify(bodyOf(response)['events']).match(/"paused"/g)).toHaveLength(1);
   });
 
   it('reads back to the beginning of the span and no further, and checks the chain there', async () => {

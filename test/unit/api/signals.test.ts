@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { answer } from '../../../lambdas/control-api/routes.ts';
-import { bodyOf, CALLER, eventOf, fakeServices, ROTATION_ID } from './fakes.ts';
+import { bodyOf, CALLER, eventOf, fakeServices, HELD, ROTATION_ID } from './fakes.ts';
 
 const FINDING = { fingerprints: [`sha256:${'a'.repeat(64)}`], verified: true };
 
@@ -36,6 +36,23 @@ describe('findings of a scanner', () => {
     const { response } = await answer(eventOf('POST', '/v1/signals', { body }), fakeServices());
     expect(response.statusCode).toBe(400);
     expect(bodyOf(response)).toMatchObject({ field });
+  });
+});
+
+describe('findings that are tokens of families', () => {
+  it('are answered by their names', async () => {
+    const receiveSignal = { act: 'revoke', credentials: [], families: ['crm'] };
+    const services = fakeServices(undefined, { receiveSignal });
+    const body = { source: 'trufflehog', findings: [FINDING] };
+    const { response } = await answer(eventOf('POST', '/v1/signals', { body }), services);
+    expect(bodyOf(response)['results']).toEqual([receiveSignal]);
+  });
+
+  it('are listed where they wait', async () => {
+    const families = [{ familyId: 'f', name: 'crm', fingerprint: 'sha256:1' }];
+    const services = { ...fakeServices(), heldSignals: async () => Promise.resolve([{ ...HELD, families }]) };
+    const { response } = await answer(eventOf('GET', '/v1/held-signals'), services);
+    expect(bodyOf(response)).toMatchObject({ signals: [{ credentials: ['orders-db'], families: ['crm'] }] });
   });
 });
 

@@ -364,6 +364,31 @@ describe('rekey audit', () => {
     expect(stdout).toMatch(/completed, after the span +CONFIRMED 2026-02-01 00:00:00 UTC/);
   });
 
+  it('says of token families what is left out, and how the chain of one is checked', async () => {
+    const crm = chainOf(credentialOf({ id: 'family-1', name: 'crm' }), [
+      { action: 'consent-given', time: '2026-01-05T00:00:00.000Z' },
+    ]).records;
+    const page = (next?: string): AuditAnswer =>
+      auditPage({
+        ...span,
+        records: [],
+        ofFamilies: crm,
+        heads: [],
+        ...(next === undefined ? {} : { next }),
+      });
+    api.routes['GET /v1/audit'] = ({ query }) => ({
+      body: query['page'] === undefined ? page('2026-02') : page(),
+    });
+    const { exit, stdout } = await rekey(api, ['audit']);
+    expect(exit).toBe(0);
+    expect(stdout).toMatch(/crm +1 +consent-given/);
+    expect(stdout).toMatch(
+      /2 records of the token families crm, without refreshes by the clock[\s\S]*--credential NAME/,
+    );
+    expect(stdout).not.toContain('chain is whole');
+    expect(stdout).not.toContain('there is no chain to check');
+  });
+
   it('says how far each chain was checked, and what an older deployment says', async () => {
     const chainsOf = async (more: object, records = 3): Promise<string> => {
       const { faults, checked } = { faults: [], checked: records };

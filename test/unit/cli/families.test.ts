@@ -114,7 +114,7 @@ describe('rekey revoke', () => {
       until: '2026-11-22T12:00:00.000Z',
     },
   } as const;
-  const outcome = (of: 'revoked' | 'unsupported') => ({
+  const outcome = (of: 'revoked' | 'unsupported' | 'none') => ({
     body: { family: familyView({ ...ended, incident: { ...ended.incident, outcome: of } }) },
   });
 
@@ -138,6 +138,14 @@ describe('rekey revoke', () => {
     api.routes['POST /v1/families/crm/revocations'] = outcome('unsupported');
     const { exit, stdout } = await rekey(api, [...args, '--yes']);
     expect([exit, stdout]).toEqual([4, expect.stringContaining('revoke the grant there by hand')]);
+  });
+
+  it('says of a client that acts for itself that it had no token yet', async () => {
+    served(FAMILY);
+    api.routes['POST /v1/emergencies'] = unknown;
+    api.routes['POST /v1/families/crm/revocations'] = outcome('none');
+    const { exit, stdout } = await rekey(api, [...args, '--yes']);
+    expect([exit, stdout]).toEqual([0, expect.stringContaining('it had no token yet')]);
   });
 
   it('has nothing to do where a family never had tokens, and says so', async () => {

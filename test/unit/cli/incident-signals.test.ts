@@ -91,6 +91,15 @@ describe('signals that are held', () => {
     for (const text of [ID, '340 agents', 'orders-db', 'approved by nobody']) expect(stdout).toContain(text);
   });
 
+  it('name token families as well; the emergency of one has no id', async () => {
+    const signal = { ...HELD, credentials: [], families: ['crm'], status: 'approved' };
+    api.routes['GET /v1/held-signals'] = () => ({ body: { signals: [signal] } });
+    expect((await rekey(api, ['incident', 'held'])).stdout).toContain('would revoke crm');
+    api.routes[`POST /v1/held-signals/${ID}/approvals`] = () => ({ body: { signal } });
+    const { stdout } = await rekey(api, ['incident', 'approve', ID, '--reason', 'seen it']);
+    expect(stdout).toMatch(/approved → revoking.*: crm\n/);
+  });
+
   it.each([
     ['held', 'a second responder has to'],
     ['approved', 'approved → revoking'],

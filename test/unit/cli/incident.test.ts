@@ -294,7 +294,7 @@ describe('rekey incident', () => {
     expect(audit.stdout).toMatch(/certificate-revocation-intended.*INC-9; stolen host; certificate 5f0c9a/);
   });
 
-  it('knows the token families that an emergency has ended, and that the report is not of them', async () => {
+  it('knows the token families that an emergency has ended, with their exposure and who holds them', async () => {
     const incident = {
       id: 'INC-9',
       trigger: { kind: 'emergency', actor: 'arn:alice' },
@@ -315,8 +315,59 @@ describe('rekey incident', () => {
     });
     const shown = await rekey(api, ['incident', 'show', 'INC-9']);
     expect([shown.exit, shown.stdout]).toEqual([4, expect.stringMatching(/crm +halted .*revoke the grant/)]);
-    const { exit, stderr } = await rekey(api, ['incident', 'report', 'INC-9']);
-    expect([exit, stderr]).toEqual([1, expect.stringContaining('rekey audit --credential crm')]);
+    const before = await services.families.familyByName('crm');
+    if (before === undefined) throw new Error('there is no such family');
+    const emergency = { kind: 'emergency', actor: 'arn:alice', reason: 'seen in a chat' } as const;
+    await services.families.commit({
+      before,
+      after: before,
+      records: [
+        {
+          action: 'consent-given',
+          time: at('09:10:00'),
+          trigger: { kind: 'operator', actor: 'arn:alice' },
+          correlationId: 'v-1',
+          newFingerprint: 'sha256:refresh',
+          evidence: { attempt: 1, begunAt: at('09:09:58'), expiresAt: at('10:10:00') },
+        },
+        { action: 'emergency-intended', time: at('11:30:00'), trigger: emergency, incidentId: 'INC-9' },
+        {
+          action: 'emergency-revoked',
+          time: at('11:30:02'),
+          trigger: emergency,
+          incidentId: 'INC-9',
+          deactivation: 'CONFIRMED',
+          evidence: { revoked: ['v-1'] },
+        },
+      ],
+    });
+    serve([`/v1/credentials/${family.id}/incidents/INC-9`, `/v1/credentials/${family.id}/uses`]);
+    services.readers.seen.set(before.refreshSecretName, [
+      {
+        kind: 'role',
+        principal: 'arn:aws:iam::111122223333:role/curious',
+        firstSeen: at('10:00:00'),
+        lastSeen: at('10:00:00'),
+      },
+    ]);
+    const { exit, stdout } = await rekey(api, ['incident', 'report', 'INC-9', '--format', 'json']);
+    expect(exit).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      credentials: [
+        {
+          name: 'crm',
+          type: 'token-family',
+          exposures: [{ fingerprint: 'sha256:refresh', from: at('09:09:58'), to: at('11:30:02') }],
+          exposed: {
+            opens: expect.arrayContaining([{ name: 'scopes', value: 'tools:read' }]),
+            holders: [{ name: 'tool-agents', kind: 'polling' }],
+          },
+          uses: [{ who: 'arn:aws:iam::111122223333:role/curious', class: 'unexplained' }],
+        },
+      ],
+    });
+    const markdown = await rekey(api, ['incident', 'report', 'INC-9']);
+    expect(markdown.stdout).toContain('sha256:refresh');
   });
 
   it('watches until nothing is under way', async () => {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { LeakAnswer, LeakMatch } from '../../../shared/api/messages.ts';
+import type { FamilyLeak, LeakAnswer, LeakMatch } from '../../../shared/api/messages.ts';
 import { credentialView } from '../../../shared/api/views.ts';
 import { credentialOf, ID } from '../api/fakes.ts';
 import { rekey, startStandIn, type StandIn } from './stand-in.ts';
@@ -156,6 +156,62 @@ describe('rekey revoke --leaked -', () => {
     expect(JSON.parse(well.stdout)).toMatchObject({ outcome: 'live', ended: { status: 'SUCCEEDED' } });
     api.routes[`GET /v1/emergencies/${EMERGENCY}`] = ended('FAILED');
     expect((await rekey(api, [...ARGS, '--yes', '--wait'], { input: VALUE })).exit).toBe(4);
+  });
+});
+
+describe('rekey revoke --leaked - with a token of a family', () => {
+  const leak = (outcome: string, more: Partial<FamilyLeak> = {}): FamilyLeak => ({
+    family: 'crm',
+    familyId: ID,
+    token: 'access',
+    fingerprint: FINGERPRINT,
+    givenAt: '2026-11-22T11:30:00.000Z',
+    outcome,
+    holders: ['tool-agents'],
+    ...more,
+  });
+  const finds = (found: FamilyLeak): void => {
+    api.routes['POST /v1/leaks'] = ({ body }) => {
+      const { dryRun } = body as { dryRun: boolean };
+      const answer: LeakAnswer = { outcome: found.outcome, dryRun, matches: [], families: [found] };
+      return { body: answer };
+    };
+  };
+
+  it('ends the family, says what the server said, and that a person consents anew', async () => {
+    finds(leak('live', { revocation: 'pending' }));
+    const pending = await rekey(api, [...ARGS, '--yes'], { input: VALUE });
+    expect([pending.exit, dryRuns()]).toEqual([0, [false]]);
+    expect(pending.stdout).toMatch(
+      /live → revoked: crm \(access token .*tool-agents\)[\s\S]*not confirmed it yet[\s\S]*rekey connect crm/,
+    );
+    finds(leak('live', { revocation: 'revoked' }));
+    const { stdout } = await rekey(api, [...ARGS, '--yes'], { input: VALUE });
+    expect(stdout).toContain('its server has confirmed it');
+  });
+
+  it('asks before, with what it does to whom', async () => {
+    finds(leak('live'));
+    const no = await rekey(api, ARGS, { input: VALUE, tty: true, answer: 'no' });
+    expect([no.exit, dryRuns()]).toEqual([1, [true]]);
+    expect(no.stdout).toMatch(/Only a new consent[\s\S]*crm\S* {2}held by tool-agents/);
+    const nobody = await rekey(api, ARGS, { input: VALUE });
+    expect(nobody.exit).toBe(2);
+    expect(nobody.stderr).toContain('live (crm)');
+    const dry = await rekey(api, [...ARGS, '--dry-run'], { input: VALUE });
+    expect([dry.exit, dry.stdout]).toEqual([0, expect.stringMatching(/would be revoked[\s\S]*Nothing was/)]);
+  });
+
+  it.each([
+    ['dead', 6, 'already dead', { why: 'revoked in INC-1' }, 'revoked in INC-1'],
+    ['not-confirmed', 9, 'NOT CONFIRMED', { why: 'its server gave it until then' }, 'rekey revoke crm'],
+    ['not-confirmed', 9, 'NOT CONFIRMED', { family: undefined, why: 'it is gone' }, 'the former family'],
+  ] as const)('that is %s ends with %i', async (outcome, code, word, more, detail) => {
+    finds(leak(outcome, more));
+    const { exit, stdout } = await rekey(api, [...ARGS, '--yes'], { input: VALUE });
+    expect(exit).toBe(code);
+    expect(stdout).toContain(word);
+    expect(stdout).toContain(detail);
   });
 });
 

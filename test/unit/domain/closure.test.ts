@@ -63,6 +63,24 @@ describe('what a compromised agent reaches', () => {
     ]);
   });
 
+  it('is the families whose client it could be, since their secret is one of what it reads', () => {
+    const found = closureOf(
+      'a',
+      known({
+        credentials: [
+          credential('crm-client', { type: 'oauth-client', holders: [client('a')] }),
+          credential('others-client', { type: 'oauth-client', holders: [client('b')] }),
+        ],
+        families: [
+          { name: 'crm', holders: [{ name: 'b' }], clientSecret: 'agents/crm-client' },
+          { name: 'others', holders: [{ name: 'b' }], clientSecret: 'agents/others-client' },
+          { name: 'public', holders: [{ name: 'b' }] },
+        ],
+      }),
+    );
+    expect(found.families).toEqual(['crm']);
+  });
+
   it('is what its role reads under another name', () => {
     const role = 'arn:role/shared';
     const found = closureOf(

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { fingerprint } from '../../../shared/domain/fingerprint.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
-import { receiveSignal, type SignalOutcome } from '../../../shared/engine/signals/receive.ts';
+import type { SignalOutcome } from '../../../shared/engine/signals/deps.ts';
+import { receiveSignal } from '../../../shared/engine/signals/receive.ts';
 import { voteOnSignal } from '../../../shared/engine/signals/vote.ts';
 import { SignalWorld, type Sent } from '../../support/signal-world.ts';
 

@@ -1,0 +1,111 @@
+import type { AuditAction, AuditDraft } from '../../domain/audit.ts';
+import { toInstant } from '../../domain/clock.ts';
+import {
+  credentialsIn,
+  familiesIn,
+  type CredentialMatch,
+  type Decision,
+  type SignalMatch,
+} from '../../domain/signals/decide.ts';
+import { heldOf, type HeldSignal } from '../../domain/signals/held.ts';
+import { tokenOf, type Signal } from '../../domain/signals/signal.ts';
+import { loadFamily } from '../families/deps.ts';
+import { retrying } from '../patience.ts';
+import { describeHandle, loadCredential } from '../state.ts';
+import type { Received, SignalDeps } from './deps.ts';
+import { recordFamilies, type SignalFamilies } from './families.ts';
+
+/** What operators call the incident of a signal, until they call it otherwise. */
+export function incidentOf(id: string): string {
+  return `signal-${id.slice(0, 8)}`;
+}
+
+/** Why whatever a signal starts is started, in words. */
+export function reasonOf({ source, url }: Pick<Signal, 'source' | 'url'>): string {
+  return `a signal of ${source}${url === undefined ? '' : `, ${url}`}`;
+}
+
+/** The signal waits, and the trail of the first credential, or family, says so, in one transaction. */
+export async function hold(
+  deps: SignalDeps,
+  { signal, actor, policy }: Received,
+  decision: Extract<Decision, { act: 'hold' }>,
+): Promise<void> {
+  const waiting = heldOf(signal, decision, actor, policy, deps.clock());
+  const { credentials, families } = waiting;
+  const [first] = decision.of;
+  if (first === undefined) return;
+  await retrying(async () => {
+    // Somebody may have decided on it since: a repetition opens nothing again.
+    if ((await deps.signals.held(waiting.id)) !== undefined) return;
+    await commitHeld(deps, waiting, {
+      action: 'signal-held',
+      time: waiting.heldAt,
+      trigger: { kind: 'signal', actor, reason: reasonOf(signal) },
+      correlationId: waiting.id,
+      incidentId: incidentOf(waiting.id),
+      ...('family' in first ? { oldFingerprint: first.token.fingerprint } : aboutKey(first.key)),
+      evidence: { why: waiting.why, credentials, families, glassAt: waiting.glassAt },
+    });
+  });
+}
+
+/** Commits what is held, with a record in the trail of the first credential that it is about, or else of the first family. */
+export async function commitHeld(
+  {
+    ledger,
+    families,
+  }: Pick<SignalDeps, 'ledger'> & {
+    readonly families: Pick<SignalFamilies, 'families'>;
+  },
+  held: HeldSignal,
+  record: AuditDraft,
+): Promise<void> {
+  const [family] = held.families ?? [];
+  const [credential] = held.credentials;
+  if (credential === undefined && family !== undefined) {
+    const before = await loadFamily(families, family.familyId);
+    await families.families.commit({ before, after: before, held, records: [record] });
+    return;
+  }
+  const before = await loadCredential({ ledger }, credential?.credentialId ?? '');
+  await ledger.commit({ before, after: before, held, records: [record] });
+}
+
+/** What a signal has found and what is done about it, in the trail of each. */
+export async function recordEach(
+  deps: SignalDeps,
+  received: Received,
+  matches: readonly SignalMatch[],
+  outcome: string,
+  action: AuditAction = 'leak-reported',
+): Promise<void> {
+  const about = aboutSignal(received, outcome);
+  for (const { credential, key } of credentialsIn(matches)) {
+    await retrying(async () => {
+      const before = await loadCredential(deps, credential.id);
+      await deps.ledger.commit({
+        before,
+        after: before,
+        records: [{ action, time: toInstant(deps.clock()), ...aboutKey(key), ...about }],
+      });
+    });
+  }
+  await recordFamilies(deps.families, familiesIn(matches), about);
+}
+
+/** A signal as the records about it have it. */
+export function aboutSignal({ signal, actor }: Received, outcome: string) {
+  const { source, verified, observedAt } = signal;
+  const id = tokenOf(signal);
+  return {
+    trigger: { kind: 'signal', actor, reason: reasonOf(signal) },
+    correlationId: id,
+    incidentId: incidentOf(id),
+    evidence: { outcome, source, verified, observedAt },
+  } as const;
+}
+
+function aboutKey(key: CredentialMatch['key']): { oldFingerprint?: string; oldHandle?: string } {
+  return key === undefined ? {} : { oldFingerprint: key.fingerprint, oldHandle: describeHandle(key.handle) };
+}
