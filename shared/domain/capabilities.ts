@@ -247,6 +247,16 @@ export const CAPABILITIES = {
     revocationDelaySeconds: 300,
     propagationSeconds: 0,
   },
+  'certificate-authority/leaf': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: false,
+    needsAdmin: false,
+    revocation: 'api',
+    revocationDelaySeconds: 300,
+    propagationSeconds: 0,
+    keyless: 'a key that its holder makes and keeps (POST /certificates)',
+  },
   'oauth-client/rfc7592': {
     overlap: { kind: 'dual', maxLive: 2 },
     canCreate: true,

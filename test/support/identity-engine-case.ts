@@ -19,7 +19,7 @@ import { StrictVerifier, vouchesFor } from './strict-verifier.ts';
 
 /** Which identity a case is about. */
 export interface IdentityKind {
-  readonly kind: SetKind;
+  readonly kind: Exclude<SetKind, 'leaves'>;
   /** Whether the keys stay in KMS. */
   readonly held?: 'kms';
   readonly policy?: object;
