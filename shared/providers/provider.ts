@@ -177,6 +177,11 @@ export interface CredentialProvider<T, M> {
    * Where the material says its own end, that. Pure. Absent where nothing does.
    */
   endsAt?(target: T, from: Instant, intervalSeconds: number, material?: Redacted<M>): Instant | undefined;
+  /**
+   * Name of the credential that it is made under and dies with, before anybody asks for its end: once that one has a successor, a
+   * rotation begins by itself. With `deactivation`, which tells. Pure. Absent where nothing is.
+   */
+  madeUnder?(target: T): string;
   /** Parses the secret's text; throws ERR_MATERIAL_MISMATCH where it isn't this provider's. */
   material(text: Redacted<string>): Redacted<M>;
   /**

@@ -44,6 +44,7 @@ export const leafProvider: CredentialProvider<LeafTarget, LeafMaterial> = {
   endsAt: ({ leafSeconds }, from, _interval, secret) =>
     // Its authority may end before.
     secret === undefined ? plusSeconds(from, leafSeconds) : endingOf(secret),
+  madeUnder: ({ authority }) => authority,
   material: parseMaterial,
   secretPart: (secret) => secret.map(({ privateKey }) => privateKey),
 
