@@ -92,8 +92,9 @@ export class Authority {
     this.target = x509Provider.target({ name, trustDomain: 'shop.example', ...target });
   }
 
-  /** Another one signs from now on; the one before is trusted on. */
-  async rotate(current: CredentialHandle | undefined = this.handles.at(-1)): Promise<CredentialHandle> {
+  /** Another one signs from now on; the one before is trusted on, unless it was revoked. */
+  async rotate(isEmergency = false): Promise<CredentialHandle> {
+    const current = isEmergency ? undefined : this.handles.at(-1);
     const ctx = this.#world.context();
     const token = randomUUID();
     const generation = this.handles.length + 1;
