@@ -63,6 +63,10 @@ function endOf({ type, provider }: CredentialView, usual: string): string {
     : `every working credential of it is ended at ${provider} at once; there one may be taken for ${delay} more`;
 }
 
+function takenAlong({ type, provider }: CredentialView): string[] {
+  return [capabilitiesOf(type, provider)?.takesAlong ?? []].flat();
+}
+
 function stepsFor(
   kind: RevocationKind,
   credential: CredentialView,
@@ -72,7 +76,7 @@ function stepsFor(
   const [ends = '', halts = '', givenUp = '', replaces = '', recorded = ''] = consequences(options);
   switch (kind) {
     case 'rekey':
-      return [endOf(credential, ends), halts, givenUp, replaces, recorded];
+      return [endOf(credential, ends), ...takenAlong(credential), halts, givenUp, replaces, recorded];
     case 'own-login':
       return [
         'it is ended at its upstream at once, and is its own administrative login: Rekey can make no other',

@@ -4,8 +4,10 @@ import { awsCallsFromEnvironment, isAwsError, type AwsCalls } from '../shared/ad
 import { DynamoDbAgents } from '../shared/adapters/dynamodb-agents.ts';
 import { DynamoDbDirectory } from '../shared/adapters/dynamodb-directory.ts';
 import { DynamoDbHeartbeats } from '../shared/adapters/dynamodb-heartbeats.ts';
+import { DynamoDbLeaves } from '../shared/adapters/dynamodb-leaves.ts';
 import { DynamoDbLedger } from '../shared/adapters/dynamodb-ledger.ts';
 import { DynamoDbReaderLog } from '../shared/adapters/dynamodb-reader-log.ts';
+import { DynamoDbRevocations } from '../shared/adapters/dynamodb-revocations.ts';
 import { KmsSealer } from '../shared/adapters/kms-sealer.ts';
 import { SecretsManagerVault } from '../shared/adapters/secrets-manager-vault.ts';
 import { StepFunctionsWorkflow } from '../shared/adapters/step-functions-workflow.ts';
@@ -136,7 +138,7 @@ export function composeEngine(aws: AwsCalls = awsCallsFromEnvironment(process.en
 function identities(aws: AwsCalls): { readonly identities?: IdentityReach } {
   const table = optionalSetting(ENV.directory);
   if (table === undefined) return {};
-  const directory = new DynamoDbDirectory({ aws, table, tenant: setting(ENV.tenant), clock: Date.now });
+  const store = { aws, table, tenant: setting(ENV.tenant), clock: Date.now };
   const sealer = new KmsSealer({ aws, key: setting(ENV.sealingKey) });
   const stage = setting(ENV.stage);
   const url = directoryUrl();
@@ -144,7 +146,9 @@ function identities(aws: AwsCalls): { readonly identities?: IdentityReach } {
   const statusUrl = optionalSetting(ENV.statusUrl);
   return {
     identities: {
-      directory,
+      directory: new DynamoDbDirectory(store),
+      leaves: new DynamoDbLeaves(store),
+      revocations: new DynamoDbRevocations(store),
       sealer,
       stage,
       ...(url === undefined ? {} : { url }),

@@ -1,7 +1,7 @@
 import { Aws } from 'aws-cdk-lib';
 import { TAG, type TypedRole } from '../../shared/names.ts';
 import type { DirectoryAccess } from './directory.ts';
-import { readDirectory } from './directory.ts';
+import { actOnIdentities, readDirectory } from './directory.ts';
 import { arn, viaService, type Grant } from './grant.ts';
 import { listLedger, type LedgerAccess } from './ledger.ts';
 
@@ -85,6 +85,21 @@ export function revokeCertificates(
     ...actOnPrivateAuthorities('revoke-one', stage),
     { actions: ['kms:GetPublicKey'], resources: [statusKeyArn] },
   ];
+}
+
+/**
+ * Acts on certificates whose keys Rekey keeps: records those that it makes, puts those that it ends on the list of their authority, and
+ * looks whether one counts. Lists are signed by whoever signs them all.
+ */
+export function actOnKeptCertificates(directory: DirectoryAccess, role: TypedRole): Grant[] {
+  const { tableArn } = directory;
+  const looks = below(tableArn, 'GetItem', '*#CRL#*');
+  if (role === 'verify') return [...readDirectory(directory, 'leaves'), looks];
+  // A way back tries what agents return to.
+  if (role === 'rollback') return [...readDirectory(directory, 'bundles', 'leaves'), looks];
+  const ends = [...actOnIdentities(directory, role, 'leaves'), looks, below(tableArn, 'PutItem', '*#CRL#*')];
+  const makes = role === 'rotate' || role === 'register' || role === 'replace';
+  return makes ? [...ends, below(tableArn, 'PutItem', '*#LEAF#*', '*#LEAFKEY#*')] : ends;
 }
 
 /** The template by which certificates of agents are issued, whatever the call says: no other one makes an authority. */

@@ -7,7 +7,7 @@ export interface DirectoryAccess {
   readonly keyArn: string;
 }
 
-type SetKind = 'jwks' | 'tokens' | 'bundles';
+type SetKind = 'jwks' | 'tokens' | 'bundles' | 'leaves';
 
 function below(
   { tableArn }: DirectoryAccess,

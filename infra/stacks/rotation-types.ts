@@ -191,6 +191,7 @@ export function upstreamGrants(
       ...may.actOnIdentities(state.directory, role, 'bundles'),
       ...may.actOnKeysThatSign(type, role, stage),
       ...may.actOnPrivateAuthorities(role, stage),
+      ...may.actOnKeptCertificates(state.directory, role),
       ...(statusKey === undefined ? [] : may.certifyStatusKey(role, statusKey)),
     ];
   }

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import type { Credential } from './credential.ts';
 import { entryOf, isHeld, publishedOf, type DirectorySet } from './directory.ts';
 import { RekeyError } from './errors.ts';
 import { trustDomain } from './spiffe.ts';
@@ -25,6 +26,11 @@ export const leafTarget = z.object({
   leafSeconds: z.int().min(1),
   clockSkewSeconds: z.int().min(0),
 });
+
+/** Whether a credential is an authority itself, and not what one has signed. */
+export function isAuthority({ type, target }: Pick<Credential, 'type' | 'target'>): boolean {
+  return type === 'certificate-authority' && leafTarget.safeParse(target).success;
+}
 
 /** An authority that issues now. */
 export interface Issuing extends AuthorityDocument {

@@ -33,9 +33,15 @@ export interface Capabilities {
   readonly maxKeys?: number;
   /** What would need no key at all. */
   readonly keyless?: string;
+  /** What else ends where it is revoked in an emergency, and what comes of that. */
+  readonly takesAlong?: string;
   /** True where others check it by what Rekey publishes of it, and may be holders that verify. */
   readonly published?: true;
 }
+
+/** Of certificate authorities. */
+const SIGNED_BY_AUTHORITY =
+  'all certificates that it has signed end with it: agents that asked for theirs ask again by themselves, and a key that Rekey keeps (provider leaf) is rotated within minutes of the replacement; `rekey revoke` of that one as well is sooner';
 
 /**
  * By type and provider: the one place of what is known, which providers, engine and CLI read. Without any driver, so that
@@ -234,6 +240,7 @@ export const CAPABILITIES = {
     canSuspend: false,
     needsAdmin: false,
     revocation: 'api',
+    takesAlong: SIGNED_BY_AUTHORITY,
     revocationDelaySeconds: 300,
     propagationSeconds: 0,
     published: true,
@@ -244,8 +251,19 @@ export const CAPABILITIES = {
     canSuspend: false,
     needsAdmin: false,
     revocation: 'api',
+    takesAlong: 'all certificates that it has signed end with it: agents ask for others by themselves',
     revocationDelaySeconds: 300,
     propagationSeconds: 0,
+  },
+  'certificate-authority/leaf': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: true,
+    canSuspend: false,
+    needsAdmin: false,
+    revocation: 'api',
+    revocationDelaySeconds: 300,
+    propagationSeconds: 0,
+    keyless: 'a key that its holder makes and keeps (POST /certificates)',
   },
   'oauth-client/rfc7592': {
     overlap: { kind: 'dual', maxLive: 2 },

@@ -3,9 +3,10 @@ import { RekeyError } from './errors.ts';
 
 /**
  * The directory is what verifiers may know of identities that Rekey itself issues: public keys, digests of tokens, certificates of authorities. A set is
- * what one credential has there, under the name that its target declares (docs/identities.md).
+ * what one credential has there, under the name that its target declares (docs/identities.md). `leaves` are shown to nobody: each shows
+ * itself, with its authority's signature.
  */
-export const SET_KINDS = ['jwks', 'tokens', 'bundles'] as const;
+export const SET_KINDS = ['jwks', 'tokens', 'bundles', 'leaves'] as const;
 export type SetKind = (typeof SET_KINDS)[number];
 
 /** Ended entries that a set remembers, so that nothing of them is brought to life again. */
@@ -70,6 +71,8 @@ export interface Taking {
   readonly lastsUntil?: Instant;
   /** How many may be live or suspended beside each other. */
   readonly maxLive: number;
+  /** False where verifiers need not know one before they meet it: then it is made as it is taken, and nothing comes next. */
+  readonly ahead?: boolean;
   /** False where nobody has any: at registration and in an emergency nothing is waited for, and nothing else may live. */
   readonly waits: boolean;
   /** References that stay known however long ago they ended, since something may name them again. */
@@ -99,7 +102,7 @@ export function emptySet({ kind, name }: SetRef, times: VerifierTimes): Director
  * @throws RekeyError ERR_TOMBSTONED (a later generation has been there, or it was ended), ERR_CAPACITY, ERR_NOT_PROPAGATED
  */
 export function takeable(set: DirectorySet, taking: Taking): Taken {
-  const { token, generation, maxLive } = taking;
+  const { token, generation, maxLive, ahead = true } = taking;
   const held = set.entries.find((entry) => entry.token === token);
   if (held !== undefined) {
     if (held.state !== 'ended') return { kind: 'held', entry: held };
@@ -110,17 +113,8 @@ export function takeable(set: DirectorySet, taking: Taking): Taken {
       remedy: 'count on from a higher one',
     });
   }
-  const live = set.entries.filter(isHeld);
-  if (!taking.waits && live.length > 0) {
-    throw new RekeyError(
-      'ERR_CAPACITY',
-      `${set.name} has ${live.map(({ id }) => id).join(' and ')} of an earlier credential`,
-      {
-        field: 'target.name',
-        remedy: 'declare another name: what Rekey has let go of stays valid under this one',
-      },
-    );
-  }
+  const live = set.entries.filter((entry) => isHeld(entry) && !isPast(entry, taking.now));
+  if (!taking.waits && live.length > 0) throw ofEarlier(set, live);
   if (live.length >= maxLive) {
     throw new RekeyError(
       'ERR_CAPACITY',
@@ -130,6 +124,7 @@ export function takeable(set: DirectorySet, taking: Taking): Taken {
       },
     );
   }
+  if (!ahead) return { kind: 'first' };
   const next = set.entries.find(({ state }) => state === 'next');
   if (next === undefined) return { kind: taking.waits && set.entries.length > 0 ? 'unpublished' : 'first' };
   if (endsBefore(next, taking.lastsUntil)) return { kind: 'stale', entry: next };
@@ -199,6 +194,24 @@ export function entryOf(set: DirectorySet | undefined, id: string): DirectoryEnt
 /** Whether a rotation has it and it is not ended. */
 export function isHeld({ state }: DirectoryEntry): boolean {
   return state === 'live' || state === 'suspended';
+}
+
+/** What Rekey has let go of stays valid under its name. */
+function ofEarlier({ kind, name }: SetRef, live: readonly DirectoryEntry[]): RekeyError {
+  const until = live.flatMap(({ notAfter }) => notAfter ?? []).toSorted();
+  const what = `${name} has ${live.map(({ id }) => id).join(' and ')} of an earlier credential`;
+  return new RekeyError('ERR_CAPACITY', what, {
+    field: kind === 'leaves' ? 'target.holder' : 'target.name',
+    remedy:
+      kind === 'leaves'
+        ? `what Rekey has let go of counts until ${until.at(-1)}: wait for that, or declare another holder or instance`
+        : 'declare another name: what Rekey has let go of stays valid under this one',
+  });
+}
+
+/** Whether it has ended by itself. */
+function isPast({ notAfter }: DirectoryEntry, now: number): boolean {
+  return notAfter !== undefined && fromInstant(notAfter) <= now;
 }
 
 /** Entries that verifiers are told of. What comes next is among them, so that they know it before they meet it. */

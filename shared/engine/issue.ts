@@ -235,7 +235,7 @@ export async function store(
       fingerprint: fingerprint(provider.secretPart(material)),
       issuedAt: toInstant(deps.clock()),
       // From before it was asked for: an answer may have been lost, and this be a repetition.
-      ...endOf(provider, target, { policy, from: rotation.updatedAt }),
+      ...endOf(provider, target, { policy, from: rotation.updatedAt, material }),
     };
   }
 }
@@ -244,8 +244,16 @@ export async function store(
 export function endOf(
   provider: AnyProvider,
   target: unknown,
-  { policy, from }: { readonly policy: Pick<Policy, 'intervalSeconds'>; readonly from: Instant },
+  {
+    policy,
+    from,
+    material,
+  }: {
+    readonly policy: Pick<Policy, 'intervalSeconds'>;
+    readonly from: Instant;
+    readonly material: Redacted<unknown>;
+  },
 ): Pick<Key, 'endsAt'> {
-  const endsAt = provider.endsAt?.(target, from, policy.intervalSeconds);
+  const endsAt = provider.endsAt?.(target, from, policy.intervalSeconds, material);
   return endsAt === undefined ? {} : { endsAt };
 }

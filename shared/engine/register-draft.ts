@@ -1,3 +1,4 @@
+import { isAuthority } from '../domain/bundle.ts';
 import { targetTaken, type Credential, type Home } from '../domain/credential.ts';
 import { holdersOf, modeOf, policyInput, type CredentialEntry } from '../domain/declaration.ts';
 import { assertForeignHost } from '../domain/foreign-host.ts';
@@ -183,8 +184,12 @@ async function assertOwnUsers(
 }
 
 /** What is allowed of holders and hardly meant: an authority gives certificates to principals alone. */
-export function noticesOfHolders({ type, holders }: Pick<Draft, 'type' | 'holders'>): Notice[] {
-  if (type !== 'certificate-authority' || holders.some(({ principal }) => principal !== undefined)) return [];
+export function noticesOfHolders({
+  type,
+  target,
+  holders,
+}: Pick<Draft, 'type' | 'target' | 'holders'>): Notice[] {
+  if (!isAuthority({ type, target }) || holders.some(({ principal }) => principal !== undefined)) return [];
   return [
     {
       field: 'holders',

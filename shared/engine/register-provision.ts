@@ -76,7 +76,7 @@ async function provision(
     versionId: token,
     fingerprint: fingerprint(provider.secretPart(material)),
     issuedAt: toInstant(deps.clock()),
-    ...endOf(provider, target, { policy: credential.policy, from: credential.registeredAt }),
+    ...endOf(provider, target, { policy: credential.policy, from: credential.registeredAt, material }),
   };
   // An emergency and a leak must find what is about to work; an emergency that came before refuses this.
   await attachOurs(deps, credential, { live: [key.handle] }, [key]);

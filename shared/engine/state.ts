@@ -146,7 +146,12 @@ export function contextOf(
   { id, live }: Partial<Pick<Credential, 'id' | 'live'>> = {},
 ): ProviderContext {
   const { clock, reach } = deps;
-  return { clock, reach, admin, claims: claimsOf(deps, id), ...(live === undefined ? {} : { live }) };
+  const registered = async (name: string) => {
+    const found = await deps.ledger.idByName(name);
+    return found === undefined ? undefined : deps.ledger.credential(found);
+  };
+  const common = { clock, reach, admin, registered, claims: claimsOf(deps, id) };
+  return { ...common, ...(live === undefined ? {} : { live }) };
 }
 
 /** @throws RekeyError ERR_DECLARATION where no administrative login is declared, which only observing needs none of */

@@ -49,6 +49,10 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
     const { endedByHand } = await import('./identity/by-hand.ts');
     return (target, handle) => endedByHand('bundles', target, handle);
   },
+  'certificate-authority/leaf': async () => {
+    const { certificateEndedByHand } = await import('./identity/by-hand.ts');
+    return certificateEndedByHand;
+  },
   'agent-token/opaque': async () => {
     const { endedByHand } = await import('./identity/by-hand.ts');
     return (target, handle) => endedByHand('tokens', target, handle);

@@ -2,7 +2,7 @@ import type { Capabilities, Overlap } from '../domain/capabilities.ts';
 import type { Clock, Instant } from '../domain/clock.ts';
 import type { Claim, SeenClaim } from '../domain/claim.ts';
 import type { Survey } from '../domain/coverage.ts';
-import type { CredentialHandle } from '../domain/credential.ts';
+import type { Credential, CredentialHandle } from '../domain/credential.ts';
 import type { Deactivation, Usage } from '../domain/evidence.ts';
 import type { Place } from '../domain/place.ts';
 import type { PublicKey } from '../domain/possession.ts';
@@ -10,6 +10,8 @@ import type { Demands } from '../domain/possible.ts';
 import type { Redacted } from '../domain/redacted.ts';
 import type { AwsReach } from '../http/aws.ts';
 import type { Directory } from '../ports/directory.ts';
+import type { Leaves } from '../ports/leaves.ts';
+import type { Revocations } from '../ports/revocations.ts';
 import type { Sealer } from '../ports/sealer.ts';
 
 /** What a provider hands back when it has issued a credential. */
@@ -41,6 +43,10 @@ export interface Reach {
 export interface IdentityReach {
   readonly directory: Directory;
   readonly sealer: Sealer;
+  /** Where every certificate is on record before it is signed. */
+  readonly leaves: Pick<Leaves, 'record'>;
+  /** What is revoked of authorities. */
+  readonly revocations: Revocations;
   /** Stage of the deployment, which keys in KMS carry as a tag. */
   readonly stage: string;
   /** Address at which verifiers find the directory; absent where nothing of it is public. */
@@ -69,12 +75,20 @@ export interface Claims {
   giveBack(claim: Pick<Claim, 'fingerprint' | 'token'>): Promise<void>;
 }
 
+/** What a provider may know of another credential. */
+export type Registered = Pick<Credential, 'type' | 'provider' | 'status' | 'target' | 'holders' | 'current'>;
+
 /** What a provider may use while it performs one step. */
 export interface ProviderContext {
   readonly clock: Clock;
   /** The administrative secret of the target, read on first use only. Absent for functions that must not have it. */
   readonly admin: () => Promise<Redacted<string>>;
   readonly reach: Reach;
+  /**
+   * Another credential by the name of its declaration, as the ledger has it; undefined where there is none. For what is made
+   * under another one; nothing secret is in it.
+   */
+  readonly registered?: (name: string) => Promise<Registered | undefined>;
   /** Absent where nothing is taken from a pool that the ledger has to keep. */
   readonly claims?: Claims;
   /** This credential's handles that the ledger knows to live; absent before it is registered. */
@@ -160,9 +174,14 @@ export interface CredentialProvider<T, M> {
   demands?(target: T): Demands;
   /**
    * When what is issued at `from` ends by itself, whatever becomes of Rekey; it is rotated in the first half of that life.
-   * Pure. Absent where nothing does.
+   * Where the material says its own end, that. Pure. Absent where nothing does.
    */
-  endsAt?(target: T, from: Instant, intervalSeconds: number): Instant | undefined;
+  endsAt?(target: T, from: Instant, intervalSeconds: number, material?: Redacted<M>): Instant | undefined;
+  /**
+   * Name of the credential that it is made under and dies with, before anybody asks for its end: once that one has a successor, a
+   * rotation begins by itself. With `deactivation`, which tells. Pure. Absent where nothing is.
+   */
+  madeUnder?(target: T): string;
   /** Parses the secret's text; throws ERR_MATERIAL_MISMATCH where it isn't this provider's. */
   material(text: Redacted<string>): Redacted<M>;
   /**

@@ -42,6 +42,7 @@ export function identitiesOf(upstreams: readonly PlayedUpstream[]): {
   readonly keysInKms: PlayedUpstream;
   readonly tokens: PlayedUpstream;
   readonly authorities: PlayedUpstream;
+  readonly keptKeys: PlayedUpstream;
 } {
   const named = (name: string): PlayedUpstream => {
     const found = upstreams.find((one) => nameOf(one) === name);
@@ -53,6 +54,7 @@ export function identitiesOf(upstreams: readonly PlayedUpstream[]): {
     keysInKms: named('signing-key-jwks-kms'),
     tokens: named('agent-token-opaque'),
     authorities: named('certificate-authority-x509'),
+    keptKeys: named('certificate-authority-leaf'),
   };
 }
 

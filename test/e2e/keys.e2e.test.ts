@@ -309,7 +309,10 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       const secrets = held.flatMap((each) => [
         ...names.flatMap((name) => each[name] ?? []),
         ...((each as { pool?: { value: string }[] }).pool?.map(({ value }) => value) ?? []),
-        ...(each['private_key'] === undefined ? [] : [ownLine(each['private_key'])]),
+        ...['private_key', 'privateKey'].flatMap((name) => {
+          const pem = each[name];
+          return pem === undefined ? [] : [ownLine(pem)];
+        }),
       ]);
       secrets.push(...held.flatMap(({ jwk }) => (jwk as { d?: string } | undefined)?.d ?? []));
       expect(secrets).not.toEqual([]);

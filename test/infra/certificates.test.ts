@@ -52,12 +52,29 @@ async function allowed(ask: IamRequest): Promise<string[]> {
 
 describe('roles around certificates', () => {
   it.each([
-    ['records one', item('Directory', 'PutItem', 'LEAF#shop#ca')],
-    ['records its key', item('Directory', 'PutItem', 'LEAFKEY#shop#ab')],
     ['looks for what a key has had', item('Directory', 'GetItem', 'LEAFKEY#shop#ab')],
     ['counts them', item('Directory', 'UpdateItem', 'LEAFCOUNT#shop#ca-1#checkout')],
   ])('%s: the function that issues them, and nobody else', async (_what, ask) => {
     expect(await allowed(ask)).toEqual(['issue-certificates']);
+  });
+
+  it.each([
+    ['one', 'LEAF#shop#ca'],
+    ['its key', 'LEAFKEY#shop#ab'],
+  ])(
+    'record %s: the function that issues them, and those that make keys for who can not',
+    async (_what, key) => {
+      const who = ['issue-certificates', ...typed('register', 'replace', 'rotate')];
+      expect(await allowed(item('Directory', 'PutItem', key))).toEqual(who.toSorted());
+    },
+  );
+
+  it('keep keys of holders sealed until they have them: who makes those, and nobody else opens them', async () => {
+    const sealed = (operation: string) =>
+      allowed(item('Directory', operation, 'SEALED#leaves#spiffe://shop/agent/lb'));
+    const makes = typed('register', 'replace', 'rotate').toSorted();
+    expect(await sealed('GetItem')).toEqual(makes);
+    expect(await sealed('PutItem')).toEqual(makes);
   });
 
   it('sign with keys of authorities: who issues, who lists what is revoked, and who makes or proves an authority', async () => {
@@ -133,12 +150,14 @@ describe('roles around certificates', () => {
 });
 
 describe('roles around lists of revoked certificates', () => {
-  it('are written by the function that revokes, and read by what shows them', async () => {
-    expect(await allowed(item('Directory', 'PutItem', 'CRL#shop#ca'))).toEqual(['revoke-certificates']);
-    expect(await allowed(item('Directory', 'GetItem', 'CRL#shop#ca'))).toEqual([
+  it('are written by whoever ends a certificate, and read by those, by what shows them and by what tries whether one counts', async () => {
+    const ends = [
       'revoke-certificates',
-      'serve-directory',
-    ]);
+      ...typed('reconcile', 'register', 'replace', 'retire', 'revoke', 'rotate'),
+    ];
+    expect(await allowed(item('Directory', 'PutItem', 'CRL#shop#ca'))).toEqual(ends.toSorted());
+    const looks = [...ends, 'serve-directory', ...typed('rollback', 'verify')];
+    expect(await allowed(item('Directory', 'GetItem', 'CRL#shop#ca'))).toEqual(looks.toSorted());
     for (const operation of ['DeleteItem', 'UpdateItem'])
       expect(await allowed(item('Directory', operation, 'CRL#shop#ca'))).toEqual([]);
   });

@@ -9,7 +9,7 @@ import type { RevocationList } from '../../shared/domain/revocations.ts';
 import type { Revocations } from '../../shared/ports/revocations.ts';
 import type { Signer } from '../../shared/ports/signer.ts';
 import type { Directory, SealedPart } from '../../shared/ports/directory.ts';
-import type { ProviderContext } from '../../shared/providers/provider.ts';
+import type { IdentityReach, ProviderContext } from '../../shared/providers/provider.ts';
 import { eventOf } from '../unit/api/fakes.ts';
 import { MemorySealer } from './agent-parts.ts';
 
@@ -177,10 +177,17 @@ export class ServedDirectory implements AsyncDisposable {
 
   /** The context of a provider on this directory. */
   context(clock: () => number = Date.now): ProviderContext {
-    const { directory, sealer, url } = this;
+    const { directory, sealer, revocations, url } = this;
+    const leaves: IdentityReach['leaves'] = {
+      record: async (set, leaf) => {
+        this.leaves.set(`${set}#${leaf.authority}#${leaf.serial}`, leaf);
+        return Promise.resolve();
+      },
+    };
+    const identities = { directory, sealer, leaves, revocations, stage: 'test', url };
     return {
       clock,
-      reach: { privateHosts: [], identities: { directory, sealer, stage: 'test', url } },
+      reach: { privateHosts: [], identities },
       admin: async () => Promise.reject(new Error('no administrative login is needed')),
     };
   }

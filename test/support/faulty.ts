@@ -199,6 +199,8 @@ function faultyReach({ identities, aws, ...reach }: Reach, calls: Calls, process
       identities: {
         ...identities,
         directory: guarded(identities.directory, 'directory', ['write'], calls, process),
+        leaves: guarded(identities.leaves, 'leaves', ['record'], calls, process),
+        revocations: guarded(identities.revocations, 'revocations', ['write'], calls, process),
         sealer: guarded(identities.sealer, 'identities', ['seal'], calls, process),
       },
     }),

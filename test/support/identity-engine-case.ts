@@ -19,10 +19,12 @@ import { StrictVerifier, vouchesFor } from './strict-verifier.ts';
 
 /** Which identity a case is about. */
 export interface IdentityKind {
-  readonly kind: SetKind;
+  readonly kind: Exclude<SetKind, 'leaves'>;
   /** Whether the keys stay in KMS. */
   readonly held?: 'kms';
   readonly policy?: object;
+  /** Of certificate authorities: the life of what they sign. */
+  readonly leafSeconds?: number;
 }
 
 type ClientVerifier = Verifying & { takes(text: string): Promise<boolean> };
@@ -84,7 +86,8 @@ export class IdentityEngineCase extends EngineCase {
       case 'tokens':
         return { type: 'agent-token', provider: 'opaque', of: { agent: 'shop', audience: 'orders' } };
       case 'bundles': {
-        const of = { trustDomain: domain, leafSeconds: LEAF_SECONDS };
+        const { leafSeconds = LEAF_SECONDS } = this.kind;
+        const of = { trustDomain: domain, leafSeconds };
         return { type: 'certificate-authority', provider: 'x509', of };
       }
     }

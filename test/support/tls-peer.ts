@@ -7,6 +7,8 @@ export interface PeerIdentity {
   readonly cert: string;
   readonly key: string;
   readonly ca: string;
+  /** Lists of what is revoked, each by itself: with them, whoever comes has to be on none. */
+  readonly crl?: string[];
 }
 
 const GREETING = 'at your service';

@@ -1,4 +1,4 @@
-import { bundlePem, issuingOf, leafTarget } from '../../domain/bundle.ts';
+import { bundlePem, isAuthority, issuingOf, leafTarget } from '../../domain/bundle.ts';
 import { renewAt, validityOf } from '../../domain/certificate.ts';
 import { fromInstant, toInstant, type Clock, type Instant } from '../../domain/clock.ts';
 import type { Credential } from '../../domain/credential.ts';
@@ -104,7 +104,7 @@ async function askerOf(
       principal !== undefined && isPrincipal(caller, principal) && (agent === undefined || holder === agent),
   );
   const [holder, ...others] = holders;
-  if (credential?.type !== 'certificate-authority' || holder === undefined) {
+  if (credential === undefined || !isAuthority(credential) || holder === undefined) {
     throw new RekeyError('ERR_FORBIDDEN', `the caller gets no certificates of "${name}"`, {
       field: 'credential',
       remedy: 'declare the agent as a holder of this certificate authority, with its role as principal',

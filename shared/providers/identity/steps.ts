@@ -39,6 +39,8 @@ export interface SetUse {
   readonly make: (set: DirectorySet, besides?: Fresh) => Promise<Made>;
   /** Undoes `make`, of what was made in vain. */
   readonly discard?: (fresh: Fresh) => Promise<void>;
+  /** As `Taking` has it. */
+  readonly ahead?: false;
   /** When an identity that is taken now ends by itself. */
   readonly notAfter?: Instant;
   /** Until when one has to last that is taken now. */
@@ -74,7 +76,7 @@ export function identitiesOf({ reach }: ProviderContext): IdentityReach {
  */
 export function takeIdentity(use: SetUse, token: string, ctx: IssueContext): Promise<TakenIdentity> {
   const { directory, sealer } = identitiesOf(ctx);
-  const { ref, times, maxLive, make, discard, notAfter, lastsUntil, remembers } = use;
+  const { ref, times, maxLive, make, discard, ahead, notAfter, lastsUntil, remembers } = use;
   const taking = {
     token,
     generation: ctx.generation,
@@ -82,6 +84,7 @@ export function takeIdentity(use: SetUse, token: string, ctx: IssueContext): Pro
     times,
     maxLive,
     waits: ctx.current !== undefined,
+    ...(ahead === undefined ? {} : { ahead }),
     ...(lastsUntil === undefined ? {} : { lastsUntil }),
     ...(remembers === undefined ? {} : { remembers }),
   };
@@ -96,7 +99,7 @@ export function takeIdentity(use: SetUse, token: string, ctx: IssueContext): Pro
       return taken();
     }
     const first = found.kind === 'first' ? await make(set) : undefined;
-    const following = await another(set, first?.fresh);
+    const following = ahead === false ? undefined : await another(set, first?.fresh);
     const next = found.kind === 'first' ? first?.fresh : found.entry;
     if (next === undefined) throw new Error('nothing was made');
     const secret = first?.secret ?? (await unsealed(next.id));
@@ -265,7 +268,7 @@ function absent(id: string): RekeyError {
 }
 
 /** Decides on what is there until nobody else has been faster. */
-async function untilWritten<T>(run: () => Promise<T>): Promise<T> {
+export async function untilWritten<T>(run: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await run();

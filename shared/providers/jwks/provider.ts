@@ -1,12 +1,12 @@
 import { CAPABILITIES } from '../../domain/capabilities.ts';
-import { entryOf, type Fresh } from '../../domain/directory.ts';
+import { entryOf, type Fresh, type SetRef } from '../../domain/directory.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import { endKey } from '../../http/kms.ts';
 import { awsOf } from '../aws-iam/user.ts';
 import { identityProvider } from '../identity/provider.ts';
 import { addressOf, assertServed } from '../identity/served.ts';
 import { identitiesOf, takeIdentity } from '../identity/steps.ts';
-import { timesOf } from '../identity/target.ts';
+import { setOf, timesOf } from '../identity/target.ts';
 import type { CredentialProvider } from '../provider.ts';
 import { makeKey, proveKey, signWithKey } from './keys.ts';
 import { makeKmsKey, signInKms } from './kms.ts';
@@ -20,9 +20,11 @@ import {
   type JwksTarget,
 } from './material.ts';
 
-const { setOf: set, ...common } = identityProvider<JwksTarget, JwksMaterial>({
+const set = (target: JwksTarget): SetRef => setOf('jwks', target);
+
+const common = identityProvider<JwksTarget, JwksMaterial>({
   key: 'signing-key/jwks',
-  kind: 'jwks',
+  set,
   form,
   assertOurs,
 });

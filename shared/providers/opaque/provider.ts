@@ -3,13 +3,14 @@ import * as z from 'zod';
 import { digestOf, grantOf, partsOf, tokenOf, type TokenDocument } from '../../domain/agent-token.ts';
 import { CAPABILITIES } from '../../domain/capabilities.ts';
 import { plusSeconds, toInstant, type Instant } from '../../domain/clock.ts';
+import type { SetRef } from '../../domain/directory.ts';
 import { RekeyError } from '../../domain/errors.ts';
 import type { Redacted } from '../../domain/redacted.ts';
 import { parseJson } from '../http/material.ts';
 import { formOf } from '../http/target.ts';
 import { identityProvider } from '../identity/provider.ts';
 import { identitiesOf, setSuspended, takeIdentity, type Made } from '../identity/steps.ts';
-import { identityFields, timesOf, type IdentityTarget } from '../identity/target.ts';
+import { identityFields, setOf, timesOf, type IdentityTarget } from '../identity/target.ts';
 import { lifetimeSeconds } from '../lifetime.ts';
 import type { CredentialProvider } from '../provider.ts';
 
@@ -40,9 +41,11 @@ const material = z.object({ token: z.string().min(1) });
 /** What agents read. */
 export type OpaqueMaterial = Readonly<z.infer<typeof material>>;
 
-const { setOf: set, ...common } = identityProvider<OpaqueTarget, OpaqueMaterial>({
+const set = (target: OpaqueTarget): SetRef => setOf('tokens', target);
+
+const common = identityProvider<OpaqueTarget, OpaqueMaterial>({
   key: 'agent-token/opaque',
-  kind: 'tokens',
+  set,
   form,
   assertOurs,
 });

@@ -4,14 +4,18 @@ import { AwsClient } from 'aws4fetch';
 import { sigV4 } from '../../../client/src/sigv4.ts';
 import { agentRole, sessionOf } from '../../../local/demo/agent.ts';
 import { directoryUrl } from '../../../local/demo/directory.ts';
+import { writeDeclaration } from '../../../local/demo/declaration.ts';
+import { rekeyJson } from '../../../local/demo/rekey.ts';
 import type { World } from '../../../local/demo/world.ts';
 import { AwsCalls } from '../../../shared/adapters/aws-client.ts';
 import { isHeld, type DirectorySet, type SetKind } from '../../../shared/domain/directory.ts';
 import { OUTPUT, TABLE, TAG } from '../../../shared/names.ts';
 import type { JwksMaterial } from '../../../shared/providers/jwks/material.ts';
+import type { LeafMaterial } from '../../../shared/providers/leaf/material.ts';
 import type { X509Material } from '../../../shared/providers/x509/material.ts';
 import { signedWith, taken, verifies } from '../../contract/cases/jwks.ts';
 import { leafOf, opensslTakes } from '../../contract/cases/x509.ts';
+import { statusOf } from '../certificate-status.ts';
 import { entryOf, loseAnswer, type PlayedUpstream } from './played.ts';
 
 /** What agents identify themselves with. */
@@ -19,6 +23,7 @@ export const IDENTITIES = {
   'signing-key/jwks': signingKeys,
   'agent-token/opaque': agentTokens,
   'certificate-authority/x509': certificateAuthorities,
+  'certificate-authority/leaf': keptKeys,
 } as const;
 
 /** Asks whether a token is active, as RFC 7662 has it, signed as IAM wants it. */
@@ -160,6 +165,44 @@ export async function certificateAuthorities(world: World): Promise<PlayedUpstre
       ),
   });
   return { ...authorities, principal: await agentRole(world, 'shop') };
+}
+
+/** Keys that Rekey makes, under an authority of their own; openssl says whether they are trusted, and asks by OCSP. */
+async function keptKeys(world: World): Promise<PlayedUpstream> {
+  const key = 'certificate-authority/leaf';
+  const authority = 'appliances-ca';
+  const set = { name: 'appliances', trustDomain: 'appliances.example' };
+  const times = { cacheSeconds: 1, clockSkewSeconds: 0 };
+  const file = await writeDeclaration(
+    world.dir,
+    [
+      {
+        name: authority,
+        type: 'certificate-authority',
+        provider: 'x509',
+        secret: `agents/${authority}`,
+        target: { ...set, ...times },
+        policy: { window: '20s', deadline: '90s', cap: '5m', evidenceOfUse: 'holders' },
+        holders: [],
+      },
+    ],
+    'appliances.yaml',
+  );
+  await rekeyJson(['apply', '-f', file], world.env);
+  const target = { authority, trustDomain: set.trustDomain, holder: 'load-balancer' };
+  const name = `spiffe://${target.trustDomain}/agent/${target.holder}`;
+  const played = await identity(world, {
+    key,
+    kind: 'leaves',
+    target: { ...target, name },
+    takes: async (secret) => {
+      const { certificate, bundle } = JSON.parse(secret) as LeafMaterial;
+      if (!(await opensslTakes(directoryUrl(world), set.name, certificate))) return false;
+      const shown = { certificate, bundle: await (await fetch(bundle)).text() };
+      return (await statusOf(world, set.name, shown)) === 'good';
+    },
+  });
+  return { ...played, entry: entryOf(key, target), policy: { interval: '1d' } };
 }
 
 /** Identities of one kind, led like keys: their upstream is the deployed directory. */

@@ -153,10 +153,15 @@ describe('POST /certificates', () => {
   it('is refused to whoever is no agent of that authority, and tells them nothing else', async () => {
     const world = await IssuingWorld.start();
     world.ledger.add(credentialOf({ id: 'other', name: 'orders-db', holders: [holder()] }));
+    // What an authority has signed is none.
+    const target = { authority: 'shop-ca', trustDomain: 'shop.example', holder: 'lb', leafSeconds: 60 };
+    const kept = { type: 'certificate-authority', provider: 'leaf', target, holders: [holder()] };
+    world.ledger.add(credentialOf({ id: 'kept', name: 'lb-cert', ...kept }));
     const refusals = [
       await world.ask(ask, SIBLING),
       await world.ask({ ...ask, agent: 'search' }),
       await world.ask({ ...ask, credential: 'orders-db' }),
+      await world.ask({ ...ask, credential: 'lb-cert' }),
       await world.ask({ ...ask, credential: 'nothing' }),
       await world.ask(ask, null),
     ];

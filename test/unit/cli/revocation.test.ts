@@ -47,6 +47,15 @@ describe('what a revocation would do', () => {
     expect([kind, steps[0]]).toEqual(['rekey', expect.stringMatching(said)]);
   });
 
+  it('says what ends with a certificate authority, and what of that is replaced by itself', () => {
+    const of = (provider: string) => planOf({ type: 'certificate-authority', provider }).steps.join();
+    expect(of('x509')).toMatch(
+      /certificates that it has signed end with it.*provider leaf.*is rotated within minutes/,
+    );
+    expect(of('private-ca')).toMatch(/certificates that it has signed end with it/);
+    expect(of('leaf')).not.toMatch(/end with it/);
+  });
+
   it('is nothing for a root that a person replaces, but what its owner does', () => {
     const byHand = 'end it at Mistral';
     const task = { ...own, provider: 'by-hand', mode: 'observe', adoption: 'observed', byHand } as const;

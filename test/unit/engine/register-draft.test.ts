@@ -139,10 +139,13 @@ describe('what a policy asks and a provider cannot do', () => {
   });
 });
 
+const AUTHORITY = { name: 'shop', trustDomain: 'shop.example', leafSeconds: 60, clockSkewSeconds: 0 };
+
 describe('the holders of a certificate authority', () => {
   const noticesOf = (type: string, ...principals: (string | undefined)[]) =>
     noticesOfHolders({
       type,
+      target: AUTHORITY,
       holders: principals.map((principal, n) => ({
         kind: 'polling',
         name: `agent-${n}`,
@@ -156,6 +159,12 @@ describe('the holders of a certificate authority', () => {
     const notice = { field: 'holders', message: expect.stringContaining('nobody gets a certificate') };
     expect(noticesOf('certificate-authority')).toEqual([expect.objectContaining(notice)]);
     expect(noticesOf('certificate-authority', undefined)).toEqual([expect.objectContaining(notice)]);
+  });
+
+  it('need none of what an authority has signed: who reads the secret has it', () => {
+    const target = { authority: 'shop-ca', trustDomain: 'shop.example', holder: 'lb', leafSeconds: 60 };
+    const holders = [{ kind: 'polling', name: 'lb', ttlSeconds: 60 }] as const;
+    expect(noticesOfHolders({ type: 'certificate-authority', target, holders })).toEqual([]);
   });
 
   it('need no principal where another one has it, nor in any other type', () => {

@@ -15,6 +15,7 @@ const MORE: Readonly<Record<string, string>> = {
   x509: 'no HTTP: authorities whose keys are in KMS, their certificates, and proofs of them',
   'private-ca':
     'signed requests: authorities that a person has made, what stands in their way, and proofs of them',
+  leaf: 'no HTTP: keys that Rekey makes itself, and what verifiers are told of their certificates',
   jwks: 'no HTTP: keys in four algorithms, exported or in KMS, and proofs of them',
 };
 

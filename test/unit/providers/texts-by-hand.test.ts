@@ -59,6 +59,12 @@ const TARGETS: Readonly<Partial<Record<ProviderKey, Fields>>> = {
         `arn:aws:acm-pca:eu-central-1:111122223333:certificate-authority/${ID.replace('1', `${each}`)}`,
     ),
   },
+  'certificate-authority/leaf': {
+    authority: 'shop-ca',
+    trustDomain: 'shop.example',
+    holder: 'lb',
+    instance: 'eu-1',
+  },
   'agent-token/opaque': { name: 'shop-agent', agent: 'shop', audience: 'orders', cacheSeconds: 60 },
   'root/openai-admin': own,
   'root/pinecone-service-account': { ...own, roles: ['OrgOwner'], loginUrl: baseUrl },
