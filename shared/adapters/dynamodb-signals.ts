@@ -1,10 +1,9 @@
 import { toInstant } from '../domain/clock.ts';
 import type { HeldSignal } from '../domain/signals/held.ts';
-import { REMEMBERED_SECONDS } from '../domain/signals/signal.ts';
 import { TABLE } from '../names.ts';
 import type { SignalStore } from '../ports/signals.ts';
 import { isAwsError } from './aws-client.ts';
-import { documentOf, groups, keys, seenSignalItem } from './ledger-items.ts';
+import { documentOf, forgottenAt, groups, keys, seenSignalItem } from './ledger-items.ts';
 import { LedgerTable, type Store } from './ledger-table.ts';
 
 const HOUR_SECONDS = 3600;
@@ -27,8 +26,7 @@ export class DynamoDbSignals implements SignalStore {
   }
 
   async mark(source: string, id: string): Promise<void> {
-    const until = Math.ceil(this.#clock() / 1000) + REMEMBERED_SECONDS + HOUR_SECONDS;
-    await this.#table.put(seenSignalItem(this.#table.tenant, source, id, until));
+    await this.#table.put(seenSignalItem(this.#table.tenant, source, id, forgottenAt(this.#table.now())));
   }
 
   async take(budget: string, perHour: number, count = 1, name?: string): Promise<boolean> {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Anomaly } from '../anomalies/suspicion.ts';
 import { toInstant, type Instant } from '../clock.ts';
 import { RekeyError } from '../errors.ts';
 import { fingerprint } from '../fingerprint.ts';
@@ -48,9 +49,16 @@ export interface Signal {
   readonly source: string;
   /** What it is known by: the same again is dropped. Follows from what the source has signed, where it signs. */
   readonly id: string;
-  /** `leak`: a value was found. `rotate`: a rotation is due. `anomaly`: something is wrong, and no value proves it. */
-  readonly kind: 'leak' | 'rotate' | 'anomaly';
+  /**
+   * `leak`: a value was found. `rotate`: a rotation is due. `anomaly`: something is wrong, and no value proves it. `unusual`: a
+   * rule of Rekey's own finds it unusual, which may be nothing.
+   */
+  readonly kind: 'leak' | 'rotate' | 'anomaly' | 'unusual';
   readonly fingerprints: readonly string[];
+  /** What the upstream calls the key itself, where it is the upstream that tells: it needs no value to know it. */
+  readonly handle?: string;
+  /** What is unusual, and why. */
+  readonly anomaly?: Anomaly;
   /** Where its value is asked for. */
   readonly alert?: AlertRef;
   /** What the source calls the credential, as the settings map it to a name. */

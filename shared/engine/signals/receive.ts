@@ -19,12 +19,14 @@ import type { Alerts, SignalStore } from '../../ports/signals.ts';
 import type { Workflow } from '../../ports/workflow.ts';
 import { retrying } from '../patience.ts';
 import type { Requested } from '../requests.ts';
+import { matchesByHandle } from './by-handle.ts';
+import { tellUnusual } from './unusual.ts';
 import { describeHandle, loadCredential } from '../state.ts';
 
 /** What signals are received with. */
 export interface SignalDeps {
   readonly signals: SignalStore;
-  readonly ledger: Pick<Ledger, 'byFingerprint' | 'credential' | 'idByName' | 'commit'>;
+  readonly ledger: Pick<Ledger, 'byFingerprint' | 'credential' | 'idByName' | 'commit' | 'list' | 'rotation'>;
   readonly workflow: Pick<Workflow, 'startEmergency'>;
   readonly rotate: (request: { name: string; token: string; trigger: Trigger }) => Promise<Requested>;
   readonly alerts: Alerts;
@@ -76,7 +78,7 @@ export async function receiveSignal(deps: SignalDeps, received: Received): Promi
       : await carryOut(deps, { ...received, signal: whole }, decision);
   // Beside what Rekey ends itself: a value that two credentials share may be in the hands of a person for one of them.
   const byHand = matches.filter(({ standing }) => standing === 'observed');
-  if (!dryRun && decision.act !== 'by-hand' && whole !== undefined)
+  if (!dryRun && decision.act !== 'by-hand' && whole !== undefined && whole.kind !== 'unusual')
     await recordEach(
       deps,
       { ...received, signal: whole },
@@ -125,11 +127,13 @@ async function matchesOf(
       return credential === undefined || standing === 'gone' ? [] : [{ credential, standing, key }];
     }),
   );
+  const byHandle = signal.handle === undefined ? [] : await matchesByHandle(ledger, signal, signal.handle);
   const name = signal.subject === undefined ? undefined : ownValue(names, signal.subject);
   const id = name === undefined ? undefined : await ledger.idByName(name);
   const named = id === undefined ? undefined : await ledger.credential(id);
   return [
     ...byValue.flat(),
+    ...byHandle,
     ...(named === undefined
       ? []
       : [
@@ -168,8 +172,14 @@ async function carryOut(deps: SignalDeps, received: Received, decision: Decision
       });
       await recordEach(deps, received, decision.of, 'revoking');
       return { ...done, id };
-    case 'rotate':
-      return rotateEach(deps, received, decision);
+    case 'rotate': {
+      const rotated = await rotateEach(deps, received, decision);
+      if (received.signal.kind === 'unusual') await tellUnusual(deps, received, decision);
+      return rotated;
+    }
+    case 'tell':
+      await tellUnusual(deps, received, decision);
+      return done;
     case 'hold':
       await hold(deps, received, decision);
       return { ...done, id };
@@ -223,11 +233,14 @@ export function incidentOf(id: string): string {
   return `signal-${id.slice(0, 8)}`;
 }
 
-function reasonOf({ source, url }: Pick<Signal, 'source' | 'url'>): string {
+export function reasonOf({ source, url }: Pick<Signal, 'source' | 'url'>): string {
   return `a signal of ${source}${url === undefined ? '' : `, ${url}`}`;
 }
 
-/** What can't be rotated now although its value was found is held for people; a rotation that was merely due is left to the planner. */
+/**
+ * What can't be rotated now although its value was found is held for people; a rotation that was merely due is left to the
+ * planner, and of what is unusual a person is told anyhow.
+ */
 async function rotateEach(
   deps: SignalDeps,
   received: Received,
@@ -248,7 +261,7 @@ async function rotateEach(
       whys.push(error.message);
     }
   }
-  if (signal.kind === 'rotate' || refused.length === 0)
+  if (signal.kind === 'rotate' || signal.kind === 'unusual' || refused.length === 0)
     return { act: 'rotate', credentials: namesOf(decision) };
   const waiting: Extract<Decision, { act: 'hold' }> = {
     act: 'hold',
