@@ -11,7 +11,7 @@ import { RekeyError } from '../shared/domain/errors.ts';
 import type { SignalPolicy } from '../shared/domain/signals/decide.ts';
 import type { EngineDeps } from '../shared/engine/deps.ts';
 import { requestRotation } from '../shared/engine/requests.ts';
-import type { SignalDeps } from '../shared/engine/signals/receive.ts';
+import type { SignalDeps } from '../shared/engine/signals/deps.ts';
 import { ENV } from '../shared/names.ts';
 import type { Alerts } from '../shared/ports/signals.ts';
 import { setting } from './compose.ts';

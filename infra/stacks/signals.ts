@@ -136,7 +136,7 @@ export class SignalsStack extends Stack {
 
   #notices(): Notices {
     const { settings, state } = this.#props;
-    const deadLetters = new Queue(this, 'DeadLetters', {
+    const deadLetters = new Queue(this, 'NoticeDeadLetters', {
       encryption: QueueEncryption.SQS_MANAGED,
       enforceSSL: true,
       retentionPeriod: Duration.days(14),

@@ -11,12 +11,8 @@ import {
   type Delivery,
   type SignalSource,
 } from '../../shared/domain/signals/signal.ts';
-import {
-  overBudget,
-  receiveSignal,
-  type SignalDeps,
-  type SignalOutcome,
-} from '../../shared/engine/signals/receive.ts';
+import type { SignalDeps } from '../../shared/engine/signals/deps.ts';
+import { overBudget, receiveSignal, type SignalOutcome } from '../../shared/engine/signals/receive.ts';
 import type { SourceKeys } from '../../shared/ports/signals.ts';
 import { BodyTooLarge, bytesOf, headerOf, pathOf } from '../http/request.ts';
 import { json, problem } from '../http/response.ts';

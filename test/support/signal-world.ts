@@ -14,7 +14,7 @@ import type { GithubAlert } from '../../shared/domain/signals/github.ts';
 import type { HeldSignal } from '../../shared/domain/signals/held.ts';
 import type { SignalSettings } from '../../shared/domain/signals/settings.ts';
 import { forged, type SignalSource } from '../../shared/domain/signals/signal.ts';
-import type { SignalDeps } from '../../shared/engine/signals/receive.ts';
+import type { SignalDeps } from '../../shared/engine/signals/deps.ts';
 import type { LedgerChange } from '../../shared/ports/ledger.ts';
 import type { EmergencyInput } from '../../shared/ports/workflow.ts';
 import { registeringHead } from './credential-head.ts';

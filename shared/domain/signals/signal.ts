@@ -103,6 +103,11 @@ export function tokenOf({ source, id }: Pick<Signal, 'source' | 'id'>, of = ''):
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
+/** Why something is done about a signal, in words. */
+export function reasonOf({ source, url }: Pick<Signal, 'source' | 'url'>): string {
+  return `a signal of ${source}${url === undefined ? '' : `, ${url}`}`;
+}
+
 /** Whether a delivery of that time may still be under way. */
 export function assertFresh(sentAt: number | undefined, now: number): void {
   if (sentAt === undefined || Math.abs(now - sentAt) > FRESH_SECONDS * 1000) throw forged();

@@ -5,7 +5,8 @@ import type { SignalPolicy } from '../../domain/signals/decide.ts';
 import { digestOf, type Signal } from '../../domain/signals/signal.ts';
 import type { Baselines } from '../../ports/baselines.ts';
 import type { Ledger } from '../../ports/ledger.ts';
-import { receiveSignal, type SignalDeps } from '../signals/receive.ts';
+import type { SignalDeps } from '../signals/deps.ts';
+import { receiveSignal } from '../signals/receive.ts';
 
 /** What suspicions are weighed with. */
 export interface WeighDeps {

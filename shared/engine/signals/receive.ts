@@ -4,46 +4,15 @@ import type { Credential } from '../../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import { standingOf } from '../../domain/leak.ts';
 import type { Trigger } from '../../domain/rotation.ts';
-import {
-  decide,
-  onePerCredential,
-  type Decision,
-  type SignalMatch,
-  type SignalPolicy,
-} from '../../domain/signals/decide.ts';
+import { decide, onePerCredential, type Decision, type SignalMatch } from '../../domain/signals/decide.ts';
 import { withAlert } from '../../domain/signals/github.ts';
 import { heldOf } from '../../domain/signals/held.ts';
-import { tokenOf, type Signal } from '../../domain/signals/signal.ts';
-import type { Ledger } from '../../ports/ledger.ts';
-import type { Alerts, SignalStore } from '../../ports/signals.ts';
-import type { Workflow } from '../../ports/workflow.ts';
+import { reasonOf, tokenOf, type Signal } from '../../domain/signals/signal.ts';
 import { retrying } from '../patience.ts';
-import type { Requested } from '../requests.ts';
 import { matchesByHandle } from './by-handle.ts';
+import type { Received, SignalDeps } from './deps.ts';
 import { tellUnusual } from './unusual.ts';
 import { describeHandle, loadCredential } from '../state.ts';
-
-/** What signals are received with. */
-export interface SignalDeps {
-  readonly signals: SignalStore;
-  readonly ledger: Pick<Ledger, 'byFingerprint' | 'credential' | 'idByName' | 'commit' | 'list' | 'rotation'>;
-  readonly workflow: Pick<Workflow, 'startEmergency'>;
-  readonly rotate: (request: { name: string; token: string; trigger: Trigger }) => Promise<Requested>;
-  readonly alerts: Alerts;
-  readonly clock: () => number;
-}
-
-/** A signal with who sends it and what the settings say of it. */
-export interface Received {
-  readonly signal: Signal;
-  /** Stands in the audit trail: the name of a source, or the ARN of a person. */
-  readonly actor: string;
-  readonly policy: SignalPolicy;
-  /** Names of credentials by what a source calls them. */
-  readonly names?: Readonly<Record<string, string>>;
-  /** Only says what would be done. */
-  readonly dryRun?: boolean;
-}
 
 /** What has become of a signal. */
 export interface SignalOutcome {
@@ -231,10 +200,6 @@ export async function startEmergency(
 /** What operators call the incident of a signal, until they call it otherwise. */
 export function incidentOf(id: string): string {
   return `signal-${id.slice(0, 8)}`;
-}
-
-export function reasonOf({ source, url }: Pick<Signal, 'source' | 'url'>): string {
-  return `a signal of ${source}${url === undefined ? '' : `, ${url}`}`;
 }
 
 /**

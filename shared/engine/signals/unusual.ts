@@ -1,9 +1,9 @@
 import { toInstant } from '../../domain/clock.ts';
 import type { Decision } from '../../domain/signals/decide.ts';
-import { tokenOf } from '../../domain/signals/signal.ts';
+import { reasonOf, tokenOf } from '../../domain/signals/signal.ts';
 import { retrying } from '../patience.ts';
 import { loadCredential } from '../state.ts';
-import { reasonOf, type Received, type SignalDeps } from './receive.ts';
+import type { Received, SignalDeps } from './deps.ts';
 
 /**
  * Says in the trail of the credential what is unusual, which pages. The signal is taken with the same commit, so that a person

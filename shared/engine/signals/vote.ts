@@ -5,7 +5,8 @@ import { standingOf } from '../../domain/leak.ts';
 import { approve, deny, type HeldSignal, type Vote } from '../../domain/signals/held.ts';
 import { retrying } from '../patience.ts';
 import { loadCredential } from '../state.ts';
-import { incidentOf, startEmergency, type SignalDeps } from './receive.ts';
+import type { SignalDeps } from './deps.ts';
+import { incidentOf, startEmergency } from './receive.ts';
 
 type VoteDeps = Pick<SignalDeps, 'signals' | 'ledger' | 'workflow' | 'clock'>;
 

@@ -143,11 +143,11 @@ describe('whatever is seen', () => {
 
   it('counts once where the same comes twice, at once or after others', () => {
     fc.assert(
-      fc.property(fc.array(sighting, { maxLength: 60 }), fc.nat(), (all, at) => {
+      fc.property(fc.array(sighting, { maxLength: 60 }), fc.nat(), (all, n) => {
         const ordered = all.toSorted((a, b) => (a.at < b.at ? -1 : 1));
         const known = judgeAll(ordered).after;
         const again = ordered.filter(({ at: when }) => known.open.some(({ hour }) => when.startsWith(hour)));
-        const one = again[at % Math.max(1, again.length)];
+        const one = again[n % Math.max(1, again.length)];
         expect(judgeAll(one === undefined ? [] : [one, one], known).after).toEqual(known);
       }),
     );
