@@ -112,7 +112,9 @@ export function setAside(before: Baseline, { at, id, times = 1 }: Sighting, isTo
   return { ...before, open: inOrder(before.open, odd) };
 }
 
-function closedUpTo({ days, open }: Baseline, from: string): Baseline {
+function closedUpTo(before: Baseline, from: string): Baseline {
+  const { days, open } = before;
+  if (open.every(({ hour }) => hour >= from)) return before;
   const over = open.filter(({ hour, flagged }) => hour < from && flagged !== true);
   return {
     open: open.filter(({ hour }) => hour >= from),
