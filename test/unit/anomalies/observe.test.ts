@@ -67,19 +67,22 @@ describe('reads by CloudTrail', () => {
     expect(twice.known).toEqual(once.known);
   });
 
-  it('are found again where the process dies before they were kept, and then once', async () => {
-    const baselines = await settled();
-    const strange = reads(10, { address: '198.51.100.9' });
-    let dies = true;
-    baselines.before = (what) => {
-      if (what === 'keep' && dies) throw new Error('killed');
-    };
-    await expect(observeReads({ readers, baselines }, strange, scope)).rejects.toThrow('killed');
-    dies = false;
-    await observeReads({ readers, baselines }, strange, scope);
-    await observeReads({ readers, baselines }, strange, scope);
-    expect(found(baselines)).toEqual(['network 198.51.100.0/24']);
-  });
+  it.each(['suspect', 'keep'] as const)(
+    'are found again where the process dies before it can %s, and then once',
+    async (at) => {
+      const baselines = await settled();
+      const strange = reads(10, { address: '198.51.100.9' });
+      let dies = true;
+      baselines.before = (what) => {
+        if (what === at && dies) throw new Error('killed');
+      };
+      await expect(observeReads({ readers, baselines }, strange, scope)).rejects.toThrow('killed');
+      dies = false;
+      await observeReads({ readers, baselines }, strange, scope);
+      await observeReads({ readers, baselines }, strange, scope);
+      expect(found(baselines)).toEqual(['network 198.51.100.0/24']);
+    },
+  );
 
   it('are all counted where two look at once', async () => {
     const [one, other] = [await settled(), await settled()];
