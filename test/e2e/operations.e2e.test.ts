@@ -31,7 +31,6 @@ import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { describeIncidentReport } from './incident-report.ts';
 import { describeProofOverApi } from './proof-over-api.ts';
 import { describeSubscribing } from './subscriptions.ts';
-import { describeUnusual } from './unusual.ts';
 import { reaches } from './upgrading.ts';
 
 describe('what operators do, on the deployed stack', { timeout: 240_000 }, () => {
@@ -145,8 +144,6 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
       '- { kind: lambda, name: orders-reader, function: orders-reader',
     );
   });
-
-  describeUnusual(() => world);
 
   describeDoctor(() => ({ world, vault }));
 

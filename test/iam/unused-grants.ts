@@ -274,7 +274,7 @@ const TAKES_PRIVATE_CA = [
 export const UNUSED_GRANTS: readonly UnusedGrants[] = [
   {
     reason:
-      'What is unusual takes days to know, and AWS Health tells of nothing here: it depends on the schedule and on one test what this function does (test/unit/anomalies, test/unit/signals, test/integration/signals.int.test.ts).',
+      'What is unusual takes days to know, and AWS Health tells of nothing here: it depends on the schedule what this function does (test/unit/anomalies, test/unit/signals, test/integration/signals.int.test.ts).',
     sometimes: true,
     grants: {
       'receive-notice': [
