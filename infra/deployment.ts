@@ -11,7 +11,7 @@ import { IncidentStack } from './stacks/incident.ts';
 import { MonitoringStack } from './stacks/monitoring.ts';
 import { NetworkStack } from './stacks/network.ts';
 import { RotationStack } from './stacks/rotation.ts';
-import { SignalsStack, sourcesOf } from './stacks/signals.ts';
+import { hasSignals, SignalsStack } from './stacks/signals.ts';
 import { StateStack } from './stacks/state.ts';
 import { VerifiersStack } from './stacks/verifiers.ts';
 
@@ -71,16 +71,15 @@ export function addRekey(app: App, settings: Settings): Deployment {
   });
   // Imports by hand tell CDK of no order.
   if (network !== undefined) for (const stack of [rotation, incident]) stack.addStackDependency(network);
-  const signals =
-    sourcesOf(settings).length === 0
-      ? undefined
-      : new SignalsStack(app, 'Signals', {
-          ...named('signals', 'intake of signals'),
-          state,
-          rotation,
-          incident,
-          families,
-        });
+  const signals = hasSignals(settings)
+    ? new SignalsStack(app, 'Signals', {
+        ...named('signals', 'intake of signals'),
+        state,
+        rotation,
+        incident,
+        families,
+      })
+    : undefined;
   const api = new ApiStack(app, 'Api', {
     ...named('api', 'control API'),
     state,

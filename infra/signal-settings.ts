@@ -62,6 +62,12 @@ export const signalSettings = z
       .strictObject({ secretArn, credentials })
       .optional()
       .describe('Event Grid of Azure Key Vault (SecretNearExpiry)'),
+    unusual: z
+      .enum(['off', 'tell', 'rotate'])
+      .default('tell')
+      .describe(
+        "What follows from a use that Rekey's own rules find unusual: a person is told, or the credential is rotated as well",
+      ),
     keyArns: z
       .array(z.string().regex(/^arn:[^:]+:kms:[^:]+:\d{12}:key\/.+$/, 'the ARN of a key'))
       .max(10)

@@ -106,6 +106,8 @@ export const ENV = {
   signals: 'REKEY_SIGNALS',
   /** What a signal may do without a person, as JSON. */
   signalPolicy: 'REKEY_SIGNAL_POLICY',
+  /** Whether reads are held against what is usual: the setting `signals.unusual`. */
+  unusual: 'REKEY_UNUSUAL',
   /** Seconds without progress after which a rotation counts as stuck. */
   stuckAfter: 'REKEY_STUCK_AFTER_SECONDS',
 } as const;
@@ -179,6 +181,7 @@ export const FUNCTIONS = [
   'serve-directory',
   'refresh-families',
   'receive-signal',
+  'receive-notice',
 ] as const;
 export type FunctionName = (typeof FUNCTIONS)[number];
 
@@ -202,6 +205,8 @@ export const EVENT = {
   emergency: 'Emergency Ended',
   /** A signal waits for people, or they have decided on it. */
   signal: 'Signal Held',
+  /** A rule of Rekey's own finds the use of a credential unusual. */
+  anomaly: 'Credential Use Unusual',
 } as const;
 
 /** CloudWatch namespace of Rekey's metrics. */

@@ -47,7 +47,7 @@ export class ReaderObserver extends Construct {
     }
     this.handler = new HandlerFunction(this, 'ObserveReaders', {
       name: 'observe-readers',
-      description: 'Keeps who reads secrets, to propose holders',
+      description: 'Keeps who reads secrets, to propose holders, and what is unusual of that',
       settings,
       logKey: state.key,
       timeout: TIMEOUT,
@@ -58,6 +58,7 @@ export class ReaderObserver extends Construct {
         table: state.table.tableName,
         secretPrefix: settings.secretPrefix,
         adoptPrefixes: settings.adoptPrefixes.join(','),
+        ...(settings.signals.unusual === 'off' ? {} : { unusual: settings.signals.unusual }),
       },
       grants: [...may.writeReaders(state.ledger), ...may.takeFrom(queue.queueArn)],
     });

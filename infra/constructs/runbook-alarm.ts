@@ -30,7 +30,8 @@ export type RunbookEntry =
   | 'signals-over-budget'
   | 'signals-refused'
   | 'signal-not-identified'
-  | 'signals-failed';
+  | 'signals-failed'
+  | 'unusual-use';
 
 export interface RunbookAlarmProps {
   /** What is wrong, in one sentence. */

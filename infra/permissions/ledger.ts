@@ -78,13 +78,15 @@ export function releaseLedger({ tableArn }: LedgerAccess): Grant[] {
   ];
 }
 
-/** Keeps who was seen to read a secret: items of their own, never a head, a record or a lock. */
+/** Keeps who was seen to read a secret, and what is usual of that: items of their own, never a head, a record or a lock. */
 export function writeReaders({ tableArn, keyArn }: LedgerAccess): Grant[] {
   return [
     {
       actions: ['dynamodb:GetItem', 'dynamodb:PutItem'],
       resources: [tableArn],
-      conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['*#READER#*'] } },
+      conditions: {
+        'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['*#READER#*', '*#BASELINE#*'] },
+      },
     },
     viaService('dynamodb', [keyArn], ['kms:Decrypt']),
   ];

@@ -32,7 +32,7 @@ import type { EvidenceStack } from './evidence.ts';
 import type { FamiliesStack } from './families.ts';
 import type { IncidentStack } from './incident.ts';
 import type { RotationStack } from './rotation.ts';
-import type { SignalsStack } from './signals.ts';
+import type { Intake, Notices, SignalsStack } from './signals.ts';
 import { idOf } from './rotation.ts';
 import type { StateStack } from './state.ts';
 import type { VerifiersStack } from './verifiers.ts';
@@ -49,7 +49,7 @@ export interface MonitoringStackProps extends StackProps {
   readonly verifiers: VerifiersStack | undefined;
   /** Who refreshes token families, where they are deployed. */
   readonly families: FamiliesStack | undefined;
-  /** What sources of signals call, where any is deployed. */
+  /** What tells of leaks and of what is unusual, where anything does. */
   readonly signals: SignalsStack | undefined;
 }
 
@@ -84,6 +84,7 @@ const ENTRY_OF: Partial<Record<string, RunbookEntry>> = {
   reconcile: 'function-errors',
   'refresh-families': 'coordinator-failed',
   'revoke-certificates': 'lists-not-signed',
+  'receive-notice': 'signals-failed',
 };
 
 /** Stream consumers that stand still this long lose records after 24 hours. */
@@ -152,7 +153,14 @@ export class MonitoringStack extends Stack {
       'Tells the alarm topic of a signal that one person has approved alone',
       ['glass-broken'],
     );
-    if (signals !== undefined) this.#signals(signals);
+    this.#pages(
+      'Unusual',
+      EVENT.anomaly,
+      'unusual-use',
+      'Tells the alarm topic of credentials whose use is unusual',
+    );
+    if (signals?.intake !== undefined) this.#signals(signals.intake);
+    if (signals?.notices !== undefined) this.#notices(signals.notices);
     this.#silence(rotation.planner);
     if (families !== undefined) this.#families(families);
     this.#alarm('ApiErrors', {
@@ -206,7 +214,8 @@ export class MonitoringStack extends Stack {
       ...(verifiers === undefined ? [] : [verifiers.handler]),
       ...(verifiers?.revoker === undefined ? [] : [verifiers.revoker]),
       ...(families === undefined ? [] : [families.coordinator]),
-      ...(signals === undefined ? [] : [signals.handler]),
+      ...(signals?.intake === undefined ? [] : [signals.intake.handler]),
+      ...(signals?.notices === undefined ? [] : [signals.notices.handler]),
     ];
   }
 
@@ -360,7 +369,7 @@ export class MonitoringStack extends Stack {
   }
 
   /** What the intake tells in its log of signals that did nothing. */
-  #signals({ api, handler }: SignalsStack): void {
+  #signals({ api, handler }: Intake): void {
     this.#logged(handler, 'SignalsOverBudget', SIGNALS.overBudget, {
       summary: 'A source sends more signals than are taken in an hour; those above were refused.',
       entry: 'signals-over-budget',
@@ -380,6 +389,21 @@ export class MonitoringStack extends Stack {
       summary: 'Signals are answered with server errors: not every source sends again by itself.',
       entry: 'signals-failed',
       metric: api.metricServerError({ period: PERIOD, statistic: Stats.SUM }),
+      threshold: 1,
+    });
+  }
+
+  /** The same of what comes from within AWS; what could not be done waits in a queue. */
+  #notices({ handler, deadLetters }: Notices): void {
+    this.#deadLetters('Notices', deadLetters);
+    this.#logged(handler, 'NoticesOverBudget', SIGNALS.overBudget, {
+      summary: 'More is noticed than is taken in an hour; it waits.',
+      entry: 'signals-over-budget',
+      threshold: 1,
+    });
+    this.#logged(handler, 'NoticeNotIdentified', SIGNALS.notIdentified, {
+      summary: 'AWS tells of a key at risk that Rekey can not match to a credential.',
+      entry: 'signal-not-identified',
       threshold: 1,
     });
   }

@@ -10,12 +10,14 @@ import {
   calendarItem,
   claimItem,
   credentialItem,
+  forgottenAt,
   heldItem,
   keyItem,
   keys,
   lockItem,
   recordItem,
   rotationItem,
+  seenSignalItem,
   turnItem,
   type Item,
 } from './ledger-items.ts';
@@ -55,6 +57,7 @@ export class DynamoDbLedger extends DynamoDbLedgerReads implements Ledger {
     unchanged = [],
     turns = new Map(),
     held,
+    taken: signal,
   }: LedgerChange): Promise<Credential> {
     const { stored, puts } = this.#sealed({ ...after, seq: before.seq, chain: before.chain }, records);
     const checks = unchanged.map((head) =>
@@ -71,6 +74,20 @@ export class DynamoDbLedger extends DynamoDbLedgerReads implements Ledger {
       ...(held === undefined
         ? []
         : [this.table.putting(heldItem(this.table.tenant, held), versionIs(held.version - 1))]),
+      ...(signal === undefined
+        ? []
+        : [
+            this.table.putting(
+              seenSignalItem(
+                this.table.tenant,
+                signal.source,
+                signal.id,
+                { at: this.table.now(), round: 0, fingerprints: [] },
+                forgottenAt(this.table.now()),
+              ),
+              ABSENT,
+            ),
+          ]),
     ]);
     return stored;
   }

@@ -1,11 +1,10 @@
 import { countedAt, nextHour, stillCounts, type HourCount } from '../domain/signals/budget.ts';
 import type { HeldSignal } from '../domain/signals/held.ts';
-import { REMEMBERED_SECONDS } from '../domain/signals/signal.ts';
 import type { TakenSignal } from '../domain/signals/taken.ts';
 import { TABLE } from '../names.ts';
 import type { SignalStore } from '../ports/signals.ts';
 import { isAwsError } from './aws-client.ts';
-import { documentOf, groups, keys, seenSignalItem, type Item } from './ledger-items.ts';
+import { documentOf, forgottenAt, groups, keys, seenSignalItem, type Item } from './ledger-items.ts';
 import { LedgerTable, type Store } from './ledger-table.ts';
 
 const HOUR_SECONDS = 3600;
@@ -33,8 +32,8 @@ export class DynamoDbSignals implements SignalStore {
   }
 
   async mark(source: string, id: string, taken: TakenSignal, forGood = false): Promise<void> {
-    const until = Math.ceil(this.#clock() / 1000) + REMEMBERED_SECONDS + HOUR_SECONDS;
-    await this.#table.put(seenSignalItem(this.#table.tenant, source, id, taken, forGood ? undefined : until));
+    const until = forGood ? undefined : forgottenAt(this.#table.now());
+    await this.#table.put(seenSignalItem(this.#table.tenant, source, id, taken, until));
   }
 
   async take(budget: string, perHour: number, count = 1, name?: string): Promise<boolean> {

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { placeOf, type Acknowledgement, type Pact, type Session, type UseReport } from '../domain/agents.ts';
+import type { Suspicion } from '../domain/anomalies/suspicion.ts';
 import { isRoutine, type AuditRecord } from '../domain/audit.ts';
 import type { Claim } from '../domain/claim.ts';
 import { nextLook } from '../domain/calendar.ts';
-import { fromInstant, type Instant } from '../domain/clock.ts';
+import { fromInstant, plusSeconds, type Instant } from '../domain/clock.ts';
 import type { Credential, Key } from '../domain/credential.ts';
 import type { Family } from '../domain/families.ts';
 import { knownUntil, type KnownToken } from '../domain/family-leak.ts';
@@ -12,6 +13,7 @@ import type { KnownKey } from '../domain/leak.ts';
 import type { SeenReader } from '../domain/readers.ts';
 import { isOver, type Rotation } from '../domain/rotation.ts';
 import type { HeldSignal } from '../domain/signals/held.ts';
+import { REMEMBERED_SECONDS } from '../domain/signals/signal.ts';
 import type { TakenSignal } from '../domain/signals/taken.ts';
 import { TABLE } from '../names.ts';
 
@@ -84,6 +86,15 @@ export const keys = {
     [TABLE.pk]: s(`${tenant}#READER#${secretName}`),
     [TABLE.sk]: s(id),
   }),
+  /** Not below a credential's key either: who digests what others do may write nothing else. */
+  baseline: (tenant: string, secretName: string, reader?: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#BASELINE#${secretName}`),
+    [TABLE.sk]: s(reader === undefined ? 'SECRET' : `READER#${reader}`),
+  }),
+  suspicion: (tenant: string, secretName: string, id: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#BASELINE#${secretName}`),
+    [TABLE.sk]: s(`SUSPICION#${id}`),
+  }),
   fingerprint: (tenant: string, fingerprint: string, credentialId: string): Item => ({
     [TABLE.pk]: s(`${tenant}#FP#${fingerprint}`),
     [TABLE.sk]: s(credentialId),
@@ -146,6 +157,7 @@ export const groups = {
   unfinished: (tenant: string): string => `${tenant}#UNFINISHED`,
   rotations: (tenant: string, credentialId: string): string => `${tenant}#C#${credentialId}#ROTATIONS`,
   held: (tenant: string): string => `${tenant}#HELD`,
+  suspicions: (tenant: string): string => `${tenant}#SUSPICIONS`,
   month: (tenant: string, month: string): string => `${tenant}#AUDIT#${month}`,
   familyMonth: (tenant: string, month: string): string => `${tenant}#FAMILY-AUDIT#${month}`,
 };
@@ -340,6 +352,33 @@ export function readerItem(key: Item, reader: SeenReader, expires: number): Item
   };
 }
 
+/** What is usual, kept for as long as it counts. */
+export function baselineItem(key: Item, baseline: object, version: number, expires: number): Item {
+  return {
+    ...key,
+    kind: s('baseline'),
+    version: n(version),
+    [TABLE.expires]: n(expires),
+    doc: s(JSON.stringify(baseline)),
+  };
+}
+
+/** Something unusual; in the index while it waits to be weighed, and kept for as long as it isn't told again. */
+export function suspicionItem(tenant: string, suspicion: Suspicion, expires: number, waits: boolean): Item {
+  return {
+    ...keys.suspicion(tenant, suspicion.secret, suspicion.id),
+    kind: s('suspicion'),
+    ...(waits
+      ? {
+          [TABLE.indexPk]: s(groups.suspicions(tenant)),
+          [TABLE.indexSk]: s(`${suspicion.at}#${suspicion.id}`),
+        }
+      : {}),
+    [TABLE.expires]: n(expires),
+    doc: s(JSON.stringify(suspicion)),
+  };
+}
+
 /** The newest version of a pact, in the index by its agent; and the same version as it stays. */
 export function pactItems(tenant: string, pact: Pact): readonly [newest: Item, version: Item] {
   const item = { kind: s('pact'), version: n(pact.version), doc: s(JSON.stringify(pact)) };
@@ -407,6 +446,11 @@ export function acknowledgementOf(item: Item): Acknowledgement {
 /** When DynamoDB may delete what counts until then, in seconds since 1970. */
 export function expiry(until: Instant): number {
   return Math.ceil(fromInstant(until) / 1000);
+}
+
+/** When a signal that is taken now is forgotten, in seconds since 1970: an hour after the oldest that is taken anew. */
+export function forgottenAt(now: Instant): number {
+  return expiry(plusSeconds(now, REMEMBERED_SECONDS + 3600));
 }
 
 /** A signal that was taken; DynamoDB forgets it after `expires`, in seconds since 1970, or never. */

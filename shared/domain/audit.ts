@@ -65,6 +65,7 @@ export type AuditAction =
   | 'refresh-endangered'
   | 'certificate-revocation-intended'
   | 'leak-reported'
+  | 'anomaly-seen'
   | 'signal-held'
   | 'signal-approved'
   | 'signal-denied'
@@ -123,6 +124,7 @@ const SEVERITY: Partial<Record<AuditAction, number>> = {
   'refresh-endangered': 4,
   'certificate-revocation-intended': 4,
   'leak-reported': 4,
+  'anomaly-seen': 3,
   'signal-held': 4,
   'signal-approved': 4,
   'signal-denied': 3,

@@ -29,6 +29,10 @@ export type NoRead =
 export interface Read {
   readonly secret: string;
   readonly reader: SeenReader;
+  /** The record itself: CloudTrail may deliver it twice. */
+  readonly id: string;
+  /** Where it came from: an address, or the name of a service of AWS. */
+  readonly address?: string;
 }
 
 const text = z.string().max(2048);
@@ -44,6 +48,8 @@ const cloudTrailRecord = z.object({
   // CloudTrail's one form: other years could not be reckoned with.
   eventTime: z.string().regex(/^2\d{3}-\d{2}-\d{2}T[\d:.]{8,15}Z$/),
   errorCode: optionalText,
+  eventID: optionalText,
+  sourceIPAddress: optionalText,
   userAgent: optionalText,
   sessionCredentialFromConsole: optionalText,
   requestParameters: z.object({ secretId: text, versionId: optionalText, versionStage: optionalText }),
@@ -79,7 +85,12 @@ export function readOf(input: unknown, scope: ReadScope): Read | NoRead {
   if (who === undefined) return 'nameless';
   if (isOwn(who.principal, scope)) return 'own';
   const seen = toInstant(at);
-  return { secret, reader: { ...who, ...versionOf(data), firstSeen: seen, lastSeen: seen } };
+  return {
+    secret,
+    reader: { ...who, ...versionOf(data), firstSeen: seen, lastSeen: seen },
+    id: data.eventID ?? seen,
+    ...(data.sourceIPAddress == null ? {} : { address: data.sourceIPAddress }),
+  };
 }
 
 /** By name, by ARN, or by an ARN without the six characters that Secrets Manager adds. */

@@ -29,6 +29,7 @@ const EVENT_OF: Partial<Record<AuditAction, string>> = {
   'rotation-endangered': EVENT.expiring,
   'credential-ending': EVENT.expiring,
   'emergency-revoked': EVENT.revoked,
+  'anomaly-seen': EVENT.anomaly,
   'signal-held': EVENT.signal,
   'signal-approved': EVENT.signal,
   'signal-denied': EVENT.signal,

@@ -98,7 +98,7 @@ export function sightings(
   return readers
     .toSorted((a, b) => (a.lastSeen < b.lastSeen ? 1 : -1))
     .map((reader) => {
-      const declared = holders.find((holder) => isHolder(reader, holder));
+      const declared = holderOf(reader, holders);
       const proposal = declared === undefined ? proposalOf(reader, names) : undefined;
       return {
         reader,
@@ -122,6 +122,11 @@ export function proposalText(proposal: ProposedHolder): string {
 /** Whether nothing in a proposal is left to be filled in. */
 export function isComplete(proposal: ProposedHolder): boolean {
   return !Object.values(proposal).some((value) => value.startsWith('<'));
+}
+
+/** The declared holder that a reader is; undefined where it is none. */
+export function holderOf(reader: Reader, holders: readonly Holder[]): Holder | undefined {
+  return holders.find((holder) => isHolder(reader, holder));
 }
 
 function isHolder(reader: Reader, holder: Holder): boolean {

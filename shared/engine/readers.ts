@@ -1,44 +1,49 @@
-import { readOf, type NoRead, type ReadScope } from '../domain/cloudtrail-reads.ts';
+import { readOf, type NoRead, type Read, type ReadScope } from '../domain/cloudtrail-reads.ts';
 import { identityOf, joined, sessionsSeen, type SeenReader } from '../domain/readers.ts';
 import type { Client } from '../domain/evidence.ts';
 import type { Instant } from '../domain/clock.ts';
+import type { Baselines } from '../ports/baselines.ts';
 import type { ReaderLog } from '../ports/reader-log.ts';
+import { observeUnusual } from './anomalies/observe.ts';
 
 /** For the log: how many records were reads, how many sightings were written, why the others didn't count. */
 export interface ReadersAnswer {
   readonly reads: number;
   readonly written: number;
+  /** How much of it was unusual; 0 where nobody looks for that. */
+  readonly unusual: number;
   readonly dropped: Readonly<Partial<Record<NoRead, number>>>;
 }
 
 const WRITES_AT_ONCE = 10;
 
 /**
- * Keeps who has read, from records of CloudTrail as texts. Whatever a text holds, it is a read or it is counted, never a
+ * Keeps who has read, and what is unusual of it where `baselines` are kept, from records of CloudTrail as texts. Whatever a text holds, it is a read or it is counted, never a
  * failure: only a ledger that doesn't answer fails the batch, which may then be given again.
  */
 export async function observeReads(
-  { readers }: { readonly readers: ReaderLog },
+  { readers, baselines }: { readonly readers: ReaderLog; readonly baselines?: Baselines | undefined },
   records: readonly string[],
   scope: ReadScope,
 ): Promise<ReadersAnswer> {
   const dropped: Partial<Record<NoRead, number>> = {};
   const seen = new Map<string, { secret: string; reader: SeenReader }>();
-  let reads = 0;
+  const reads: Read[] = [];
   for (const text of records) {
     const read = readOf(parsed(text), scope);
     if (typeof read === 'string') {
       dropped[read] = (dropped[read] ?? 0) + 1;
       continue;
     }
-    reads++;
+    reads.push(read);
     const { secret, reader } = read;
     const key = `${secret} ${identityOf(reader)}`;
     const known = seen.get(key);
     seen.set(key, { secret, reader: known === undefined ? reader : joined(known.reader, reader) });
   }
   const written = await keep(readers, [...seen.values()]);
-  return { reads, written, dropped };
+  const unusual = baselines === undefined ? 0 : await observeUnusual(baselines, reads);
+  return { reads: reads.length, written, unusual, dropped };
 }
 
 /** Keeps who is logged in at the source. It informs, so that its failure is nobody's. */

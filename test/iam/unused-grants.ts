@@ -273,6 +273,26 @@ const ISSUES_BY_PRIVATE_CA = [
   `acm-pca:GetCertificate ${OF_PRIVATE_CA}`,
 ];
 export const UNUSED_GRANTS: readonly UnusedGrants[] = [
+  {
+    reason:
+      'What is unusual takes days to know, and AWS Health tells of nothing here: it depends on the schedule what this function does (test/unit/anomalies, test/unit/signals, test/integration/signals.int.test.ts).',
+    sometimes: true,
+    grants: {
+      'receive-notice': [
+        'dynamodb:GetItem on <Ledger>',
+        'dynamodb:PutItem on <Ledger>',
+        'dynamodb:Query on <Ledger>/index/byGroup',
+        'kms:Decrypt on <DataKey> if via dynamodb',
+        COUNTS_SIGNALS,
+        HOLDS_OTHERS,
+        `states:StartExecution on ${LIFECYCLE}`,
+        `states:StartExecution on ${EMERGENCY}`,
+        'states:DescribeExecution on states:execution:rekey-local-incident-emergency:*',
+        'sqs:GetQueueAttributes on <NoticeDeadLetters>',
+        'sqs:GetQueueUrl on <NoticeDeadLetters>',
+      ],
+    },
+  },
   ...OF_DATABASES,
   ...OTHER_TYPES.flatMap((type) => [
     ...OF_DATABASES.map((each) => ofType(each, type)),

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { TAMPERED } from '../../infra/stacks/monitoring.ts';
+import { SIGNALS, TAMPERED } from '../../infra/stacks/monitoring.ts';
 import { EVENT } from '../../shared/names.ts';
 import { DEPLOYED, list, ofType, root, synthesise, text } from './app.ts';
 
@@ -29,7 +29,7 @@ describe('alarms', () => {
     ]) {
       expect(ids).toContain(start);
     }
-    expect(alarms.filter(({ logicalId }) => logicalId.includes('DeadLetters'))).toHaveLength(4);
+    expect(alarms.filter(({ logicalId }) => logicalId.includes('DeadLetters'))).toHaveLength(5);
     const errors = alarms.filter(
       ({ Properties }) => Properties['MetricName'] === 'Errors' && Properties['Namespace'] === 'AWS/Lambda',
     );
@@ -58,10 +58,13 @@ describe('alarms', () => {
         detail: { action: ['signal-held', 'signal-by-hand'] },
       },
       { source: ['rekey'], 'detail-type': [EVENT.signal], detail: { action: ['glass-broken'] } },
+      { source: ['rekey'], 'detail-type': [EVENT.anomaly] },
     ]);
     const filters = ofType(stacks, 'AWS::Logs::MetricFilter');
     expect(filters.map(({ Properties }) => Properties['FilterPattern'])).toEqual([
       `{ $.message = "${TAMPERED}" }`,
+      `{ $.message = "${SIGNALS.overBudget}" }`,
+      `{ $.message = "${SIGNALS.notIdentified}" }`,
     ]);
     const archiver = readFileSync(join(root, 'lambdas', 'archive-audit', 'handler.ts'), 'utf8');
     expect(archiver).toContain(`logger.critical('${TAMPERED}'`);

@@ -116,6 +116,7 @@ const WRITERS_OF_THE_LEDGER = [
   'check-holders',
   'control-api',
   'plan-rotations',
+  'receive-notice',
   'reconcile-database',
   'record-emergency',
   'register-database',

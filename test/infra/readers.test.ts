@@ -58,7 +58,7 @@ describe('readers', () => {
     expect(onTable.flatMap(({ Action }) => list(Action))).toEqual(['dynamodb:GetItem', 'dynamodb:PutItem']);
     for (const { Condition } of onTable)
       expect(Condition).toEqual({
-        'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['*#READER#*'] },
+        'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['*#READER#*', '*#BASELINE#*'] },
       });
     expect(JSON.stringify(own)).not.toContain('secretsmanager');
     expect(at(ofType(stacks, 'AWS::DynamoDB::Table')[0]?.Properties, 'TimeToLiveSpecification')).toEqual({

@@ -127,6 +127,7 @@ describe('roles', () => {
     expect(FUNCTIONS.filter((name) => allows(name, 'dynamodb:UpdateItem').length > 0)).toEqual([
       'control-api',
       'agent-api',
+      'receive-notice',
     ]);
     const counts = allows('control-api', 'dynamodb:UpdateItem');
     expect(counts.map(({ Condition }) => Condition)).toEqual([

@@ -17,6 +17,7 @@ const stacks = synthesise({
   settings: {
     types: ['database'],
     signals: {
+      unusual: 'off',
       github: { secretArn: SHARED, tokenSecretArn: TOKEN },
       siem: { secretArn: SHARED },
       risc: {
@@ -83,7 +84,10 @@ describe('the intake of signals', () => {
   });
 
   it('is not there where no source is named', () => {
-    expect(Object.keys(synthesise())).not.toContain('signals');
+    const without = synthesise();
+    expect(ofType(without, 'AWS::ApiGatewayV2::Api').length).toBeGreaterThan(0);
+    expect(without['signals']?.resources.filter(({ Type }) => Type === 'AWS::ApiGatewayV2::Api')).toEqual([]);
+    expect(Object.keys(synthesise({ settings: { signals: { unusual: 'off' } } }))).not.toContain('signals');
   });
 
   it('reads what its sources share, and no secret of a credential or an administrator', async () => {

@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { DynamoDbBaselines } from '../../shared/adapters/dynamodb-baselines.ts';
 import { DynamoDbSignals } from '../../shared/adapters/dynamodb-signals.ts';
+import { NOTHING_KNOWN } from '../../shared/domain/anomalies/baseline.ts';
+import { suspicionOf, TOLD_SECONDS, type Suspicion } from '../../shared/domain/anomalies/suspicion.ts';
 import type { HeldSignal } from '../../shared/domain/signals/held.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
 import { LedgerOnTable, START } from '../support/ledger-on-table.ts';
@@ -132,6 +135,61 @@ describe('what is kept of signals', () => {
       'registration-intended',
       'signal-held',
       'signal-held',
+    ]);
+  });
+});
+
+describe('what is usual', () => {
+  const baselines = (): DynamoDbBaselines =>
+    new DynamoDbBaselines({ aws: table.aws, table: 'ledger', tenant: table.tenant, clock: () => table.now });
+  const SECRET = 'agents/orders';
+  const found = (what: string): Suspicion =>
+    suspicionOf(SECRET, { kind: 'role', principal: 'arn:role' }, toInstant(table.now), {
+      rule: 'network',
+      what,
+      text: `from ${what}`,
+    });
+
+  test('is kept for the secret and each reader, by the first of two who change it at once', async () => {
+    const known = { days: [{ day: '2026-11-22', busiest: 3, traits: { hour: ['10'] } }], open: [] };
+    expect(await baselines().read(SECRET, 'one')).toEqual({ baseline: NOTHING_KNOWN, version: 0 });
+    const writes = [1, 2, 3].map(() => baselines().keep(SECRET, 'one', { baseline: known, version: 0 }));
+    expect((await Promise.all(writes)).filter(Boolean)).toHaveLength(1);
+    expect(await baselines().read(SECRET, 'one')).toEqual({ baseline: known, version: 1 });
+    expect(await baselines().read(SECRET)).toEqual({ baseline: NOTHING_KNOWN, version: 0 });
+    expect(await baselines().keep(SECRET, 'one', { baseline: NOTHING_KNOWN, version: 1 })).toBe(true);
+  });
+
+  test('and what is not waits until it is weighed, and is told anew after a week', async () => {
+    await baselines().suspect(found('10.0.0.0/24'));
+    table.now += 1000;
+    await baselines().suspect(found('10.0.0.0/24'));
+    await baselines().suspect(found('10.0.1.0/24'));
+    const waiting = await baselines().suspicions(10);
+    expect(waiting.map(({ what, at }) => [what, at])).toEqual([
+      ['10.0.0.0/24', toInstant(START)],
+      ['10.0.1.0/24', toInstant(START + 1000)],
+    ]);
+    expect(await baselines().suspicions(1)).toHaveLength(1);
+    for (const each of waiting) await baselines().weighed(each);
+    await baselines().suspect(found('10.0.0.0/24'));
+    expect(await baselines().suspicions(10)).toEqual([]);
+    table.now += (TOLD_SECONDS + 60) * 1000;
+    await baselines().suspect(found('10.0.0.0/24'));
+    expect(await baselines().suspicions(10)).toHaveLength(1);
+  });
+
+  test('a signal that is taken with its record is taken once, or neither is there', async () => {
+    const before = await table.created();
+    const taken = { source: 'anomaly', id: 'one' };
+    const commit = (from: typeof before) =>
+      table.ledger.commit({ before: from, after: from, taken, records: [table.draft('anomaly-seen')] });
+    const after = await commit(before);
+    expect(await store().taken('anomaly', 'one')).toMatchObject({ round: 0 });
+    await expect(commit(after)).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
+    expect((await table.recordsOf(after)).map(({ message }) => message)).toEqual([
+      'registration-intended',
+      'anomaly-seen',
     ]);
   });
 });

@@ -2,7 +2,7 @@ import { createHmac, createPrivateKey, generateKeyPairSync, sign, type KeyObject
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { exportJWK, generateKeyPair, SignJWT, createLocalJWKSet, jwtVerify, type JWK } from 'jose';
 import { answer, type Handled, type SignalServices } from '../../lambdas/receive-signal/answer.ts';
-import type { AuditAction } from '../../shared/domain/audit.ts';
+import type { AuditAction, AuditDraft } from '../../shared/domain/audit.ts';
 import { plusSeconds, toInstant } from '../../shared/domain/clock.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
@@ -65,6 +65,7 @@ export class SignalWorld {
   readonly emergencies: (EmergencyInput & { readonly id: string })[] = [];
   readonly rotations: string[] = [];
   readonly records: AuditAction[] = [];
+  readonly drafts: AuditDraft[] = [];
   readonly families = new MemoryFamilies(() => this.now);
   /** Signals that wait, whichever trail says so. */
   readonly kept: Map<string, HeldSignal> = this.families.held;
@@ -120,7 +121,7 @@ export class SignalWorld {
 
   /** A credential whose current key is that value. */
   add(name: string, value: string, changes: Partial<Credential> = {}): Credential {
-    const handle = { id: `user-${name}`, generation: 1 };
+    const handle = { id: changes.live?.[0]?.id ?? `user-${name}`, generation: 1 };
     const key: KnownKey = {
       credentialId: `id-${name}`,
       handle,
@@ -367,6 +368,8 @@ export class SignalWorld {
         credential: (id) => Promise.resolve(this.credentials.get(id)),
         idByName: (name) =>
           Promise.resolve([...this.credentials.values()].find((each) => each.name === name)?.id),
+        list: () => Promise.resolve({ items: [...this.credentials.values()] }),
+        rotation: () => Promise.resolve(undefined),
         commit: (change) => Promise.resolve(this.#commit(change)),
       },
       workflow: {
@@ -404,7 +407,13 @@ export class SignalWorld {
     };
   }
 
-  #commit({ after, held, records }: LedgerChange): Credential {
+  #commit({ after, held, taken, records }: LedgerChange): Credential {
+    if (taken !== undefined) {
+      const key = `${taken.source} ${taken.id}`;
+      if (this.#seen.has(key)) throw new RekeyError('ERR_CONFLICT', 'somebody was faster');
+      const taken = { at: toInstant(this.now), round: 0, fingerprints: [] };
+      this.#seen.set(key, { of: () => taken });
+    }
     if (held !== undefined) {
       if ((this.kept.get(held.id)?.version ?? 0) !== held.version - 1)
         throw new RekeyError('ERR_CONFLICT', 'somebody was faster');
@@ -412,6 +421,7 @@ export class SignalWorld {
     }
     this.writes.push('commit');
     this.records.push(...records.map(({ action }) => action));
+    this.drafts.push(...records);
     return after;
   }
 }

@@ -45,6 +45,8 @@ export interface SignalPolicy {
   readonly perHour?: number;
   /** Until one Responder may decide alone what is held, in seconds. */
   readonly breakGlassSeconds: number;
+  /** What follows from what Rekey's own rules find unusual. Default: `tell`. */
+  readonly unusual?: 'tell' | 'rotate';
 }
 
 /** What becomes of a signal. */
@@ -57,6 +59,8 @@ export type Decision =
   | { readonly act: 'hold'; readonly of: readonly SignalMatch[]; readonly why: string }
   /** Only a person can end them at their upstream. */
   | { readonly act: 'by-hand'; readonly of: readonly SignalMatch[] }
+  /** A person is told, and nothing else happens. */
+  | { readonly act: 'tell'; readonly of: readonly SignalMatch[] }
   /** Ended before: it is noted in their trails. */
   | { readonly act: 'note'; readonly of: readonly SignalMatch[] }
   /** Nobody can tell what it is about: a person looks. */
@@ -64,16 +68,22 @@ export type Decision =
   | { readonly act: 'nothing' };
 
 /**
- * Decides on a signal of a source that is known. Only who has shown a value that works may have it revoked, and only as far as
- * the caps go; whatever else is live is rotated. A name without a value never revokes.
+ * Decides on a signal of a source that is known. Only who has shown a value that works, or is the upstream and names the key,
+ * may have it revoked, and only as far as the caps go; whatever else is live is rotated. A name without a value never revokes, and
+ * what is merely unusual does what the settings say, which is never an emergency.
  */
 export function decide(
   signal: Signal,
   matches: readonly SignalMatch[],
-  { maxCredentials, maxAgents }: Pick<SignalPolicy, 'maxCredentials' | 'maxAgents'>,
+  { maxCredentials, maxAgents, unusual }: Pick<SignalPolicy, 'maxCredentials' | 'maxAgents' | 'unusual'>,
 ): Decision {
   if (matches.length === 0) return signal.fingerprints.length === 0 ? { act: 'look' } : { act: 'nothing' };
   const live = oneOfEach(matches.filter(({ standing }) => standing === 'live'));
+  if (signal.kind === 'unusual') {
+    return unusual === 'rotate' && live.length > 0
+      ? { act: 'rotate', of: live }
+      : { act: 'tell', of: oneOfEach(matches) };
+  }
   if (live.length === 0) {
     const observed = oneOfEach(matches.filter(({ standing }) => standing === 'observed'));
     return observed.length === 0 ? { act: 'note', of: oneOfEach(matches) } : { act: 'by-hand', of: observed };

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Anomaly } from '../anomalies/suspicion.ts';
 import { toInstant, type Instant } from '../clock.ts';
 import { RekeyError } from '../errors.ts';
 import { fingerprint } from '../fingerprint.ts';
@@ -48,9 +49,16 @@ export interface Signal {
   readonly source: string;
   /** What it is known by: the same again is dropped. Follows from what the source has signed, where it signs. */
   readonly id: string;
-  /** `leak`: a value was found. `rotate`: a rotation is due. `anomaly`: something is wrong, and no value proves it. */
-  readonly kind: 'leak' | 'rotate' | 'anomaly';
+  /**
+   * `leak`: a value was found. `rotate`: a rotation is due. `anomaly`: something is wrong, and no value proves it. `unusual`: a
+   * rule of Rekey's own finds it unusual, which may be nothing.
+   */
+  readonly kind: 'leak' | 'rotate' | 'anomaly' | 'unusual';
   readonly fingerprints: readonly string[];
+  /** What the upstream calls the key itself, where it is the upstream that tells: it needs no value to know it. */
+  readonly handle?: string;
+  /** What is unusual, and why. */
+  readonly anomaly?: Anomaly;
   /** Where its value is asked for. */
   readonly alert?: AlertRef;
   /** What the source calls the credential, as the settings map it to a name. */
@@ -97,6 +105,11 @@ export function digestOf(...parts: readonly (string | Uint8Array)[]): string {
 export function tokenOf({ source, id, round = 0 }: Pick<Signal, 'source' | 'id' | 'round'>, of = ''): string {
   const hex = digestOf(source, id, of, ...(round === 0 ? [] : [String(round)]));
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
+
+/** Why something is done about a signal, in words. */
+export function reasonOf({ source, url }: Pick<Signal, 'source' | 'url'>): string {
+  return `a signal of ${source}${url === undefined ? '' : `, ${url}`}`;
 }
 
 /** Whether a delivery of that time may still be under way. */

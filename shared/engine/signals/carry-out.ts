@@ -10,10 +10,11 @@ import {
   type Decision,
   type SignalMatch,
 } from '../../domain/signals/decide.ts';
-import { tokenOf, type Signal } from '../../domain/signals/signal.ts';
+import { reasonOf, tokenOf, type Signal } from '../../domain/signals/signal.ts';
 import type { Received, SignalDeps, SignalOutcome } from './deps.ts';
 import { recordFamilies, refreshFamilies, revokeFamilies, type SignalFamilies } from './families.ts';
-import { aboutSignal, hold, incidentOf, reasonOf, recordEach } from './notes.ts';
+import { aboutSignal, hold, incidentOf, recordEach } from './notes.ts';
+import { tellUnusual } from './unusual.ts';
 
 /** Does what was decided. Every line may run twice: what it starts has ids that follow from the signal's. */
 export async function carryOut(
@@ -40,8 +41,14 @@ export async function carryOut(
       await recordEach(deps, received, decision.of, 'revoking');
       return done.credentials.length === 0 ? done : { ...done, id };
     }
-    case 'rotate':
-      return rotateEach(deps, received, decision);
+    case 'rotate': {
+      const rotated = await rotateEach(deps, received, decision);
+      if (received.signal.kind === 'unusual') await tellUnusual(deps, received, decision);
+      return rotated;
+    }
+    case 'tell':
+      await tellUnusual(deps, received, decision);
+      return done;
     case 'hold':
       await hold(deps, received, decision);
       return { ...done, id };
@@ -133,7 +140,10 @@ export function namesOf(decision: Decision): Pick<SignalOutcome, 'credentials' |
   };
 }
 
-/** What can't be rotated now although its value was found is held for people; a rotation that was merely due is left to the planner. */
+/**
+ * What can't be rotated now although its value was found is held for people; a rotation that was merely due is left to the
+ * planner, and of what is unusual a person is told anyhow.
+ */
 async function rotateEach(
   deps: SignalDeps,
   received: Received,
@@ -163,7 +173,8 @@ async function rotateEach(
     families.filter((match) => !refused.includes(match)),
     aboutSignal(received, 'rotating'),
   );
-  if (signal.kind === 'rotate' || refused.length === 0) return { act: 'rotate', ...namesOf(decision) };
+  if (signal.kind === 'rotate' || signal.kind === 'unusual' || refused.length === 0)
+    return { act: 'rotate', ...namesOf(decision) };
   const waiting: Extract<Decision, { act: 'hold' }> = {
     act: 'hold',
     of: refused,

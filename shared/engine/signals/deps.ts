@@ -10,7 +10,7 @@ import type { SignalFamilies } from './families.ts';
 /** What signals are received with. */
 export interface SignalDeps {
   readonly signals: SignalStore;
-  readonly ledger: Pick<Ledger, 'byFingerprint' | 'credential' | 'idByName' | 'commit'>;
+  readonly ledger: Pick<Ledger, 'byFingerprint' | 'credential' | 'idByName' | 'commit' | 'list' | 'rotation'>;
   readonly workflow: Pick<Workflow, 'startEmergency'>;
   readonly rotate: (request: { name: string; token: string; trigger: Trigger }) => Promise<Requested>;
   readonly families: SignalFamilies;

@@ -4,11 +4,12 @@ import type { Names } from '../../domain/signals/settings.ts';
 import { tokenOf, type Signal } from '../../domain/signals/signal.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import type { FoundDeps } from '../families/leak.ts';
+import { matchesByHandle } from './by-handle.ts';
 import { familyMatches } from './families.ts';
 
 /** What credentials and families are found with. */
 export interface MatchDeps {
-  readonly ledger: Pick<Ledger, 'byFingerprint' | 'credential' | 'idByName'>;
+  readonly ledger: Pick<Ledger, 'byFingerprint' | 'credential' | 'idByName' | 'list' | 'rotation'>;
   readonly families: FoundDeps;
 }
 
@@ -29,12 +30,14 @@ export async function matchesOf(
       return credential === undefined || standing === 'gone' ? [] : [{ credential, standing, key }];
     }),
   );
+  const byHandle = signal.handle === undefined ? [] : await matchesByHandle(ledger, signal, signal.handle);
   const name = signal.subject === undefined ? undefined : ownValue(names, signal.subject);
   const id = name === undefined ? undefined : await ledger.idByName(name);
   const named = id === undefined ? undefined : await ledger.credential(id);
   return [
     ...byValue.flat(),
     ...ofFamilies,
+    ...byHandle,
     ...(named === undefined
       ? []
       : [

@@ -8,7 +8,7 @@ import {
   type SignalMatch,
 } from '../../domain/signals/decide.ts';
 import { heldOf, type HeldSignal } from '../../domain/signals/held.ts';
-import { tokenOf, type Signal } from '../../domain/signals/signal.ts';
+import { reasonOf, tokenOf } from '../../domain/signals/signal.ts';
 import { loadFamily } from '../families/deps.ts';
 import { retrying } from '../patience.ts';
 import { describeHandle, loadCredential } from '../state.ts';
@@ -18,11 +18,6 @@ import { recordFamilies, type SignalFamilies } from './families.ts';
 /** What operators call the incident of a signal, until they call it otherwise. */
 export function incidentOf(id: string): string {
   return `signal-${id.slice(0, 8)}`;
-}
-
-/** Why whatever a signal starts is started, in words. */
-export function reasonOf({ source, url }: Pick<Signal, 'source' | 'url'>): string {
-  return `a signal of ${source}${url === undefined ? '' : `, ${url}`}`;
 }
 
 /** The signal waits, and the trail of the first credential, or family, says so, in one transaction. */

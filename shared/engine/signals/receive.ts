@@ -29,7 +29,7 @@ export async function receiveSignal(deps: SignalDeps, received: Received): Promi
   const outcome = await carryOut(deps, about, decision);
   // Beside what Rekey ends itself: a value that two credentials share may be in the hands of a person for one of them.
   const byHand = matches.filter(({ standing }) => standing === 'observed');
-  if (decision.act !== 'by-hand')
+  if (decision.act !== 'by-hand' && whole.kind !== 'unusual')
     await recordEach(deps, about, oneOfEach(byHand), 'observed', 'signal-by-hand');
   // A person who scans again after the credential was registered must not hear that it was taken before. A source's is
   // marked whatever came of it: a replay of it would take of the budget.

@@ -109,6 +109,8 @@ describe('a read in CloudTrail', () => {
     expect(of(identity, more)).toEqual({
       secret: SECRET,
       reader: { ...expected, firstSeen: seen, lastSeen: seen },
+      id: 'f9c3ed0f-81f5-4500-a6f7-0123456789ab',
+      address: '203.0.113.7',
     });
   });
 
