@@ -1,4 +1,6 @@
-import { Aws, CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { ArnFormat, Aws, CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
+import { LambdaFunction as LambdaTarget } from 'aws-cdk-lib/aws-events-targets';
 import type { Construct } from 'constructs';
 import { OUTPUT, type CredentialType } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
@@ -24,6 +26,9 @@ export interface IncidentStackProps extends StackProps {
   readonly network?: NetworkStack | undefined;
 }
 
+/** What is spooled waits no longer than that once the ledger is back. */
+const SPOOL_EVERY = Duration.minutes(15);
+
 /** The emergency: revokes first, then records, halts, replaces. */
 export class IncidentStack extends Stack {
   readonly functions: readonly HandlerFunction[];
@@ -43,6 +48,13 @@ export class IncidentStack extends Stack {
       stuckAfter: String(settings.timing.stuckAfterSeconds),
     };
 
+    // By its name: the machine has the function in its definition.
+    const machineArn = this.formatArn({
+      service: 'states',
+      resource: 'stateMachine',
+      resourceName: this.emergencyName,
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+    });
     const types = byType(settings.types, (type) => this.#ofType(type, props, environment));
     const record = new HandlerFunction(this, 'RecordEmergency', {
       ...common,
@@ -54,10 +66,15 @@ export class IncidentStack extends Stack {
         account: Aws.ACCOUNT_ID,
         bus: state.bus.eventBusName,
         snapshots: state.snapshots.bucketName,
+        emergency: machineArn,
       },
       grants: [
         ...may.writeLedger(ledger),
         ...may.readObjects(state.snapshotsArn, SNAPSHOTS),
+        ...may.listObjects(state.snapshotsArn, INTENTS),
+        ...may.readObjects(state.snapshotsArn, INTENTS),
+        ...may.appendObjects(state.snapshotsArn, INTENTS),
+        ...may.watch(this.emergencyName),
         ...may.publish(state.bus.eventBusArn),
         ...answers,
       ],
@@ -73,6 +90,16 @@ export class IncidentStack extends Stack {
         revoke: mapTypes(types, ({ revoke }) => revoke),
         replace: mapTypes(types, ({ replace }) => replace),
       }),
+    });
+    new Rule(this, 'SpoolSchedule', {
+      description: 'Writes into the ledger what emergencies could not',
+      schedule: Schedule.rate(SPOOL_EVERY),
+      targets: [
+        new LambdaTarget(record.live, {
+          event: RuleTargetInput.fromObject({ action: 'reconcile' }),
+          maxEventAge: SPOOL_EVERY,
+        }),
+      ],
     });
     new CfnOutput(this, OUTPUT.emergency, { value: this.emergency.machine.stateMachineArn });
   }

@@ -1,6 +1,7 @@
 import { awsCallsFromEnvironment } from '../../shared/adapters/aws-client.ts';
 import { S3Snapshots } from '../../shared/adapters/s3-snapshots.ts';
-import { revokeNow, type Revocation } from '../../shared/engine/emergency.ts';
+import type { Revocation } from '../../shared/domain/evidence.ts';
+import { revokeNow } from '../../shared/engine/emergency.ts';
 import type { Emergency } from '../../shared/engine/incident.ts';
 import { ENV } from '../../shared/names.ts';
 import { composeEngine, createLogger, errorFields, setting } from '../compose.ts';

@@ -2,7 +2,8 @@ import { emergency as emergencyMachine } from '../../infra/machines/emergency.ts
 import { lifecycle as lifecycleMachine } from '../../infra/machines/lifecycle.ts';
 import type { Machine } from '../../infra/machines/states.ts';
 import { awaitGap } from '../../shared/engine/deferral.ts';
-import { revokeNow, type Revocation } from '../../shared/engine/emergency.ts';
+import type { Revocation } from '../../shared/domain/evidence.ts';
+import { revokeNow } from '../../shared/engine/emergency.ts';
 import { checkHolders } from '../../shared/engine/holders.ts';
 import * as agents from '../../shared/engine/incident-agents.ts';
 import * as outcome from '../../shared/engine/incident-outcome.ts';
@@ -12,6 +13,7 @@ import * as replace from '../../shared/engine/replace.ts';
 import { enterLifecycle, startRotation } from '../../shared/engine/requests.ts';
 import { retire } from '../../shared/engine/retire.ts';
 import { rollback } from '../../shared/engine/rollback.ts';
+import { spoolRevocation } from '../../shared/engine/spool.ts';
 import { reportUnmanaged } from '../../shared/engine/unmanaged.ts';
 import { awaitWindow, verifyWindow } from '../../shared/engine/window.ts';
 import type { Snapshots } from '../../shared/ports/snapshots.ts';
@@ -35,6 +37,7 @@ export function definitions(): Definitions {
   const types = [
     'database',
     'llm-key',
+    'vector-database-key',
     'root',
     'database-root',
     'signing-key',
@@ -106,7 +109,7 @@ export function call(
   const payload = given as Payload;
   // The functions of another type are the same ones, with other rights.
   const role = name.replace(
-    /-(llm-key|root|database-root|signing-key|agent-token|certificate-authority)$/,
+    /-(llm-key|vector-database-key|root|database-root|signing-key|agent-token|certificate-authority)$/,
     '-database',
   );
   switch (`${role} ${payload.action ?? payload.step ?? ''}`.trim()) {
@@ -132,6 +135,8 @@ export function call(
       return revokeNow(deps, payload);
     case 'record-emergency record':
       return outcome.recordRevocation(deps, payload, payload.revocation);
+    case 'record-emergency spool':
+      return spoolRevocation(deps, payload, payload.revocation);
     case 'record-emergency halt':
       return agents.halt(deps, payload, payload.revocation);
     case 'record-emergency resume':
