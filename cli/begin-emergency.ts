@@ -7,7 +7,8 @@ import { EXIT } from './failure.ts';
 import type { Output } from './io.ts';
 
 /** What an emergency is asked for: credentials by name or id, or a selection. */
-export type What = { readonly credentials: readonly string[] } | { readonly select: Selection };
+export type What =
+  { readonly credentials: readonly string[]; readonly shown?: true } | { readonly select: Selection };
 
 /** Waits for the end of what has begun, where that is wanted. */
 export type Follow = () => Promise<number>;
