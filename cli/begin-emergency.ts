@@ -60,7 +60,9 @@ export function sayBeside(
   const not = out.style('red', 'NOT revoked');
   if (later.length > 0) {
     out.line(`${not}: administrative credentials, with which Rekey ends the others. Once these are dead:`);
-    out.line(`  ${command(later)}`);
+    if (later.length > 1)
+      out.line('(in this order, each once the one before is dead: a later one may administer it)');
+    for (const name of later) out.line(`  ${command([name])}`);
   }
   if (families.length > 0) {
     out.line(`${not}: token families, which are revoked by name. Now:`);
