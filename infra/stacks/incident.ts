@@ -1,12 +1,13 @@
-import { ArnFormat, Aws, CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { Aws, CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction as LambdaTarget } from 'aws-cdk-lib/aws-events-targets';
 import type { Construct } from 'constructs';
 import { OUTPUT, type CredentialType } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
 import { HandlerFunction, type HandlerEnvironment } from '../constructs/handler-function.ts';
-import { Workflow } from '../constructs/workflow.ts';
+import { machineArn, Workflow } from '../constructs/workflow.ts';
 import { emergency } from '../machines/emergency.ts';
+import { suspension } from '../machines/suspension.ts';
 import * as may from '../permissions.ts';
 import { INTENTS, SNAPSHOTS } from './evidence.ts';
 import { byType, mapTypes } from '../types.ts';
@@ -34,6 +35,8 @@ export class IncidentStack extends Stack {
   readonly functions: readonly HandlerFunction[];
   readonly emergency: Workflow;
   readonly emergencyName: string;
+  /** Suspends what is held; a machine of its own, so that no version of the emergency takes it for one. */
+  readonly suspension: Workflow;
 
   constructor(scope: Construct, id: string, props: IncidentStackProps) {
     super(scope, id, props);
@@ -48,13 +51,6 @@ export class IncidentStack extends Stack {
       stuckAfter: String(settings.timing.stuckAfterSeconds),
     };
 
-    // By its name: the machine has the function in its definition.
-    const machineArn = this.formatArn({
-      service: 'states',
-      resource: 'stateMachine',
-      resourceName: this.emergencyName,
-      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-    });
     const types = byType(settings.types, (type) => this.#ofType(type, props, environment));
     const record = new HandlerFunction(this, 'RecordEmergency', {
       ...common,
@@ -66,7 +62,7 @@ export class IncidentStack extends Stack {
         account: Aws.ACCOUNT_ID,
         bus: state.bus.eventBusName,
         snapshots: state.snapshots.bucketName,
-        emergency: machineArn,
+        emergency: machineArn(this, this.emergencyName),
       },
       grants: [
         ...may.writeLedger(ledger),
@@ -90,6 +86,13 @@ export class IncidentStack extends Stack {
         revoke: mapTypes(types, ({ revoke }) => revoke),
         replace: mapTypes(types, ({ replace }) => replace),
       }),
+    });
+    const revokers = mapTypes(types, ({ revoke }) => revoke);
+    this.suspension = new Workflow(this, 'Suspension', {
+      ...common,
+      machineName: `${this.stackName}-suspension`,
+      functions: Object.values(revokers),
+      definition: suspension(revokers),
     });
     new Rule(this, 'SpoolSchedule', {
       description: 'Writes into the ledger what emergencies could not',

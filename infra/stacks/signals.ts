@@ -61,6 +61,7 @@ export class SignalsStack extends Stack {
     const { signals, privateUpstreams } = settings;
     const { ledger } = state;
     const emergencyArn = incident.emergency.machine.stateMachineArn;
+    const suspensionArn = incident.suspension.machine.stateMachineArn;
     const sources = Object.fromEntries(sourcesOf(settings).map((source) => [source, signals[source]]));
     const { github, gitguardian, siem, azure } = signals;
     const secrets = [
@@ -82,6 +83,7 @@ export class SignalsStack extends Stack {
         stuckAfter: String(settings.timing.stuckAfterSeconds),
         lifecycle: rotation.lifecycleArn,
         emergency: emergencyArn,
+        suspension: suspensionArn,
         signals: JSON.stringify(sources),
         signalPolicy: policyOf(settings),
         ...(privateUpstreams.length === 0 ? {} : { privateUpstreams: privateUpstreams.join(',') }),
@@ -95,6 +97,7 @@ export class SignalsStack extends Stack {
         ...may.readSourceSecrets([...new Set(secrets.filter((arn) => arn !== undefined))], signals.keyArns),
         ...may.start(rotation.lifecycleArn),
         ...may.start(emergencyArn),
+        ...may.start(suspensionArn),
         // A start that was lost on its way is told from another one under the same id.
         ...may.watch(incident.emergencyName),
       ],

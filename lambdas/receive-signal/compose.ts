@@ -45,6 +45,7 @@ export function createSignalServices(aws: AwsCalls = awsCallsFromEnvironment(pro
     aws,
     lifecycleArn: setting(ENV.lifecycle),
     emergencyArn: setting(ENV.emergency),
+    suspensionArn: setting(ENV.suspension),
   });
   const never = (): never => {
     throw new RekeyError('ERR_PROTOCOL', 'receive-signal has no part in this');

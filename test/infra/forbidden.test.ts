@@ -451,7 +451,7 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
     {
       what: 'invokes a revocation',
       asks: on(aliasOf('revoke-database'), 'lambda:InvokeFunction'),
-      may: ['EmergencyMachine'],
+      may: ['EmergencyMachine', 'SuspensionMachine'],
     },
     {
       what: 'invokes a function past its alias',

@@ -16,7 +16,7 @@ import type { SignalSettings } from '../../shared/domain/signals/settings.ts';
 import { forged, type SignalSource } from '../../shared/domain/signals/signal.ts';
 import type { SignalDeps } from '../../shared/engine/signals/receive.ts';
 import type { LedgerChange } from '../../shared/ports/ledger.ts';
-import type { EmergencyInput } from '../../shared/ports/workflow.ts';
+import type { EmergencyInput, SuspensionInput } from '../../shared/ports/workflow.ts';
 import { registeringHead } from './credential-head.ts';
 
 /** What the sources and Rekey share. */
@@ -59,6 +59,8 @@ export class SignalWorld {
   /** What was changed, by whatever changes anything. */
   readonly writes: string[] = [];
   readonly emergencies: (EmergencyInput & { readonly id: string })[] = [];
+  /** By their ids: the same again is joined. */
+  readonly suspensions = new Map<string, SuspensionInput>();
   readonly rotations: string[] = [];
   readonly records: AuditAction[] = [];
   readonly kept = new Map<string, HeldSignal>();
@@ -304,6 +306,11 @@ export class SignalWorld {
         startEmergency: (id, input) => {
           wrote('emergency');
           this.emergencies.push({ id, ...input });
+          return Promise.resolve();
+        },
+        startSuspension: (id, input) => {
+          wrote('suspension');
+          this.suspensions.set(id, input);
           return Promise.resolve();
         },
       },

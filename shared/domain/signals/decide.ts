@@ -20,6 +20,8 @@ export interface SignalPolicy {
   readonly maxAgents: number;
   /** Signals that are taken of one source in an hour; absent for people, who may revoke anyhow. */
   readonly perHour?: number;
+  /** Agents that suspensions of what is held for one source stop within an hour; older settings don't say, and nothing is. */
+  readonly suspendHeld?: number;
   /** Until one Responder may decide alone what is held, in seconds. */
   readonly breakGlassSeconds: number;
 }
@@ -57,8 +59,7 @@ export function decide(
       ? { act: 'note', of: onePerCredential(matches) }
       : { act: 'by-hand', of: observed };
   }
-  const isProven = signal.kind === 'leak' && signal.verified && live.every(({ key }) => key !== undefined);
-  if (!isProven) return { act: 'rotate', of: live };
+  if (!isProven(signal, live)) return { act: 'rotate', of: live };
   const agents = agentsOf(live.flatMap(({ credential }) => credential.holders));
   if (live.length > maxCredentials) {
     return {
@@ -71,6 +72,14 @@ export function decide(
     return { act: 'hold', of: live, why: `it would halt ${agents} agents, more than ${maxAgents}` };
   }
   return { act: 'revoke', of: live };
+}
+
+/** Whether a source has shown a value of each, and says that it is live or public. */
+export function isProven(
+  { kind, verified }: Pick<Signal, 'kind' | 'verified'>,
+  matches: readonly Pick<SignalMatch, 'key'>[],
+): boolean {
+  return kind === 'leak' && verified && matches.every(({ key }) => key !== undefined);
 }
 
 /** A value in several forms may be the same key more than once. */

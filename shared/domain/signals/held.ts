@@ -1,4 +1,5 @@
 import { plusSeconds, toInstant, type Instant } from '../clock.ts';
+import type { CredentialHandle } from '../credential.ts';
 import { RekeyError } from '../errors.ts';
 import type { Decision, SignalPolicy } from './decide.ts';
 import { tokenOf, type Signal } from './signal.ts';
@@ -29,7 +30,11 @@ export interface HeldSignal {
     readonly name: string;
     readonly type: string;
     readonly fingerprint?: string;
+    /** The value that was found. Absent in what older versions wrote. */
+    readonly handle?: Pick<CredentialHandle, 'id' | 'generation'>;
   }[];
+  /** These values are suspended until it is decided. */
+  readonly suspends?: true;
   readonly status: 'held' | 'approved' | 'denied';
   readonly approvals: readonly Vote[];
   readonly denial?: Vote;
@@ -44,6 +49,7 @@ export function heldOf(
   reporter: string,
   { breakGlassSeconds }: Pick<SignalPolicy, 'breakGlassSeconds'>,
   now: number,
+  suspends = false,
 ): HeldSignal {
   const heldAt = toInstant(now);
   return {
@@ -58,8 +64,14 @@ export function heldOf(
       credentialId: credential.id,
       name: credential.name,
       type: credential.type,
-      ...(key === undefined ? {} : { fingerprint: key.fingerprint }),
+      ...(key === undefined
+        ? {}
+        : {
+            fingerprint: key.fingerprint,
+            handle: { id: key.handle.id, generation: key.handle.generation },
+          }),
     })),
+    ...(suspends ? { suspends } : {}),
     status: 'held',
     approvals: [],
     version: 1,

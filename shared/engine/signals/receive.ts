@@ -6,17 +6,19 @@ import { standingOf } from '../../domain/leak.ts';
 import type { Trigger } from '../../domain/rotation.ts';
 import {
   decide,
+  isProven,
   onePerCredential,
   type Decision,
   type SignalMatch,
   type SignalPolicy,
 } from '../../domain/signals/decide.ts';
 import { withAlert } from '../../domain/signals/github.ts';
-import { heldOf } from '../../domain/signals/held.ts';
+import { agentsOf } from '../../domain/policy.ts';
+import { heldOf, type HeldSignal } from '../../domain/signals/held.ts';
 import { tokenOf, type Signal } from '../../domain/signals/signal.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import type { Alerts, SignalStore } from '../../ports/signals.ts';
-import type { Workflow } from '../../ports/workflow.ts';
+import type { SuspensionInput, Workflow } from '../../ports/workflow.ts';
 import { retrying } from '../patience.ts';
 import type { Requested } from '../requests.ts';
 import { describeHandle, loadCredential } from '../state.ts';
@@ -25,7 +27,7 @@ import { describeHandle, loadCredential } from '../state.ts';
 export interface SignalDeps {
   readonly signals: SignalStore;
   readonly ledger: Pick<Ledger, 'byFingerprint' | 'credential' | 'idByName' | 'commit'>;
-  readonly workflow: Pick<Workflow, 'startEmergency'>;
+  readonly workflow: Pick<Workflow, 'startEmergency' | 'startSuspension'>;
   readonly rotate: (request: { name: string; token: string; trigger: Trigger }) => Promise<Requested>;
   readonly alerts: Alerts;
   readonly clock: () => number;
@@ -284,12 +286,14 @@ async function hold(
   { signal, actor, policy }: Received,
   decision: Extract<Decision, { act: 'hold' }>,
 ): Promise<void> {
-  const waiting = heldOf(signal, decision, actor, policy, deps.clock());
+  const suspends = await maySuspend(deps, { signal, policy }, decision.of);
+  const waiting = heldOf(signal, decision, actor, policy, deps.clock(), suspends);
   const [first] = waiting.credentials;
   if (first === undefined) return;
-  await retrying(async () => {
+  const stands = await retrying(async () => {
     // Somebody may have decided on it since: a repetition opens nothing again.
-    if ((await deps.signals.held(waiting.id)) !== undefined) return;
+    const found = await deps.signals.held(waiting.id);
+    if (found !== undefined) return found;
     const before = await loadCredential(deps, first.credentialId);
     await deps.ledger.commit({
       before,
@@ -307,6 +311,43 @@ async function hold(
         },
       ],
     });
+    return waiting;
+  });
+  if (stands.status === 'held')
+    await startSuspension(deps, stands, 'suspend', { actor, reason: reasonOf(signal) });
+}
+
+/**
+ * Whether what is held is suspended meanwhile (ADR 045): only a value that its source has shown, and only as far as the source's own
+ * cap of suspensions goes, in agents.
+ */
+async function maySuspend(
+  { signals }: SignalDeps,
+  { signal, policy: { suspendHeld = 0 } }: Pick<Received, 'signal' | 'policy'>,
+  of: readonly SignalMatch[],
+): Promise<boolean> {
+  if (suspendHeld === 0 || !isProven(signal, of)) return false;
+  const agents = Math.max(1, agentsOf(of.flatMap(({ credential }) => credential.holders)));
+  return signals.take(`${signal.source}#SUSPENDED`, suspendHeld, agents, tokenOf(signal));
+}
+
+/** Suspends or restores what is held with that, under an id that follows from the signal's: the same again is joined. */
+export async function startSuspension(
+  { workflow }: Pick<SignalDeps, 'workflow'>,
+  { id, suspends, credentials }: HeldSignal,
+  action: SuspensionInput['action'],
+  by: { readonly actor: string; readonly reason: string },
+): Promise<void> {
+  const values = credentials.flatMap(({ credentialId, type, handle }) =>
+    handle === undefined ? [] : [{ credentialId, type, handle }],
+  );
+  if (suspends !== true || values.length === 0) return;
+  await workflow.startSuspension(action === 'suspend' ? id : `${id}-restore`, {
+    action,
+    signalId: id,
+    incidentId: incidentOf(id),
+    ...by,
+    values,
   });
 }
 

@@ -5,7 +5,7 @@ import { standingOf } from '../../domain/leak.ts';
 import { approve, deny, type HeldSignal, type Vote } from '../../domain/signals/held.ts';
 import { retrying } from '../patience.ts';
 import { loadCredential } from '../state.ts';
-import { incidentOf, startEmergency, type SignalDeps } from './receive.ts';
+import { incidentOf, startEmergency, startSuspension, type SignalDeps } from './receive.ts';
 
 type VoteDeps = Pick<SignalDeps, 'signals' | 'ledger' | 'workflow' | 'clock'>;
 
@@ -30,6 +30,11 @@ export async function voteOnSignal(deps: VoteDeps, request: VoteRequest): Promis
       credentials: held.credentials.map(({ credentialId, type }) => ({ id: credentialId, type })),
       signal: held,
     });
+  }
+  // Again where the answer was lost: it is joined.
+  if (held.status === 'denied') {
+    const { actor, reason } = held.denial ?? request;
+    await startSuspension(deps, held, 'restore', { actor, reason });
   }
   return held;
 }
