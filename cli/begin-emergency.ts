@@ -7,7 +7,8 @@ import { EXIT } from './failure.ts';
 import type { Output } from './io.ts';
 
 /** What an emergency is asked for: credentials by name or id, or a selection. */
-export type What = { readonly credentials: readonly string[] } | { readonly select: Selection };
+export type What =
+  { readonly credentials: readonly string[]; readonly shown?: true } | { readonly select: Selection };
 
 /** Waits for the end of what has begun, where that is wanted. */
 export type Follow = () => Promise<number>;
@@ -59,7 +60,9 @@ export function sayBeside(
   const not = out.style('red', 'NOT revoked');
   if (later.length > 0) {
     out.line(`${not}: administrative credentials, with which Rekey ends the others. Once these are dead:`);
-    out.line(`  ${command(later)}`);
+    if (later.length > 1)
+      out.line('(in this order, each once the one before is dead: a later one may administer it)');
+    for (const name of later) out.line(`  ${command([name])}`);
   }
   if (families.length > 0) {
     out.line(`${not}: token families, which are revoked by name. Now:`);

@@ -66,7 +66,7 @@ export async function revokeSelected(
     throw new Failure('ERR_CANCELLED', 'cancelled; nothing was revoked');
   }
   const credentials = answer.selected.map(({ credential }) => credential.id);
-  const follow = await beginEmergency(context, { credentials }, options);
+  const follow = await beginEmergency(context, { credentials, shown: true }, options);
   return follow();
 }
 

@@ -90,6 +90,14 @@ export const signalSettings = z
       .max(10_000)
       .default(60)
       .describe('Signals that are taken of one source in 60 minutes'),
+    suspendHeld: z
+      .int()
+      .min(0)
+      .max(10_000)
+      .default(500)
+      .describe(
+        'Agents that are stopped for one source in an hour because what it has proven is held, and suspended meanwhile; 0: nothing is',
+      ),
     breakGlassMinutes: z
       .int()
       .min(1)

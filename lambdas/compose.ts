@@ -113,6 +113,7 @@ export function composeEngine(aws: AwsCalls = awsCallsFromEnvironment(process.en
       aws,
       lifecycleArn: optionalSetting(ENV.lifecycle) ?? '',
       emergencyArn: optionalSetting(ENV.emergency) ?? '',
+      suspensionArn: optionalSetting(ENV.suspension) ?? '',
     }),
     providerFor,
     readAdmin: async (adminSecret) => {

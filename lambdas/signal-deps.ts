@@ -36,6 +36,7 @@ export function composeSignals(aws: AwsCalls, alerts: Alerts): SignalParts {
     aws,
     lifecycleArn: setting(ENV.lifecycle),
     emergencyArn: setting(ENV.emergency),
+    suspensionArn: setting(ENV.suspension),
   });
   const never = (): never => {
     throw new RekeyError('ERR_PROTOCOL', 'whoever takes signals has no part in this');

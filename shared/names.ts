@@ -100,6 +100,8 @@ export const ENV = {
   /** ARNs of the two state machines. */
   lifecycle: 'REKEY_LIFECYCLE',
   emergency: 'REKEY_EMERGENCY',
+  /** ARN of the machine that suspends what signals are held about. */
+  suspension: 'REKEY_SUSPENSION',
   /** Local stage only: smallest window in seconds. The settings of AWS stages refuse it. */
   minWindow: 'REKEY_MIN_WINDOW_SECONDS',
   /** Sources of signals, as JSON (shared/domain/signals/settings.ts). */

@@ -3,12 +3,17 @@ import {
   callSeconds,
   caught,
   CROWDED,
+  BRIEF,
   executionInput,
   expression,
   fail,
+  OUTLASTING,
+  PASSING,
+  PATIENT,
   task,
   URGENT,
   WHILE_AWAITED,
+  WITHOUT_ROOM,
   typesIn,
   when,
   type Callee,
@@ -27,24 +32,27 @@ export type EmergencyFunctions = Readonly<
 /** What a revocation throws that waits for a person (shared/domain/errors.ts). */
 const AWAITED = 'ERR_AWAITING_OPERATOR';
 
+/** What a record throws where something came to life while the revocation was under way. */
+const ESCAPED = 'ERR_ESCAPED';
+
 /** What is asked of an upstream by a process that dies has come to it by then, since a call takes ten seconds at most. */
 const LATE_SECONDS = 30;
 
 /**
- * Inline maps run this many items at once. What is beyond would wait until others are replaced: it goes to executions of their own, which
- * also keeps the history of each (some 46 events for a credential) far below the 25,000 that one may have.
+ * So many are one execution: some 50 events are recorded of each, and 1,200 where every service refuses for as long as anything is
+ * tried again. 25,000 are what one execution may have. What is beyond goes to executions of their own, and waits for none of these.
  */
-const AT_ONCE = 40;
+const AT_ONCE = 20;
 
 /** All batches of the largest request at once: no revocation waits for another. */
-const BATCHES_AT_ONCE = 25;
+const BATCHES_AT_ONCE = 50;
 
 /** What did not end as it was asked for. */
 const UNHAPPY =
   "$states.input.results[status != 'superseded' and status != ($states.context.Execution.Input.replace ? 'replaced' : 'halted')]";
 
 /** Of many, what a cause holds: 32,768 characters. */
-const BRIEF = `[(${UNHAPPY})[[0..299]].{"credentialId": credentialId, "status": status}]`;
+const IN_SHORT = `[(${UNHAPPY})[[0..299]].{"credentialId": credentialId, "status": status}]`;
 
 const incident = {
   // What is done already is recognised by the execution that was asked for: a second emergency may name the same incident.
@@ -56,6 +64,8 @@ const incident = {
   actor: executionInput('actor'),
   startedAt: executionInput('startedAt'),
 };
+
+const told = { incidentId: executionInput('incidentId'), results: expression('$states.input') };
 
 const credentialId = expression('$states.input.credentialId');
 const revocation = expression('$states.input.revocation');
@@ -77,7 +87,7 @@ export function emergency(functions: EmergencyFunctions): Machine {
     Comment: 'Rekey: emergency revocation',
     QueryLanguage: 'JSONata',
     StartAt: 'Size',
-    TimeoutSeconds: 6 * 3600,
+    TimeoutSeconds: 12 * 3600,
     States: {
       Size: {
         Type: 'Choice',
@@ -116,7 +126,9 @@ export function emergency(functions: EmergencyFunctions): Machine {
         function: 'record-emergency',
         payload: { action: 'notify', ...incident, results: expression('$states.input') },
         timeoutSeconds: callSeconds(functions['record-emergency']),
-        output: { incidentId: executionInput('incidentId'), results: expression('$states.input') },
+        // That the team isn't told pages by the failure, which has the results.
+        catch: [caught('Incomplete', told)],
+        output: told,
         next: 'Complete',
       }),
       Complete: {
@@ -136,7 +148,7 @@ export function emergency(functions: EmergencyFunctions): Machine {
       Incomplete: fail(
         'EmergencyIncomplete',
         expression(
-          `$string({"results": $count($states.input.results) > ${AT_ONCE} ? ${BRIEF} : $states.input.results})`,
+          `$string({"results": $count($states.input.results) > ${AT_ONCE} ? ${IN_SHORT} : $states.input.results})`,
         ),
       ),
     },
@@ -161,6 +173,14 @@ function credentials(functions: EmergencyFunctions): State {
   };
 }
 
+/** What differs from step to step. */
+interface Step {
+  readonly output?: object;
+  /** Caught before everything else. */
+  readonly before?: readonly object[];
+  readonly retry?: readonly object[];
+}
+
 function itemStates(functions: EmergencyFunctions): Record<string, State> {
   /** A call that hands on the credential; its failure ends this credential with `status`. */
   const step = (
@@ -168,8 +188,7 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
     payload: object,
     next: string,
     onError: object,
-    output: unknown = carried,
-    before: readonly object[] = [],
+    { output = carried, before = [], retry = PATIENT }: Step = {},
   ): State =>
     task({
       function:
@@ -181,22 +200,26 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
         name === 'record-emergency'
           ? callSeconds(functions[name])
           : callSeconds(...Object.values(functions[name])),
+      retry,
       catch: [...before, onError],
       output,
       next,
     });
-  const revoke = (before: readonly object[] = []): State =>
-    step(
-      'revoke',
-      {},
-      'Record',
-      caught('RevocationFailed', { ...carried, cause }),
-      { ...carried, revocation: expression('$states.result.Payload') },
+  const revoke = (retry: readonly object[], before: readonly object[] = [], next = 'Record'): State =>
+    step('revoke', {}, next, caught('RevocationFailed', { ...carried, cause }), {
+      output: { ...carried, revocation: expression('$states.result.Payload') },
       before,
-    );
+      retry,
+    });
   const overtaken = [caught('Superseded', carried, ['ERR_PREEMPTED'])];
-  const record = (action: string, next: string, onError: object, more: object = {}): State =>
-    step('record-emergency', { action, ...more }, next, onError, carried, overtaken);
+  const unmanaged = [caught('Unmanaged', carried, ['ERR_NOT_FOUND'])];
+  const record = (
+    action: string,
+    next: string,
+    onError: object,
+    more: Step & { with?: object } = {},
+  ): State =>
+    step('record-emergency', { action, ...more.with }, next, onError, { before: overtaken, ...more });
   const ends = (status: string): object => caught('Ended', { credentialId, status });
   const replacing = (stepName: string, next: string): State =>
     step(
@@ -204,14 +227,13 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
       { step: stepName },
       next,
       caught('ReplacementFailed', { ...carried, step: stepName, cause }),
-      carried,
-      overtaken,
+      { before: overtaken, retry: [...WITHOUT_ROOM, ...PATIENT] },
     );
   return {
-    Revoke: {
-      ...revoke([caught('AwaitOperator', carried, [AWAITED])]),
-      Retry: [{ ErrorEquals: [AWAITED], MaxAttempts: 0 }, ...CROWDED, ...URGENT],
-    },
+    Revoke: revoke(
+      [{ ErrorEquals: [AWAITED], MaxAttempts: 0 }, ...CROWDED, ...URGENT],
+      [caught('AwaitOperator', carried, [AWAITED]), caught('Delayed', { ...carried, cause }, PASSING)],
+    ),
     // Whatever comes of telling: the upstream is asked until it refuses what was to die.
     AwaitOperator: step(
       'record-emergency',
@@ -219,29 +241,39 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
       'EndedByHand',
       caught('EndedByHand', carried),
     ),
-    EndedByHand: { ...revoke(), Retry: [...WHILE_AWAITED, ...URGENT] },
+    EndedByHand: revoke([...WHILE_AWAITED, ...WITHOUT_ROOM, ...URGENT]),
+    // An upstream that is down or throttles: a person is paged and the agents halt, as where it has failed, and it goes on being tried.
+    Delayed: step(
+      'record-emergency',
+      { action: 'revocation-failed', cause: expression('$states.input.cause') },
+      'StillAlive',
+      caught('StillAlive', carried),
+      { before: unmanaged, retry: BRIEF },
+    ),
+    StillAlive: revoke(OUTLASTING),
+    // The agents' halt doesn't wait for a ledger that is down.
     Record: record('record', 'Halt', caught('HaltUnrecorded', { ...carried, revocation }), {
-      revocation,
+      with: { revocation },
+      before: [...overtaken, caught('Escaped', carried, [ESCAPED])],
+      retry: BRIEF,
     }),
-    Halt: record('halt', 'Replace', ends('halt-failed')),
+    // By now the emergency holds the credential: nothing else comes to life.
+    Escaped: revoke(URGENT, [], 'RecordLate'),
+    Halt: record('halt', 'Replace', ends('halt-failed'), { retry: OUTLASTING }),
     Replace: {
       Type: 'Choice',
       Choices: [when('$states.context.Execution.Input.replace', 'Generate')],
       Default: 'Late',
     },
     Late: { Type: 'Wait', Seconds: LATE_SECONDS, Next: 'Sweep' },
-    Sweep: step(
-      'replace',
-      { step: 'sweep' },
-      'Halted',
-      caught('RevocationFailed', { ...carried, cause }),
-      carried,
-      overtaken,
-    ),
+    Sweep: step('replace', { step: 'sweep' }, 'Halted', caught('RevocationFailed', { ...carried, cause }), {
+      before: overtaken,
+      retry: [...WITHOUT_ROOM, ...PATIENT],
+    }),
     Generate: replacing('generate', 'Validate'),
     Validate: replacing('validate', 'Vault'),
     Vault: replacing('vault', 'Resume'),
-    Resume: record('resume', 'Replaced', ends('resume-failed')),
+    Resume: record('resume', 'Replaced', ends('resume-failed'), { retry: OUTLASTING }),
 
     // Never taken for superseded: what could not be revoked may still work.
     RevocationFailed: step(
@@ -249,25 +281,34 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
       { action: 'revocation-failed', cause: expression('$states.input.cause') },
       'NotRevoked',
       ends('revocation-failed'),
-      carried,
-      [caught('Unmanaged', carried, ['ERR_NOT_FOUND'])],
+      { before: unmanaged, retry: OUTLASTING },
     ),
     // Unregistered since the emergency was asked for: the results say what a person does now.
     Unmanaged: step('record-emergency', { action: 'unmanaged' }, 'Ended', ends('revocation-failed'), {
-      credentialId,
-      status: 'revocation-failed',
-      byHand: expression('$states.result.Payload.byHand'),
+      output: {
+        credentialId,
+        status: 'revocation-failed',
+        byHand: expression('$states.result.Payload.byHand'),
+      },
     }),
-    // The credential is dead and nobody could write that down: the agents are halted all the same, nothing is issued.
-    HaltUnrecorded: record('halt', 'Unrecorded', ends('record-failed'), { revocation }),
+    // The credential is dead and nobody could write that down: the agents are halted all the same, nothing is issued until it is.
+    HaltUnrecorded: record('halt', 'RecordLate', caught('RecordLate', { ...carried, revocation }), {
+      with: { revocation },
+      output: { ...carried, revocation },
+      retry: BRIEF,
+    }),
+    RecordLate: record('record', 'Halt', caught('Spool', { ...carried, revocation }), {
+      with: { revocation },
+      retry: OUTLASTING,
+    }),
+    // For the reconciler, which writes it down once the ledger is back.
+    Spool: step('record-emergency', { action: 'spool', revocation }, 'Unrecorded', ends('record-failed')),
     // A later emergency has taken the credential over: it kills, halts and replaces; what became of it counts.
     Superseded: step('record-emergency', { action: 'superseded' }, 'Ended', ends('halted'), {
-      credentialId,
-      status: expression('$states.result.Payload.status'),
+      output: { credentialId, status: expression('$states.result.Payload.status') },
     }),
     ReplacementFailed: record('replacement-failed', 'Halted', ends('halted'), {
-      step: expression('$states.input.step'),
-      cause: expression('$states.input.cause'),
+      with: { step: expression('$states.input.step'), cause: expression('$states.input.cause') },
     }),
 
     Replaced: ended('replaced'),

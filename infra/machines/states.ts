@@ -95,6 +95,48 @@ export const CROWDED = [
   },
 ];
 
+/** As long as Lambda has no room, for seven minutes and more: what comes after a revocation, and doesn't hold it up. */
+export const WITHOUT_ROOM = [
+  {
+    ErrorEquals: ['Lambda.TooManyRequestsException'],
+    IntervalSeconds: 1,
+    BackoffRate: 2,
+    MaxAttempts: 20,
+    MaxDelaySeconds: 60,
+    JitterStrategy: 'FULL',
+  },
+];
+
+/** A few seconds: where something else has to be done that doesn't need the same service. */
+export const BRIEF = [
+  {
+    ErrorEquals: [...SERVICE_ERRORS, ...OWN_ERRORS],
+    IntervalSeconds: 1,
+    BackoffRate: 2,
+    MaxAttempts: 4,
+    MaxDelaySeconds: 4,
+    JitterStrategy: 'FULL',
+  },
+];
+
+/**
+ * Outlasts an hour in which a service is down or throttles, almost surely: with full jitter a wait is half of its bound in the
+ * mean. For what must not be lost and holds up no revocation.
+ */
+export const OUTLASTING = [
+  {
+    ErrorEquals: [...SERVICE_ERRORS, ...OWN_ERRORS],
+    IntervalSeconds: 2,
+    BackoffRate: 2,
+    MaxAttempts: 44,
+    MaxDelaySeconds: 300,
+    JitterStrategy: 'FULL',
+  },
+];
+
+/** What passes by itself. */
+export const PASSING = [...SERVICE_ERRORS, ...OWN_ERRORS];
+
 /** Retries of a revocation: whatever the error, at once and often. */
 export const URGENT = [
   {
@@ -107,8 +149,7 @@ export const URGENT = [
 ];
 
 /**
- * Looks whether a person has ended something: each wait is twice as long as the one before, up to ten minutes, for three hours. A
- * look is three events of the execution: the 40 of one execution stay far below the 25,000 that one may have.
+ * Looks whether a person has ended something: each wait is twice as long as the one before, up to ten minutes, for three hours.
  */
 export const WHILE_AWAITED = [
   {

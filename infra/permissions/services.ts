@@ -63,3 +63,14 @@ export function readObjects(bucketArn: string, prefix: string): Grant[] {
     },
   ];
 }
+
+/** Sees the names of objects below one prefix of a bucket. */
+export function listObjects(bucketArn: string, prefix: string): Grant[] {
+  return [
+    {
+      actions: ['s3:ListBucket'],
+      resources: [bucketArn],
+      conditions: { StringLike: { 's3:prefix': `${prefix}*` } },
+    },
+  ];
+}

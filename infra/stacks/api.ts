@@ -73,6 +73,7 @@ export class ApiStack extends Stack {
 
   #handler({ settings, state, rotation, incident, families, directory }: ApiStackProps): HandlerFunction {
     const emergencyArn = incident.emergency.machine.stateMachineArn;
+    const suspensionArn = incident.suspension.machine.stateMachineArn;
     const registrars = mapTypes(rotation.types, ({ register }) => register.live.functionArn);
     const verifiers = mapTypes(rotation.types, ({ verify }) => verify.live.functionArn);
     const holdersArn = rotation.holders.live.functionArn;
@@ -94,6 +95,7 @@ export class ApiStack extends Stack {
         checkHolders: holdersArn,
         lifecycle: rotation.lifecycleArn,
         emergency: emergencyArn,
+        suspension: suspensionArn,
         takeInventory: this.inventory.live.functionArn,
         manageSubscriptions: subscriptionsArn,
         snapshots: state.snapshots.bucketName,
@@ -118,6 +120,7 @@ export class ApiStack extends Stack {
         ...may.start(rotation.lifecycleArn),
         ...may.answer(rotation.lifecycleArn),
         ...may.start(emergencyArn),
+        ...may.start(suspensionArn),
         ...may.watch(incident.emergencyName),
         ...may.describeMachines([rotation.lifecycleArn, emergencyArn]),
       ],

@@ -1,10 +1,13 @@
 import { Aws, CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
+import { LambdaFunction as LambdaTarget } from 'aws-cdk-lib/aws-events-targets';
 import type { Construct } from 'constructs';
 import { OUTPUT, type CredentialType } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
 import { HandlerFunction, type HandlerEnvironment } from '../constructs/handler-function.ts';
-import { Workflow } from '../constructs/workflow.ts';
+import { machineArn, Workflow } from '../constructs/workflow.ts';
 import { emergency } from '../machines/emergency.ts';
+import { suspension } from '../machines/suspension.ts';
 import * as may from '../permissions.ts';
 import { INTENTS, SNAPSHOTS } from './evidence.ts';
 import { byType, mapTypes } from '../types.ts';
@@ -24,11 +27,16 @@ export interface IncidentStackProps extends StackProps {
   readonly network?: NetworkStack | undefined;
 }
 
+/** What is spooled waits no longer than that once the ledger is back. */
+const SPOOL_EVERY = Duration.minutes(15);
+
 /** The emergency: revokes first, then records, halts, replaces. */
 export class IncidentStack extends Stack {
   readonly functions: readonly HandlerFunction[];
   readonly emergency: Workflow;
   readonly emergencyName: string;
+  /** Suspends what is held; a machine of its own, so that no version of the emergency takes it for one. */
+  readonly suspension: Workflow;
 
   constructor(scope: Construct, id: string, props: IncidentStackProps) {
     super(scope, id, props);
@@ -54,10 +62,15 @@ export class IncidentStack extends Stack {
         account: Aws.ACCOUNT_ID,
         bus: state.bus.eventBusName,
         snapshots: state.snapshots.bucketName,
+        emergency: machineArn(this, this.emergencyName),
       },
       grants: [
         ...may.writeLedger(ledger),
         ...may.readObjects(state.snapshotsArn, SNAPSHOTS),
+        ...may.listObjects(state.snapshotsArn, INTENTS),
+        ...may.readObjects(state.snapshotsArn, INTENTS),
+        ...may.appendObjects(state.snapshotsArn, INTENTS),
+        ...may.watch(this.emergencyName),
         ...may.publish(state.bus.eventBusArn),
         ...answers,
       ],
@@ -73,6 +86,23 @@ export class IncidentStack extends Stack {
         revoke: mapTypes(types, ({ revoke }) => revoke),
         replace: mapTypes(types, ({ replace }) => replace),
       }),
+    });
+    const revokers = mapTypes(types, ({ revoke }) => revoke);
+    this.suspension = new Workflow(this, 'Suspension', {
+      ...common,
+      machineName: `${this.stackName}-suspension`,
+      functions: Object.values(revokers),
+      definition: suspension(revokers),
+    });
+    new Rule(this, 'SpoolSchedule', {
+      description: 'Writes into the ledger what emergencies could not',
+      schedule: Schedule.rate(SPOOL_EVERY),
+      targets: [
+        new LambdaTarget(record.live, {
+          event: RuleTargetInput.fromObject({ action: 'reconcile' }),
+          maxEventAge: SPOOL_EVERY,
+        }),
+      ],
     });
     new CfnOutput(this, OUTPUT.emergency, { value: this.emergency.machine.stateMachineArn });
   }

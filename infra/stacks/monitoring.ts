@@ -90,6 +90,13 @@ const ENTRY_OF: Partial<Record<string, RunbookEntry>> = {
 /** Stream consumers that stand still this long lose records after 24 hours. */
 const LAG = Duration.minutes(10);
 
+/** What an execution of each machine is. */
+const EXECUTIONS = {
+  Rotation: 'A rotation',
+  Emergency: 'An emergency revocation',
+  Suspension: 'The suspension of what is held, or its end,',
+} as const;
+
 /** Says within minutes when a person is needed (P5). */
 export class MonitoringStack extends Stack {
   readonly topic: ITopic;
@@ -105,6 +112,7 @@ export class MonitoringStack extends Stack {
     new CfnOutput(this, OUTPUT.alarms, { value: this.topic.topicArn });
     this.#machine('Rotation', 'rotation-failed', rotation.lifecycle.machine);
     this.#machine('Emergency', 'emergency-failed', incident.emergency.machine);
+    this.#machine('Suspension', 'signal-held', incident.suspension.machine);
     for (const handler of this.#handlers) this.#errors(handler);
     this.#deadLetters('Rotation', rotation.deadLetters);
     this.#deadLetters('Readers', rotation.readers.deadLetters);
@@ -248,7 +256,7 @@ export class MonitoringStack extends Stack {
     return topic;
   }
 
-  #machine(id: 'Rotation' | 'Emergency', entry: RunbookEntry, machine: StateMachine): void {
+  #machine(id: keyof typeof EXECUTIONS, entry: RunbookEntry, machine: StateMachine): void {
     const options = { period: Duration.minutes(1), statistic: Stats.SUM };
     const ends: [string, string, IMetric][] = [
       ['Failed', 'failed, is stuck or is held', machine.metricFailed(options)],
@@ -256,8 +264,7 @@ export class MonitoringStack extends Stack {
       ['Aborted', 'was stopped by somebody', machine.metricAborted(options)],
     ];
     for (const [end, text, metric] of ends) {
-      const what = id === 'Rotation' ? 'A rotation' : 'An emergency revocation';
-      this.#alarm(`${id}${end}`, { summary: `${what} ${text}.`, entry, metric, threshold: 1 });
+      this.#alarm(`${id}${end}`, { summary: `${EXECUTIONS[id]} ${text}.`, entry, metric, threshold: 1 });
     }
   }
 

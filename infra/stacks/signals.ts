@@ -199,6 +199,7 @@ export class SignalsStack extends Stack {
       stuckAfter: String(settings.timing.stuckAfterSeconds),
       lifecycle: rotation.lifecycleArn,
       emergency: incident.emergency.machine.stateMachineArn,
+      suspension: incident.suspension.machine.stateMachineArn,
       signalPolicy: policyOf(settings),
     };
   }
@@ -218,6 +219,7 @@ export class SignalsStack extends Stack {
     const { incident } = this.#props;
     return [
       ...may.start(incident.emergency.machine.stateMachineArn),
+      ...may.start(incident.suspension.machine.stateMachineArn),
       // A start that was lost on its way is told from another one under the same id.
       ...may.watch(incident.emergencyName),
     ];

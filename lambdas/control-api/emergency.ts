@@ -12,6 +12,13 @@ export const LEDGER_LIMIT_MS = 500;
 const OVERALL_LIMIT_MS = 5000;
 const LOOKUPS_AT_ONCE = 20;
 
+/** How names are looked up. */
+export interface ResolveOptions {
+  readonly limitMs?: number;
+  /** The ids are what a dry run has shown: one that was let go of since keeps none of the others from its end. */
+  readonly wereShown?: boolean | undefined;
+}
+
 const NOBODY_ANSWERED = Symbol('no answer');
 
 /**
@@ -23,13 +30,14 @@ const NOBODY_ANSWERED = Symbol('no answer');
 export async function resolveForEmergency(
   ledger: Ledger,
   given: readonly string[],
-  limitMs: number = LEDGER_LIMIT_MS,
+  { limitMs = LEDGER_LIMIT_MS, wereShown = false }: ResolveOptions = {},
 ): Promise<{ credentials: EmergencyInput['credentials']; unresolved: string[] }> {
   const found = await lookUp(ledger, [...new Set(given)], limitMs);
 
-  const gone = found.flatMap(({ answer }) =>
+  const letGo = found.flatMap(({ answer }) =>
     typeof answer === 'object' && 'byHand' in answer ? [answer] : [],
   );
+  const gone = wereShown ? [] : letGo;
   const unknown = found.filter(({ answer }) => answer === undefined).map(({ text }) => text);
   throwAll([...gone.map(notManaged), ...(unknown.length === 0 ? [] : [unknownNames(unknown)])]);
   const unread = found.filter(({ answer }) => answer === NOBODY_ANSWERED).map(({ text }) => text);
@@ -38,6 +46,8 @@ export async function resolveForEmergency(
       typeof answer === 'object' && 'credentialId' in answer ? [answer] : [],
     ),
     ...unread.filter((text) => looksLikeId(text)).map((credentialId) => ({ credentialId })),
+    // Their part of the emergency says how they are revoked by hand.
+    ...(wereShown ? letGo.map(({ id }) => ({ credentialId: id })) : []),
   ];
   if (credentials.length === 0) {
     throw new RekeyError('ERR_UNAVAILABLE', 'the ledger does not answer: no name was looked up in time', {

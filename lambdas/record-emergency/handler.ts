@@ -1,10 +1,11 @@
 import { awsCallsFromEnvironment } from '../../shared/adapters/aws-client.ts';
 import { EventBridgePublisher } from '../../shared/adapters/eventbridge-publisher.ts';
 import { S3Snapshots } from '../../shared/adapters/s3-snapshots.ts';
-import type { Revocation } from '../../shared/engine/emergency.ts';
+import type { Revocation } from '../../shared/domain/evidence.ts';
 import * as agents from '../../shared/engine/incident-agents.ts';
 import * as outcome from '../../shared/engine/incident-outcome.ts';
 import type { Emergency } from '../../shared/engine/incident.ts';
+import { reconcileSpool, spoolRevocation } from '../../shared/engine/spool.ts';
 import { reportUnmanaged } from '../../shared/engine/unmanaged.ts';
 import { ENV, EVENT } from '../../shared/names.ts';
 import { revocationsByHand } from '../../shared/providers/by-hand.ts';
@@ -12,27 +13,42 @@ import { composeEngine, createLogger, home, setting } from '../compose.ts';
 
 type Event =
   | (Emergency & { action: 'record'; revocation: Revocation })
+  | (Emergency & { action: 'spool'; revocation: Revocation })
   | (Emergency & { action: 'halt'; revocation?: Revocation })
   | (Emergency & { action: 'resume' | 'superseded' | 'unmanaged' | 'await-operator' })
   | (Emergency & { action: 'revocation-failed'; cause: string })
   | (Emergency & { action: 'replacement-failed'; step: string; cause: string })
+  | { action: 'reconcile' }
   | { action: 'notify'; incidentId: string; reason: string; actor: string; results: unknown };
 
 const logger = createLogger();
 const aws = awsCallsFromEnvironment(process.env);
+const snapshots = new S3Snapshots({ aws, bucket: setting(ENV.snapshots), tenant: setting(ENV.tenant) });
 const engine = {
   ...composeEngine(aws),
   events: new EventBridgePublisher({ aws, bus: setting(ENV.bus), home: home() }),
-  snapshots: new S3Snapshots({ aws, bucket: setting(ENV.snapshots), tenant: setting(ENV.tenant) }),
+  snapshots,
+  spool: snapshots,
   revocationsByHand,
 };
 
 /** What an emergency tells: the ledger, the agents, the incident team. */
 export async function handler(event: Event): Promise<{ status: string } | { byHand: string } | void> {
-  logger.info('emergency goes on', { action: event.action, incidentId: event.incidentId });
+  const { action } = event;
+  logger.info('emergency goes on', {
+    action,
+    ...('incidentId' in event ? { incidentId: event.incidentId } : {}),
+  });
   switch (event.action) {
     case 'record':
       return outcome.recordRevocation(engine, event, event.revocation);
+    case 'spool':
+      return spoolRevocation(engine, event, event.revocation);
+    case 'reconcile': {
+      const answers = await reconcileSpool(engine);
+      logger.info('reconciled the spool', { answers });
+      return;
+    }
     case 'halt':
       return agents.halt(engine, event, event.revocation);
     case 'resume':

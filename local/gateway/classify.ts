@@ -124,7 +124,7 @@ function rest(
   pathname: string,
   query: URLSearchParams,
   headers: IncomingHttpHeaders,
-): { operation: string; resource?: string } {
+): Pick<CallKind, 'operation' | 'resource' | 'keys'> {
   const parts = pathname
     .split('/')
     .filter((part) => part !== '')
@@ -146,12 +146,13 @@ function s3Call(
   parts: readonly string[],
   query: URLSearchParams,
   headers: IncomingHttpHeaders,
-): { operation: string; resource?: string } {
+): Pick<CallKind, 'operation' | 'resource' | 'keys'> {
   const [bucket, ...key] = parts;
   if (bucket === undefined) return { operation: 'ListBuckets' };
   if (key.length === 0) {
     if (method === 'GET' && (query.has('list-type') || query.size === 0)) {
-      return { operation: 'ListObjectsV2', resource: bucket };
+      const prefix = query.get('prefix') ?? '';
+      return { operation: 'ListObjectsV2', resource: bucket, ...(prefix === '' ? {} : { keys: { prefix } }) };
     }
     const sub = [...query.keys()].find((name) => name !== 'x-id');
     const plain: Record<string, string> = { PUT: 'CreateBucket', DELETE: 'DeleteBucket', HEAD: 'HeadBucket' };

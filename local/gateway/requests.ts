@@ -45,6 +45,14 @@ const KEY_ACTIONS: Readonly<Record<string, readonly string[]>> = {
   GetSecretValue: ['kms:Decrypt'],
 };
 
+function s3({ operation, resource: named = '', keys }: CallKind): readonly IamRequest[] | undefined {
+  const resource = `arn:aws:s3:::${named}`;
+  if (operation === 'ListObjectsV2')
+    return [{ action: 's3:ListBucket', resource, context: { 's3:prefix': keys?.['prefix'] ?? '' } }];
+  const isKnown = ['GetObject', 'PutObject', 'DeleteObject'].includes(operation);
+  return isKnown ? [{ action: `s3:${operation}`, resource }] : undefined;
+}
+
 /**
  * Translates calls into what IAM is asked (Service Authorization Reference), what AWS asks in the caller's name
  * included. It remembers tags and keys of the secrets that it saw being made: conditions of policies ask for them.
@@ -76,9 +84,7 @@ export class Requests {
       case 'lambda':
         return lambda(call);
       case 's3':
-        return ['GetObject', 'PutObject', 'DeleteObject'].includes(call.operation)
-          ? [{ action: `s3:${call.operation}`, resource: `arn:aws:s3:::${call.resource ?? ''}` }]
-          : undefined;
+        return s3(call);
       case 'acm-pca':
         return privateCa(call.operation, input ?? {}, this.#playedTags);
       case 'iam':

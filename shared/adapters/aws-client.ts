@@ -196,9 +196,21 @@ export function awsCallsFromEnvironment(env: NodeJS.ProcessEnv, options: CallOpt
 function isTransient(service: string, error: unknown): boolean {
   if (error instanceof AwsServiceError) {
     const passing = THROTTLED.has(error.name) || PASSING_IN.get(service)?.has(error.name) === true;
-    return passing || error.status >= 500;
+    return passing || error.status >= 500 || isThrottledTransaction(error);
   }
   return error instanceof NoAnswer;
+}
+
+/** Why DynamoDB cancels a transaction for which it has no room, whoever else wrote or didn't. */
+const NO_ROOM = new Set(['ThrottlingError', 'ProvisionedThroughputExceeded']);
+
+/** One of its conditions has failed as well: then another attempt fails too. */
+function isThrottledTransaction({ name, cancellationReasons: reasons }: AwsServiceError): boolean {
+  return (
+    name === 'TransactionCanceledException' &&
+    reasons.some((reason) => NO_ROOM.has(reason)) &&
+    reasons.every((reason) => NO_ROOM.has(reason) || reason === 'None')
+  );
 }
 
 function serviceError({ status, headers, text }: HttpAnswer): AwsServiceError {

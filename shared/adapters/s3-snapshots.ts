@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Credential } from '../domain/credential.ts';
-import type { Snapshots, SpooledIntent } from '../ports/snapshots.ts';
+import type { Snapshots, Spool, SpooledIntent } from '../ports/snapshots.ts';
 import { isAwsError, type AwsCalls } from './aws-client.ts';
 
 /** Key of a credential's snapshot. */
@@ -10,15 +10,27 @@ export function snapshotKey(tenant: string, credentialId: string): string {
 
 /**
  * Key of an intent that the ledger could not take. It holds a digest of all that tells one emergency from another, but
- * not of the time, so that attempts of the same emergency share one object and two emergencies never do.
+ * not of the time, so that attempts of the same emergency share one object and two emergencies never do. What it has revoked
+ * is an object of its own.
  */
 function intentKey(tenant: string, intent: SpooledIntent): string {
-  const { credentialId, incidentId, emergencyId, reason, actor } = intent;
+  const { credentialId, incidentId, emergencyId, reason, actor, revocation } = intent;
   const digest = createHash('sha256')
     .update(JSON.stringify([emergencyId ?? null, reason, actor]))
     .digest('hex');
-  return `intents/tenant=${tenant}/${credentialId}/${incidentId}/${digest}.json`;
+  const what = revocation === undefined ? '' : REVOKED;
+  return `${intentsOf(tenant)}${credentialId}/${incidentId}/${what}${digest}.json`;
 }
+
+/** Begins the name of what says what was revoked. */
+const REVOKED = 'revoked-';
+
+function intentsOf(tenant: string): string {
+  return `intents/tenant=${tenant}/`;
+}
+
+/** Ends the key of what says of an intent that it is settled: nobody may delete one. */
+const SETTLED = '.settled';
 
 /** Address of an object, encoded on the wire as it is in the signature's canonical form. */
 export function objectPath(bucket: string, key: string): string {
@@ -34,7 +46,7 @@ export const THERE_ALREADY = [
 ] as const;
 
 /** Snapshots in a bucket; the archiver keeps them up to date from the table's stream. */
-export class S3Snapshots implements Snapshots {
+export class S3Snapshots implements Snapshots, Spool {
   readonly #aws: AwsCalls;
   readonly #bucket: string;
   readonly #tenant: string;
@@ -59,12 +71,50 @@ export class S3Snapshots implements Snapshots {
   }
 
   async spool(intent: SpooledIntent): Promise<void> {
+    await this.#put(intentKey(this.#tenant, intent), JSON.stringify(intent));
+  }
+
+  async waiting(): ReturnType<Spool['waiting']> {
+    const all = new Set<string>();
+    let next: string | undefined;
+    do {
+      // In the order of their names, as a signature has them.
+      const query = new URLSearchParams({
+        ...(next === undefined ? {} : { 'continuation-token': next }),
+        'list-type': '2',
+        prefix: intentsOf(this.#tenant),
+      });
+      const { text } = await this.#aws.request('s3', {
+        method: 'GET',
+        path: `/${encodeURIComponent(this.#bucket)}?${query.toString()}`,
+      });
+      for (const [, key = ''] of text.matchAll(/<Key>([^<]+)<\/Key>/g)) all.add(key);
+      next = /<NextContinuationToken>([^<]+)</.exec(text)?.[1];
+    } while (next !== undefined);
+    const open = [...all].filter((key) => !key.endsWith(SETTLED) && !all.has(`${key}${SETTLED}`));
+    const { revoked = [], intended = [] } = Object.groupBy(open, (key) =>
+      key.includes(`/${REVOKED}`) ? 'revoked' : 'intended',
+    );
+    return { revoked, intended };
+  }
+
+  async spooled(key: string): Promise<SpooledIntent> {
+    const { text } = await this.#aws.request('s3', { method: 'GET', path: objectPath(this.#bucket, key) });
+    return JSON.parse(text) as SpooledIntent;
+  }
+
+  async settle(key: string): Promise<void> {
+    await this.#put(`${key}${SETTLED}`, '{}');
+  }
+
+  /** Puts what isn't there. */
+  async #put(key: string, body: string): Promise<void> {
     try {
       await this.#aws.request('s3', {
         method: 'PUT',
-        path: objectPath(this.#bucket, intentKey(this.#tenant, intent)),
+        path: objectPath(this.#bucket, key),
         headers: { 'content-type': 'application/json', 'if-none-match': '*' },
-        body: JSON.stringify(intent),
+        body,
       });
     } catch (error) {
       if (!isAwsError(error, ...THERE_ALREADY)) throw error;

@@ -1,6 +1,6 @@
 import { createHash, createHmac } from 'node:crypto';
 
-/** What is signed. The path is as it goes over the wire, percent-encoded and without a query. */
+/** What is signed. The path is as it goes over the wire, percent-encoded; a query has its names in order. */
 export interface SignedRequest {
   readonly method: string;
   readonly host: string;
@@ -35,10 +35,11 @@ export function sign(request: SignedRequest, context: SigningContext): Record<st
     ...(credentials.sessionToken === undefined ? {} : { 'x-amz-security-token': credentials.sessionToken }),
   };
   const names = Object.keys(headers).sort();
+  const [path = '', query = ''] = request.path.split('?');
   const canonical = [
     request.method,
-    canonicalPath(request.path, service),
-    '',
+    canonicalPath(path, service),
+    query,
     ...names.map((name) => `${name}:${headers[name]?.trim().replace(/\s+/g, ' ')}`),
     '',
     names.join(';'),

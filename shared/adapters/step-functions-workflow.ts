@@ -3,6 +3,7 @@ import type {
   EmergencyStatus,
   LifecycleInput,
   LifecycleOutcome,
+  SuspensionInput,
   Workflow,
 } from '../ports/workflow.ts';
 import { RekeyError } from '../domain/errors.ts';
@@ -21,11 +22,19 @@ export class StepFunctionsWorkflow implements Workflow {
   readonly #aws: AwsCalls;
   readonly #lifecycleArn: string;
   readonly #emergencyArn: string;
+  readonly #suspensionArn: string;
 
-  constructor(options: { aws: AwsCalls; lifecycleArn: string; emergencyArn: string }) {
+  /** Whoever holds no signals needs no machine for that. */
+  constructor(options: {
+    aws: AwsCalls;
+    lifecycleArn: string;
+    emergencyArn: string;
+    suspensionArn?: string;
+  }) {
     this.#aws = options.aws;
     this.#lifecycleArn = options.lifecycleArn;
     this.#emergencyArn = options.emergencyArn;
+    this.#suspensionArn = options.suspensionArn ?? '';
   }
 
   async startLifecycle(input: LifecycleInput, attempt: number): Promise<void> {
@@ -50,6 +59,10 @@ export class StepFunctionsWorkflow implements Workflow {
         remedy: 'send this emergency with a fresh key: nothing was revoked by this request',
       });
     }
+  }
+
+  async startSuspension(id: string, input: SuspensionInput): Promise<void> {
+    await this.#start(this.#suspensionArn, id, input);
   }
 
   async emergency(id: string): Promise<EmergencyStatus | undefined> {

@@ -19,6 +19,7 @@ const PROBLEMS: Readonly<Record<ErrorCode | typeof INTERNAL_CODE, { status: numb
   ERR_CAPACITY: { status: 422, title: 'There is no room for another one' },
   ERR_ADMIN_DENIED: { status: 422, title: 'The administrative login was refused' },
   ERR_CONSENT: { status: 409, title: 'A person has to consent at the authorization server' },
+  ERR_ESCAPED: { status: 409, title: 'It came to life while it was revoked' },
   ERR_AWAITING_OPERATOR: { status: 409, title: 'A person has to end it at the upstream first' },
   ERR_DECLARATION: { status: 422, title: 'The declaration is not valid' },
   ERR_POLICY: { status: 422, title: 'The policy is not allowed' },

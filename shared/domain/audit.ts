@@ -45,6 +45,7 @@ export type AuditAction =
   | 'window-extended'
   | 'window-held'
   | 'suspension-intended'
+  | 'suspension-lifted'
   | 'revocation-intended'
   | 'operator-awaited'
   | 'operator-confirmed'
@@ -96,6 +97,7 @@ const ACTIVITY: Partial<Record<AuditAction, number>> = {
   'window-opened': 3,
   replaced: 3,
   'suspension-intended': 9,
+  'suspension-lifted': 8,
   retired: 9,
   'rolled-back': 9,
   aborted: 9,

@@ -185,6 +185,11 @@ export interface Credential extends Home {
   /** The findings of the policy that the audit trail has, by their keys. */
   readonly flagged?: readonly string[];
   readonly paused?: Pause;
+  /** Values that are suspended while a signal about them waits for people, by the signal's id. */
+  readonly suspended?: readonly {
+    readonly signal: string;
+    readonly handle: Pick<CredentialHandle, 'id' | 'generation'>;
+  }[];
   /** Raised by an emergency; a write of an older epoch is refused (hard decision 3). */
   readonly epoch: number;
   readonly incident?: Incident;

@@ -14,6 +14,8 @@ export type ErrorCode =
   | 'ERR_CONSENT'
   // Upstream, until a person has ended something there by hand.
   | 'ERR_AWAITING_OPERATOR'
+  // It came to life while it was revoked, and has to be revoked again.
+  | 'ERR_ESCAPED'
   // Input.
   | 'ERR_DECLARATION'
   | 'ERR_POLICY'

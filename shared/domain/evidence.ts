@@ -68,3 +68,16 @@ export function assertConfirmed(deactivation: Deactivation): void {
     remedy: 'it is tried again; look at the upstream if this goes on',
   });
 }
+
+/** What a revocation found and did; goes into the audit. */
+export interface Revocation {
+  readonly credentialId: string;
+  readonly revokedAt: string;
+  /** Where the targets were read: the ledger, or its copy. */
+  readonly source: 'ledger' | 'snapshot';
+  /** Where the intent was written in time. */
+  readonly intent: 'ledger' | 'spool' | 'nowhere';
+  /** Up to this generation everything in the handles' slots is dead. */
+  readonly generation: number;
+  readonly handles: readonly { readonly handle: string; readonly deactivation: Deactivation }[];
+}

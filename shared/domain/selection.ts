@@ -21,7 +21,7 @@ export type Selectable = Reachable & Pick<Credential, 'policy'>;
 export interface Selected<C extends Selectable = Selectable> {
   /** The most dangerous first. */
   readonly chosen: readonly Chosen<C>[];
-  /** Administrative credentials that belong to it and go once the others are dead: Rekey ends those with them. */
+  /** Administrative credentials that belong to it and go once the others are dead, in this order: Rekey ends those with them. */
   readonly later: readonly Chosen<C>[];
   /** Token families that belong to it, which are revoked by name. */
   readonly families: readonly string[];
@@ -46,10 +46,19 @@ export function arranged<C extends Selectable>({
   const later = first.length === 0 ? [] : chosen.filter(administers);
   return {
     chosen: inOrderOfDanger(first.length === 0 ? chosen : first),
-    later: inOrderOfDanger(later),
+    later: inTurns(inOrderOfDanger(later)),
     families,
     unknown,
   };
+}
+
+/** What is administered by another of these goes before it. */
+function inTurns<C extends Selectable>(later: readonly Chosen<C>[]): Chosen<C>[] {
+  const free = later.filter(
+    ({ credential }) => !later.some((other) => isAdministeredBy(other.credential, credential)),
+  );
+  if (free.length === 0) return [...later];
+  return [...free, ...inTurns(later.filter((one) => !free.includes(one)))];
 }
 
 function matching<C extends Selectable>(

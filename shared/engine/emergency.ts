@@ -1,6 +1,6 @@
 import { toInstant } from '../domain/clock.ts';
 import type { Credential, CredentialHandle } from '../domain/credential.ts';
-import { awaitsOperator, operatorAwaited, type Deactivation } from '../domain/evidence.ts';
+import { awaitsOperator, operatorAwaited, type Revocation } from '../domain/evidence.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import { isOwnLogin } from '../domain/roots.ts';
 import type { Snapshots } from '../ports/snapshots.ts';
@@ -10,19 +10,6 @@ import { holds, isLater, notAdopted, type Emergency } from './incident.ts';
 import { ownLogin } from './own-login.ts';
 import { after, inTime, LEDGER_PATIENCE_MS } from './patience.ts';
 import { describeHandle, unknownCredential, upstream } from './state.ts';
-
-/** What a revocation found and did; goes into the audit. */
-export interface Revocation {
-  readonly credentialId: string;
-  readonly revokedAt: string;
-  /** Where the targets were read: the ledger, or its copy. */
-  readonly source: 'ledger' | 'snapshot';
-  /** Where the intent was written in time. */
-  readonly intent: 'ledger' | 'spool' | 'nowhere';
-  /** Up to this generation everything in the handles' slots is dead. */
-  readonly generation: number;
-  readonly handles: readonly { readonly handle: string; readonly deactivation: Deactivation }[];
-}
 
 /**
  * Kills every working credential of one declaration, now: the union of what the ledger knows and what the upstream

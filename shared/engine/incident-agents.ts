@@ -6,7 +6,7 @@ import { EVENT } from '../names.ts';
 import type { EventPublisher } from '../ports/events.ts';
 import type { Snapshots } from '../ports/snapshots.ts';
 import type { EngineDeps } from './deps.ts';
-import type { Revocation } from './emergency.ts';
+import type { Revocation } from '../domain/evidence.ts';
 import { enter, note } from './incident-commit.ts';
 import { holds, isLater, keyOf, reached, supersededError, type Emergency } from './incident.ts';
 import { inTime, LEDGER_PATIENCE_MS } from './patience.ts';

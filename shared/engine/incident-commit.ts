@@ -31,7 +31,7 @@ export async function intend(
         ? undefined
         : await deps.ledger.rotation(before.id, before.activeRotation);
     preempted = active !== undefined && !isOver(active.phase) ? active : undefined;
-    const { activeRotation: _over, ...rest } = before;
+    const { activeRotation: _over, suspended: _final, ...rest } = before;
     const generation = before.generation + 1;
     const replacement = deps.newId();
     return deps.ledger.commit({

@@ -3,7 +3,7 @@ import type { CredentialHandle } from '../domain/credential.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { EVENT } from '../names.ts';
 import type { EngineDeps } from './deps.ts';
-import type { Revocation } from './emergency.ts';
+import type { Revocation } from '../domain/evidence.ts';
 import type { ByHandDeps } from './heir.ts';
 import { seenAtOnce, tell, type OrderDeps } from './incident-agents.ts';
 import { draft, enter, intend, note } from './incident-commit.ts';
@@ -25,7 +25,7 @@ export async function recordRevocation(
   }
   const escaped = live.find((handle) => !covers(revocation, handle));
   if (escaped !== undefined && incident !== undefined && !reached(incident, 'revoked')) {
-    throw new RekeyError('ERR_UNAVAILABLE', `${describeHandle(escaped)} came to life during the revocation`, {
+    throw new RekeyError('ERR_ESCAPED', `${describeHandle(escaped)} came to life during the revocation`, {
       remedy: `start the emergency again for the same incident: rekey revoke ${name}`,
     });
   }

@@ -2,7 +2,7 @@ import type { Instant } from '../domain/clock.ts';
 import { INCIDENT_STAGES, type Credential, type Incident, type IncidentStage } from '../domain/credential.ts';
 import { RekeyError } from '../domain/errors.ts';
 import type { Trigger } from '../domain/rotation.ts';
-import type { Revocation } from './emergency.ts';
+import type { Revocation } from '../domain/evidence.ts';
 
 /** What every state of the emergency machine knows. */
 export interface Emergency {

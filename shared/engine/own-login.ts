@@ -1,7 +1,7 @@
 import type { Credential, CredentialHandle } from '../domain/credential.ts';
 import { RekeyError } from '../domain/errors.ts';
 import { fingerprint } from '../domain/fingerprint.ts';
-import type { Revocation } from './emergency.ts';
+import type { Revocation } from '../domain/evidence.ts';
 import { without, type upstream } from './state.ts';
 
 /** What is known of the login that administers itself, of which only its end may take that away from Rekey. */

@@ -10,6 +10,23 @@ export interface Workflow {
    */
   startEmergency(id: string, input: EmergencyInput): Promise<void>;
   emergency(id: string): Promise<EmergencyStatus | undefined>;
+  /** Starts the machine that suspends or restores the values of a held signal; a second start under `id` is success. */
+  startSuspension(id: string, input: SuspensionInput): Promise<void>;
+}
+
+/** Input of the suspension machine. No secret, ever. */
+export interface SuspensionInput {
+  readonly action: 'suspend' | 'restore';
+  /** Of the signal that is or was held. */
+  readonly signalId: string;
+  readonly incidentId: string;
+  readonly reason: string;
+  readonly actor: string;
+  readonly values: readonly {
+    readonly credentialId: string;
+    readonly type: string;
+    readonly handle: { readonly id: string; readonly generation: number };
+  }[];
 }
 
 /** Input of the lifecycle machine: which rotation, and whose functions lead it. */

@@ -174,6 +174,19 @@ const OF_DATABASES: readonly UnusedGrants[] = [
     sometimes: true,
     grants: {
       'revoke-database': ['s3:GetObject on <Snapshots>/snapshots/*', 's3:PutObject on <Snapshots>/intents/*'],
+      'record-emergency': ['s3:PutObject on <Snapshots>/intents/*'],
+    },
+  },
+  {
+    reason:
+      'Only on a schedule, and once the ledger has not answered an emergency (test/faults/scale.test.ts).',
+    sometimes: true,
+    grants: {
+      'record-emergency': [
+        's3:ListBucket on <Snapshots> if s3:prefix',
+        's3:GetObject on <Snapshots>/intents/*',
+        'states:DescribeExecution on states:execution:rekey-local-incident-emergency:*',
+      ],
     },
   },
   {

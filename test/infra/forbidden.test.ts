@@ -366,7 +366,12 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
     {
       what: 'leaves an intent beside a snapshot',
       asks: on(`${snapshots}/intents/one`, 's3:PutObject'),
-      may: ['revoke-database'],
+      may: ['revoke-database', 'record-emergency'],
+    },
+    {
+      what: 'reads an intent, to write it into the ledger',
+      asks: on(`${snapshots}/intents/one`, 's3:GetObject'),
+      may: ['record-emergency'],
     },
     {
       what: 'deletes a snapshot or an intent',
@@ -447,7 +452,7 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
     {
       what: 'invokes a revocation',
       asks: on(aliasOf('revoke-database'), 'lambda:InvokeFunction'),
-      may: ['EmergencyMachine'],
+      may: ['EmergencyMachine', 'SuspensionMachine'],
     },
     {
       what: 'invokes a function past its alias',

@@ -47,6 +47,15 @@ function targets(state: State): string[] {
   );
 }
 
+interface Retrier {
+  readonly ErrorEquals: readonly string[];
+  readonly IntervalSeconds: number;
+  readonly MaxAttempts: number;
+  readonly MaxDelaySeconds: number;
+}
+
+const NEVER: Retrier = { ErrorEquals: [], IntervalSeconds: 0, MaxAttempts: 0, MaxDelaySeconds: 0 };
+
 function tasks(machine: Machine): [string, State][] {
   return Object.entries(machine.States).filter(([, state]) => state['Type'] === 'Task');
 }
@@ -223,8 +232,68 @@ describe('emergency', () => {
     );
     const total = waits.reduce((sum, each) => sum + each, 0);
     expect([total > 2 * 3600, total < 4 * 3600]).toEqual([true, true]);
-    const [, crowded] = (item.States['Revoke']?.['Retry'] ?? []) as Record<string, number>[];
-    expect(40 * (3 * (MaxAttempts + (crowded?.['MaxAttempts'] ?? 0)) + 55)).toBeLessThan(25_000);
+  });
+
+  it('stays within the 25,000 events of an execution, however long everything is refused', () => {
+    // An attempt is three events, to enter and leave a state two.
+    const worst = (name: string): number => {
+      const state = item.States[name] ?? {};
+      const retries = (state['Retry'] ?? []) as Record<string, number>[];
+      const attempts = 1 + retries.reduce((sum, { MaxAttempts = 0 }) => sum + MaxAttempts, 0);
+      return 2 + (state['Type'] === 'Task' ? 3 * attempts : 0) + Math.max(0, ...targets(state).map(worst));
+    };
+    const ofAll = Number(incident.States['Credentials']?.['MaxConcurrency']) * (worst(item.StartAt) + 4);
+    expect(ofAll).toBeGreaterThan(10_000);
+    expect(ofAll).toBeLessThan(25_000);
+  });
+
+  it.each(['Halt', 'RecordLate', 'StillAlive', 'RevocationFailed', 'Resume'])(
+    '%s outlasts an hour of throttling',
+    (name) => {
+      const retriers = (item.States[name]?.['Retry'] ?? []) as Retrier[];
+      for (const error of ['Lambda.TooManyRequestsException', 'ERR_UNAVAILABLE', 'Sandbox.Timedout']) {
+        const retrier = retriers.find(({ ErrorEquals }) => ErrorEquals.includes(error));
+        expect(retrier).toMatchObject({ JitterStrategy: 'FULL' });
+        const { IntervalSeconds, MaxAttempts, MaxDelaySeconds } = retrier ?? NEVER;
+        const bounds = Array.from({ length: MaxAttempts }, (_, at) =>
+          Math.min(MaxDelaySeconds, IntervalSeconds * 2 ** at),
+        );
+        // With full jitter a wait is anything up to its bound: three deviations below the mean is one of a thousand.
+        const mean = bounds.reduce((sum, bound) => sum + bound / 2, 0);
+        const deviation = Math.sqrt(bounds.reduce((sum, bound) => sum + bound ** 2 / 12, 0));
+        expect(mean - 3 * deviation).toBeGreaterThan(3600);
+      }
+    },
+  );
+
+  it('what outlasts holds up nothing that is urgent: the agents are halted before a ledger is waited for', () => {
+    expect(targets(item.States['Record'] ?? {})).toEqual(['Halt', 'Superseded', 'Escaped', 'HaltUnrecorded']);
+    const waits = ((item.States['Record']?.['Retry'] ?? []) as Retrier[]).flatMap((retrier) =>
+      Array.from({ length: retrier.MaxAttempts }, () => retrier.MaxDelaySeconds),
+    );
+    expect(waits.reduce((sum, each) => sum + each, 0)).toBeLessThan(30);
+    expect(item.States['HaltUnrecorded']?.['Next']).toBe('RecordLate');
+    expect(catches(item, 'RecordLate').at(-1)?.['Next']).toBe('Spool');
+    // An upstream that is down: told, and tried on.
+    expect(catches(item, 'Revoke').map(({ Next }) => Next)).toEqual([
+      'AwaitOperator',
+      'Delayed',
+      'RevocationFailed',
+    ]);
+    expect(targets(item.States['Delayed'] ?? {})).toEqual(['StillAlive', 'Unmanaged', 'StillAlive']);
+  });
+
+  it('a team that can’t be told is paged by the failure, with all that is known', () => {
+    expect(catches(incident, 'Notify')).toEqual([
+      {
+        ErrorEquals: ['States.ALL'],
+        Next: 'Incomplete',
+        Output: {
+          incidentId: '{% $states.context.Execution.Input.incidentId %}',
+          results: '{% $states.input %}',
+        },
+      },
+    ]);
   });
 
   it('every state knows the execution that was asked for, and a later emergency ends this one quietly', () => {

@@ -149,11 +149,14 @@ describe('roles', () => {
   it('the archiver adds to the archive and can neither read nor delete; nobody else writes there', () => {
     expect(FUNCTIONS.filter((name) => allows(name, 's3:PutObject').length > 0)).toEqual([
       'revoke-database',
+      'record-emergency',
       'archive-audit',
     ]);
-    // The revoker spools an intent beside the snapshots, which is another bucket.
-    expect(JSON.stringify(allows('revoke-database', 's3:PutObject'))).toMatch(/Snapshots[^]*\/intents\/\*/);
-    expect(JSON.stringify(allows('revoke-database', 's3:PutObject'))).not.toContain('Archive');
+    // What the ledger doesn't take is spooled beside the snapshots, which is another bucket.
+    for (const name of ['revoke-database', 'record-emergency'] as const) {
+      expect(JSON.stringify(allows(name, 's3:PutObject'))).toMatch(/Snapshots[^]*\/intents\/\*/);
+      expect(JSON.stringify(allows(name, 's3:PutObject'))).not.toContain('Archive');
+    }
     expect(JSON.stringify(roles['archive-audit'])).not.toMatch(/s3:(Get|Delete)/);
   });
 

@@ -213,7 +213,8 @@ describe('machines, API, streams and the schedule', () => {
       ({ Properties }) => Properties['ScheduleExpression'] !== undefined,
     );
     const targets = schedules.flatMap(({ Properties }) => list(Properties['Targets']));
-    expect(targets.map((target) => isAlias(at(target, 'Arn')))).toEqual([true, true, true]);
+    expect(targets).toHaveLength(4);
+    expect(targets.every((target) => isAlias(at(target, 'Arn')))).toBe(true);
   });
 
   it('machines log errors without data', () => {

@@ -56,6 +56,7 @@ async function engineAt({ ledger }: Recorded, moment: Moment): Promise<EngineDep
       startLifecycle: async () => undefined,
       answer: async () => undefined,
       startEmergency: async () => undefined,
+      startSuspension: async () => undefined,
       emergency: async () => ({ status: 'RUNNING', startedAt: head.updatedAt }),
     },
     providerFor: never,

@@ -84,6 +84,7 @@ export async function dueFleet(
         answer: never,
         startEmergency: never,
         emergency: never,
+        startSuspension: never,
       },
       providerFor: never,
       readAdmin: never,

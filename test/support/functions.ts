@@ -1,8 +1,10 @@
 import { emergency as emergencyMachine } from '../../infra/machines/emergency.ts';
 import { lifecycle as lifecycleMachine } from '../../infra/machines/lifecycle.ts';
+import { suspension as suspensionMachine } from '../../infra/machines/suspension.ts';
 import type { Machine } from '../../infra/machines/states.ts';
 import { awaitGap } from '../../shared/engine/deferral.ts';
-import { revokeNow, type Revocation } from '../../shared/engine/emergency.ts';
+import type { Revocation } from '../../shared/domain/evidence.ts';
+import { revokeNow } from '../../shared/engine/emergency.ts';
 import { checkHolders } from '../../shared/engine/holders.ts';
 import * as agents from '../../shared/engine/incident-agents.ts';
 import * as outcome from '../../shared/engine/incident-outcome.ts';
@@ -12,10 +14,18 @@ import * as replace from '../../shared/engine/replace.ts';
 import { enterLifecycle, startRotation } from '../../shared/engine/requests.ts';
 import { retire } from '../../shared/engine/retire.ts';
 import { rollback } from '../../shared/engine/rollback.ts';
+import { spoolRevocation } from '../../shared/engine/spool.ts';
 import { reportUnmanaged } from '../../shared/engine/unmanaged.ts';
 import { awaitWindow, verifyWindow } from '../../shared/engine/window.ts';
+import type { SignalStore } from '../../shared/ports/signals.ts';
+import { restoreHeld, suspendHeld, type HeldValue } from '../../shared/engine/suspend-held.ts';
 import type { Snapshots } from '../../shared/ports/snapshots.ts';
-import type { EmergencyInput, LifecycleOutcome, Workflow } from '../../shared/ports/workflow.ts';
+import type {
+  EmergencyInput,
+  LifecycleOutcome,
+  SuspensionInput,
+  Workflow,
+} from '../../shared/ports/workflow.ts';
 import { revocationsByHand } from '../../shared/providers/by-hand.ts';
 import type { ProcessDeps } from './faulty.ts';
 import type { Machines } from './machines.ts';
@@ -29,32 +39,34 @@ export interface Definitions {
   readonly emergency: Machine;
 }
 
+const PATIENCE = { timeout: { toSeconds: () => 60 } };
+const TYPES = [
+  'database',
+  'llm-key',
+  'vector-database-key',
+  'root',
+  'database-root',
+  'signing-key',
+  'agent-token',
+  'certificate-authority',
+] as const;
+const OF_TYPES = Object.fromEntries(TYPES.map((type) => [type, PATIENCE]));
+
 /** The machines as infra defines them. */
 export function definitions(): Definitions {
-  const patience = { timeout: { toSeconds: () => 60 } };
-  const types = [
-    'database',
-    'llm-key',
-    'root',
-    'database-root',
-    'signing-key',
-    'agent-token',
-    'certificate-authority',
-  ] as const;
-  const ofTypes = Object.fromEntries(types.map((type) => [type, patience]));
   return {
     lifecycle: lifecycleMachine(
       {
-        'begin-rotation': patience,
-        'check-holders': patience,
-        verify: ofTypes,
-        retire: ofTypes,
-        rollback: ofTypes,
-        reconcile: ofTypes,
+        'begin-rotation': PATIENCE,
+        'check-holders': PATIENCE,
+        verify: OF_TYPES,
+        retire: OF_TYPES,
+        rollback: OF_TYPES,
+        reconcile: OF_TYPES,
       },
       TIMING,
     ),
-    emergency: emergencyMachine({ 'record-emergency': patience, revoke: ofTypes, replace: ofTypes }),
+    emergency: emergencyMachine({ 'record-emergency': PATIENCE, revoke: OF_TYPES, replace: OF_TYPES }),
   };
 }
 
@@ -72,6 +84,9 @@ export function workflowOf(
     },
     async startEmergency(id: string, input: EmergencyInput) {
       machines.start(emergency, id, input);
+    },
+    async startSuspension(id: string, input: SuspensionInput) {
+      machines.start(suspensionMachine(OF_TYPES), id, input);
     },
     async emergency(id) {
       const found = machines.executions.get(id);
@@ -95,18 +110,22 @@ type Payload = {
     cause: string;
     revocation: Revocation;
     results: unknown;
-  };
+  } & Pick<HeldValue, 'signalId' | 'handle'>;
+
+/** Where no test holds signals, none is held. */
+const heldIn = ({ signals }: { signals?: Pick<SignalStore, 'held'> }): Pick<SignalStore, 'held'> =>
+  signals ?? { held: () => Promise.resolve(undefined) };
 
 /** The functions as lambdas/ composes them. */
 export function call(
-  deps: ProcessDeps & { snapshots: Snapshots },
+  deps: ProcessDeps & { snapshots: Snapshots; signals?: Pick<SignalStore, 'held'> },
   name: string,
   given: object,
 ): Promise<unknown> {
   const payload = given as Payload;
   // The functions of another type are the same ones, with other rights.
   const role = name.replace(
-    /-(llm-key|root|database-root|signing-key|agent-token|certificate-authority)$/,
+    /-(llm-key|vector-database-key|root|database-root|signing-key|agent-token|certificate-authority)$/,
     '-database',
   );
   switch (`${role} ${payload.action ?? payload.step ?? ''}`.trim()) {
@@ -128,10 +147,16 @@ export function call(
       return rollback(deps, payload);
     case 'reconcile-database':
       return reconcile(deps, payload);
+    case 'revoke-database suspend':
+      return suspendHeld({ ...deps, signals: heldIn(deps) }, payload).then((done) => ({ outcome: done }));
+    case 'revoke-database restore':
+      return restoreHeld({ ...deps, signals: heldIn(deps) }, payload).then((done) => ({ outcome: done }));
     case 'revoke-database':
       return revokeNow(deps, payload);
     case 'record-emergency record':
       return outcome.recordRevocation(deps, payload, payload.revocation);
+    case 'record-emergency spool':
+      return spoolRevocation(deps, payload, payload.revocation);
     case 'record-emergency halt':
       return agents.halt(deps, payload, payload.revocation);
     case 'record-emergency resume':

@@ -285,6 +285,11 @@ function valueOf(expression: string, scope: Scope): unknown {
   if (within?.[1] !== undefined) return literals(within[2] ?? '').includes(String(path(within[1])));
   const atLeast = /^\$max\(\[(\d+), \$ceil\((\$states\.[\w.]+)\)\]\)$/.exec(expression);
   if (atLeast?.[2] !== undefined) return Math.max(Number(atLeast[1]), Math.ceil(Number(path(atLeast[2]))));
+  const having = /^\$count\((\$states\.[\w.]+)\[(\w+) = '([^']*)'\]\) > 0$/.exec(expression);
+  if (having?.[1] !== undefined && having[2] !== undefined) {
+    const [, of, field, wanted] = having;
+    return (path(of) as readonly Record<string, unknown>[]).some((each) => each[field] === wanted);
+  }
   const others =
     /^\$count\((\$states\.[\w.]+)\[status != 'superseded' and status != \((\$states\.[\w.]+) \? '(\w+)' : '(\w+)'\)\]\) > 0$/.exec(
       expression,

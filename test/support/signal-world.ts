@@ -19,7 +19,7 @@ import type { TakenSignal } from '../../shared/domain/signals/taken.ts';
 import type { FamilyEmergency } from '../../shared/engine/families/revoke.ts';
 import type { SignalDeps } from '../../shared/engine/signals/deps.ts';
 import type { LedgerChange } from '../../shared/ports/ledger.ts';
-import type { EmergencyInput } from '../../shared/ports/workflow.ts';
+import type { EmergencyInput, SuspensionInput } from '../../shared/ports/workflow.ts';
 import { registeringHead } from './credential-head.ts';
 import { freshFamily, MemoryFamilies } from './families.ts';
 
@@ -63,6 +63,8 @@ export class SignalWorld {
   /** What was changed, by whatever changes anything. */
   readonly writes: string[] = [];
   readonly emergencies: (EmergencyInput & { readonly id: string })[] = [];
+  /** By their ids: the same again is joined. */
+  readonly suspensions = new Map<string, SuspensionInput>();
   readonly rotations: string[] = [];
   readonly records: AuditAction[] = [];
   readonly drafts: AuditDraft[] = [];
@@ -378,6 +380,11 @@ export class SignalWorld {
           this.emergencies.push({ id, ...input });
           return Promise.resolve();
         },
+        startSuspension: (id, input) => {
+          wrote('suspension');
+          this.suspensions.set(id, input);
+          return Promise.resolve();
+        },
       },
       rotate: ({ token }) => {
         if (this.refuseRotations !== undefined) return Promise.reject(this.refuseRotations);
@@ -411,8 +418,8 @@ export class SignalWorld {
     if (taken !== undefined) {
       const key = `${taken.source} ${taken.id}`;
       if (this.#seen.has(key)) throw new RekeyError('ERR_CONFLICT', 'somebody was faster');
-      const taken = { at: toInstant(this.now), round: 0, fingerprints: [] };
-      this.#seen.set(key, { of: () => taken });
+      const now = { at: toInstant(this.now), round: 0, fingerprints: [] };
+      this.#seen.set(key, { of: () => now });
     }
     if (held !== undefined) {
       if ((this.kept.get(held.id)?.version ?? 0) !== held.version - 1)

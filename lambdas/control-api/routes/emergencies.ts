@@ -23,6 +23,7 @@ export async function startEmergency(
     credentials = [],
     select,
     dryRun,
+    shown: wereShown,
     incident,
     reason,
     replace,
@@ -30,9 +31,11 @@ export async function startEmergency(
   const selected = select === undefined ? undefined : await selectForEmergency(services, select);
   if (selected !== undefined && dryRun === true) return { status: 200, body: shown(selected, services) };
   const found =
-    selected === undefined ? await resolveForEmergency(services.ledger, credentials) : taken(selected);
+    selected === undefined
+      ? await resolveForEmergency(services.ledger, credentials, { wereShown })
+      : taken(selected);
   const { id } = await services.startEmergency({
-    credentials: await Promise.all(found.credentials.map((each) => typed(each, services))),
+    credentials: await typed(found.credentials, services),
     incidentId: incident,
     reason,
     actor: call.actor,
@@ -72,15 +75,30 @@ function besideOf({ later, families, unknown }: Selected<Credential>) {
   };
 }
 
-/** Where the ledger is silent, the credential's snapshot tells its type. */
+/** How long the snapshots of all may take, and how many are read at once: the ends of a thousand must not be left to one socket each. */
+const TYPES_LIMIT_MS = 2000;
+const SNAPSHOTS_AT_ONCE = 50;
+
+/** Where the ledger is silent, a credential's snapshot tells its type, and with it whose function revokes it. */
 async function typed(
-  { credentialId, type }: EmergencyInput['credentials'][number],
+  credentials: EmergencyInput['credentials'],
   { diagnosis }: ControlServices,
-): Promise<EmergencyInput['credentials'][number]> {
-  if (type !== undefined) return { credentialId, type };
-  const seen = await inTime(diagnosis.snapshot(credentialId), LEDGER_LIMIT_MS);
-  const known = seen !== undefined && 'value' in seen ? seen.value?.type : undefined;
-  return { credentialId, ...(known === undefined ? {} : { type: known }) };
+): Promise<EmergencyInput['credentials']> {
+  const until = performance.now() + TYPES_LIMIT_MS;
+  const types = new Map<string, string>();
+  const queue = credentials.filter(({ type }) => type === undefined);
+  const read = async (): Promise<void> => {
+    for (let next = queue.shift(); next !== undefined && performance.now() < until; next = queue.shift()) {
+      const seen = await inTime(diagnosis.snapshot(next.credentialId), LEDGER_LIMIT_MS);
+      const type = seen !== undefined && 'value' in seen ? seen.value?.type : undefined;
+      if (type !== undefined) types.set(next.credentialId, type);
+    }
+  };
+  await Promise.all(Array.from({ length: SNAPSHOTS_AT_ONCE }, read));
+  return credentials.map(({ credentialId, type = types.get(credentialId) }) => ({
+    credentialId,
+    ...(type === undefined ? {} : { type }),
+  }));
 }
 
 export async function showEmergency(

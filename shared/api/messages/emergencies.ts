@@ -36,6 +36,8 @@ export const emergencyRequest = z
     reason,
     /** False: revoke only, agents stay halted. */
     replace: z.boolean().default(true),
+    /** Of ids that a dry run has shown: what was let go of since is said in the results, and the others are revoked. */
+    shown: z.boolean().optional(),
     /** Of a selection: says what would be revoked, and starts nothing. */
     dryRun: z.boolean().optional(),
   })

@@ -43,6 +43,8 @@ export interface SignalPolicy {
   readonly maxAgents: number;
   /** Signals that are taken of one source in an hour; absent for people, who may revoke anyhow. */
   readonly perHour?: number;
+  /** Agents that suspensions of what is held for one source stop within an hour; older settings don't say, and nothing is. */
+  readonly suspendHeld?: number;
   /** Until one Responder may decide alone what is held, in seconds. */
   readonly breakGlassSeconds: number;
   /** What follows from what Rekey's own rules find unusual. Default: `tell`. */
@@ -88,8 +90,7 @@ export function decide(
     const observed = oneOfEach(matches.filter(({ standing }) => standing === 'observed'));
     return observed.length === 0 ? { act: 'note', of: oneOfEach(matches) } : { act: 'by-hand', of: observed };
   }
-  const isProven = signal.kind === 'leak' && signal.verified && live.every(hasValue);
-  if (!isProven) return { act: 'rotate', of: live };
+  if (!isProven(signal, live)) return { act: 'rotate', of: live };
   const agents = agentsHit(live);
   if (live.length > maxCredentials) {
     return {
@@ -102,6 +103,14 @@ export function decide(
     return { act: 'hold', of: live, why: `it would halt ${agents} agents, more than ${maxAgents}` };
   }
   return { act: 'revoke', of: live };
+}
+
+/** Whether a source has shown a value of each, and says that it is live or public. */
+export function isProven(
+  { kind, verified }: Pick<Signal, 'kind' | 'verified'>,
+  matches: readonly SignalMatch[],
+): boolean {
+  return kind === 'leak' && verified && matches.every(hasValue);
 }
 
 /** How many agents an emergency of these halts. */

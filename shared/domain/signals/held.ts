@@ -1,4 +1,5 @@
 import { plusSeconds, toInstant, type Instant } from '../clock.ts';
+import type { CredentialHandle } from '../credential.ts';
 import { RekeyError } from '../errors.ts';
 import { isSamePerson } from '../person.ts';
 import { credentialsIn, familiesIn, type Decision, type SignalPolicy } from './decide.ts';
@@ -30,6 +31,8 @@ export interface HeldSignal {
     readonly name: string;
     readonly type: string;
     readonly fingerprint?: string;
+    /** The value that was found. Absent in what older versions wrote. */
+    readonly handle?: Pick<CredentialHandle, 'id' | 'generation'>;
   }[];
   /** Token families that an approval ends as well. */
   readonly families?: readonly {
@@ -37,6 +40,8 @@ export interface HeldSignal {
     readonly name: string;
     readonly fingerprint: string;
   }[];
+  /** These values are suspended until it is decided. */
+  readonly suspends?: true;
   readonly status: 'held' | 'approved' | 'denied';
   readonly approvals: readonly Vote[];
   readonly denial?: Vote;
@@ -51,6 +56,7 @@ export function heldOf(
   reporter: string,
   { breakGlassSeconds }: Pick<SignalPolicy, 'breakGlassSeconds'>,
   now: number,
+  suspends = false,
 ): HeldSignal {
   const heldAt = toInstant(now);
   const families = familiesIn(of);
@@ -66,7 +72,12 @@ export function heldOf(
       credentialId: credential.id,
       name: credential.name,
       type: credential.type,
-      ...(key === undefined ? {} : { fingerprint: key.fingerprint }),
+      ...(key === undefined
+        ? {}
+        : {
+            fingerprint: key.fingerprint,
+            handle: { id: key.handle.id, generation: key.handle.generation },
+          }),
     })),
     ...(families.length === 0
       ? {}
@@ -77,6 +88,7 @@ export function heldOf(
             fingerprint,
           })),
         }),
+    ...(suspends ? { suspends } : {}),
     status: 'held',
     approvals: [],
     version: 1,

@@ -112,6 +112,11 @@ export function reasonOf({ source, url }: Pick<Signal, 'source' | 'url'>): strin
   return `a signal of ${source}${url === undefined ? '' : `, ${url}`}`;
 }
 
+/** What operators call the incident of a signal, by the signal's id, until they call it otherwise. */
+export function incidentOf(id: string): string {
+  return `signal-${id.slice(0, 8)}`;
+}
+
 /** Whether a delivery of that time may still be under way. */
 export function assertFresh(sentAt: number | undefined, now: number): void {
   if (sentAt === undefined || Math.abs(now - sentAt) > FRESH_SECONDS * 1000) throw forged();

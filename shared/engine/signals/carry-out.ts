@@ -10,10 +10,10 @@ import {
   type Decision,
   type SignalMatch,
 } from '../../domain/signals/decide.ts';
-import { reasonOf, tokenOf, type Signal } from '../../domain/signals/signal.ts';
+import { incidentOf, reasonOf, tokenOf, type Signal } from '../../domain/signals/signal.ts';
 import type { Received, SignalDeps, SignalOutcome } from './deps.ts';
 import { recordFamilies, refreshFamilies, revokeFamilies, type SignalFamilies } from './families.ts';
-import { aboutSignal, hold, incidentOf, recordEach } from './notes.ts';
+import { aboutSignal, hold, recordEach } from './notes.ts';
 import { tellUnusual } from './unusual.ts';
 
 /** Does what was decided. Every line may run twice: what it starts has ids that follow from the signal's. */

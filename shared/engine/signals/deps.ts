@@ -11,7 +11,7 @@ import type { SignalFamilies } from './families.ts';
 export interface SignalDeps {
   readonly signals: SignalStore;
   readonly ledger: Pick<Ledger, 'byFingerprint' | 'credential' | 'idByName' | 'commit' | 'list' | 'rotation'>;
-  readonly workflow: Pick<Workflow, 'startEmergency'>;
+  readonly workflow: Pick<Workflow, 'startEmergency' | 'startSuspension'>;
   readonly rotate: (request: { name: string; token: string; trigger: Trigger }) => Promise<Requested>;
   readonly families: SignalFamilies;
   readonly alerts: Alerts;

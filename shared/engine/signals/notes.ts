@@ -8,17 +8,13 @@ import {
   type SignalMatch,
 } from '../../domain/signals/decide.ts';
 import { heldOf, type HeldSignal } from '../../domain/signals/held.ts';
-import { reasonOf, tokenOf } from '../../domain/signals/signal.ts';
+import { incidentOf, reasonOf, tokenOf } from '../../domain/signals/signal.ts';
 import { loadFamily } from '../families/deps.ts';
 import { retrying } from '../patience.ts';
 import { describeHandle, loadCredential } from '../state.ts';
 import type { Received, SignalDeps } from './deps.ts';
 import { recordFamilies, type SignalFamilies } from './families.ts';
-
-/** What operators call the incident of a signal, until they call it otherwise. */
-export function incidentOf(id: string): string {
-  return `signal-${id.slice(0, 8)}`;
-}
+import { maySuspend, startSuspension } from './suspend.ts';
 
 /** The signal waits, and the trail of the first credential, or family, says so, in one transaction. */
 export async function hold(
@@ -26,13 +22,15 @@ export async function hold(
   { signal, actor, policy }: Received,
   decision: Extract<Decision, { act: 'hold' }>,
 ): Promise<void> {
-  const waiting = heldOf(signal, decision, actor, policy, deps.clock());
+  const suspends = await maySuspend(deps, { signal, policy }, decision.of);
+  const waiting = heldOf(signal, decision, actor, policy, deps.clock(), suspends);
   const { credentials, families } = waiting;
   const [first] = decision.of;
   if (first === undefined) return;
-  await retrying(async () => {
+  const stands = await retrying(async () => {
     // Somebody may have decided on it since: a repetition opens nothing again.
-    if ((await deps.signals.held(waiting.id)) !== undefined) return;
+    const found = await deps.signals.held(waiting.id);
+    if (found !== undefined) return found;
     await commitHeld(deps, waiting, {
       action: 'signal-held',
       time: waiting.heldAt,
@@ -42,7 +40,10 @@ export async function hold(
       ...('family' in first ? { oldFingerprint: first.token.fingerprint } : aboutKey(first.key)),
       evidence: { why: waiting.why, credentials, families, glassAt: waiting.glassAt },
     });
+    return waiting;
   });
+  if (stands.status === 'held')
+    await startSuspension(deps, stands, 'suspend', { actor, reason: reasonOf(signal) });
 }
 
 /** Commits what is held, with a record in the trail of the first credential that it is about, or else of the first family. */

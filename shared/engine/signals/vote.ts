@@ -4,10 +4,12 @@ import { RekeyError } from '../../domain/errors.ts';
 import { standingOf } from '../../domain/leak.ts';
 import { approve, deny, type HeldSignal, type Vote } from '../../domain/signals/held.ts';
 import { findTokens } from '../families/leak.ts';
+import { incidentOf } from '../../domain/signals/signal.ts';
 import { retrying } from '../patience.ts';
 import { startEmergency } from './carry-out.ts';
 import type { SignalDeps } from './deps.ts';
-import { commitHeld, incidentOf } from './notes.ts';
+import { commitHeld } from './notes.ts';
+import { startSuspension } from './suspend.ts';
 
 type VoteDeps = Pick<SignalDeps, 'signals' | 'ledger' | 'families' | 'workflow' | 'clock'>;
 
@@ -33,6 +35,11 @@ export async function voteOnSignal(deps: VoteDeps, request: VoteRequest): Promis
       families: (held.families ?? []).map(({ name }) => name),
       signal: held,
     });
+  }
+  // Again where the answer was lost: it is joined.
+  if (held.status === 'denied') {
+    const { actor, reason } = held.denial ?? request;
+    await startSuspension(deps, held, 'restore', { actor, reason });
   }
   return held;
 }

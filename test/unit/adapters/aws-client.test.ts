@@ -45,6 +45,11 @@ const json =
   (_request, response) => {
     response.writeHead(status, { 'content-type': 'application/x-amz-json-1.0' }).end(JSON.stringify(body));
   };
+const cancelled = (...codes: string[]): Answer =>
+  json(400, {
+    __type: 'com.amazonaws.dynamodb.v20120810#TransactionCanceledException',
+    CancellationReasons: codes.map((Code) => ({ Code })),
+  });
 const read = (aws: AwsCalls) => aws.json('dynamodb', 'GetItem', { TableName: 't' });
 
 describe('calls to AWS', () => {
@@ -117,6 +122,8 @@ describe('calls to AWS', () => {
     ['is a throttle', json(400, { __type: 'com.amazonaws#ThrottlingException' })],
     ['is a transaction under way', json(400, { __type: 'TransactionInProgressException' })],
     ['is another throttle', json(400, { __type: 'ThrottledException' })],
+    ['is a transaction for which there is no room', cancelled('None', 'ThrottlingError')],
+    ['is one without throughput', cancelled('ProvisionedThroughputExceeded', 'None')],
     ['is a throttled request', json(400, { __type: 'RequestThrottled' })],
     ['is a throttled request by its other name', json(400, { __type: 'RequestThrottledException' })],
     ['is that the one before is not over', json(400, { __type: 'PriorRequestNotComplete' })],
@@ -148,6 +155,12 @@ describe('calls to AWS', () => {
       status: 400,
       cancellationReasons: ['ConditionalCheckFailed', 'None'],
     });
+    expect(seen).toHaveLength(1);
+  });
+
+  it('throw a transaction of which a condition has failed at once, whatever there was no room for', async () => {
+    const { aws, seen } = await against(cancelled('ThrottlingError', 'ConditionalCheckFailed'));
+    await expect(read(aws)).rejects.toMatchObject({ name: 'TransactionCanceledException' });
     expect(seen).toHaveLength(1);
   });
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { AwsServiceError, type AwsCalls } from '../../../shared/adapters/aws-client.ts';
 import { S3Snapshots } from '../../../shared/adapters/s3-snapshots.ts';
+import { MemoryS3 } from '../../support/scale-world.ts';
 import type { SpooledIntent } from '../../../shared/ports/snapshots.ts';
 
 const INTENT: SpooledIntent = {
@@ -48,6 +49,38 @@ describe('a spooled intent', () => {
     await snapshots.spool(INTENT);
     await snapshots.spool({ ...INTENT, time: '2026-11-22T12:00:02.000Z' });
     expect(kept()).toEqual([INTENT]);
+  });
+});
+
+describe('the spool', () => {
+  const revocation = {
+    credentialId: 'c1',
+    revokedAt: '2026-11-22T12:00:01.000Z',
+    source: 'snapshot',
+    intent: 'spool',
+    generation: 2,
+    handles: [],
+  } as const;
+
+  it('gives what was revoked apart from the intent of the same emergency, until each is settled', async () => {
+    const { aws } = new MemoryS3(() => 1);
+    const snapshots = new S3Snapshots({ aws, bucket: 'snapshots', tenant: 'acme' });
+    await snapshots.spool(INTENT);
+    await snapshots.spool({ ...INTENT, revocation });
+    const { revoked, intended } = await snapshots.waiting();
+    expect(await Promise.all([...revoked, ...intended].map((key) => snapshots.spooled(key)))).toEqual([
+      { ...INTENT, revocation },
+      INTENT,
+    ]);
+    for (const key of [...revoked, ...intended, ...intended]) await snapshots.settle(key);
+    expect(await snapshots.waiting()).toEqual({ revoked: [], intended: [] });
+  });
+
+  it('is read to its end, a thousand names at a time', async () => {
+    const { aws } = new MemoryS3(() => 1);
+    const snapshots = new S3Snapshots({ aws, bucket: 'snapshots', tenant: 'acme' });
+    for (let n = 0; n < 1500; n++) await snapshots.spool({ ...INTENT, credentialId: `c${n}` });
+    expect((await snapshots.waiting()).intended).toHaveLength(1500);
   });
 });
 

@@ -58,6 +58,19 @@ describe('signature', () => {
     );
   });
 
+  it('is the library’s for a query in the order of its names', async () => {
+    const query = new URLSearchParams({
+      'continuation-token': '1/+a==',
+      'list-type': '2',
+      prefix: 'intents/tenant=acme/',
+    });
+    const path = `/bucket?${query.toString()}`;
+    const time = new Date('2026-11-26T12:00:00Z');
+    const request = { method: 'PUT', host: 'upstream.example.com', path, headers: {}, body: '' };
+    const own = sign(request, { service: 's3', region: 'eu-central-1', credentials, time });
+    expect(own['authorization']).toBe(await byLibrary(path, {}, '', 's3', time));
+  });
+
   it('is the library’s for any path, header and body', async () => {
     const name = fc.constantFrom('x-amz-target', 'content-type', 'if-none-match', 'x-amz-checksum-sha256');
     const value = fc.stringMatching(/^[!-~]{1,20}( {1,3}[!-~]{1,20})?$/);

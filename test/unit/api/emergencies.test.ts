@@ -330,6 +330,14 @@ describe('an emergency', () => {
       expect(services.asked).toEqual([]);
     });
 
+    it('revokes the others where it was shown before, and its own part says what a person does', async () => {
+      const ledger = new FakeLedger().add(gone).add(credentialOf({ id: 'other', name: 'models' }));
+      const services = fakeServices(ledger);
+      const shown = { ...body, credentials: [ID, 'other'], shown: true };
+      const { response } = await answer(eventOf('POST', '/v1/emergencies', { body: shown }), services);
+      expect([response.statusCode, bodyOf(response)['credentials']]).toEqual([202, ['other', ID]]);
+    });
+
     it('tells of whoever has its logins by now, instead of what would end them unseen', async () => {
       const heir = credentialOf({ id: 'heir', name: 'new-orders-db', target });
       const { remedy } = bodyOf((await asking(inherited(gone, heir), [ID]).asked).response);
@@ -361,7 +369,7 @@ describe('an emergency', () => {
       ['fails', () => Promise.reject(new Error('ECONNRESET'))],
     ])('takes a name that was found at its word where the ledger %s then', async (_what, unregistered) => {
       const ledger = Object.assign(new FakeLedger().add(credentialOf()), { unregistered });
-      expect(await resolveForEmergency(ledger, ['orders-db'], 20)).toEqual({
+      expect(await resolveForEmergency(ledger, ['orders-db'], { limitMs: 20 })).toEqual({
         credentials: [{ credentialId: ID, type: 'database' }],
         unresolved: [],
       });
@@ -393,10 +401,49 @@ describe('an emergency', () => {
     expect(services.asked).toHaveLength(1);
   });
 
+  it('goes to the functions of each type while the ledger is silent, with as many snapshots as there are ids', async () => {
+    const ids = Array.from(
+      { length: 1000 },
+      (_, n) => `${String(n).padStart(8, '0')}-0000-4000-8000-000000000000`,
+    );
+    const ledger = new FakeLedger();
+    ledger.state = 'silent';
+    const services = fakeServices(ledger);
+    let reading = 0;
+    // S3 over as many sockets as a function has.
+    services.diagnosis.snapshot = async (id) => {
+      reading++;
+      await new Promise((resolve) => setTimeout(resolve, reading > 60 ? 5000 : 20));
+      reading--;
+      return { value: credentialOf({ id, type: id < '00000500' ? 'llm-key' : 'database' }) };
+    };
+    await answer(eventOf('POST', '/v1/emergencies', { body: { ...body, credentials: ids } }), services);
+    const [{ input } = { input: undefined }] = services.asked;
+    const types = (input as { credentials: { type?: string }[] }).credentials.map(({ type }) => type);
+    expect(Map.groupBy(types, (type) => type).get(undefined) ?? []).toEqual([]);
+    expect(types.filter((type) => type === 'llm-key')).toHaveLength(500);
+  });
+
+  it('waits no longer for snapshots where S3 is silent as well', async () => {
+    const services = fakeServices(Object.assign(new FakeLedger(), { state: 'silent' }));
+    services.diagnosis.snapshot = () => new Promise(() => {});
+    const ids = Array.from(
+      { length: 1000 },
+      (_, n) => `${String(n).padStart(8, '0')}-0000-4000-8000-000000000000`,
+    );
+    const began = performance.now();
+    const { response } = await answer(
+      eventOf('POST', '/v1/emergencies', { body: { ...body, credentials: ids } }),
+      services,
+    );
+    expect(response.statusCode).toBe(202);
+    expect(performance.now() - began).toBeLessThan(4000);
+  });
+
   it('says that it needs ids where the ledger does not answer and only names were given', async () => {
     const ledger = ledgerWithRotation();
     ledger.state = 'silent';
-    await expect(resolveForEmergency(ledger, ['orders-db'], 20)).rejects.toMatchObject({
+    await expect(resolveForEmergency(ledger, ['orders-db'], { limitMs: 20 })).rejects.toMatchObject({
       code: 'ERR_UNAVAILABLE',
       remedy: expect.stringContaining('ids'),
     });
@@ -419,7 +466,7 @@ describe('an emergency', () => {
       reads++;
       return undefined;
     };
-    const { credentials, unresolved } = await resolveForEmergency(ledger, names, 60);
+    const { credentials, unresolved } = await resolveForEmergency(ledger, names, { limitMs: 60 });
     expect(unresolved).toEqual([]);
     expect(credentials).toEqual(names.map((name) => ({ credentialId: `id-of-${name}` })));
     expect(reads).toBe(400);

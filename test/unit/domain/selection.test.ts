@@ -71,6 +71,16 @@ it('all goes at once where each administers another: none could be first', () =>
   expect([names(chosen), later]).toEqual([['x', 'y'], []]);
 });
 
+it('of administrators that go later each goes after what it administers: without it that could not be ended', () => {
+  const chain = [
+    one('a-owner', { type: 'root', adminSecret: 'agents/a-owner' }),
+    one('b-admin', { type: 'root', adminSecret: 'agents/a-owner' }),
+    one('key', { type: 'llm-key', adminSecret: 'agents/b-admin' }),
+  ];
+  const { chosen, later } = selectedBy({ everything: true }, { credentials: chain, pacts: [], families: [] });
+  expect([names(chosen), names(later)]).toEqual([['key'], ['b-admin', 'a-owner']]);
+});
+
 describe('the order of an emergency', () => {
   const policy = credentialOf().policy;
   const chosen = (name: string, changes: Partial<Credential>) => ({

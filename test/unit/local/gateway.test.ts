@@ -29,7 +29,12 @@ describe('Reading a call from its wire form', () => {
 
   test.each([
     ['s3', 'PUT', '/bucket/a/b.json', { operation: 'PutObject', resource: 'bucket/a/b.json' }],
-    ['s3', 'GET', '/bucket?list-type=2&prefix=a', { operation: 'ListObjectsV2', resource: 'bucket' }],
+    [
+      's3',
+      'GET',
+      '/bucket?list-type=2&prefix=a',
+      { operation: 'ListObjectsV2', resource: 'bucket', keys: { prefix: 'a' } },
+    ],
     ['s3', 'PUT', '/bucket/a?retention', { operation: 'PUTObject?retention', resource: 'bucket/a' }],
     [
       'lambda',

@@ -159,6 +159,12 @@ describe('What IAM is asked about a call', () => {
   test.each([
     ['s3', 'PUT', '/b/a/c.json', { action: 's3:PutObject', resource: 'arn:aws:s3:::b/a/c.json' }],
     [
+      's3',
+      'GET',
+      '/b?list-type=2&prefix=a%2F',
+      { action: 's3:ListBucket', resource: 'arn:aws:s3:::b', context: { 's3:prefix': 'a/' } },
+    ],
+    [
       'lambda',
       'POST',
       `/2015-03-31/functions/${encodeURIComponent(arn('lambda', 'function:f:live'))}/invocations`,

@@ -1,0 +1,39 @@
+import { agentsHit, isProven, type SignalMatch } from '../../domain/signals/decide.ts';
+import type { HeldSignal } from '../../domain/signals/held.ts';
+import { incidentOf, tokenOf } from '../../domain/signals/signal.ts';
+import type { SuspensionInput } from '../../ports/workflow.ts';
+import type { Received, SignalDeps } from './deps.ts';
+
+/**
+ * Whether what is held is suspended meanwhile (ADR 045): only a value that its source has shown, and only as far as the source's own
+ * cap of suspensions goes, in agents.
+ */
+export async function maySuspend(
+  { signals }: SignalDeps,
+  { signal, policy: { suspendHeld = 0 } }: Pick<Received, 'signal' | 'policy'>,
+  of: readonly SignalMatch[],
+): Promise<boolean> {
+  if (suspendHeld === 0 || !isProven(signal, of)) return false;
+  const agents = Math.max(1, agentsHit(of));
+  return signals.take(`${signal.source}#SUSPENDED`, suspendHeld, agents, tokenOf(signal));
+}
+
+/** Suspends or restores what is held with that, under an id that follows from the signal's: the same again is joined. */
+export async function startSuspension(
+  { workflow }: Pick<SignalDeps, 'workflow'>,
+  { id, suspends, credentials }: HeldSignal,
+  action: SuspensionInput['action'],
+  by: { readonly actor: string; readonly reason: string },
+): Promise<void> {
+  const values = credentials.flatMap(({ credentialId, type, handle }) =>
+    handle === undefined ? [] : [{ credentialId, type, handle }],
+  );
+  if (suspends !== true || values.length === 0) return;
+  await workflow.startSuspension(action === 'suspend' ? id : `${id}-restore`, {
+    action,
+    signalId: id,
+    incidentId: incidentOf(id),
+    ...by,
+    values,
+  });
+}

@@ -1,0 +1,94 @@
+import { describe, expect, it } from 'vitest';
+import { RekeyError } from '../../../shared/domain/errors.ts';
+import { fingerprint } from '../../../shared/domain/fingerprint.ts';
+import { Redacted } from '../../../shared/domain/redacted.ts';
+import type { SignalPolicy } from '../../../shared/domain/signals/decide.ts';
+import { voteOnSignal, type VoteRequest } from '../../../shared/engine/signals/vote.ts';
+import { SignalWorld } from '../../support/signal-world.ts';
+
+const value = (name: string): string => `the-value-of-${name}-0123456789abcdef`;
+
+/** Where `suspendHeld` agents an hour may be stopped for what is held. */
+async function worldOf(suspendHeld: number): Promise<SignalWorld> {
+  const one = await SignalWorld.start();
+  const policy: SignalPolicy = { ...one.services.policy, suspendHeld };
+  Object.assign(one.services, { policy });
+  return one;
+}
+
+const outcome = async (one: SignalWorld, name: string, n: number): Promise<string | undefined> =>
+  (await one.send(await one.signed('siem', value(name), n))).outcomes[0]?.act;
+
+describe('what is held above a cap', () => {
+  it('is suspended meanwhile, under the id of its signal, and its emergency is final', async () => {
+    const one = await worldOf(500);
+    one.add('shared', value('shared'), { holders: SignalWorld.holders(340) });
+    expect(await outcome(one, 'shared', 1)).toBe('hold');
+    const [[id, input] = ['', undefined]] = [...one.suspensions];
+    expect(input).toMatchObject({
+      action: 'suspend',
+      signalId: id,
+      values: [{ credentialId: 'id-shared', type: 'database', handle: { id: 'user-shared', generation: 1 } }],
+    });
+    expect(one.kept.get(id)).toMatchObject({ suspends: true });
+    // On record before.
+    expect(one.writes.indexOf('commit')).toBeLessThan(one.writes.indexOf('suspension'));
+    const vote = (actor: string, more: Partial<VoteRequest> = {}) =>
+      voteOnSignal(one.services.deps, { id, verdict: 'approve', actor, reason: 'seen it', ...more });
+    await vote('arn:aws:sts::1:assumed-role/r/alice');
+    await vote('arn:aws:sts::1:assumed-role/r/bob');
+    expect(one.emergencies.map((each) => each.id)).toEqual([id]);
+    expect([...one.suspensions.keys()]).toEqual([id]);
+  });
+
+  it('is restored by one denial, which is joined where its answer was lost', async () => {
+    const one = await worldOf(500);
+    one.add('shared', value('shared'), { holders: SignalWorld.holders(340) });
+    await outcome(one, 'shared', 1);
+    const [id = ''] = one.suspensions.keys();
+    const actor = 'arn:aws:sts::1:assumed-role/r/alice';
+    for (let time = 1; time <= 2; time++)
+      await voteOnSignal(one.services.deps, { id, verdict: 'deny', actor, reason: 'a test value' });
+    expect([...one.suspensions.keys()]).toEqual([id, `${id}-restore`]);
+    expect(one.suspensions.get(`${id}-restore`)).toMatchObject({ action: 'restore', actor });
+  });
+
+  it('is begun again by a repetition where its intake died before it was suspended', async () => {
+    const one = await worldOf(500);
+    one.add('shared', value('shared'), { holders: SignalWorld.holders(340) });
+    const { workflow } = one.services.deps;
+    const { startSuspension } = workflow;
+    Object.assign(workflow, { startSuspension: () => Promise.reject(new Error('killed')) });
+    await outcome(one, 'shared', 1);
+    expect([one.kept.size, one.suspensions.size]).toEqual([1, 0]);
+    Object.assign(workflow, { startSuspension });
+    await outcome(one, 'shared', 1);
+    expect([one.kept.size, one.suspensions.size]).toEqual([1, 1]);
+  });
+
+  it('stops no more agents in an hour than the cap of its source says, whoever holds its key', async () => {
+    const one = await worldOf(500);
+    for (const name of ['a', 'b', 'c', 'd'])
+      one.add(name, value(name), { holders: SignalWorld.holders(200) });
+    for (const [n, name] of ['a', 'b', 'c', 'd'].entries()) expect(await outcome(one, name, n)).toBe('hold');
+    expect(one.kept.size).toBe(4);
+    expect(one.suspensions.size).toBe(2);
+    one.now += 3600_000;
+    one.add('e', value('e'), { holders: SignalWorld.holders(501) });
+    expect(await outcome(one, 'e', 5)).toBe('hold');
+    expect(one.suspensions.size).toBe(2);
+  });
+
+  it('is not suspended where that is switched off, or nobody has proven it', async () => {
+    const off = await worldOf(0);
+    off.add('shared', value('shared'), { holders: SignalWorld.holders(340) });
+    expect(await outcome(off, 'shared', 1)).toBe('hold');
+    const unproven = await worldOf(500);
+    unproven.add('orders', value('orders'));
+    unproven.refuseRotations = new RekeyError('ERR_PAUSED', 'paused');
+    const found = fingerprint(new Redacted(value('orders')));
+    const sent = unproven.hmac('siem', { signals: [{ id: 's-1', fingerprints: [found] }] });
+    expect((await unproven.send(sent)).outcomes).toMatchObject([{ act: 'hold' }]);
+    expect([off.suspensions.size, unproven.suspensions.size]).toEqual([0, 0]);
+  });
+});
