@@ -255,6 +255,14 @@ export const CAPABILITIES = {
     revocationDelaySeconds: 60,
     propagationSeconds: 30,
   },
+  'oauth-client/client-secret': {
+    overlap: { kind: 'dual', maxLive: 2 },
+    canCreate: false,
+    canSuspend: false,
+    revocation: 'manual',
+    revocationDelaySeconds: 300,
+    propagationSeconds: 60,
+  },
   'root/openai-admin': {
     overlap: { kind: 'dual', maxLive: 2 },
     canCreate: true,

@@ -31,6 +31,8 @@ const BY_HAND: Readonly<Record<string, () => Promise<Tell>>> = {
     tellOf((await import('./gcp-service-account/provider.ts')).gcpServiceAccountProvider),
   'cloud-key/azure-app': async () => tellOf((await import('./azure-app/provider.ts')).azureAppProvider),
   'oauth-client/rfc7592': async () => tellOf((await import('./rfc7592/provider.ts')).rfc7592Provider),
+  'oauth-client/client-secret': async () =>
+    tellOf((await import('./client-secret/provider.ts')).clientSecretProvider),
   'llm-key/anthropic': async () => tellOf((await import('./anthropic/provider.ts')).anthropicProvider),
   'llm-key/mistral': async () => tellOf((await import('./mistral/provider.ts')).mistralProvider),
   'vector-database-key/pinecone': async () =>

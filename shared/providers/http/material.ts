@@ -39,6 +39,8 @@ export interface KeyForm {
   readonly id: string;
   /** Names of the fields beside it. */
   readonly beside: readonly string[];
+  /** True where the secret says for itself that it may be sent to the host of `baseUrl` alone (`allowedHosts`). */
+  readonly pinned?: true;
 }
 
 /** Shorter texts are no key of any provider; a bare one has neither spaces nor quotes. */
@@ -113,10 +115,15 @@ export function serializeForm(
   const { apiKey, apiKeyId, beside, ...rest } = material.reveal();
   const key = { [form.key]: apiKey, ...(apiKeyId === undefined ? {} : { [form.id]: apiKeyId }) };
   return material.map(() => {
-    if (like === undefined) return JSON.stringify({ ...beside, ...key, ...rest });
+    if (like === undefined) return JSON.stringify({ ...beside, ...key, ...rest, ...pinOf(form, rest) });
     const former = JSON.parse(like.reveal()) as object;
     return JSON.stringify({ ...former, ...(Object.hasOwn(former, form.id) ? key : { [form.key]: apiKey }) });
   });
+}
+
+function pinOf({ pinned }: KeyForm, { baseUrl }: Pick<KeyMaterial, 'baseUrl'>): object {
+  if (pinned === undefined || baseUrl === undefined) return {};
+  return { allowedHosts: [new URL(baseUrl).hostname.replace(/^\[|\]$/g, '')] };
 }
 
 /** Refuses a material that is not of this target and handle (confused deputy). What it doesn't say isn't held against it. */

@@ -11,7 +11,7 @@ interface Parts<T> extends Pick<
   'assertBelongs' | 'verify' | 'secretPart'
 > {
   readonly name: string;
-  readonly console: string;
+  consoleOf(target: T): string;
   readonly maxLive: number;
   poolOf(target: T, ctx: ProviderContext): Promise<readonly PoolEntry[]>;
   own(target: T, ctx: ProviderContext): Promise<OwnKeys>;
@@ -22,7 +22,7 @@ interface Parts<T> extends Pick<
 
 /** Taking over a key in use: the upstream tells no ids, so that a person puts it into the pool under its name. */
 export function poolAdoption<T>(parts: Parts<T>): Adoption<T, KeyMaterial> {
-  const { name, console, maxLive } = parts;
+  const { name, maxLive } = parts;
   return {
     asksUpstream: true,
 
@@ -57,7 +57,7 @@ export function poolAdoption<T>(parts: Parts<T>): Adoption<T, KeyMaterial> {
           what: `${keys.length} keys that this credential has taken`,
           severity: 'blocks',
           detail: `a rotation needs room for another: ${keys.map(({ key }) => key.handleId).join(', ')}`,
-          remedy: `move who uses those that are not in the secret, then delete them at ${console}`,
+          remedy: `move who uses those that are not in the secret, then delete them at ${parts.consoleOf(target)}`,
         },
       ];
     },

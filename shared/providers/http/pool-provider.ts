@@ -8,6 +8,7 @@ import type { CredentialProvider, Notice, ProviderContext } from '../provider.ts
 import { agentSide, type UsedKeys } from './agent-side.ts';
 import { LoginRefused, LoginUnknown, type Call } from './api.ts';
 import { parseJson, type KeyMaterial } from './material.ts';
+import { assertCloses } from './negative.ts';
 import { poolIsEmpty, poolRunsLow, printOf } from './pool.ts';
 import { poolAdoption } from './pool-adoption.ts';
 import { claimsIn, takenOf, type OwnKeys } from './pool-claims.ts';
@@ -34,11 +35,15 @@ export interface PoolUpstream<T extends KeyTarget> extends Omit<UsedKeys<T>, 'te
   /** What owns the keys there, as one text. */
   owner(target: T): string;
   /** The cheapest call that says whose a key is. */
-  identify(target: T): Call<KeyIdentity>;
+  identify(target: T, value: string): Call<KeyIdentity>;
   /** The scope that the target declares, in the words of `KeyIdentity`. */
   scope(target: T): readonly string[];
   /** Where a person makes and ends keys. */
-  readonly console: string;
+  readonly console: string | ((target: T) => string);
+  /** How many keys their owner may have at once, where that leaves a pool no room for all that one should have in store. */
+  readonly room?: (target: T) => number;
+  /** A key that nobody has. An upstream that takes it tells nothing of any other, nor of the end of one. */
+  readonly stranger?: () => string;
 }
 
 /** What is known of a key that the upstream takes; the scope is absent where the key may not ask for it. */
@@ -59,7 +64,9 @@ export function poolProviderOf<T extends KeyTarget>(
   upstream: PoolUpstream<T>,
   facts: Capabilities,
 ): CredentialProvider<T, KeyMaterial> {
-  const { name, console } = upstream;
+  const { name } = upstream;
+  const consoleOf = (target: T): string =>
+    typeof upstream.console === 'string' ? upstream.console : upstream.console(target);
   const { maxLive } = facts.overlap.kind === 'dual' ? facts.overlap : { maxLive: 1 };
   const [, provider = ''] = upstream.key.split('/');
   const identity = (target: T): string =>
@@ -67,11 +74,11 @@ export function poolProviderOf<T extends KeyTarget>(
   const agents = agentSide<T>(
     {
       ...upstream,
-      async test(api, target) {
-        const { valid } = await api.call(upstream.identify(target));
-        if (!valid) throw new RekeyError('ERR_REJECTED', `${name} says that the key is not valid`);
+      async test(api, target, { value }) {
+        const { valid } = await api.call(upstream.identify(target, value));
+        if (!valid) throw new LoginUnknown('ERR_REJECTED', `${name} says that the key is not valid`);
       },
-      byHand: (_target, id) => endByHand(console, id),
+      byHand: (target, id) => endByHand(consoleOf(target), id),
     },
     facts,
     identity,
@@ -90,7 +97,7 @@ export function poolProviderOf<T extends KeyTarget>(
   /** What the upstream says of a value now; undefined where it refuses it. */
   async function asked(target: T, { value }: PoolEntry, ctx: ProviderContext): Promise<Alive | undefined> {
     try {
-      const { valid, scope } = await agents.open(target, value, ctx).call(upstream.identify(target));
+      const { valid, scope } = await agents.open(target, value, ctx).call(upstream.identify(target, value));
       return valid ? { scope } : undefined;
     } catch (error) {
       if (!(error instanceof LoginRefused)) throw error;
@@ -143,10 +150,25 @@ export function poolProviderOf<T extends KeyTarget>(
     const pool = await poolOf(target, ctx);
     const claims = await claimsIn(ctx).of(pool.map(({ print }) => print));
     const others = new Set(claims.filter((each) => !each.own).map(({ credentialId }) => credentialId));
-    const needed = 2 + others.size;
+    const needed = Math.min(2 + others.size, await roomFor(target, pool, ctx));
+    if (needed <= 0) return [];
     let count = 0;
     for await (const _key of free(target, pool, claims, ctx)) if (++count === needed) return [];
     return [poolRunsLow(count, needed)];
+  }
+
+  /** How many more keys the upstream lets a person make beside those of the credential. */
+  async function roomFor(target: T, pool: readonly PoolEntry[], ctx: ProviderContext): Promise<number> {
+    if (upstream.room === undefined) return Infinity;
+    return upstream.room(target) - (await own(target, ctx, pool)).keys.length;
+  }
+
+  /** Refuses an upstream that lets in whoever comes. */
+  async function assertClosed(target: T, ctx: ProviderContext): Promise<void> {
+    const value = upstream.stranger?.();
+    if (value === undefined) return;
+    const remedy = `look whether the target is as ${page} has it, and who answers at this address`;
+    await assertCloses(name, async () => agents.use(target, { id: undefined, value }, ctx), remedy);
   }
 
   async function find(target: T, { id }: CredentialHandle, ctx: ProviderContext) {
@@ -159,7 +181,7 @@ export function poolProviderOf<T extends KeyTarget>(
     const pool = await poolOf(target, ctx);
     const key = pool.find((each) => isOfHandle(each, id));
     const looked = { method: 'negative-authentication', observedAt: toInstant(ctx.clock()) } as const;
-    const byHand = endByHand(console, key?.handleId ?? id);
+    const byHand = endByHand(consoleOf(target), key?.handleId ?? id);
     if (key === undefined) {
       const detail = `the value of ${id} is not in the pool: nobody can tell whether it is refused`;
       const back = `put {"id": "${namedAs(id)}", "value": …} back into the pool until then`;
@@ -194,7 +216,10 @@ export function poolProviderOf<T extends KeyTarget>(
   return {
     ...common,
 
-    preflight: outlook,
+    async preflight(target, ctx) {
+      await assertClosed(target, ctx);
+      return outlook(target, ctx);
+    },
     outlook,
 
     async issue(target, token, ctx) {
@@ -206,7 +231,7 @@ export function poolProviderOf<T extends KeyTarget>(
       const mine = claims.find((each) => each.own && each.token === token);
       const before = pool.find(({ print }) => print === mine?.fingerprint);
       if (before !== undefined) return given(before);
-      if (keys.length >= maxLive) throw noRoom(name, keys, console);
+      if (keys.length >= maxLive) throw noRoom(name, keys, consoleOf(target));
       for await (const key of free(target, pool, claims, ctx)) {
         if (key.handleId === ctx.current?.id) continue;
         const claim = await claimsIn(ctx).take({ fingerprint: key.print, token, generation });
@@ -228,6 +253,7 @@ export function poolProviderOf<T extends KeyTarget>(
 
     /** The test before the cut-over: taken, and for what is declared. */
     async activate(target, _token, issued, ctx) {
+      await assertClosed(target, ctx);
       await agents.taken(target, issued, ctx);
       await assertDeclared(target, issued.handle, ctx);
     },
@@ -255,7 +281,7 @@ export function poolProviderOf<T extends KeyTarget>(
     adoption: poolAdoption<T>({
       ...common,
       name,
-      console,
+      consoleOf,
       maxLive,
       poolOf,
       own,

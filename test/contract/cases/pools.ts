@@ -1,9 +1,11 @@
 import { fingerprint } from '../../../shared/domain/fingerprint.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import { chromaCloudProvider } from '../../../shared/providers/chroma-cloud/provider.ts';
+import { clientSecretProvider } from '../../../shared/providers/client-secret/provider.ts';
 import { cohereProvider } from '../../../shared/providers/cohere/provider.ts';
 import type { KeyTarget } from '../../../shared/providers/http/target.ts';
 import { FakeChromaCloud } from '../../fakes/chroma-cloud.ts';
+import { FakeClientSecrets } from '../../fakes/client-secrets.ts';
 import { FakeCohere } from '../../fakes/cohere.ts';
 import { toDelete, type KeyConsole } from '../../fakes/console-keys.ts';
 import type { UpstreamServer } from '../../fakes/upstream.ts';
@@ -18,7 +20,7 @@ interface Played extends AsyncDisposable {
 
 interface PoolCase<T extends KeyTarget> extends Pick<
   KeyFaults<T>,
-  'provider' | 'target' | 'takes' | 'isTest'
+  'provider' | 'target' | 'takes' | 'isTest' | 'beside'
 > {
   readonly start: () => Promise<Played>;
   /** Below which the API answers. */
@@ -96,5 +98,25 @@ export function chromaCloudCase(): KeyFaults<ReturnType<typeof chromaCloudProvid
     takes: async (value, { baseUrl = '' }) =>
       (await fetch(`${baseUrl}/api/v2/auth/identity`, { headers: { 'x-chroma-token': value } })).ok,
     isTest: () => true,
+  });
+}
+
+/** The provider of clients' shared secrets over a fake authorization server of its own. */
+export function clientSecretCase(): KeyFaults<ReturnType<typeof clientSecretProvider.target>> {
+  let fake: FakeClientSecrets;
+  return poolCase({
+    provider: clientSecretProvider,
+    start: async () => (fake = await FakeClientSecrets.start()),
+    path: '/token',
+    ownerOf: ({ clientId }) => clientId,
+    target: (label) => ({
+      clientId: `client-${label}`,
+      authentication: 'client_secret_basic',
+      endpoint: 'token',
+      secretsAtOnce: 14,
+    }),
+    takes: async (value, { clientId }) => fake.takes(clientId, value),
+    isTest: () => true,
+    beside: ({ clientId }) => ({ client_id: clientId }),
   });
 }
