@@ -61,6 +61,10 @@ export class OidcServer implements AsyncDisposable {
     freshSecrets: true,
     trouble: [],
   };
+  /** Secrets by client, which a person makes and deletes; of a client that isn't here that of its registration. */
+  readonly secrets = new Map<string, Set<string>>(
+    [CLIENT, SERVICE_CLIENT].map((each) => [each.client_id, new Set([each.client_secret])]),
+  );
   /** Families that died because a spent refresh token came again. */
   readonly revokedByReuse = new Set<string>();
   /** Families that were revoked on request (RFC 7009). */
@@ -263,8 +267,20 @@ export class OidcServer implements AsyncDisposable {
         },
       },
     });
+    const { secrets } = this;
+    const { compareClientSecret } = provider.Client.prototype;
+    provider.Client.prototype.compareClientSecret = function (actual) {
+      return secrets.get(this.clientId)?.has(actual) ?? compareClientSecret.call(this, actual);
+    };
     this.#count(provider);
     return provider;
+  }
+
+  /** Makes a secret of a client beside those that it has, as a person does. */
+  newSecret(clientId: string): string {
+    const made = randomBytes(32).toString('base64url');
+    this.secrets.set(clientId, (this.secrets.get(clientId) ?? new Set()).add(made));
+    return made;
   }
 
   #count(provider: Provider): void {
