@@ -47,7 +47,7 @@ export class FakeClientSecrets implements AsyncDisposable {
     const { method, path } = asked;
     if (method !== 'POST') return { status: 405, body: { error: 'invalid_request' } };
     if (!['/token', '/revoke', '/introspect'].includes(path)) return { status: 404 };
-    if (!this.letsIn(loginOf(asked))) return path === '/token' ? this.refusal : REFUSED;
+    if (!this.letsIn(loginOf(asked))) return this.refusal;
     const { grant_type: grant, token } = (asked.body ?? {}) as Record<string, string>;
     if (path !== '/token') return (token === undefined ? undefined : NOTHING[path]) ?? INVALID;
     return grant === 'refresh_token'
@@ -62,7 +62,6 @@ export class FakeClientSecrets implements AsyncDisposable {
 }
 
 const INVALID: Reply = { status: 400, body: { error: 'invalid_request' } };
-const REFUSED: Reply = { status: 401, body: { error: 'invalid_client' } };
 /** Of a token that nobody has: nothing to revoke (RFC 7009), and not active (RFC 7662). */
 const NOTHING: Readonly<Record<string, Reply>> = {
   '/revoke': { status: 200 },

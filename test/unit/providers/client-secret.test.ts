@@ -124,11 +124,22 @@ describe('shared secrets of OAuth clients', () => {
       },
     );
 
+    it('are not dead where it refuses the client whatever it comes with, as one does that has locked it', async () => {
+      const [old] = [await issue(), await issue({}, 2)];
+      fake.console.delete(fake.console.pool[0]?.id ?? '');
+      fake.server.fail({ kind: 'reply', ...fake.refusal }, undefined, 2);
+      const { confirmed, detail, byHand } = await end(old.handle);
+      expect([confirmed, detail]).toEqual([false, expect.stringContaining('every other key of the pool')]);
+      expect(byHand).toContain('let the pool have a key that works');
+      expect(await end(old.handle)).toMatchObject({ confirmed: true });
+    });
+
     it.each([
       ['revocation', 'revoke'],
       ['introspection', 'introspect'],
     ])('are tried at its %s endpoint where that is declared', async (endpoint, path) => {
       const its = { endpoint, baseUrl: `${fake.server.url}/${path}` };
+      fake.refusal = said(400, 'invalid_client');
       await provider.preflight(target(its), ctx());
       const [old, next] = [await issue(its), await issue(its, 2)];
       await provider.activate?.(target(its), newToken(), next, ctx());
