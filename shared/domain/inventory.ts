@@ -79,6 +79,7 @@ const KEY_TARGETS: Readonly<Record<Kind, readonly string[]>> = {
   'llm-key/mistral': ['workspace', 'user'],
   'llm-key/cohere': ['organization'],
   'vector-database-key/chroma-cloud': ['tenant', 'databases'],
+  'oauth-client/client-secret': ['clientId', 'baseUrl'],
   'llm-key/google': ['project', 'serviceAccount'],
   'vector-database-key/pinecone': ['project', 'roles', 'keyId'],
   'vector-database-key/weaviate': ['baseUrl', 'roles'],
@@ -102,6 +103,7 @@ const KEY_NOTES: Readonly<Record<Kind, readonly string[]>> = {
     inPool('cohere'),
   ],
   'vector-database-key/chroma-cloud': [inPool('chroma-cloud')],
+  'oauth-client/client-secret': [inPool('client-secret')],
 };
 
 /** What Rekey can take over today; anything else is recognised and left out. */

@@ -268,9 +268,8 @@ export class OidcServer implements AsyncDisposable {
       },
     });
     const { secrets } = this;
-    const { compareClientSecret } = provider.Client.prototype;
     provider.Client.prototype.compareClientSecret = function (actual) {
-      return secrets.get(this.clientId)?.has(actual) ?? compareClientSecret.call(this, actual);
+      return secrets.get(this.clientId)?.has(actual) ?? actual === this.clientSecret;
     };
     this.#count(provider);
     return provider;

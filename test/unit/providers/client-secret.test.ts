@@ -68,7 +68,7 @@ describe('shared secrets of OAuth clients', () => {
       ['as RFC 6749 has it', said(400, 'invalid_grant')],
       ['of a client that may not refresh', said(400, 'unauthorized_client')],
       ['of a server without that grant', said(400, 'unsupported_grant_type')],
-      ['as Auth0 says it', said(403, 'invalid_grant')],
+      ['with 403', said(403, 'invalid_grant')],
       ['as Slack says it', { status: 200, body: { ok: false, error: 'invalid_refresh_token' } }],
       ['as GitHub says it', said(200, 'bad_refresh_token')],
     ] as const)('are taken where it lets the client in, %s', async (_words, entry) => {
@@ -80,7 +80,7 @@ describe('shared secrets of OAuth clients', () => {
       ['as RFC 6749 has it', said(401, 'invalid_client')],
       ['without 401, as RFC 6749 allows it for a form', said(400, 'invalid_client')],
       ['as Keycloak says it', said(401, 'unauthorized_client')],
-      ['as Auth0 says it', said(401, 'access_denied')],
+      ['with a word of its own beside 401', said(401, 'access_denied')],
       ['as Slack says it', { status: 200, body: { ok: false, error: 'bad_client_secret' } }],
       ['as GitHub says it', said(200, 'incorrect_client_credentials')],
     ] as const)('are dead where it refuses the client, %s, and takes another', async (_words, refusal) => {

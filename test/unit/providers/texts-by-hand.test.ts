@@ -47,6 +47,7 @@ const TARGETS: Readonly<Partial<Record<ProviderKey, Fields>>> = {
     serviceAccount: 'agents@shop.iam.gserviceaccount.com',
   },
   'oauth-client/rfc7592': { ...own, clientId: 'shop' },
+  'oauth-client/client-secret': { ...own, clientId: 'shop' },
   'signing-key/jwks': { name: 'shop-agents', issuer: baseUrl, held: 'kms', cacheSeconds: 60 },
   'certificate-authority/x509': { name: 'shop-agents', trustDomain: 'shop.example', cacheSeconds: 60 },
   'certificate-authority/private-ca': {
