@@ -4,7 +4,7 @@ import type { Call } from '../http/api.ts';
 import type { KeyMaterial } from '../http/material.ts';
 import { poolProvider, type KeyIdentity } from '../http/pool-provider.ts';
 import { ownBaseUrl, targetOf, type KeyTarget } from '../http/target.ts';
-import type { CredentialProvider, Notice } from '../provider.ts';
+import type { CredentialProvider } from '../provider.ts';
 
 interface ClientTarget extends KeyTarget {
   /** The endpoint at which a secret is tried. */
@@ -77,9 +77,6 @@ export const clientSecretProvider: CredentialProvider<ClientTarget, KeyMaterial>
           maxAgents: 1,
           why: 'where a new secret ends the former one, everybody but the coordinator is cut off',
         },
-  async preflight(target, ctx) {
-    return [...(await provider.preflight(target, ctx)), ...cutOff(target)];
-  },
 };
 
 /** Asks for something that nobody has: nothing is given or spent by it. */
@@ -113,16 +110,4 @@ function basic(clientId: string, secret: string): string {
 function encoded(part: string): string {
   const every = (text: string): string => `%${text.charCodeAt(0).toString(16).toUpperCase()}`;
   return encodeURIComponent(part).replace(/[-_.!~*'()]/g, every);
-}
-
-function cutOff({ secretsAtOnce }: ClientTarget): readonly Notice[] {
-  if (secretsAtOnce > 1) return [];
-  return [
-    {
-      field: 'target.secretsAtOnce',
-      message: 'a new secret ends the one in use: until a rotation has taken it, the coordinator is refused',
-      remedy:
-        'put it into the pool and run `rekey rotate` at once; where the server has room for a second secret, say so',
-    },
-  ];
 }

@@ -160,7 +160,10 @@ export function poolProviderOf<T extends KeyTarget>(
   /** How many more keys the upstream lets a person make beside those of the credential. */
   async function roomFor(target: T, pool: readonly PoolEntry[], ctx: ProviderContext): Promise<number> {
     if (upstream.room === undefined) return Infinity;
-    return upstream.room(target) - (await own(target, ctx, pool)).keys.length;
+    const { keys, claims } = await own(target, ctx, pool);
+    const isClaimed = (print: string) => claims.some(({ fingerprint }) => fingerprint === print);
+    const toAdopt = pool.filter(({ inUse, print }) => inUse === true && !isClaimed(print));
+    return upstream.room(target) - keys.length - toAdopt.length;
   }
 
   /** Refuses an upstream that lets in whoever comes. */
