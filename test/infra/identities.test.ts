@@ -66,7 +66,7 @@ describe('roles at the directory', () => {
         'serve-directory',
         'issue-certificates',
         'revoke-certificates',
-        ...of('certificate-authority', 'verify', ...ENDS),
+        ...of('certificate-authority', 'verify', 'rollback', ...ENDS),
       ],
     ],
     [
