@@ -105,12 +105,9 @@ async function proveCurrent(
     await provider.verify(target, material, ctx);
   } catch (error) {
     if (!isRekeyError(error, 'ERR_REJECTED')) throw error;
-    // What died with what it was made under gets a successor: it is known who ended it.
-    if (
-      provider.madeUnder !== undefined &&
-      (await provider.deactivation?.(target, old.handle, ctx))?.confirmed
-    )
-      return;
+    // What died with what it was made under, or by the making of the next, gets a successor: it is known who ended it.
+    const mayBeDead = provider.madeUnder !== undefined || provider.endsFormer?.(target) === true;
+    if (mayBeDead && (await provider.deactivation?.(target, old.handle, ctx))?.confirmed) return;
     throw new RekeyError('ERR_REJECTED', 'the current credential does not work, so nothing is rotated', {
       remedy: 'find out who changed it at the upstream; then restore it, or replace it with rekey revoke',
       cause: error,

@@ -182,6 +182,11 @@ export interface CredentialProvider<T, M> {
    * rotation begins by itself. With `deactivation`, which tells. Pure. Absent where nothing is.
    */
   madeUnder?(target: T): string;
+  /**
+   * Whether the upstream ends the former one as a person makes the next: then a rotation finds the current one dead, and goes on where
+   * `deactivation` confirms that. Pure. Absent where old and new always work beside each other.
+   */
+  endsFormer?(target: T): boolean;
   /** Parses the secret's text; throws ERR_MATERIAL_MISMATCH where it isn't this provider's. */
   material(text: Redacted<string>): Redacted<M>;
   /**

@@ -49,6 +49,7 @@ const TYPES = [
   'signing-key',
   'agent-token',
   'certificate-authority',
+  'oauth-client',
 ] as const;
 const OF_TYPES = Object.fromEntries(TYPES.map((type) => [type, PATIENCE]));
 
@@ -125,7 +126,7 @@ export function call(
   const payload = given as Payload;
   // The functions of another type are the same ones, with other rights.
   const role = name.replace(
-    /-(llm-key|vector-database-key|root|database-root|signing-key|agent-token|certificate-authority)$/,
+    /-(llm-key|vector-database-key|root|database-root|signing-key|agent-token|certificate-authority|oauth-client)$/,
     '-database',
   );
   switch (`${role} ${payload.action ?? payload.step ?? ''}`.trim()) {

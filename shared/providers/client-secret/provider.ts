@@ -77,6 +77,7 @@ export const clientSecretProvider: CredentialProvider<ClientTarget, KeyMaterial>
           maxAgents: 1,
           why: 'where a new secret ends the former one, everybody but the coordinator is cut off',
         },
+  endsFormer: ({ secretsAtOnce }) => secretsAtOnce === 1,
 };
 
 /** Asks for something that nobody has: nothing is given or spent by it. */
