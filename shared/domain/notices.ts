@@ -5,7 +5,7 @@ import type { Credential, Key } from './credential.ts';
 import type { ClientHolder } from './holders.ts';
 import type { Canary } from './policy.ts';
 import { proofKindOf, type ProofKind } from './possession.ts';
-import { isInSteps, isOpen, loserOf, type Rotation } from './rotation.ts';
+import { announcedSeconds, isInSteps, isOpen, loserOf, type Rotation } from './rotation.ts';
 
 /** What is going on with a credential, as an agent has to know it. */
 export type NoticeState =
@@ -188,7 +188,7 @@ function timesOf(
   rotation: Rotation | undefined,
 ): { rotatesAt?: Instant; checkpointBy?: Instant } {
   if (rotation === undefined || (state !== 'announced' && state !== 'deferred')) return {};
-  const seconds = rotation.trigger.kind === 'vault' ? 0 : policy.announceSeconds;
+  const seconds = announcedSeconds(rotation, policy);
   const rotatesAt = rotation.deferred?.until ?? plusSeconds(rotation.startedAt, seconds);
   const ahead = (Date.parse(rotatesAt) - Date.parse(rotation.startedAt)) / 1000;
   return { rotatesAt, checkpointBy: plusSeconds(rotatesAt, -Math.min(CHECKPOINT_SECONDS, ahead / 2)) };

@@ -4,6 +4,7 @@ import type { Credential, Key } from './credential.ts';
 import { RekeyError } from './errors.ts';
 import type { HolderEvidence } from './holder-evidence.ts';
 import type { AwaitedOperator } from './operator.ts';
+import type { Policy } from './policy.ts';
 import type { PublicKey } from './possession.ts';
 
 /**
@@ -138,6 +139,8 @@ export interface Rotation {
   /** Announced, and waiting for the gap between the sessions of agents that can't change a value within one (T2). */
   readonly deferred?: Deferral;
   readonly undeferred?: Undeferred;
+  /** Its holders have nothing that works: no time is given for its announcement, and no session is waited for. */
+  readonly urgent?: true;
   /** What was seen of the instances that move first, once, when the others began to. */
   readonly canary?: { readonly at: Instant; readonly outcome: CanarySeen['outcome'] };
   /** Timed wake-ups used in this window (hard decision 5). */
@@ -214,6 +217,14 @@ export function overtakenBy(
 /** Whether both of its keys work, and holders move. */
 export function isOpen({ phase }: Pick<Rotation, 'phase'>): boolean {
   return phase === 'window' || phase === 'rolling-back';
+}
+
+/** How long a rotation is announced before it begins. */
+export function announcedSeconds(
+  { trigger, urgent }: Pick<Rotation, 'trigger' | 'urgent'>,
+  { announceSeconds }: Pick<Policy, 'announceSeconds'>,
+): number {
+  return trigger.kind === 'vault' || urgent === true ? 0 : announceSeconds;
 }
 
 /** Drops the callback: it has been answered or is void. */

@@ -31,8 +31,8 @@ export type Deferred =
  */
 export async function defer(deps: EngineDeps, state: Loaded): Promise<Deferred> {
   const { credential, rotation } = state;
-  const { deferred, trigger, phase, undeferred } = rotation;
-  const begun = deferred === undefined && undeferred !== undefined;
+  const { deferred, trigger, phase, undeferred, urgent } = rotation;
+  const begun = urgent === true || (deferred === undefined && undeferred !== undefined);
   // Waits don't fit into the four steps (hard decision 4).
   if (phase !== 'announced' || trigger.kind === 'vault' || begun) return { outcome: 'begins', state };
   const agents = await whoIsInTheWay(deps, credential);

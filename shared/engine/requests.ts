@@ -1,6 +1,6 @@
 import { plusSeconds, toInstant } from '../domain/clock.ts';
 import { RekeyError, isRekeyError } from '../domain/errors.ts';
-import { isPaused, type Rotation, type Trigger } from '../domain/rotation.ts';
+import { announcedSeconds, isPaused, type Rotation, type Trigger } from '../domain/rotation.ts';
 import type { LifecycleOutcome } from '../ports/workflow.ts';
 import { defer, skipDeferral } from './deferral.ts';
 import type { EngineDeps } from './deps.ts';
@@ -33,6 +33,8 @@ export function requestRotation(
     now?: boolean;
     /** What it belongs to, as the operators call that. */
     incidentId?: string;
+    /** Its holders have nothing that works. */
+    urgent?: true;
   },
 ): Promise<Requested> {
   return untilCommitted(async () => {
@@ -50,7 +52,7 @@ export function requestRotation(
     const order = await orderOf(deps, credential, deps.dependants);
     const state =
       joined === undefined
-        ? await announce(deps, credential, request.token, request.trigger, order, request.incidentId)
+        ? await announce(deps, credential, request.token, request.trigger, order, aboutOf(request))
         : { credential, rotation: joined };
     const rotation = request.now === true ? await skipDeferral(deps, state, request.trigger) : state.rotation;
     // Idempotent by its name: a caller that died after the commit is helped by its own repetition.
@@ -77,8 +79,7 @@ export async function enterLifecycle(
     return { phase: 'over', waitSeconds: 0 };
   switch (rotation.phase) {
     case 'announced': {
-      const due =
-        Date.parse(rotation.startedAt) + announcement(rotation, credential.policy.announceSeconds) * 1000;
+      const due = Date.parse(rotation.startedAt) + announcedSeconds(rotation, credential.policy) * 1000;
       return { phase: 'rotate', waitSeconds: Math.max(0, Math.ceil((due - deps.clock()) / 1000)) };
     }
     case 'issuing':
@@ -99,8 +100,11 @@ export async function enterLifecycle(
   }
 }
 
-function announcement(rotation: Rotation, seconds: number): number {
-  return rotation.trigger.kind === 'vault' ? 0 : seconds;
+function aboutOf({
+  incidentId,
+  urgent,
+}: Pick<Rotation, 'incidentId' | 'urgent'>): Pick<Rotation, 'incidentId' | 'urgent'> {
+  return { ...(incidentId === undefined ? {} : { incidentId }), ...(urgent === undefined ? {} : { urgent }) };
 }
 
 /**

@@ -4,7 +4,7 @@ import { pauseText, type Credential } from '../domain/credential.ts';
 import { errorsOf, RekeyError } from '../domain/errors.ts';
 import { assertTakeable } from '../domain/propagated.ts';
 import { isTask } from '../domain/roots.ts';
-import type { Rotation, Trigger } from '../domain/rotation.ts';
+import { announcedSeconds, type Rotation, type Trigger } from '../domain/rotation.ts';
 import type { EngineDeps } from './deps.ts';
 import type { Order } from './order.ts';
 import { commit, type Loaded } from './state.ts';
@@ -128,10 +128,10 @@ export function announce(
   token: string,
   trigger: Trigger,
   { obstacles, unchanged, turns }: Order,
-  incidentId?: string,
+  about: Pick<Rotation, 'incidentId' | 'urgent'> = {},
 ): Promise<Loaded> {
   const now = toInstant(deps.clock());
-  const announced = trigger.kind === 'vault' ? 0 : credential.policy.announceSeconds;
+  const announced = announcedSeconds({ trigger, ...about }, credential.policy);
   return commit(deps, credential, {
     rotation: {
       id: token,
@@ -145,7 +145,7 @@ export function announce(
       loser: 'old',
       repairs: 0,
       checkAt: plusSeconds(now, announced + deps.timing.stuckAfterSeconds),
-      ...(incidentId === undefined ? {} : { incidentId }),
+      ...about,
       startedAt: now,
       updatedAt: now,
     },

@@ -126,6 +126,49 @@ describe('the life of keys that Rekey makes for holders', () => {
     expect(await one.faults()).toEqual([]);
   });
 
+  test('that died in the middle of a rotation are replaced at once: where neither key works nobody is waited for', async () => {
+    const one = await registered();
+    const former = await one.requestRotation();
+    await one.until(({ phase }) => phase === 'window', former);
+    const diedAt = one.time.now();
+    await one.authority.finished(await one.authority.startEmergency('INC-1'));
+    await one.lookForLost(2);
+    const [newest, before] = await one.deps.ledger.rotations(await one.id(), 2);
+    expect(before).toMatchObject({ id: former, phase: 'completed' });
+    expect(Date.parse(newest?.startedAt ?? '') - diedAt).toBeLessThan(5 * 60_000);
+    expect(await one.works(await one.login())).toBe(true);
+    expect(await one.faults()).toEqual([]);
+  });
+
+  test('that died are not announced for hours before there are others', async () => {
+    const one = leaves.newCase();
+    await one.authority.register();
+    const policy = { ...one.declaration.policy, announce: '3h' };
+    await one.tryRegister({ ...one.declaration, policy });
+    await one.settle();
+    await emergency(one.authority);
+    await one.lookForLost();
+    const [newest] = await one.deps.ledger.rotations(await one.id(), 1);
+    const { startedAt = '', window } = newest ?? {};
+    expect(Date.parse(window?.opensAt ?? '') - Date.parse(startedAt)).toBeLessThan(5 * 60_000);
+    expect(await one.works(await one.login())).toBe(true);
+  });
+
+  test('that died while a rotation of theirs was announced begin it', async () => {
+    const one = leaves.newCase();
+    await one.authority.register();
+    const policy = { ...one.declaration.policy, announce: '3h' };
+    await one.tryRegister({ ...one.declaration, policy });
+    await one.settle();
+    const token = await one.requestRotation();
+    await one.authority.finished(await one.authority.startEmergency('INC-1'));
+    await one.lookForLost();
+    const { startedAt, window, phase } = await one.rotation(token);
+    expect(phase).toBe('completed');
+    expect(Date.parse(window?.opensAt ?? '') - Date.parse(startedAt)).toBeLessThan(5 * 60_000);
+    expect(await one.faults()).toEqual([]);
+  });
+
   test('wait for their authority where its emergency has made no other', async () => {
     const one = await registered();
     await one.authority.finished(await one.authority.startEmergency('INC-1', { replace: false }));
