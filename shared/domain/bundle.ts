@@ -32,6 +32,14 @@ export function isAuthority({ type, target }: Pick<Credential, 'type' | 'target'
   return type === 'certificate-authority' && leafTarget.safeParse(target).success;
 }
 
+/** What the target of a key that Rekey keeps says of who signs for it. */
+const keptUnder = z.object({ authority: z.string(), holder: z.string() });
+
+/** Whether Rekey keeps a key under the authority of that name: its end is told by the authority's list. */
+export function isKeptUnder(name: string, { type, target }: Pick<Credential, 'type' | 'target'>): boolean {
+  return type === 'certificate-authority' && keptUnder.safeParse(target).data?.authority === name;
+}
+
 /** An authority that issues now. */
 export interface Issuing extends AuthorityDocument {
   /** Id of its entry. */

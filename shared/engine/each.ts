@@ -12,3 +12,14 @@ export async function eachOf<T, A>(
   await Promise.all(Array.from({ length: atOnce }, work));
   return answers;
 }
+
+/**
+ * What each of these comes to, once all are over: a function that has answered stands still, and with it whatever it was at.
+ * @throws what the first of them has failed with
+ */
+export async function allOver<T extends readonly unknown[] | []>(
+  works: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(works);
+  return Promise.all(works);
+}

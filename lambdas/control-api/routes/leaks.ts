@@ -5,6 +5,7 @@ import {
   type LeakMatch,
 } from '../../../shared/api/messages.ts';
 import { worstOf } from '../../../shared/domain/leak.ts';
+import { allOver } from '../../../shared/engine/each.ts';
 import type { FamilyLeak as FoundFamily } from '../../../shared/engine/families/leak.ts';
 import type { LeakMatch as Found } from '../../../shared/engine/leak.ts';
 import { parse, type Call } from '../../http/request.ts';
@@ -14,10 +15,7 @@ export async function reportLeak(call: Call, services: ControlServices): Promise
   const { incident, ...asked } = parse(leakRequest, call.body());
   const { actor, token } = call;
   const report = { ...asked, incidentId: incident, actor, token };
-  const [found, families] = await Promise.all([
-    services.reportLeak(report),
-    services.reportFamilyLeak(report),
-  ]);
+  const [found, families] = await allOver([services.reportLeak(report), services.reportFamilyLeak(report)]);
   const outcome = worstOf([...found, ...families].map((match) => match.outcome));
   const revoking = !asked.dryRun && found.some((match) => match.outcome === 'live');
   return {

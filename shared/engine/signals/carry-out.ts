@@ -11,6 +11,7 @@ import {
   type SignalMatch,
 } from '../../domain/signals/decide.ts';
 import { incidentOf, reasonOf, tokenOf, type Signal } from '../../domain/signals/signal.ts';
+import { allOver } from '../each.ts';
 import type { Received, SignalDeps, SignalOutcome } from './deps.ts';
 import { recordFamilies, refreshFamilies, revokeFamilies, type SignalFamilies } from './families.ts';
 import { aboutSignal, hold, recordEach } from './notes.ts';
@@ -124,10 +125,7 @@ export async function startEmergency(
           replace: true,
           credentials: credentials.map((each) => ({ credentialId: each.id, type: each.type })),
         });
-  const [failed] = (await Promise.allSettled([starting, ending])).filter(
-    (each) => each.status === 'rejected',
-  );
-  if (failed !== undefined) throw failed.reason;
+  await allOver([starting, ending]);
 }
 
 /** What a decision is about, by name. */

@@ -3,6 +3,7 @@ import type { Family } from '../../domain/families.ts';
 import { isJustRefreshed } from '../../domain/family-refresh.ts';
 import type { Trigger } from '../../domain/rotation.ts';
 import type { FamilyMatch } from '../../domain/signals/decide.ts';
+import { allOver } from '../each.ts';
 import { findTokens, recordLeak, type FoundDeps } from '../families/leak.ts';
 import type { FamilyEmergency } from '../families/revoke.ts';
 
@@ -29,7 +30,7 @@ export async function revokeFamilies(
   names: readonly string[],
   emergency: Omit<FamilyEmergency, 'name'>,
 ): Promise<void> {
-  await Promise.all(names.map((name) => revoke({ ...emergency, name })));
+  await allOver(names.map((name) => revoke({ ...emergency, name })));
 }
 
 /** A family that can't be refreshed now, and why. */

@@ -198,6 +198,28 @@ describe('rotating', () => {
     expect(services.asked).toHaveLength(1);
   });
 
+  it('lets go of no authority whose list has to be signed for keys that Rekey keeps under it', async () => {
+    const type = 'certificate-authority';
+    const name = { name: 'shop', trustDomain: 'shop.example', leafSeconds: 60, clockSkewSeconds: 1 };
+    const authority = credentialOf({ type, provider: 'x509', name: 'shop-ca', target: name });
+    const target = { authority: 'shop-ca', trustDomain: 'shop.example', holder: 'lb', leafSeconds: 60 };
+    const leaf = credentialOf({ id: 'id-of-leaf', type, provider: 'leaf', name: 'lb-cert', target });
+    const ledger = new FakeLedger().add(authority).add(leaf);
+    const services = fakeServices(ledger);
+    const path = '/v1/credentials/shop-ca/unregister';
+    const send = async () => answer(eventOf('POST', path, { body: { reason: 'gone' } }), services);
+    const { response } = await send();
+    expect(response.statusCode).toBe(409);
+    expect(bodyOf(response)).toMatchObject({
+      code: 'ERR_CONFLICT',
+      field: 'name',
+      detail: expect.stringContaining('lb-cert'),
+    });
+    expect(services.asked).toEqual([]);
+    ledger.credentials.delete(leaf.id);
+    expect((await send()).response.statusCode).toBe(200);
+  });
+
   it('asks for a rollback by credential and rotation', async () => {
     const services = fakeServices();
     const { response } = await answer(

@@ -4,6 +4,7 @@ import type { ControlServices } from '../../../lambdas/control-api/route.ts';
 import { resolveForEmergency } from '../../../lambdas/control-api/emergency.ts';
 import { selectForEmergency } from '../../../lambdas/control-api/selection.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';
+import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { FamilyLeak } from '../../../shared/engine/families/leak.ts';
 import type { LeakMatch } from '../../../shared/engine/leak.ts';
 import {
@@ -65,6 +66,22 @@ describe('a leaked value', () => {
       matches: [{ credential: 'orders-db', outcome: 'live', holders: ['order-agents'] }],
     });
     expect(response.body).not.toContain('never shown');
+  });
+
+  it('is looked for to the end where families can not be asked: an emergency that begins is not cut short', async () => {
+    let ended = false;
+    const services = {
+      ...fakeServices(),
+      reportLeak: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        ended = true;
+        return [];
+      },
+      reportFamilyLeak: async () => Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'no answer')),
+    };
+    const headers = { 'idempotency-key': ROTATION_ID };
+    const { response } = await answer(eventOf('POST', '/v1/leaks', { body, headers }), services);
+    expect([response.statusCode, ended]).toEqual([503, true]);
   });
 
   it('is answered with the token families of which it is a token, whose word counts as much', async () => {

@@ -3,6 +3,7 @@ import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { Family } from '../../../shared/domain/families.ts';
 import { fingerprint } from '../../../shared/domain/fingerprint.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
+import { revokeFamilies } from '../../../shared/engine/signals/families.ts';
 import { voteOnSignal } from '../../../shared/engine/signals/vote.ts';
 import { TERMS } from '../../support/families.ts';
 import { SignalWorld } from '../../support/signal-world.ts';
@@ -117,6 +118,21 @@ describe('a token of a family that is found and verified', () => {
     ]);
     expect(new Set(one.emergencies.map(({ id }) => id)).size).toBe(1);
     expect(one.familyEmergencies).toHaveLength(2);
+  });
+});
+
+describe('several families that are to end', () => {
+  it('are all asked for before one that fails is told of: a function that has answered stands still', async () => {
+    const ended: string[] = [];
+    const revoke = async ({ name }: { name: string }): Promise<void> => {
+      if (name === 'failing') throw new RekeyError('ERR_UNAVAILABLE', 'no answer');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      ended.push(name);
+    };
+    const emergency = { incidentId: 'INC-1', trigger: { kind: 'signal', actor: 'signal:siem' } } as const;
+    const work = revokeFamilies({ revoke }, ['failing', 'slow'], emergency);
+    await expect(work).rejects.toMatchObject({ code: 'ERR_UNAVAILABLE' });
+    expect(ended).toEqual(['slow']);
   });
 });
 
