@@ -36,8 +36,11 @@ export async function rotateLost(deps: EngineDeps, type: string): Promise<Lost[]
         else await goOn(deps, credential, { active, why });
         lost.push({ credentialId: credential.id, outcome: active === undefined ? 'rotates' : 'goes on' });
       } catch (error) {
-        if (!isRekeyError(error)) throw error;
-        lost.push({ credentialId: credential.id, outcome: error.code });
+        // Whatever it is: the others have nothing that works either.
+        lost.push({
+          credentialId: credential.id,
+          outcome: isRekeyError(error) ? error.code : 'ERR_INTERNAL',
+        });
       }
     }
     page = next;
