@@ -16,7 +16,8 @@ export async function maySuspend(
   // Token families aren't suspended: their holders stop for nothing of it.
   const values = credentialsIn(of);
   if (suspendHeld === 0 || values.length === 0 || !isProven(signal, of)) return false;
-  const agents = Math.max(1, agentsHit(values));
+  // Whose holders nobody has declared has some all the same.
+  const agents = values.reduce((sum, each) => sum + Math.max(1, agentsHit([each])), 0);
   return signals.take(`${signal.source}#SUSPENDED`, suspendHeld, agents, tokenOf(signal));
 }
 

@@ -87,6 +87,18 @@ describe('what is held above a cap', () => {
     expect([...one.suspensions.values()]).toMatchObject([{ values: [{ credentialId: 'id-shared' }] }]);
   });
 
+  it('takes one of the cap for each value at least, whose holders may not be declared', async () => {
+    const one = await worldOf(10);
+    const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+    for (const name of names) one.add(name, value(name));
+    const fingerprints = names.map((name) => fingerprint(new Redacted(value(name))));
+    for (const id of ['1', '2']) {
+      const sent = one.hmac('siem', { signals: [{ id, fingerprints, verified: true }] });
+      expect((await one.send(sent)).outcomes).toMatchObject([{ act: 'hold' }]);
+    }
+    expect([one.kept.size, one.suspensions.size]).toEqual([2, 1]);
+  });
+
   it('is begun again by a repetition where its intake died before it was suspended', async () => {
     const one = await worldOf(500);
     one.add('shared', value('shared'), { holders: SignalWorld.holders(340) });
