@@ -115,13 +115,14 @@ describe('a signal that comes again', () => {
     const sent = await one.signed('github', `${LEAKED}-d`, 4);
     for (const [n, name] of ['a', 'b', 'c'].entries())
       await one.send(await one.signed('github', `${LEAKED}-${name}`, n + 1));
-    const { signals } = one.services.deps;
-    const { mark } = signals;
-    Object.assign(signals, { mark: () => Promise.reject(new Error('killed')) });
+    const { deps } = one.services;
+    const dying = { ...deps.signals, mark: () => Promise.reject(new Error('killed')) };
+    const { signals } = deps;
+    Object.assign(deps, { signals: dying });
     const before = one.emergencies.length;
     await one.send(sent);
     const [held] = [...one.kept.values()];
-    Object.assign(signals, { mark });
+    Object.assign(deps, { signals });
     const actor = 'arn:aws:sts::1:assumed-role/responder/alice';
     await voteOnSignal(one.services.deps, { id: held?.id ?? '', verdict: 'deny', actor, reason: 'a test' });
     one.now += 61 * MINUTE;
