@@ -44,12 +44,14 @@ export function describeSignals(given: () => Deployed & { readonly sources: Loca
         .poll(() => tryLogin(world.server, old), { timeout: 60_000, interval: 100 })
         .toBe('refused');
     };
-    /** Once it is over and agents have a value that works. */
+    /** Once agents have a value that works, and it is over: what was suspended before was refused from the start. */
     const recovers = async (name: string): Promise<void> => {
+      await expect
+        .poll(async () => tryLogin(world.server, await login(name)), { timeout: 60_000, interval: 200 })
+        .toBe('accepted');
       await expect
         .poll(() => rekeyJson<ShowAnswer>(['show', name], world.env), { timeout: 60_000, interval: 500 })
         .toMatchObject({ credential: { status: 'active' } });
-      expect(await tryLogin(world.server, await login(name))).toBe('accepted');
     };
     const records = async (): Promise<number> => (await rekeyJson<AuditAnswer>(['audit'], world.env)).records;
 
