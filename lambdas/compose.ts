@@ -113,7 +113,7 @@ export function composeEngine(aws: AwsCalls = awsCallsFromEnvironment(process.en
       aws,
       lifecycleArn: optionalSetting(ENV.lifecycle) ?? '',
       emergencyArn: optionalSetting(ENV.emergency) ?? '',
-      suspensionArn: optionalSetting(ENV.suspension) ?? '',
+      suspensionArn: '',
     }),
     providerFor,
     readAdmin: async (adminSecret) => {

@@ -83,10 +83,13 @@ function namesOf({ credentials, families = [] }: HeldSignalView): string {
 }
 
 function linesOf(signal: HeldSignalView): string[] {
-  const { id, source, heldAt, why, url, approvals, glassAt } = signal;
+  const { id, source, heldAt, why, url, approvals, glassAt, suspends } = signal;
   return [
     `${id}  ${source}, held ${when(heldAt)}: ${why}`,
     `  would revoke ${namesOf(signal)}`,
+    ...(suspends === true
+      ? ['  suspended until it is decided, where the provider can: agents are refused']
+      : []),
     ...(url === undefined ? [] : [`  ${url}`]),
     `  approved by ${approvals.length === 0 ? 'nobody' : approvals.map(({ actor }) => actor).join(', ')}; one alone may from ${when(glassAt)} on`,
   ];

@@ -66,6 +66,8 @@ export class IncidentStack extends Stack {
       },
       grants: [
         ...may.writeLedger(ledger),
+        // Whether what was spooled stands in the trail.
+        ...may.readRecords(ledger),
         ...may.readObjects(state.snapshotsArn, SNAPSHOTS),
         ...may.listObjects(state.snapshotsArn, INTENTS),
         ...may.readObjects(state.snapshotsArn, INTENTS),

@@ -19,7 +19,12 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
     agents: new DynamoDbAgents(store),
     sealer: new RememberingSealer(new KmsSealer({ aws, key: setting(ENV.sealingKey) })),
     signatures: joseSignatures,
-    workflow: new StepFunctionsWorkflow({ aws, lifecycleArn: setting(ENV.lifecycle), emergencyArn: '' }),
+    workflow: new StepFunctionsWorkflow({
+      aws,
+      lifecycleArn: setting(ENV.lifecycle),
+      emergencyArn: '',
+      suspensionArn: '',
+    }),
     clock,
     newNonce: () => randomBytes(24).toString('base64url'),
   };

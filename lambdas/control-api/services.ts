@@ -53,6 +53,7 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
     aws,
     lifecycleArn: setting(ENV.lifecycle),
     emergencyArn: setting(ENV.emergency),
+    suspensionArn: setting(ENV.suspension),
   });
   const store = { aws, table: setting(ENV.table), tenant: setting(ENV.tenant), clock };
   const ledger = new DynamoDbLedger(store);

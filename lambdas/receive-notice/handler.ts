@@ -1,7 +1,7 @@
 import { awsHealthSignals } from '../../shared/domain/signals/aws-health.ts';
 import { weighSuspicions } from '../../shared/engine/anomalies/weigh.ts';
-import { overBudget, receiveSignal } from '../../shared/engine/signals/receive.ts';
 import { createLogger } from '../compose.ts';
+import { takeEach } from './answer.ts';
 import { createNoticeServices } from './compose.ts';
 
 const logger = createLogger();
@@ -18,17 +18,14 @@ export async function handler(event: { source?: string }): Promise<void> {
   const signals = awsHealthSignals(event, Date.now());
   // AWS names something that is no key of IAM: a person looks there.
   if (signals.length === 0) logger.warn('signal not identified', { source: 'aws-health' });
-  let isOverBudget = false;
-  for (const signal of signals) {
-    const { source, handle } = signal;
-    const { act, credentials, id } = await receiveSignal(deps, { signal, actor: `signal:${source}`, policy });
-    const about = { source, act, credentials, id, handle };
+  const { outcomes, error } = await takeEach({ deps, policy }, signals);
+  for (const { act, credentials, id, signal } of outcomes) {
+    const about = { source: signal.source, act, credentials, id, handle: signal.handle };
     if (act === 'over-budget') logger.warn('signal over budget', about);
     else if (act === 'look') logger.warn('signal not identified', about);
     else logger.info('signal received', about);
-    isOverBudget ||= act === 'over-budget';
   }
-  if (isOverBudget) throw overBudget('aws-health');
+  if (error !== undefined) throw error;
 }
 
 async function weigh(): Promise<void> {

@@ -24,17 +24,12 @@ export class StepFunctionsWorkflow implements Workflow {
   readonly #emergencyArn: string;
   readonly #suspensionArn: string;
 
-  /** Whoever holds no signals needs no machine for that. */
-  constructor(options: {
-    aws: AwsCalls;
-    lifecycleArn: string;
-    emergencyArn: string;
-    suspensionArn?: string;
-  }) {
+  /** A machine that is never started here has an empty ARN, which is said: one that was forgotten would be found by nobody. */
+  constructor(options: { aws: AwsCalls; lifecycleArn: string; emergencyArn: string; suspensionArn: string }) {
     this.#aws = options.aws;
     this.#lifecycleArn = options.lifecycleArn;
     this.#emergencyArn = options.emergencyArn;
-    this.#suspensionArn = options.suspensionArn ?? '';
+    this.#suspensionArn = options.suspensionArn;
   }
 
   async startLifecycle(input: LifecycleInput, attempt: number): Promise<void> {

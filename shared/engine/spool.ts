@@ -26,25 +26,34 @@ const AT_ONCE = 16;
 /**
  * Writes into the ledger what an emergency could not: what it has revoked, late and with its own time; of an emergency that has
  * ended without saying, that nobody knows. Each once, whenever a run dies.
+ * @throws once everything else had its turn, what one has failed with that no later run mends: it keeps none from being written
  */
 export async function reconcileSpool(deps: SpoolDeps): Promise<{ key: string; outcome: Settled }[]> {
   const until = deps.clock() + RUN_MS;
   const answers: { key: string; outcome: Settled }[] = [];
+  const broken: unknown[] = [];
   // Whatever is known of an emergency's end comes before the question what has become of it.
   const { revoked, intended } = await deps.spool.waiting();
   for (const keys of [revoked, intended])
     for (let at = 0; at < keys.length && deps.clock() < until; at += AT_ONCE)
-      answers.push(...(await Promise.all(keys.slice(at, at + AT_ONCE).map((key) => settled(deps, key)))));
+      answers.push(
+        ...(await Promise.all(keys.slice(at, at + AT_ONCE).map((key) => settled(deps, key, broken)))),
+      );
+  if (broken.length > 0) throw broken[0];
   return answers;
 }
 
-async function settled(deps: SpoolDeps, key: string): Promise<{ key: string; outcome: Settled }> {
+async function settled(
+  deps: SpoolDeps,
+  key: string,
+  broken: unknown[],
+): Promise<{ key: string; outcome: Settled }> {
   try {
     const outcome = await settle(deps, await deps.spool.spooled(key));
     if (outcome === 'settled') await deps.spool.settle(key);
     return { key, outcome };
   } catch (error) {
-    if (!isRekeyError(error)) throw error;
+    if (!isRekeyError(error)) broken.push(error);
     return { key, outcome: 'failed' };
   }
 }

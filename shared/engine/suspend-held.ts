@@ -37,6 +37,8 @@ export type SuspendOutcome =
  * restored at once, since whoever restores may have come first. An approval needs nothing: its emergency ends the value.
  */
 export async function suspendHeld(deps: SuspendDeps, value: HeldValue): Promise<SuspendOutcome> {
+  // Whoever has tried before may have died once it had suspended, after the restoration.
+  if (await isDenied(deps, value)) return restoreHeld(deps, value);
   if (!(await isHeld(deps, value))) return 'over';
   const credential = await deps.ledger.credential(value.credentialId);
   if (credential === undefined) return 'over';

@@ -169,7 +169,12 @@ export async function registerMany(world: World, kinds: readonly Kind[], count: 
     agents: new DynamoDbAgents(store),
     sealer: new KmsSealer({ aws: store.aws, key: '' }),
     vault,
-    workflow: new StepFunctionsWorkflow({ aws: store.aws, lifecycleArn: '', emergencyArn: '' }),
+    workflow: new StepFunctionsWorkflow({
+      aws: store.aws,
+      lifecycleArn: '',
+      emergencyArn: '',
+      suspensionArn: '',
+    }),
     providerFor,
     readAdmin: async (secret) => {
       const text = await vault.read(secret, { stage: 'AWSCURRENT' });

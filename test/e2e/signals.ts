@@ -20,6 +20,8 @@ import { apply, quiet, type Deployed } from './deployed.ts';
 
 /** More than one signal may halt. */
 const MANY = 340;
+/** So are these, and with those no more than suspensions may stop. */
+const SOME = 100;
 
 /** What signals do without a person in this deployment. */
 export const CAPS = { maxCredentials: 1, maxAgents: 50, breakGlassMinutes: 1 };
@@ -42,12 +44,14 @@ export function describeSignals(given: () => Deployed & { readonly sources: Loca
         .poll(() => tryLogin(world.server, old), { timeout: 60_000, interval: 100 })
         .toBe('refused');
     };
-    /** Once it is over and agents have a value that works. */
+    /** Once agents have a value that works, and it is over: what was suspended before was refused from the start. */
     const recovers = async (name: string): Promise<void> => {
+      await expect
+        .poll(async () => tryLogin(world.server, await login(name)), { timeout: 60_000, interval: 200 })
+        .toBe('accepted');
       await expect
         .poll(() => rekeyJson<ShowAnswer>(['show', name], world.env), { timeout: 60_000, interval: 500 })
         .toMatchObject({ credential: { status: 'active' } });
-      expect(await tryLogin(world.server, await login(name))).toBe('accepted');
     };
     const records = async (): Promise<number> => (await rekeyJson<AuditAnswer>(['audit'], world.env)).records;
 
@@ -56,6 +60,7 @@ export function describeSignals(given: () => Deployed & { readonly sources: Loca
       for (const name of ['alice', 'bob']) env[name] = await responderEnv(world, name);
       for (const name of ['leaky', 'doubted']) await declare(name);
       for (const name of ['shared', 'alone']) await declare(name, MANY);
+      await declare('mistaken', SOME);
     }, 120_000);
 
     test('GitHub tells of a value that works: it dies at the database, agents go on, and neither a replay nor a forgery does anything', async () => {
@@ -118,8 +123,12 @@ export function describeSignals(given: () => Deployed & { readonly sources: Loca
       await recovers('doubted');
     });
 
-    test('what would halt too many agents is held and suspended: two responders revoke it, or one alone after the time for that', async () => {
-      const old = { shared: await login('shared'), alone: await login('alone') };
+    test('what would halt too many agents is held, and suspended as far as the cap goes: a denial restores it, two responders revoke it, or one alone after the time for that', async () => {
+      const old = {
+        shared: await login('shared'),
+        mistaken: await login('mistaken'),
+        alone: await login('alone'),
+      };
       const told = Object.entries(old).map(([name, { password }]) => ({
         id: name,
         fingerprints: [fingerprint(new Redacted(password))],
@@ -129,9 +138,11 @@ export function describeSignals(given: () => Deployed & { readonly sources: Loca
       const { signals } = await rekeyJson<HeldSignalsAnswer>(['incident', 'held'], env['alice'] ?? {});
       const idOf = (name: string): string =>
         signals.find(({ credentials }) => credentials.includes(name))?.id ?? '';
-      expect(signals.map(({ why, reporter }) => [why, reporter])).toEqual([
-        [`it would halt ${MANY} agents, more than 50`, 'signal:siem'],
-        [`it would halt ${MANY} agents, more than 50`, 'signal:siem'],
+      const why = (agents: number): string => `it would halt ${agents} agents, more than 50`;
+      expect(signals.map((each) => [each.credentials, each.why, each.reporter, each.suspends])).toEqual([
+        [['shared'], why(MANY), 'signal:siem', true],
+        [['mistaken'], why(SOME), 'signal:siem', true],
+        [['alone'], why(MANY), 'signal:siem', undefined],
       ]);
       const approve = async (who: string, name: string, ...flags: string[]) => {
         const args = ['incident', 'approve', idOf(name), '--reason', 'seen it', '--json', ...flags];
@@ -139,21 +150,28 @@ export function describeSignals(given: () => Deployed & { readonly sources: Loca
         const { signal } = JSON.parse(stdout || '{}') as Partial<HeldSignalAnswer>;
         return signal?.status ?? (/ERR_\w+/.exec(stderr)?.[0] || stderr);
       };
-      // Suspended until people decide; nothing is replaced.
+      expect(await approve('bob', 'alone', '--break-glass')).toBe('ERR_FORBIDDEN');
       await dies(old.shared);
+      await dies(old.mistaken);
+      const denial = ['incident', 'deny', idOf('mistaken'), '--reason', 'a test value', '--json'];
+      expect((await rekey(denial, env['alice'] ?? {})).status).toBe(0);
+      await expect
+        .poll(() => tryLogin(world.server, old.mistaken), { timeout: 60_000, interval: 100 })
+        .toBe('accepted');
+      // Nothing is replaced until people decide.
       expect(await approve('alice', 'shared')).toBe('held');
       expect(await approve('alice', 'shared')).toBe('held');
       expect(await login('shared')).toEqual(old.shared);
       expect(await approve('bob', 'shared')).toBe('approved');
-      await dies(old.shared);
       await recovers('shared');
+      expect(await tryLogin(world.server, old.shared)).toBe('refused');
 
-      expect(await approve('bob', 'alone', '--break-glass')).toBe('ERR_FORBIDDEN');
       const glassAt = Date.parse(signals.find(({ id }) => id === idOf('alone'))?.glassAt ?? '');
       await sleep(Math.max(0, glassAt - Date.now()) + 500);
-      await dies(old.alone);
-      expect(await login('alone')).toEqual(old.alone);
+      // What is above the cap of suspensions works until then.
+      expect(await tryLogin(world.server, old.alone)).toBe('accepted');
       expect(await approve('bob', 'alone', '--break-glass')).toBe('approved');
+      await dies(old.alone);
       await recovers('alone');
     });
   });

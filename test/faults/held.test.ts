@@ -118,7 +118,7 @@ describe('a value of a signal that is held', () => {
     const held = new Held(one);
     held.status = 'denied';
     expect(outcomes(await held.run('restore'))).toEqual(['restored']);
-    expect(outcomes(await held.run('suspend'))).toEqual(['over']);
+    expect(outcomes(await held.run('suspend'))).toEqual(['restored']);
     expect(await one.works(await one.login())).toBe(true);
     expect(await count(one, 'suspension-intended')).toBe(0);
   });
@@ -133,6 +133,22 @@ describe('a value of a signal that is held', () => {
       await held.run('restore');
     };
     expect(outcomes(await held.run('suspend'))).toEqual(['restored']);
+    expect(await one.works(login)).toBe(true);
+    expect((await one.credential()).suspended).toBeUndefined();
+  });
+
+  test('is restored also where whoever suspends dies right after it, once it was denied and restored', async () => {
+    const one = await world.registered();
+    const login = await one.login();
+    const held = new Held(one);
+    one.calls.between = async (label) => {
+      if (label !== 'provider.suspend' || held.status === 'denied') return;
+      held.status = 'denied';
+      await held.run('restore');
+      one.calls.arm({ at: 'provider.suspend', mode: 'after' });
+    };
+    expect(outcomes(await held.run('suspend'))).toEqual(['restored']);
+    one.calls.disarm();
     expect(await one.works(login)).toBe(true);
     expect((await one.credential()).suspended).toBeUndefined();
   });

@@ -158,6 +158,19 @@ describe('what an emergency that was stopped has spooled', () => {
     expect(world.ledger.trail).toEqual([]);
   });
 
+  test('is written down although one of it can be read by nobody, which fails the run', async () => {
+    const world = new ScaleWorld(40);
+    takeDown(world, ['the ledger refuses writes'], HOURS);
+    for (const credentialId of world.ids)
+      await revokeNow(world.deps, { ...ABOUT, credentialId, emergencyId: 'stopped' });
+    world.time.jumpTo(world.startedAt + HOURS);
+    const [first = ''] = [...world.s3.objects.keys()].filter((key) => key.includes('/intents/'));
+    world.s3.objects.set(first, 'not what was put there');
+    await expect(reconcileSpool(world.deps)).rejects.toThrow(SyntaxError);
+    const told = world.ledger.trail.filter(({ message }) => message === 'emergency-revocation-failed');
+    expect(told).toHaveLength(39);
+  });
+
   test('halts nobody whose credential was replaced since, and stands in the trail', async () => {
     const world = await stopped();
     for (const head of world.ledger.heads.values()) {

@@ -42,6 +42,7 @@ const LIFECYCLE = 'states:stateMachine:rekey-local-rotation-lifecycle';
 const EMERGENCY = 'states:stateMachine:rekey-local-incident-emergency';
 const EMERGENCIES = 'states:execution:rekey-local-incident-emergency:*';
 const ASKS_AGENTS = 'dynamodb:Query on <Ledger> if dynamodb:LeadingKeys';
+const FINDS_KEYS = ASKS_AGENTS;
 const HOLDS_OTHERS = 'dynamodb:ConditionCheckItem on <Ledger> if dynamodb:LeadingKeys';
 const COUNTS_SIGNALS = 'dynamodb:UpdateItem on <Ledger> if dynamodb:LeadingKeys';
 const SEALS = 'kms:Encrypt on <DataKey> if kms:EncryptionContext:rekey:purpose';
@@ -74,6 +75,12 @@ const OF_DATABASES: readonly UnusedGrants[] = [
       'Tells a start of an emergency whose answer was lost from another one under its name (test/unit/adapters/step-functions-workflow.test.ts).',
     sometimes: true,
     grants: { 'receive-signal': [`states:DescribeExecution on ${EMERGENCIES}`] },
+  },
+  {
+    reason:
+      'Only where what a source has found is a token of a family (test/unit/signals/families.test.ts): no run has both.',
+    sometimes: true,
+    grants: { 'receive-signal': ['lambda:InvokeFunction on <RefreshFamiliesLive>'] },
   },
   {
     reason:
@@ -185,6 +192,7 @@ const OF_DATABASES: readonly UnusedGrants[] = [
       'record-emergency': [
         's3:ListBucket on <Snapshots> if s3:prefix',
         's3:GetObject on <Snapshots>/intents/*',
+        'dynamodb:Query on <Ledger>',
         'states:DescribeExecution on states:execution:rekey-local-incident-emergency:*',
       ],
     },
@@ -298,8 +306,10 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
         'kms:Decrypt on <DataKey> if via dynamodb',
         COUNTS_SIGNALS,
         HOLDS_OTHERS,
+        FINDS_KEYS,
         `states:StartExecution on ${LIFECYCLE}`,
-        `states:StartExecution on ${EMERGENCY}`,
+        'states:StartExecution on <EmergencyMachine>',
+        'states:StartExecution on <SuspensionMachine>',
         'states:DescribeExecution on states:execution:rekey-local-incident-emergency:*',
         'sqs:GetQueueAttributes on <NoticeDeadLetters>',
         'sqs:GetQueueUrl on <NoticeDeadLetters>',

@@ -160,6 +160,17 @@ describe('roles', () => {
     expect(JSON.stringify(roles['archive-audit'])).not.toMatch(/s3:(Get|Delete)/);
   });
 
+  it('the trail of a credential is read where operators ask, and by whoever looks what of a spooled revocation stands there', () => {
+    const unbound = (name: string): boolean =>
+      allows(name, 'dynamodb:Query').some(
+        ({ Resource, Condition }) => Condition === undefined && !JSON.stringify(Resource).includes('/index/'),
+      );
+    const readers = FUNCTIONS.filter(unbound);
+    expect(readers).toContain('control-api');
+    expect(readers).toContain('record-emergency');
+    expect(readers).not.toContain('receive-signal');
+  });
+
   it('the control API holds no right to any secret', () => {
     expect(JSON.stringify(roles['control-api'])).not.toMatch(/secretsmanager|kms:GenerateDataKey/);
   });

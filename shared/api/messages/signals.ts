@@ -67,6 +67,8 @@ const heldSignalView = z.object({
   credentials: z.array(z.string()),
   /** Names of the token families that it ends as well. */
   families: z.array(z.string()).optional(),
+  /** What was found is suspended until it is decided, where its provider can. */
+  suspends: z.boolean().optional(),
   /** `held`, `approved` (its emergency has the same id) or `denied` */
   status: z.string(),
   approvals: z.array(vote),

@@ -35,17 +35,24 @@ const SOURCE = 'anomaly';
 /**
  * Weighs what was found unusual: what the declaration explains is dropped, the rest of each credential is one signal, at most one
  * an hour. What comes on top waits for the next hour and is told together. A suspicion waits until its signal was taken.
+ * @throws what one credential has failed with, once all others had their turn
  */
 export async function weighSuspicions(deps: WeighDeps): Promise<Weighed> {
   const result = { told: 0, explained: 0, waiting: 0, overBudget: 0 };
+  const failures: unknown[] = [];
   for (const [secret, suspicions] of bySecret(await deps.baselines.suspicions(AT_ONCE))) {
-    const id = await deps.ledger.idBySecret(secret);
-    const credential = id === undefined ? undefined : await deps.ledger.credential(id);
-    const outcome = credential === undefined ? 'explained' : await tell(deps, credential, suspicions);
-    result[outcome] += suspicions.length;
-    if (outcome === 'told' || outcome === 'explained')
-      for (const suspicion of suspicions) await deps.baselines.weighed(suspicion);
+    try {
+      const id = await deps.ledger.idBySecret(secret);
+      const credential = id === undefined ? undefined : await deps.ledger.credential(id);
+      const outcome = credential === undefined ? 'explained' : await tell(deps, credential, suspicions);
+      result[outcome] += suspicions.length;
+      if (outcome === 'told' || outcome === 'explained')
+        for (const suspicion of suspicions) await deps.baselines.weighed(suspicion);
+    } catch (error) {
+      failures.push(error);
+    }
   }
+  if (failures.length > 0) throw failures[0];
   return result;
 }
 

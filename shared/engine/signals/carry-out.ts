@@ -66,7 +66,7 @@ export async function carryOut(
 }
 
 /**
- * Why it is too much for one hour; undefined where it is not. The caps hold for all signals of a source within 60 minutes: many
+ * Why it is too much for one hour, or was when it was held; undefined where it is not. The caps hold for all signals of a source within 60 minutes: many
  * small ones go no further than one that is large. The same signal again, or beside itself, counts once: else it would be held
  * beside the emergency that it has started. What one cap holds may have taken of the other, which is the safe side.
  */
@@ -77,6 +77,9 @@ async function overCaps(
 ): Promise<string | undefined> {
   const { maxCredentials, maxAgents } = policy;
   const [source, id, agents] = [signal.source, tokenOf(signal), agentsHit(of)];
+  // Whoever has held it may have died before it was remembered, and people may have decided: room that there is by now is none for it.
+  const before = await signals.held(id);
+  if (before !== undefined) return before.why;
   const past = (what: string): string => `with it signals of ${source} would ${what} within the hour`;
   if (!(await signals.take(`${source}#REVOKED`, maxCredentials, of.length, id)))
     return past(`revoke more than ${maxCredentials} credentials`);

@@ -1,4 +1,4 @@
-import { agentsHit, isProven, type SignalMatch } from '../../domain/signals/decide.ts';
+import { agentsHit, credentialsIn, isProven, type SignalMatch } from '../../domain/signals/decide.ts';
 import type { HeldSignal } from '../../domain/signals/held.ts';
 import { incidentOf, tokenOf } from '../../domain/signals/signal.ts';
 import type { SuspensionInput } from '../../ports/workflow.ts';
@@ -13,14 +13,20 @@ export async function maySuspend(
   { signal, policy: { suspendHeld = 0 } }: Pick<Received, 'signal' | 'policy'>,
   of: readonly SignalMatch[],
 ): Promise<boolean> {
-  if (suspendHeld === 0 || !isProven(signal, of)) return false;
-  const agents = Math.max(1, agentsHit(of));
+  // Token families aren't suspended: their holders stop for nothing of it.
+  const values = credentialsIn(of);
+  if (suspendHeld === 0 || values.length === 0 || !isProven(signal, of)) return false;
+  // Whose holders nobody has declared has some all the same.
+  const agents = values.reduce((sum, each) => sum + Math.max(1, agentsHit([each])), 0);
   return signals.take(`${signal.source}#SUSPENDED`, suspendHeld, agents, tokenOf(signal));
 }
 
-/** Suspends or restores what is held with that, under an id that follows from the signal's: the same again is joined. */
+/**
+ * Suspends or restores what is held with that, under an id that follows from the signal's: the same again is joined. Restoring is
+ * begun anew a minute later, since one that has failed leaves a value out of use that nobody wants to be.
+ */
 export async function startSuspension(
-  { workflow }: Pick<SignalDeps, 'workflow'>,
+  { workflow, clock }: Pick<SignalDeps, 'workflow' | 'clock'>,
   { id, suspends, credentials }: HeldSignal,
   action: SuspensionInput['action'],
   by: { readonly actor: string; readonly reason: string },
@@ -29,7 +35,8 @@ export async function startSuspension(
     handle === undefined ? [] : [{ credentialId, type, handle }],
   );
   if (suspends !== true || values.length === 0) return;
-  await workflow.startSuspension(action === 'suspend' ? id : `${id}-restore`, {
+  const minute = Math.floor(clock() / 60_000);
+  await workflow.startSuspension(action === 'suspend' ? id : `${id}-restore-${minute}`, {
     action,
     signalId: id,
     incidentId: incidentOf(id),

@@ -27,12 +27,13 @@ export interface VoteRequest extends Omit<Vote, 'at'> {
 export async function voteOnSignal(deps: VoteDeps, request: VoteRequest): Promise<HeldSignal> {
   const held = await retrying(() => commitVote(deps, request));
   if (held.status === 'approved') {
+    const { credentials, families } = await aliveIn(deps, held);
     await startEmergency(deps, {
       id: held.id,
       // Whoever repeats it joins what was started.
       actor: held.approvals.at(-1)?.actor ?? request.actor,
-      credentials: held.credentials.map(({ credentialId, type }) => ({ id: credentialId, type })),
-      families: (held.families ?? []).map(({ name }) => name),
+      credentials: credentials.map(({ credentialId, type }) => ({ id: credentialId, type })),
+      families: families.map(({ name }) => name),
       signal: held,
     });
   }
@@ -73,27 +74,42 @@ async function commitVote(deps: VoteDeps, { id, verdict, ...vote }: VoteRequest)
   return held;
 }
 
-/** It may have waited for long: a rotation that has ended the value since is not followed by an emergency of the next one. */
-async function assertAlive(
+/**
+ * What of it may work, or is being ended by its own emergency. It may have waited for long, or be approved once more: a rotation or
+ * a consent since is not followed by an emergency of the next value.
+ */
+async function aliveIn(
   { ledger, families }: VoteDeps,
-  { id, credentials, families: held = [] }: HeldSignal,
-): Promise<void> {
+  held: HeldSignal,
+): Promise<Required<Pick<HeldSignal, 'credentials' | 'families'>>> {
   const found = await findTokens(
     families,
-    held.map(({ fingerprint }) => fingerprint),
+    (held.families ?? []).map(({ fingerprint }) => fingerprint),
   );
-  const alive = await Promise.all(
-    credentials.map(async ({ credentialId, fingerprint }) => {
-      if (fingerprint === undefined) return true;
+  const live = found.filter(({ standing }) => standing.standing === 'live');
+  const credentials = await Promise.all(
+    held.credentials.map(async (each) => {
+      const { credentialId, fingerprint } = each;
+      if (fingerprint === undefined) return [each];
       const credential = await ledger.credential(credentialId);
       const keys = await ledger.byFingerprint(fingerprint);
-      return keys.some(
-        (key) => key.credentialId === credentialId && standingOf(key, credential, id) === 'live',
-      );
+      const own = keys.filter((key) => key.credentialId === credentialId);
+      return own.some((key) => standingOf(key, credential, held.id) === 'live') ? [each] : [];
     }),
   );
-  if (alive.includes(true) || found.some(({ standing }) => standing.standing === 'live')) return;
-  throw new RekeyError('ERR_CONFLICT', `every value of signal ${id} has ended since it was held`, {
+  return {
+    credentials: credentials.flat(),
+    families: (held.families ?? []).filter(({ familyId }) =>
+      live.some(({ token }) => token.familyId === familyId),
+    ),
+  };
+}
+
+/** @throws RekeyError ERR_CONFLICT where every value has ended since */
+async function assertAlive(deps: VoteDeps, held: HeldSignal): Promise<void> {
+  const { credentials, families } = await aliveIn(deps, held);
+  if (credentials.length + families.length > 0) return;
+  throw new RekeyError('ERR_CONFLICT', `every value of signal ${held.id} has ended since it was held`, {
     remedy: 'deny it; whoever wants the next value revoked as well does that in their own name: rekey revoke',
   });
 }

@@ -26,6 +26,7 @@ function existing(input: object | undefined): StepFunctionsWorkflow {
     aws: aws as unknown as AwsCalls,
     lifecycleArn: 'arn:aws:states:eu-central-1:111122223333:stateMachine:lifecycle',
     emergencyArn: 'arn:aws:states:eu-central-1:111122223333:stateMachine:emergency',
+    suspensionArn: 'arn:aws:states:eu-central-1:111122223333:stateMachine:suspension',
   });
 }
 

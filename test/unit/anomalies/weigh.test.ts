@@ -48,6 +48,23 @@ async function weighing(
 }
 
 describe('what is unusual', () => {
+  it('of one credential is told although that of another can not be, which fails the run once all had their turn', async () => {
+    const { world, deps, suspect, baselines } = await weighing();
+    world.add('stock', `${VALUE}-too`, { secretName: 'agents/stock' });
+    const { ledger } = deps.signals;
+    const { commit } = ledger;
+    const broken = new RekeyError('ERR_UNAVAILABLE', 'no answer');
+    Object.assign(ledger, {
+      commit: async (change: Parameters<typeof commit>[0]) =>
+        change.after.name === 'orders' ? Promise.reject(broken) : commit(change),
+    });
+    await suspect();
+    await suspect({}, 'crawler', 'agents/stock');
+    await expect(weighSuspicions(deps)).rejects.toBe(broken);
+    expect(world.drafts).toMatchObject([{ action: 'anomaly-seen' }]);
+    expect((await baselines.suspicions()).map(({ secret }) => secret)).toEqual(['agents/orders']);
+  });
+
   it('is told in the trail of the credential, with every reason and its weight, and does nothing else', async () => {
     const { world, deps, suspect, baselines } = await weighing();
     await suspect();

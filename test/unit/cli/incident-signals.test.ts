@@ -91,6 +91,14 @@ describe('signals that are held', () => {
     for (const text of [ID, '340 agents', 'orders-db', 'approved by nobody']) expect(stdout).toContain(text);
   });
 
+  it('say whether agents are refused until it is decided', async () => {
+    for (const suspends of [true, undefined]) {
+      api.routes['GET /v1/held-signals'] = () => ({ body: { signals: [{ ...HELD, suspends }] } });
+      const { stdout } = await rekey(api, ['incident', 'held']);
+      expect(stdout.includes('agents are refused')).toBe(suspends === true);
+    }
+  });
+
   it('name token families as well; the emergency of one has no id', async () => {
     const signal = { ...HELD, credentials: [], families: ['crm'], status: 'approved' };
     api.routes['GET /v1/held-signals'] = () => ({ body: { signals: [signal] } });

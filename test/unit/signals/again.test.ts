@@ -109,6 +109,28 @@ describe('a signal that comes again', () => {
     expect((await one.send(sent)).outcomes).toMatchObject([{ act: 'repeated' }]);
   });
 
+  it('does nothing against a denial, also where its intake died before it was remembered and the cap is free again', async () => {
+    const one = await SignalWorld.start();
+    for (const name of ['a', 'b', 'c', 'd']) one.add(name, `${LEAKED}-${name}`);
+    const sent = await one.signed('github', `${LEAKED}-d`, 4);
+    for (const [n, name] of ['a', 'b', 'c'].entries())
+      await one.send(await one.signed('github', `${LEAKED}-${name}`, n + 1));
+    const { deps } = one.services;
+    const dying = { ...deps.signals, mark: () => Promise.reject(new Error('killed')) };
+    const { signals } = deps;
+    Object.assign(deps, { signals: dying });
+    const before = one.emergencies.length;
+    await one.send(sent);
+    const [held] = [...one.kept.values()];
+    Object.assign(deps, { signals });
+    const actor = 'arn:aws:sts::1:assumed-role/responder/alice';
+    await voteOnSignal(one.services.deps, { id: held?.id ?? '', verdict: 'deny', actor, reason: 'a test' });
+    one.now += 61 * MINUTE;
+    expect((await one.send(sent)).outcomes).toMatchObject([{ act: 'hold' }]);
+    expect(one.emergencies).toHaveLength(before);
+    expect((await one.send(sent)).outcomes).toMatchObject([{ act: 'repeated' }]);
+  });
+
   it('and led nowhere is read anew: somebody may have mended that meanwhile', async () => {
     const one = await SignalWorld.start();
     one.add('orders', LEAKED);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { takeEach } from '../../../lambdas/receive-notice/answer.ts';
 import { awsHealthSignals } from '../../../shared/domain/signals/aws-health.ts';
 import type { SignalOutcome } from '../../../shared/engine/signals/deps.ts';
-import { receiveSignal } from '../../../shared/engine/signals/receive.ts';
 import { SignalWorld } from '../../support/signal-world.ts';
 
 const KEY = 'AKIAIOSFODNN7EXAMPLE';
@@ -40,12 +40,8 @@ function event(
 }
 
 async function sent(one: SignalWorld, input: object): Promise<SignalOutcome['act'][]> {
-  const acts: SignalOutcome['act'][] = [];
-  for (const signal of awsHealthSignals(input, one.now)) {
-    const { policy, deps } = one.services;
-    acts.push((await receiveSignal(deps, { signal, actor: 'signal:aws-health', policy })).act);
-  }
-  return acts;
+  const { outcomes } = await takeEach(one.services, awsHealthSignals(input, one.now));
+  return outcomes.map(({ act }) => act);
 }
 
 /** A world whose IAM key is the one of the event. */
@@ -60,6 +56,23 @@ async function withKey(): Promise<SignalWorld> {
 }
 
 describe('what AWS Health tells of access keys', () => {
+  it('acts on every key of an event although one of them fails, and is given again then', async () => {
+    const one = await withKey();
+    const { workflow } = one.services.deps;
+    const { startEmergency } = workflow;
+    const broken = new Error('no answer');
+    Object.assign(workflow, {
+      startEmergency: async (...args: Parameters<typeof startEmergency>) =>
+        args[1].credentials.some(({ credentialId }) => credentialId === 'id-deployer')
+          ? Promise.reject(broken)
+          : startEmergency(...args),
+    });
+    const signals = awsHealthSignals(event([KEY, 'AKIAOTHERKEYEXAMPLE0']), one.now);
+    const { outcomes, error } = await takeEach(one.services, signals);
+    expect(outcomes).toMatchObject([{ act: 'revoke', credentials: ['other'] }]);
+    expect(error).toBe(broken);
+  });
+
   it('revokes the one that was found in public, and no other', async () => {
     const one = await withKey();
     expect(await sent(one, event())).toEqual(['revoke']);

@@ -85,6 +85,40 @@ describe('a token of a family that is found and verified', () => {
     expect(await trailOf(one)).toEqual(['registered', 'signal-held', 'signal-approved', 'signal-approved']);
   });
 
+  it('ends nothing of a later consent where an approval is repeated', async () => {
+    const one = await world({ terms: { ...TERMS, holders: SignalWorld.holders(340) } });
+    const { outcomes } = await found(one, true);
+    const id = outcomes[0]?.id ?? '';
+    const vote = (name: string) =>
+      voteOnSignal(one.services.deps, { id, verdict: 'approve', actor: role(name), reason: 'seen it' });
+    await vote('alice');
+    await vote('bob');
+    const family = await one.families.familyByName('crm');
+    if (family === undefined) throw new Error('there is no such family');
+    // The coordinator has ended it, and somebody has consented anew.
+    const ended = { id: 'signal-1', since: '2026-11-26T11:00:00.000Z', outcome: 'revoked' } as const;
+    await one.families.commit({ before: family, after: { ...family, ended } });
+    expect((await vote('bob')).status).toBe('approved');
+    expect(one.familyEmergencies).toHaveLength(1);
+  });
+
+  it('beside credentials that were rotated since ends what is alive, and no value that came after', async () => {
+    const one = await world({ terms: { ...TERMS, holders: SignalWorld.holders(340) } });
+    const values = ['orders', 'stock'].map((name) => `the-value-of-${name}-0123456789abcdef`);
+    one.add('orders', values[0] ?? '');
+    one.add('stock', values[1] ?? '');
+    const fingerprints = [VALUES.refresh, ...values].map((value) => fingerprint(new Redacted(value)));
+    const sent = one.hmac('siem', { signals: [{ id: '1', fingerprints, verified: true }] });
+    const id = (await one.send(sent)).outcomes[0]?.id ?? '';
+    const next = { id: 'user-orders', generation: 2 };
+    const current = { handle: next, versionId: 'v2', fingerprint: 'sha256:next', issuedAt: 'later' };
+    one.change('orders', { live: [next], current });
+    for (const name of ['alice', 'bob'])
+      await voteOnSignal(one.services.deps, { id, verdict: 'approve', actor: role(name), reason: 'seen it' });
+    expect(one.emergencies).toMatchObject([{ credentials: [{ credentialId: 'id-stock' }] }]);
+    expect(one.familyEmergencies).toMatchObject([{ name: 'crm' }]);
+  });
+
   it('is not approved once the family has ended', async () => {
     const one = await world({ terms: { ...TERMS, holders: SignalWorld.holders(340) } });
     const { outcomes } = await found(one, true);

@@ -4,6 +4,7 @@ import { fingerprint } from '../../../shared/domain/fingerprint.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import type { SignalPolicy } from '../../../shared/domain/signals/decide.ts';
 import { voteOnSignal, type VoteRequest } from '../../../shared/engine/signals/vote.ts';
+import { TERMS } from '../../support/families.ts';
 import { SignalWorld } from '../../support/signal-world.ts';
 
 const value = (name: string): string => `the-value-of-${name}-0123456789abcdef`;
@@ -49,8 +50,53 @@ describe('what is held above a cap', () => {
     const actor = 'arn:aws:sts::1:assumed-role/r/alice';
     for (let time = 1; time <= 2; time++)
       await voteOnSignal(one.services.deps, { id, verdict: 'deny', actor, reason: 'a test value' });
-    expect([...one.suspensions.keys()]).toEqual([id, `${id}-restore`]);
-    expect(one.suspensions.get(`${id}-restore`)).toMatchObject({ action: 'restore', actor });
+    expect([...one.suspensions.values()]).toMatchObject([
+      { action: 'suspend', signalId: id },
+      { action: 'restore', signalId: id, actor },
+    ]);
+  });
+
+  it('is restored again where a denial is repeated later: the first restoration may have failed', async () => {
+    const one = await worldOf(500);
+    one.add('shared', value('shared'), { holders: SignalWorld.holders(340) });
+    await outcome(one, 'shared', 1);
+    const [id = ''] = one.suspensions.keys();
+    const actor = 'arn:aws:sts::1:assumed-role/r/alice';
+    for (let time = 1; time <= 2; time++) {
+      await voteOnSignal(one.services.deps, { id, verdict: 'deny', actor, reason: 'a test value' });
+      one.now += 5 * 60_000;
+    }
+    const restorations = [...one.suspensions.values()].filter(({ action }) => action === 'restore');
+    expect(restorations).toHaveLength(2);
+  });
+
+  it('takes nothing of the cap for token families, which are not suspended', async () => {
+    const one = await worldOf(500);
+    await one.addFamily(
+      'crm',
+      { access: value('access'), refresh: value('refresh') },
+      {
+        terms: { ...TERMS, holders: SignalWorld.holders(400) },
+      },
+    );
+    one.add('shared', value('shared'), { holders: SignalWorld.holders(340) });
+    expect(await outcome(one, 'refresh', 1)).toBe('hold');
+    const [ofFamily] = [...one.kept.values()];
+    expect([ofFamily?.families?.length, ofFamily?.suspends]).toEqual([1, undefined]);
+    expect(await outcome(one, 'shared', 2)).toBe('hold');
+    expect([...one.suspensions.values()]).toMatchObject([{ values: [{ credentialId: 'id-shared' }] }]);
+  });
+
+  it('takes one of the cap for each value at least, whose holders may not be declared', async () => {
+    const one = await worldOf(10);
+    const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+    for (const name of names) one.add(name, value(name));
+    const fingerprints = names.map((name) => fingerprint(new Redacted(value(name))));
+    for (const id of ['1', '2']) {
+      const sent = one.hmac('siem', { signals: [{ id, fingerprints, verified: true }] });
+      expect((await one.send(sent)).outcomes).toMatchObject([{ act: 'hold' }]);
+    }
+    expect([one.kept.size, one.suspensions.size]).toEqual([2, 1]);
   });
 
   it('is begun again by a repetition where its intake died before it was suspended', async () => {
