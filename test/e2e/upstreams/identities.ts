@@ -156,8 +156,9 @@ export async function certificateAuthorities(world: World): Promise<PlayedUpstre
   const authorities = await identity(world, {
     key: 'certificate-authority/x509',
     kind: 'bundles',
-    target: { name: 'shop-ca', trustDomain: 'shop.example', leafSeconds: 10 },
-    soak: '11s',
+    // So long that a renewal on a busy machine comes before the end.
+    target: { name: 'shop-ca', trustDomain: 'shop.example', leafSeconds: 20 },
+    soak: '21s',
     takes: async (secret) =>
       leafOf(aws, JSON.parse(secret) as X509Material).then(
         async (leaf) => opensslTakes(directoryUrl(world), 'shop-ca', leaf),
