@@ -55,12 +55,16 @@ export function describeRevocation(out: Output, shown: Shown, options: Pick<Revo
 
 /** How soon a credential is dead that Rekey ends, by the facts of its provider. */
 function endOf({ type, provider }: CredentialView, usual: string): string {
-  const { revocation = 'api', revocationDelaySeconds = 0 } = capabilitiesOf(type, provider) ?? {};
+  const {
+    revocation = 'api',
+    revocationDelaySeconds = 0,
+    takenLonger,
+  } = capabilitiesOf(type, provider) ?? {};
   if (revocationDelaySeconds === 0) return usual;
   const delay = durationText(revocationDelaySeconds);
   return revocation === 'deploy-hook'
     ? `the hook of ${provider} is told at once to take every working credential of it out; they work until that is done, which may take ${delay}`
-    : `every working credential of it is ended at ${provider} at once; there one may be taken for ${delay} more`;
+    : `every working credential of it is ended at ${provider} at once; there one may be taken for ${delay} more${takenLonger === undefined ? '' : `, and ${takenLonger}`}`;
 }
 
 function takenAlong({ type, provider }: CredentialView): string[] {

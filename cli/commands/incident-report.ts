@@ -14,7 +14,7 @@ const FORMATS = { markdown: markdownOf, html: htmlOf, json: jsonOf } as const;
 type Format = keyof typeof FORMATS;
 
 interface Given {
-  readonly format: string;
+  readonly format?: string;
   readonly aware?: string;
   readonly classified?: string;
   readonly knownGood?: string;
@@ -26,7 +26,13 @@ const AT_ONCE = 4;
 /** `rekey incident report INCIDENT`: exposure, uses, data, clocks and gaps of every credential of it. */
 async function report(context: Context, incident: string, given: Given): Promise<number> {
   const { out } = context;
-  const render = FORMATS[formatOf(given.format)];
+  const format = formatOf(given.format ?? (out.json ? 'json' : 'markdown'));
+  if (out.json && given.output === undefined && format !== 'json')
+    throw usage(
+      `--json and --format ${format} are two forms of one answer`,
+      'leave one out, or add --output',
+    );
+  const render = FORMATS[format];
   const { aware: awareAt, classified: classifiedAt, knownGood } = given;
   const told: Told = { awareAt, classifiedAt, knownGood };
   const client = await context.client();
@@ -35,7 +41,7 @@ async function report(context: Context, incident: string, given: Given): Promise
     'reading records and uses',
     gather(client, incident, concerned, told, out.io.now()),
   );
-  const text = out.json ? jsonOf(made) : render(made);
+  const text = render(made);
   if (given.output === undefined) out.io.stdout(text);
   else {
     await save(resolve(out.io.cwd, given.output), text);
@@ -106,7 +112,7 @@ export function addIncidentReport(group: Command, run: Run): void {
         'it opens, by when whom to notify, and which logs tell nothing. Exit code 1 where a credential could not be read.',
     )
     .argument('<incident>', 'id of the incident')
-    .option('--format <format>', 'markdown, html or json', 'markdown')
+    .option('--format <format>', 'markdown (default), html or json; json where --json is given')
     .option(
       '--aware <time>',
       'when you became aware; default: the first record of the incident',

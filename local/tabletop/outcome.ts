@@ -9,6 +9,8 @@ export interface Outcome {
   /** The other keys worked until the second of two people had approved. */
   readonly heldUntilApproved: boolean;
   readonly heldRevoked: boolean;
+  /** Reports that a browser does not show as a page. */
+  readonly unreadable: number;
   /** Credentials in the reports, and those whose exposure has both ends. */
   readonly reported: number;
   readonly closed: number;
@@ -25,7 +27,8 @@ export const SECONDS_AT_MOST = 30;
 
 /** What an outcome lacks, in words; nothing where it is as it should be. */
 export function shortfalls(outcome: Outcome, keys: number): string[] {
-  const { secondsToRevoke, approvalsBefore, reported, closed, strangers, gaps, chainFaults } = outcome;
+  const { secondsToRevoke, approvalsBefore, unreadable, reported, closed, strangers, gaps, chainFaults } =
+    outcome;
   const promises: [boolean, string][] = [
     [
       secondsToRevoke <= SECONDS_AT_MOST,
@@ -35,6 +38,7 @@ export function shortfalls(outcome: Outcome, keys: number): string[] {
     [outcome.agentsRecovered, 'agents do not work with a new key'],
     [outcome.heldUntilApproved, 'a key that was to wait for two people was revoked before'],
     [outcome.heldRevoked, 'a key that two people have approved works still'],
+    [unreadable === 0, `${unreadable} reports are no page that a browser shows`],
     [reported === keys, `${reported} of ${keys} keys are in a report`],
     [closed === keys, `the exposure of ${keys - closed} keys has no end`],
     [strangers.length > 0, 'the report does not name who read the secret'],

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
 import type { IncidentReport } from '../../shared/api/incident-report.ts';
@@ -82,6 +83,9 @@ export async function play(table: Table): Promise<Outcome> {
   );
   const { chain } = await rekeyJson<AuditAnswer>(['audit'], world.env);
   const credentials = reports.flatMap((each) => each.credentials);
+  const pages = await Promise.all(
+    reports.map(async ({ incident }) => readFile(join(table.folder, fileOf(incident)), 'utf8')),
+  );
   return {
     secondsToRevoke,
     approvalsBefore: waiting.reduce((sum, { approvals }) => sum + approvals.length, 0),
@@ -97,6 +101,7 @@ export async function play(table: Table): Promise<Outcome> {
       uses.filter(({ who }) => who.includes(STRANGER)).map(({ who }) => who),
     ),
     gaps: credentials.reduce((sum, { gaps }) => sum + gaps.length, 0),
+    unreadable: pages.filter((page) => !page.startsWith('<!doctype html>')).length,
     chainFaults: chain.faults.length,
   };
 }
@@ -141,6 +146,9 @@ async function holdAndApprove(
   return isHeld;
 }
 
+/** A page of each incident. */
+const fileOf = (incident: string): string => `${incident}.html`;
+
 /** A report of each incident, written and told. */
 async function report({ world, says, folder }: Table): Promise<IncidentReport[]> {
   says.title('What was touched, and what is to be told to whom by when?');
@@ -156,7 +164,7 @@ async function report({ world, says, folder }: Table): Promise<IncidentReport[]>
   const reports: IncidentReport[] = [];
   for (const { incident } of incidents.toReversed()) {
     const made = await rekeyJson<IncidentReport>(['incident', 'report', incident], world.env);
-    const file = join(folder, `${incident}.html`);
+    const file = join(folder, fileOf(incident));
     await rekeyJson(['incident', 'report', incident, '--format', 'html', '--output', file], world.env);
     reports.push(made);
     for (const { name, exposures, exposed, uses, gaps } of made.credentials) {

@@ -36,7 +36,10 @@ export function isAuthority({ type, target }: Pick<Credential, 'type' | 'target'
 const keptUnder = z.object({ authority: z.string(), holder: z.string() });
 
 /** Whether Rekey keeps a key under the authority of that name: its end is told by the authority's list. */
-export function isKeptUnder(name: string, { type, target }: Pick<Credential, 'type' | 'target'>): boolean {
+export function isKeptUnder(
+  name: string,
+  { type, target }: Pick<Credential, 'type'> & Partial<Pick<Credential, 'target'>>,
+): boolean {
   return type === 'certificate-authority' && keptUnder.safeParse(target).data?.authority === name;
 }
 

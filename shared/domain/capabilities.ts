@@ -25,6 +25,8 @@ export interface Capabilities {
   readonly task?: true;
   /** How long one may still work after the upstream has taken the revocation, in seconds. */
   readonly revocationDelaySeconds: number;
+  /** Who takes it for longer than that all the same, and for how long. */
+  readonly takenLonger?: string;
   /** How long a new one may be refused although it was made, in seconds. */
   readonly propagationSeconds: number;
   /** How far the upstream's time of last use runs behind, in seconds; absent where it tells none. */
@@ -262,6 +264,8 @@ export const CAPABILITIES = {
     needsAdmin: false,
     revocation: 'api',
     revocationDelaySeconds: 300,
+    takenLonger:
+      'a verifier that asks for neither list nor OCSP, as @rekey/client/tls, takes a certificate until that ends by itself',
     propagationSeconds: 0,
     keyless: 'a key that its holder makes and keeps (POST /certificates)',
   },

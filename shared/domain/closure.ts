@@ -7,7 +7,8 @@ import { isSecret } from './roots.ts';
 export type Reachable = Pick<
   Credential,
   'id' | 'name' | 'type' | 'provider' | 'secretName' | 'secretArn' | 'adminSecret' | 'holders'
->;
+> &
+  Partial<Pick<Credential, 'target'>>;
 
 /** As much of a pact as tells who hands what on. */
 export type Handing = {

@@ -1,9 +1,10 @@
+import { isKeptUnder } from './bundle.ts';
 import type { HeldFamily, Known, Reachable } from './closure.ts';
 import type { Holder } from './holders.ts';
 
 /** What an agent has, by what is declared and by the pacts, as its decommissioning goes by it. */
 export interface Standing {
-  /** Credentials whose declarations name it as a holder; `alone` where they name nobody else. */
+  /** Credentials whose declarations name it as a holder; `alone` where nobody else would miss them. */
   readonly held: readonly {
     readonly credential: string;
     readonly kind: Holder['kind'];
@@ -26,7 +27,9 @@ export function standingOf(agent: string, known: Known): Standing | undefined {
   const held = credentials.flatMap(({ name, holders }: Reachable) => {
     const holder = own(holders);
     if (holder === undefined) return [];
-    return [{ credential: name, kind: holder.kind, alone: holders.length === 1 }];
+    // Keys that Rekey keeps under an authority end with it, whoever holds them.
+    const alone = holders.length === 1 && !credentials.some((each) => isKeptUnder(name, each));
+    return [{ credential: name, kind: holder.kind, alone }];
   });
   const familyNames = families.filter(({ holders }) => own(holders) !== undefined).map(({ name }) => name);
   const pact = pacts.find((each) => each.agent === agent);

@@ -46,8 +46,9 @@ function beside({ overlap }: Capabilities, live: number): string {
   }
 }
 
-function ending({ revocation, revocationDelaySeconds: seconds }: Capabilities): string {
-  const after = seconds === 0 ? 'is dead at once' : `may work for ${durationText(seconds)} more`;
+function ending({ revocation, revocationDelaySeconds: seconds, takenLonger }: Capabilities): string {
+  const usual = seconds === 0 ? 'is dead at once' : `may work for ${durationText(seconds)} more`;
+  const after = takenLonger === undefined ? usual : `${usual}; ${takenLonger}`;
   switch (revocation) {
     case 'api':
       return `what is revoked ${after}`;

@@ -17,7 +17,7 @@ export const decommissionAnswer = z.object({
   /** Since when it is out of service, and by whom; of a dry run, what would stand there. */
   at: instant,
   actor: z.string(),
-  /** Declarations that name it as a holder. `alone`: nobody else holds that credential. */
+  /** Declarations that name it as a holder. `alone`: nobody else holds that credential, and nothing is kept under it. */
   held: z.array(z.object({ credential: z.string(), kind: z.string(), alone: z.boolean() })),
   families: z.array(z.string()),
   /** Agents that it hands something to, and that hand something to it. */

@@ -176,6 +176,26 @@ describe('POST /v1/agents/{agent}/decommission', () => {
     expect(await services.agents.pact('order-agent')).toBeUndefined();
   });
 
+  it('advises to end nothing that others are kept under', async () => {
+    const services = world();
+    services.ledger.add(
+      credentialOf({
+        id: 'kept',
+        name: 'load-balancer',
+        type: 'certificate-authority',
+        provider: 'leaf',
+        holders: [],
+        target: { authority: 'orders-db', trustDomain: 'shop.example', holder: 'lb' },
+      }),
+    );
+    const { body } = await post(services, path, { dryRun: true });
+    expect(decommissionAnswer.parse(body).held).toContainEqual({
+      credential: 'orders-db',
+      kind: 'client',
+      alone: false,
+    });
+  });
+
   it('keeps since when, by whom and why; the first time counts', async () => {
     const services = world();
     const first = await post(services, path, {});

@@ -139,6 +139,15 @@ afterEach(async () => {
 const report = async (...options: string[]) => rekey(api, ['incident', 'report', 'INC-7', ...options]);
 
 describe('rekey incident report', () => {
+  it('writes the form that was asked for also where its answer is JSON, and refuses two forms of one answer', async () => {
+    const file = join(folder, 'INC-7.html');
+    const { exit, stdout } = await report('--format', 'html', '--output', file, '--json');
+    expect([exit, JSON.parse(stdout)]).toEqual([0, { written: file }]);
+    expect(await readFile(file, 'utf8')).toMatch(/^<!doctype html>/);
+    const both = await report('--format', 'html', '--json');
+    expect([both.exit, both.stderr]).toEqual([2, expect.stringContaining('leave one out')]);
+  });
+
   it('has the exposure to the millisecond, each use with its class, and the gaps', async () => {
     const { exit, stdout, stderr } = await report('--format', 'json');
     expect(stderr).toBe('');
