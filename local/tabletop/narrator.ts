@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 
 /** Tells an exercise line by line, each with the seconds since it began. */
@@ -21,7 +22,9 @@ export function narrator(interactive: boolean): Narrator {
       if (!interactive) return;
       const asked = Date.now();
       const terminal = createInterface({ input: process.stdin, output: process.stdout });
-      await terminal.question('          (Enter goes on) ');
+      const isOver = once(terminal, 'close');
+      // Where nobody can press Enter, it goes on.
+      await Promise.race([terminal.question('          (Enter goes on) '), isOver]);
       terminal.close();
       // The time of those who talk is nobody's delay.
       began += Date.now() - asked;

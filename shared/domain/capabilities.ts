@@ -43,7 +43,7 @@ export interface Capabilities {
 
 /** Of certificate authorities. */
 const SIGNED_BY_AUTHORITY =
-  'all certificates that it has signed end with it: agents that asked for theirs ask again by themselves, and a key that Rekey keeps (provider leaf) is rotated within minutes of the replacement; `rekey revoke` of that one as well is sooner';
+  'all certificates that it has signed end with it: agents that asked for theirs ask again by themselves, and a key that Rekey keeps (provider leaf) is rotated within minutes of the replacement, where there is one; `rekey revoke` of that one as well is sooner';
 
 /**
  * By type and provider: the one place of what is known, which providers, engine and CLI read. Without any driver, so that
