@@ -95,6 +95,8 @@ const SETTINGS: Readonly<Record<string, string>> = {
   [ENV.minWindow]: '1',
   [ENV.stuckAfter]: '900',
   [ENV.type]: 'database',
+  [ENV.signals]: '{}',
+  [ENV.signalPolicy]: '{}',
   AWS_REGION: 'eu-central-1',
   AWS_ACCESS_KEY_ID: 'bench',
   AWS_SECRET_ACCESS_KEY: 'bench',
