@@ -1,16 +1,11 @@
-import { randomUUID } from 'node:crypto';
 import type { AwsCalls } from '../shared/adapters/aws-client.ts';
-import { DynamoDbAgents } from '../shared/adapters/dynamodb-agents.ts';
 import { DynamoDbFamilies } from '../shared/adapters/dynamodb-families.ts';
 import { DynamoDbLedger } from '../shared/adapters/dynamodb-ledger.ts';
-import { DynamoDbReaderLog } from '../shared/adapters/dynamodb-reader-log.ts';
 import { DynamoDbSignals } from '../shared/adapters/dynamodb-signals.ts';
 import type { Store } from '../shared/adapters/ledger-table.ts';
-import { SecretsManagerVault } from '../shared/adapters/secrets-manager-vault.ts';
 import { StepFunctionsWorkflow } from '../shared/adapters/step-functions-workflow.ts';
 import { RekeyError } from '../shared/domain/errors.ts';
 import type { SignalPolicy } from '../shared/domain/signals/decide.ts';
-import type { EngineDeps } from '../shared/engine/deps.ts';
 import { requestRotation } from '../shared/engine/requests.ts';
 import type { SignalDeps } from '../shared/engine/signals/deps.ts';
 import type { SignalFamilies } from '../shared/engine/signals/families.ts';
@@ -18,6 +13,7 @@ import { ENV } from '../shared/names.ts';
 import type { Alerts } from '../shared/ports/signals.ts';
 import { ask } from './ask.ts';
 import { optionalSetting, setting } from './compose.ts';
+import { requestingEngine } from './requesting-engine.ts';
 
 /** What signals are acted on with, wherever they come from. */
 export interface SignalParts {
@@ -38,23 +34,7 @@ export function composeSignals(aws: AwsCalls, alerts: Alerts): SignalParts {
     emergencyArn: setting(ENV.emergency),
     suspensionArn: setting(ENV.suspension),
   });
-  const never = (): never => {
-    throw new RekeyError('ERR_PROTOCOL', 'whoever takes signals has no part in this');
-  };
-  const engine: EngineDeps = {
-    ledger,
-    readers: new DynamoDbReaderLog(store),
-    agents: new DynamoDbAgents(store),
-    sealer: { seal: never },
-    workflow,
-    vault: new SecretsManagerVault(aws),
-    providerFor: never,
-    readAdmin: never,
-    clock,
-    newId: randomUUID,
-    reach: { privateHosts: [] },
-    timing: { stuckAfterSeconds: Number(setting(ENV.stuckAfter)) },
-  };
+  const engine = requestingEngine(store, ledger, workflow);
   return {
     policy: JSON.parse(setting(ENV.signalPolicy)) as SignalPolicy,
     ledger,

@@ -1,14 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import { awsCallsFromEnvironment, type AwsCalls } from '../../shared/adapters/aws-client.ts';
-import { DynamoDbAgents } from '../../shared/adapters/dynamodb-agents.ts';
 import { DynamoDbFamilies } from '../../shared/adapters/dynamodb-families.ts';
 import { DynamoDbLedger } from '../../shared/adapters/dynamodb-ledger.ts';
-import { DynamoDbReaderLog } from '../../shared/adapters/dynamodb-reader-log.ts';
 import type { InventoryPage } from '../../shared/adapters/secrets-inventory.ts';
-import { SecretsManagerVault } from '../../shared/adapters/secrets-manager-vault.ts';
 import { StepFunctionsWorkflow } from '../../shared/adapters/step-functions-workflow.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
-import { RekeyError } from '../../shared/domain/errors.ts';
 import { isRoot } from '../../shared/domain/roots.ts';
 import type { Backstop } from '../../shared/engine/backstop.ts';
 import { decommission } from '../../shared/engine/agents/decommission.ts';
@@ -37,7 +32,8 @@ import type { UnregisterAnswer } from '../../shared/engine/unregister.ts';
 import { ENV } from '../../shared/names.ts';
 import { revocationsByHand } from '../../shared/providers/by-hand.ts';
 import { ask } from '../ask.ts';
-import { optionalSetting, setting } from '../compose.ts';
+import { setting } from '../compose.ts';
+import { requestingEngine } from '../requesting-engine.ts';
 import { certificatesBy } from './certificates.ts';
 import { coordinatorBy } from './coordinator.ts';
 import { typedFunctions } from './typed-functions.ts';
@@ -57,24 +53,9 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
   });
   const store = { aws, table: setting(ENV.table), tenant: setting(ENV.tenant), clock };
   const ledger = new DynamoDbLedger(store);
-  const readers = new DynamoDbReaderLog(store);
-  const never = (): never => {
-    throw new RekeyError('ERR_PROTOCOL', 'control-api has no part in this');
-  };
   const functions = typedFunctions(ledger);
   const engine: EngineDeps & PauseDeps = {
-    ledger,
-    readers,
-    agents: new DynamoDbAgents(store),
-    sealer: { seal: never },
-    workflow,
-    vault: new SecretsManagerVault(aws),
-    providerFor: never,
-    readAdmin: never,
-    clock,
-    newId: randomUUID,
-    reach: { privateHosts: [] },
-    timing: { stuckAfterSeconds: Number(optionalSetting(ENV.stuckAfter) ?? 900) },
+    ...requestingEngine(store, ledger, workflow),
     alignBackstop: async (credentialId) => {
       const registrar = await functions.registrarOf(credentialId);
       const { backstop } = await ask<{ backstop: Backstop }>(aws, registrar, {

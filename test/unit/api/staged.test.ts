@@ -238,6 +238,7 @@ describe('POST /v1/agents/{agent}/decommission', () => {
 
   it('knows sub-agents, and refuses a name that nothing knows', async () => {
     const services = world();
+    // As far as handing on is read of a pact.
     await services.agents.putPact({
       agent: 'boss',
       credentials: [{ credential: 'orders-db', delegates: ['order-agent'] }],
