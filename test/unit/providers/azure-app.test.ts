@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { isRekeyError, type RekeyError } from '../../../shared/domain/errors.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import type { IssueContext } from '../../../shared/providers/provider.ts';
 import { azureAppCase } from '../../contract/cases/azure-app.ts';
 import { describeKeyFaults } from '../../contract/describe-key-faults.ts';
 import { describeProvider } from '../../contract/describe-provider.ts';
 import { keyHarness } from '../../contract/key-harness.ts';
+import { refusalOf } from '../../support/refused.ts';
 import { takeNoTimeToWait } from '../../support/waits.ts';
 
 describe('Entra app secrets', () => {
@@ -30,15 +30,6 @@ describe('Entra app secrets', () => {
         ),
       ...more,
     });
-    const failureOf = async (action: () => unknown): Promise<RekeyError> => {
-      try {
-        await action();
-      } catch (error) {
-        if (isRekeyError(error)) return error;
-        throw error;
-      }
-      throw new Error('it was accepted');
-    };
 
     beforeAll(async () => azure.start());
     beforeEach(() => {
@@ -76,14 +67,14 @@ describe('Entra app secrets', () => {
       const { material, handle } = await provider.issue(one, randomUUID(), context());
       const fields = JSON.parse(provider.serialize(material).reveal()) as object;
       const other = provider.material(new Redacted(JSON.stringify({ ...fields, [field]: randomUUID() })));
-      const error = await failureOf(() => provider.assertBelongs(one, handle, other));
+      const error = await refusalOf(() => provider.assertBelongs(one, handle, other));
       expect(error).toMatchObject({ code: 'ERR_MATERIAL_MISMATCH', field });
     });
 
     it.for(['bare-secret', '{"clientId":"a"}', '{"clientSecret":7}'])(
       'no secret of the form %s',
       async (text) => {
-        const error = await failureOf(() => provider.material(new Redacted(text)));
+        const error = await refusalOf(() => provider.material(new Redacted(text)));
         expect(error.code).toBe('ERR_MATERIAL_MISMATCH');
       },
     );
@@ -139,15 +130,15 @@ describe('Entra app secrets', () => {
     });
 
     it('no login for another tenant, or at another host, than the administrative secret is for', async () => {
-      const tenant = await failureOf(async () =>
+      const tenant = await refusalOf(async () =>
         provider.preflight(target({ tenantId: randomUUID() }), context()),
       );
       expect(tenant).toMatchObject({ code: 'ERR_DECLARATION', field: 'target.tenantId' });
-      const host = await failureOf(async () =>
+      const host = await refusalOf(async () =>
         provider.preflight(target(), context({ baseUrl: 'https://login.microsoftonline.us' })),
       );
       expect(host).toMatchObject({ code: 'ERR_DECLARATION', field: 'target.baseUrl' });
-      const usual = await failureOf(async () =>
+      const usual = await refusalOf(async () =>
         provider.preflight(target(), context({ baseUrl: undefined })),
       );
       expect(usual).toMatchObject({ code: 'ERR_DECLARATION', field: 'target.baseUrl' });
@@ -155,7 +146,7 @@ describe('Entra app secrets', () => {
     });
 
     it('no Graph at a private address, whatever the administrative secret says', async () => {
-      const error = await failureOf(async () =>
+      const error = await refusalOf(async () =>
         provider.preflight(target(), context({ graphUrl: 'https://169.254.169.254/v1.0' })),
       );
       expect(error).toMatchObject({ code: 'ERR_DECLARATION', field: 'admin.adminUrl' });
@@ -166,7 +157,7 @@ describe('Entra app secrets', () => {
       [{ clientId: 'my-app' }, 'target.clientId'],
       [{ graphUrl: 'https://graph.microsoft.us' }, 'target.graphUrl'],
     ] as const)('no target with %j', async ([declared, field]) => {
-      const error = await failureOf(() => target(declared));
+      const error = await refusalOf(() => target(declared));
       expect(error).toMatchObject({ code: 'ERR_DECLARATION', field });
     });
 

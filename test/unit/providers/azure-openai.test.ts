@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { isRekeyError, type RekeyError } from '../../../shared/domain/errors.ts';
+import { isRekeyError } from '../../../shared/domain/errors.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import type { IssueContext } from '../../../shared/providers/provider.ts';
 import { azureOpenaiCase } from '../../contract/cases/azure-openai.ts';
 import { describeKeyFaults } from '../../contract/describe-key-faults.ts';
 import { describeProvider } from '../../contract/describe-provider.ts';
 import { keyHarness } from '../../contract/key-harness.ts';
+import { refusalOf } from '../../support/refused.ts';
 
 describe('Keys of Azure OpenAI', () => {
   describeProvider('Azure OpenAI', keyHarness(azureOpenaiCase()));
@@ -34,15 +35,6 @@ describe('Keys of Azure OpenAI', () => {
         ),
       ...more,
     });
-    const failureOf = async (action: () => unknown): Promise<RekeyError> => {
-      try {
-        await action();
-      } catch (error) {
-        if (isRekeyError(error)) return error;
-        throw error;
-      }
-      throw new Error('it was accepted');
-    };
     const regenerations = (): number =>
       azure.fake().server.asked.filter(({ path }) => path.endsWith('/regenerateKey')).length;
     const onRegenerate = ({ path }: { path: string }): boolean => path.endsWith('/regenerateKey');
@@ -91,7 +83,7 @@ describe('Keys of Azure OpenAI', () => {
     it('no second regeneration where the answer to the first was lost: the value is read', async () => {
       const one = target();
       azure.fake().server.fail({ kind: 'lost' }, onRegenerate);
-      await failureOf(async () => provider.issue(one, FIRST, context()));
+      await refusalOf(async () => provider.issue(one, FIRST, context()));
       const { material } = await provider.issue(one, FIRST, context());
       expect(regenerations()).toBe(1);
       expect(material.reveal().apiKey).toBe(azure.fake().account(one).keys.key2);
@@ -102,7 +94,7 @@ describe('Keys of Azure OpenAI', () => {
       const { keys } = azure.fake().account(one);
       const strangers = keys.key2;
       azure.fake().server.fail({ kind: 'reset' }, onRegenerate);
-      await failureOf(async () => provider.issue(one, FIRST, context()));
+      await refusalOf(async () => provider.issue(one, FIRST, context()));
       expect(await idsOf(one)).toEqual([]);
       const { material } = await provider.issue(one, FIRST, context());
       expect(material.reveal().apiKey).not.toBe(strangers);
@@ -113,7 +105,7 @@ describe('Keys of Azure OpenAI', () => {
       const one = target();
       const { handle, material } = await provider.issue(one, FIRST, context());
       azure.fake().server.fail({ kind: 'reset' }, onRegenerate);
-      await failureOf(async () => provider.revoke(one, handle, end, context()));
+      await refusalOf(async () => provider.revoke(one, handle, end, context()));
       expect([await idsOf(one), await azure.fake().takes(material.reveal().apiKey)]).toEqual([
         [handle.id],
         true,
@@ -126,7 +118,7 @@ describe('Keys of Azure OpenAI', () => {
       const one = target();
       const { handle, material } = await provider.issue(one, FIRST, context());
       azure.fake().server.fail({ kind: 'reset' }, onRegenerate);
-      await failureOf(async () => provider.revoke(one, handle, end, context()));
+      await refusalOf(async () => provider.revoke(one, handle, end, context()));
       const again = await provider.issue(one, FIRST, context());
       expect(again.material.reveal().apiKey).not.toBe(material.reveal().apiKey);
       expect(await azure.fake().takes(material.reveal().apiKey)).toBe(false);
@@ -155,7 +147,7 @@ describe('Keys of Azure OpenAI', () => {
         const first = await provider.issue(one, FIRST, context());
         const second = await provider.issue(one, SECOND, context({ generation: 2, current: first.handle }));
         const { held, release } = azure.fake().server.hold(isNote);
-        const late = failureOf(async () => provider.revoke(one, first.handle, end, context()));
+        const late = refusalOf(async () => provider.revoke(one, first.handle, end, context()));
         await held;
         await provider.revoke(one, first.handle, end, context());
         const about = context({ generation: 3, current: second.handle });
@@ -172,7 +164,7 @@ describe('Keys of Azure OpenAI', () => {
       it('no later key is replaced by an issue that comes late', async () => {
         const one = target();
         const { held, release } = azure.fake().server.hold(isNote);
-        const late = failureOf(async () => provider.issue(one, FIRST, context()));
+        const late = refusalOf(async () => provider.issue(one, FIRST, context()));
         await held;
         const second = await provider.issue(one, SECOND, context({ generation: 2 }));
         release();
@@ -228,7 +220,7 @@ describe('Keys of Azure OpenAI', () => {
       const made = azure.addExisting?.(one);
       const current = { id: made?.id ?? '', generation: 1 };
       await provider.issue(one, FIRST, context({ generation: 2, current }));
-      const error = await failureOf(async () =>
+      const error = await refusalOf(async () =>
         provider.issue(one, SECOND, context({ generation: 3, current })),
       );
       expect(error).toMatchObject({ code: 'ERR_CAPACITY', field: 'target.account' });
@@ -241,7 +233,7 @@ describe('Keys of Azure OpenAI', () => {
       const first = await provider.issue(one, FIRST, context());
       const second = await provider.issue(one, SECOND, context({ generation: 2, current: first.handle }));
       await provider.revoke(one, first.handle, end, context());
-      const error = await failureOf(async () => provider.issue(other, randomUUID(), context()));
+      const error = await refusalOf(async () => provider.issue(other, randomUUID(), context()));
       expect(error.code).toBe('ERR_CAPACITY');
       expect([await idsOf(other), await idsOf(one)]).toEqual([[], [second.handle.id]]);
     });
@@ -276,19 +268,19 @@ describe('Keys of Azure OpenAI', () => {
       [{ subscription: 'prod' }, 'target.subscription'],
       [{ adminUrl: 'https://elsewhere.example' }, 'target.adminUrl'],
     ] as const)('no target with %j', async ([declared, field]) => {
-      expect(await failureOf(() => target(declared))).toMatchObject({ code: 'ERR_DECLARATION', field });
+      expect(await refusalOf(() => target(declared))).toMatchObject({ code: 'ERR_DECLARATION', field });
     });
 
     it('no login for another tenant or another address than the administrative secret is for', async () => {
-      const tenant = await failureOf(async () =>
+      const tenant = await refusalOf(async () =>
         provider.preflight(target({ tenantId: randomUUID() }), context()),
       );
       expect(tenant).toMatchObject({ code: 'ERR_DECLARATION', field: 'target.tenantId' });
-      const place = await failureOf(async () =>
+      const place = await refusalOf(async () =>
         provider.preflight(target(), context({}, { baseUrl: 'https://other.openai.azure.com' })),
       );
       expect(place).toMatchObject({ code: 'ERR_DECLARATION', field: 'target.baseUrl' });
-      const login = await failureOf(async () =>
+      const login = await refusalOf(async () =>
         provider.preflight(target(), context({}, { loginUrl: 'https://169.254.169.254' })),
       );
       expect(login).toMatchObject({ code: 'ERR_DECLARATION', field: 'admin.loginUrl' });

@@ -1,7 +1,6 @@
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CredentialHandle } from '../../../shared/domain/credential.ts';
-import { isRekeyError, type RekeyError } from '../../../shared/domain/errors.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import { awsIamProvider } from '../../../shared/providers/aws-iam/provider.ts';
 import { bedrockProvider, type BedrockTarget } from '../../../shared/providers/bedrock/provider.ts';
@@ -11,6 +10,7 @@ import { describeProvider } from '../../contract/describe-provider.ts';
 import { FakeIam } from '../../fakes/aws-iam.ts';
 import { addBedrockKey, FakeBedrock, useBedrockKey } from '../../fakes/bedrock.ts';
 import type { Asked } from '../../fakes/upstream.ts';
+import { refusalOf } from '../../support/refused.ts';
 import { takeNoTimeToWait } from '../../support/waits.ts';
 
 describe('keys for Bedrock', () => {
@@ -79,15 +79,6 @@ describe('keys for Bedrock', () => {
     const idsOf = ({ user }: BedrockTarget): string[] => [...iam.user(user).bedrockKeys.keys()];
     const calls = (action: string) => (asked: Asked) => asked.text.includes(`Action=${action}&`);
     const CREATE = 'CreateServiceSpecificCredential';
-    const failureOf = async (action: () => unknown): Promise<RekeyError> => {
-      try {
-        await action();
-      } catch (error) {
-        if (isRekeyError(error)) return error;
-        throw error;
-      }
-      throw new Error('it was accepted');
-    };
 
     it.each([
       ['whose answer is lost', 'lost', calls(CREATE), 2],
@@ -104,7 +95,7 @@ describe('keys for Bedrock', () => {
         const target = fresh();
         const first = await issue(target);
         iam.server.fail({ kind }, on, 4);
-        expect((await failureOf(async () => issue(target, LATER, 2))).code).toBe('ERR_UNAVAILABLE');
+        expect((await refusalOf(async () => issue(target, LATER, 2))).code).toBe('ERR_UNAVAILABLE');
         iam.server.heal();
         expect(idsOf(target)).toHaveLength(left);
         const again = await issue(target, LATER, 2);
@@ -116,7 +107,7 @@ describe('keys for Bedrock', () => {
     it('an orphan is known by its token, so that an abort or an emergency ends it', async () => {
       const target = fresh();
       iam.server.fail({ kind: 'lost' }, calls(CREATE));
-      await failureOf(async () => issue(target));
+      await refusalOf(async () => issue(target));
       const orphan = (await bedrockProvider.list?.(target, context()))?.[0];
       expect(orphan?.token).toBe(TOKEN);
       await bedrockProvider.revoke(target, orphan as CredentialHandle, { endSessions: true }, context());
@@ -127,7 +118,7 @@ describe('keys for Bedrock', () => {
       const target = fresh();
       const foreign = addBedrockKey(iam.user(target.user));
       const first = await issue(target);
-      const error = await failureOf(async () => issue(target, LATER, 2));
+      const error = await refusalOf(async () => issue(target, LATER, 2));
       expect(error).toMatchObject({ code: 'ERR_CAPACITY', field: 'target.user' });
       expect(error.message).toContain(foreign.id);
       expect(idsOf(target)).toEqual([foreign.id, first.handle.id]);
@@ -182,14 +173,14 @@ describe('keys for Bedrock', () => {
       const issued = await issue(target);
       const key = iam.user(target.user).bedrockKeys.get(issued.handle.id);
       if (key !== undefined) Object.assign(key, { active, refusals: 1000 });
-      const error = await failureOf(async () => bedrockProvider.activate?.(target, TOKEN, issued, context()));
+      const error = await refusalOf(async () => bedrockProvider.activate?.(target, TOKEN, issued, context()));
       expect(error.code).toBe(code);
       expect(inspect(error, { depth: 20, showHidden: true })).not.toContain(issued.material.reveal().apiKey);
     });
 
     it('a right that is missing is said with the call and the user', async () => {
       iam.denied.add(CREATE);
-      const error = await failureOf(async () => issue(fresh()));
+      const error = await refusalOf(async () => issue(fresh()));
       iam.denied.clear();
       expect(error).toMatchObject({ code: 'ERR_ADMIN_DENIED', field: 'target.user' });
       expect(error.message).toContain(`iam:${CREATE}`);
@@ -202,7 +193,7 @@ describe('keys for Bedrock', () => {
       [{ label: 'chat' }, 'target.label'],
     ] as const)('no target with %j', async ([declared, field]) => {
       const plain = { user: 'chat', region: 'eu-central-1' };
-      const error = await failureOf(() => bedrockProvider.target({ ...plain, ...declared }));
+      const error = await refusalOf(() => bedrockProvider.target({ ...plain, ...declared }));
       expect(error).toMatchObject({ code: 'ERR_DECLARATION', field });
     });
 
@@ -211,7 +202,7 @@ describe('keys for Bedrock', () => {
       const { material } = await issue(target);
       const ctx = context();
       const reach = { ...ctx.reach, privateHosts: [] };
-      const error = await failureOf(async () => bedrockProvider.verify(target, material, { ...ctx, reach }));
+      const error = await refusalOf(async () => bedrockProvider.verify(target, material, { ...ctx, reach }));
       expect(error).toMatchObject({ code: 'ERR_DECLARATION', field: 'target.baseUrl' });
     });
 

@@ -1,13 +1,13 @@
 import type { webcrypto } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CAPABILITIES } from '../../../shared/domain/capabilities.ts';
-import { isRekeyError, type RekeyError } from '../../../shared/domain/errors.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import type { IssueContext } from '../../../shared/providers/provider.ts';
 import { gcpServiceAccountCase } from '../../contract/cases/gcp-service-account.ts';
 import { describeKeyFaults } from '../../contract/describe-key-faults.ts';
 import { describeProvider } from '../../contract/describe-provider.ts';
 import { keyHarness } from '../../contract/key-harness.ts';
+import { refusalOf } from '../../support/refused.ts';
 
 describe('Keys of Google service accounts', () => {
   describeProvider('Google Cloud', keyHarness(gcpServiceAccountCase()));
@@ -51,15 +51,6 @@ describe('Keys of Google service accounts', () => {
         ),
       ...more,
     });
-    const failureOf = async (action: () => unknown): Promise<RekeyError> => {
-      try {
-        await action();
-      } catch (error) {
-        if (isRekeyError(error)) return error;
-        throw error;
-      }
-      throw new Error('it was accepted');
-    };
     const isUpload = ({ path }: { path: string }): boolean => path.endsWith(':upload');
 
     beforeAll(async () => {
@@ -96,7 +87,7 @@ describe('Keys of Google service accounts', () => {
         new Redacted(JSON.stringify({ private_key: 'p', token_uri: 'https://elsewhere.example/token' })),
       );
       const { baseUrl: _baseUrl, ...usual } = target();
-      const error = await failureOf(() =>
+      const error = await refusalOf(() =>
         provider.assertBelongs(usual, { id: 'k', generation: 1 }, material),
       );
       expect(error).toMatchObject({ code: 'ERR_MATERIAL_MISMATCH', field: 'token_uri' });
@@ -184,7 +175,7 @@ describe('Keys of Google service accounts', () => {
     it('an orphan that is listed only after the next attempt has begun, which that one removes', async () => {
       const one = target();
       google.fake().server.fail({ kind: 'lost' }, isUpload);
-      await failureOf(async () => provider.issue(one, TOKEN, context()));
+      await refusalOf(async () => provider.issue(one, TOKEN, context()));
       google
         .fake()
         .server.fail(
@@ -200,7 +191,7 @@ describe('Keys of Google service accounts', () => {
     it('no key whose certificate Google does not keep: it could not be found again', async () => {
       const one = target();
       google.fake().keeps = false;
-      const error = await failureOf(async () => provider.issue(one, TOKEN, context()));
+      const error = await refusalOf(async () => provider.issue(one, TOKEN, context()));
       expect(error).toMatchObject({ code: 'ERR_REJECTED', field: 'target' });
       expect(google.fake().keys.of(one.serviceAccount)).toEqual([]);
     });
@@ -209,7 +200,7 @@ describe('Keys of Google service accounts', () => {
       const one = target();
       google.fake().keys.room = CAPABILITIES['cloud-key/gcp-service-account'].maxKeys;
       for (let count = 0; count < 10; count++) google.fake().add(one.serviceAccount, 'made by hand');
-      const error = await failureOf(async () => provider.issue(one, TOKEN, context()));
+      const error = await refusalOf(async () => provider.issue(one, TOKEN, context()));
       expect(error).toMatchObject({ code: 'ERR_CAPACITY', field: 'target' });
       expect(google.fake().keys.of(one.serviceAccount)).toHaveLength(10);
       google.fake().keys.room = Infinity;
@@ -232,7 +223,7 @@ describe('Keys of Google service accounts', () => {
     it('no secret whose private key is none, told without a word of it', async () => {
       const one = target();
       const broken = provider.material(new Redacted('{"private_key":"sk-canary"}'));
-      const error = await failureOf(async () => provider.verify(one, broken, context()));
+      const error = await refusalOf(async () => provider.verify(one, broken, context()));
       expect(error).toMatchObject({ code: 'ERR_MATERIAL_MISMATCH', field: 'secret' });
       expect(JSON.stringify(error)).not.toContain('canary');
     });
@@ -246,16 +237,16 @@ describe('Keys of Google service accounts', () => {
       const { material, handle } = await provider.issue(one, TOKEN, context());
       const fields = JSON.parse(provider.serialize(material).reveal()) as object;
       const other = provider.material(new Redacted(JSON.stringify({ ...fields, [field ?? '']: value })));
-      const error = await failureOf(() => provider.assertBelongs(one, handle, other));
+      const error = await refusalOf(() => provider.assertBelongs(one, handle, other));
       expect(error).toMatchObject({ code: 'ERR_MATERIAL_MISMATCH', field });
     });
 
     it('no login elsewhere than the administrative secret says, and none at a private address', async () => {
-      const usual = await failureOf(async () =>
+      const usual = await refusalOf(async () =>
         provider.preflight(target(), context({ baseUrl: undefined })),
       );
       expect(usual).toMatchObject({ code: 'ERR_DECLARATION', field: 'target.baseUrl' });
-      const token = await failureOf(async () =>
+      const token = await refusalOf(async () =>
         provider.preflight(target(), context({ token_uri: 'https://169.254.169.254/token' })),
       );
       expect(token).toMatchObject({ code: 'ERR_DECLARATION', field: 'admin.token_uri' });
@@ -267,7 +258,7 @@ describe('Keys of Google service accounts', () => {
       [{ project: '../other' }, 'target.project'],
       [{ tokenUri: 'https://elsewhere.example' }, 'target.tokenUri'],
     ] as const)('no target with %j', async ([declared, field]) => {
-      expect(await failureOf(() => target(declared))).toMatchObject({ code: 'ERR_DECLARATION', field });
+      expect(await refusalOf(() => target(declared))).toMatchObject({ code: 'ERR_DECLARATION', field });
     });
 
     it('a way by hand for the key of that id', () => {

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { RekeyError } from '../../../shared/domain/errors.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import { pineconeProvider } from '../../../shared/providers/pinecone/provider.ts';
 import type { IssueContext, ProviderContext } from '../../../shared/providers/provider.ts';
@@ -10,6 +9,7 @@ import { describeKeyFaults } from '../../contract/describe-key-faults.ts';
 import { describeProvider } from '../../contract/describe-provider.ts';
 import { keyHarness } from '../../contract/key-harness.ts';
 import { FakePinecone } from '../../fakes/pinecone.ts';
+import { refusalOf } from '../../support/refused.ts';
 import { takeNoTimeToWait } from '../../support/waits.ts';
 
 const ROLES = ['ControlPlaneViewer', 'DataPlaneEditor'] as const;
@@ -44,15 +44,6 @@ describe('Pinecone', () => {
           new Redacted(JSON.stringify({ ...adminOf(one), baseUrl: one.server.url, ...secret })),
         ),
     });
-    const failureOf = async (action: () => unknown): Promise<RekeyError> => {
-      try {
-        await action();
-      } catch (error) {
-        if (error instanceof RekeyError) return error;
-        throw error;
-      }
-      throw new Error('it was accepted');
-    };
 
     beforeAll(async () => {
       one = await FakePinecone.start();
@@ -72,7 +63,7 @@ describe('Pinecone', () => {
       [['ProjectEditor', 'ProjectEditor'], 'once'],
       [['ProjectOwner'], 'use one of ProjectEditor, ProjectViewer, ControlPlaneEditor'],
     ] as const)('roles that have to be declared: %j is refused', async ([roles, said]) => {
-      const error = await failureOf(() => target({ roles }));
+      const error = await refusalOf(() => target({ roles }));
       expect(error).toMatchObject({
         code: 'ERR_DECLARATION',
         field: expect.stringMatching(/^target\.roles/),
@@ -89,7 +80,7 @@ describe('Pinecone', () => {
       const wide = target();
       const token = randomUUID();
       one.knowsRoles = false;
-      const error = await failureOf(async () => pineconeProvider.issue(wide, token, context()));
+      const error = await refusalOf(async () => pineconeProvider.issue(wide, token, context()));
       expect(error).toMatchObject({ code: 'ERR_REJECTED', field: 'target.roles' });
       expect(await pineconeProvider.list?.(wide, context())).toMatchObject([{ token }]);
     });
@@ -101,7 +92,7 @@ describe('Pinecone', () => {
         randomUUID(),
         context(),
       );
-      const error = await failureOf(async () =>
+      const error = await refusalOf(async () =>
         pineconeProvider.comparePermissions?.(target(), before.handle, after.handle, context()),
       );
       expect(error.code).toBe('ERR_REJECTED');
@@ -113,7 +104,7 @@ describe('Pinecone', () => {
       const { handle, material } = await pineconeProvider.issue(data, randomUUID(), context());
       await pineconeProvider.verify(data, material, context());
       await pineconeProvider.revoke(data, handle, { endSessions: true }, context());
-      const error = await failureOf(async () => pineconeProvider.verify(data, material, context()));
+      const error = await refusalOf(async () => pineconeProvider.verify(data, material, context()));
       expect(error.code).toBe('ERR_REJECTED');
       expect(one.server.asked.filter(({ path }) => path === '/indexes').map(({ status }) => status)).toEqual([
         403, 401,
@@ -124,7 +115,7 @@ describe('Pinecone', () => {
       const seeing = target();
       const { material } = await pineconeProvider.issue(seeing, randomUUID(), context());
       one.server.fail({ kind: 'reply', status: 403, body: {} }, ({ path }) => path === '/indexes');
-      const error = await failureOf(async () => pineconeProvider.verify(seeing, material, context()));
+      const error = await refusalOf(async () => pineconeProvider.verify(seeing, material, context()));
       expect(error.code).toBe('ERR_REJECTED');
     });
 
@@ -151,20 +142,20 @@ describe('Pinecone', () => {
       const full = target();
       one.add(full.project, 'made by hand');
       one.quota = 1;
-      const error = await failureOf(async () => pineconeProvider.issue(full, randomUUID(), context()));
+      const error = await refusalOf(async () => pineconeProvider.issue(full, randomUUID(), context()));
       expect(error).toMatchObject({ code: 'ERR_CAPACITY', retryable: false });
       expect(one.keys.of(full.project)).toHaveLength(1);
     });
 
     it.for([401, 403])('a login that answers %i, after which nothing is asked of the API', async (status) => {
       one.login.fail({ kind: 'reply', status, body: { error: 'access_denied' } });
-      const error = await failureOf(async () => pineconeProvider.issue(target(), randomUUID(), context()));
+      const error = await refusalOf(async () => pineconeProvider.issue(target(), randomUUID(), context()));
       expect(error).toMatchObject({ code: 'ERR_ADMIN_DENIED', field: 'admin' });
       expect(one.server.asked).toEqual([]);
     });
 
     it('a login that is refused to what is declared: only the administrative secret names where it is', async () => {
-      const elsewhere = await failureOf(() => target({ loginUrl: one.login.url }));
+      const elsewhere = await refusalOf(() => target({ loginUrl: one.login.url }));
       expect(elsewhere).toMatchObject({ code: 'ERR_DECLARATION', field: 'target.loginUrl' });
       const stored = pineconeProvider.storedTarget({ ...target(), loginUrl: one.server.url });
       await pineconeProvider.preflight(stored, context());
@@ -177,7 +168,7 @@ describe('Pinecone', () => {
       ['https://169.254.169.254', 'not an address of the public internet'],
       ['https://user@login.pinecone.io', 'without a login'],
     ])('no login at %s', async ([loginUrl = '', said = '']) => {
-      const error = await failureOf(async () => pineconeProvider.preflight(target(), context({ loginUrl })));
+      const error = await refusalOf(async () => pineconeProvider.preflight(target(), context({ loginUrl })));
       expect(error).toMatchObject({ code: 'ERR_DECLARATION', field: 'admin.loginUrl' });
       expect(error.message).toContain(said);
       expect([...one.server.asked, ...one.login.asked]).toEqual([]);
@@ -186,13 +177,13 @@ describe('Pinecone', () => {
     it('no login that is redirected to another host', async () => {
       const headers = { location: `${one.server.url}/oauth/token` };
       one.login.fail({ kind: 'reply', status: 307, headers });
-      const error = await failureOf(async () => pineconeProvider.preflight(target(), context()));
+      const error = await refusalOf(async () => pineconeProvider.preflight(target(), context()));
       expect(error).toMatchObject({ code: 'ERR_REJECTED', field: 'admin.loginUrl' });
       expect(one.server.asked).toEqual([]);
     });
 
     it('no login for a target that the administrative secret is not for', async () => {
-      const error = await failureOf(async () =>
+      const error = await refusalOf(async () =>
         pineconeProvider.preflight(target(), context({ baseUrl: 'https://api.pinecone.io' })),
       );
       expect(error).toMatchObject({ code: 'ERR_DECLARATION', field: 'target.baseUrl' });
@@ -202,12 +193,12 @@ describe('Pinecone', () => {
     it('no client secret, token or answer of the login in an error', async () => {
       const wrong = { clientSecret: 'pcsa-another-secret-of-somebody' };
       const errors = [
-        await failureOf(async () => pineconeProvider.preflight(target(), context(wrong))),
-        await failureOf(async () => pineconeProvider.preflight(target(), context({ clientId: 7 }))),
+        await refusalOf(async () => pineconeProvider.preflight(target(), context(wrong))),
+        await refusalOf(async () => pineconeProvider.preflight(target(), context({ clientId: 7 }))),
       ];
       for (const kind of ['malformed', 'reset', 'huge'] as const) {
         one.login.fail({ kind });
-        errors.push(await failureOf(async () => pineconeProvider.preflight(target(), context())));
+        errors.push(await refusalOf(async () => pineconeProvider.preflight(target(), context())));
       }
       expect(errors.map(({ code }) => code)).toEqual([
         'ERR_ADMIN_DENIED',

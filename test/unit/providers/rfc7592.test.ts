@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { exportJWK, generateKeyPair } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { OAuthServer } from '../../../shared/adapters/oauth-server.ts';
-import { isRekeyError, type RekeyError } from '../../../shared/domain/errors.ts';
 import { clientSecretOf } from '../../../shared/domain/family-secret.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import type { IssueContext } from '../../../shared/providers/provider.ts';
@@ -12,17 +11,8 @@ import { describeKeyFaults } from '../../contract/describe-key-faults.ts';
 import { describeProvider } from '../../contract/describe-provider.ts';
 import { keyHarness } from '../../contract/key-harness.ts';
 import { OidcServer } from '../../support/oidc.ts';
+import { refusalOf } from '../../support/refused.ts';
 import { takeNoTimeToWait } from '../../support/waits.ts';
-
-async function failureOf(action: () => unknown): Promise<RekeyError> {
-  try {
-    await action();
-  } catch (error) {
-    if (isRekeyError(error)) return error;
-    throw error;
-  }
-  throw new Error('it was accepted');
-}
 
 function contextOf(secret: object, generation = 1): IssueContext {
   return {
@@ -80,7 +70,7 @@ describe('keys of an OAuth client', () => {
 
     it('one that lets in whoever has any key is refused before anything is made', async () => {
       its.fake().isOpen = true;
-      expect(await failureOf(() => provider.preflight(target(), context()))).toMatchObject({
+      expect(await refusalOf(() => provider.preflight(target(), context()))).toMatchObject({
         code: 'ERR_REJECTED',
         field: 'target.baseUrl',
       });
@@ -88,13 +78,13 @@ describe('keys of an OAuth client', () => {
 
     it('one that keeps no keys of the client is told apart from one that does', async () => {
       its.fake().keepsNoKeys = true;
-      const error = await failureOf(() => provider.issue(target(), randomUUID(), context()));
+      const error = await refusalOf(() => provider.issue(target(), randomUUID(), context()));
       expect(error).toMatchObject({ code: 'ERR_REJECTED', field: 'target.clientId' });
     });
 
     it('one that replaces the login with each change is named as such', async () => {
       its.fake().rotatesToken = true;
-      const error = await failureOf(() => provider.issue(target(), randomUUID(), context()));
+      const error = await refusalOf(() => provider.issue(target(), randomUUID(), context()));
       expect(error).toMatchObject({ code: 'ERR_REJECTED', field: 'admin' });
       expect(error.message).toContain('registration access token');
     });
@@ -102,16 +92,16 @@ describe('keys of an OAuth client', () => {
     it('one that replaces it with each look is refused before anything is made', async () => {
       its.fake().rotatesTokenOnRead = true;
       const refused = { code: 'ERR_REJECTED', field: 'admin' };
-      expect(await failureOf(() => provider.preflight(target(), context()))).toMatchObject(refused);
+      expect(await refusalOf(() => provider.preflight(target(), context()))).toMatchObject(refused);
       clientId = `client-${randomUUID()}`;
       // `issue` looks for what an attempt before has left, with the login as it is.
-      await failureOf(() => provider.issue(target(), randomUUID(), context()));
+      await refusalOf(() => provider.issue(target(), randomUUID(), context()));
       expect(its.fake().keys.of(clientId)).toEqual([]);
     });
 
     it('a login for another client than the target is refused, and nothing is changed', async () => {
       const other = target({ clientId: 'somebody-else' });
-      const error = await failureOf(() => provider.issue(other, randomUUID(), context()));
+      const error = await refusalOf(() => provider.issue(other, randomUUID(), context()));
       expect(error).toMatchObject({ code: 'ERR_DECLARATION', field: 'target.clientId' });
       expect(its.fake().keys.of(clientId)).toEqual([]);
     });
@@ -169,8 +159,8 @@ describe('keys of an OAuth client', () => {
       for (const { material } of [old, next]) expect(await asked(material)).toHaveProperty('accessToken');
       const ended = await provider.revoke(target, old.handle, { endSessions: false }, contextOf(admin));
       expect(ended).toMatchObject({ confirmed: true });
-      expect(await failureOf(() => asked(old.material))).toMatchObject({ code: 'ERR_ADMIN_DENIED' });
-      expect(await failureOf(() => provider.verify(target, old.material, contextOf(admin)))).toMatchObject({
+      expect(await refusalOf(() => asked(old.material))).toMatchObject({ code: 'ERR_ADMIN_DENIED' });
+      expect(await refusalOf(() => provider.verify(target, old.material, contextOf(admin)))).toMatchObject({
         code: 'ERR_REJECTED',
       });
       expect(await asked(next.material)).toHaveProperty('accessToken');
