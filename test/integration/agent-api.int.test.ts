@@ -1,56 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import { base64url } from 'jose';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { LocalStack } from '../../local/stack.ts';
-import type { AwsCalls } from '../../shared/adapters/aws-client.ts';
-import { DynamoDbAgents } from '../../shared/adapters/dynamodb-agents.ts';
-import { KmsSealer } from '../../shared/adapters/kms-sealer.ts';
-import type { Item } from '../../shared/adapters/ledger-items.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { LOST_AFTER_SECONDS, MAX_RUNNING_SESSIONS, MAX_SESSIONS } from '../../shared/domain/agents.ts';
-import { AGENT, AgentApiWorld, holder, Instance, pactOf, SIBLING, VALUE } from '../support/agent-api.ts';
-import { startTable } from '../support/table.ts';
+import { AGENT, type AgentApiWorld, holder, Instance, pactOf, SIBLING, VALUE } from '../support/agent-api.ts';
+import { AgentsOnTable } from '../support/agents-on-table.ts';
 import { credentialOf, ID, NOW, ROTATION_ID, rotationOf } from '../unit/api/fakes.ts';
 
 /** The version before. */
 const OLD = ID;
 const OPENS_AT = '2026-11-22T11:50:00.000Z';
 
-let stack: LocalStack;
-let aws: AwsCalls;
-let key: string;
-let tenant: string;
+const table = new AgentsOnTable('agent-api');
 let world: AgentApiWorld;
-let agents: DynamoDbAgents;
-
-beforeAll(async () => {
-  ({ stack, aws } = await startTable('agent-api'));
-  const made = await aws.json<{ KeyMetadata: { KeyId: string } }>('kms', 'CreateKey', {});
-  key = made.KeyMetadata.KeyId;
-});
-afterAll(async () => {
-  await stack.stop();
-});
 beforeEach(() => {
-  stack.gateway.faults.clear();
-  tenant = `t-${randomUUID()}`;
-  world = new AgentApiWorld((clock) => {
-    agents = new DynamoDbAgents({ aws, table: 'ledger', tenant, clock });
-    return { agents, sealer: new KmsSealer({ aws, key }) };
-  });
+  world = table.world;
 });
-
-/** Every item of this test's tenant. */
-async function stored(): Promise<Item[]> {
-  const { Items = [] } = await aws.json<{ Items?: Item[] }>('dynamodb', 'Scan', {
-    TableName: 'ledger',
-    FilterExpression: 'begins_with(pk, :t)',
-    ExpressionAttributeValues: { ':t': { S: `${tenant}#` } },
-  });
-  return Items;
-}
-const acknowledgements = () => agents.acknowledgements({ rotation: ROTATION_ID, opensAt: OPENS_AT });
+const acknowledgements = () => table.agents.acknowledgements({ rotation: ROTATION_ID, opensAt: OPENS_AT });
 const loseAnswers = (operation: string): void => {
-  stack.gateway.faults.add({
+  table.stack.gateway.faults.add({
     match: { service: 'dynamodb', operation },
     times: 1,
     action: { kind: 'lose-answer' },
@@ -75,7 +42,7 @@ describe('a pact', () => {
   test('of two who register it at once is one version', async () => {
     const both = await Promise.all([world.pact(), world.pact()]);
     expect(both.map(({ body }) => String(body['outcome'])).toSorted()).toEqual(['registered', 'unchanged']);
-    expect(await agents.pact(AGENT)).toMatchObject({ version: 1 });
+    expect(await table.agents.pact(AGENT)).toMatchObject({ version: 1 });
   });
 
   test('by anybody else, or over what is not declared, is refused, and nothing is stored', async () => {
@@ -96,7 +63,7 @@ describe('a pact', () => {
       [422, 'ERR_PACT', 'colour'],
     ]);
     expect(attempts[2]?.body['detail']).toMatch(/960 s.*1800 s/);
-    expect(await stored()).toEqual([]);
+    expect(await table.stored()).toEqual([]);
   });
 
   test('that closes a circle of delegation is refused by the name of the circle, also where two close it at once', async () => {
@@ -125,14 +92,14 @@ describe('a session', () => {
     const { session } = instance;
     await instance.open();
     expect(instance.session).toBe(session);
-    expect(await agents.sessions(AGENT)).toHaveLength(1);
+    expect(await table.agents.sessions(AGENT)).toHaveLength(1);
     const other = await world.instance();
     expect(other.session).not.toBe(session);
   });
 
   test('is nothing that another role opens, hears of or speaks for', async () => {
     const instance = await running();
-    const before = await stored();
+    const before = await table.stored();
     const caller = { caller: SIBLING };
     const own = { key: instance.jwk, opening: await instance.opening() };
     const attempts = [
@@ -147,7 +114,7 @@ describe('a session', () => {
       ),
     ];
     for (const { status, body } of attempts) expect([status, body['code']]).toEqual([403, 'ERR_FORBIDDEN']);
-    expect(await stored()).toEqual(before);
+    expect(await table.stored()).toEqual(before);
   });
 
   test('needs a pact, and a holder that is still declared under the role', async () => {
@@ -179,12 +146,12 @@ describe('a session', () => {
       });
       expect(JSON.stringify(answered.body)).not.toContain(String(jwk.x));
     }
-    expect(await agents.sessions(AGENT)).toEqual([]);
+    expect(await table.agents.sessions(AGENT)).toEqual([]);
   });
 
   test('with a symmetric key keeps it encrypted', async () => {
     const instance = await running('host-1', 'HS256');
-    expect(JSON.stringify(await stored())).not.toContain(String(instance.jwk.k));
+    expect(JSON.stringify(await table.stored())).not.toContain(String(instance.jwk.k));
     expect(await instance.acknowledge()).toMatchObject({ status: 200 });
   });
 
@@ -218,7 +185,7 @@ describe('a session', () => {
       body: { code: 'ERR_ROTATION_UNDER_WAY' },
       headers: { 'retry-after': '5' },
     });
-    expect(await agents.sessions(AGENT)).toEqual([]);
+    expect(await table.agents.sessions(AGENT)).toEqual([]);
     world.now += 111_000;
     expect(await instance.open()).toMatchObject({ status: 201 });
   });
@@ -226,13 +193,13 @@ describe('a session', () => {
   test(`is one of ${MAX_RUNNING_SESSIONS} that run at a time; a lost one takes nobody's place`, async () => {
     await world.pact();
     const first = await world.instance();
-    const known = await agents.session(AGENT, first.session);
+    const known = await table.agents.session(AGENT, first.session);
     if (known === undefined) throw new Error('it has just been opened');
     const many = Array.from({ length: MAX_RUNNING_SESSIONS }, (_each, index) => ({
       ...known,
       id: `${index}.n`,
     }));
-    Object.assign(agents, { sessions: async () => many });
+    Object.assign(table.agents, { sessions: async () => many });
     many.push({ ...known });
     expect(await first.open()).toMatchObject({ status: 201, body: { session: first.session } });
     const next = await Instance.make(world, 'host-2');
@@ -250,10 +217,10 @@ describe('a fleet of many short sessions', () => {
     await world.pact();
     const instance = await world.instance();
     await instance.close();
-    const known = await agents.session(AGENT, instance.session);
+    const known = await table.agents.session(AGENT, instance.session);
     if (known === undefined) throw new Error('it has just been closed');
     const others = Array.from({ length: MAX_SESSIONS - 1 }, (_each, n) => ({ ...known, id: `${n}.n` }));
-    Object.assign(agents, { sessions: async () => [...others, known] });
+    Object.assign(table.agents, { sessions: async () => [...others, known] });
     expect(await instance.open()).toMatchObject({ status: 201 });
     const newcomer = await Instance.make(world, 'host-2');
     expect(await newcomer.open()).toMatchObject({ status: 422, body: { code: 'ERR_CAPACITY' } });
@@ -271,7 +238,7 @@ describe('an instance of the release before', () => {
       status: 200,
       body: { notices: [{ credential: 'orders-db' }] },
     });
-    expect((await agents.session(AGENT, instance.session))?.holds).toEqual(holds);
+    expect((await table.agents.session(AGENT, instance.session))?.holds).toEqual(holds);
   });
 });
 
@@ -312,7 +279,7 @@ describe('an acknowledgement', () => {
   test('says nothing of the value', async () => {
     const instance = await running();
     await instance.acknowledge();
-    expect(JSON.stringify(await stored())).not.toContain('correct horse');
+    expect(JSON.stringify(await table.stored())).not.toContain('correct horse');
   });
 
   test('the same again is success, and so is one whose answer was lost', async () => {

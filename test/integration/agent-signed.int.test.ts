@@ -1,19 +1,14 @@
-import { createHmac, randomUUID } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import { base64url } from 'jose';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { LocalStack } from '../../local/stack.ts';
-import type { AwsCalls } from '../../shared/adapters/aws-client.ts';
-import { DynamoDbAgents } from '../../shared/adapters/dynamodb-agents.ts';
-import { KmsSealer } from '../../shared/adapters/kms-sealer.ts';
-import type { Item } from '../../shared/adapters/ledger-items.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
 import {
   CLOSED_KEPT_SECONDS,
   isLost,
   LOST_AFTER_SECONDS,
   OPENING_SECONDS,
 } from '../../shared/domain/agents.ts';
-import { AGENT, AgentApiWorld, Instance, type Answered } from '../support/agent-api.ts';
-import { startTable } from '../support/table.ts';
+import { AGENT, type AgentApiWorld, Instance, type Answered } from '../support/agent-api.ts';
+import { AgentsOnTable } from '../support/agents-on-table.ts';
 import { ID, NOW, ROTATION_ID } from '../unit/api/fakes.ts';
 
 /** The version before. */
@@ -23,39 +18,11 @@ const OPENS_AT = '2026-11-22T11:50:00.000Z';
 const OTHER = { caller: 'arn:aws:sts::111122223333:assumed-role/checkout/host-9' };
 const HOUR_MS = 3_600_000;
 
-let stack: LocalStack;
-let aws: AwsCalls;
-let key: string;
-let tenant: string;
+const table = new AgentsOnTable('agent-signed');
 let world: AgentApiWorld;
-let agents: DynamoDbAgents;
-
-beforeAll(async () => {
-  ({ stack, aws } = await startTable('agent-signed'));
-  const made = await aws.json<{ KeyMetadata: { KeyId: string } }>('kms', 'CreateKey', {});
-  key = made.KeyMetadata.KeyId;
-});
-afterAll(async () => {
-  await stack.stop();
-});
 beforeEach(() => {
-  stack.gateway.faults.clear();
-  tenant = `t-${randomUUID()}`;
-  world = new AgentApiWorld((clock) => {
-    agents = new DynamoDbAgents({ aws, table: 'ledger', tenant, clock });
-    return { agents, sealer: new KmsSealer({ aws, key }) };
-  });
+  world = table.world;
 });
-
-/** Every item of this test's tenant. */
-async function stored(): Promise<Item[]> {
-  const { Items = [] } = await aws.json<{ Items?: Item[] }>('dynamodb', 'Scan', {
-    TableName: 'ledger',
-    FilterExpression: 'begins_with(pk, :t)',
-    ExpressionAttributeValues: { ':t': { S: `${tenant}#` } },
-  });
-  return Items;
-}
 const holding = (versionId: string) => [{ credential: 'orders-db', versionId }];
 const use = (from: number, to: number, more: object = {}) => ({
   credential: 'orders-db',
@@ -75,7 +42,7 @@ async function running(name = 'host-1', alg: Instance['alg'] = 'EdDSA'): Promise
   return instance;
 }
 const sessionOf = async ({ session }: Instance) => {
-  const found = await agents.session(AGENT, session);
+  const found = await table.agents.session(AGENT, session);
   if (found === undefined) throw new Error('it has been opened');
   return found;
 };
@@ -98,7 +65,7 @@ describe('what an instance says of itself', () => {
       heartbeat: { ...about, sequence: 99, holds: holding(OLD) },
       uses: { ...about, uses: [use(-9, -5)] },
     };
-    const before = await stored();
+    const before = await table.stored();
     for (const [what, payload] of Object.entries(payloads)) {
       const header = (alg: string) => base64url.encode(JSON.stringify({ alg }));
       const body = base64url.encode(JSON.stringify(payload));
@@ -137,7 +104,7 @@ describe('what an instance says of itself', () => {
     }
     const exchanged = await instance.sign(payloads.uses);
     expect(await say(instance, 'heartbeat', exchanged)).toMatchObject({ status: 400 });
-    expect(await stored()).toEqual(before);
+    expect(await table.stored()).toEqual(before);
   });
 });
 
@@ -145,7 +112,7 @@ describe('a heartbeat', () => {
   test('that comes again is success and keeps nobody alive, whoever sends it', async () => {
     const instance = await running();
     const jws = await instance.heartbeat(holding(ROTATION_ID));
-    stack.gateway.faults.add({
+    table.stack.gateway.faults.add({
       match: { service: 'dynamodb', operation: 'UpdateItem' },
       times: 1,
       action: { kind: 'lose-answer' },
@@ -170,13 +137,13 @@ describe('a heartbeat', () => {
     await say(instance, 'heartbeat', former);
     await instance.holds(ROTATION_ID);
     await instance.acknowledge();
-    const before = await stored();
+    const before = await table.stored();
     world.now += 60_000;
     expect(await say(instance, 'heartbeat', former, OTHER)).toMatchObject({
       status: 409,
       body: { code: 'ERR_CONFLICT', field: 'payload.sequence', remedy: expect.stringContaining('above 4') },
     });
-    expect(await stored()).toEqual(before);
+    expect(await table.stored()).toEqual(before);
   });
 
   test('of two with one number at once is one, which both are answered by', async () => {
@@ -199,7 +166,7 @@ describe('a heartbeat', () => {
     expect(await instance.acknowledge()).toMatchObject({ status: 200 });
     world.now += 10_000;
     expect(await say(instance, 'heartbeat', jws, OTHER)).toMatchObject({ status: 200 });
-    const [kept] = await agents.acknowledgements({ rotation: ROTATION_ID, opensAt: OPENS_AT });
+    const [kept] = await table.agents.acknowledgements({ rotation: ROTATION_ID, opensAt: OPENS_AT });
     expect(kept).not.toHaveProperty('contradictedAt');
   });
 
@@ -208,12 +175,12 @@ describe('a heartbeat', () => {
     await instance.acknowledge();
     world.now += 60_000;
     const jws = await instance.heartbeat(holding(OLD));
-    Object.assign(agents, { contradict: () => Promise.reject(new Error('died')) });
+    Object.assign(table.agents, { contradict: () => Promise.reject(new Error('died')) });
     expect(await say(instance, 'heartbeat', jws)).toMatchObject({ status: 500 });
-    Reflect.deleteProperty(agents, 'contradict');
+    Reflect.deleteProperty(table.agents, 'contradict');
     world.now += 60_000;
     expect(await say(instance, 'heartbeat', jws)).toMatchObject({ status: 200 });
-    expect(await agents.acknowledgements({ rotation: ROTATION_ID, opensAt: OPENS_AT })).toMatchObject([
+    expect(await table.agents.acknowledgements({ rotation: ROTATION_ID, opensAt: OPENS_AT })).toMatchObject([
       { contradictedAt: new Date(NOW + 60_000).toISOString() },
     ]);
   });
@@ -238,7 +205,7 @@ describe('a heartbeat', () => {
 });
 
 describe('an opening', () => {
-  const sessions = () => agents.sessions(AGENT);
+  const sessions = () => table.agents.sessions(AGENT);
 
   test('that comes again is the same session while that is open, and opens nothing once it has closed or is forgotten', async () => {
     await world.pact();
@@ -248,12 +215,12 @@ describe('an opening', () => {
     for (const opening of openings)
       expect(await instance.sendOpening(opening)).toMatchObject({ status: 201 });
     const { session } = instance;
-    const before = await stored();
+    const before = await table.stored();
     for (const opening of openings)
       expect(await instance.sendOpening(opening, OTHER)).toMatchObject({ status: 201, body: { session } });
-    expect(await stored()).toEqual(before);
+    expect(await table.stored()).toEqual(before);
     await instance.close();
-    const closed = await stored();
+    const closed = await table.stored();
     // At each moment until nobody remembers the session, and beyond.
     for (let seconds = 0; seconds <= 2 * CLOSED_KEPT_SECONDS; seconds += 15) {
       world.now = NOW + seconds * 1000;
@@ -263,7 +230,7 @@ describe('an opening', () => {
           { status: 409, body: { code: 'ERR_CONFLICT' } },
         ]);
     }
-    expect(await stored()).toEqual(closed);
+    expect(await table.stored()).toEqual(closed);
     expect(await sessions()).toEqual([]);
     // Its own next one.
     expect(await instance.open()).toMatchObject({ status: 201 });
@@ -297,7 +264,7 @@ describe('an opening', () => {
   test('is refused where it was signed by another key, for another agent or for something else, and nothing is kept', async () => {
     await world.pact();
     const [instance, other] = [await Instance.make(world), await Instance.make(world)];
-    const before = await stored();
+    const before = await table.stored();
     const about = { agent: AGENT, instance: 'host-1', sequence: 1, at: world.at(0) };
     const cases: [string, number, string][] = [
       [await other.opening(), 403, 'ERR_PROOF'],
@@ -310,7 +277,7 @@ describe('an opening', () => {
     ];
     for (const [opening, status, code] of cases)
       expect(await instance.sendOpening(opening)).toMatchObject({ status, body: { code } });
-    expect(await stored()).toEqual(before);
+    expect(await table.stored()).toEqual(before);
     // And it serves for nothing else in a session.
     await instance.open();
     const opening = await instance.opening();
@@ -330,7 +297,7 @@ describe('an opening', () => {
 
 describe('a report of uses', () => {
   const counted = async () =>
-    (await agents.uses(ID, world.at(-2 * 86_400), world.at(0))).reduce(
+    (await table.agents.uses(ID, world.at(-2 * 86_400), world.at(0))).reduce(
       (total, { succeeded, refused }) => total + succeeded + refused,
       0,
     );
@@ -338,7 +305,7 @@ describe('a report of uses', () => {
   test('counts once however often it comes, and only for what the agent has', async () => {
     const instance = await running();
     const times = { from: '2026-11-22T13:59:00+02:00', to: '2026-11-22T13:59:30+02:00' };
-    stack.gateway.faults.add({
+    table.stack.gateway.faults.add({
       match: { service: 'dynamodb', operation: 'UpdateItem' },
       times: 1,
       action: { kind: 'lose-answer' },
@@ -346,7 +313,7 @@ describe('a report of uses', () => {
     const uses = [use(0, 0, times)];
     expect(await instance.report(uses)).toMatchObject({ status: 200, body: { reported: 1 } });
     await instance.report(uses);
-    expect(await agents.uses(ID, world.at(-120), world.at(0))).toMatchObject([
+    expect(await table.agents.uses(ID, world.at(-120), world.at(0))).toMatchObject([
       { session: instance.session, succeeded: 7, refused: 1, from: '2026-11-22T11:59:00.000Z' },
     ]);
     expect(await instance.report([use(-9, -5, { credential: 'payroll' })])).toMatchObject({
@@ -404,13 +371,13 @@ describe('a report of uses', () => {
     for (const ms of [HOUR_MS, 23 * HOUR_MS]) {
       world.now += ms;
       await instance.holds(ROTATION_ID);
-      const before = await stored();
+      const before = await table.stored();
       for (const jws of sent)
         expect(await say(instance, 'uses', jws, OTHER)).toMatchObject({
           status: 400,
           body: { field: 'payload.uses[0].from' },
         });
-      expect(await stored()).toEqual(before);
+      expect(await table.stored()).toEqual(before);
     }
   });
 
@@ -420,7 +387,7 @@ describe('a report of uses', () => {
     const jws = await instance.sign({ session: instance.session, uses: [use(1, 5, { versionId: OLD })] });
     world.now += 10_000;
     await say(instance, 'uses', jws);
-    const acknowledged = () => agents.acknowledgements({ rotation: ROTATION_ID, opensAt: OPENS_AT });
+    const acknowledged = () => table.agents.acknowledgements({ rotation: ROTATION_ID, opensAt: OPENS_AT });
     expect((await acknowledged())[0]).toHaveProperty('contradictedAt');
     await instance.acknowledge();
     await say(instance, 'uses', jws, OTHER);
