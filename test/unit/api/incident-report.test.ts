@@ -36,7 +36,7 @@ function reported(readers: readonly ReaderView[]) {
   };
   const { credentials } = reportOf(
     'INC-1',
-    [{ trace, uses: [], keptSince: at(1) }],
+    [{ trace, told: { uses: [], keptSince: at(1) } }],
     [],
     {},
     Date.parse(at(21)),
