@@ -105,11 +105,16 @@ export async function readUses(
       timeoutMs: LONG_TIMEOUT_MS,
     });
     for (const use of page.uses) uses.set(`${use.session} ${use.version} ${use.from}`, use);
-    for (const use of page.upstream) upstream.set(JSON.stringify(use), use);
+    for (const use of page.upstream) upstream.set(toldKey(use), use);
     answer ??= page;
     ({ next: from } = page);
     ({ to } = page);
   } while (from !== undefined);
   const { next: _next, ...whole } = answer;
   return { ...whole, uses: [...uses.values()], upstream: [...upstream.values()] };
+}
+
+/** The same where a later page tells of the same minute again, which may have grown. */
+function toldKey({ source, keyId, version, who, address, scope, outcome, from }: ToldUse): string {
+  return JSON.stringify([source, keyId, version, who, address, scope, outcome, from.slice(0, 16)]);
 }

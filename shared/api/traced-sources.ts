@@ -25,7 +25,7 @@ export function sourcesOf(
     {
       name: READS,
       covers: [],
-      why: 'of each reader only the first and the last read are kept, for 90 days, where a trail delivers; CloudTrail has each of them',
+      why: 'nothing shows that each of them was told: they are where a trail delivers, by the minute for 35 days, and the first and the last of each reader for 90',
     },
     {
       name: SESSIONS,

@@ -16,9 +16,17 @@ export function tracedUses(
 ): TracedUse[] {
   return [
     ...uses.filter(isUse).map((use) => useOf(use, holders)),
-    ...upstream.map((use) => toldAs(use, holders)),
-    ...readers.map((reader) => seenAs(reader, now)),
+    ...upstream.map((use) => toldAs(use, { holders, readers })),
+    ...readers.filter((reader) => !isToldBy(reader, upstream)).map((reader) => seenAs(reader, now)),
   ];
+}
+
+/** Whether each read of a reader is told, so that its first and last say nothing more. */
+function isToldBy(reader: ReaderView, upstream: readonly ToldUse[]): boolean {
+  return upstream.some(
+    ({ keyId, who, version, from }) =>
+      keyId === undefined && who === nameOf(reader) && version === reader.version && from <= reader.firstSeen,
+  );
 }
 
 /**
@@ -26,19 +34,26 @@ export function tracedUses(
  * where it came from before, nothing tells.
  */
 export function ordinaryOf(
-  { holders, readers }: Pick<TraceAnswer, 'holders' | 'readers'>,
+  { holders, readers, seenBefore }: Pick<TraceAnswer, 'holders' | 'readers' | 'seenBefore'>,
   upstream: readonly ToldUse[],
   since: Instant,
 ): Pick<Ordinary, 'addresses' | 'touched'> {
   const before = [
     ...readers.filter(({ lastSeen }) => lastSeen < since).map((reader) => seenAs(reader, since)),
-    ...upstream.filter(({ to }) => to < since).map((use) => toldAs(use, holders)),
+    ...upstream.filter(({ to }) => to < since).map((use) => toldAs(use, { holders, readers })),
+  ];
+  const known = [
+    ...before.map(({ who, address, scope }) => ({ who, address, scope })),
+    ...seenBefore.flatMap(({ who, addresses, scopes }) => [
+      ...addresses.map((address) => ({ who, address, scope: undefined })),
+      ...scopes.map((scope) => ({ who, address: undefined, scope })),
+    ]),
   ];
   const told = (name: 'address' | 'scope'): ReadonlyMap<string, readonly string[]> =>
     new Map(
-      [...Map.groupBy(before, ({ who }) => who)].map(([who, same]) => [
+      [...Map.groupBy(known, ({ who }) => who)].map(([who, same]) => [
         who,
-        [...new Set(same.flatMap((use) => use[name] ?? []))],
+        [...new Set(same.flatMap((each) => each[name] ?? []))],
       ]),
     );
   return { addresses: told('address'), touched: told('scope') };
@@ -67,29 +82,31 @@ function useOf(
   };
 }
 
+const LABELS: ReadonlySet<string> = new Set(['AWSCURRENT', 'AWSPENDING', 'AWSPREVIOUS']);
+
 /** Logins of databases are used again; other keys have their id for themselves. */
 const LOGINS: ReadonlySet<string> = new Set(['database-log']);
 
 function toldAs(
   { source, keyId, version: versionId, who, ...told }: ToldUse,
-  holders: TraceAnswer['holders'],
+  { holders, readers }: Pick<TraceAnswer, 'holders' | 'readers'>,
 ): TracedUse {
-  const declared = holders.find(({ name }) => name === who);
+  const reader = keyId === undefined ? readers.find((each) => nameOf(each) === who) : undefined;
+  const declaredAs = reader?.declaredAs ?? holders.find(({ name }) => name === who)?.name;
   return {
     source: keyId === undefined ? READS : sourceName(source),
     who,
-    ...(declared === undefined ? {} : { declaredAs: declared.name }),
+    ...(declaredAs === undefined ? {} : { declaredAs }),
+    ...(reader?.kind === 'account' ? { isForeign: true as const } : {}),
     of:
       keyId !== undefined
         ? { kind: LOGINS.has(source) ? 'login' : 'key', id: keyId }
-        : versionId === undefined
+        : versionId === undefined || LABELS.has(versionId)
           ? { kind: 'unknown' }
           : { kind: 'version', versionId },
     ...told,
   };
 }
-
-const LABELS: ReadonlySet<string> = new Set(['AWSCURRENT', 'AWSPENDING', 'AWSPREVIOUS']);
 
 function seenAs(
   { kind, principal, name, address, version, declaredAs, firstSeen, lastSeen }: ReaderView,
@@ -100,7 +117,7 @@ function seenAs(
   const latest = isSession || version !== undefined ? lastSeen : plusSeconds(lastSeen, FRESH_SECONDS);
   return {
     source: isSession ? SESSIONS : READS,
-    who: name === undefined ? principal : `${name} (${principal})`,
+    who: nameOf({ name, principal }),
     ...(declaredAs === undefined ? {} : { declaredAs }),
     of: isSession
       ? { kind: 'login', id: principal }
@@ -112,4 +129,8 @@ function seenAs(
     ...(address === undefined ? {} : { address }),
     ...(kind === 'account' ? { isForeign: true as const } : {}),
   };
+}
+
+function nameOf({ name, principal }: Pick<ReaderView, 'name' | 'principal'>): string {
+  return name === undefined ? principal : `${name} (${principal})`;
 }

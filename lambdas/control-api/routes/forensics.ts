@@ -3,10 +3,10 @@ import { incident as incidentName } from '../../../shared/api/messages/common.ts
 import { readerView, withoutCertificates } from '../../../shared/api/views.ts';
 import { usesOf } from '../../../shared/domain/authentication.ts';
 import { capabilitiesOf } from '../../../shared/domain/capabilities.ts';
-import { toInstant } from '../../../shared/domain/clock.ts';
+import { toInstant, type Instant } from '../../../shared/domain/clock.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';
 import type { TracedKey } from '../../../shared/domain/forensics/facts.ts';
-import { trailOf } from '../../../shared/domain/forensics/trail.ts';
+import { trailOf, type Trail } from '../../../shared/domain/forensics/trail.ts';
 import { clientOf } from '../../../shared/domain/pact.ts';
 import { sightings } from '../../../shared/domain/readers.ts';
 import type { AuditRecord } from '../../../shared/domain/audit.ts';
@@ -15,6 +15,7 @@ import { notOfIncident, traceFamily } from '../family-forensics.ts';
 import { familyEver, knownEver } from '../lookup.ts';
 import { parse, type Call } from '../../http/request.ts';
 import type { ControlServices, Done } from '../route.ts';
+import { seenBefore } from '../seen-before.ts';
 
 /** `GET /v1/credentials/{name}/incidents/{incident}`: what the records and the head tell of an incident. */
 export async function trace(call: Call, services: ControlServices): Promise<Done<TraceAnswer>> {
@@ -52,9 +53,15 @@ export async function trace(call: Call, services: ControlServices): Promise<Done
       moments: [...trail.moments],
       holes: [...trail.holes],
       holders: await Promise.all(credential.holders.map((holder) => holderOf(credential, holder, services))),
+      seenBefore: await seenBefore(services, credential.id, exposedFrom(trail)),
       readers: sightings(await readers.of(credential.secretName), credential.holders).map(readerView),
     },
   };
+}
+
+/** When the oldest of its values was made; where that isn't known, the first record. */
+function exposedFrom({ keys, since }: Trail): Instant {
+  return keys.map(({ madeAt = since }) => madeAt).toSorted()[0] ?? since;
 }
 
 /** The records name the versions of rotations; that of the first value stands with its fingerprint. */

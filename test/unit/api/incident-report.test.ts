@@ -33,6 +33,7 @@ function reported(readers: readonly ReaderView[]) {
     holes: [],
     holders: [],
     readers: [...readers],
+    seenBefore: [],
   };
   const { credentials } = reportOf(
     'INC-1',
