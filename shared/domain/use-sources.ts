@@ -21,7 +21,7 @@ const FACTS: Readonly<Record<UpstreamSource, UseSourceFacts>> = {
     silence:
       'CloudTrail delivered nothing of that time: the source was off, or no trail logs management events',
     beyond: {
-      name: 'CloudTrail of other Regions, and data events',
+      name: 'CloudTrail of other Regions, data events, and sessions that the key began',
       why:
         'Rekey gets what happens in its own Region, and data events (objects, items, invocations) only where a trail logs them: ' +
         'look into CloudTrail of every Region',
