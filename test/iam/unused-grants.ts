@@ -322,9 +322,8 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
     sometimes: true,
     grants: {
       'observe-uses': [
-        'dynamodb:GetItem on <Ledger> if dynamodb:LeadingKeys=*#UPSTREAM#*, *#COVERED#*',
-        'dynamodb:PutItem on <Ledger> if dynamodb:LeadingKeys=*#UPSTREAM#*, *#COVERED#*',
-        'dynamodb:GetItem on <Ledger> if dynamodb:LeadingKeys=*#TARGET#*',
+        'dynamodb:GetItem on <Ledger> if dynamodb:LeadingKeys',
+        'dynamodb:PutItem on <Ledger> if dynamodb:LeadingKeys',
         'kms:Decrypt on <DataKey> if via dynamodb',
       ],
     },
