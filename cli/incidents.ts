@@ -7,6 +7,7 @@ import {
   type CredentialView,
   type FamilyView,
   type ReportedUse,
+  type ToldUse,
   type TraceAnswer,
   type UsesAnswer,
 } from '../shared/api/messages.ts';
@@ -87,13 +88,14 @@ export function readTrace(client: ApiClient, id: string, incident: string): Prom
   return client.get(traceAnswer, ['credentials', id, 'incidents', incident], { timeoutMs: LONG_TIMEOUT_MS });
 }
 
-/** All uses of a credential that agents have reported for a time, each once. */
+/** All uses of a credential that agents have reported and upstreams tell of for a time, each once. */
 export async function readUses(
   client: ApiClient,
   credential: string,
   span: { readonly from?: string | undefined; readonly to?: string | undefined },
 ): Promise<UsesAnswer> {
   const uses = new Map<string, ReportedUse>();
+  const upstream = new Map<string, ToldUse>();
   let answer: UsesAnswer | undefined;
   let from = span.from;
   let to = span.to;
@@ -103,10 +105,16 @@ export async function readUses(
       timeoutMs: LONG_TIMEOUT_MS,
     });
     for (const use of page.uses) uses.set(`${use.session} ${use.version} ${use.from}`, use);
+    for (const use of page.upstream) upstream.set(toldKey(use), use);
     answer ??= page;
     ({ next: from } = page);
     ({ to } = page);
   } while (from !== undefined);
   const { next: _next, ...whole } = answer;
-  return { ...whole, uses: [...uses.values()] };
+  return { ...whole, uses: [...uses.values()], upstream: [...upstream.values()] };
+}
+
+/** The same where a later page tells of the same minute again, which may have grown. */
+function toldKey({ source, keyId, version, who, address, scope, outcome, from }: ToldUse): string {
+  return JSON.stringify([source, keyId, version, who, address, scope, outcome, from.slice(0, 16)]);
 }

@@ -193,6 +193,23 @@ export const settingsSchema = z.strictObject({
     .describe(
       'Whether reads of secrets that CloudTrail shows become proposed holders; "off" spares their cost',
     ),
+  uses: z
+    .strictObject({
+      cloudTrail: z
+        .enum(['observe', 'off'])
+        .default('observe')
+        .describe(
+          'Whether calls with access keys that CloudTrail shows are kept as uses; "off" spares their cost',
+        ),
+      reads: z
+        .enum(['observe', 'off'])
+        .default('observe')
+        .describe(
+          'Whether each read of a secret is kept as a use, beside who reads it; "off" spares its cost',
+        ),
+    })
+    .prefault({})
+    .describe('What is kept of uses of credentials as upstreams tell of them'),
   reservedConcurrency: z
     .strictObject({
       revoke: z.int().min(1).max(1000).optional(),

@@ -7,7 +7,7 @@ export interface TableChange {
   readonly change: 'INSERT' | 'MODIFY' | 'REMOVE';
   readonly key: string;
   /** By the key, which a writer of the table can't change: attributes of a row may have been tampered with. */
-  readonly kind: 'credential' | 'audit' | 'use' | 'other';
+  readonly kind: 'credential' | 'audit' | 'use' | 'upstream-use' | 'other';
   readonly before: string | undefined;
   readonly after: string | undefined;
   /** What a session has reported of a minute, as it stands after the change. */
@@ -43,14 +43,15 @@ function changeOf(record: DynamoDBRecord): TableChange {
   return {
     change: record.eventName ?? 'INSERT',
     key: `${pk?.S ?? ''} ${name}`,
-    kind: reported !== undefined ? 'use' : kindOf(name),
+    kind: reported !== undefined ? 'use' : kindOf(pk?.S ?? '', name),
     before: record.dynamodb?.OldImage?.['doc']?.S,
     after: image?.['doc']?.S,
     ...(reported === undefined || image === undefined ? {} : { use: useOf(reported, wire(image)) }),
   };
 }
 
-function kindOf(name: string): TableChange['kind'] {
+function kindOf(partition: string, name: string): TableChange['kind'] {
+  if (partition.includes('#UPSTREAM#')) return 'upstream-use';
   return name === 'HEAD' ? 'credential' : name.startsWith('AUD#') ? 'audit' : 'other';
 }
 

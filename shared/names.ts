@@ -108,6 +108,8 @@ export const ENV = {
   signals: 'REKEY_SIGNALS',
   /** What a signal may do without a person, as JSON. */
   signalPolicy: 'REKEY_SIGNAL_POLICY',
+  /** Set where each read of a secret is kept as a use: the setting `uses.reads`. */
+  keepReads: 'REKEY_KEEP_READS',
   /** Whether reads are held against what is usual: the setting `signals.unusual`. */
   unusual: 'REKEY_UNUSUAL',
   /** Seconds without progress after which a rotation counts as stuck. */
@@ -184,6 +186,7 @@ export const FUNCTIONS = [
   'refresh-families',
   'receive-signal',
   'receive-notice',
+  'observe-uses',
 ] as const;
 export type FunctionName = (typeof FUNCTIONS)[number];
 
@@ -224,6 +227,7 @@ export const STACK_ROLES = [
   'rotation',
   'incident',
   'signals',
+  'usage',
   'api',
   'agents',
   'access',
@@ -232,8 +236,8 @@ export const STACK_ROLES = [
 /** What a stack holds, as its name ends. */
 export type StackRole = (typeof STACK_ROLES)[number];
 
-/** Those that only some deployments have: endpoints of their own, identities, token families, signals. */
-export const OPTIONAL_STACKS: readonly StackRole[] = ['network', 'verifiers', 'families', 'signals'];
+/** Those that only some deployments have: endpoints of their own, identities, token families, signals, uses at upstreams. */
+export const OPTIONAL_STACKS: readonly StackRole[] = ['network', 'verifiers', 'families', 'signals', 'usage'];
 
 /** Name of a stack of a stage, as CloudFormation knows it. */
 export function stackName(stage: string, role: StackRole): string {

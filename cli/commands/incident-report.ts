@@ -67,8 +67,8 @@ async function gather(
       const [at, { id, name }] = next;
       try {
         const trace = await readTrace(client, id, incident);
-        const { uses, keptSince } = await readUses(client, id, { from: exposedSince(trace, told) });
-        found.push({ at, part: { trace, uses, keptSince } });
+        const uses = await readUses(client, id, { from: exposedSince(trace, told) });
+        found.push({ at, part: { trace, told: uses } });
       } catch (error) {
         // What can't be read of one keeps no other from the report, which names it.
         unread.push({ credential: name, why: failureOf(error).message });

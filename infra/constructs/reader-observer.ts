@@ -58,9 +58,16 @@ export class ReaderObserver extends Construct {
         table: state.table.tableName,
         secretPrefix: settings.secretPrefix,
         adoptPrefixes: settings.adoptPrefixes.join(','),
+        ...(settings.uses.reads === 'off' ? {} : { keepReads: 'yes' }),
         ...(settings.signals.unusual === 'off' ? {} : { unusual: settings.signals.unusual }),
       },
-      grants: [...may.writeReaders(state.ledger), ...may.takeFrom(queue.queueArn)],
+      grants: [
+        ...may.writeReaders(state.ledger),
+        ...(settings.uses.reads === 'off'
+          ? []
+          : [...may.writeUpstreamUses(state.ledger), ...may.findOwners(state.ledger, 'SECRET')]),
+        ...may.takeFrom(queue.queueArn),
+      ],
     });
     new EventSourceMapping(this, 'Mapping', {
       target: this.handler.live,

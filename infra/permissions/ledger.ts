@@ -92,6 +92,33 @@ export function writeReaders({ tableArn, keyArn }: LedgerAccess): Grant[] {
   ];
 }
 
+/** Keeps what upstreams tell of uses: items of their own, never a head, a record or a report of an agent. */
+export function writeUpstreamUses({ tableArn, keyArn }: LedgerAccess): Grant[] {
+  return [
+    {
+      actions: ['dynamodb:GetItem', 'dynamodb:PutItem'],
+      resources: [tableArn],
+      conditions: {
+        'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['*#UPSTREAM#*', '*#COVERED#*'] },
+      },
+    },
+    viaService('dynamodb', [keyArn], ['kms:Decrypt']),
+  ];
+}
+
+/** Finds the credential of a target or of a secret: locks only, never a head. */
+export function findOwners({ tableArn }: LedgerAccess, ...kinds: readonly ('TARGET' | 'SECRET')[]): Grant[] {
+  return [
+    {
+      actions: ['dynamodb:GetItem'],
+      resources: [tableArn],
+      conditions: {
+        'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': kinds.map((kind) => `*#${kind}#*`) },
+      },
+    },
+  ];
+}
+
 export function readStream(streamArn: string, keyArn: string): Grant[] {
   return [
     {

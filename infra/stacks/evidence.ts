@@ -41,6 +41,9 @@ export const RECORDS = 'records/';
 /** Prefix of the reports of uses in the archive. */
 export const USES = 'uses/';
 
+/** Prefix of what upstreams tell of uses in the archive. */
+export const UPSTREAM_USES = 'upstream-uses/';
+
 /** Prefix of what the archiver found changed in the ledger. */
 export const TAMPERING = 'tampering/';
 
@@ -136,6 +139,7 @@ export class EvidenceStack extends Stack {
         ...readStream(streamArn, state.key.keyArn),
         ...appendObjects(this.archive.bucketArn, RECORDS),
         ...appendObjects(this.archive.bucketArn, USES),
+        ...appendObjects(this.archive.bucketArn, UPSTREAM_USES),
         ...appendObjects(this.archive.bucketArn, TAMPERING),
         ...appendObjects(state.snapshotsArn, SNAPSHOTS),
       ],
@@ -148,11 +152,11 @@ export class EvidenceStack extends Stack {
       filters: [
         { dynamodb: { Keys: { sk: { S: [{ prefix: 'AUD#' }] } } } },
         { dynamodb: { Keys: { sk: { S: ['HEAD'] } } } },
-        // What agents have reported; that it expires in the ledger takes nothing from the archive.
-        {
+        // What agents have reported and upstreams tell; that it expires in the ledger takes nothing from the archive.
+        ...['USE', 'UPSTREAM'].map((kind) => ({
           eventName: ['INSERT', 'MODIFY'],
-          dynamodb: { Keys: { pk: { S: [{ prefix: `${settings.tenant}#USE#` }] } } },
-        },
+          dynamodb: { Keys: { pk: { S: [{ prefix: `${settings.tenant}#${kind}#` }] } } },
+        })),
       ],
     });
     return archiver;
@@ -211,6 +215,11 @@ export class EvidenceStack extends Stack {
         databaseName: name,
         tableInput: agentUses(this.archive.bucketName, settings.tenant),
       }),
+      new CfnTable(this, 'UpstreamUses', {
+        catalogId: Aws.ACCOUNT_ID,
+        databaseName: name,
+        tableInput: upstreamUses(this.archive.bucketName, settings.tenant),
+      }),
     ];
     for (const table of tables) {
       table.addResourceDependency(database);
@@ -245,7 +254,7 @@ const QUERIES = [
     id: 'WhoUsedACredential',
     name: 'Which agent used a credential between two times',
     description:
-      'Uses that agents have reported, with the value that they used (A3); five parameters, which its text explains',
+      'Uses that agents have reported and upstreams tell of, with the value that was used (A3); five parameters, which its text explains',
     file: 'who-used-a-credential.sql',
   },
 ] as const;
@@ -267,6 +276,17 @@ function agentUses(bucket: string, tenant: string): CfnTable.TableInputProperty 
     description: 'Uses of credentials by the minute, as agents have reported them, one JSON object each',
     root: `s3://${bucket}/${USES}`,
     columns: USE_COLUMNS,
+  });
+}
+
+/** What upstreams tell of uses, as `shared/adapters/s3-archive.ts` writes it. */
+function upstreamUses(bucket: string, tenant: string): CfnTable.TableInputProperty {
+  return jsonTable(tenant, {
+    name: 'upstream_uses',
+    description:
+      'Uses of credentials as CloudTrail, databases and providers tell of them, one JSON object each',
+    root: `s3://${bucket}/${UPSTREAM_USES}`,
+    columns: UPSTREAM_USE_COLUMNS,
   });
 }
 
@@ -326,6 +346,22 @@ export const USE_COLUMNS = {
   refused: 'bigint',
   used_from: 'string',
   used_to: 'string',
+} as const;
+
+/** Columns of what upstreams tell of uses; a test compares them with what the archive is given. */
+export const UPSTREAM_USE_COLUMNS = {
+  credential_uid: 'string',
+  source: 'string',
+  key_id: 'string',
+  version_id: 'string',
+  who: 'string',
+  address: 'string',
+  scope: 'string',
+  outcome: 'string',
+  used_from: 'string',
+  used_to: 'string',
+  succeeded: 'bigint',
+  refused: 'bigint',
 } as const;
 
 /** Columns by name; a test compares them with a sealed record. */

@@ -35,6 +35,7 @@ import type { RotationStack } from './rotation.ts';
 import type { Intake, Notices, SignalsStack } from './signals.ts';
 import { idOf } from './rotation.ts';
 import type { StateStack } from './state.ts';
+import type { UsageStack } from './usage.ts';
 import type { VerifiersStack } from './verifiers.ts';
 
 export interface MonitoringStackProps extends StackProps {
@@ -51,6 +52,8 @@ export interface MonitoringStackProps extends StackProps {
   readonly families: FamiliesStack | undefined;
   /** What tells of leaks and of what is unusual, where anything does. */
   readonly signals: SignalsStack | undefined;
+  /** What tells of uses at upstreams, where anything does. */
+  readonly usage: UsageStack | undefined;
 }
 
 type What = Omit<RunbookAlarmProps, 'topic' | 'runbook'>;
@@ -107,7 +110,7 @@ export class MonitoringStack extends Stack {
   constructor(scope: Construct, id: string, props: MonitoringStackProps) {
     super(scope, id, props);
     this.#props = props;
-    const { state, evidence, rotation, incident, api, agents, verifiers, families, signals } = props;
+    const { state, evidence, rotation, incident, api, agents, verifiers, families, signals, usage } = props;
     this.topic = this.#topic();
     new CfnOutput(this, OUTPUT.alarms, { value: this.topic.topicArn });
     this.#machine('Rotation', 'rotation-failed', rotation.lifecycle.machine);
@@ -116,6 +119,7 @@ export class MonitoringStack extends Stack {
     for (const handler of this.#handlers) this.#errors(handler);
     this.#deadLetters('Rotation', rotation.deadLetters);
     this.#deadLetters('Readers', rotation.readers.deadLetters);
+    if (usage !== undefined) this.#deadLetters('Uses', usage.deadLetters);
     this.#deadLetters('Archiver', evidence.deadLetters);
     this.#deadLetters('Bus', state.busDeadLetters);
     this.#alarm('UndeliveredEvents', {
@@ -209,7 +213,7 @@ export class MonitoringStack extends Stack {
   }
 
   get #handlers(): readonly HandlerFunction[] {
-    const { evidence, rotation, incident, api, agents, verifiers, families, signals } = this.#props;
+    const { evidence, rotation, incident, api, agents, verifiers, families, signals, usage } = this.#props;
     return [
       ...rotation.functions,
       ...incident.functions,
@@ -224,6 +228,7 @@ export class MonitoringStack extends Stack {
       ...(families === undefined ? [] : [families.coordinator]),
       ...(signals?.intake === undefined ? [] : [signals.intake.handler]),
       ...(signals?.notices === undefined ? [] : [signals.notices.handler]),
+      ...(usage === undefined ? [] : [usage.handler]),
     ];
   }
 

@@ -3,6 +3,7 @@ import { awsCallsFromEnvironment } from '../../shared/adapters/aws-client.ts';
 import { S3Archive } from '../../shared/adapters/s3-archive.ts';
 import type { AuditRecord } from '../../shared/domain/audit.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
+import type { UpstreamUse } from '../../shared/domain/upstream-use.ts';
 import { ENV } from '../../shared/names.ts';
 import { createLogger, errorFields, setting } from '../compose.ts';
 import { eachChange, type TableChange } from '../stream.ts';
@@ -29,6 +30,8 @@ export async function handler(event: DynamoDBStreamEvent): Promise<DynamoDBBatch
 }
 
 async function copy({ change, key, kind, before, after, use }: TableChange): Promise<void> {
+  if (kind === 'upstream-use')
+    return after === undefined ? undefined : archive.storeUpstreamUse(JSON.parse(after) as UpstreamUse, home);
   if (kind === 'use') return use === undefined ? undefined : archive.storeUse(use, home);
   if (kind === 'credential' && after !== undefined) return archive.snapshot(JSON.parse(after) as Credential);
   if (kind !== 'audit') return;

@@ -42,6 +42,7 @@ export async function traceFamily(
     moments: [...trail.moments],
     holes: [...trail.holes],
     holders: terms.holders.map((holder) => ({ name: holder.name, kind: holder.kind })),
+    seenBefore: [],
     readers: sightings(seen.flat(), terms.holders).map(readerView),
   };
 }

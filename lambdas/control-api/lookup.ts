@@ -21,6 +21,15 @@ export async function findEver(ledger: Ledger, nameOrId: string): Promise<Creden
   return (await find(ledger, nameOrId)) ?? ledger.unregistered(nameOrId);
 }
 
+/** The same; ERR_NOT_FOUND where there never was one. */
+export async function knownEver(ledger: Ledger, nameOrId: string): Promise<Credential> {
+  const credential = await findEver(ledger, nameOrId);
+  if (credential !== undefined) return credential;
+  throw new RekeyError('ERR_NOT_FOUND', `no credential "${nameOrId}"`, {
+    remedy: '`rekey list` names them all; one that was unregistered is known by its id only',
+  });
+}
+
 /** A token family by name or id, also one by its id that was unregistered since. */
 export async function familyEver(families: FamilyReads, nameOrId: string): Promise<Family | undefined> {
   return (await families.familyByName(nameOrId)) ?? families.family(nameOrId);

@@ -27,6 +27,7 @@ import type { Subscribed, SubscriptionPage, Unsubscribed } from '../../shared/en
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { FamilyReads } from '../../shared/ports/families.ts';
 import type { ReaderLog } from '../../shared/ports/reader-log.ts';
+import type { UpstreamUses } from '../../shared/ports/upstream-uses.ts';
 import type { Coordinator } from './coordinator.ts';
 import type { DiagnosisServices } from './diagnosis-services.ts';
 import type { Call } from '../http/request.ts';
@@ -42,6 +43,7 @@ export interface Paused {
 export interface ControlServices {
   readonly ledger: Ledger;
   readonly readers: ReaderLog;
+  readonly upstreamUses: Pick<UpstreamUses, 'log' | 'coverage'>;
   readonly agents: AgentStore;
   readonly families: FamilyReads;
   readonly coordinator: Coordinator;

@@ -27,7 +27,7 @@ import {
   unpauseFamily,
   unregisterFamily,
 } from './routes/families.ts';
-import { trace, uses } from './routes/forensics.ts';
+import { trace } from './routes/forensics.ts';
 import { impact } from './routes/impact.ts';
 import { reportLeak } from './routes/leaks.ts';
 import { applyPact, listPacts, showPact } from './routes/pacts.ts';
@@ -36,6 +36,7 @@ import { confirmRoot } from './routes/roots.ts';
 import { approveSignal, denySignal, listHeld, sendSignals } from './routes/signals.ts';
 import { rotateSelection } from './routes/staged.ts';
 import { confirm, rollBack, rotate, showRotation } from './routes/rotations.ts';
+import { uses } from './routes/uses.ts';
 
 /** An answer, and the error behind it where Rekey didn't raise it on purpose: for the log only. */
 export interface Handled {

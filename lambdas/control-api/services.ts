@@ -24,6 +24,7 @@ import type { SignalPolicy } from '../../shared/domain/signals/decide.ts';
 import type { FamilyLedger } from '../../shared/ports/families.ts';
 import type { SignalStore } from '../../shared/ports/signals.ts';
 import { DynamoDbSignals } from '../../shared/adapters/dynamodb-signals.ts';
+import { DynamoDbUpstreamUses } from '../../shared/adapters/dynamodb-upstream-uses.ts';
 import { rotateAll } from '../../shared/engine/staged.ts';
 import { idOf, requestRotation } from '../../shared/engine/requests.ts';
 import { requestRollback } from '../../shared/engine/rollback.ts';
@@ -77,6 +78,7 @@ export function createServices(aws: AwsCalls = awsCallsFromEnvironment(process.e
       return ask<ConfirmRootAnswer>(aws, registrar, { action: 'confirm-root', ...request });
     },
     signals: new DynamoDbSignals(store),
+    upstreamUses: new DynamoDbUpstreamUses(store),
     signalPolicy: JSON.parse(setting(ENV.signalPolicy)) as SignalPolicy,
     inventory: (request) => ask<InventoryPage>(aws, setting(ENV.takeInventory), request),
     families: new DynamoDbFamilies(store),
@@ -115,6 +117,7 @@ export interface Delegates extends Pick<
   readonly families: FamilyLedger;
   readonly signals: SignalStore;
   readonly signalPolicy: SignalPolicy;
+  readonly upstreamUses: ControlServices['upstreamUses'];
 }
 
 /** The API's services over an engine. */
@@ -144,6 +147,7 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
     ledger,
     readers,
     agents: engine.agents,
+    upstreamUses: delegates.upstreamUses,
     families: delegates.families,
     coordinator: delegates.coordinator,
     clock,

@@ -1,7 +1,9 @@
 import type { SQSEvent } from 'aws-lambda';
 import { awsCallsFromEnvironment } from '../../shared/adapters/aws-client.ts';
 import { DynamoDbBaselines } from '../../shared/adapters/dynamodb-baselines.ts';
+import { DynamoDbLedgerReads } from '../../shared/adapters/dynamodb-ledger-reads.ts';
 import { DynamoDbReaderLog } from '../../shared/adapters/dynamodb-reader-log.ts';
+import { DynamoDbUpstreamUses } from '../../shared/adapters/dynamodb-upstream-uses.ts';
 import { observeReads } from '../../shared/engine/readers.ts';
 import { ENV, ownRoles } from '../../shared/names.ts';
 import { createLogger, listSetting, optionalSetting, setting } from '../compose.ts';
@@ -15,6 +17,14 @@ const store = {
 };
 const readers = new DynamoDbReaderLog(store);
 const baselines = optionalSetting(ENV.unusual) === undefined ? undefined : new DynamoDbBaselines(store);
+const ledger = new DynamoDbLedgerReads(store);
+const log =
+  optionalSetting(ENV.keepReads) === undefined
+    ? undefined
+    : {
+        uses: new DynamoDbUpstreamUses(store),
+        ownerOf: (secret: string) => ledger.idBySecret(secret),
+      };
 const scope = {
   account: setting(ENV.account),
   region: setting('AWS_REGION'),
@@ -25,6 +35,6 @@ const scope = {
 /** Keeps who has read secrets, from CloudTrail's records by way of a queue: proposals of holders; and what is unusual of it. */
 export async function handler(event: SQSEvent): Promise<void> {
   const records = event.Records.map(({ body }) => body);
-  const answer = await observeReads({ readers, baselines }, records, scope);
+  const answer = await observeReads({ readers, baselines, log }, records, scope);
   logger.info('readers observed', { records: records.length, ...answer });
 }

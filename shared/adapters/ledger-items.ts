@@ -126,6 +126,15 @@ export const keys = {
     [TABLE.pk]: s(`${tenant}#USE#${credentialId}`),
     [TABLE.sk]: s(`${minute}#${of}`),
   }),
+  /** Not below a credential's key, nor among what agents report: who tells of uses at upstreams may write nothing else. */
+  upstreamUse: (tenant: string, credentialId: string, bucket: string, id: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#UPSTREAM#${credentialId}`),
+    [TABLE.sk]: s(`${bucket}#${id}`),
+  }),
+  useCoverage: (tenant: string, of: string, source: string, day: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#COVERED#${of}`),
+    [TABLE.sk]: s(`${source}#${day}`),
+  }),
   /** Not below a credential's key: who counts signals may change nothing else. */
   seenSignal: (tenant: string, source: string, id: string): Item => ({
     [TABLE.pk]: s(`${tenant}#SIGNAL#${source}#${id}`),
@@ -350,6 +359,11 @@ export function readerItem(key: Item, reader: SeenReader, expires: number): Item
     [TABLE.expires]: n(expires),
     doc: s(JSON.stringify(reader)),
   };
+}
+
+/** What an upstream tells of a bucket of time, or of which times of a day it has told. */
+export function upstreamItem(key: Item, told: object, expires: number): Item {
+  return { ...key, kind: s('upstream'), [TABLE.expires]: n(expires), doc: s(JSON.stringify(told)) };
 }
 
 /** What is usual, kept for as long as it counts. */

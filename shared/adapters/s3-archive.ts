@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { UseReport } from '../domain/agents.ts';
 import type { AuditRecord } from '../domain/audit.ts';
 import type { Credential, Home } from '../domain/credential.ts';
+import type { UpstreamUse } from '../domain/upstream-use.ts';
 import type { Archive } from '../ports/archive.ts';
 import { isAwsError, type AwsCalls } from './aws-client.ts';
 import { objectPath, snapshotKey, THERE_ALREADY } from './s3-snapshots.ts';
@@ -35,10 +36,42 @@ export function archivedUse(use: UseReport) {
   };
 }
 
+/** A use as an upstream tells of it, as the archive has it; the columns are those of the Glue table. */
+export function archivedUpstreamUse(use: UpstreamUse) {
+  return {
+    credential_uid: use.credentialId,
+    source: use.source,
+    key_id: use.keyId ?? null,
+    version_id: use.versionId ?? null,
+    who: use.who,
+    address: use.address ?? null,
+    scope: use.scope ?? null,
+    outcome: use.outcome ?? null,
+    used_from: use.from,
+    used_to: use.to,
+    succeeded: use.succeeded ?? null,
+    refused: use.refused ?? null,
+  };
+}
+
 /** Prefix of a report's object, as of a record's. */
-export function useKey(use: UseReport, { tenant, account, region }: Home, text: string): string {
+export function useKey(use: UseReport, home: Home, text: string): string {
+  return objectOfUse('uses', use, home, text);
+}
+
+/** The same of what an upstream tells. */
+export function upstreamUseKey(use: UpstreamUse, home: Home, text: string): string {
+  return objectOfUse('upstream-uses', use, home, text);
+}
+
+function objectOfUse(
+  prefix: string,
+  use: Pick<UseReport, 'credentialId' | 'from'>,
+  { tenant, account, region }: Home,
+  text: string,
+): string {
   return [
-    'uses',
+    prefix,
     `tenant=${tenant}`,
     `account=${account}`,
     `region=${region}`,
@@ -71,6 +104,11 @@ export class S3Archive implements Archive {
   async storeUse(use: UseReport, home: Home): Promise<void> {
     const text = JSON.stringify(archivedUse(use));
     await this.#putOnce(useKey(use, home, text), text);
+  }
+
+  async storeUpstreamUse(use: UpstreamUse, home: Home): Promise<void> {
+    const text = JSON.stringify(archivedUpstreamUse(use));
+    await this.#putOnce(upstreamUseKey(use, home, text), text);
   }
 
   async reportTampering(finding: Parameters<Archive['reportTampering']>[0]): Promise<void> {

@@ -1,12 +1,11 @@
 import * as z from 'zod';
-import { plusSeconds, toInstant, type Instant } from '../domain/clock.ts';
+import { toInstant, type Instant } from '../domain/clock.ts';
 import { clocksOf } from '../domain/forensics/clocks.ts';
-import type { Interval, Source, TracedUse } from '../domain/forensics/facts.ts';
-import { merged } from '../domain/forensics/intervals.ts';
 import { investigate } from '../domain/forensics/investigate.ts';
-import { FRESH_SECONDS } from '../domain/readers.ts';
-import type { ReaderView, ReportedUse, TraceAnswer } from './messages.ts';
+import type { TraceAnswer, UsesAnswer } from './messages.ts';
 import { instant } from './messages/common.ts';
+import { sourcesOf } from './traced-sources.ts';
+import { ordinaryOf, tracedUses } from './traced-uses.ts';
 
 const classed = z.enum(['expected', 'unexplained', 'suspect']);
 
@@ -23,6 +22,10 @@ const reportUse = z.object({
   ),
   succeeded: z.number().optional().describe('Absent where the source counts nothing'),
   refused: z.number().optional(),
+  outcome: z
+    .enum(['worked', 'refused'])
+    .optional()
+    .describe('Whether it was let in, where the source tells that and counts nothing'),
   address: z.string().optional(),
   scope: z.string().optional(),
   place: z.enum(['within', 'after']).describe('within the exposure, or after its end'),
@@ -120,14 +123,14 @@ export interface Told {
   readonly knownGood?: Instant | undefined;
 }
 
+/** What was told of one credential's uses, as `rekey uses` has it. */
+export type ToldUses = Pick<UsesAnswer, 'uses' | 'keptSince'> &
+  Partial<Pick<UsesAnswer, 'upstream' | 'coverage'>>;
+
 /** The report of an incident from what was read of each of its credentials. */
 export function reportOf(
   incident: string,
-  found: readonly {
-    readonly trace: TraceAnswer;
-    readonly uses: readonly ReportedUse[];
-    readonly keptSince: Instant;
-  }[],
+  found: readonly { readonly trace: TraceAnswer; readonly told: ToldUses }[],
   unread: IncidentReport['unread'],
   told: Told,
   now: number,
@@ -162,24 +165,22 @@ export function exposedSince({ keys, since }: TraceAnswer, { knownGood }: Told):
 }
 
 function credentialOf(
-  { trace, uses, keptSince }: Parameters<typeof reportOf>[1][number],
+  { trace, told: toldUses }: Parameters<typeof reportOf>[1][number],
   { knownGood }: Told,
   now: Instant,
 ): ReportedCredential {
-  const { credential, keys, holders, readers, moments, haltedAt, since, stage } = trace;
+  const { credential, keys, holders, moments, haltedAt, since, stage } = trace;
+  const { uses, upstream = [], coverage = [], keptSince } = toldUses;
   const {
     exposures,
     uses: classedUses,
     gaps,
   } = investigate({
     keys,
-    uses: [
-      ...uses.filter(isUse).map((use) => useOf(use, holders)),
-      ...readers.map((reader) => seenAs(reader, now)),
-    ],
-    sources: sourcesOf(trace, uses, keptSince, now),
+    uses: tracedUses(trace, { uses, upstream }, now),
+    sources: sourcesOf(trace, { uses, coverage, keptSince }, now),
     ordinary: {
-      addresses: addressesBefore(readers, exposedSince(trace, { knownGood })),
+      ...ordinaryOf(trace, upstream, exposedSince(trace, { knownGood })),
       ...(haltedAt === undefined ? {} : { haltedAt }),
     },
     since,
@@ -202,128 +203,4 @@ function credentialOf(
     gaps: [...gaps],
     moments,
   };
-}
-
-/** Zeros say that an agent was there: they cover its time, and are no use. */
-function isUse({ succeeded, refused }: ReportedUse): boolean {
-  return succeeded + refused > 0;
-}
-
-function useOf(
-  { agent, session, version: versionId, succeeded, refused, from, to }: ReportedUse,
-  holders: TraceAnswer['holders'],
-): TracedUse {
-  const isDeclared = holders.some(({ name, kind }) => kind === 'client' && name === agent);
-  return {
-    source: `reports of ${agent}`,
-    who: agent,
-    ...(isDeclared ? { declaredAs: agent } : {}),
-    of: { kind: 'version', versionId },
-    session,
-    succeeded,
-    refused,
-    from,
-    to,
-  };
-}
-
-const LABELS: ReadonlySet<string> = new Set(['AWSCURRENT', 'AWSPENDING', 'AWSPREVIOUS']);
-
-function seenAs(
-  { kind, principal, name, address, version, declaredAs, firstSeen, lastSeen }: ReaderView,
-  now: Instant,
-): TracedUse {
-  const isSession = kind === 'session';
-  // Whoever reads often is written down once an hour: it may have read until then.
-  const latest = isSession || version !== undefined ? lastSeen : plusSeconds(lastSeen, FRESH_SECONDS);
-  return {
-    source: isSession ? SESSIONS : READS,
-    who: name === undefined ? principal : `${name} (${principal})`,
-    ...(declaredAs === undefined ? {} : { declaredAs }),
-    of: isSession
-      ? { kind: 'login', id: principal }
-      : version === undefined || LABELS.has(version)
-        ? { kind: 'unknown' }
-        : { kind: 'version', versionId: version },
-    from: firstSeen,
-    to: latest > now && lastSeen <= now ? now : latest,
-    ...(address === undefined ? {} : { address }),
-    ...(kind === 'account' ? { isForeign: true as const } : {}),
-  };
-}
-
-/**
- * Where sessions were seen last before it. Of one that was seen again since, only the newest address is on record: where it
- * came from before, nothing tells.
- */
-function addressesBefore(
-  readers: readonly ReaderView[],
-  since: Instant,
-): ReadonlyMap<string, readonly string[]> {
-  const before = readers.filter(({ lastSeen, address }) => address !== undefined && lastSeen < since);
-  return new Map(
-    [...Map.groupBy(before, (reader) => seenAs(reader, since).who)].map(([who, same]) => [
-      who,
-      same.flatMap(({ address }) => address ?? []),
-    ]),
-  );
-}
-
-const READS = 'reads of the secret (CloudTrail)';
-const SESSIONS = 'sessions at the source';
-/** An agent reports with each heartbeat, every minute. */
-const SLACK_MS = 90_000;
-
-/** Every source that there could be, with the times of which it tells: what none covers is a gap. */
-function sourcesOf(
-  { holders, holes, since }: TraceAnswer,
-  uses: readonly ReportedUse[],
-  keptSince: Instant,
-  now: Instant,
-): Source[] {
-  const agents = holders.filter(({ kind }) => kind === 'client');
-  const others = holders.filter(({ kind }) => kind !== 'client');
-  return [
-    ...agents.map(({ name, uses: reports }): Source => {
-      const of = uses.filter(({ agent }) => agent === name);
-      const why =
-        reports === 'reported'
-          ? `it was not in session or did not report; reports that ended before ${keptSince} are in the archive only`
-          : 'its pact does not say that it reports its uses';
-      return { name: `reports of ${name}`, covers: merged(of, SLACK_MS), why };
-    }),
-    ...others.map(({ name, kind }): Source => ({
-      name: `reports of ${name}`,
-      covers: [],
-      why: `a holder of kind ${kind} reports nothing`,
-    })),
-    {
-      name: READS,
-      covers: [],
-      why: 'of each reader only the first and the last read are kept, for 90 days, where a trail delivers; CloudTrail has each of them',
-    },
-    {
-      name: SESSIONS,
-      covers: [],
-      why: 'the source is looked at while a rotation goes on, and only some sources show sessions',
-    },
-    {
-      name: "the upstream's own log",
-      covers: [],
-      why: 'Rekey does not read it: whoever stole the value and uses it directly shows there alone',
-    },
-    {
-      name: 'audit records',
-      covers: outside(holes, since, now),
-      why: 'records are missing, or not as they were written',
-    },
-  ];
-}
-
-/** All the time but `holes`. */
-function outside(holes: readonly Interval[], since: Instant, now: Instant): Interval[] {
-  const sorted = merged(holes);
-  const ends = [since, ...sorted.map(({ to }) => to)];
-  const starts = [...sorted.map(({ from }) => from), now];
-  return ends.map((from, index) => ({ from, to: starts[index] ?? now }));
 }

@@ -5,11 +5,14 @@ import type { Instant } from '../domain/clock.ts';
 import type { Baselines } from '../ports/baselines.ts';
 import type { ReaderLog } from '../ports/reader-log.ts';
 import { observeUnusual } from './anomalies/observe.ts';
+import { keepReads } from './upstream-uses.ts';
 
 /** For the log: how many records were reads, how many sightings were written, why the others didn't count. */
 export interface ReadersAnswer {
   readonly reads: number;
   readonly written: number;
+  /** How many uses that were news; 0 where reads aren't kept one by one. */
+  readonly kept: number;
   /** How much of it was unusual; 0 where nobody looks for that. */
   readonly unusual: number;
   readonly dropped: Readonly<Partial<Record<NoRead, number>>>;
@@ -18,11 +21,19 @@ export interface ReadersAnswer {
 const WRITES_AT_ONCE = 10;
 
 /**
- * Keeps who has read, and what is unusual of it where `baselines` are kept, from records of CloudTrail as texts. Whatever a text holds, it is a read or it is counted, never a
- * failure: only a ledger that doesn't answer fails the batch, which may then be given again.
+ * Keeps who has read, each read where `log` is given, and what is unusual of it where `baselines` are kept, from records of
+ * CloudTrail as texts. Whatever a text holds, it is a read or it is counted, never a failure: only a ledger that doesn't answer fails the batch, which may then be given again.
  */
 export async function observeReads(
-  { readers, baselines }: { readonly readers: ReaderLog; readonly baselines?: Baselines | undefined },
+  {
+    readers,
+    baselines,
+    log,
+  }: {
+    readonly readers: ReaderLog;
+    readonly baselines?: Baselines | undefined;
+    readonly log?: Parameters<typeof keepReads>[0] | undefined;
+  },
   records: readonly string[],
   scope: ReadScope,
 ): Promise<ReadersAnswer> {
@@ -42,8 +53,9 @@ export async function observeReads(
     seen.set(key, { secret, reader: known === undefined ? reader : joined(known.reader, reader) });
   }
   const written = await keep(readers, [...seen.values()]);
+  const kept = log === undefined ? 0 : await keepReads(log, reads);
   const unusual = baselines === undefined ? 0 : await observeUnusual(baselines, reads);
-  return { reads: reads.length, written, unusual, dropped };
+  return { reads: reads.length, written, kept, unusual, dropped };
 }
 
 /** Keeps who is logged in at the source. It informs, so that its failure is nobody's. */

@@ -6,6 +6,7 @@ import { servicesOver } from '../../lambdas/control-api/services.ts';
 import type { SignalStore } from '../../shared/ports/signals.ts';
 import type { EngineDeps } from '../../shared/engine/deps.ts';
 import { MemoryFamilies } from '../support/families.ts';
+import { MemoryUpstreamUses } from '../support/upstream-uses.ts';
 import type { ApiRequest } from './recorded.ts';
 
 /** The schema with which the CLI reads the answer of a route. */
@@ -50,6 +51,7 @@ export function servicesOf(engine: EngineDeps, register: ControlServices['regist
       subscribe: never,
       unsubscribe: never,
       diagnosis: new Proxy({}, { get: never }) as ControlServices['diagnosis'],
+      upstreamUses: new MemoryUpstreamUses(),
       families: new MemoryFamilies(engine.clock),
       coordinator: new Proxy({}, { get: never }) as ControlServices['coordinator'],
       inventory: async () => ({

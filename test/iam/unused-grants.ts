@@ -316,6 +316,18 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
       ],
     },
   },
+  {
+    reason:
+      'Nothing tells of calls and reads here but events that a test puts on the bus: what is kept of them is tested on the table (test/integration/upstream-uses.int.test.ts).',
+    sometimes: true,
+    grants: {
+      'observe-uses': [
+        'dynamodb:GetItem on <Ledger> if dynamodb:LeadingKeys',
+        'dynamodb:PutItem on <Ledger> if dynamodb:LeadingKeys',
+        'kms:Decrypt on <DataKey> if via dynamodb',
+      ],
+    },
+  },
   ...OF_DATABASES,
   ...OTHER_TYPES.flatMap((type) => [
     ...OF_DATABASES.map((each) => ofType(each, type)),

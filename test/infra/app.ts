@@ -79,6 +79,7 @@ export const DEPLOYED = FUNCTIONS.filter(
       'revoke-certificates',
       'refresh-families',
       'receive-signal',
+      'observe-uses',
     ].includes(name),
 );
 

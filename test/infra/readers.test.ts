@@ -50,16 +50,23 @@ describe('readers', () => {
     expect(queue?.Properties['VisibilityTimeout']).toBe(6 * 60 + 300);
   });
 
+  it('are kept one by one only where the settings say so', () => {
+    const off = synthesise({ settings: { uses: { reads: 'off' } } });
+    expect(JSON.stringify(statementsByFunction(off)['observe-readers'])).not.toContain('UPSTREAM');
+  });
+
   it('are kept by a function that may write nothing else, and for 90 days', () => {
     const own = statementsByFunction(stacks)['observe-readers'] ?? [];
     const onTable = own.filter(({ Action }) =>
       list(Action).some((each) => text(each).startsWith('dynamodb:')),
     );
-    expect(onTable.flatMap(({ Action }) => list(Action))).toEqual(['dynamodb:GetItem', 'dynamodb:PutItem']);
-    for (const { Condition } of onTable)
-      expect(Condition).toEqual({
-        'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['*#READER#*', '*#BASELINE#*'] },
-      });
+    const below = (...keys: string[]) => ({ 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': keys } });
+    const written = ['dynamodb:GetItem', 'dynamodb:PutItem'];
+    expect(onTable.map(({ Action, Condition }) => [list(Action), Condition])).toEqual([
+      [written, below('*#READER#*', '*#BASELINE#*')],
+      [written, below('*#UPSTREAM#*', '*#COVERED#*')],
+      [['dynamodb:GetItem'], below('*#SECRET#*')],
+    ]);
     expect(JSON.stringify(own)).not.toContain('secretsmanager');
     expect(at(ofType(stacks, 'AWS::DynamoDB::Table')[0]?.Properties, 'TimeToLiveSpecification')).toEqual({
       AttributeName: 'expires',

@@ -3,10 +3,17 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { USE_COLUMNS } from '../../infra/stacks/evidence.ts';
-import { archivedUse, recordKey, useKey } from '../../shared/adapters/s3-archive.ts';
+import { UPSTREAM_USE_COLUMNS, USE_COLUMNS } from '../../infra/stacks/evidence.ts';
+import {
+  archivedUpstreamUse,
+  archivedUse,
+  recordKey,
+  upstreamUseKey,
+  useKey,
+} from '../../shared/adapters/s3-archive.ts';
 import type { UseReport } from '../../shared/domain/agents.ts';
 import { chained, GENESIS } from '../../shared/domain/audit.ts';
+import type { UpstreamUse } from '../../shared/domain/upstream-use.ts';
 import { root } from './app.ts';
 
 const sql = readFileSync(join(root, 'infra', 'queries', 'who-used-a-credential.sql'), 'utf8');
@@ -23,6 +30,18 @@ const use = (changes: Partial<UseReport>): UseReport => ({
   to: at('10:00:30'),
   ...changes,
 });
+const upstream = (changes: Partial<UpstreamUse>): UpstreamUse => ({
+  credentialId: 'c-3',
+  source: 'cloudtrail',
+  keyId: 'AKIA1',
+  who: 'deployer',
+  address: '203.0.113.7',
+  scope: 's3:ListBuckets',
+  outcome: 'worked',
+  from: at('10:00:05'),
+  to: at('10:00:05'),
+  ...changes,
+});
 let folder: string;
 let database: DuckDBConnection;
 
@@ -35,6 +54,11 @@ function write(key: string, text: string): void {
 function archive(given: UseReport): void {
   const text = JSON.stringify(archivedUse(given));
   write(useKey(given, home, text), text);
+}
+
+function archiveUpstream(given: UpstreamUse): void {
+  const text = JSON.stringify(archivedUpstreamUse(given));
+  write(upstreamUseKey(given, home, text), text);
 }
 
 async function asked(credential: string, from: string, to: string): Promise<Record<string, unknown>[]> {
@@ -63,7 +87,17 @@ beforeAll(async () => {
       },
     ],
   );
-  for (const record of records) write(recordKey(record, JSON.stringify(record)), JSON.stringify(record));
+  const cloud = chained({ id: 'c-3', name: 'aws-key', holders: [], seq: 0, chain: GENESIS, ...home }, [
+    {
+      action: 'registered',
+      time: at('09:00:00'),
+      trigger: { kind: 'operator', actor: 'a' },
+      newFingerprint: 'sha256:key',
+      newHandle: 'AKIA1#1',
+    },
+  ]);
+  for (const record of [...records, ...cloud.records])
+    write(recordKey(record, JSON.stringify(record)), JSON.stringify(record));
   // A minute that grew, one that came later, a sub-agent, the first value, zeros, another credential, another time.
   archive(use({}));
   archive(use({ to: at('10:00:59'), succeeded: 4, refused: 1 }));
@@ -73,11 +107,24 @@ beforeAll(async () => {
   archive(use({ session: 's4', succeeded: 0 }));
   archive(use({ credentialId: 'c-2', session: 's5' }));
   archive(use({ session: 's6', from: at('12:00:00'), to: at('12:00:50') }));
+  // A minute that grew, a refusal, a read of the secret, a source that counts, and a bucket of it that grew.
+  archiveUpstream(upstream({}));
+  archiveUpstream(upstream({ to: at('10:00:40') }));
+  archiveUpstream(upstream({ scope: 'iam:CreateUser', outcome: 'refused' }));
+  const { keyId: _key, scope: _scope, outcome: _outcome, ...read } = upstream({ who: 'role/reader' });
+  archiveUpstream({ ...read, versionId: 'c-3' });
+  const counted = upstream({ source: 'provider-usage', who: 'project', scope: 'gpt' });
+  const { outcome: _none, ...bucket } = counted;
+  archiveUpstream({ ...bucket, succeeded: 2 });
+  archiveUpstream({ ...bucket, succeeded: 5, to: at('10:00:59') });
   database = await (await DuckDBInstance.create()).connect();
-  const json = (prefix: string) =>
-    `SELECT * FROM read_json('${folder}/${prefix}/**/*.json', hive_partitioning = true, hive_types_autocast = false, timestampformat = 'none', dateformat = 'none')`;
+  const json = (prefix: string, columns?: Readonly<Record<string, string>>) => {
+    const typed = columns === undefined ? '' : `, columns = ${JSON.stringify(columns)}`;
+    return `SELECT * FROM read_json('${folder}/${prefix}/**/*.json', hive_partitioning = true, hive_types_autocast = false, timestampformat = 'none', dateformat = 'none'${typed})`;
+  };
   await database.run(`CREATE VIEW audit_records AS ${json('records')}`);
-  await database.run(`CREATE VIEW agent_uses AS ${json('uses')}`);
+  await database.run(`CREATE VIEW agent_uses AS ${json('uses', USE_COLUMNS)}`);
+  await database.run(`CREATE VIEW upstream_uses AS ${json('upstream-uses', UPSTREAM_USE_COLUMNS)}`);
 });
 
 afterAll(() => {
@@ -101,6 +148,7 @@ describe('A3: which agent used a credential between two times', () => {
       ['shop-helper', 's2', 'sha256:second', 1, 0],
     ]);
     expect(rows[0]).toMatchObject({
+      source: 'agent',
       credential: 'orders-db',
       first_use: at('10:00:05'),
       last_use: at('10:01:50'),
@@ -113,7 +161,23 @@ describe('A3: which agent used a credential between two times', () => {
     expect(await asked("orders-db' OR '1'='1", '10:00:00', '11:00:00')).toEqual([]);
   });
 
-  it('asks a table whose columns are what the archive is given', () => {
+  it('has what upstreams tell beside it, with the value that the key had', async () => {
+    const rows = await asked('aws-key', '10:00:00', '11:00:00');
+    const told = rows.map((row) =>
+      ['source', 'agent', 'key_id', 'fingerprint', 'scope', 'outcome', 'succeeded', 'last_use'].map(
+        (column) => row[column],
+      ),
+    );
+    expect(told).toEqual([
+      ['cloudtrail', 'deployer', 'AKIA1', 'sha256:key', 'iam:CreateUser', 'refused', null, at('10:00:05')],
+      ['cloudtrail', 'deployer', 'AKIA1', 'sha256:key', 's3:ListBuckets', 'worked', null, at('10:00:40')],
+      ['cloudtrail', 'role/reader', null, 'sha256:key', null, null, null, at('10:00:05')],
+      ['provider-usage', 'project', 'AKIA1', 'sha256:key', 'gpt', null, '5', at('10:00:59')],
+    ]);
+  });
+
+  it('asks tables whose columns are what the archive is given', () => {
+    expect(Object.keys(archivedUpstreamUse(upstream({})))).toEqual(Object.keys(UPSTREAM_USE_COLUMNS));
     expect(Object.keys(archivedUse(use({})))).toEqual(Object.keys(USE_COLUMNS));
   });
 });

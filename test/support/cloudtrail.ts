@@ -67,3 +67,20 @@ export function readRecord(
     ...more,
   };
 }
+
+/** A call with an access key of a user of IAM. */
+export function keyCall(
+  accessKeyId: string,
+  userName: string,
+  more: Record<string, unknown> = {},
+): Record<string, unknown> {
+  const { requestParameters: _parameters, ...record } = readRecord('', {
+    type: 'IAMUser',
+    principalId: 'AIDA123456789EXAMPLE',
+    arn: `arn:aws:iam::${ACCOUNT}:user/${userName}`,
+    accountId: ACCOUNT,
+    accessKeyId,
+    userName,
+  });
+  return { ...record, eventSource: 's3.amazonaws.com', eventName: 'ListBuckets', ...more };
+}

@@ -53,11 +53,13 @@ export function syntheticIncident(seed: number): SyntheticIncident {
   const pass = (longest = DAY): number => (clock += 1 + within(0, longest));
 
   const keys: MadeKey[] = [];
+  const hasOwnIds = seed % 2 === 0;
   const newKey = (made: number): MadeKey => {
     const slot = keys.length % 2 === 0 ? 'a' : 'b';
     const key = {
       fingerprint: `sha256:${seed}-${keys.length}`,
-      handle: `login_${slot}#${keys.length + 1}`,
+      // Logins of databases come back with another value; keys have an id of their own.
+      handle: hasOwnIds ? `AKIA${keys.length}#1` : `login_${slot}#${keys.length + 1}`,
       version: `version-${keys.length}`,
       made,
       end: undefined,
@@ -198,6 +200,19 @@ export function syntheticIncident(seed: number): SyntheticIncident {
       session,
     });
   };
+  /** What an upstream tells of a key counts nothing, and says whether it was let in. */
+  const told = (
+    { handle }: MadeKey,
+    outcome: 'worked' | 'refused',
+    how: Partial<TracedUse> = {},
+  ): Partial<TracedUse> => ({
+    source: 'CloudTrail',
+    of: { kind: 'key', id: handle.slice(0, handle.lastIndexOf('#')) },
+    succeeded: undefined,
+    refused: undefined,
+    outcome,
+    ...how,
+  });
   // Takes the declaration away when it is spread over a use, which no optional field of the type may say.
   const stranger = { who: 'arn:stranger', declaredAs: undefined } as unknown as Partial<TracedUse>;
   for (const { key, from, to } of exposures) {
@@ -216,12 +231,22 @@ export function syntheticIncident(seed: number): SyntheticIncident {
       if (chance(0.3)) use(key.version, inside(), { address: '198.51.100.7' }, 'suspect');
       if (chance(0.3)) use(key.version, inside(), { address: '10.0.0.1', scope: 'orders' }, 'expected');
       if (chance(0.3)) use(key.version, inside(), { scope: 'payroll' }, 'suspect');
+      if (hasOwnIds) {
+        use('', [from, from], told(key, 'worked', { address: '10.0.0.1', scope: 'orders' }), 'expected');
+        use('', inside(), told(key, 'refused', stranger), 'unexplained');
+        use('', inside(), told(key, 'worked', { address: '198.51.100.7' }), 'suspect');
+      }
     }
     if (to === undefined) use(key.version, [haltedAt, haltedAt + 1], {}, 'suspect');
     else {
       use(key.version, [to, to], {}, 'suspect');
       use(key.version, [to, to + MINUTE], { succeeded: 0, refused: 3 }, 'expected');
+      if (hasOwnIds) {
+        use('', [to, to], told(key, 'worked', stranger), 'suspect');
+        use('', [to, to], told(key, 'refused'), 'expected');
+      }
     }
+    if (hasOwnIds) use('', [from - MINUTE, from - 1], told(key, 'worked'), undefined);
     // Before the exposure: none of its uses.
     use(key.version, [from - MINUTE, from - 1], {}, undefined);
   }

@@ -1,57 +1,21 @@
-import { usesQuery, type TraceAnswer, type UsesAnswer } from '../../../shared/api/messages.ts';
+import type { TraceAnswer } from '../../../shared/api/messages.ts';
 import { incident as incidentName } from '../../../shared/api/messages/common.ts';
 import { readerView, withoutCertificates } from '../../../shared/api/views.ts';
-import { USES_KEPT_SECONDS, type UseReport } from '../../../shared/domain/agents.ts';
 import { usesOf } from '../../../shared/domain/authentication.ts';
 import { capabilitiesOf } from '../../../shared/domain/capabilities.ts';
-import { plusSeconds, toInstant } from '../../../shared/domain/clock.ts';
+import { toInstant, type Instant } from '../../../shared/domain/clock.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';
-import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { TracedKey } from '../../../shared/domain/forensics/facts.ts';
-import { trailOf } from '../../../shared/domain/forensics/trail.ts';
+import { trailOf, type Trail } from '../../../shared/domain/forensics/trail.ts';
 import { clientOf } from '../../../shared/domain/pact.ts';
 import { sightings } from '../../../shared/domain/readers.ts';
 import type { AuditRecord } from '../../../shared/domain/audit.ts';
 import type { Ledger } from '../../../shared/ports/ledger.ts';
 import { notOfIncident, traceFamily } from '../family-forensics.ts';
-import { familyEver, findEver } from '../lookup.ts';
+import { familyEver, knownEver } from '../lookup.ts';
 import { parse, type Call } from '../../http/request.ts';
 import type { ControlServices, Done } from '../route.ts';
-
-/** A page ends with the minute in which it passes this, well before an answer of Lambda's 6 MB. */
-const USES_PER_PAGE = 5000;
-const DAY_SECONDS = 86_400;
-
-/** `GET /v1/credentials/{name}/uses`: which agents have reported that they used it, and when (A3). */
-export async function uses(call: Call, services: ControlServices): Promise<Done<UsesAnswer>> {
-  const { agents, clock } = services;
-  const query = parse(usesQuery, call.query);
-  const now = toInstant(clock());
-  const to = query.to === undefined ? now : toInstant(Date.parse(query.to));
-  const from = query.from === undefined ? plusSeconds(to, -DAY_SECONDS) : toInstant(Date.parse(query.from));
-  if (from > to)
-    throw new RekeyError('ERR_REQUEST', 'the span ends before it begins', {
-      field: 'from',
-      remedy: 'give a `from` not later than `to`',
-    });
-  const credential = await knownWithFamilies(services, call.params[0] ?? '');
-  const found: UseReport[] = [];
-  let next: string | undefined;
-  for await (const use of agents.useLog(credential.id, from, to)) {
-    // A minute is told whole: from the next one on, another page goes on.
-    const minute = `${minuteOf(use)}:00.000Z`;
-    const isNew = minuteOf(use) > minuteOf(found.at(-1) ?? use) && minute > from;
-    if (found.length >= USES_PER_PAGE && isNew) {
-      next = minute;
-      break;
-    }
-    if (use.from <= to) found.push(use);
-  }
-  const keptSince = plusSeconds(now, -USES_KEPT_SECONDS);
-  const about = { credential: credential.name, credentialId: credential.id, from, to, keptSince };
-  const told = found.map(({ credentialId: _id, versionId: version, ...use }) => ({ ...use, version }));
-  return { status: 200, body: { ...about, uses: told, ...(next === undefined ? {} : { next }) } };
-}
+import { seenBefore } from '../seen-before.ts';
 
 /** `GET /v1/credentials/{name}/incidents/{incident}`: what the records and the head tell of an incident. */
 export async function trace(call: Call, services: ControlServices): Promise<Done<TraceAnswer>> {
@@ -59,7 +23,7 @@ export async function trace(call: Call, services: ControlServices): Promise<Done
   const incident = parse(incidentName, call.params[1] ?? '');
   const family = await familyEver(services.families, call.params[0] ?? '');
   if (family !== undefined) return { status: 200, body: await traceFamily(services, family, incident) };
-  const credential = await known(services, call.params[0] ?? '');
+  const credential = await knownEver(ledger, call.params[0] ?? '');
   const records: AuditRecord[] = [];
   for await (const record of ledger.records(credential.id)) records.push(record);
   const { name, type, provider, policy } = credential;
@@ -89,25 +53,15 @@ export async function trace(call: Call, services: ControlServices): Promise<Done
       moments: [...trail.moments],
       holes: [...trail.holes],
       holders: await Promise.all(credential.holders.map((holder) => holderOf(credential, holder, services))),
+      seenBefore: await seenBefore(services, credential.id, exposedFrom(trail)),
       readers: sightings(await readers.of(credential.secretName), credential.holders).map(readerView),
     },
   };
 }
 
-/** The same, or a token family, of which agents report nothing: no pact names one. */
-async function knownWithFamilies(
-  services: ControlServices,
-  name: string,
-): Promise<Pick<Credential, 'id' | 'name'>> {
-  return (await familyEver(services.families, name)) ?? known(services, name);
-}
-
-async function known({ ledger }: ControlServices, name: string): Promise<Credential> {
-  const credential = await findEver(ledger, name);
-  if (credential !== undefined) return credential;
-  throw new RekeyError('ERR_NOT_FOUND', `no credential "${name}"`, {
-    remedy: '`rekey list` names them all; one that was unregistered is known by its id only',
-  });
+/** When the oldest of its values was made; where that isn't known, the first record. */
+function exposedFrom({ keys, since }: Trail): Instant {
+  return keys.map(({ madeAt = since }) => madeAt).toSorted()[0] ?? since;
 }
 
 /** The records name the versions of rotations; that of the first value stands with its fingerprint. */
@@ -143,8 +97,4 @@ function opensOf({ target }: Credential): TraceAnswer['credential']['opens'] {
     name,
     value: typeof value === 'string' ? value : JSON.stringify(value),
   }));
-}
-
-function minuteOf({ from }: UseReport): string {
-  return from.slice(0, 16);
 }

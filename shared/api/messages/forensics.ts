@@ -19,6 +19,28 @@ const reportedUse = z.object({
 });
 export type ReportedUse = z.infer<typeof reportedUse>;
 
+const upstreamUse = z.object({
+  /** `UpstreamSource`, or one that a later version has. */
+  source: z.string(),
+  /** Key or login at the upstream; absent where the secret was read. */
+  keyId: z.string().optional(),
+  /** Version of the secret that a read has named. */
+  version: z.string().optional(),
+  who: z.string(),
+  address: z.string().optional(),
+  scope: z.string().optional(),
+  outcome: z.enum(['worked', 'refused']).optional(),
+  from: instant,
+  to: instant,
+  /** Where the source counts. */
+  succeeded: z.number().optional(),
+  refused: z.number().optional(),
+});
+export type ToldUse = z.infer<typeof upstreamUse>;
+
+const useCoverage = z.object({ source: z.string(), from: instant, to: instant });
+export type ToldCoverage = z.infer<typeof useCoverage>;
+
 export const usesAnswer = z.object({
   credential: z.string(),
   credentialId: z.string(),
@@ -28,6 +50,10 @@ export const usesAnswer = z.object({
   keptSince: instant,
   /** Those of zeros are included: they say that the agent was there and used nothing. */
   uses: z.array(reportedUse),
+  /** What upstreams tell; versions before this one read none. */
+  upstream: z.array(upstreamUse).default([]),
+  /** Of which times sources of those have told: silence beyond them says nothing. */
+  coverage: z.array(useCoverage).default([]),
   /** Where there is more: ask again with it as `from`. What began before it may come again. */
   next: instant.optional(),
 });
@@ -75,5 +101,9 @@ export const traceAnswer = z.object({
     }),
   ),
   readers: z.array(readerView),
+  /** Where workflows came from and what they touched before its oldest value was made, as upstreams tell. */
+  seenBefore: z
+    .array(z.object({ who: z.string(), addresses: z.array(z.string()), scopes: z.array(z.string()) }))
+    .default([]),
 });
 export type TraceAnswer = z.infer<typeof traceAnswer>;

@@ -1,3 +1,4 @@
+import { hasWorked } from '../upstream-use.ts';
 import type { Ordinary, TracedUse } from './facts.ts';
 import type { Exposure } from './exposure.ts';
 
@@ -60,28 +61,45 @@ function addressOf({ who, address }: TracedUse, { addresses }: Ordinary): Findin
     : { ...about, verdict: 'contradicts', text: `from ${address}, where ${who} was never seen before` };
 }
 
-function scopeOf({ scope }: TracedUse, { scopes }: Ordinary): Finding {
+function scopeOf({ who, scope }: TracedUse, { scopes, touched }: Ordinary): Finding {
   const about = { aspect: 'scope' } as const;
   if (scope === undefined)
     return { ...about, verdict: 'unknown', text: 'the source tells nothing of what was touched' };
-  if (scopes === undefined)
-    return { ...about, verdict: 'unknown', text: `touched ${scope}; nothing says what it may open` };
+  if (scopes === undefined) return touchedBefore(who, scope, touched?.get(who) ?? []);
   return scopes.includes(scope)
     ? { ...about, verdict: 'fits', text: `touched ${scope}, which it may open` }
     : { ...about, verdict: 'contradicts', text: `touched ${scope}, which is outside of what it may open` };
 }
 
+function touchedBefore(who: string, scope: string, known: readonly string[]): Finding {
+  const about = { aspect: 'scope' } as const;
+  if (known.length === 0)
+    return {
+      ...about,
+      verdict: 'unknown',
+      text: `touched ${scope}; nothing tells what ${who} touched before`,
+    };
+  return known.includes(scope)
+    ? { ...about, verdict: 'fits', text: `touched ${scope}, as ${who} has before` }
+    : {
+        ...about,
+        verdict: 'contradicts',
+        text: `touched ${scope}, which ${who} was never seen to touch before`,
+      };
+}
+
 function timeOf(use: TracedUse, place: Place, { to }: Exposure, { haltedAt }: Ordinary): Finding {
   const about = { aspect: 'time' } as const;
-  const { from, succeeded } = use;
+  const { from } = use;
+  const worked = hasWorked(use);
   if (place === 'after') {
-    if (succeeded === undefined)
+    if (worked === undefined)
       return {
         ...about,
         verdict: 'unknown',
         text: `seen from ${from} on, once it was dead; nothing tells whether it still worked`,
       };
-    return succeeded > 0
+    return worked
       ? {
           ...about,
           verdict: 'contradicts',
@@ -89,7 +107,7 @@ function timeOf(use: TracedUse, place: Place, { to }: Exposure, { haltedAt }: Or
         }
       : { ...about, verdict: 'fits', text: 'refused, once it was dead' };
   }
-  if (haltedAt !== undefined && from >= haltedAt && succeeded !== 0)
+  if (haltedAt !== undefined && from >= haltedAt && worked !== false)
     return { ...about, verdict: 'contradicts', text: `begun after agents were told to halt (${haltedAt})` };
   if (to !== undefined && use.to >= to)
     return {

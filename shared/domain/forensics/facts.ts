@@ -29,21 +29,23 @@ export interface TracedUse {
   readonly who: string;
   /** The holder of the declaration that it is; absent where it is none. */
   readonly declaredAs?: string;
-  /** Which value: by version of the secret, by login at the upstream, or whichever worked then. */
+  /** Which value: by version of the secret, by key or login at the upstream, or whichever worked then. A login comes back. */
   readonly of:
     | { readonly kind: 'version'; readonly versionId: string }
-    | { readonly kind: 'login'; readonly id: string }
+    | { readonly kind: 'key' | 'login'; readonly id: string }
     | { readonly kind: 'unknown' };
   readonly session?: string;
   /** Both inclusive. A source that counts, counts from one to the other; a sighting is known by its first and last time. */
   readonly from: Instant;
   readonly to: Instant;
   /** Absent where the source tells that it was there, and not how often. */
-  readonly succeeded?: number;
-  readonly refused?: number;
-  readonly address?: string;
+  readonly succeeded?: number | undefined;
+  readonly refused?: number | undefined;
+  /** Whether it was let in, where the source tells that and counts nothing. */
+  readonly outcome?: 'worked' | 'refused' | undefined;
+  readonly address?: string | undefined;
   /** What was touched with it, where the source tells. */
-  readonly scope?: string;
+  readonly scope?: string | undefined;
   /** Of another AWS account. */
   readonly isForeign?: true;
 }
@@ -54,6 +56,8 @@ export interface Ordinary {
   readonly addresses: ReadonlyMap<string, readonly string[]>;
   /** What the credential may open; absent where nothing says. */
   readonly scopes?: readonly string[];
+  /** What a workflow was seen to touch before the exposure, by its name. */
+  readonly touched?: ReadonlyMap<string, readonly string[]>;
   /** When agents were told to halt. */
   readonly haltedAt?: Instant;
 }

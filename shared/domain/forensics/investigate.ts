@@ -63,7 +63,7 @@ function classed(use: TracedUse, exposures: readonly Exposure[], ordinary: Ordin
     if (!isOf(use, exposure)) return [];
     const place = placeOf(use, exposure);
     // Which value it was, it doesn't say: of one that was dead already it was none.
-    if (place === 'before' || (use.of.kind !== 'version' && place === 'after')) return [];
+    if (place === 'before' || (place === 'after' && !namesValue(use))) return [];
     return [{ exposure, place, ...classify(use, place, exposure, ordinary) }];
   });
   const [worst] = met.toSorted((a, b) => WORST.indexOf(a.class) - WORST.indexOf(b.class));
@@ -71,6 +71,11 @@ function classed(use: TracedUse, exposures: readonly Exposure[], ordinary: Ordin
   const { place, findings } = worst;
   const fingerprints = met.map(({ exposure }) => exposure.fingerprint);
   return [{ ...use, fingerprints, place, class: worst.class, findings }];
+}
+
+/** A version and a key are of one value; a login has a value after the other. */
+function namesValue({ of }: TracedUse): boolean {
+  return of.kind === 'version' || of.kind === 'key';
 }
 
 function isOf({ of }: TracedUse, { versionIds, handle }: Exposure): boolean {

@@ -23,6 +23,7 @@ import type { RevokedCertificate } from '../../../shared/engine/certificates/rev
 import type { FamilyApplied } from '../../../shared/engine/families/register.ts';
 import { MemoryAgentStore } from '../../support/agent-parts.ts';
 import { freshFamily, MemoryFamilies } from '../../support/families.ts';
+import { MemoryUpstreamUses } from '../../support/upstream-uses.ts';
 
 export const NOW = Date.parse('2026-11-22T12:00:00.000Z');
 export const CALLER = 'arn:aws:sts::111122223333:assumed-role/Operator/alice';
@@ -336,6 +337,7 @@ export type FakeServices = ControlServices & {
   readonly asked: { method: string; input: unknown }[];
   readonly ledger: FakeLedger;
   readonly readers: FakeReaderLog;
+  readonly upstreamUses: MemoryUpstreamUses;
   readonly agents: MemoryAgentStore;
   readonly families: MemoryFamilies;
 };
@@ -360,6 +362,7 @@ export function fakeServices(
     asked,
     ledger,
     readers: new FakeReaderLog(),
+    upstreamUses: new MemoryUpstreamUses(),
     agents,
     clock: () => NOW,
     receiveSignal: answer<SignalOutcome>('receiveSignal', { act: 'nothing', credentials: [] }),

@@ -33,10 +33,11 @@ function reported(readers: readonly ReaderView[]) {
     holes: [],
     holders: [],
     readers: [...readers],
+    seenBefore: [],
   };
   const { credentials } = reportOf(
     'INC-1',
-    [{ trace, uses: [], keptSince: at(1) }],
+    [{ trace, told: { uses: [], keptSince: at(1) } }],
     [],
     {},
     Date.parse(at(21)),

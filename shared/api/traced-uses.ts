@@ -1,0 +1,136 @@
+import { plusSeconds, type Instant } from '../domain/clock.ts';
+import type { Ordinary, TracedUse } from '../domain/forensics/facts.ts';
+import { FRESH_SECONDS } from '../domain/readers.ts';
+import { sourceName } from '../domain/use-sources.ts';
+import type { ReaderView, ReportedUse, ToldUse, TraceAnswer } from './messages.ts';
+
+/** What reads of a secret, and sessions at its source, are called in a report. */
+export const READS = 'reads of the secret (CloudTrail)';
+export const SESSIONS = 'sessions at the source';
+
+/** Everything that was told of uses of one credential, in the form in which it is held against exposures. */
+export function tracedUses(
+  { holders, readers }: Pick<TraceAnswer, 'holders' | 'readers'>,
+  { uses, upstream }: { readonly uses: readonly ReportedUse[]; readonly upstream: readonly ToldUse[] },
+  now: Instant,
+): TracedUse[] {
+  return [
+    ...uses.filter(isUse).map((use) => useOf(use, holders)),
+    ...upstream.map((use) => toldAs(use, { holders, readers })),
+    ...readers.filter((reader) => !isToldBy(reader, upstream)).map((reader) => seenAs(reader, now)),
+  ];
+}
+
+/** Whether each read of a reader is told, so that its first and last say nothing more. */
+function isToldBy(reader: ReaderView, upstream: readonly ToldUse[]): boolean {
+  return upstream.some(
+    ({ keyId, who, version, from }) =>
+      keyId === undefined && who === nameOf(reader) && version === reader.version && from <= reader.firstSeen,
+  );
+}
+
+/**
+ * What was seen of workflows before a moment. Of a session that was seen again since, only the newest address is on record:
+ * where it came from before, nothing tells.
+ */
+export function ordinaryOf(
+  { holders, readers, seenBefore }: Pick<TraceAnswer, 'holders' | 'readers' | 'seenBefore'>,
+  upstream: readonly ToldUse[],
+  since: Instant,
+): Pick<Ordinary, 'addresses' | 'touched'> {
+  const before = [
+    ...readers.filter(({ lastSeen }) => lastSeen < since).map((reader) => seenAs(reader, since)),
+    ...upstream.filter(({ to }) => to < since).map((use) => toldAs(use, { holders, readers })),
+  ];
+  const known = [
+    ...before.map(({ who, address, scope }) => ({ who, address, scope })),
+    ...seenBefore.flatMap(({ who, addresses, scopes }) => [
+      ...addresses.map((address) => ({ who, address, scope: undefined })),
+      ...scopes.map((scope) => ({ who, address: undefined, scope })),
+    ]),
+  ];
+  const told = (name: 'address' | 'scope'): ReadonlyMap<string, readonly string[]> =>
+    new Map(
+      [...Map.groupBy(known, ({ who }) => who)].map(([who, same]) => [
+        who,
+        [...new Set(same.flatMap((each) => each[name] ?? []))],
+      ]),
+    );
+  return { addresses: told('address'), touched: told('scope') };
+}
+
+/** Zeros say that an agent was there: they cover its time, and are no use. */
+function isUse({ succeeded, refused }: ReportedUse): boolean {
+  return succeeded + refused > 0;
+}
+
+function useOf(
+  { agent, session, version: versionId, succeeded, refused, from, to }: ReportedUse,
+  holders: TraceAnswer['holders'],
+): TracedUse {
+  const isDeclared = holders.some(({ name, kind }) => kind === 'client' && name === agent);
+  return {
+    source: `reports of ${agent}`,
+    who: agent,
+    ...(isDeclared ? { declaredAs: agent } : {}),
+    of: { kind: 'version', versionId },
+    session,
+    succeeded,
+    refused,
+    from,
+    to,
+  };
+}
+
+const LABELS: ReadonlySet<string> = new Set(['AWSCURRENT', 'AWSPENDING', 'AWSPREVIOUS']);
+
+/** Logins of databases are used again; other keys have their id for themselves. */
+const LOGINS: ReadonlySet<string> = new Set(['database-log']);
+
+function toldAs(
+  { source, keyId, version: versionId, who, ...told }: ToldUse,
+  { holders, readers }: Pick<TraceAnswer, 'holders' | 'readers'>,
+): TracedUse {
+  const reader = keyId === undefined ? readers.find((each) => nameOf(each) === who) : undefined;
+  const declaredAs = reader?.declaredAs ?? holders.find(({ name }) => name === who)?.name;
+  return {
+    source: keyId === undefined ? READS : sourceName(source),
+    who,
+    ...(declaredAs === undefined ? {} : { declaredAs }),
+    ...(reader?.kind === 'account' ? { isForeign: true as const } : {}),
+    of:
+      keyId !== undefined
+        ? { kind: LOGINS.has(source) ? 'login' : 'key', id: keyId }
+        : versionId === undefined || LABELS.has(versionId)
+          ? { kind: 'unknown' }
+          : { kind: 'version', versionId },
+    ...told,
+  };
+}
+
+function seenAs(
+  { kind, principal, name, address, version, declaredAs, firstSeen, lastSeen }: ReaderView,
+  now: Instant,
+): TracedUse {
+  const isSession = kind === 'session';
+  // Whoever reads often is written down once an hour: it may have read until then.
+  const latest = isSession || version !== undefined ? lastSeen : plusSeconds(lastSeen, FRESH_SECONDS);
+  return {
+    source: isSession ? SESSIONS : READS,
+    who: nameOf({ name, principal }),
+    ...(declaredAs === undefined ? {} : { declaredAs }),
+    of: isSession
+      ? { kind: 'login', id: principal }
+      : version === undefined || LABELS.has(version)
+        ? { kind: 'unknown' }
+        : { kind: 'version', versionId: version },
+    from: firstSeen,
+    to: latest > now && lastSeen <= now ? now : latest,
+    ...(address === undefined ? {} : { address }),
+    ...(kind === 'account' ? { isForeign: true as const } : {}),
+  };
+}
+
+function nameOf({ name, principal }: Pick<ReaderView, 'name' | 'principal'>): string {
+  return name === undefined ? principal : `${name} (${principal})`;
+}
