@@ -107,7 +107,11 @@ describe.each(Object.entries(PREFIXES))(
       stream.connect = ((toPort: number, toHost: string) =>
         from({ port: toPort, host: toHost })) as Socket['connect'];
       const client = new Client({
-        ...{ host, port, user, password, database: 'orders' },
+        host,
+        port,
+        user,
+        password,
+        database: 'orders',
         ssl: { ca: caPem, servername: 'localhost' },
         stream: () => stream,
         ...more,
@@ -213,8 +217,13 @@ describe.each(Object.entries(PREFIXES))(
       const trace: TraceAnswer = {
         incident: 'INC-1',
         credential: {
-          ...{ id: 'c-orders', name: 'orders', type: 'database', provider: 'postgresql' },
-          ...{ access: 'write', sensitivity: 'high', opens: [] },
+          id: 'c-orders',
+          name: 'orders',
+          type: 'database',
+          provider: 'postgresql',
+          access: 'write',
+          sensitivity: 'high',
+          opens: [],
         },
         since: plusSeconds(now, -86_400),
         keys: [
