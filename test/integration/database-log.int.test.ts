@@ -238,6 +238,7 @@ describe.each(Object.entries(PREFIXES))(
         holes: [],
         holders: [{ name: 'worker', kind: 'ttl' }],
         readers: [],
+        seenBefore: [],
       };
       const upstream = [...earlier, ...during].map(told);
       const read = {
