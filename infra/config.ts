@@ -85,6 +85,7 @@ export function readSettings(input: SettingsInput): Settings {
     ...lockProblems(settings, input.allowComplianceLock),
     ...alarmProblems(settings),
     ...(settings.network === undefined ? [] : networkProblems(settings.network)),
+    ...databaseLogProblems(settings, input.account),
     ...regionProblems(settings, input.region),
   ];
   if (problems.length > 0) throw new SettingsError(problems);
@@ -176,10 +177,36 @@ function networkProblems(network: NetworkSettings): SettingsProblem[] {
   return problems;
 }
 
+/** What a function's environment has room for, beside the rest of it. */
+const DATABASE_LOGS_LENGTH = 3000;
+
+/** A subscription reaches functions of its own account only, and a log group takes one of Rekey's. */
+function databaseLogProblems(
+  { uses: { databaseLogs } }: ParsedSettings,
+  account: string | undefined,
+): SettingsProblem[] {
+  const problems = duplicates(
+    'uses.databaseLogs',
+    databaseLogs.map(({ logGroupArn }) => logGroupArn),
+    '.logGroupArn',
+  );
+  for (const [index, { logGroupArn }] of databaseLogs.entries()) {
+    const owner = logGroupArn.split(':')[4];
+    if (account === undefined || owner === account) continue;
+    const message = `it is of account ${owner ?? ''}, and this deployment goes to ${account}; name a log group of ${account}`;
+    problems.push({ field: `uses.databaseLogs[${index}].logGroupArn`, message });
+  }
+  if (JSON.stringify(databaseLogs).length > DATABASE_LOGS_LENGTH) {
+    const message = `together they are longer than the ${DATABASE_LOGS_LENGTH} characters that a function has room for; name fewer hosts`;
+    problems.push({ field: 'uses.databaseLogs', message });
+  }
+  return problems;
+}
+
 /** Where the CDK CLI knows the region of the deployment, whatever belongs to another can't work. */
 function regionProblems(settings: ParsedSettings, region: string | undefined): SettingsProblem[] {
   if (region === undefined) return [];
-  const { network, alarms, adminSecretKeyArns } = settings;
+  const { network, alarms, adminSecretKeyArns, uses } = settings;
   const placed: [field: string, region: string | undefined][] = [
     ...(network?.subnets ?? []).map(({ zone }, index): [string, string] => [
       `network.subnets[${index}].zone`,
@@ -189,6 +216,10 @@ function regionProblems(settings: ParsedSettings, region: string | undefined): S
     ...adminSecretKeyArns.map((arn, index): [string, string | undefined] => [
       `adminSecretKeyArns[${index}]`,
       arn.split(':')[3],
+    ]),
+    ...uses.databaseLogs.map(({ logGroupArn }, index): [string, string | undefined] => [
+      `uses.databaseLogs[${index}].logGroupArn`,
+      logGroupArn.split(':')[3],
     ]),
   ];
   return placed

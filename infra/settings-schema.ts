@@ -207,6 +207,30 @@ export const settingsSchema = z.strictObject({
         .describe(
           'Whether each read of a secret is kept as a use, beside who reads it; "off" spares its cost',
         ),
+      databaseLogs: z
+        .array(
+          z.strictObject({
+            logGroupArn: z
+              .string()
+              .regex(
+                /^arn:[^:]+:logs:[^:]+:\d{12}:log-group:[A-Za-z0-9_/.#-]{1,512}$/,
+                'the ARN of a log group without ":*" at its end, such as arn:aws:logs:eu-central-1:111122223333:log-group:/aws/rds/instance/orders/postgresql',
+              )
+              .describe("Log group with a PostgreSQL server's log, in the deployment's account and region"),
+            hosts: z
+              .array(
+                z
+                  .string()
+                  .regex(/^[A-Za-z0-9._:-]{1,261}$/, 'the host of a target, with ":port" where needed'),
+              )
+              .max(10)
+              .default([])
+              .describe('Hosts of targets that are this server, where they are not names of RDS for it'),
+          }),
+        )
+        .max(20)
+        .default([])
+        .describe('Logs of databases whose logins become uses in reports of incidents'),
     })
     .prefault({})
     .describe('What is kept of uses of credentials as upstreams tell of them'),

@@ -112,6 +112,8 @@ export const ENV = {
   keepReads: 'REKEY_KEEP_READS',
   /** Whether reads are held against what is usual: the setting `signals.unusual`. */
   unusual: 'REKEY_UNUSUAL',
+  /** Logs of databases that are read, as JSON (shared/domain/database-logs/servers.ts). */
+  databaseLogs: 'REKEY_DATABASE_LOGS',
   /** Seconds without progress after which a rotation counts as stuck. */
   stuckAfter: 'REKEY_STUCK_AFTER_SECONDS',
 } as const;
@@ -176,6 +178,7 @@ export const FUNCTIONS = [
   'archive-audit',
   'publish-events',
   'observe-readers',
+  'observe-database-logs',
   'take-inventory',
   'manage-subscriptions',
   'control-api',

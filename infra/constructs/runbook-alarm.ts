@@ -31,7 +31,9 @@ export type RunbookEntry =
   | 'signals-refused'
   | 'signal-not-identified'
   | 'signals-failed'
-  | 'unusual-use';
+  | 'unusual-use'
+  | 'database-login-undecided'
+  | 'database-log-not-understood';
 
 export interface RunbookAlarmProps {
   /** What is wrong, in one sentence. */

@@ -36,6 +36,17 @@ export function listLedger({ tableArn }: LedgerAccess): Grant[] {
   return [{ actions: ['dynamodb:Query'], resources: [`${tableArn}/index/${TABLE.index}`] }];
 }
 
+/** Lists the heads of credentials by the index, and nothing else of it. */
+export function listCredentials({ tableArn }: LedgerAccess): Grant[] {
+  return [
+    {
+      actions: ['dynamodb:Query'],
+      resources: [`${tableArn}/index/${TABLE.index}`],
+      conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['*#CREDENTIALS'] } },
+    },
+  ];
+}
+
 /** The records of one credential. */
 export function readRecords({ tableArn }: LedgerAccess): Grant[] {
   return [{ actions: ['dynamodb:Query'], resources: [tableArn] }];

@@ -18,6 +18,7 @@ import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import { EVENT, EVENT_SOURCE, METRICS_NAMESPACE, OUTPUT, typedFunction } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
+import type { DatabaseLogObserver } from '../constructs/database-log-observer.ts';
 import type { HandlerFunction } from '../constructs/handler-function.ts';
 import {
   PERIOD,
@@ -66,6 +67,12 @@ export const SIGNALS = {
   overBudget: 'signal over budget',
   refused: 'signal refused',
   notIdentified: 'signal not identified',
+} as const;
+
+/** What lambdas/observe-database-logs logs; a test holds them equal. */
+export const DATABASE_LOGS = {
+  undecided: 'database login undecided',
+  notUnderstood: 'database log not understood',
 } as const;
 
 /** The record of what waits for a person at an upstream (shared/domain/audit.ts). */
@@ -120,6 +127,7 @@ export class MonitoringStack extends Stack {
     this.#deadLetters('Rotation', rotation.deadLetters);
     this.#deadLetters('Readers', rotation.readers.deadLetters);
     if (usage !== undefined) this.#deadLetters('Uses', usage.deadLetters);
+    if (rotation.databaseLogs !== undefined) this.#databaseLogs(rotation.databaseLogs);
     this.#deadLetters('Archiver', evidence.deadLetters);
     this.#deadLetters('Bus', state.busDeadLetters);
     this.#alarm('UndeliveredEvents', {
@@ -416,6 +424,21 @@ export class MonitoringStack extends Stack {
     this.#logged(handler, 'NoticeNotIdentified', SIGNALS.notIdentified, {
       summary: 'AWS tells of a key at risk that Rekey can not match to a credential.',
       entry: 'signal-not-identified',
+      threshold: 1,
+    });
+  }
+
+  /** What the reader of databases' logs tells of what it could not keep. */
+  #databaseLogs({ handler, deadLetters }: DatabaseLogObserver): void {
+    this.#deadLetters('DatabaseLogs', deadLetters);
+    this.#logged(handler, 'DatabaseLoginUndecided', DATABASE_LOGS.undecided, {
+      summary: 'Somebody logged in to a database, and the settings do not say with which credential.',
+      entry: 'database-login-undecided',
+      threshold: 1,
+    });
+    this.#logged(handler, 'DatabaseLogNotUnderstood', DATABASE_LOGS.notUnderstood, {
+      summary: "Lines of a database's log are not in the form that is read: logins in them are not kept.",
+      entry: 'database-log-not-understood',
       threshold: 1,
     });
   }

@@ -76,8 +76,10 @@ export class DynamoDbUpstreamUses implements UpstreamUses {
     }
   }
 
-  async coverage(credentialId: string): Promise<readonly UseCoverage[]> {
-    const found = await Promise.all([credentialId, DEPLOYMENT].map((of) => this.#coverageOf(of)));
+  async coverage(credentialId: string, server?: string): Promise<readonly UseCoverage[]> {
+    const found = await Promise.all(
+      [credentialId, DEPLOYMENT, ...(server === undefined ? [] : [server])].map((of) => this.#coverageOf(of)),
+    );
     return found.flat();
   }
 

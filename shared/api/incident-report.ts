@@ -156,7 +156,7 @@ export function reportOf(
   };
 }
 
-/** From when on uses of the exposed values count; undefined where the beginning is unknown. */
+/** From when on uses of the exposed values count. */
 export function exposedSince({ keys, since }: TraceAnswer, { knownGood }: Told): Instant {
   const starts = keys.map(({ madeAt = since }) =>
     knownGood !== undefined && knownGood > madeAt ? knownGood : madeAt,
@@ -195,7 +195,7 @@ function credentialOf(
     exposures: exposures.map((exposure) => ({ ...exposure, versionIds: [...exposure.versionIds] })),
     exposed: { access, sensitivity, opens, holders },
     counts: { expected: count('expected'), unexplained: count('unexplained'), suspect: count('suspect') },
-    uses: classedUses.map(({ of: _of, isForeign: _isForeign, ...use }) => ({
+    uses: classedUses.map(({ of: _of, isForeign: _isForeign, isSelfNamed: _isSelfNamed, ...use }) => ({
       ...use,
       fingerprints: [...use.fingerprints],
       findings: [...use.findings],

@@ -2,6 +2,7 @@ import { plusSeconds, type Instant } from '../domain/clock.ts';
 import type { Ordinary, TracedUse } from '../domain/forensics/facts.ts';
 import { FRESH_SECONDS } from '../domain/readers.ts';
 import { sourceName } from '../domain/use-sources.ts';
+import { hasWorked } from '../domain/upstream-use.ts';
 import type { ReaderView, ReportedUse, ToldUse, TraceAnswer } from './messages.ts';
 
 /** What reads of a secret, and sessions at its source, are called in a report. */
@@ -37,10 +38,13 @@ export function ordinaryOf(
   { holders, readers, seenBefore }: Pick<TraceAnswer, 'holders' | 'readers' | 'seenBefore'>,
   upstream: readonly ToldUse[],
   since: Instant,
-): Pick<Ordinary, 'addresses' | 'touched'> {
+): Pick<Ordinary, 'addresses' | 'logins' | 'touched'> {
   const before = [
     ...readers.filter(({ lastSeen }) => lastSeen < since).map((reader) => seenAs(reader, since)),
-    ...upstream.filter(({ to }) => to < since).map((use) => toldAs(use, { holders, readers })),
+    // Who is refused was never let in: an attempt makes no address ordinary.
+    ...upstream
+      .filter((use) => use.to < since && hasWorked(use) !== false)
+      .map((use) => toldAs(use, { holders, readers })),
   ];
   const known = [
     ...before.map(({ who, address, scope }) => ({ who, address, scope })),
@@ -56,7 +60,15 @@ export function ordinaryOf(
         [...new Set(same.flatMap((each) => each[name] ?? []))],
       ]),
     );
-  return { addresses: told('address'), touched: told('scope') };
+  const logins = [
+    ...before.filter((use) => use.isSelfNamed === true).flatMap(({ address }) => address ?? []),
+    ...seenBefore.filter((seen) => seen.selfNamed).flatMap(({ addresses }) => addresses),
+  ];
+  return {
+    addresses: told('address'),
+    logins: [...new Set(logins)],
+    touched: told('scope'),
+  };
 }
 
 /** Zeros say that an agent was there: they cover its time, and are no use. */
@@ -105,6 +117,7 @@ function toldAs(
           ? { kind: 'unknown' }
           : { kind: 'version', versionId },
     ...told,
+    ...(LOGINS.has(source) ? { isSelfNamed: true as const } : {}),
   };
 }
 

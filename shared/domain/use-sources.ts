@@ -30,8 +30,16 @@ const FACTS: Readonly<Record<UpstreamSource, UseSourceFacts>> = {
   'database-log': {
     source: 'database-log',
     name: 'log of the database',
-    quietSeconds: 45 * 60,
-    silence: 'the log of the database delivered nothing of that time',
+    // A server with log_connections and log_checkpoints writes something every five minutes.
+    quietSeconds: 15 * 60,
+    silence:
+      'the log of the database delivered nothing of that time: it is not read, or not written (log_connections)',
+    beyond: {
+      name: 'what was asked of the database',
+      why:
+        'its log tells who was let in, from where and to which database; of a cluster it counts as told of where any of its ' +
+        'instances has. Statements, tables and rows are in pgaudit, where it is on',
+    },
   },
   'provider-usage': {
     source: 'provider-usage',
@@ -44,6 +52,8 @@ const FACTS: Readonly<Record<UpstreamSource, UseSourceFacts>> = {
 /** The sources of uses that this version reads, by type and provider; what stands here for none is in the upstream's log only. */
 const SOURCE_OF: Readonly<Record<string, UpstreamSource>> = {
   'cloud-key/aws-iam': 'cloudtrail',
+  'database/postgresql': 'database-log',
+  'database-root/postgresql-master': 'database-log',
 };
 
 /** How long a source may be silent between two tellings and still cover the time, in seconds. */

@@ -80,6 +80,7 @@ export const DEPLOYED = FUNCTIONS.filter(
       'refresh-families',
       'receive-signal',
       'observe-uses',
+      'observe-database-logs',
     ].includes(name),
 );
 

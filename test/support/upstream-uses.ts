@@ -32,7 +32,7 @@ export class MemoryUpstreamUses implements UpstreamUses {
       .toSorted((a, b) => (a.from < b.from ? -1 : 1));
   }
 
-  async coverage(credentialId: string): Promise<readonly UseCoverage[]> {
-    return Promise.resolve(this.covered.filter(({ of }) => of === credentialId || of === DEPLOYMENT));
+  async coverage(credentialId: string, server?: string): Promise<readonly UseCoverage[]> {
+    return Promise.resolve(this.covered.filter(({ of }) => [credentialId, DEPLOYMENT, server].includes(of)));
   }
 }

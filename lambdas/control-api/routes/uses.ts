@@ -1,6 +1,7 @@
 import { usesQuery, type UsesAnswer } from '../../../shared/api/messages.ts';
 import { USES_KEPT_SECONDS } from '../../../shared/domain/agents.ts';
 import { plusSeconds, toInstant, type Instant } from '../../../shared/domain/clock.ts';
+import { loginPlaceOf, serverOf } from '../../../shared/domain/database-logs/servers.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import { parse, type Call } from '../../http/request.ts';
 import { familyEver, knownEver } from '../lookup.ts';
@@ -15,11 +16,11 @@ export async function uses(call: Call, services: ControlServices): Promise<Done<
   const { agents, upstreamUses, clock } = services;
   const now = toInstant(clock());
   const { from, to } = spanOf(call, now);
-  const { id, name } = await knownWithFamilies(services, call.params[0] ?? '');
+  const { id, name, server } = await knownWithFamilies(services, call.params[0] ?? '');
   const [reported, told, coverage] = await Promise.all([
     pageOf(agents.useLog(id, from, to), from, to),
     pageOf(upstreamUses.log(id, from, to), from, to),
-    upstreamUses.coverage(id),
+    upstreamUses.coverage(id, server),
   ]);
   // Both pages end where the shorter one does.
   const [next] = [reported.next, told.next].filter((each) => each !== undefined).toSorted();
@@ -72,12 +73,20 @@ async function pageOf<T extends { readonly from: Instant }>(
   return { found };
 }
 
-/** A credential, or a token family, of which agents report nothing: no pact names one. */
+/** A credential with the server that it logs in to, or a token family, of which agents report nothing: no pact names one. */
 async function knownWithFamilies(
   services: ControlServices,
   name: string,
-): Promise<{ readonly id: string; readonly name: string }> {
-  return (await familyEver(services.families, name)) ?? knownEver(services.ledger, name);
+): Promise<{ readonly id: string; readonly name: string; readonly server?: string }> {
+  const family = await familyEver(services.families, name);
+  if (family !== undefined) return { id: family.id, name: family.name };
+  const credential = await knownEver(services.ledger, name);
+  const place = loginPlaceOf(credential);
+  return {
+    id: credential.id,
+    name: credential.name,
+    ...(place === undefined ? {} : { server: serverOf(place) }),
+  };
 }
 
 function minuteOf({ from }: { readonly from: Instant }): string {

@@ -103,7 +103,14 @@ export const traceAnswer = z.object({
   readers: z.array(readerView),
   /** Where workflows came from and what they touched before its oldest value was made, as upstreams tell. */
   seenBefore: z
-    .array(z.object({ who: z.string(), addresses: z.array(z.string()), scopes: z.array(z.string()) }))
+    .array(
+      z.object({
+        who: z.string(),
+        addresses: z.array(z.string()),
+        scopes: z.array(z.string()),
+        /** It is what a client calls itself. */ selfNamed: z.boolean().default(false),
+      }),
+    )
     .default([]),
 });
 export type TraceAnswer = z.infer<typeof traceAnswer>;

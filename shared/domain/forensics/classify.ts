@@ -50,12 +50,19 @@ function workflowOf({ who, declaredAs, isForeign }: TracedUse): Finding {
   return { ...about, verdict: 'unknown', text: `${who} is no declared holder` };
 }
 
-function addressOf({ who, address }: TracedUse, { addresses }: Ordinary): Finding {
+function addressOf({ who, address, isSelfNamed }: TracedUse, { addresses, logins = [] }: Ordinary): Finding {
   const about = { aspect: 'address' } as const;
   const known = addresses.get(who) ?? [];
   if (address === undefined) return { ...about, verdict: 'unknown', text: 'the source tells no address' };
   if (known.includes(address))
     return { ...about, verdict: 'fits', text: `${who} has come from ${address} before` };
+  // A name that nobody knows is no excuse where anybody may choose it.
+  if (isSelfNamed === true && known.length === 0 && logins.length > 0 && !logins.includes(address))
+    return {
+      ...about,
+      verdict: 'contradicts',
+      text: `from ${address}, where nobody was seen to log in before`,
+    };
   return known.length === 0
     ? { ...about, verdict: 'unknown', text: `from ${address}; nothing tells where ${who} came from before` }
     : { ...about, verdict: 'contradicts', text: `from ${address}, where ${who} was never seen before` };

@@ -46,6 +46,8 @@ export interface TracedUse {
   readonly address?: string | undefined;
   /** What was touched with it, where the source tells. */
   readonly scope?: string | undefined;
+  /** `who` is what it calls itself: whoever stole the value may say the same, or anything. */
+  readonly isSelfNamed?: true;
   /** Of another AWS account. */
   readonly isForeign?: true;
 }
@@ -54,6 +56,8 @@ export interface TracedUse {
 export interface Ordinary {
   /** Addresses at which a workflow was seen before the exposure, by its name. */
   readonly addresses: ReadonlyMap<string, readonly string[]>;
+  /** Addresses from which anybody was seen to log in with the credential before the exposure. */
+  readonly logins?: readonly string[];
   /** What the credential may open; absent where nothing says. */
   readonly scopes?: readonly string[];
   /** What a workflow was seen to touch before the exposure, by its name. */

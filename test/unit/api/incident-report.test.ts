@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { reportOf } from '../../../shared/api/incident-report.ts';
-import type { ReaderView, TraceAnswer } from '../../../shared/api/messages.ts';
+import type { ReaderView, ToldUse, TraceAnswer } from '../../../shared/api/messages.ts';
 import { joined, type SeenReader } from '../../../shared/domain/readers.ts';
 
 const at = (day: number, hour = 0, minute = 0): string =>
   new Date(Date.UTC(2026, 10, day, hour, minute)).toISOString();
 
 /** The report of a value that was made on the 10th at noon and died ten days later. */
-function reported(readers: readonly ReaderView[]) {
+function reported(readers: readonly ReaderView[], upstream: readonly ToldUse[] = []) {
   const trace: TraceAnswer = {
     incident: 'INC-1',
     credential: {
@@ -37,7 +37,7 @@ function reported(readers: readonly ReaderView[]) {
   };
   const { credentials } = reportOf(
     'INC-1',
-    [{ trace, told: { uses: [], keptSince: at(1) } }],
+    [{ trace, told: { uses: [], upstream: [...upstream], keptSince: at(1) } }],
     [],
     {},
     Date.parse(at(21)),
@@ -64,5 +64,45 @@ describe('a report', () => {
     const [use] = reported([joined(before, stolen)]);
     expect(use?.address).toBe('203.0.113.66');
     expect(use?.findings.find(({ aspect }) => aspect === 'address')?.verdict).toBe('unknown');
+  });
+
+  const login = (
+    who: string,
+    address: string,
+    from: string,
+    outcome: 'worked' | 'refused' = 'worked',
+  ): ToldUse => ({
+    source: 'database-log',
+    keyId: 'orders_a',
+    scope: 'orders',
+    to: from,
+    who,
+    address,
+    from,
+    outcome,
+  });
+  const addressOf = (uses: ReturnType<typeof reported>, who: string): string | undefined =>
+    uses.find((use) => use.who === who)?.findings.find(({ aspect }) => aspect === 'address')?.verdict;
+
+  it('suspects a login from where nobody ever logged in, whatever it calls itself', () => {
+    const before = login('worker', '10.0.0.1', at(9));
+    const uses = reported(
+      [],
+      [before, login('psql', '203.0.113.66', at(15)), login('other', '10.0.0.1', at(16))],
+    );
+    expect(uses.map((use) => [use.who, use.class])).toEqual([
+      ['psql', 'suspect'],
+      ['other', 'unexplained'],
+    ]);
+    expect(addressOf(reported([], [login('psql', '203.0.113.66', at(15))]), 'psql')).toBe('unknown');
+  });
+
+  it('takes no address for ordinary from which somebody was refused', () => {
+    const tried = login('worker', '203.0.113.66', at(9), 'refused');
+    const uses = reported(
+      [],
+      [login('worker', '10.0.0.1', at(9)), tried, login('worker', '203.0.113.66', at(15))],
+    );
+    expect(addressOf(uses, 'worker')).toBe('contradicts');
   });
 });
