@@ -16,6 +16,8 @@ export interface MeteredUse {
 
 /** What an upstream tells of the use of some keys. */
 export interface Metering {
+  /** Whose keys these are there: a project, a workspace, a user. */
+  readonly who: string;
   readonly uses: readonly MeteredUse[];
   /** The times of which it has told every use; what it has told beyond them may still grow. */
   readonly covers: readonly Interval[];

@@ -48,7 +48,8 @@ export function describeMetering<T extends KeyTarget>(name: string, its: Meterin
       usage.count('key_a', 'small', 2, at + 59_999);
       usage.count('key_a', 'large', 1, at + MINUTE);
       usage.count('key_b', 'large', 5, at);
-      const { uses } = await meter(['key_a', 'key_b']);
+      const { who, uses } = await meter(['key_a', 'key_b']);
+      expect(who).not.toBe('');
       const [first, second, third] = [at, at + MINUTE, at + 2 * MINUTE].map(toInstant);
       expect(uses).toHaveLength(4);
       expect(uses).toEqual(

@@ -102,6 +102,7 @@ export const awsIamProvider: CredentialProvider<IamTarget, IamMaterial> = {
     const living = ((await orGone(user.keys())) ?? []).filter(({ id }) => keyIds.includes(id));
     const uses = await Promise.all(living.map(async ({ id }) => ({ id, use: await user.lastUse(id) })));
     return {
+      who: target.user,
       uses: uses.flatMap(({ id: keyId, use }) =>
         use === undefined || use.at < from || use.at > to
           ? []

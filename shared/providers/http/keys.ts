@@ -344,7 +344,7 @@ export function keyProviderOf<T extends KeyTarget, A>(
 
     ...(upstream.meter &&
       facts.metering && {
-        meter: meterOf(facts.metering.lagSeconds, async (target: T, keyIds, span, ctx) => {
+        meter: meterOf(facts.metering.lagSeconds, upstream.owner, async (target: T, keyIds, span, ctx) => {
           const { api } = await asAdmin(target, ctx);
           return (await upstream.meter?.(api, target, keyIds, span)) ?? [];
         }),

@@ -21,6 +21,7 @@ export type ReadCounts<T> = (
 /** The contract's `meter` of an upstream that counts by the minute, and has counted all of it so many seconds later. */
 export function meterOf<T>(
   lagSeconds: number,
+  whoOf: (target: T) => string,
   read: ReadCounts<T>,
 ): NonNullable<CredentialProvider<T, never>['meter']> {
   return async (target, keyIds, span, ctx) => {
@@ -31,6 +32,7 @@ export function meterOf<T>(
     const uses = keyIds.length === 0 ? [] : await read(target, keyIds, whole, ctx);
     const covered = common(whole, { from: whole.from, to: counted });
     return {
+      who: whoOf(target),
       uses: uses.filter(({ keyId, requests }) => asked.has(keyId) && requests !== 0),
       covers: covered === undefined ? [] : [covered],
     };

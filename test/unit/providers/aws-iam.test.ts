@@ -367,6 +367,7 @@ describe('IAM access keys', () => {
         const told = await awsIamProvider.meter?.(target, ids, hour(), context());
         const at: unknown = expect.any(String);
         expect(told).toEqual({
+          who: target.user,
           uses: [{ keyId: used.handle.id, from: at, to: at, scope: 'sts in eu-central-1' }],
           covers: [],
         });
