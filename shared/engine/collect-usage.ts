@@ -23,20 +23,23 @@ export interface Collected {
   readonly credential: string;
   /** How many uses were news. */
   readonly uses: number;
-  /** Until when everything is told; absent where its upstream tells of no time as a whole. */
+  /** Until when everything is told, or from when on it was asked at all. Absent where it could not be asked. */
   readonly toldUntil?: Instant;
-  /** Why it went no further: a code, or `later` where the time was up or its login has failed for others. */
+  /** Why it went no further: a code, or `later` where the time is up or its login has failed for others. */
   readonly stopped?: string;
 }
 
 export const SOURCE: UpstreamSource = 'provider-usage';
 
+const LATER = 'later';
 /** One reading is about so much: a page of each count. */
 const SPAN_SECONDS = 6 * 3600;
 /** A credential that nobody has asked about yet is asked about so far back. */
 const FIRST_SECONDS = 7 * 86_400;
 /** Nothing older is kept. */
 const KEPT_SECONDS = 35 * 86_400;
+/** A source that is silent for so long needs a person. */
+const UNTOLD_SECONDS = 86_400;
 /** So many logins at once. One after another under the same: it has one limit of calls, which revocations need too. */
 const LOGINS_AT_ONCE = 4;
 /** After so many failures, and no success, a login is left alone until the next run. */
@@ -84,13 +87,15 @@ async function collectFor(
 ): Promise<Collected[]> {
   const answers: Collected[] = [];
   let failures = 0;
+  let hasWorked = false;
   for (const credential of credentials) {
-    const isBroken = failures >= FAILURES && failures === answers.length;
-    const answer: Collected =
-      isBroken || deps.clock() >= until
-        ? { credential: credential.name, uses: 0, stopped: 'later' }
-        : await collect(deps, credential, until);
-    if (answer.stopped !== undefined && answer.stopped !== 'later') failures++;
+    if ((failures >= FAILURES && !hasWorked) || deps.clock() >= until) {
+      answers.push({ credential: credential.name, uses: 0, stopped: LATER });
+      continue;
+    }
+    const answer = await collect(deps, credential, until);
+    if (answer.stopped === undefined) hasWorked = true;
+    else failures++;
     answers.push(answer);
   }
   return answers;
@@ -110,11 +115,11 @@ async function collect(deps: UsageDeps, credential: Credential, until: number): 
     const { provider, target, ctx } = await upstream(deps, credential);
     if (provider.meter === undefined) return told();
     const now = toInstant(deps.clock());
-    toldUntil = await lastTold(deps, id);
-    const from = startOf(credential, toldUntil, now);
+    const from = startOf(credential, await lastTold(deps, id), now);
+    toldUntil = from;
     const keyIds = await keysSince(deps, credential, from);
     for (const span of spans(from, now)) {
-      if (deps.clock() >= until) return told('later');
+      if (deps.clock() >= until) return told(LATER);
       const metering = await provider.meter(target, keyIds, span, ctx);
       uses += await deps.upstreamUses.keep(usesOf(credential, metering));
       await deps.upstreamUses.cover(SOURCE, id, metering.covers);
@@ -137,7 +142,13 @@ async function lastTold({ upstreamUses }: UsageDeps, credentialId: string): Prom
 }
 
 /** What is told may still grow until it counts as told: from there it is asked again. */
-function startOf({ registeredAt }: Credential, toldUntil: Instant | undefined, now: Instant): Instant {
+function startOf(
+  { type, provider, registeredAt }: Credential,
+  toldUntil: Instant | undefined,
+  now: Instant,
+): Instant {
+  if (capabilitiesOf(type, provider)?.metering?.tells === 'the last use')
+    return plusSeconds(now, -SPAN_SECONDS);
   const first = plusSeconds(now, -FIRST_SECONDS);
   const start = toldUntil ?? (registeredAt > first ? registeredAt : first);
   const oldest = plusSeconds(now, -KEPT_SECONDS);
@@ -184,6 +195,15 @@ function usesOf({ id: credentialId }: Credential, { who, uses }: Metering): Upst
     // What it refuses it does not count.
     ...(requests === undefined ? {} : { succeeded: requests }),
   }));
+}
+
+/** Those of which nothing has been told for a day, although they were asked: a person has to look. */
+export function untold(answers: readonly Collected[], now: number): Collected[] {
+  const limit = toInstant(now - UNTOLD_SECONDS * 1000);
+  return answers.filter(
+    ({ stopped, toldUntil }) =>
+      stopped !== undefined && (toldUntil === undefined ? stopped !== LATER : toldUntil < limit),
+  );
 }
 
 /** Each administrative secret is read once in a run. */
