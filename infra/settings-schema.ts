@@ -207,6 +207,12 @@ export const settingsSchema = z.strictObject({
         .describe(
           'Whether each read of a secret is kept as a use, beside who reads it; "off" spares its cost',
         ),
+      providers: z
+        .enum(['collect', 'off'])
+        .default('collect')
+        .describe(
+          'Whether upstreams that count uses by the key are asked for that, by the hour; "off" spares the calls',
+        ),
     })
     .prefault({})
     .describe('What is kept of uses of credentials as upstreams tell of them'),

@@ -254,7 +254,9 @@ export function stackName(stage: string, role: StackRole): string {
 
 /** What the names of the roles begin with under which a stage's own functions read secrets: CloudFormation names them so. */
 export function ownRoles(stage: string): string[] {
-  return (['rotation', 'incident', 'api', 'families'] as const).map((role) => `${stackName(stage, role)}-`);
+  return (['rotation', 'incident', 'api', 'families', 'usage'] as const).map(
+    (role) => `${stackName(stage, role)}-`,
+  );
 }
 
 /** What the name of an output begins with in which a stack emits an entry of `rekey.yaml` (ADR 017). */

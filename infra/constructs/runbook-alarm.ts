@@ -31,7 +31,8 @@ export type RunbookEntry =
   | 'signals-refused'
   | 'signal-not-identified'
   | 'signals-failed'
-  | 'unusual-use';
+  | 'unusual-use'
+  | 'usage-not-told';
 
 export interface RunbookAlarmProps {
   /** What is wrong, in one sentence. */
