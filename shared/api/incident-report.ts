@@ -183,7 +183,10 @@ function credentialOf(
       ...ordinaryOf(trace, upstream, exposedSince(trace, { knownGood })),
       ...(haltedAt === undefined ? {} : { haltedAt }),
     },
-    silent: holders.filter(({ uses: reports }) => reports !== 'reported').map(({ name }) => name),
+    silent:
+      holders.length === 0
+        ? ['any holder']
+        : holders.filter(({ uses: reports }) => reports !== 'reported').map(({ name }) => name),
     since,
     now,
     ...(knownGood === undefined ? {} : { knownGood }),
