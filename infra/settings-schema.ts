@@ -231,6 +231,12 @@ export const settingsSchema = z.strictObject({
         .max(20)
         .default([])
         .describe('Logs of databases whose logins become uses in reports of incidents'),
+      providers: z
+        .enum(['collect', 'off'])
+        .default('collect')
+        .describe(
+          'Whether upstreams that count uses by the key are asked for that, by the hour; "off" spares the calls',
+        ),
     })
     .prefault({})
     .describe('What is kept of uses of credentials as upstreams tell of them'),

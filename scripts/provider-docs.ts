@@ -34,6 +34,7 @@ function factsTable(): string {
     isTask(facts) ? '' : durationText(facts.revocationDelaySeconds),
     isTask(facts) ? '' : durationText(facts.propagationSeconds),
     lastUseText(facts),
+    meteringText(facts),
     facts.maxKeys === undefined ? '' : String(facts.maxKeys),
     facts.keyless ?? '',
   ]);
@@ -47,6 +48,7 @@ function factsTable(): string {
       'dead within',
       'new one works within',
       'last use',
+      'uses by key',
       'keys at most',
       'without a key',
     ],
@@ -72,6 +74,11 @@ function overlapText({ overlap }: Capabilities): string {
 function lastUseText({ lastUsedLagSeconds: lag }: Capabilities): string {
   if (lag === undefined) return 'not told';
   return lag === 0 ? 'at once' : `${durationText(lag)} later`;
+}
+
+function meteringText({ metering }: Capabilities): string {
+  if (metering === undefined) return 'not told';
+  return `${metering.tells}, by ${metering.by}, ${durationText(metering.lagSeconds)} later`;
 }
 
 function runTable(run: UpstreamRun): string {

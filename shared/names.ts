@@ -44,6 +44,13 @@ export const TYPED_ROLES = [
 ] as const;
 export type TypedRole = (typeof TYPED_ROLES)[number];
 
+/** Types with upstreams that tell how their keys were used: each has a function that asks them. */
+export const METERED_TYPES = ['llm-key', 'cloud-key'] as const satisfies readonly CredentialType[];
+/** What that function is for; it changes nothing at an upstream. */
+export const METERED_ROLE = 'collect-usage';
+/** Such a function, e.g. `collect-usage-llm-key`. */
+export type UsageFunction = `${typeof METERED_ROLE}-${(typeof METERED_TYPES)[number]}`;
+
 /** Environment variables of the functions. Infra sets exactly those that a function reads. */
 export const ENV = {
   stage: 'REKEY_STAGE',
@@ -162,8 +169,8 @@ export type TypedFunction = `${TypedRole}-${CredentialType}`;
 /** What a function of a type is for; undefined where it serves all types. */
 export function typedFunction(
   name: FunctionName,
-): { readonly role: TypedRole; readonly type: CredentialType } | undefined {
-  const role = TYPED_ROLES.find((each) => name.startsWith(`${each}-`));
+): { readonly role: TypedRole | typeof METERED_ROLE; readonly type: CredentialType } | undefined {
+  const role = ([...TYPED_ROLES, METERED_ROLE] as const).find((each) => name.startsWith(`${each}-`));
   const type = CREDENTIAL_TYPES.find((each) => name === `${role ?? ''}-${each}`);
   return role === undefined || type === undefined ? undefined : { role, type };
 }
@@ -171,6 +178,7 @@ export function typedFunction(
 /** Names of functions: the recorder knows them by these. The code is `lambdas/<name or role>/handler.ts`. */
 export const FUNCTIONS = [
   ...CREDENTIAL_TYPES.flatMap((type) => TYPED_ROLES.map((role): TypedFunction => `${role}-${type}`)),
+  ...METERED_TYPES.map((type): UsageFunction => `${METERED_ROLE}-${type}`),
   'begin-rotation',
   'plan-rotations',
   'check-holders',
@@ -249,7 +257,9 @@ export function stackName(stage: string, role: StackRole): string {
 
 /** What the names of the roles begin with under which a stage's own functions read secrets: CloudFormation names them so. */
 export function ownRoles(stage: string): string[] {
-  return (['rotation', 'incident', 'api', 'families'] as const).map((role) => `${stackName(stage, role)}-`);
+  return (['rotation', 'incident', 'api', 'families', 'usage'] as const).map(
+    (role) => `${stackName(stage, role)}-`,
+  );
 }
 
 /** What the name of an output begins with in which a stack emits an entry of `rekey.yaml` (ADR 017). */

@@ -33,7 +33,8 @@ export type RunbookEntry =
   | 'signals-failed'
   | 'unusual-use'
   | 'database-login-undecided'
-  | 'database-log-not-understood';
+  | 'database-log-not-understood'
+  | 'usage-not-told';
 
 export interface RunbookAlarmProps {
   /** What is wrong, in one sentence. */

@@ -117,6 +117,17 @@ export function writeUpstreamUses({ tableArn, keyArn }: LedgerAccess): Grant[] {
   ];
 }
 
+/** The records of credentials, and of which times upstreams have told; nothing that agents say. */
+export function readUseHistory({ tableArn }: LedgerAccess): Grant[] {
+  return [
+    {
+      actions: ['dynamodb:Query'],
+      resources: [tableArn],
+      conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['*#C#*', '*#COVERED#*'] } },
+    },
+  ];
+}
+
 /** Finds the credential of a target or of a secret: locks only, never a head. */
 export function findOwners({ tableArn }: LedgerAccess, ...kinds: readonly ('TARGET' | 'SECRET')[]): Grant[] {
   return [

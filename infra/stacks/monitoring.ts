@@ -95,6 +95,7 @@ const ENTRY_OF: Partial<Record<string, RunbookEntry>> = {
   'refresh-families': 'coordinator-failed',
   'revoke-certificates': 'lists-not-signed',
   'receive-notice': 'signals-failed',
+  'collect-usage': 'usage-not-told',
 };
 
 /** Stream consumers that stand still this long lose records after 24 hours. */
@@ -236,7 +237,7 @@ export class MonitoringStack extends Stack {
       ...(families === undefined ? [] : [families.coordinator]),
       ...(signals?.intake === undefined ? [] : [signals.intake.handler]),
       ...(signals?.notices === undefined ? [] : [signals.notices.handler]),
-      ...(usage === undefined ? [] : [usage.handler]),
+      ...(usage?.functions ?? []),
     ];
   }
 

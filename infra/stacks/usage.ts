@@ -6,6 +6,7 @@ import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import type { Settings } from '../config.ts';
 import { HandlerFunction } from '../constructs/handler-function.ts';
+import { collectedTypes, UsageCollectors } from '../constructs/usage-collectors.ts';
 import { acknowledge } from '../nag.ts';
 import * as may from '../permissions.ts';
 import type { StateStack } from './state.ts';
@@ -22,13 +23,17 @@ const TIMEOUT = Duration.seconds(120);
 const CALL_EVERY = Duration.minutes(10);
 
 /** Whether anything tells this deployment of uses at upstreams. */
-export function hasUsage({ types, uses }: Settings): boolean {
+export function hasUsage(settings: Settings): boolean {
+  return hasTrail(settings) || collectedTypes(settings).length > 0;
+}
+
+function hasTrail({ types, uses }: Settings): boolean {
   return types.includes('cloud-key') && uses.cloudTrail === 'observe';
 }
 
-/** What tells of uses at upstreams, and the function that keeps it. It knows no secret, and changes no credential. */
+/** What tells of uses at upstreams, and the functions that keep it. They change no credential. */
 export class UsageStack extends Stack {
-  readonly handler: HandlerFunction;
+  readonly functions: readonly HandlerFunction[];
   /** What could not be worked on, for want of a ledger. */
   readonly deadLetters: Queue;
 
@@ -41,8 +46,17 @@ export class UsageStack extends Stack {
       retentionPeriod: Duration.days(14),
     });
     acknowledge(this.deadLetters, 'AwsSolutions-SQS3', 'This queue is the dead-letter queue.');
+    const collectors = new UsageCollectors(this, 'Collect', {
+      settings,
+      state,
+      deadLetters: this.deadLetters,
+    });
+    this.functions = [...(hasTrail(settings) ? [this.#observer(props)] : []), ...collectors.functions];
+  }
+
+  #observer({ settings, state }: UsageStackProps): HandlerFunction {
     const calls = this.#queue('Calls');
-    this.handler = new HandlerFunction(this, 'ObserveUses', {
+    const observer = new HandlerFunction(this, 'ObserveUses', {
       name: 'observe-uses',
       description: 'Keeps what CloudTrail tells of uses of access keys',
       settings,
@@ -60,7 +74,8 @@ export class UsageStack extends Stack {
         ...may.takeFrom(calls.queueArn),
       ],
     });
-    this.#cloudTrail(calls);
+    this.#cloudTrail(calls, observer);
+    return observer;
   }
 
   #queue(id: string): Queue {
@@ -75,7 +90,7 @@ export class UsageStack extends Stack {
   }
 
   /** Calls with keys of IAM users, and the function's own, which shows that CloudTrail tells. */
-  #cloudTrail(queue: Queue): void {
+  #cloudTrail(queue: Queue, observer: HandlerFunction): void {
     this.#rule('KeyCalls', queue, 'Gathers calls that are made with access keys of IAM users', {
       userIdentity: { type: ['IAMUser'], accessKeyId: [{ prefix: 'AKIA' }] },
     });
@@ -83,14 +98,14 @@ export class UsageStack extends Stack {
       eventSource: ['sts.amazonaws.com'],
       eventName: ['GetCallerIdentity'],
       userIdentity: {
-        sessionContext: { sessionIssuer: { arn: [this.handler.function.role?.roleArn ?? ''] } },
+        sessionContext: { sessionIssuer: { arn: [observer.function.role?.roleArn ?? ''] } },
       },
     });
     new Rule(this, 'CallSchedule', {
       description: 'Makes a call that CloudTrail has to tell of',
       schedule: Schedule.rate(CALL_EVERY),
       targets: [
-        new LambdaTarget(this.handler.live, {
+        new LambdaTarget(observer.live, {
           event: RuleTargetInput.fromObject({}),
           deadLetterQueue: this.deadLetters,
           maxEventAge: CALL_EVERY,
@@ -98,7 +113,7 @@ export class UsageStack extends Stack {
       ],
     });
     new EventSourceMapping(this, 'Mapping', {
-      target: this.handler.live,
+      target: observer.live,
       eventSourceArn: queue.queueArn,
       batchSize: 1000,
       maxBatchingWindow: GATHER,

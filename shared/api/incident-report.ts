@@ -31,7 +31,7 @@ const reportUse = z.object({
   place: z.enum(['within', 'after']).describe('within the exposure, or after its end'),
   findings: z.array(
     z.object({
-      aspect: z.enum(['workflow', 'address', 'scope', 'time']),
+      aspect: z.enum(['workflow', 'address', 'scope', 'time', 'count']),
       verdict: z.enum(['fits', 'unknown', 'contradicts']),
       text: z.string(),
     }),
@@ -183,6 +183,10 @@ function credentialOf(
       ...ordinaryOf(trace, upstream, exposedSince(trace, { knownGood })),
       ...(haltedAt === undefined ? {} : { haltedAt }),
     },
+    silent:
+      holders.length === 0
+        ? ['any holder']
+        : holders.filter(({ uses: reports }) => reports !== 'reported').map(({ name }) => name),
     since,
     now,
     ...(knownGood === undefined ? {} : { knownGood }),

@@ -31,6 +31,13 @@ export interface Capabilities {
   readonly propagationSeconds: number;
   /** How far the upstream's time of last use runs behind, in seconds; absent where it tells none. */
   readonly lastUsedLagSeconds?: number;
+  /** What it tells of the uses of each key afterwards, and how late; absent where it tells nothing by the key. */
+  readonly metering?: {
+    readonly tells: 'every use' | 'the last use';
+    /** By what it tells them apart, e.g. `model`. */
+    readonly by: string;
+    readonly lagSeconds: number;
+  };
   /** Keys that the upstream allows one owner at most; absent where no limit is known. */
   readonly maxKeys?: number;
   /** What would need no key at all. */
@@ -69,6 +76,7 @@ export const CAPABILITIES = {
     revocationDelaySeconds: 60,
     propagationSeconds: 30,
     lastUsedLagSeconds: 3600,
+    metering: { tells: 'every use', by: 'model', lagSeconds: 3600 },
   },
   'llm-key/anthropic': {
     overlap: { kind: 'dual', maxLive: 2 },
@@ -77,6 +85,7 @@ export const CAPABILITIES = {
     revocation: 'api',
     revocationDelaySeconds: 60,
     propagationSeconds: 30,
+    metering: { tells: 'every use', by: 'model', lagSeconds: 3600 },
     keyless: 'Workload Identity Federation',
   },
   'llm-key/mistral': {
@@ -193,6 +202,7 @@ export const CAPABILITIES = {
     revocationDelaySeconds: 10,
     propagationSeconds: 15,
     lastUsedLagSeconds: 14_400,
+    metering: { tells: 'the last use', by: 'service and region', lagSeconds: 14_400 },
     maxKeys: 2,
     keyless: 'IAM roles (instance profile, task role, IAM Roles Anywhere)',
   },

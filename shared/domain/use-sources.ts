@@ -1,3 +1,4 @@
+import { capabilitiesOf } from './capabilities.ts';
 import type { UpstreamSource } from './upstream-use.ts';
 
 /** What a report says of a source of uses at an upstream. */
@@ -45,11 +46,15 @@ const FACTS: Readonly<Record<UpstreamSource, UseSourceFacts>> = {
     source: 'provider-usage',
     name: 'usage that the provider counts',
     quietSeconds: 0,
-    silence: 'the provider was not asked about that time, or did not answer',
+    silence: 'the upstream was not asked about that time, did not answer, or may still count uses of it',
+    beyond: {
+      name: 'what the upstream counts in its report of uses alone',
+      why: 'its counts have no address, no request that was refused, and only the calls that docs/providers names',
+    },
   },
 };
 
-/** The sources of uses that this version reads, by type and provider; what stands here for none is in the upstream's log only. */
+/** The sources of uses beside what providers count, by type and provider; of what has neither, uses are in the upstream's log only. */
 const SOURCE_OF: Readonly<Record<string, UpstreamSource>> = {
   'cloud-key/aws-iam': 'cloudtrail',
   'database/postgresql': 'database-log',
@@ -63,7 +68,8 @@ export function quietSecondsOf(source: UpstreamSource): number {
 
 /** The source that tells of uses of such credentials at their upstream; undefined where none does. */
 export function useSourceOf(type: string, provider: string): UseSourceFacts | undefined {
-  const source = SOURCE_OF[`${type}/${provider}`];
+  const tells = capabilitiesOf(type, provider)?.metering?.tells;
+  const source = SOURCE_OF[`${type}/${provider}`] ?? (tells === 'every use' ? 'provider-usage' : undefined);
   return source === undefined ? undefined : FACTS[source];
 }
 

@@ -4,6 +4,8 @@ import type { Claim, SeenClaim } from '../domain/claim.ts';
 import type { Survey } from '../domain/coverage.ts';
 import type { Credential, CredentialHandle } from '../domain/credential.ts';
 import type { Deactivation, Usage } from '../domain/evidence.ts';
+import type { Interval } from '../domain/forensics/facts.ts';
+import type { Metering } from '../domain/metering.ts';
 import type { Place } from '../domain/place.ts';
 import type { PublicKey } from '../domain/possession.ts';
 import type { Demands } from '../domain/possible.ts';
@@ -264,6 +266,11 @@ export interface CredentialProvider<T, M> {
   usage?(target: T, handle: CredentialHandle, ctx: ProviderContext): Promise<Usage>;
   /** How far `usage` runs behind, in seconds. */
   readonly usageLagSeconds?: number;
+  /**
+   * Which of these keys were used in a time, as the upstream has counted it, in pieces of a minute; keys that are gone included,
+   * where it still tells of them. It only looks. Absent where an upstream tells nothing by the key.
+   */
+  meter?(target: T, keyIds: readonly string[], span: Interval, ctx: ProviderContext): Promise<Metering>;
   /**
    * What will stop a later rotation unless a person acts, e.g. a pool of keys that runs low; it is part of the preflight's
    * notices too. Asked after each new credential, and told to a person. Absent where nothing runs out.

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { FakeKeys, UpstreamServer, type Asked, type FakeKey, type Reply } from './upstream.ts';
+import { UsageLog } from './usage-log.ts';
 
 type Status = 'active' | 'inactive' | 'archived' | 'expired';
 
@@ -10,6 +11,8 @@ export class FakeAnthropic implements AsyncDisposable {
   readonly server: UpstreamServer;
   /** What an operator has put into the pool of the administrative secret. */
   readonly pool: { id: string; value: string }[] = [];
+  /** Requests of agents, as it counts them. */
+  readonly usage: UsageLog = new UsageLog();
   /** Keys that are ended for good. */
   readonly #ended: Map<string, 'archived' | 'expired'> = new Map();
   #requests = 0;
@@ -70,7 +73,12 @@ export class FakeAnthropic implements AsyncDisposable {
       };
       return { status: 200, body: { data: [model], has_more: false, first_id: 'claude', last_id: 'claude' } };
     }
+    if (path === '/v1/messages' && method === 'POST') return this.infer(login, asked.body);
     if (login !== this.adminKey) return this.unauthenticated();
+    if (path === '/v1/organizations/analytics/usage')
+      return headers['anthropic-beta'] === 'analytics-usage-cost-2026-08-24'
+        ? this.usagePage(asked.query)
+        : this.refusal(404, 'not_found_error', 'Not found');
     if (path === '/v1/organizations/me')
       return { status: 200, body: { type: 'organization', id: 'org-agents', name: 'Agents' } };
     if (path === '/v1/organizations/rate_limits') {
@@ -92,6 +100,53 @@ export class FakeAnthropic implements AsyncDisposable {
     const key = this.keys.all.get(id);
     if (key === undefined) return this.refusal(404, 'not_found_error', 'API key not found');
     return method === 'POST' ? this.update(key, asked.body) : { status: 200, body: this.shown(key) };
+  }
+
+  /** A request of an agent to a model, which is counted. */
+  private infer(login: string | string[] | undefined, body: unknown): Reply {
+    if (typeof login !== 'string' || !this.keys.use(login)) return this.unauthenticated();
+    const { model = 'claude' } = (body ?? {}) as { model?: string };
+    const key = [...this.keys.all.values()].find(({ value }) => value === login);
+    this.usage.count(key?.id ?? '', model);
+    return { status: 200, body: { type: 'message', id: 'msg_1', role: 'assistant', model, content: [] } };
+  }
+
+  /** A row for each minute, key and model that has a use, those with most first. Pages are named by where they begin. */
+  private usagePage(query: URLSearchParams): Reply {
+    const [from, to] = [query.get('starting_at'), query.get('ending_at')].map((at) => Date.parse(at ?? ''));
+    if (
+      from === undefined ||
+      to === undefined ||
+      Number.isNaN(from) ||
+      query.get('time_bucket_width') !== '1m'
+    )
+      return this.refusal(400, 'invalid_request_error', 'starting_at: required');
+    const by = query.getAll('group_by[]');
+    const rows = this.usage
+      .told(query.getAll('api_key_ids[]'), from, to)
+      .toSorted((a, b) => b.requests - a.requests);
+    const start = Number(query.get('page')?.replace('page_', '') ?? 0);
+    const end = start + Math.min(Number(query.get('limit') ?? 20), 1000);
+    const data = rows.slice(start, end).map(({ keyId, model, minute, requests }) => ({
+      starting_at: new Date(minute).toISOString(),
+      ending_at: new Date(minute + 60_000).toISOString(),
+      group: {
+        api_key_id: by.includes('api_key_id') ? keyId : null,
+        model: by.includes('model') ? model : null,
+        workspace_id: null,
+      },
+      usage: {
+        uncached_input_tokens: 100 * requests,
+        cache_read_input_tokens: 0,
+        cache_creation: { ephemeral_1h_input_tokens: 0, ephemeral_5m_input_tokens: 0 },
+        output_tokens: 20 * requests,
+        total_tokens: 120 * requests,
+        server_tool_use: { web_search_requests: 0 },
+        requests,
+      },
+    }));
+    const more = end < rows.length;
+    return { status: 200, body: { data, has_more: more, next_page: more ? `page_${end}` : null } };
   }
 
   private list(query: URLSearchParams): Reply {

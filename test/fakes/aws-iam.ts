@@ -230,8 +230,12 @@ export class FakeIam implements AsyncDisposable {
     const key = user?.keys.get(id);
     // What it can't tell apart from somebody else's it denies.
     if (user === undefined || key === undefined) throw new Refusal(403, 'AccessDenied');
-    const used = key.lastUsed === undefined ? '' : `<LastUsedDate>${stamp(key.lastUsed)}</LastUsedDate>`;
-    return `<UserName>${user.name}</UserName><AccessKeyLastUsed>${used}<ServiceName>sts</ServiceName></AccessKeyLastUsed>`;
+    const [date, service, region] =
+      key.lastUsed === undefined
+        ? ['', 'N/A', 'N/A']
+        : [`<LastUsedDate>${stamp(key.lastUsed)}</LastUsedDate>`, 'sts', REGION];
+    const used = `${date}<ServiceName>${service}</ServiceName><Region>${region}</Region>`;
+    return `<UserName>${user.name}</UserName><AccessKeyLastUsed>${used}</AccessKeyLastUsed>`;
   }
 }
 

@@ -1,6 +1,12 @@
+import { UsageLog, type FakeUse } from './usage-log.ts';
 import { bearerOf, FakeKeys, UpstreamServer, type Asked, type FakeKey, type Reply } from './upstream.ts';
 
 const ORGANIZATION = 'organization';
+/** Where agents ask models, and which count it is in. */
+const COUNTED_AT: Readonly<Record<string, string>> = {
+  '/v1/chat/completions': 'completions',
+  '/v1/embeddings': 'embeddings',
+};
 
 /** OpenAI's administration of project keys and admin keys, and its list of models, as its specification has them. */
 export class FakeOpenAi implements AsyncDisposable {
@@ -14,6 +20,8 @@ export class FakeOpenAi implements AsyncDisposable {
   deletes = true;
   /** How much later it tells of a use. */
   usageLagMs = 0;
+  /** Requests of agents, as it counts them. */
+  readonly usage: UsageLog = new UsageLog();
 
   private constructor(server: UpstreamServer) {
     this.server = server;
@@ -36,7 +44,10 @@ export class FakeOpenAi implements AsyncDisposable {
       const model = { id: 'gpt-5', object: 'model', created: 1_700_000_000, owned_by: 'openai' };
       return { status: 200, body: { object: 'list', data: [model] } };
     }
+    if (method === 'POST' && COUNTED_AT[path] !== undefined) return this.infer(asked, COUNTED_AT[path]);
     if (!this.admins.use(bearerOf(asked))) return refusal(401, 'invalid_api_key');
+    const counted = /^\/v1\/organization\/usage\/(\w+)$/.exec(path)?.[1];
+    if (counted !== undefined) return usagePage(this.usage, counted, asked.query);
     const admin = /^\/v1\/organization\/admin_api_keys(?:\/([^/]+))?$/.exec(path);
     if (admin !== null) return this.administer(asked, admin[1]);
     const create = /^\/v1\/organization\/projects\/([^/]+)\/service_accounts\/([^/]+)\/api_keys$/.exec(path);
@@ -54,6 +65,16 @@ export class FakeOpenAi implements AsyncDisposable {
     if (!this.deletes) return refusal(400, 'invalid_request_error');
     this.keys.all.delete(id);
     return { status: 200, body: { object: 'organization.project.api_key.deleted', id, deleted: true } };
+  }
+
+  /** A request of an agent to a model, which is counted. */
+  private infer(asked: Asked, counted: string): Reply {
+    const value = bearerOf(asked);
+    if (!this.keys.use(value)) return refusal(401, 'invalid_api_key');
+    const { model = 'gpt-5' } = (asked.body ?? {}) as { model?: string };
+    const key = [...this.keys.all.values()].find((each) => each.value === value);
+    this.usage.count(key?.id ?? '', model, 1, Date.now(), counted);
+    return { status: 200, body: { object: counted, model } };
   }
 
   private administer({ method, query, body }: Asked, id: string | undefined): Reply {
@@ -85,6 +106,50 @@ export class FakeOpenAi implements AsyncDisposable {
     const all = [...this.keys.all.values()].filter(({ owner }) => owner.startsWith(`${project}/`));
     return page(all, query, (key) => shown(key, Date.now() - this.usageLagMs));
   }
+}
+
+/** A page of so many minutes, each with what was counted in it. Its next page is named by where it begins. */
+function usagePage(usage: UsageLog, counted: string, query: URLSearchParams): Reply {
+  const [start, end] = [Number(query.get('start_time')), Number(query.get('end_time') ?? Date.now() / 1000)];
+  const from = Number(query.get('page')?.replace('page_', '') ?? start);
+  const until = Math.min(end, from + 60 * Number(query.get('limit') ?? 60));
+  const told = usage
+    .told(query.getAll('api_key_ids'), start * 1000, end * 1000)
+    .filter((use) => use.counted === counted);
+  const data = [];
+  for (let at = from; at < until; at += 60) {
+    const results = told.filter(({ minute }) => minute === at * 1000).map((use) => resultOf(use, query));
+    data.push({ object: 'bucket', start_time: at, end_time: at + 60, results });
+  }
+  const more = until < end;
+  return {
+    status: 200,
+    body: { object: 'page', data, has_more: more, next_page: more ? `page_${until}` : null },
+  };
+}
+
+/** What each of its counts has beside the requests. */
+const MEASURES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  completions: { input_tokens: 1000, output_tokens: 200 },
+  embeddings: { input_tokens: 1000 },
+  moderations: { input_tokens: 1000 },
+  images: { images: 1 },
+  audio_speeches: { characters: 100 },
+  audio_transcriptions: { seconds: 10 },
+};
+
+/** Only what is grouped by is told. */
+function resultOf({ keyId, model, requests, counted }: FakeUse, query: URLSearchParams): object {
+  const by = query.getAll('group_by');
+  return {
+    object: `organization.usage.${counted}.result`,
+    ...MEASURES[counted],
+    num_model_requests: requests,
+    project_id: null,
+    user_id: null,
+    api_key_id: by.includes('api_key_id') ? keyId : null,
+    model: by.includes('model') ? model : null,
+  };
 }
 
 function placeOf(id: string, part: string | undefined): object {

@@ -5,7 +5,9 @@ const rulesOf = (stacks: Stacks) =>
   (stacks['usage']?.resources ?? []).filter(({ Type }) => Type === 'AWS::Events::Rule');
 
 describe('uses of access keys', () => {
-  const stacks = synthesise({ settings: { types: ['database', 'cloud-key'] } });
+  const stacks = synthesise({
+    settings: { types: ['database', 'cloud-key'], uses: { providers: 'off' } },
+  });
 
   it('are told by rules that want read-only events as well, of long-lived keys of users, and of the function itself', () => {
     const gathering = rulesOf(stacks).filter(({ Properties }) => Properties['EventPattern'] !== undefined);
@@ -39,7 +41,9 @@ describe('uses of access keys', () => {
   });
 
   it('are not looked for where the settings say so, nor where no key of IAM rotates', () => {
-    const off = synthesise({ settings: { types: ['cloud-key'], uses: { cloudTrail: 'off' } } });
+    const off = synthesise({
+      settings: { types: ['cloud-key'], uses: { cloudTrail: 'off', providers: 'off' } },
+    });
     expect(off['usage']).toBeUndefined();
     expect(synthesise({ settings: { types: ['database'] } })['usage']).toBeUndefined();
     expect(ofType(stacks, 'AWS::Glue::Table')).toHaveLength(3);

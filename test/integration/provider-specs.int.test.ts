@@ -6,6 +6,7 @@ import { googleCase } from '../contract/cases/google.ts';
 import { openaiCase } from '../contract/cases/openai.ts';
 import { pineconeCase } from '../contract/cases/pinecone.ts';
 import { weaviateCase } from '../contract/cases/weaviate.ts';
+import { describeMetering } from '../contract/describe-metering.ts';
 import { describeProvider } from '../contract/describe-provider.ts';
 import { keyHarness, type KeyCase } from '../contract/key-harness.ts';
 import { SpecProxy, specPath } from '../support/spec-proxy.ts';
@@ -16,6 +17,9 @@ import { SpecProxy, specPath } from '../support/spec-proxy.ts';
  */
 describe('as its specification has it', () => {
   describeBySpec('OpenAI', openaiCase(), ['openai.admin.slim.json']);
+  describeThrough('what OpenAI counts', ['openai.usage.slim.json'], openaiCase(), 30, (between) =>
+    describeMetering('OpenAI', between),
+  );
   describeBySpec('Weaviate', weaviateCase(), ['weaviate.users.slim.authpatched.json']);
   describeBySpec('Pinecone', pineconeCase(), [
     'pinecone.admin_2026-04.oas.yaml',
@@ -26,6 +30,17 @@ describe('as its specification has it', () => {
 });
 
 function describeBySpec<T extends KeyTarget>(name: string, its: KeyCase<T>, specs: readonly string[]): void {
+  describeThrough(name, specs, its, 50, (between) => describeProvider(name, keyHarness(between)));
+}
+
+/** What `describeIt` says of a case, with these specifications in between, and held against them that often at least. */
+function describeThrough<T extends KeyTarget, C extends KeyCase<T>>(
+  name: string,
+  specs: readonly string[],
+  its: C,
+  atLeast: number,
+  describeIt: (between: C) => void,
+): void {
   const missing = specs.map(specPath).filter((path) => !existsSync(path));
 
   it.runIf(missing.length > 0)(
@@ -35,27 +50,24 @@ function describeBySpec<T extends KeyTarget>(name: string, its: KeyCase<T>, spec
 
   describe.runIf(missing.length === 0)(`${name}:`, () => {
     let proxy: SpecProxy;
-    describeProvider(
-      name,
-      keyHarness({
-        ...its,
-        // Prism compiles each form when it is first met.
-        timeoutMs: 60_000,
-        start: async () => {
-          await its.start();
-          proxy = await SpecProxy.start(specs, its.url());
-        },
-        stop: async () => {
-          await proxy[Symbol.asyncDispose]();
-          await its.stop();
-        },
-        url: () => proxy.url,
-      }),
-    );
+    describeIt({
+      ...its,
+      // Prism compiles each form when it is first met.
+      timeoutMs: 60_000,
+      start: async () => {
+        await its.start();
+        proxy = await SpecProxy.start(specs, its.url());
+      },
+      stop: async () => {
+        await proxy[Symbol.asyncDispose]();
+        await its.stop();
+      },
+      url: () => proxy.url,
+    });
 
     it('and nothing differs from it', () => {
       expect(proxy.violations).toEqual([]);
-      expect(proxy.checked).toBeGreaterThan(50);
+      expect(proxy.checked).toBeGreaterThan(atLeast);
     });
   });
 }

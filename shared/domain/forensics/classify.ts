@@ -7,7 +7,7 @@ export type UseClass = 'expected' | 'unexplained' | 'suspect';
 
 /** One aspect of a use, held against what is ordinary. `unknown` speaks neither for it nor against it. */
 export interface Finding {
-  readonly aspect: 'workflow' | 'address' | 'scope' | 'time';
+  readonly aspect: 'workflow' | 'address' | 'scope' | 'time' | 'count';
   readonly verdict: 'fits' | 'unknown' | 'contradicts';
   readonly text: string;
 }
@@ -22,23 +22,26 @@ export function placeOf(use: Pick<TracedUse, 'from' | 'to'>, { from, to }: Expos
   return from !== undefined && use.to < from ? 'before' : 'within';
 }
 
-/** Holds a use against what is ordinary. Pure: the same facts give the same class. */
+/** Holds a use against what is ordinary; `count` is what its number comes to. Pure: the same facts give the same class. */
 export function classify(
   use: TracedUse,
   place: Place,
   exposure: Exposure,
   ordinary: Ordinary,
+  count?: Finding,
 ): { readonly class: UseClass; readonly findings: readonly Finding[] } {
   const findings = [
     workflowOf(use),
     addressOf(use, ordinary),
     scopeOf(use, ordinary),
     timeOf(use, place, exposure, ordinary),
+    ...(count === undefined ? [] : [count]),
   ];
   const has = (verdict: Finding['verdict'], aspect?: Finding['aspect']): boolean =>
     findings.some((each) => each.verdict === verdict && (aspect === undefined || each.aspect === aspect));
   if (has('contradicts')) return { class: 'suspect', findings };
-  return { class: has('fits', 'workflow') ? 'expected' : 'unexplained', findings };
+  const isExplained = has('fits', 'workflow') || has('fits', 'count');
+  return { class: isExplained ? 'expected' : 'unexplained', findings };
 }
 
 function workflowOf({ who, declaredAs, isForeign }: TracedUse): Finding {

@@ -1,4 +1,5 @@
 import type { Instant } from '../clock.ts';
+import { countOf, countsOf, type Counts } from './counts.ts';
 import { classify, placeOf, type Finding, type Place, type UseClass } from './classify.ts';
 import { exposureOf, spanOf, type Exposure } from './exposure.ts';
 import type { Interval, Ordinary, Source, TracedKey, TracedUse } from './facts.ts';
@@ -11,6 +12,8 @@ export interface Facts {
   readonly uses: readonly TracedUse[];
   readonly sources: readonly Source[];
   readonly ordinary: Ordinary;
+  /** Holders that report no uses: what an upstream counts beyond all reports may be theirs. */
+  readonly silent?: readonly string[];
   /** Until when its values are known to be good, beside what the records say. */
   readonly knownGood?: Instant;
   /** Nothing is known of the time before. */
@@ -38,7 +41,8 @@ export interface Investigation {
 
 /** Works out exposure, uses and gaps. Pure, so that the same facts come to the same report. */
 export function investigate(facts: Facts): Investigation {
-  const { keys, knownGood, since, now, ordinary, sources } = facts;
+  const { keys, knownGood, since, now, sources } = facts;
+  const counts = countsOf(facts.uses);
   const exposures = keys.map((key) => exposureOf(key, knownGood));
   const spans = merged(exposures.map((exposure) => spanOf(exposure, since, now)));
   const isOpenAtStart = exposures.some(({ from }) => from === undefined);
@@ -49,7 +53,7 @@ export function investigate(facts: Facts): Investigation {
     exposures,
     spans,
     uses: facts.uses
-      .flatMap((use) => classed(use, exposures, ordinary))
+      .flatMap((use) => classed(use, exposures, counts, facts))
       .toSorted((a, b) => (a.from < b.from ? -1 : a.from > b.from ? 1 : 0)),
     gaps: [...unknownBefore, ...gapsOf(sources, spans)],
   };
@@ -58,13 +62,19 @@ export function investigate(facts: Facts): Investigation {
 const WORST: readonly UseClass[] = ['suspect', 'unexplained', 'expected'];
 
 /** A use with its class; nothing where it is of no exposed value, or came before. Of several values, the worst class. */
-function classed(use: TracedUse, exposures: readonly Exposure[], ordinary: Ordinary): ClassedUse[] {
+function classed(
+  use: TracedUse,
+  exposures: readonly Exposure[],
+  counts: Counts,
+  { ordinary, silent = [] }: Facts,
+): ClassedUse[] {
   const met = exposures.flatMap((exposure) => {
     if (!isOf(use, exposure)) return [];
     const place = placeOf(use, exposure);
     // Which value it was, it doesn't say: of one that was dead already it was none.
     if (place === 'before' || (place === 'after' && !namesValue(use))) return [];
-    return [{ exposure, place, ...classify(use, place, exposure, ordinary) }];
+    const count = countOf(use, exposure, counts, silent);
+    return [{ exposure, place, ...classify(use, place, exposure, ordinary, count) }];
   });
   const [worst] = met.toSorted((a, b) => WORST.indexOf(a.class) - WORST.indexOf(b.class));
   if (worst === undefined) return [];

@@ -162,6 +162,13 @@ function end(lives: readonly Life[], record: AuditRecord): void {
   else if (message === 'aborted' && data.deactivation === '') close(life, time, 'nothing of it was alive');
 }
 
+/** Ids at the upstream of every value that a record names. */
+export function idsIn({ entity }: AuditRecord): string[] {
+  const { old_handle: before, new_handle: after, evidence: text } = entity.data;
+  const killed = evidenceIn(text).revocation?.handles.map(({ handle }) => handle) ?? [];
+  return [before, after, ...killed].filter((handle) => handle !== '').map((handle) => split(handle)[0]);
+}
+
 /** Whether a handle that was killed is this one's slot, of this generation or a later one. */
 function isCovered(handle: string, killed: string, upTo: number): boolean {
   const [id, generation] = split(handle);

@@ -8,6 +8,7 @@ import { namedPool } from '../http/pool-by-name.ts';
 import { poolSchema, type PoolKey } from '../http/pool.ts';
 import { targetOf, upstreamId, type KeyTarget } from '../http/target.ts';
 import { told, toldName } from '../http/told.ts';
+import { requestsOf } from './usage.ts';
 
 const keySchema = z.object({
   id: z.string(),
@@ -70,6 +71,8 @@ export const anthropicProvider = keyProvider<AnthropicTarget, { adminKey: string
     );
     return { account, project, rateLimits };
   },
+
+  meter: async (api, _target, keyIds, span) => requestsOf(api, keyIds, span),
 
   async setActive(api, _target, id, active) {
     await api.call(update(id, { status: active ? 'active' : 'inactive' }));

@@ -11,6 +11,8 @@ const instant = z
   .string()
   .refine((text) => !Number.isNaN(Date.parse(text)))
   .transform((text) => toInstant(Date.parse(text)));
+/** In the place of a service or a region that IAM has none of. */
+const UNKNOWN = 'N/A';
 const status = z.enum(['Active', 'Inactive', 'Expired']);
 
 /** One user as IAM has it, called under Rekey's own role. Refusals are RekeyErrors that name the call and the user. */
@@ -86,8 +88,20 @@ export class IamUser {
 
   /** When a key was last used; null where IAM knows of no use. */
   async lastUsed(id: string): Promise<Instant | null> {
+    return (await this.lastUse(id))?.at ?? null;
+  }
+
+  /** The last use of a key, and for which service in which region; undefined where IAM knows of no use. */
+  async lastUse(id: string): Promise<{ at: Instant; scope?: string } | undefined> {
     const answer = await this.#call('GetAccessKeyLastUsed', { AccessKeyId: id });
-    return fieldsOf(answer, { LastUsedDate: instant.optional() }).LastUsedDate ?? null;
+    const used = fieldsOf(answer, {
+      LastUsedDate: instant.optional(),
+      ServiceName: z.string().optional(),
+      Region: z.string().optional(),
+    });
+    if (used.LastUsedDate === undefined) return undefined;
+    const where = [used.ServiceName, used.Region].filter((word) => word !== undefined && word !== UNKNOWN);
+    return { at: used.LastUsedDate, ...(where.length === 0 ? {} : { scope: where.join(' in ') }) };
   }
 
   /** Sets tags of the user, all or none. */

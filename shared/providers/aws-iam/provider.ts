@@ -95,6 +95,22 @@ export const awsIamProvider: CredentialProvider<IamTarget, IamMaterial> = {
       lagSeconds: FACTS.lastUsedLagSeconds,
     };
   },
+
+  /** The last use alone: of those before it IAM tells nothing, and nothing at all once the key is gone. */
+  async meter(target, keyIds, { from, to }, ctx) {
+    const user = KEYS.of(target, ctx);
+    const living = ((await orGone(user.keys())) ?? []).filter(({ id }) => keyIds.includes(id));
+    const uses = await Promise.all(living.map(async ({ id }) => ({ id, use: await user.lastUse(id) })));
+    return {
+      who: target.user,
+      uses: uses.flatMap(({ id: keyId, use }) =>
+        use === undefined || use.at < from || use.at > to
+          ? []
+          : [{ keyId, from: use.at, to: use.at, ...(use.scope === undefined ? {} : { scope: use.scope }) }],
+      ),
+      covers: [],
+    };
+  },
 };
 
 /** Uses the key, and holds what AWS says of it against the target. */

@@ -3,6 +3,8 @@ import { toInstant, type Instant } from '../../domain/clock.ts';
 import type { CredentialHandle } from '../../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../../domain/errors.ts';
 import type { Deactivation, Usage } from '../../domain/evidence.ts';
+import type { Interval } from '../../domain/forensics/facts.ts';
+import type { MeteredUse } from '../../domain/metering.ts';
 import type { Place } from '../../domain/place.ts';
 import { newKeyGone } from '../propagation.ts';
 import type { Claims, CredentialProvider, Issued, Notice, ProviderContext } from '../provider.ts';
@@ -13,6 +15,7 @@ import type { Api } from './api.ts';
 import { endShown, endTried, untilEnded } from './end.ts';
 import { markIn, nameOf } from './mark.ts';
 import type { KeyMaterial } from './material.ts';
+import { meterOf } from './meter.ts';
 import { isRefused } from './negative.ts';
 import { assertAsDeclared, assertSameRights, type Scope } from './scope.ts';
 import { assertSees, hasSeen, remember, sees } from './sight.ts';
@@ -99,6 +102,8 @@ export interface KeyUpstream<T extends KeyTarget, A> extends UsedKeys<T>, AdminL
   isLoginDead?(api: Api): Promise<boolean>;
   /** Where keys that a person made can be taken over. */
   readonly adoption?: KeyAdoption;
+  /** What the upstream has counted of these keys in a time of whole minutes; needs `metering` of the facts. */
+  meter?(api: Api, target: T, keyIds: readonly string[], span: Interval): Promise<readonly MeteredUse[]>;
   /** Suspends or restores a key; one that is so already is success. */
   setActive?(api: Api, target: T, id: string, active: boolean): Promise<void>;
 }
@@ -336,6 +341,14 @@ export function keyProviderOf<T extends KeyTarget, A>(
         return { lastSeen: found?.lastUsed ?? null, observedAt: toInstant(ctx.clock()), lagSeconds };
       },
     }),
+
+    ...(upstream.meter &&
+      facts.metering && {
+        meter: meterOf(facts.metering.lagSeconds, upstream.owner, async (target: T, keyIds, span, ctx) => {
+          const { api } = await asAdmin(target, ctx);
+          return (await upstream.meter?.(api, target, keyIds, span)) ?? [];
+        }),
+      }),
 
     ...(upstream.adoption && {
       adoption: keyAdoption<T>(

@@ -7,6 +7,7 @@ import { keyProvider, type UpstreamKey } from '../http/keys.ts';
 import { listAfter } from '../http/listing.ts';
 import { targetOf, upstreamId, type KeyTarget } from '../http/target.ts';
 import { told, toldName } from '../http/told.ts';
+import { requestsOf } from './usage.ts';
 
 const keySchema = z.object({
   id: z.string(),
@@ -86,6 +87,8 @@ export const openaiProvider = keyProvider<OpenAiTarget, { adminKey: string }>({
       spendLimit: spend && `${spend.threshold_amount / 100} ${spend.currency} a ${spend.interval}`,
     };
   },
+
+  meter: async (api, { project }, keyIds, span) => requestsOf(api, project, keyIds, span),
 
   /** One version of its documentation says that a service account's key can't be deleted: what counts is whether it is gone. */
   async remove(api, target, id) {

@@ -4,6 +4,8 @@ import { Redacted } from '../../../shared/domain/redacted.ts';
 import { anthropicProvider as provider } from '../../../shared/providers/anthropic/provider.ts';
 import { nameOf } from '../../../shared/providers/http/mark.ts';
 import type { IssueContext, ProviderContext } from '../../../shared/providers/provider.ts';
+import { anthropicCase } from '../../contract/cases/anthropic.ts';
+import { describeMetering } from '../../contract/describe-metering.ts';
 import { describeProvider } from '../../contract/describe-provider.ts';
 import { keyHarness } from '../../contract/key-harness.ts';
 import { FakeAnthropic } from '../../fakes/anthropic.ts';
@@ -11,37 +13,8 @@ import type { Asked, FakeKey } from '../../fakes/upstream.ts';
 import { MemoryClaims } from '../../support/claims.ts';
 
 describe('Anthropic', () => {
-  let fake: FakeAnthropic;
-  const claims = new MemoryClaims();
-
-  describeProvider(
-    'Anthropic',
-    keyHarness({
-      provider,
-      pooled: true,
-      start: async () => {
-        fake = await FakeAnthropic.start();
-      },
-      stop: async () => fake[Symbol.asyncDispose](),
-      fake: () => fake,
-      claims: ({ label }) => claims.of(label),
-      url: () => `${fake.server.url}/v1`,
-      target: (label) => {
-        const workspace = `wrkspc_${label}`;
-        fake.fill(workspace, 12);
-        return { workspace };
-      },
-      admin: () => fake.admin(),
-      takes: async (value, { baseUrl }) => {
-        const headers = { 'x-api-key': value, 'anthropic-version': '2023-06-01' };
-        return (await fetch(`${baseUrl}/models`, { headers })).ok;
-      },
-      addForeign: ({ workspace }) => {
-        fake.mint(workspace);
-      },
-      addExisting: ({ workspace }) => fake.mint(workspace),
-    }),
-  );
+  describeProvider('Anthropic', keyHarness(anthropicCase()));
+  describeMetering('Anthropic', anthropicCase());
 });
 
 let tokens = 0;

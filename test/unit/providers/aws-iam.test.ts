@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { toInstant } from '../../../shared/domain/clock.ts';
 import type { CredentialHandle } from '../../../shared/domain/credential.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import type { IamMaterial } from '../../../shared/providers/aws-iam/material.ts';
@@ -349,6 +350,44 @@ describe('IAM access keys', () => {
         expect(await usage()).toMatchObject({ lastSeen: expect.any(String) });
         await awsIamProvider.revoke(target, issued.handle, { endSessions: false }, context());
         expect(await usage()).toMatchObject({ lastSeen: null });
+      });
+    });
+
+    describe('the uses of keys', () => {
+      const hour = () => {
+        const now = Date.now();
+        return { from: toInstant(now - 1_800_000), to: toInstant(now + 1_800_000) };
+      };
+
+      it('are told by the last one alone, with its service and region, and cover no time', async () => {
+        const target = fresh();
+        const [used, unused] = [await issue(target), await issue(target, LATER, 2)];
+        await takes(used);
+        const ids = [used.handle.id, unused.handle.id];
+        const told = await awsIamProvider.meter?.(target, ids, hour(), context());
+        const at: unknown = expect.any(String);
+        expect(told).toEqual({
+          who: target.user,
+          uses: [{ keyId: used.handle.id, from: at, to: at, scope: 'sts in eu-central-1' }],
+          covers: [],
+        });
+        expect(told?.uses[0]?.from).toBe(told?.uses[0]?.to);
+      });
+
+      it('are told of no key that is gone or not asked about, and of no other time', async () => {
+        const target = fresh();
+        const [first, second] = [await issue(target), await issue(target, LATER, 2)];
+        await takes(first);
+        await takes(second);
+        const usesOf = async (ids: readonly string[], span = hour()) =>
+          (await awsIamProvider.meter?.(target, ids, span, context()))?.uses.map(({ keyId }) => keyId);
+        expect(await usesOf([second.handle.id])).toEqual([second.handle.id]);
+        const before = { from: toInstant(0), to: toInstant(Date.now() - 60_000) };
+        expect(await usesOf([second.handle.id], before)).toEqual([]);
+        await awsIamProvider.revoke(target, first.handle, { endSessions: false }, context());
+        expect(await usesOf([first.handle.id, second.handle.id])).toEqual([second.handle.id]);
+        fake.users.delete(target.user);
+        expect(await usesOf([second.handle.id])).toEqual([]);
       });
     });
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openaiCase } from '../../contract/cases/openai.ts';
 import { describeKeyFaults } from '../../contract/describe-key-faults.ts';
+import { describeMetering } from '../../contract/describe-metering.ts';
 import { describeProvider } from '../../contract/describe-provider.ts';
 import { keyHarness } from '../../contract/key-harness.ts';
 import type { FakeOpenAi } from '../../fakes/openai.ts';
@@ -8,6 +9,7 @@ import type { FakeOpenAi } from '../../fakes/openai.ts';
 describe('OpenAI', () => {
   describeProvider('OpenAI', keyHarness(openaiCase()));
   describeKeyFaults('OpenAI', openaiCase());
+  describeMetering('OpenAI', openaiCase());
 
   describe('in a project with more keys than a page has', () => {
     const openai = openaiCase();

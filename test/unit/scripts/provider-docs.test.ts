@@ -40,6 +40,7 @@ describe('the providers of the registry', () => {
         canSuspend: provider.suspension !== undefined,
         lag: provider.usage === undefined ? undefined : (provider.usageLagSeconds ?? 0),
         needsAdmin: provider.needsAdmin,
+        meters: provider.meter !== undefined,
       }).toEqual({
         key,
         overlap: facts.overlap,
@@ -47,6 +48,7 @@ describe('the providers of the registry', () => {
         canSuspend: facts.canSuspend,
         lag: facts.lastUsedLagSeconds,
         needsAdmin: facts.needsAdmin,
+        meters: facts.metering !== undefined,
       });
     }
   });
