@@ -29,7 +29,11 @@ export async function uses(call: Call, services: ControlServices): Promise<Done<
   return {
     status: 200,
     body: {
-      ...{ credential: name, credentialId: id, from, to, keptSince },
+      credential: name,
+      credentialId: id,
+      from,
+      to,
+      keptSince,
       uses: reported.found
         .filter(isInPage)
         .map(({ credentialId: _id, versionId: version, ...use }) => ({ ...use, version })),
