@@ -14,7 +14,7 @@ import type { SeenReader } from '../domain/readers.ts';
 import { isOver, type Rotation } from '../domain/rotation.ts';
 import type { HeldSignal } from '../domain/signals/held.ts';
 import { REMEMBERED_SECONDS } from '../domain/signals/signal.ts';
-import type { TakenSignal } from '../domain/signals/taken.ts';
+import type { TakenSignal, ToldSuspicions } from '../domain/signals/taken.ts';
 import { TABLE } from '../names.ts';
 
 /** A DynamoDB item as the wire has it. */
@@ -139,6 +139,10 @@ export const keys = {
   seenSignal: (tenant: string, source: string, id: string): Item => ({
     [TABLE.pk]: s(`${tenant}#SIGNAL#${source}#${id}`),
     [TABLE.sk]: s('SEEN'),
+  }),
+  toldSuspicions: (tenant: string, credentialId: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#SIGNAL#TOLD#${credentialId}`),
+    [TABLE.sk]: s('TOLD'),
   }),
   signalBudget: (tenant: string, budget: string, hour: string): Item => ({
     [TABLE.pk]: s(`${tenant}#SIGNAL#${budget}`),
@@ -480,6 +484,16 @@ export function seenSignalItem(
     kind: s('signal'),
     doc: s(JSON.stringify(taken)),
     ...(expires === undefined ? {} : { [TABLE.expires]: n(expires) }),
+  };
+}
+
+/** The suspicions of a credential that were told last; those of before are forgotten by then. */
+export function toldItem(tenant: string, credentialId: string, told: ToldSuspicions, expires: number): Item {
+  return {
+    ...keys.toldSuspicions(tenant, credentialId),
+    kind: s('told'),
+    doc: s(JSON.stringify(told)),
+    [TABLE.expires]: n(expires),
   };
 }
 
