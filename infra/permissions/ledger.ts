@@ -119,6 +119,17 @@ export function findOwners({ tableArn }: LedgerAccess, ...kinds: readonly ('TARG
   ];
 }
 
+/** What agents have reported of their uses; with `listLedger`, `readLedger`. */
+export function readUses({ tableArn }: LedgerAccess): Grant[] {
+  return [
+    {
+      actions: ['dynamodb:Query'],
+      resources: [tableArn],
+      conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['*#USE#*'] } },
+    },
+  ];
+}
+
 export function readStream(streamArn: string, keyArn: string): Grant[] {
   return [
     {

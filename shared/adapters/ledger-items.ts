@@ -1,5 +1,12 @@
 import { createHash } from 'node:crypto';
-import { placeOf, type Acknowledgement, type Pact, type Session, type UseReport } from '../domain/agents.ts';
+import {
+  placeOf,
+  type Acknowledgement,
+  type Pact,
+  type Session,
+  type Stray,
+  type UseReport,
+} from '../domain/agents.ts';
 import type { Suspicion } from '../domain/anomalies/suspicion.ts';
 import { isRoutine, type AuditRecord } from '../domain/audit.ts';
 import type { Claim } from '../domain/claim.ts';
@@ -95,6 +102,16 @@ export const keys = {
     [TABLE.pk]: s(`${tenant}#BASELINE#${secretName}`),
     [TABLE.sk]: s(`SUSPICION#${id}`),
   }),
+  /** No secret has this name. */
+  usesJudged: (tenant: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#BASELINE# USES`),
+    [TABLE.sk]: s('JUDGED'),
+  }),
+  /** Not among what agents report of their own: nobody's proof counts it. */
+  stray: (tenant: string, { credentialId, agent }: Pick<Stray, 'credentialId' | 'agent'>): Item => ({
+    [TABLE.pk]: s(`${tenant}#STRAY#${credentialId}`),
+    [TABLE.sk]: s(agent),
+  }),
   fingerprint: (tenant: string, fingerprint: string, credentialId: string): Item => ({
     [TABLE.pk]: s(`${tenant}#FP#${fingerprint}`),
     [TABLE.sk]: s(credentialId),
@@ -170,6 +187,7 @@ export const groups = {
   unfinished: (tenant: string): string => `${tenant}#UNFINISHED`,
   rotations: (tenant: string, credentialId: string): string => `${tenant}#C#${credentialId}#ROTATIONS`,
   held: (tenant: string): string => `${tenant}#HELD`,
+  strays: (tenant: string): string => `${tenant}#STRAYS`,
   suspicions: (tenant: string): string => `${tenant}#SUSPICIONS`,
   month: (tenant: string, month: string): string => `${tenant}#AUDIT#${month}`,
   familyMonth: (tenant: string, month: string): string => `${tenant}#FAMILY-AUDIT#${month}`,
@@ -378,6 +396,23 @@ export function baselineItem(key: Item, baseline: object, version: number, expir
     version: n(version),
     [TABLE.expires]: n(expires),
     doc: s(JSON.stringify(baseline)),
+  };
+}
+
+/** How far reports of uses were judged. */
+export function progressItem(tenant: string, progress: object): Item {
+  return { ...keys.usesJudged(tenant), kind: s('progress'), doc: s(JSON.stringify(progress)) };
+}
+
+/** Uses of a credential that an agent has no part in; in the index by when it was told first within the hour. */
+export function strayItem(tenant: string, stray: Stray, expires: number): Item {
+  return {
+    ...keys.stray(tenant, stray),
+    kind: s('stray'),
+    [TABLE.indexPk]: s(groups.strays(tenant)),
+    [TABLE.indexSk]: s(stray.at),
+    [TABLE.expires]: n(expires),
+    doc: s(JSON.stringify(stray)),
   };
 }
 
