@@ -76,6 +76,50 @@ describe('what is unusual', () => {
     expect(judge(NOTHING_KNOWN, by(0, 'one')).findings).toMatchObject([{ rule: 'reader', isEarly: true }]);
   });
 
+  it('is what it has never touched, whatever its name and its length', () => {
+    const touching = (day: number, hour: number, resource: string): Sighting => ({
+      at: at(day, hour),
+      id: `${day}-${hour}`,
+      traits: { hour: String(hour).padStart(2, '0'), resource },
+    });
+    const days = Array.from({ length: 10 }, (_, day) =>
+      [9, 10, 11].map((hour) => touching(day, hour, 'orders')),
+    );
+    const { after: usual, findings } = judgeAll(days.flat());
+    expect(findings).toEqual([]);
+    const other = `payroll-${'x'.repeat(500)}`;
+    expect(judge(usual, touching(10, 10, other)).findings).toMatchObject([{ rule: 'resource', what: other }]);
+    expect(judge(usual, touching(10, 10, 'orders')).findings).toEqual([]);
+    expect(
+      JSON.stringify(judgeAll(days.flat().map((each) => touching(5, 9, `${each.id}-${other}`))).after.days)
+        .length,
+    ).toBeLessThan(2000);
+  });
+
+  it('is at once what is outside of what it may open, or more in an hour than was agreed, and neither is learnt', () => {
+    const first = { ...seen(0, 10), traits: { hour: '10', resource: 'payroll' }, opens: ['orders'] };
+    const { after: later, findings } = judge(NOTHING_KNOWN, first);
+    expect(findings).toEqual([
+      {
+        rule: 'outside',
+        what: 'payroll',
+        text: 'touched payroll, which is outside of what it may open',
+      },
+    ]);
+    expect(later.days).toEqual([]);
+    const orders = { ...first, id: 'next', traits: { hour: '10', resource: 'orders' } };
+    expect(rules(later, orders)).toEqual([]);
+    const bounded = (n: number): Sighting => ({
+      ...seen(0, 10, '10.1.0.0/24', `b-${n}`),
+      times: 40,
+      most: 100,
+    });
+    expect(judgeAll([1, 2].map(bounded)).findings).toEqual([]);
+    expect(judgeAll([1, 2, 3].map(bounded)).findings).toMatchObject([
+      { rule: 'outside', what: '2026-09-07' },
+    ]);
+  });
+
   it('is nothing before seven days and twenty hours are known', () => {
     const strange = { ...seen(6, 22, '198.51.100.0/24') };
     expect(rules(after(OFFICE, 6), strange)).toEqual([]);
@@ -136,10 +180,10 @@ describe('what is learnt', () => {
 describe('whatever is seen', () => {
   const sighting = fc
     .record({ day: fc.nat(40), hour: fc.nat(23), network: fc.nat(300), id: fc.nat(400), times: fc.nat(5000) })
-    .map(({ day, hour, network, id, times }) => ({
-      ...seen(day, hour, `10.${network}.0.0/24`, `i-${id}`),
-      times,
-    }));
+    .map(({ day, hour, network, id, times }) => {
+      const one = seen(day, hour, `10.${network}.0.0/24`, `i-${id}`);
+      return { ...one, traits: { ...one.traits, resource: `r-${id}` }, times };
+    });
 
   it('counts once where the same comes twice, at once or after others', () => {
     fc.assert(
@@ -166,18 +210,19 @@ describe('whatever is seen', () => {
     );
   });
 
-  it('takes no more room than 48 KB, in any order', () => {
+  it('takes no more room than 64 KB, in any order', () => {
     let worst: Baseline = NOTHING_KNOWN;
     for (let day = 0; day < 30; day++)
       for (let n = 0; n < 3000; n++) {
         const network = `2001:db8:${(day * 3000 + n).toString(16)}::/48`;
-        worst = judge(worst, seen(day, n % 24, network, `w-${n}`)).after;
+        const one = seen(day, n % 24, network, `w-${n}`);
+        worst = judge(worst, { ...one, traits: { ...one.traits, resource: `s3:Action${n}` } }).after;
         if (day < 29) n += 60;
       }
     for (let n = 0; n < 3000; n++)
       worst = judge(worst, seen(30, 10 + (n % 2), `10.0.${n % 9}.0/24`, `x-${n}`)).after;
     expect(worst.days.length).toBeLessThanOrEqual(KEPT_DAYS);
-    expect(JSON.stringify(worst).length).toBeLessThan(48 * 1024);
+    expect(JSON.stringify(worst).length).toBeLessThan(64 * 1024);
     fc.assert(
       fc.property(fc.array(sighting, { maxLength: 100 }), (all) => {
         const { days, open } = judgeAll(all).after;

@@ -177,6 +177,51 @@ describe('what is unusual', () => {
   });
 });
 
+describe('what an agent or an upstream tells', () => {
+  const agent = { kind: 'agent', principal: 'checkout' } as const;
+  const outside: Finding = { rule: 'outside', what: 'pact', text: 'reports uses of it' };
+  const reasonsOf = async (
+    finding: Finding,
+    who: Suspicion['reader'],
+    holders: readonly Holder[] = [],
+  ): Promise<object[]> => {
+    const { world, deps, baselines } = await weighing({ holders });
+    await baselines.suspect(suspicionOf('agents/orders', who, toInstant(world.now), finding));
+    await weighSuspicions(deps);
+    return world.drafts.map(({ evidence }) => evidence as object);
+  };
+
+  it('is said with the agent, and whether it is declared; outside of its pact weighs most', async () => {
+    const client: Holder = { kind: 'client', name: 'checkout', principal: role('checkout') };
+    expect(await reasonsOf(outside, agent, [client])).toMatchObject([
+      {
+        severity: 'high',
+        reasons: [
+          { rule: 'outside', who: 'agent checkout', text: 'reports uses of it; declared as checkout' },
+        ],
+      },
+    ]);
+    expect(JSON.stringify(await reasonsOf(outside, agent))).toContain('no declared holder');
+  });
+
+  it('is a workflow by the name of its source; one that is new is explained by a holder of that name or principal', async () => {
+    const found: Finding = { rule: 'reader', what: 'report', text: 'never seen' };
+    const workflow = { kind: 'workflow', principal: 'report', name: 'database-log' } as const;
+    const named: Holder = { kind: 'polling', name: 'report', ttlSeconds: 60 };
+    const other: Holder = { kind: 'polling', name: 'fleet', ttlSeconds: 60, principal: role('fleet') };
+    expect(await reasonsOf(found, workflow, [named])).toEqual([]);
+    expect(await reasonsOf({ ...found, isEarly: true }, workflow, [other])).toEqual([]);
+    expect(await reasonsOf(found, workflow, [other])).toMatchObject([
+      { severity: 'high', reasons: [{ rule: 'reader', who: 'database-log (report)' }] },
+    ]);
+  });
+
+  it('is never settled by what others are told of: a resource weighs as a network does', async () => {
+    const touched: Finding = { rule: 'resource', what: 'payroll', text: 'touched payroll' };
+    expect(await reasonsOf(touched, agent)).toMatchObject([{ severity: 'medium' }]);
+  });
+});
+
 describe('a flood of what is unusual', () => {
   it('pages once an hour for a credential: what comes on top waits and is told together', async () => {
     const { world, deps, suspect, baselines } = await weighing();
