@@ -66,6 +66,9 @@ describe('readers', () => {
       [written, below('*#READER#*', '*#BASELINE#*')],
       [written, below('*#UPSTREAM#*', '*#COVERED#*')],
       [['dynamodb:GetItem'], below('*#SECRET#*')],
+      [['dynamodb:Query'], undefined],
+      [['dynamodb:GetItem'], below('*#C#*', '*#PACT#*')],
+      [['dynamodb:Query'], below('*#USE#*', '*#UPSTREAM#*')],
     ]);
     expect(JSON.stringify(own)).not.toContain('secretsmanager');
     expect(at(ofType(stacks, 'AWS::DynamoDB::Table')[0]?.Properties, 'TimeToLiveSpecification')).toEqual({

@@ -6,14 +6,17 @@ import type { Credential } from '../../domain/credential.ts';
 import type { AgentStore } from '../../ports/agents.ts';
 import type { Baselines } from '../../ports/baselines.ts';
 import type { LedgerReads } from '../../ports/ledger.ts';
+import type { UpstreamUses } from '../../ports/upstream-uses.ts';
 import { eachOf } from '../each.ts';
 import { learn } from './learn.ts';
+import { judgeUpstream } from './upstream.ts';
 
-/** What reports of uses are judged with. */
+/** What uses are judged with. */
 export interface UsesDeps {
   readonly baselines: Pick<Baselines, 'read' | 'keep' | 'suspect' | 'progress' | 'proceed'>;
   readonly ledger: Pick<LedgerReads, 'list' | 'credential'>;
   readonly agents: Pick<AgentStore, 'useLog' | 'pact' | 'strays'>;
+  readonly upstreamUses: Pick<UpstreamUses, 'begun'>;
   readonly clock: () => number;
 }
 
@@ -27,8 +30,8 @@ export interface UsesJudged {
 const AT_ONCE = 10;
 
 /**
- * Holds what agents have reported of their uses against what is usual of each and against their pacts, a slot of time after the
- * other, and as far as it comes `until` then. How far it has come is kept after each page of credentials; whoever does one again
+ * Holds what agents have reported of their uses, and what upstreams tell of them, against what is usual and against what was
+ * agreed: a slot of time after the other, and as far as it comes `until` then. How far it has come is kept after each page of credentials; whoever does one again
  * finds what is counted already, which counts once.
  * @throws what one credential has failed with, once all others of its page had their turn
  */
@@ -44,7 +47,9 @@ export async function judgeUses(deps: UsesDeps, until = Infinity): Promise<UsesJ
     const failures: unknown[] = [];
     await eachOf(items, AT_ONCE, async (credential) => {
       try {
-        result.unusual += await judgeOne(deps, pacts, credential, slot);
+        const reported = await judgeReports(deps, pacts, credential, slot);
+        const told = await judgeUpstream(deps, credential, slot);
+        result.unusual += reported + told;
       } catch (error) {
         failures.push(error);
       }
@@ -63,7 +68,7 @@ export async function judgeUses(deps: UsesDeps, until = Infinity): Promise<UsesJ
   return result;
 }
 
-async function judgeOne(
+async function judgeReports(
   deps: UsesDeps,
   pacts: Map<string, Promise<Pact | undefined>>,
   credential: Credential,
