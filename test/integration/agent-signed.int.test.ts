@@ -14,7 +14,7 @@ import {
 } from '../../shared/domain/agents.ts';
 import { AGENT, AgentApiWorld, Instance, type Answered } from '../support/agent-api.ts';
 import { startTable } from '../support/table.ts';
-import { ID, NOW, ROTATION_ID } from '../unit/api/fakes.ts';
+import { credentialOf, ID, NOW, ROTATION_ID } from '../unit/api/fakes.ts';
 
 /** The version before. */
 const OLD = ID;

@@ -30,7 +30,7 @@ export async function judgeUpstream(
     for await (const use of deps.upstreamUses.begun(credential.id, from, nextSlot(from))) found.push(use);
     for (const source of sources) {
       const uses = found
-        .filter((use) => use.source === source)
+        .filter((use) => use.source === source && !isReadOfSecret(use))
         .toSorted((a, b) => (a.from < b.from ? -1 : 1));
       if (uses.length === 0) continue;
       unusual += await learn(
@@ -42,4 +42,9 @@ export async function judgeUpstream(
     }
   }
   return unusual;
+}
+
+/** It was judged as it was read (`observe.ts`). */
+function isReadOfSecret({ source, keyId }: UpstreamUse): boolean {
+  return source === 'cloudtrail' && keyId === undefined;
 }

@@ -10,6 +10,7 @@ import { MemoryAgentStore } from '../../support/agent-parts.ts';
 import { FakeBaselines } from '../../support/baselines.ts';
 import { registeringHead } from '../../support/credential-head.ts';
 import { MIDNIGHT } from '../../support/traffic.ts';
+import { MemoryUpstreamUses } from '../../support/upstream-uses.ts';
 
 const HOUR = 3600;
 const DAY = 86_400;
@@ -22,7 +23,7 @@ class Reporting {
   readonly agents = new MemoryAgentStore(() => this.now);
   readonly baselines = new FakeBaselines();
   readonly credentials: Credential[] = [];
-  readonly told: UpstreamUse[] = [];
+  readonly told = new MemoryUpstreamUses();
   readonly lists: (string | undefined)[] = [];
   readonly #pageSize: number;
 
@@ -75,10 +76,6 @@ class Reporting {
     }
   }
 
-  async *#begun(is: (use: UpstreamUse) => boolean): AsyncIterable<UpstreamUse> {
-    yield* this.told.filter(is);
-  }
-
   get found(): string[] {
     return [...this.baselines.waiting.values()].map(
       ({ rule, reader, what }) => `${rule} ${reader.principal} ${what}`,
@@ -88,10 +85,7 @@ class Reporting {
   readonly deps: UsesDeps = {
     agents: this.agents,
     baselines: this.baselines,
-    upstreamUses: {
-      begun: (id, from, to) =>
-        this.#begun(({ credentialId, from: at }) => credentialId === id && at >= from && at < to),
-    },
+    upstreamUses: this.told,
     clock: () => this.now,
     ledger: {
       list: (page) => {
@@ -286,7 +280,7 @@ describe('what upstreams tell of uses', () => {
       const keyId = day < 6 ? 'orders_a' : 'orders_b';
       for (const hour of [9, 10, 11]) {
         for (const minute of [1, 20, 40])
-          world.told.push(login(instant(day, hour, minute), { keyId, who: `shop (${keyId})` }));
+          world.told.uses.push(login(instant(day, hour, minute), { keyId, who: `shop (${keyId})` }));
       }
       for (let at = instant(day, 9, 30); at < instant(day, 13, 31); at = plusSeconds(at, SLOT_SECONDS))
         await world.judge(at);
@@ -295,7 +289,7 @@ describe('what upstreams tell of uses', () => {
   }
   const after = async (world: Reporting, ...uses: UpstreamUse[]): Promise<string[]> => {
     const before = new Set(world.found);
-    world.told.push(...uses);
+    world.told.uses.push(...uses);
     await world.judge(instant(10, 23));
     return world.found.filter((each) => !before.has(each));
   };
@@ -323,18 +317,27 @@ describe('what upstreams tell of uses', () => {
   it('is outside of what the declaration opens at once, without a baseline', async () => {
     const declared = { type: 'database', target: { database: 'orders' } };
     const world = await shop(declared, 1);
-    world.told.push(login(instant(0, 13, 5), { scope: 'payroll' }));
+    world.told.uses.push(login(instant(0, 13, 5), { scope: 'payroll' }));
     await world.judge(instant(0, 23));
     expect(world.found.filter((each) => each.startsWith('outside'))).toEqual([
       'outside shop (orders_a) payroll',
     ]);
   });
 
+  it('of reads of its secret was judged as they came, and is not judged anew', async () => {
+    const world = new Reporting();
+    await world.judge(instant(0, 9));
+    const { keyId: _none, ...read } = login(instant(0, 9, 5), { source: 'cloudtrail' });
+    world.told.uses.push(read);
+    await world.judge(instant(0, 12));
+    expect(world.baselines.known).toEqual({});
+  });
+
   it('that counts over a longer time says nothing of the hour, and is judged once its upstream has had its time', async () => {
     const world = new Reporting();
     await world.judge(instant(0, 9));
     const counted = { source: 'provider-usage', who: 'proj_1', succeeded: 500, refused: 20 } as const;
-    world.told.push(login(instant(0, 9), { ...counted, to: instant(0, 21) }));
+    world.told.uses.push(login(instant(0, 9), { ...counted, to: instant(0, 21) }));
     await world.judge(instant(0, 11, 15));
     expect(world.baselines.known).toEqual({});
     await world.judge(instant(0, 11, 30));
