@@ -356,8 +356,8 @@ describe('a report of uses', () => {
     // Nobody's credential is nobody's concern; one of others is unusual.
     expect(await agents.strays(world.at(-60), world.at(60))).toEqual([]);
     world.ledger.add(credentialOf({ id: 'c-payroll', name: 'payroll', holders: [] }));
-    for (const times of [{ succeeded: 0, refused: 0 }, {}])
-      expect(await instance.report([use(-9, -5, { credential: 'payroll', ...times })])).toMatchObject({
+    for (const counts of [{ succeeded: 0, refused: 0 }, {}])
+      expect(await instance.report([use(-9, -5, { credential: 'payroll', ...counts })])).toMatchObject({
         status: 200,
         body: { reported: 0 },
       });

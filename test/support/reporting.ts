@@ -2,7 +2,6 @@ import type { Pact } from '../../shared/domain/agents.ts';
 import { SLOT_SECONDS } from '../../shared/domain/anomalies/slots.ts';
 import { plusSeconds, toInstant, type Instant } from '../../shared/domain/clock.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
-import type { UpstreamUse } from '../../shared/domain/upstream-use.ts';
 import { judgeUses, type UsesDeps, type UsesJudged } from '../../shared/engine/anomalies/uses.ts';
 import { MemoryAgentStore } from './agent-parts.ts';
 import { FakeBaselines } from './baselines.ts';

@@ -2,7 +2,6 @@ import { suspicionOf, type Suspicion } from '../../shared/domain/anomalies/suspi
 import type { Finding } from '../../shared/domain/anomalies/judge.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
-import type { Holder } from '../../shared/domain/holders.ts';
 import type { WeighDeps } from '../../shared/engine/anomalies/weigh.ts';
 import { FakeBaselines } from './baselines.ts';
 import { SignalWorld } from './signal-world.ts';

@@ -73,11 +73,11 @@ describe('reports of uses', () => {
     troubled.baselines.before = () => {
       if (++beats % 3 === 0) throw new RekeyError('ERR_UNAVAILABLE', 'killed');
     };
-    const { judge } = troubled;
+    const judge = troubled.judge.bind(troubled);
     troubled.judge = async (at) => {
       for (let attempt = 0; attempt < 500; attempt++) {
         try {
-          return await judge.call(troubled, at);
+          return await judge(at);
         } catch (error) {
           expect(error).toMatchObject({ code: 'ERR_UNAVAILABLE' });
         }
@@ -97,11 +97,11 @@ describe('reports of uses', () => {
     await world.report(instant(0, 9, 1), 10);
     await world.report(instant(0, 9, 1), 10, { of: 'stock' });
     await world.judge(instant(0, 9, 15));
-    const { useLog } = world.agents;
+    const useLog = world.agents.useLog.bind(world.agents);
     const broken = new RekeyError('ERR_UNAVAILABLE', 'no answer');
     world.agents.useLog = (id, from, to) => {
       if (id === 'id-orders') throw broken;
-      return useLog.call(world.agents, id, from, to);
+      return useLog(id, from, to);
     };
     await expect(world.judge(instant(0, 9, 30))).rejects.toBe(broken);
     expect(Object.keys(world.baselines.known)).toEqual(['agents/stock ["agent","checkout"]']);
