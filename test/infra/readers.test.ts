@@ -52,7 +52,9 @@ describe('readers', () => {
 
   it('are kept one by one only where the settings say so', () => {
     const off = synthesise({ settings: { uses: { reads: 'off' } } });
-    expect(JSON.stringify(statementsByFunction(off)['observe-readers'])).not.toContain('UPSTREAM');
+    expect(JSON.stringify(statementsByFunction(off)['observe-readers'])).not.toContain(
+      '*#UPSTREAM#*","*#COVERED#*',
+    );
   });
 
   it('are kept by a function that may write nothing else, and for 90 days', () => {
