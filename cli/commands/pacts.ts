@@ -114,7 +114,7 @@ function render(out: Output, pact: PactView): void {
       each.refresh === 'between-sessions' ? 'between sessions' : 'in a session',
       durationText(each.ttlSeconds),
       durationText(each.staleLimitSeconds),
-      each.uses,
+      each.usesPerHour === undefined ? each.uses : `${each.uses}, ${each.usesPerHour} an hour at most`,
       each.delegates.length === 0 ? '–' : each.delegates.join(', '),
     ]),
   );

@@ -1,9 +1,10 @@
 import { Aws, Duration } from 'aws-cdk-lib';
-import { Rule, RuleTargetInput, type CfnRule } from 'aws-cdk-lib/aws-events';
-import { SqsQueue } from 'aws-cdk-lib/aws-events-targets';
+import { Rule, RuleTargetInput, Schedule, type CfnRule } from 'aws-cdk-lib/aws-events';
+import { LambdaFunction as LambdaTarget, SqsQueue } from 'aws-cdk-lib/aws-events-targets';
 import { EventSourceMapping } from 'aws-cdk-lib/aws-lambda';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import { SLOT_SECONDS } from '../../shared/domain/anomalies/slots.ts';
 import type { Settings } from '../config.ts';
 import { acknowledge } from '../nag.ts';
 import * as may from '../permissions.ts';
@@ -18,6 +19,9 @@ export interface ReaderObserverProps {
 /** Reads are taken together for so long: one call of the function for many. */
 const GATHER = Duration.minutes(5);
 const TIMEOUT = Duration.seconds(60);
+
+/** How often reports of uses are judged. */
+const JUDGE_EVERY = Duration.seconds(SLOT_SECONDS);
 
 /**
  * Reads of secrets as CloudTrail tells of them, gathered in a queue, and the function that keeps who they were by.
@@ -45,12 +49,15 @@ export class ReaderObserver extends Construct {
     for (const [index, prefix] of [settings.secretPrefix, ...settings.adoptPrefixes].entries()) {
       this.#rule(`Rule${index}`, queue, prefix, settings);
     }
+    const isJudged = settings.signals.unusual !== 'off';
     this.handler = new HandlerFunction(this, 'ObserveReaders', {
       name: 'observe-readers',
-      description: 'Keeps who reads secrets, to propose holders, and what is unusual of that',
+      description:
+        'Keeps who reads secrets, to propose holders, and what is unusual of reads and reported uses',
       settings,
       logKey: state.key,
       timeout: TIMEOUT,
+      deadLetters: this.deadLetters,
       environment: {
         stage: settings.stage,
         tenant: settings.tenant,
@@ -59,7 +66,7 @@ export class ReaderObserver extends Construct {
         secretPrefix: settings.secretPrefix,
         adoptPrefixes: settings.adoptPrefixes.join(','),
         ...(settings.uses.reads === 'off' ? {} : { keepReads: 'yes' }),
-        ...(settings.signals.unusual === 'off' ? {} : { unusual: settings.signals.unusual }),
+        ...(isJudged ? { unusual: settings.signals.unusual } : {}),
       },
       grants: [
         ...may.writeReaders(state.ledger),
@@ -67,8 +74,10 @@ export class ReaderObserver extends Construct {
           ? []
           : [...may.writeUpstreamUses(state.ledger), ...may.findOwners(state.ledger, 'SECRET')]),
         ...may.takeFrom(queue.queueArn),
+        ...(isJudged ? [...may.listLedger(state.ledger), ...may.readUses(state.ledger)] : []),
       ],
     });
+    if (isJudged) this.#judging();
     new EventSourceMapping(this, 'Mapping', {
       target: this.handler.live,
       eventSourceArn: queue.queueArn,
@@ -76,6 +85,20 @@ export class ReaderObserver extends Construct {
       maxBatchingWindow: GATHER,
       // The least that Lambda allows: nothing is urgent here, and the account's capacity is everybody's.
       maxConcurrency: 2,
+    });
+  }
+
+  #judging(): void {
+    new Rule(this, 'JudgeSchedule', {
+      description: 'Holds reports of uses against what is usual and against pacts',
+      schedule: Schedule.rate(JUDGE_EVERY),
+      targets: [
+        new LambdaTarget(this.handler.live, {
+          event: RuleTargetInput.fromObject({ action: 'judge-uses' }),
+          deadLetterQueue: this.deadLetters,
+          maxEventAge: JUDGE_EVERY,
+        }),
+      ],
     });
   }
 

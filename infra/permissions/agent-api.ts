@@ -21,7 +21,7 @@ export function keepAgents(ledger: LedgerAccess): Grant[] {
   return [
     { actions: ['dynamodb:GetItem'], resources: [ledger.tableArn] },
     below(ledger, ['Query'], 'AGENT', 'ACK'),
-    below(ledger, ['PutItem'], 'PACT', 'AGENT', 'ACK'),
+    below(ledger, ['PutItem'], 'PACT', 'AGENT', 'ACK', 'STRAY'),
     below(ledger, ['UpdateItem'], 'AGENT', 'ACK', 'USE'),
     below(ledger, ['DeleteItem'], 'ACK#CHALLENGE'),
     ...holdPacts(ledger),

@@ -141,6 +141,17 @@ export function findOwners({ tableArn }: LedgerAccess, ...kinds: readonly ('TARG
   ];
 }
 
+/** What agents report and upstreams tell of uses, with the pacts and heads that it is held against; with `listLedger`. */
+export function readUses({ tableArn }: LedgerAccess): Grant[] {
+  const below = (...keys: string[]): NonNullable<Grant['conditions']> => ({
+    'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': keys.map((key) => `*#${key}#*`) },
+  });
+  return [
+    { actions: ['dynamodb:GetItem'], resources: [tableArn], conditions: below('C', 'PACT') },
+    { actions: ['dynamodb:Query'], resources: [tableArn], conditions: below('USE', 'UPSTREAM') },
+  ];
+}
+
 export function readStream(streamArn: string, keyArn: string): Grant[] {
   return [
     {

@@ -6,6 +6,7 @@ import {
   type Acknowledgement,
   type Pact,
   type Session,
+  type Stray,
   type UseReport,
 } from '../domain/agents.ts';
 import { plusSeconds, type Instant } from '../domain/clock.ts';
@@ -24,12 +25,16 @@ import {
   pactItems,
   sessionItem,
   sessionOf,
+  strayItem,
   text,
   type Item,
   useOf,
 } from './ledger-items.ts';
 import { ABSENT, LedgerTable, versionIs, type Store } from './ledger-table.ts';
 import { decodePactPage, encodePactPage } from './page-token.ts';
+
+/** So long a stray isn't written again. */
+const STRAYED_SECONDS = 3600;
 
 const OPEN = 'id = :id AND attribute_not_exists(closedAt)';
 /** No word of the session's instance has this number or a higher one. */
@@ -303,6 +308,33 @@ export class DynamoDbAgents implements AgentStore {
     } catch (error) {
       if (!isRefused(error)) throw error;
     }
+  }
+
+  async stray(stray: Stray): Promise<void> {
+    const now = expiry(this.#table.now());
+    try {
+      await this.#table.put(strayItem(this.#table.tenant, stray, now + STRAYED_SECONDS), {
+        ConditionExpression: `${ABSENT.ConditionExpression} OR ${TABLE.expires} < :now`,
+        ExpressionAttributeValues: { ':now': { N: String(now) } },
+      });
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+    }
+  }
+
+  async strays(from: Instant, before: Instant): Promise<readonly Stray[]> {
+    const found: Stray[] = [];
+    const pages = this.#table.pages({
+      IndexName: TABLE.index,
+      KeyConditionExpression: `${TABLE.indexPk} = :g AND ${TABLE.indexSk} BETWEEN :from AND :to`,
+      ExpressionAttributeValues: {
+        ':g': { S: groups.strays(this.#table.tenant) },
+        ':from': { S: from },
+        ':to': { S: before },
+      },
+    });
+    for await (const item of pages) found.push(documentOf<Stray>(item));
+    return found.filter(({ at }) => at < before);
   }
 
   async uses(credentialId: string, from: Instant, to: Instant): Promise<readonly UseReport[]> {

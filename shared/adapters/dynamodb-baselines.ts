@@ -2,9 +2,18 @@ import { createHash } from 'node:crypto';
 import { KEPT_DAYS, NOTHING_KNOWN, type Baseline } from '../domain/anomalies/baseline.ts';
 import { TOLD_SECONDS, type Suspicion } from '../domain/anomalies/suspicion.ts';
 import { TABLE } from '../names.ts';
-import type { Baselines, KeptBaseline } from '../ports/baselines.ts';
+import type { Baselines, KeptBaseline, Progress } from '../ports/baselines.ts';
 import { isAwsError } from './aws-client.ts';
-import { baselineItem, count, documentOf, groups, keys, suspicionItem, type Item } from './ledger-items.ts';
+import {
+  baselineItem,
+  count,
+  documentOf,
+  groups,
+  keys,
+  progressItem,
+  suspicionItem,
+  type Item,
+} from './ledger-items.ts';
 import { ABSENT, LedgerTable, versionIs, type Condition, type Store } from './ledger-table.ts';
 
 const DAY_SECONDS = 86_400;
@@ -57,6 +66,15 @@ export class DynamoDbBaselines implements Baselines {
   async weighed(suspicion: Suspicion): Promise<void> {
     const expires = this.#seconds() + TOLD_SECONDS;
     await this.#table.put(suspicionItem(this.#table.tenant, suspicion, expires, false));
+  }
+
+  async progress(): Promise<Progress | undefined> {
+    const item = await this.#table.get(keys.usesJudged(this.#table.tenant));
+    return item && documentOf<Progress>(item);
+  }
+
+  proceed(progress: Progress): Promise<void> {
+    return this.#table.put(progressItem(this.#table.tenant, progress));
   }
 
   /** False where the condition doesn't hold. */

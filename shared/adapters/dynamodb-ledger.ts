@@ -18,6 +18,7 @@ import {
   recordItem,
   rotationItem,
   seenSignalItem,
+  toldItem,
   turnItem,
   type Item,
 } from './ledger-items.ts';
@@ -74,22 +75,28 @@ export class DynamoDbLedger extends DynamoDbLedgerReads implements Ledger {
       ...(held === undefined
         ? []
         : [this.table.putting(heldItem(this.table.tenant, held), versionIs(held.version - 1))]),
-      ...(signal === undefined
+      ...(signal === undefined ? [] : this.#taken(stored.id, signal)),
+    ]);
+    return stored;
+  }
+
+  #taken(
+    credentialId: string,
+    { source, id, suspicions }: NonNullable<LedgerChange['taken']>,
+  ): TransactItem[] {
+    const { tenant } = this.table;
+    const now = this.table.now();
+    const seen = { at: now, round: 0, fingerprints: [] };
+    return [
+      this.table.putting(seenSignalItem(tenant, source, id, seen, forgottenAt(now)), ABSENT),
+      ...(suspicions === undefined
         ? []
         : [
             this.table.putting(
-              seenSignalItem(
-                this.table.tenant,
-                signal.source,
-                signal.id,
-                { at: this.table.now(), round: 0, fingerprints: [] },
-                forgottenAt(this.table.now()),
-              ),
-              ABSENT,
+              toldItem(tenant, credentialId, { signal: id, at: now, suspicions }, forgottenAt(now)),
             ),
           ]),
-    ]);
-    return stored;
+    ];
   }
 
   async attach(

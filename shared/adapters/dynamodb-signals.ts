@@ -1,6 +1,6 @@
 import { countedAt, nextHour, stillCounts, type HourCount } from '../domain/signals/budget.ts';
 import type { HeldSignal } from '../domain/signals/held.ts';
-import type { TakenSignal } from '../domain/signals/taken.ts';
+import type { TakenSignal, ToldSuspicions } from '../domain/signals/taken.ts';
 import { TABLE } from '../names.ts';
 import type { SignalStore } from '../ports/signals.ts';
 import { isAwsError } from './aws-client.ts';
@@ -34,6 +34,11 @@ export class DynamoDbSignals implements SignalStore {
   async mark(source: string, id: string, taken: TakenSignal, forGood = false): Promise<void> {
     const until = forGood ? undefined : forgottenAt(this.#table.now());
     await this.#table.put(seenSignalItem(this.#table.tenant, source, id, taken, until));
+  }
+
+  async told(credentialId: string): Promise<ToldSuspicions | undefined> {
+    const item = await this.#table.get(keys.toldSuspicions(this.#table.tenant, credentialId));
+    return item && documentOf<ToldSuspicions>(item);
   }
 
   async take(budget: string, perHour: number, count = 1, name?: string): Promise<boolean> {

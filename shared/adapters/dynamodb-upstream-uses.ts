@@ -60,20 +60,28 @@ export class DynamoDbUpstreamUses implements UpstreamUses {
   }
 
   async *log(credentialId: string, from: Instant, to: Instant): AsyncIterable<UpstreamUse> {
+    const first = bucketOf({ from: plusSeconds(from, -LONGEST_BUCKET_SECONDS - 60) });
+    // After every use of that minute.
+    for await (const use of this.#between(credentialId, first, `${bucketOf({ from: to })}$`))
+      if (use.to >= from && use.from <= to) yield use;
+  }
+
+  begun(credentialId: string, from: Instant, to: Instant): AsyncIterable<UpstreamUse> {
+    // Before every use of that minute.
+    return this.#between(credentialId, bucketOf({ from }), bucketOf({ from: to }));
+  }
+
+  async *#between(credentialId: string, first: string, last: string): AsyncIterable<UpstreamUse> {
     const pages = this.#table.pages({
       KeyConditionExpression: `${TABLE.pk} = :p AND ${TABLE.sk} BETWEEN :from AND :to`,
       ExpressionAttributeValues: {
         ':p': keys.upstreamUse(this.#table.tenant, credentialId, '', '')[TABLE.pk],
-        ':from': { S: bucketOf({ from: plusSeconds(from, -LONGEST_BUCKET_SECONDS - 60) }) },
-        // After every use of that minute.
-        ':to': { S: `${bucketOf({ from: to })}$` },
+        ':from': { S: first },
+        ':to': { S: last },
       },
       ConsistentRead: true,
     });
-    for await (const item of pages) {
-      const use = documentOf<UpstreamUse>(item);
-      if (use.to >= from && use.from <= to) yield use;
-    }
+    for await (const item of pages) yield documentOf<UpstreamUse>(item);
   }
 
   async coverage(credentialId: string, server?: string): Promise<readonly UseCoverage[]> {

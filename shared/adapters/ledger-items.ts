@@ -1,5 +1,12 @@
 import { createHash } from 'node:crypto';
-import { placeOf, type Acknowledgement, type Pact, type Session, type UseReport } from '../domain/agents.ts';
+import {
+  placeOf,
+  type Acknowledgement,
+  type Pact,
+  type Session,
+  type Stray,
+  type UseReport,
+} from '../domain/agents.ts';
 import type { Suspicion } from '../domain/anomalies/suspicion.ts';
 import { isRoutine, type AuditRecord } from '../domain/audit.ts';
 import type { Claim } from '../domain/claim.ts';
@@ -14,7 +21,7 @@ import type { SeenReader } from '../domain/readers.ts';
 import { isOver, type Rotation } from '../domain/rotation.ts';
 import type { HeldSignal } from '../domain/signals/held.ts';
 import { REMEMBERED_SECONDS } from '../domain/signals/signal.ts';
-import type { TakenSignal } from '../domain/signals/taken.ts';
+import type { TakenSignal, ToldSuspicions } from '../domain/signals/taken.ts';
 import { TABLE } from '../names.ts';
 
 /** A DynamoDB item as the wire has it. */
@@ -95,6 +102,16 @@ export const keys = {
     [TABLE.pk]: s(`${tenant}#BASELINE#${secretName}`),
     [TABLE.sk]: s(`SUSPICION#${id}`),
   }),
+  /** No secret has this name. */
+  usesJudged: (tenant: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#BASELINE# USES`),
+    [TABLE.sk]: s('JUDGED'),
+  }),
+  /** Not among what agents report of their own: nobody's proof counts it. */
+  stray: (tenant: string, { credentialId, agent }: Pick<Stray, 'credentialId' | 'agent'>): Item => ({
+    [TABLE.pk]: s(`${tenant}#STRAY#${credentialId}`),
+    [TABLE.sk]: s(agent),
+  }),
   fingerprint: (tenant: string, fingerprint: string, credentialId: string): Item => ({
     [TABLE.pk]: s(`${tenant}#FP#${fingerprint}`),
     [TABLE.sk]: s(credentialId),
@@ -140,6 +157,10 @@ export const keys = {
     [TABLE.pk]: s(`${tenant}#SIGNAL#${source}#${id}`),
     [TABLE.sk]: s('SEEN'),
   }),
+  toldSuspicions: (tenant: string, credentialId: string): Item => ({
+    [TABLE.pk]: s(`${tenant}#SIGNAL#TOLD#${credentialId}`),
+    [TABLE.sk]: s('TOLD'),
+  }),
   signalBudget: (tenant: string, budget: string, hour: string): Item => ({
     [TABLE.pk]: s(`${tenant}#SIGNAL#${budget}`),
     [TABLE.sk]: s(`HOUR#${hour}`),
@@ -166,6 +187,7 @@ export const groups = {
   unfinished: (tenant: string): string => `${tenant}#UNFINISHED`,
   rotations: (tenant: string, credentialId: string): string => `${tenant}#C#${credentialId}#ROTATIONS`,
   held: (tenant: string): string => `${tenant}#HELD`,
+  strays: (tenant: string): string => `${tenant}#STRAYS`,
   suspicions: (tenant: string): string => `${tenant}#SUSPICIONS`,
   month: (tenant: string, month: string): string => `${tenant}#AUDIT#${month}`,
   familyMonth: (tenant: string, month: string): string => `${tenant}#FAMILY-AUDIT#${month}`,
@@ -377,6 +399,23 @@ export function baselineItem(key: Item, baseline: object, version: number, expir
   };
 }
 
+/** How far reports of uses were judged. */
+export function progressItem(tenant: string, progress: object): Item {
+  return { ...keys.usesJudged(tenant), kind: s('progress'), doc: s(JSON.stringify(progress)) };
+}
+
+/** Uses of a credential that an agent has no part in; in the index by when it was told first within the hour. */
+export function strayItem(tenant: string, stray: Stray, expires: number): Item {
+  return {
+    ...keys.stray(tenant, stray),
+    kind: s('stray'),
+    [TABLE.indexPk]: s(groups.strays(tenant)),
+    [TABLE.indexSk]: s(stray.at),
+    [TABLE.expires]: n(expires),
+    doc: s(JSON.stringify(stray)),
+  };
+}
+
 /** Something unusual; in the index while it waits to be weighed, and kept for as long as it isn't told again. */
 export function suspicionItem(tenant: string, suspicion: Suspicion, expires: number, waits: boolean): Item {
   return {
@@ -480,6 +519,16 @@ export function seenSignalItem(
     kind: s('signal'),
     doc: s(JSON.stringify(taken)),
     ...(expires === undefined ? {} : { [TABLE.expires]: n(expires) }),
+  };
+}
+
+/** The suspicions of a credential that were told last; those of before are forgotten by then. */
+export function toldItem(tenant: string, credentialId: string, told: ToldSuspicions, expires: number): Item {
+  return {
+    ...keys.toldSuspicions(tenant, credentialId),
+    kind: s('told'),
+    doc: s(JSON.stringify(told)),
+    [TABLE.expires]: n(expires),
   };
 }
 

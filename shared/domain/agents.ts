@@ -13,6 +13,8 @@ export interface PactCredential {
   readonly staleLimitSeconds: number;
   /** Whether it reports successes and refusals. */
   readonly uses: 'reported' | 'unreported';
+  /** Most uses within an hour that are to be expected, of all its instances together (T1). Absent where nothing says. */
+  readonly usesPerHour?: number;
   /** Sub-agents that get the credential from it (Z11). */
   readonly delegates: readonly string[];
 }
@@ -131,6 +133,13 @@ export interface UseReport {
   readonly refused: number;
   readonly from: Instant;
   readonly to: Instant;
+}
+
+/** That an agent has reported uses of a credential which neither its pact nor the declaration gives it. */
+export interface Stray {
+  readonly credentialId: string;
+  readonly agent: string;
+  readonly at: Instant;
 }
 
 /**

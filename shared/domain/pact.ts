@@ -33,6 +33,14 @@ const credential = z.strictObject({
     "Longest time that it works on while the vault can't be reached; at least its ttl, at most the cap of the credential's window",
   ),
   uses: z.enum(['reported', 'unreported']).describe('Whether it reports successes and refusals'),
+  usesPerHour: z
+    .int()
+    .min(1)
+    .max(1_000_000_000)
+    .optional()
+    .describe(
+      'Most uses within an hour that are to be expected, of all its instances together: more is told as unusual; reported uses only',
+    ),
   delegates: z
     .array(agentName)
     .max(MAX_DELEGATES)
@@ -92,6 +100,7 @@ export function parsePact(input: unknown): PactTerms {
       ttlSeconds: durationSeconds(each.ttl),
       staleLimitSeconds: durationSeconds(each.staleLimit),
       uses: each.uses,
+      ...(each.usesPerHour === undefined ? {} : { usesPerHour: each.usesPerHour }),
       delegates: each.delegates ?? [],
     })),
     checkpoint: given.checkpoint ?? false,
@@ -111,10 +120,11 @@ function contradictions({ agent, credentials, sessionLimit }: z.infer<typeof pac
             `let a session end within ${longest}, and open another one`,
           ),
         ];
-  const found = credentials.flatMap(({ credential: name, ttl, staleLimit, delegates = [] }, index) => {
+  const found = credentials.flatMap((each, index) => {
+    const { credential: name, ttl, staleLimit, uses, usesPerHour, delegates = [] } = each;
     const at = `credentials[${index}]`;
     return [
-      ...(credentials.findIndex((each) => each.credential === name) === index
+      ...(credentials.findIndex(({ credential: other }) => other === name) === index
         ? []
         : [refusal(`${at}.credential`, `"${name}" is named twice`, 'name each credential once')]),
       ...(durationSeconds(staleLimit) >= durationSeconds(ttl)
@@ -124,6 +134,15 @@ function contradictions({ agent, credentials, sessionLimit }: z.infer<typeof pac
               `${at}.staleLimit`,
               `a staleLimit of ${staleLimit} is shorter than the ttl of ${ttl}`,
               'it works for as long as its ttl anyway: raise the staleLimit, or shorten the ttl',
+            ),
+          ]),
+      ...(uses === 'reported' || usesPerHour === undefined
+        ? []
+        : [
+            refusal(
+              `${at}.usesPerHour`,
+              'uses that are not reported are counted by nobody',
+              'say uses: reported, or leave usesPerHour out',
             ),
           ]),
       ...(delegates.includes(agent)
@@ -280,12 +299,13 @@ function termsOf({ agent, credentials, checkpoint, sessionLimitSeconds }: PactTe
   return {
     agent,
     credentials: credentials.map(
-      ({ credential: name, refresh, ttlSeconds, staleLimitSeconds, uses, delegates }) => ({
+      ({ credential: name, refresh, ttlSeconds, staleLimitSeconds, uses, usesPerHour, delegates }) => ({
         credential: name,
         refresh,
         ttlSeconds,
         staleLimitSeconds,
         uses,
+        ...(usesPerHour === undefined ? {} : { usesPerHour }),
         delegates,
       }),
     ),

@@ -1,4 +1,4 @@
-import type { Acknowledgement, Pact, Session, UseReport } from '../domain/agents.ts';
+import type { Acknowledgement, Pact, Session, Stray, UseReport } from '../domain/agents.ts';
 import type { Instant } from '../domain/clock.ts';
 import type { Page } from './ledger.ts';
 
@@ -60,6 +60,10 @@ export interface AgentStore {
 
   /** Adds to the counts of the minute in which `from` lies; what was reported up to `to` already is left as it is. */
   report(use: UseReport): Promise<void>;
+  /** Keeps that an agent has strayed, once an hour for each credential; what it reports of it counts nowhere. */
+  stray(stray: Stray): Promise<void>;
+  /** Those from then on and before. */
+  strays(from: Instant, before: Instant): Promise<readonly Stray[]>;
   /** Uses of a credential that were reported for a time that reaches into this one, in no order. */
   uses(credentialId: string, from: Instant, to: Instant): Promise<readonly UseReport[]>;
   /** The same by the minute in which they began, as far as they are kept (`USES_KEPT_SECONDS`). */

@@ -22,8 +22,11 @@ export interface LedgerChange {
   readonly turns?: Turns;
   /** A signal that waits for people, as it shall be: nothing is committed unless it is there in the version before. */
   readonly held?: HeldSignal;
-  /** A signal that is taken with this change: nothing is committed where it was before. */
-  readonly taken?: { readonly source: string; readonly id: string };
+  /**
+   * A signal that is taken with this change: nothing is committed where it was before. The suspicions that it tells of are kept as
+   * told for this credential (`SignalStore.told`).
+   */
+  readonly taken?: { readonly source: string; readonly id: string; readonly suspicions?: readonly string[] };
 }
 
 /** How many starts each place has seen; which agents meet at which place is the ledger's own. */

@@ -1,6 +1,6 @@
 import type { HeldSignal } from '../domain/signals/held.ts';
 import type { AlertRef } from '../domain/signals/signal.ts';
-import type { TakenSignal } from '../domain/signals/taken.ts';
+import type { TakenSignal, ToldSuspicions } from '../domain/signals/taken.ts';
 import type { GithubAlert } from '../domain/signals/github.ts';
 import type { Redacted } from '../domain/redacted.ts';
 
@@ -10,6 +10,8 @@ export interface SignalStore {
   taken(source: string, id: string): Promise<TakenSignal | undefined>;
   /** Keeps that it was, for as long as signals are remembered, or for good. */
   mark(source: string, id: string, taken: TakenSignal, forGood?: boolean): Promise<void>;
+  /** Which suspicions of a credential were told last; kept with the record that tells them (`LedgerChange.taken`). */
+  told(credentialId: string): Promise<ToldSuspicions | undefined>;
   /**
    * Takes one, or `count`, of what a budget has for any 60 minutes; false where not so many are left. What is taken under a name
    * is taken once within an hour, however often and at the same time it is asked for.

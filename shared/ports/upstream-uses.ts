@@ -16,6 +16,8 @@ export interface UpstreamUses {
   cover(source: UpstreamSource, of: string, times: readonly Interval[]): Promise<void>;
   /** Uses of a credential that reach into this time, by the minute in which they began. */
   log(credentialId: string, from: Instant, to: Instant): AsyncIterable<UpstreamUse>;
+  /** Those that began in this time of whole minutes, in its order; the end is exclusive. */
+  begun(credentialId: string, from: Instant, to: Instant): AsyncIterable<UpstreamUse>;
   /** Of which times sources have told, of this credential, of the server that it is at (`serverOf`), or of all. */
   coverage(credentialId: string, server?: string): Promise<readonly UseCoverage[]>;
 }

@@ -328,6 +328,19 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
       ],
     },
   },
+  {
+    reason:
+      'Uses are judged every quarter of an hour, which few runs last; what of it there is to read depends on what agents and upstreams have told by then (test/unit/anomalies, test/integration/signals.int.test.ts, test/integration/agent-store.int.test.ts).',
+    sometimes: true,
+    grants: {
+      'observe-readers': [
+        'dynamodb:Query on <Ledger>/index/byGroup',
+        ASKS_AGENTS,
+        'sqs:GetQueueAttributes on <ReadersDeadLetters>',
+        'sqs:GetQueueUrl on <ReadersDeadLetters>',
+      ],
+    },
+  },
   ...OF_DATABASES,
   ...OTHER_TYPES.flatMap((type) => [
     ...OF_DATABASES.map((each) => ofType(each, type)),

@@ -86,6 +86,24 @@ describe('what AWS and the own rules notice', () => {
     expect(await may('receive-notice', reading)).toBe(false);
   });
 
+  it('is looked for in reports of uses every quarter of an hour, and not where nothing is to be learnt', async () => {
+    const judging = (where: Stacks) =>
+      ofType(where, 'AWS::Events::Rule').filter(({ Properties }) =>
+        JSON.stringify(Properties['Targets']).includes('judge-uses'),
+      );
+    const [schedule] = judging(stacks);
+    expect(schedule?.Properties['ScheduleExpression']).toBe('rate(15 minutes)');
+    expect(at(list(schedule?.Properties['Targets'])[0], 'DeadLetterConfig', 'Arn')).toBeDefined();
+    const off = synthesise({ settings: { signals: { unusual: 'off' } } });
+    expect(judging(off)).toEqual([]);
+    expect(await may('observe-readers', inLedger('Query', 'default#USE#1'))).toBe(true);
+    expect(await may('observe-readers', inLedger('Query', 'default#C#1'))).toBe(false);
+    for (const key of ['default#USE#1', 'default#STRAY#1', 'default#SIGNAL#TOLD#1', 'default#PACT#checkout'])
+      expect(await may('observe-readers', inLedger('PutItem', key))).toBe(false);
+    expect(await may('agent-api', inLedger('PutItem', 'default#STRAY#1'))).toBe(true);
+    expect(await may('agent-api', inLedger('PutItem', 'default#BASELINE#agents/orders'))).toBe(false);
+  });
+
   it('starts an emergency only where there are keys of IAM, and a rotation only there or where the settings say so', async () => {
     const starts = async (where: Stacks): Promise<string[]> => {
       const roles = new Policies(where);

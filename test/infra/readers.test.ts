@@ -52,7 +52,9 @@ describe('readers', () => {
 
   it('are kept one by one only where the settings say so', () => {
     const off = synthesise({ settings: { uses: { reads: 'off' } } });
-    expect(JSON.stringify(statementsByFunction(off)['observe-readers'])).not.toContain('UPSTREAM');
+    expect(JSON.stringify(statementsByFunction(off)['observe-readers'])).not.toContain(
+      '*#UPSTREAM#*","*#COVERED#*',
+    );
   });
 
   it('are kept by a function that may write nothing else, and for 90 days', () => {
@@ -66,6 +68,9 @@ describe('readers', () => {
       [written, below('*#READER#*', '*#BASELINE#*')],
       [written, below('*#UPSTREAM#*', '*#COVERED#*')],
       [['dynamodb:GetItem'], below('*#SECRET#*')],
+      [['dynamodb:Query'], undefined],
+      [['dynamodb:GetItem'], below('*#C#*', '*#PACT#*')],
+      [['dynamodb:Query'], below('*#USE#*', '*#UPSTREAM#*')],
     ]);
     expect(JSON.stringify(own)).not.toContain('secretsmanager');
     expect(at(ofType(stacks, 'AWS::DynamoDB::Table')[0]?.Properties, 'TimeToLiveSpecification')).toEqual({

@@ -9,7 +9,7 @@ import {
 } from '../../shared/domain/agents.ts';
 import { AGENT, type AgentApiWorld, Instance, type Answered } from '../support/agent-api.ts';
 import { AgentsOnTable } from '../support/agents-on-table.ts';
-import { ID, NOW, ROTATION_ID } from '../unit/api/fakes.ts';
+import { credentialOf, ID, NOW, ROTATION_ID } from '../unit/api/fakes.ts';
 
 /** The version before. */
 const OLD = ID;
@@ -320,6 +320,18 @@ describe('a report of uses', () => {
       status: 200,
       body: { reported: 0 },
     });
+    // Nobody's credential is nobody's concern; one of others is unusual.
+    expect(await table.agents.strays(world.at(-60), world.at(60))).toEqual([]);
+    world.ledger.add(credentialOf({ id: 'c-payroll', name: 'payroll', holders: [] }));
+    for (const counts of [{ succeeded: 0, refused: 0 }, {}])
+      expect(await instance.report([use(-9, -5, { credential: 'payroll', ...counts })])).toMatchObject({
+        status: 200,
+        body: { reported: 0 },
+      });
+    expect(await table.agents.strays(world.at(-60), world.at(60))).toEqual([
+      { credentialId: 'c-payroll', agent: AGENT, at: world.at(0) },
+    ]);
+    expect(await table.agents.uses('c-payroll', world.at(-60), world.at(60))).toEqual([]);
     // An emergency has ended the other: what was refused with it is no reason to lose the rest of the report.
     const dead = use(-9, -5, { versionId: 'ended-by-an-emergency' });
     expect(await instance.report([dead, use(-9, -5)])).toMatchObject({ status: 200, body: { reported: 1 } });

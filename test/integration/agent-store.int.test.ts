@@ -314,6 +314,16 @@ describe('reports of uses', () => {
     ]);
   });
 
+  test('of a credential that is none of the agent’s are kept apart, once an hour, by when they came first', async () => {
+    const stray = { credentialId: 'c-1', agent: AGENT, at: at(0) };
+    await agents.stray(stray);
+    await agents.stray({ ...stray, at: at(60) });
+    await agents.stray({ ...stray, agent: 'search', at: at(60) });
+    expect(await agents.strays(at(0), at(60))).toEqual([stray]);
+    expect(await agents.strays(at(60), at(120))).toEqual([{ ...stray, agent: 'search', at: at(60) }]);
+    expect(await agents.uses('c-1', at(0), at(600))).toEqual([]);
+  });
+
   test('are found by their minute and credential only, and are forgotten after five weeks', async () => {
     await agents.report(use());
     await agents.report(use({ from: at(180), to: at(182) }));

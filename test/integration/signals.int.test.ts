@@ -179,13 +179,26 @@ describe('what is usual', () => {
     expect(await baselines().suspicions(10)).toHaveLength(1);
   });
 
+  test('how far reports of uses were judged is kept, the newest alone', async () => {
+    expect(await baselines().progress()).toBeUndefined();
+    await baselines().proceed({ slot: toInstant(START), page: 'two' });
+    await baselines().proceed({ slot: toInstant(START + 900_000) });
+    expect(await baselines().progress()).toEqual({ slot: toInstant(START + 900_000) });
+  });
+
   test('a signal that is taken with its record is taken once, or neither is there', async () => {
     const before = await table.created();
-    const taken = { source: 'anomaly', id: 'one' };
+    const taken = { source: 'anomaly', id: 'one', suspicions: ['s-1', 's-2'] };
     const commit = (from: typeof before) =>
       table.ledger.commit({ before: from, after: from, taken, records: [table.draft('anomaly-seen')] });
     const after = await commit(before);
     expect(await store().taken('anomaly', 'one')).toMatchObject({ round: 0 });
+    expect(await store().told(before.id)).toEqual({
+      signal: 'one',
+      at: toInstant(START),
+      suspicions: ['s-1', 's-2'],
+    });
+    expect(await store().told('another')).toBeUndefined();
     await expect(commit(after)).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
     expect((await table.recordsOf(after)).map(({ message }) => message)).toEqual([
       'registration-intended',

@@ -4,6 +4,7 @@ import {
   type Acknowledgement,
   type Pact,
   type Session,
+  type Stray,
   type UseReport,
 } from '../../shared/domain/agents.ts';
 import { toInstant, type Clock } from '../../shared/domain/clock.ts';
@@ -19,6 +20,7 @@ export class MemoryAgentStore implements AgentStore {
   readonly silent = new Set<string>();
   readonly said: Acknowledgement[] = [];
   readonly reported: UseReport[] = [];
+  readonly strayed: Stray[] = [];
   readonly #clock: Clock;
   readonly #pacts = new Map<string, Pact>();
   readonly #challenges = new Set<string>();
@@ -112,6 +114,14 @@ export class MemoryAgentStore implements AgentStore {
 
   async report(use: UseReport): Promise<void> {
     this.reported.push(use);
+  }
+
+  async stray(stray: Stray): Promise<void> {
+    this.strayed.push(stray);
+  }
+
+  async strays(from: string, before: string): Promise<readonly Stray[]> {
+    return this.strayed.filter(({ at }) => at >= from && at < before);
   }
 
   async *useLog(credentialId: string, from: string, to: string): AsyncIterable<UseReport> {

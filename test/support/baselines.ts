@@ -1,14 +1,15 @@
 import { NOTHING_KNOWN, type Baseline } from '../../shared/domain/anomalies/baseline.ts';
 import type { Suspicion } from '../../shared/domain/anomalies/suspicion.ts';
-import type { Baselines, KeptBaseline } from '../../shared/ports/baselines.ts';
+import type { Baselines, KeptBaseline, Progress } from '../../shared/ports/baselines.ts';
 
 /** What is usual, in memory. */
 export class FakeBaselines implements Baselines {
   readonly kept = new Map<string, KeptBaseline>();
   readonly waiting = new Map<string, Suspicion>();
   readonly told = new Set<string>();
+  #progress: Progress | undefined;
   /** Runs before each write, which it may fail. */
-  before: (what: 'keep' | 'suspect') => void = () => undefined;
+  before: (what: 'keep' | 'suspect' | 'proceed') => void = () => undefined;
 
   read(secret: string, of?: string): Promise<KeptBaseline> {
     return Promise.resolve(this.kept.get(`${secret} ${of ?? ''}`) ?? { baseline: NOTHING_KNOWN, version: 0 });
@@ -38,6 +39,16 @@ export class FakeBaselines implements Baselines {
     this.waiting.delete(id);
     this.told.add(id);
     return Promise.resolve();
+  }
+
+  progress(): Promise<Progress | undefined> {
+    return Promise.resolve(this.#progress);
+  }
+
+  async proceed(progress: Progress): Promise<void> {
+    this.before('proceed');
+    await Promise.resolve();
+    this.#progress = progress;
   }
 
   /** All that is known, by secret and reader. */

@@ -15,7 +15,7 @@ import type { GithubAlert } from '../../shared/domain/signals/github.ts';
 import type { HeldSignal } from '../../shared/domain/signals/held.ts';
 import type { SignalSettings } from '../../shared/domain/signals/settings.ts';
 import { forged, REMEMBERED_SECONDS, type SignalSource } from '../../shared/domain/signals/signal.ts';
-import type { TakenSignal } from '../../shared/domain/signals/taken.ts';
+import type { TakenSignal, ToldSuspicions } from '../../shared/domain/signals/taken.ts';
 import type { FamilyEmergency } from '../../shared/engine/families/revoke.ts';
 import type { SignalDeps } from '../../shared/engine/signals/deps.ts';
 import type { LedgerChange } from '../../shared/ports/ledger.ts';
@@ -75,6 +75,7 @@ export class SignalWorld {
   readonly credentials = new Map<string, Credential>();
   readonly #keys = new Map<string, KnownKey[]>();
   readonly #seen = new Map<string, { readonly of: (now: number) => TakenSignal | undefined }>();
+  readonly #told = new Map<string, ToldSuspicions>();
   readonly #taken = new Map<string, { at: number; count: number; of: string | undefined }[]>();
   readonly #partner: KeyObject;
   readonly #partnerPublic: string;
@@ -354,6 +355,7 @@ export class SignalWorld {
           this.#seen.set(`${source} ${id}`, { of: (now) => (now < until ? taken : undefined) });
           return Promise.resolve();
         },
+        told: (credentialId) => Promise.resolve(this.#told.get(credentialId)),
         take: (budget, perHour, count = 1, of) => {
           const taken = (this.#taken.get(budget) ?? []).filter(({ at }) => this.now - at < 3600_000);
           if (of !== undefined && taken.some((each) => each.of === of)) return Promise.resolve(true);
@@ -420,6 +422,8 @@ export class SignalWorld {
       if (this.#seen.has(key)) throw new RekeyError('ERR_CONFLICT', 'somebody was faster');
       const now = { at: toInstant(this.now), round: 0, fingerprints: [] };
       this.#seen.set(key, { of: () => now });
+      const { id: signal, suspicions } = taken;
+      if (suspicions !== undefined) this.#told.set(after.id, { signal, at: toInstant(this.now), suspicions });
     }
     if (held !== undefined) {
       if ((this.kept.get(held.id)?.version ?? 0) !== held.version - 1)

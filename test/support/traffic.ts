@@ -20,15 +20,15 @@ export function randomOf(seed: number): () => number {
 /** What reads of one day, by hour and minute, are of somebody's. */
 type Day = (day: number, random: () => number) => { hour: number; network: string }[];
 
-const times = <T>(count: number, make: (n: number) => T): T[] =>
+export const times = <T>(count: number, make: (n: number) => T): T[] =>
   Array.from({ length: count }, (_, n) => make(n));
-const some = (mean: number, random: () => number): number => {
+export const some = (mean: number, random: () => number): number => {
   // Knuth's way to a number of independent events.
   let [left, count] = [Math.exp(-mean), 0];
   for (let product = random(); product > left; product *= random()) count++;
   return count;
 };
-const isWeekend = (day: number): boolean => day % 7 > 4;
+export const isWeekend = (day: number): boolean => day % 7 > 4;
 
 const office = (random: () => number): { hour: number; network: string }[] =>
   times(9, (n) => n + 8).flatMap((hour) => times(some(6, random), () => ({ hour, network: '10.1.0.0/24' })));
@@ -94,6 +94,26 @@ export function sightingsOf(pattern: Day, day: number, random: () => number, of 
     }))
     .toSorted((a, b) => (a.at < b.at ? -1 : 1))
     .map(({ at, id, network }) => ({ at, id, traits: { hour: at.slice(11, 13), network } }));
+}
+
+/** How often something is told of five readers or agents in 60 days each: the same finding once in a week. */
+export function told(sightings: (day: number, random: () => number) => Sighting[]): number {
+  let count = 0;
+  for (let seed = 1; seed <= 5; seed++) {
+    const random = randomOf(seed);
+    const last = new Map<string, number>();
+    let known: Baseline = NOTHING_KNOWN;
+    for (let day = 0; day < 60; day++) {
+      const { after: next, findings } = judgeAll(sightings(day, random), known);
+      known = next;
+      for (const { rule, what } of findings) {
+        if (day - (last.get(`${rule} ${what}`) ?? -7) < 7) continue;
+        last.set(`${rule} ${what}`, day);
+        count++;
+      }
+    }
+  }
+  return count;
 }
 
 /** Judges sightings one after the other. */

@@ -32,6 +32,11 @@ export class MemoryUpstreamUses implements UpstreamUses {
       .toSorted((a, b) => (a.from < b.from ? -1 : 1));
   }
 
+  async *begun(credentialId: string, from: Instant, to: Instant): AsyncIterable<UpstreamUse> {
+    await Promise.resolve();
+    yield* this.uses.filter((use) => use.credentialId === credentialId && use.from >= from && use.from < to);
+  }
+
   async coverage(credentialId: string, server?: string): Promise<readonly UseCoverage[]> {
     return Promise.resolve(this.covered.filter(({ of }) => [credentialId, DEPLOYMENT, server].includes(of)));
   }

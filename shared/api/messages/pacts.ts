@@ -18,6 +18,7 @@ export const pactView = z.object({
       ttlSeconds: z.number(),
       staleLimitSeconds: z.number(),
       uses: z.string(),
+      usesPerHour: z.number().optional(),
       delegates: z.array(z.string()),
     }),
   ),

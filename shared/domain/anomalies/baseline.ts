@@ -8,11 +8,11 @@ export const KEPT_DAYS = 28;
 export const MIN_DAYS = 7;
 export const MIN_HOURS = 20;
 
-/** What a sighting has that may be unusual. `hour` of the day is UTC, `00` to `23`. */
-export type Trait = 'hour' | 'network' | 'reader';
+/** What a sighting has that may be unusual. `hour` of the day is UTC, `00` to `23`; `resource` is what was touched. */
+export type Trait = 'hour' | 'network' | 'reader' | 'resource';
 
 /** Most values of a trait that are kept of a day; a day that reaches it tells nothing of what is unusual. */
-export const MOST: Readonly<Record<Trait, number>> = { hour: 25, network: 32, reader: 64 };
+export const MOST: Readonly<Record<Trait, number>> = { hour: 25, network: 32, reader: 64, resource: 32 };
 
 /** What was usual on one day. */
 export interface Day {
@@ -54,6 +54,10 @@ export interface Sighting {
   readonly id?: string;
   /** For how many uses it stands. Default: 1. */
   readonly times?: number;
+  /** More than so many in an hour are outside of what was agreed. */
+  readonly most?: number;
+  /** All that may be touched by what is declared; absent where nothing says. */
+  readonly opens?: readonly string[];
 }
 
 /** The last two hours are open. CloudTrail is rarely more than 15 minutes late. */
@@ -129,10 +133,12 @@ function closedUpTo(before: Baseline, from: string): Baseline {
 }
 
 function joined(known: Day['traits'], seen: Sighting['traits']): Day['traits'] {
-  const fresh = (Object.entries(seen) as [Trait, string][]).filter(([name, value]) => {
-    const values = known[name] ?? [];
-    return !values.includes(value) && values.length < MOST[name];
-  });
+  const fresh = (Object.entries(seen) as [Trait, string][])
+    .map(([name, value]): [Trait, string] => [name, keptAs(name, value)])
+    .filter(([name, value]) => {
+      const values = known[name] ?? [];
+      return !values.includes(value) && values.length < MOST[name];
+    });
   if (fresh.length === 0) return known;
   return {
     ...known,
@@ -150,6 +156,11 @@ const hourOf = (at: Instant): string => at.slice(0, 13);
 const opensFrom = (hour: string): string => hourOf(plusSeconds(`${hour}:00:00.000Z`, -OPEN_SECONDS));
 const dayBefore = (day: string, days: number): string =>
   plusSeconds(`${day}T00:00:00.000Z`, -days * 86_400).slice(0, 10);
+
+/** A value of a trait as a day keeps it: others choose the names of what can be touched, and their length. */
+export function keptAs(trait: Trait, value: string): string {
+  return trait === 'resource' ? shortened(value) : value;
+}
 
 function shortened(id: string): string {
   return createHash('sha256').update(id).digest('base64url').slice(0, 8);

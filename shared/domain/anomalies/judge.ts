@@ -4,6 +4,7 @@ import {
   countIn,
   isCounted,
   isLate,
+  keptAs,
   learnt,
   MIN_DAYS,
   MIN_HOURS,
@@ -17,7 +18,7 @@ import {
 
 /** What is unusual, and why, in words. */
 export interface Finding {
-  readonly rule: Trait | 'volume';
+  readonly rule: Trait | 'volume' | 'outside';
   /** The same finding on another day has the same words here; too many in an hour is one finding for each day. */
   readonly what: string;
   readonly text: string;
@@ -47,10 +48,11 @@ const SAME_WEEKDAY = 2;
  */
 export function judge(before: Baseline, sighting: Sighting): Judged {
   if (isCounted(before, sighting)) return { after: before, findings: [] };
-  const unusual = traitsOf(before, sighting);
+  const unusual = [...traitsOf(before, sighting), ...outsideOf(sighting)];
   if (isLate(before, sighting.at)) return { after: before, findings: unusual };
   const now = counted(before, sighting);
-  const tooMany = sighting.id === undefined ? undefined : volumeOf(now, sighting.at);
+  const tooMany =
+    sighting.id === undefined ? undefined : (moreThanAgreed(now, sighting) ?? volumeOf(now, sighting.at));
   const findings = tooMany === undefined ? unusual : [...unusual, tooMany];
   return findings.some(({ isEarly }) => isEarly !== true)
     ? { after: setAside(now, sighting, tooMany !== undefined), findings }
@@ -60,7 +62,7 @@ export function judge(before: Baseline, sighting: Sighting): Judged {
 function traitsOf({ days }: Baseline, { at, traits }: Sighting): Finding[] {
   const others = earlier(days, at);
   return (Object.entries(traits) as [Trait, string][]).flatMap(([trait, value]): Finding[] => {
-    if (isKnown(days, trait, value)) return [];
+    if (isKnown(days, trait, keptAs(trait, value))) return [];
     const finding = { rule: trait, what: value, text: textOf(trait, value, others.length) };
     if (isSettled(others, trait) && isTrustworthy(others, (rest, day) => surprises(rest, day, trait)))
       return [finding];
@@ -69,10 +71,29 @@ function traitsOf({ days }: Baseline, { at, traits }: Sighting): Finding[] {
   });
 }
 
+/** What nothing has to be known for: the declaration says what may be touched. */
+function outsideOf({ traits: { resource }, opens }: Sighting): Finding[] {
+  if (resource === undefined || opens === undefined || opens.includes(resource)) return [];
+  return [
+    { rule: 'outside', what: resource, text: `touched ${resource}, which is outside of what it may open` },
+  ];
+}
+
+function moreThanAgreed(now: Baseline, { at, most }: Sighting): Finding | undefined {
+  const count = countIn(now, at);
+  if (most === undefined || count <= most) return undefined;
+  return {
+    rule: 'outside',
+    what: at.slice(0, 10),
+    text: `${count} times within an hour, when its pact says ${most} at most`,
+  };
+}
+
 function textOf(trait: Trait, value: string, days: number): string {
   const since = `in the ${days} days that are known`;
   if (trait === 'hour') return `at ${value} h UTC, when it was not seen within an hour of that ${since}`;
   if (trait === 'network') return `from ${value}, where it was not seen ${since}`;
+  if (trait === 'resource') return `touched ${value}, which it did not ${since}`;
   return `never seen ${since}`;
 }
 

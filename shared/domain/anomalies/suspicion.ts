@@ -1,5 +1,6 @@
 import type { Instant } from '../clock.ts';
 import type { Holder } from '../holders.ts';
+import { clientOf } from '../pact.ts';
 import { harmless, holderOf, type Reader } from '../readers.ts';
 import { digestOf } from '../signals/signal.ts';
 import type { Finding } from './judge.ts';
@@ -10,8 +11,16 @@ export interface Suspicion extends Finding {
   readonly id: string;
   /** Name of the secret that was read. */
   readonly secret: string;
-  readonly reader: Pick<Reader, 'kind' | 'principal' | 'name'>;
+  readonly reader: Suspect;
   readonly at: Instant;
+}
+
+/**
+ * Who has done it: who reads a secret; an agent, which reports of itself; or a workflow as an upstream tells of it. The `principal`
+ * of an agent is its name, that of a workflow what the upstream calls it, and its `name` that of the source.
+ */
+export interface Suspect extends Pick<Reader, 'principal' | 'name'> {
+  readonly kind: Reader['kind'] | 'agent' | 'workflow';
 }
 
 /** So long the same finding isn't told again: what goes on is known by then, and is never learnt. */
@@ -20,7 +29,7 @@ export const TOLD_SECONDS = 7 * 86_400;
 /** A finding as it waits to be weighed. */
 export function suspicionOf(
   secret: string,
-  { kind, principal, name }: Suspicion['reader'],
+  { kind, principal, name }: Suspect,
   at: Instant,
   finding: Finding,
 ): Suspicion {
@@ -57,8 +66,10 @@ const WEIGHTS: Readonly<Record<Reason['rule'], number>> = {
   hour: 1,
   volume: 1,
   network: 2,
+  resource: 2,
   reader: 3,
   undeclared: 3,
+  outside: 3,
 };
 
 /** Most reasons that are listed of one anomaly. */
@@ -67,14 +78,14 @@ const LISTED = 20;
 /** The reason that a suspicion is, by the declaration of the credential; undefined where that explains it. */
 export function reasonOf(suspicion: Suspicion, holders: readonly Holder[]): Reason | undefined {
   const { reader, rule, text, at, isEarly } = suspicion;
-  const declared = holderOf(reader, holders);
+  const declared = declaredAs(reader, holders);
   const who = whoOf(reader);
   if (rule !== 'reader') {
     const standing = declared === undefined ? 'no declared holder' : `declared as ${declared.name}`;
     return { rule, who, text: `${text}; ${standing}`, at };
   }
   if (declared !== undefined) return undefined;
-  if (areAllNamed(holders))
+  if (reader.kind !== 'workflow' && areAllNamed(holders))
     return { rule: 'undeclared', who, text: `${text}, and is none of the declared holders`, at };
   return isEarly === true ? undefined : { rule, who, text: `${text}, and no holder is declared for it`, at };
 }
@@ -99,6 +110,14 @@ function areAllNamed(holders: readonly Holder[]): boolean {
   );
 }
 
-function whoOf({ principal, name }: Suspicion['reader']): string {
+function declaredAs({ kind, ...who }: Suspect, holders: readonly Holder[]): Holder | undefined {
+  if (kind === 'agent') return clientOf({ holders }, who.principal);
+  if (kind === 'workflow')
+    return holders.find(({ name, principal }) => name === who.principal || principal === who.principal);
+  return holderOf({ kind, ...who }, holders);
+}
+
+function whoOf({ kind, principal, name }: Suspect): string {
+  if (kind === 'agent') return harmless(`agent ${principal}`, 300);
   return harmless(name === undefined ? principal : `${name} (${principal})`, 300);
 }

@@ -59,6 +59,8 @@ export interface Signal {
   readonly handle?: string;
   /** What is unusual, and why. */
   readonly anomaly?: Anomaly;
+  /** Ids of the suspicions that it tells of. */
+  readonly suspicions?: readonly string[];
   /** Where its value is asked for. */
   readonly alert?: AlertRef;
   /** What the source calls the credential, as the settings map it to a name. */

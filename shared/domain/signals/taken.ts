@@ -13,6 +13,16 @@ export interface TakenSignal {
   readonly looked?: boolean;
 }
 
+/** The newest signal by which suspicions of a credential were told: they may not be forgotten yet, nor acted on to the end. */
+export interface ToldSuspicions {
+  /** Id of the signal. */
+  readonly signal: string;
+  /** When: the same suspicion that comes a week later has not been told. */
+  readonly at: Instant;
+  /** Ids of the suspicions. */
+  readonly suspicions: readonly string[];
+}
+
 /** How long what was begun for a signal may take before the same signal is taken as a new one. */
 const SETTLED_MS = 15 * 60_000;
 

@@ -16,7 +16,7 @@ const AHEAD_MS = 60_000;
 /**
  * Keeps what an instance reports of its uses by its signed word, and says how much of it. The same report again counts once,
  * whoever sends it: it ends no later than one before it in its minute, which is remembered for longer than a report may be
- * old. What isn't in the pact any more is passed over, and so are versions that the instance doesn't hold and nobody gives out,
+ * old. What isn't in the pact any more is passed over, but that it came, and so are versions that the instance doesn't hold and nobody gives out,
  * such as one that an emergency has just ended. Uses of another version than the acknowledged one, begun after the
  * acknowledgement, contradict it.
  * @throws RekeyError ERR_PROOF where somebody else has signed; ERR_REQUEST naming the report
@@ -44,6 +44,11 @@ export async function reportUses(
   });
   for (const { credential: _name, ...use } of known)
     await deps.agents.report({ ...use, agent: speaking.agent, session: id });
+  await noteStrays(
+    deps,
+    speaking.agent,
+    uses.filter(({ credential, succeeded, refused }) => !facts.has(credential) && succeeded + refused > 0),
+  );
   const acknowledged = standing(facts);
   for (const { credential, versionId, from, succeeded, refused } of known) {
     const claim = acknowledged.get(credential);
@@ -51,6 +56,15 @@ export async function reportUses(
       await deps.agents.contradict(claim, toInstant(now));
   }
   return known.length;
+}
+
+/** What an agent reports of a credential that isn't its own counts nowhere, and is unusual (docs/signals.md). */
+async function noteStrays(deps: AgentDeps, agent: string, uses: readonly ReportedUse[]): Promise<void> {
+  for (const name of new Set(uses.map(({ credential }) => credential))) {
+    const credentialId = await deps.ledger.idByName(name);
+    if (credentialId !== undefined)
+      await deps.agents.stray({ credentialId, agent, at: toInstant(deps.clock()) });
+  }
 }
 
 function versionsOf({ credential, rotation }: NoticeFacts): readonly (string | undefined)[] {

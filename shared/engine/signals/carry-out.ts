@@ -43,9 +43,9 @@ export async function carryOut(
       return done.credentials.length === 0 ? done : { ...done, id };
     }
     case 'rotate': {
-      const rotated = await rotateEach(deps, received, decision);
+      // Before all else: a rotation that can't begin for now must not keep it from people.
       if (received.signal.kind === 'unusual') await tellUnusual(deps, received, decision);
-      return rotated;
+      return rotateEach(deps, received, decision);
     }
     case 'tell':
       await tellUnusual(deps, received, decision);

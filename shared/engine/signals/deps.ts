@@ -26,6 +26,8 @@ export interface Received {
   readonly policy: SignalPolicy;
   /** Names of credentials by what a source calls them. */
   readonly names?: Readonly<Record<string, string>>;
+  /** It was taken before, and may not have been carried out to its end. */
+  readonly resumes?: true;
   /** Only says what would be done. */
   readonly dryRun?: boolean;
 }

@@ -15,16 +15,18 @@ import { asNew, remember } from './taken.ts';
  */
 export async function receiveSignal(deps: SignalDeps, received: Received): Promise<SignalOutcome> {
   const { policy, dryRun = false } = received;
-  const signal = dryRun ? received.signal : await asNew(deps, received.signal);
+  const isCounted = !dryRun && received.resumes !== true;
+  const signal = isCounted ? await asNew(deps, received.signal) : received.signal;
   if (signal === undefined) return { act: 'repeated', credentials: [] };
   const { source } = signal;
-  if (!dryRun && !(await mayTake(deps, `${source}#LOOKED`, policy.perHour, LOOKS))) return OVER_BUDGET;
+  if (isCounted && !(await mayTake(deps, `${source}#LOOKED`, policy.perHour, LOOKS))) return OVER_BUDGET;
   const whole = await completed(deps, signal);
   const matches = await matchesOf(deps, received.names ?? {}, whole);
   const decision = decide(whole, matches, policy);
   if (dryRun) return { act: decision.act, ...namesOf(decision) };
   // Made-up values that somebody has put where a source finds them take nothing from those that are ours.
-  if (decision.act !== 'nothing' && !(await mayTake(deps, source, policy.perHour))) return OVER_BUDGET;
+  if (isCounted && decision.act !== 'nothing' && !(await mayTake(deps, source, policy.perHour)))
+    return OVER_BUDGET;
   const about = { ...received, signal: whole };
   const outcome = await carryOut(deps, about, decision);
   // Beside what Rekey ends itself: a value that two credentials share may be in the hands of a person for one of them.

@@ -6,15 +6,15 @@ import { loadCredential } from '../state.ts';
 import type { Received, SignalDeps } from './deps.ts';
 
 /**
- * Says in the trail of the credential what is unusual, which pages. The signal is taken with the same commit, so that a person
- * is told once, whatever dies in between.
+ * Says in the trail of the credential what is unusual, which pages. The signal is taken with the same commit, and its suspicions
+ * are told with it, so that a person is told once, whatever dies in between.
  */
 export async function tellUnusual(
   deps: SignalDeps,
   { signal, actor }: Received,
   { act, of }: Extract<Decision, { act: 'tell' | 'rotate' }>,
 ): Promise<void> {
-  const { source, id, anomaly, observedAt } = signal;
+  const { source, id, anomaly, observedAt, suspicions = [] } = signal;
   for (const { credential } of credentialsIn(of)) {
     await retrying(async () => {
       if ((await deps.signals.taken(source, id)) !== undefined) return;
@@ -22,7 +22,7 @@ export async function tellUnusual(
       await deps.ledger.commit({
         before,
         after: before,
-        taken: { source, id },
+        taken: { source, id, suspicions },
         records: [
           {
             action: 'anomaly-seen',

@@ -2,50 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { suspicionOf, type Suspicion } from '../../../shared/domain/anomalies/suspicion.ts';
 import type { Finding } from '../../../shared/domain/anomalies/judge.ts';
 import { toInstant } from '../../../shared/domain/clock.ts';
-import type { Credential } from '../../../shared/domain/credential.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { Holder } from '../../../shared/domain/holders.ts';
-import { weighSuspicions, type WeighDeps } from '../../../shared/engine/anomalies/weigh.ts';
-import { FakeBaselines } from '../../support/baselines.ts';
-import { SignalWorld } from '../../support/signal-world.ts';
-
-const role = (name: string): string => `arn:aws:iam::111122223333:role/${name}`;
-const VALUE = 'the-value-of-orders-0123456789';
-const FOUND: Finding = { rule: 'network', what: '198.51.100.0/24', text: 'from 198.51.100.0/24' };
-
-interface Weighing {
-  readonly world: SignalWorld;
-  readonly baselines: FakeBaselines;
-  readonly deps: WeighDeps;
-  readonly suspect: (finding?: Partial<Finding>, by?: string, secret?: string) => Promise<Suspicion>;
-}
-
-async function weighing(
-  changes: Partial<Credential> = {},
-  policy: Partial<WeighDeps['policy']> = {},
-): Promise<Weighing> {
-  const world = await SignalWorld.start();
-  world.add('orders', VALUE, { secretName: 'agents/orders', ...changes });
-  const baselines = new FakeBaselines();
-  const deps: WeighDeps = {
-    baselines,
-    ledger: {
-      idBySecret: (secret) =>
-        Promise.resolve([...world.credentials.values()].find(({ secretName }) => secretName === secret)?.id),
-      credential: (id) => Promise.resolve(world.credentials.get(id)),
-    },
-    signals: world.services.deps,
-    policy: { ...world.services.policy, unusual: 'tell', ...policy },
-    clock: () => world.now,
-  };
-  const suspect: Weighing['suspect'] = async (finding = {}, by = 'crawler', secret = 'agents/orders') => {
-    const reader = { kind: 'role', principal: role(by) } as const;
-    const suspicion = suspicionOf(secret, reader, toInstant(world.now), { ...FOUND, ...finding });
-    await baselines.suspect(suspicion);
-    return suspicion;
-  };
-  return { world, baselines, deps, suspect };
-}
+import { weighSuspicions } from '../../../shared/engine/anomalies/weigh.ts';
+import { role, VALUE, weighing } from '../../support/weighing.ts';
 
 describe('what is unusual', () => {
   it('of one credential is told although that of another can not be, which fails the run once all had their turn', async () => {
@@ -170,6 +130,51 @@ describe('what is unusual', () => {
   });
 });
 
+describe('what an agent or an upstream tells', () => {
+  const agent = { kind: 'agent', principal: 'checkout' } as const;
+  const outside: Finding = { rule: 'outside', what: 'pact', text: 'reports uses of it' };
+  const reasonsOf = async (
+    finding: Finding,
+    who: Suspicion['reader'],
+    holders: readonly Holder[] = [],
+  ): Promise<object[]> => {
+    const { world, deps, baselines } = await weighing({ holders });
+    await baselines.suspect(suspicionOf('agents/orders', who, toInstant(world.now), finding));
+    await weighSuspicions(deps);
+    return world.drafts.map(({ evidence }) => evidence as object);
+  };
+
+  it('is said with the agent, and whether it is declared; outside of its pact weighs most', async () => {
+    const client: Holder = { kind: 'client', name: 'checkout', principal: role('checkout') };
+    expect(await reasonsOf(outside, agent, [client])).toMatchObject([
+      {
+        severity: 'high',
+        reasons: [
+          { rule: 'outside', who: 'agent checkout', text: 'reports uses of it; declared as checkout' },
+        ],
+      },
+    ]);
+    expect(JSON.stringify(await reasonsOf(outside, agent))).toContain('no declared holder');
+  });
+
+  it('is a workflow by the name of its source; one that is new is explained by a holder of that name or principal', async () => {
+    const found: Finding = { rule: 'reader', what: 'report', text: 'never seen' };
+    const workflow = { kind: 'workflow', principal: 'report', name: 'database-log' } as const;
+    const named: Holder = { kind: 'polling', name: 'report', ttlSeconds: 60 };
+    const other: Holder = { kind: 'polling', name: 'fleet', ttlSeconds: 60, principal: role('fleet') };
+    expect(await reasonsOf(found, workflow, [named])).toEqual([]);
+    expect(await reasonsOf({ ...found, isEarly: true }, workflow, [other])).toEqual([]);
+    expect(await reasonsOf(found, workflow, [other])).toMatchObject([
+      { severity: 'high', reasons: [{ rule: 'reader', who: 'database-log (report)' }] },
+    ]);
+  });
+
+  it('is never settled by what others are told of: a resource weighs as a network does', async () => {
+    const touched: Finding = { rule: 'resource', what: 'payroll', text: 'touched payroll' };
+    expect(await reasonsOf(touched, agent)).toMatchObject([{ severity: 'medium' }]);
+  });
+});
+
 describe('a flood of what is unusual', () => {
   it('pages once an hour for a credential: what comes on top waits and is told together', async () => {
     const { world, deps, suspect, baselines } = await weighing();
@@ -198,18 +203,6 @@ describe('a flood of what is unusual', () => {
       await weighSuspicions(deps);
     }
     expect([world.records.length, baselines.waiting.size]).toEqual([20, 0]);
-  });
-
-  it('is told once where the process dies after the record', async () => {
-    const { world, deps, suspect, baselines } = await weighing();
-    await suspect();
-    const dying = {
-      suspicions: () => baselines.suspicions(),
-      weighed: () => Promise.reject(new Error('killed')),
-    };
-    await expect(weighSuspicions({ ...deps, baselines: dying })).rejects.toThrow('killed');
-    expect(await weighSuspicions(deps)).toMatchObject({ told: 0, waiting: 1 });
-    expect(world.records).toEqual(['anomaly-seen']);
   });
 
   it('is told once where two weigh at the same time', async () => {

@@ -64,6 +64,19 @@ describe('the form of a pact', () => {
     ]);
   });
 
+  it('may say how many uses are to be expected; of uses that nobody reports, nothing', () => {
+    expect(terms({}, { usesPerHour: 500 }).credentials[0]).toMatchObject({ usesPerHour: 500 });
+    expect(mistakes(() => terms({}, { usesPerHour: 0 }))).toMatchObject([
+      ['ERR_PACT', 'credentials[0].usesPerHour', expect.any(String)],
+    ]);
+    expect(mistakes(() => terms({}, { usesPerHour: 5, uses: 'unreported' }))).toMatchObject([
+      ['ERR_PACT', 'credentials[0].usesPerHour', expect.any(String)],
+    ]);
+    const by = { actor: CALLER, now: 0 };
+    const first = nextVersion(terms(), undefined, by);
+    expect(nextVersion(terms({}, { usesPerHour: 500 }), first, by)).toMatchObject({ version: 2 });
+  });
+
   it('contradicts itself by a stale limit below the ttl, an agent that hands to itself, names twice', () => {
     const about = { staleLimit: '14m', delegates: ['checkout', 'search', 'search'] };
     expect(mistakes(() => terms({}, about)).map(([, field]) => field)).toEqual([
