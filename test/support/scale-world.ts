@@ -70,8 +70,8 @@ class MemoryLedger {
 export class MemoryS3 {
   readonly objects = new Map<string, string>();
   readonly outage: Outage = { until: 0 };
-  /** Answers of puts that are lost from then on, by what the key ends with. */
-  loses: string | undefined;
+  /** Whether what is deleted stays, as where the process dies before. */
+  keepsAll = false;
   readonly #now: () => number;
 
   constructor(now: () => number) {
@@ -90,10 +90,13 @@ export class MemoryS3 {
     if (this.#now() < this.outage.until) throw new RekeyError('ERR_UNAVAILABLE', 's3 did not answer');
     const [key = '', query] = decodeURIComponent(path).split('?');
     if (method === 'PUT') {
-      if (this.loses !== undefined && key.endsWith(this.loses))
-        throw new RekeyError('ERR_UNAVAILABLE', 's3 did not answer');
       if (this.objects.has(key)) throw new AwsServiceError('PreconditionFailed', 'it is there', 412);
       this.objects.set(key, body);
+      return Promise.resolve({ text: '' });
+    }
+    if (method === 'DELETE') {
+      if (this.keepsAll) throw new RekeyError('ERR_UNAVAILABLE', 's3 did not answer');
+      this.objects.delete(key);
       return Promise.resolve({ text: '' });
     }
     if (query === undefined) {
