@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { toInstant } from '../../shared/domain/clock.ts';
+import { emergencyOf } from '../../shared/engine/begin-emergency.ts';
 import { revokeNow } from '../../shared/engine/emergency.ts';
 import { reconcileSpool } from '../../shared/engine/spool.ts';
 import { ScaleWorld } from '../support/scale-world.ts';
@@ -123,6 +124,29 @@ describe(`${COUNT} credentials of three types in one emergency`, () => {
     expect(world.recordsEach('emergency-revocation-failed')).toEqual([1]);
     expect(world.recordsEach('emergency-revoked')).toEqual([1]);
   });
+});
+
+test('more credentials than one execution takes are revoked at once all the same, and what is new once it is asked for again', async () => {
+  const count = 2100;
+  const world = new ScaleWorld(count);
+  takeDown(world, ['the ledger refuses writes'], 10 * MINUTES);
+  await world.emergency();
+  expect(world.alive.size).toBe(0);
+  expect(lastOf(world, 'revoke')).toBeLessThan(30_000);
+  expect([...world.machines.executions.keys()].filter((id) => !id.includes('/'))).toEqual([
+    'e-1',
+    'e-1-2',
+    'e-1-3',
+  ]);
+  expect(await emergencyOf(world.deps.workflow, 'e-1')).toMatchObject({ status: 'SUCCEEDED' });
+  recordedOnce(world);
+
+  // Declared meanwhile: the same request has them too, and what it has ended before is left alone.
+  for (let n = count; n < count + 20; n++) world.add(n);
+  await world.emergency();
+  expect(world.alive.size).toBe(0);
+  expect(world.done.filter(({ what }) => what === 'revoke')).toHaveLength(count + 20);
+  recordedOnce(world);
 });
 
 test('where neither the ledger nor S3 tells what there is to end, for longer than is waited, that is told', async () => {
