@@ -90,7 +90,7 @@ function report(
     'record of the revocation': courses.map(({ revoked, recorded }) => recorded - revoked),
     'agents told to halt': courses.map(({ recorded, halted }) => halted - recorded),
   })
-    .map(([name, taken]) => ({ name, at: median(taken) }))
+    .map(([name, times]) => ({ name, at: median(times) }))
     .toSorted((a, b) => b.at - a.at);
   const all = median(courses.map(({ halted }) => halted));
   const [slowest] = steps;

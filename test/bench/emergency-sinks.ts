@@ -4,11 +4,11 @@ import { chainFaults, settledArchive } from '../../local/demo/archive.ts';
 import type { World } from '../../local/demo/world.ts';
 import type { FaultRule } from '../../local/gateway/faults.ts';
 import type { RecordedCall } from '../../local/gateway/recorder.ts';
-import { checkChain, type AuditRecord } from '../../shared/domain/audit.ts';
 import { ENV, OUTPUT } from '../../shared/names.ts';
 import { inParallel } from '../support/in-parallel.ts';
-import { count, median, ratio, type Figures } from './figures.ts';
+import { count, ratio, type Figures } from './figures.ts';
 import { ledgerOf, type Made } from './many-credentials.ts';
+import { coursesOf, slowestOf, type Course } from './emergency-trails.ts';
 import {
   emergencyCalls,
   endOf,
@@ -59,13 +59,6 @@ interface Round {
   readonly spooled: number;
   readonly left: number;
   readonly courses: readonly Course[];
-}
-
-/** Of a credential with each record of the emergency once, and a whole chain: when each step was over. */
-interface Course {
-  readonly revoked: number;
-  readonly recorded: number;
-  readonly halted: number;
 }
 
 /**
@@ -190,35 +183,6 @@ async function spooledIn({ stack }: World, { bucket }: Recording): Promise<numbe
   return found;
 }
 
-const OF_EACH = ['emergency-intended', 'emergency-revoked', 'agents-halted'];
-
-/** Which trails have it all once, and when each step was over in those, in milliseconds since it was asked for. */
-async function coursesOf(world: World, made: readonly Made[], askedAt: number): Promise<Course[]> {
-  const ledger = ledgerOf(world);
-  const courses: Course[] = [];
-  await inParallel(
-    made,
-    async ({ credential: { id } }) => {
-      const records: AuditRecord[] = [];
-      for await (const record of ledger.records(id)) records.push(record);
-      const head = await ledger.credential(id);
-      const once = OF_EACH.every((what) => records.filter(({ message }) => message === what).length === 1);
-      if (!once || head?.live.length !== 0 || checkChain(records, head).length > 0) return;
-      const at = (what: string): AuditRecord | undefined => records.find(({ message }) => message === what);
-      const { revocation } = JSON.parse(at('emergency-revoked')?.entity.data.evidence ?? '{}') as {
-        revocation?: { revokedAt: string };
-      };
-      courses.push({
-        revoked: Date.parse(revocation?.revokedAt ?? '') - askedAt,
-        recorded: (at('emergency-revoked')?.time ?? Number.NaN) - askedAt,
-        halted: (at('agents-halted')?.time ?? Number.NaN) - askedAt,
-      });
-    },
-    LOOKS_AT_ONCE,
-  );
-  return courses;
-}
-
 /** Whether the archive has what the ledger has. */
 async function archived(world: World, made: readonly Made[]): Promise<Figures> {
   const ledger = ledgerOf(world);
@@ -275,36 +239,16 @@ function report(outage: Outage, made: number, round: Round, usual: Round | undef
           }),
         }),
     // With nothing down an intent that takes longer than is waited for is spooled as well.
-    [`${name}: spooled meanwhile`]: count(round.spooled, 'objects', {
-      ...(outage === 'ledger' ? { goal: all } : outage === 'nothing' ? {} : { goal: none }),
-    }),
+    [`${name}: spooled meanwhile`]: count(
+      round.spooled,
+      'objects',
+      outage === 'nothing' ? {} : { goal: outage === 'ledger' ? all : none },
+    ),
     [`${name}: recorded once afterwards`]: count(round.courses.length, `of ${made}`, { goal: all }),
     ...slowestOf(name, round.courses),
     [`${name}: left in the spool`]: count(round.left, 'objects', { goal: none }),
     [`${name}: emergencies that failed`]: count(round.status === 'SUCCEEDED' ? 0 : 1, 'emergencies', {
       goal: none,
     }),
-  };
-}
-
-/** By medians. A record of what the ledger takes nothing of waits until it does. */
-function slowestOf(name: string, courses: readonly Course[]): Figures {
-  if (courses.length === 0) return {};
-  const steps = Object.entries({
-    'revocation at the upstream': courses.map(({ revoked }) => revoked),
-    'record of the revocation': courses.map(({ revoked, recorded }) => recorded - revoked),
-    'record that agents were told to halt': courses.map(({ recorded, halted }) => halted - recorded),
-  })
-    .map(([step, times]) => ({ step, at: median(times) }))
-    .toSorted((a, b) => b.at - a.at);
-  const all = median(courses.map(({ halted }) => halted));
-  const [slowest] = steps;
-  return {
-    [`${name}: slowest step`]: ratio(
-      (slowest?.at ?? Number.NaN) / all,
-      '× of',
-      `request to halt: ${slowest?.step}`,
-      { detail: steps.map(({ step, at }) => `${(at / all).toFixed(2)}  ${step}`) },
-    ),
   };
 }
