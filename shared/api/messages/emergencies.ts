@@ -29,7 +29,10 @@ export const emergencyRequest = z
     credentials: z
       .array(z.string().min(1).max(128))
       .min(1, 'name at least one credential')
-      .max(MAX_EMERGENCY, 'name at most 1,000 in one request; several may share the incident, and a selection takes more')
+      .max(
+        MAX_EMERGENCY,
+        'name at most 1,000 in one request; several may share the incident, and a selection takes more',
+      )
       .optional(),
     select: select.optional(),
     incident,

@@ -112,7 +112,10 @@ describe('rekey revoke of a selection', () => {
     ];
     const args = ['revoke', '--everything', ...incident];
     const { exit, stdout, stderr } = await rekey(api, args, { tty: true, answer: 'yes' });
-    expect([exit === 0, stderr]).toEqual([false, expect.stringMatching(/1 to 1000 of 1500: the API answered 409/)]);
+    expect([exit === 0, stderr]).toEqual([
+      false,
+      expect.stringMatching(/1 to 1000 of 1500: the API answered 409/),
+    ]);
     const bodies = api.seen.map(({ body }) => body as { after?: string; credentials?: string[] });
     expect(bodies.map(({ after }) => after)).toEqual([undefined, id(999), undefined, undefined]);
     expect(bodies.flatMap(({ credentials = [] }) => credentials)).toEqual(
