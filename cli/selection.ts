@@ -1,9 +1,10 @@
-import { selectionAnswer, type SelectionAnswer } from '../shared/api/messages.ts';
+import { MAX_EMERGENCY, selectionAnswer, type SelectionAnswer } from '../shared/api/messages.ts';
 import type { Selection } from '../shared/domain/selection.ts';
-import { beginEmergency, sayBeside } from './begin-emergency.ts';
+import { beginEmergency, sayBeside, type Follow } from './begin-emergency.ts';
+import type { ApiClient } from './client.ts';
 import type { Context } from './context.ts';
 import type { RevokeOptions } from './emergency.ts';
-import { EXIT, Failure, usage } from './failure.ts';
+import { allOf, EXIT, Failure, failureAt, partly, usage } from './failure.ts';
 import type { Output } from './io.ts';
 import { revocationPlan } from './revocation.ts';
 
@@ -54,7 +55,7 @@ export async function revokeSelected(
   const client = await context.client();
   const { incident, reason, replace } = options;
   const body = { select, incident, reason, replace, dryRun: true };
-  const answer = await out.waiting('reading', client.post(selectionAnswer, ['emergencies'], { body }));
+  const answer = await out.waiting('reading', wholeSelection(client, body));
   describe(out, answer, options);
   if (options.dryRun) {
     out.data(answer);
@@ -66,8 +67,48 @@ export async function revokeSelected(
     throw new Failure('ERR_CANCELLED', 'cancelled; nothing was revoked');
   }
   const credentials = answer.selected.map(({ credential }) => credential.id);
-  const follow = await beginEmergency(context, { credentials, shown: true }, options);
-  return follow();
+  return revokeShown(context, credentials, options);
+}
+
+/** What a selection comes to, page by page. */
+async function wholeSelection(client: ApiClient, body: object): Promise<SelectionAnswer> {
+  const selected: SelectionAnswer['selected'][number][] = [];
+  let after: string | undefined;
+  for (;;) {
+    const asked = after === undefined ? body : { ...body, after };
+    const { next, ...page } = await client.post(selectionAnswer, ['emergencies'], { body: asked });
+    selected.push(...page.selected);
+    if (next === undefined) return { ...page, selected };
+    after = next;
+  }
+}
+
+/**
+ * Revokes what was shown, in its order, as many as one request names at a time. One that can't be asked for keeps none of the others
+ * from their end. @throws Failures with all that failed
+ */
+async function revokeShown(
+  context: Context,
+  credentials: readonly string[],
+  options: RevokeOptions,
+): Promise<number> {
+  const follows: Follow[] = [];
+  const failures: Failure[] = [];
+  for (let at = 0; at < credentials.length; at += MAX_EMERGENCY) {
+    const part = credentials.slice(at, at + MAX_EMERGENCY);
+    try {
+      follows.push(await beginEmergency(context, { credentials: part, shown: true }, options));
+    } catch (error) {
+      failures.push(failureAt(`${at + 1} to ${at + part.length} of ${credentials.length}`, error));
+    }
+  }
+  const collect = (error: unknown): number => {
+    failures.push(...allOf(error));
+    return EXIT.ok;
+  };
+  const ends = await Promise.all(follows.map((follow) => follow().catch(collect)));
+  if (failures.length > 0) throw partly(failures, ...ends);
+  return Math.max(...ends);
 }
 
 /** Each with why it is among them; what becomes of all is said once. */

@@ -64,6 +64,17 @@ export function readObjects(bucketArn: string, prefix: string): Grant[] {
   ];
 }
 
+/** Deletes objects below one prefix of a bucket with versions: what was deleted stays for as long as the bucket keeps it. */
+export function deleteObjects(bucketArn: string, prefix: string): Grant[] {
+  return [
+    {
+      actions: ['s3:DeleteObject'],
+      resources: [`${bucketArn}/${prefix}*`],
+      wildcard: 'Objects are named at run time; the pattern is one prefix of one bucket.',
+    },
+  ];
+}
+
 /** Sees the names of objects below one prefix of a bucket. */
 export function listObjects(bucketArn: string, prefix: string): Grant[] {
   return [

@@ -72,6 +72,7 @@ export class IncidentStack extends Stack {
         ...may.listObjects(state.snapshotsArn, INTENTS),
         ...may.readObjects(state.snapshotsArn, INTENTS),
         ...may.appendObjects(state.snapshotsArn, INTENTS),
+        ...may.deleteObjects(state.snapshotsArn, INTENTS),
         ...may.watch(this.emergencyName),
         ...may.publish(state.bus.eventBusArn),
         ...answers,

@@ -225,7 +225,8 @@ export class StateStack extends Stack {
       objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,
       enforceSSL: true,
       versioned: true,
-      lifecycleRules: [{ noncurrentVersionExpiration: Duration.days(30) }],
+      // What the spool no longer needs is deleted: its last version stays for as long, and then nothing of it.
+      lifecycleRules: [{ noncurrentVersionExpiration: Duration.days(30), expiredObjectDeleteMarker: true }],
       serverAccessLogsBucket: this.accessLogs as IBucket,
       serverAccessLogsPrefix: 'snapshots/',
       removalPolicy: RemovalPolicy.RETAIN,

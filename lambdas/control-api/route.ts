@@ -117,7 +117,10 @@ export interface ControlServices {
   subscribe(request: SubscriptionRequest & { actor: string; dryRun: boolean }): Promise<Subscribed>;
   /** Ends a subscription; one that is gone already is success. */
   unsubscribe(request: { id: string; actor: string; dryRun: boolean }): Promise<Unsubscribed>;
-  /** `token` is the caller's idempotency key or a fresh one: a second start with the same one is the first. */
+  /**
+   * `token` is the caller's idempotency key or a fresh one: a second start with the same one joins the first, and adds what that
+   * lacks. Answers with the ids of all that is revoked under it.
+   */
   startEmergency(input: {
     credentials: EmergencyInput['credentials'];
     incidentId: string;
@@ -125,7 +128,7 @@ export interface ControlServices {
     actor: string;
     replace: boolean;
     token: string;
-  }): Promise<{ id: string }>;
+  }): Promise<{ id: string; credentials: readonly string[] }>;
   /** Revokes one certificate of an agent before its end; revoked already is success. */
   revokeCertificate(wish: RevocationWish): Promise<RevokedCertificate>;
   /** Says what a leaked value is, and revokes it where it may work. */

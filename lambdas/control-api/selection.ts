@@ -1,4 +1,3 @@
-import { MAX_EMERGENCY } from '../../shared/api/messages.ts';
 import type { Known } from '../../shared/domain/closure.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
 import { isRekeyError, RekeyError } from '../../shared/domain/errors.ts';
@@ -25,8 +24,7 @@ export interface Everything extends Known<Credential> {
 
 /**
  * The credentials of a selection, by what the ledger knows now.
- * @throws RekeyError ERR_NOT_FOUND where there are none, ERR_REQUEST where there are more than one emergency takes, ERR_UNAVAILABLE
- * where the ledger doesn't answer.
+ * @throws RekeyError ERR_NOT_FOUND where there are none, ERR_UNAVAILABLE where the ledger doesn't answer.
  */
 export async function selectForEmergency(
   sources: Sources,
@@ -36,7 +34,6 @@ export async function selectForEmergency(
   const selected = await answered(select(sources, selection), limitMs);
   const { chosen, later } = selected;
   if (chosen.length === 0 && later.length === 0) throw nothing(selection, selected);
-  assertOneRequest(chosen.length);
   return selected;
 }
 
@@ -105,15 +102,6 @@ export async function leaverOf(
   const ever = knownTo(person, await witnessesOf(sources, credentials, true), heads);
   if (isKnown(ever)) return leaver;
   throw nobody(person, ever);
-}
-
-/** @throws RekeyError ERR_REQUEST where there are more than one request takes */
-export function assertOneRequest(count: number): void {
-  if (count <= MAX_EMERGENCY) return;
-  throw new RekeyError('ERR_REQUEST', `${count} credentials belong to it, and one request takes 1,000`, {
-    field: 'select',
-    remedy: 'select by provider or by fleet, in several requests; they may share the incident',
-  });
 }
 
 async function all<T>(read: (page?: string) => Promise<Page<T>>): Promise<T[]> {

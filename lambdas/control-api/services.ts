@@ -8,6 +8,7 @@ import { isRoot } from '../../shared/domain/roots.ts';
 import type { Backstop } from '../../shared/engine/backstop.ts';
 import { decommission } from '../../shared/engine/agents/decommission.ts';
 import { registerPact } from '../../shared/engine/agents/register-pact.ts';
+import { emergencyOf, startInParts } from '../../shared/engine/begin-emergency.ts';
 import { confirmHolder } from '../../shared/engine/confirm.ts';
 import { confirmEnd } from '../../shared/engine/confirm-end.ts';
 import type { ConfirmRootAnswer, RootConfirmation } from '../../shared/engine/confirm-root.ts';
@@ -198,7 +199,7 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
     subscribe: delegates.subscribe,
     unsubscribe: delegates.unsubscribe,
     startEmergency: async ({ credentials, incidentId, reason, actor, replace, token }) => {
-      await workflow.startEmergency(token, {
+      const begun = await startInParts(workflow, token, {
         incidentId,
         reason,
         actor,
@@ -206,9 +207,9 @@ export function servicesOver(engine: EngineDeps & PauseDeps, delegates: Delegate
         replace,
         credentials,
       });
-      return { id: token };
+      return { id: token, credentials: begun.map(({ credentialId }) => credentialId) };
     },
-    emergency: (id) => workflow.emergency(id),
+    emergency: (id) => emergencyOf(workflow, id),
     reportLeak: (report) =>
       reportLeak({ ...engine, deactivation: delegates.deactivation, revocationsByHand }, report),
     reportFamilyLeak: (report) =>

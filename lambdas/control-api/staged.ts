@@ -1,9 +1,13 @@
+import { RekeyError } from '../../shared/domain/errors.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
 import { aliveKeys, type Witness } from '../../shared/domain/knowledge.ts';
 import { arranged, selectedBy, type Selection } from '../../shared/domain/selection.ts';
 import { witnessesOf } from '../../shared/engine/knowledge.ts';
 import type { Affected } from '../../shared/engine/staged.ts';
-import { answered, assertOneRequest, leaverOf, readEverything, type Sources } from './selection.ts';
+import { answered, leaverOf, readEverything, type Sources } from './selection.ts';
+
+/** An order reads of each what its rotation has come to, each time that it goes on. */
+const MAX_STAGED = 1000;
 
 /** A credential that is to be rotated, with why. */
 export interface AffectedBy extends Affected {
@@ -25,8 +29,17 @@ export interface StagedSelection {
  */
 export async function selectForRotation(sources: Sources, selection: Selection): Promise<StagedSelection> {
   const selected = await answered(select(sources, selection));
-  assertOneRequest(selected.affected.length);
+  assertOneOrder(selected.affected.length);
   return selected;
+}
+
+/** @throws RekeyError ERR_REQUEST where there are more than one order takes */
+function assertOneOrder(count: number): void {
+  if (count <= MAX_STAGED) return;
+  throw new RekeyError('ERR_REQUEST', `${count} credentials belong to it, and one order takes 1,000`, {
+    field: 'select',
+    remedy: 'select by provider or by fleet, in several orders; they may share the incident',
+  });
 }
 
 async function select(sources: Sources, selection: Selection): Promise<StagedSelection> {

@@ -29,9 +29,6 @@ function intentsOf(tenant: string): string {
   return `intents/tenant=${tenant}/`;
 }
 
-/** Ends the key of what says of an intent that it is settled: nobody may delete one. */
-const SETTLED = '.settled';
-
 /** Address of an object, encoded on the wire as it is in the signature's canonical form. */
 export function objectPath(bucket: string, key: string): string {
   return `/${[bucket, ...key.split('/')].map(encodeURIComponent).join('/')}`;
@@ -71,11 +68,20 @@ export class S3Snapshots implements Snapshots, Spool {
   }
 
   async spool(intent: SpooledIntent): Promise<void> {
-    await this.#put(intentKey(this.#tenant, intent), JSON.stringify(intent));
+    try {
+      await this.#aws.request('s3', {
+        method: 'PUT',
+        path: objectPath(this.#bucket, intentKey(this.#tenant, intent)),
+        headers: { 'content-type': 'application/json', 'if-none-match': '*' },
+        body: JSON.stringify(intent),
+      });
+    } catch (error) {
+      if (!isAwsError(error, ...THERE_ALREADY)) throw error;
+    }
   }
 
   async waiting(): ReturnType<Spool['waiting']> {
-    const all = new Set<string>();
+    const all: string[] = [];
     let next: string | undefined;
     do {
       // In the order of their names, as a signature has them.
@@ -88,11 +94,10 @@ export class S3Snapshots implements Snapshots, Spool {
         method: 'GET',
         path: `/${encodeURIComponent(this.#bucket)}?${query.toString()}`,
       });
-      for (const [, key = ''] of text.matchAll(/<Key>([^<]+)<\/Key>/g)) all.add(key);
+      for (const [, key = ''] of text.matchAll(/<Key>([^<]+)<\/Key>/g)) all.push(key);
       next = /<NextContinuationToken>([^<]+)</.exec(text)?.[1];
     } while (next !== undefined);
-    const open = [...all].filter((key) => !key.endsWith(SETTLED) && !all.has(`${key}${SETTLED}`));
-    const { revoked = [], intended = [] } = Object.groupBy(open, (key) =>
+    const { revoked = [], intended = [] } = Object.groupBy(all, (key) =>
       key.includes(`/${REVOKED}`) ? 'revoked' : 'intended',
     );
     return { revoked, intended };
@@ -104,20 +109,7 @@ export class S3Snapshots implements Snapshots, Spool {
   }
 
   async settle(key: string): Promise<void> {
-    await this.#put(`${key}${SETTLED}`, '{}');
-  }
-
-  /** Puts what isn't there. */
-  async #put(key: string, body: string): Promise<void> {
-    try {
-      await this.#aws.request('s3', {
-        method: 'PUT',
-        path: objectPath(this.#bucket, key),
-        headers: { 'content-type': 'application/json', 'if-none-match': '*' },
-        body,
-      });
-    } catch (error) {
-      if (!isAwsError(error, ...THERE_ALREADY)) throw error;
-    }
+    // The bucket keeps what is deleted for a while, and no role of Rekey may delete that.
+    await this.#aws.request('s3', { method: 'DELETE', path: objectPath(this.#bucket, key) });
   }
 }

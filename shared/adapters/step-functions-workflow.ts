@@ -36,8 +36,8 @@ export class StepFunctionsWorkflow implements Workflow {
     await this.#start(this.#lifecycleArn, `${input.rotationId}-${attempt}`, input);
   }
 
-  async startEmergency(id: string, input: EmergencyInput): Promise<void> {
-    if (await this.#start(this.#emergencyArn, id, input)) return;
+  async startEmergency(id: string, input: EmergencyInput): Promise<EmergencyInput> {
+    if (await this.#start(this.#emergencyArn, id, input)) return input;
     let running: string | undefined;
     try {
       running = (await this.#describe(id)).input;
@@ -48,12 +48,7 @@ export class StepFunctionsWorkflow implements Workflow {
     if (running === undefined) {
       throw new RekeyError('ERR_UNAVAILABLE', `emergency ${id} exists, but its input can't be read`);
     }
-    if (essence(JSON.parse(running) as EmergencyInput) !== essence(input)) {
-      throw new RekeyError('ERR_CONFLICT', 'this idempotency key has started another emergency', {
-        field: 'Idempotency-Key',
-        remedy: 'send this emergency with a fresh key: nothing was revoked by this request',
-      });
-    }
+    return JSON.parse(running) as EmergencyInput;
   }
 
   async startSuspension(id: string, input: SuspensionInput): Promise<void> {
@@ -112,12 +107,6 @@ export class StepFunctionsWorkflow implements Workflow {
       throw error;
     }
   }
-}
-
-/** What an emergency is about, whoever asked for it and when. */
-function essence({ credentials, incidentId, replace }: EmergencyInput): string {
-  const ids = [...new Set(credentials.map(({ credentialId }) => credentialId))].sort();
-  return JSON.stringify([incidentId, replace, ids]);
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Credential, CredentialHandle } from '../domain/credential.ts';
 import { isRekeyError, RekeyError } from '../domain/errors.ts';
 import type { Deactivation } from '../domain/evidence.ts';
 import { lastKnown, standingOf, type KnownKey, type LeakOutcome, type Standing } from '../domain/leak.ts';
+import { startOnce } from './begin-emergency.ts';
 import type { EngineDeps } from './deps.ts';
 import { heirOf, type ByHandDeps } from './heir.ts';
 import { retrying } from './patience.ts';
@@ -127,7 +128,7 @@ async function startEmergency(
     );
   }
   const types = new Map(live.map(({ key, credential }) => [key.credentialId, credential?.type]));
-  await deps.workflow.startEmergency(token, {
+  await startOnce(deps.workflow, token, {
     incidentId,
     reason,
     actor,

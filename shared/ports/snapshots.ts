@@ -18,7 +18,7 @@ export interface Spool {
   /** The keys of what was revoked, and of intents alone. */
   waiting(): Promise<{ readonly revoked: readonly string[]; readonly intended: readonly string[] }>;
   spooled(key: string): Promise<SpooledIntent>;
-  /** Says that it is in the ledger, or was there. What was spooled stays. */
+  /** Takes away what is in the ledger, or was there. Of what is gone already it is success. */
   settle(key: string): Promise<void>;
 }
 

@@ -5,10 +5,11 @@ export interface Workflow {
   /** Answers a waiting state. A token that nobody waits on any more is success. */
   answer(taskToken: string, output: LifecycleOutcome): Promise<void>;
   /**
-   * Starts the emergency machine under `id`. A second start of the same emergency under it is success.
-   * @throws RekeyError ERR_CONFLICT where another emergency was started under this id.
+   * Starts the emergency machine under `id`, where it was not. Answers with what runs under it: that may be another emergency.
+   * @throws RekeyError ERR_UNAVAILABLE where something does, and nobody can tell what
    */
-  startEmergency(id: string, input: EmergencyInput): Promise<void>;
+  startEmergency(id: string, input: EmergencyInput): Promise<EmergencyInput>;
+  /** How one execution stands; undefined where there is none. */
   emergency(id: string): Promise<EmergencyStatus | undefined>;
   /** Starts the machine that suspends or restores the values of a held signal; a second start under `id` is success. */
   startSuspension(id: string, input: SuspensionInput): Promise<void>;

@@ -1,16 +1,20 @@
-import { startWorld, type World } from '../../local/demo/world.ts';
+import type { World } from '../../local/demo/world.ts';
 import type { RecordedCall } from '../../local/gateway/recorder.ts';
-import type { EmergencyAnswer, EmergencyStarted } from '../../shared/api/messages.ts';
+import type { EmergencyStarted } from '../../shared/api/messages.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import { inParallel } from '../support/in-parallel.ts';
 import { count, median, ratio, type Figures } from './figures.ts';
-import { ledgerOf, registerMany, startKinds, type Made } from './many-credentials.ts';
-import { callApi, until, type Tell } from './stage.ts';
-
-const LIMIT_MS = 900_000;
-const LOOKS_AT_ONCE = 16;
-/** Functions that do something of the emergency. */
-const OF_EMERGENCY = /^(revoke|record-emergency|replace)/;
+import { ledgerOf, type Made } from './many-credentials.ts';
+import {
+  emergencyCalls,
+  endOf,
+  LOOKS_AT_ONCE,
+  revokeAll,
+  slowestCalls,
+  taken,
+  withMany,
+} from './many-emergencies.ts';
+import type { Tell } from './stage.ts';
 
 /** When each step of one credential's emergency was over, in milliseconds since it was asked for. */
 interface Course {
@@ -24,69 +28,22 @@ interface Course {
  * One request revokes `wanted` credentials of three types on a deployed stack of its own; their upstreams are asked with every value,
  * before and after. Nobody acknowledges anything.
  */
-export async function emergencyAtScale(wanted: number, tell: Tell): Promise<Figures> {
-  const world = await startWorld(tell, {
-    types: ['database', 'llm-key', 'vector-database-key'],
-    privateUpstreams: ['127.0.0.1'],
-  });
-  try {
-    const [kinds, stop] = await startKinds(world, wanted);
-    try {
-      tell(`registering ${wanted} credentials`);
-      return await measure(world, await registerMany(world, kinds, wanted), tell);
-    } finally {
-      await stop();
-    }
-  } finally {
-    await world.stop();
-  }
+export function emergencyAtScale(wanted: number, tell: Tell): Promise<Figures> {
+  return withMany(wanted, tell, (world, made) => measure(world, made, tell));
 }
 
 async function measure(world: World, made: readonly Made[], tell: Tell): Promise<Figures> {
-  const workBefore = await working(made);
-  if (workBefore !== made.length) throw new Error(`only ${workBefore} of ${made.length} work to begin with`);
-  const { recorder } = world.stack.gateway;
-  const after = recorder.seq;
+  const after = world.stack.gateway.recorder.seq;
   const askedAt = Date.now();
   tell('revoking all in one request');
-  const started = await callApi<EmergencyStarted>(world, 'POST', '/v1/emergencies', {
-    credentials: made.map(({ credential }) => credential.name),
-    incident: 'INC-SCALE',
-    reason: 'bench',
-    replace: false,
-  });
-  const [first] = firstCalls(recorder.calls({ after }));
-  const answer = await until(
-    () => callApi<EmergencyAnswer>(world, 'GET', `/v1/emergencies/${started.id}`),
-    ({ status }) => status !== 'RUNNING',
-    LIMIT_MS,
-    2000,
-  );
+  const started = await revokeAll(world, made, 'INC-SCALE');
+  const [first] = emergencyCalls(world, after);
+  const answer = await endOf(world, started);
   tell(`the emergency ended as ${answer.status}; asking the upstreams`);
-  const alive = await working(made);
+  const alive = (await taken(made)).length;
   const courses = await coursesOf(ledgerOf(world), made, askedAt);
-  const calls = recorder.calls({ after }).filter(({ function: caller }) => OF_EMERGENCY.test(caller ?? ''));
-  return report(made, alive, started, courses, first ?? firstCalls(calls)[0], calls);
-}
-
-/** What the functions of the emergency did first. */
-function firstCalls(calls: readonly RecordedCall[]): RecordedCall[] {
-  return calls
-    .filter(({ function: caller }) => OF_EMERGENCY.test(caller ?? ''))
-    .toSorted((a, b) => a.at.localeCompare(b.at));
-}
-
-/** How many values their upstreams take. */
-async function working(made: readonly Made[]): Promise<number> {
-  let taken = 0;
-  await inParallel(
-    made,
-    async ({ kind, value }) => {
-      if (await kind.takes(value)) taken++;
-    },
-    LOOKS_AT_ONCE,
-  );
-  return taken;
+  const calls = emergencyCalls(world, after);
+  return report(made, alive, started, courses, first ?? calls[0], calls);
 }
 
 /** By the audit trail; of those whose trail has all of it. */
@@ -133,7 +90,7 @@ function report(
     'record of the revocation': courses.map(({ revoked, recorded }) => recorded - revoked),
     'agents told to halt': courses.map(({ recorded, halted }) => halted - recorded),
   })
-    .map(([name, taken]) => ({ name, at: median(taken) }))
+    .map(([name, times]) => ({ name, at: median(times) }))
     .toSorted((a, b) => b.at - a.at);
   const all = median(courses.map(({ halted }) => halted));
   const [slowest] = steps;
@@ -169,19 +126,4 @@ function report(
       },
     ),
   };
-}
-
-function slowestCalls(calls: readonly RecordedCall[]): string[] {
-  const sum = (some: readonly RecordedCall[]): number =>
-    some.reduce((total, { durationMs }) => total + durationMs, 0);
-  const all = sum(calls);
-  const named = Map.groupBy(
-    calls,
-    ({ function: caller, service, operation }) => `${caller}: ${service} ${operation}`,
-  );
-  return [...named]
-    .map(([name, some]) => ({ name, share: sum(some) / all, times: some.length }))
-    .toSorted((a, b) => b.share - a.share)
-    .slice(0, 6)
-    .map(({ name, share, times }) => `${share.toFixed(2)}  ${name}, ${times} times`);
 }

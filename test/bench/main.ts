@@ -5,6 +5,7 @@ import { client } from './client.ts';
 import { cost } from './cost.ts';
 import { emergency } from './emergency.ts';
 import { emergencyAtScale } from './emergency-scale.ts';
+import { emergencyWithoutSinks } from './emergency-sinks.ts';
 import { identities } from './identities.ts';
 import { missed, table, toJson, type Figures } from './figures.ts';
 import { revocationPath } from './revocation-path.ts';
@@ -13,7 +14,7 @@ import { Stage, type Tell } from './stage.ts';
 
 /** In the order in which they run: those that need a quiet machine before the stack is started. */
 const BENCHMARKS: Readonly<
-  Record<string, (tell: Tell, stage: Stage, credentials: number) => Promise<Figures>>
+  Record<string, (tell: Tell, stage: Stage, credentials: number, down?: string) => Promise<Figures>>
 > = {
   bundles,
   'revocation-path': revocationPath,
@@ -22,8 +23,9 @@ const BENCHMARKS: Readonly<
   emergency: (tell, stage) => emergency(stage, tell),
   rotation: (tell, stage) => rotationUnderLoad(stage, tell),
   cost: (tell, stage) => cost(stage, tell),
-  // On a stack of its own, with more types.
+  // On stacks of their own, with more types.
   'emergency-scale': (tell, _stage, credentials) => emergencyAtScale(credentials, tell),
+  'emergency-sinks': (tell, _stage, credentials, down) => emergencyWithoutSinks(credentials, down, tell),
 };
 
 const command = new Command('npm run bench --')
@@ -32,9 +34,10 @@ const command = new Command('npm run bench --')
   )
   .argument('[names...]', `only these: ${Object.keys(BENCHMARKS).join(', ')}`)
   .option('--json <file>', 'write the figures as JSON')
-  .option('--credentials <count>', 'of emergency-scale', '1000')
+  .option('--credentials <count>', 'of emergency-scale and emergency-sinks', '1000')
+  .option('--down <sink>', 'of emergency-sinks, only this one: nothing, ledger, s3 or both')
   .parse();
-const { json, credentials } = command.opts<{ json?: string; credentials: string }>();
+const { json, credentials, down } = command.opts<{ json?: string; credentials: string; down?: string }>();
 const unknown = command.args.filter((name) => BENCHMARKS[name] === undefined);
 if (unknown.length > 0) command.error(`no such benchmark: ${unknown.join(', ')}`);
 const chosen = command.args.length > 0 ? command.args : Object.keys(BENCHMARKS);
@@ -49,7 +52,7 @@ try {
   for (const [name, run] of Object.entries(BENCHMARKS)) {
     if (!chosen.includes(name)) continue;
     tell(name);
-    figures = { ...figures, ...(await run(tell, stage, Number(credentials))) };
+    figures = { ...figures, ...(await run(tell, stage, Number(credentials), down)) };
   }
 } catch (error) {
   console.error(error instanceof Error ? error.message : String(error));

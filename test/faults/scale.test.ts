@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { toInstant } from '../../shared/domain/clock.ts';
+import { emergencyOf } from '../../shared/engine/begin-emergency.ts';
 import { revokeNow } from '../../shared/engine/emergency.ts';
 import { reconcileSpool } from '../../shared/engine/spool.ts';
 import { ScaleWorld } from '../support/scale-world.ts';
@@ -40,6 +41,11 @@ function recordedOnce(world: ScaleWorld): void {
   }
 }
 
+/** What the spool has left in the bucket. */
+function spooledIn(world: ScaleWorld): string[] {
+  return [...world.s3.objects.keys()].filter((key) => key.includes('/intents/'));
+}
+
 describe(`${COUNT} credentials of three types in one emergency`, () => {
   test.each<[string, readonly Sink[]]>([
     ['nothing is down', []],
@@ -72,6 +78,7 @@ describe(`${COUNT} credentials of three types in one emergency`, () => {
     const before = world.ledger.trail.length;
     const settled = await reconcileSpool(world.deps);
     expect(settled.every(({ outcome }) => outcome === 'settled')).toBe(true);
+    expect(spooledIn(world)).toEqual([]);
     expect(world.ledger.trail).toHaveLength(before);
     // The archive has every record once, whenever S3 was back.
     await world.archive();
@@ -95,13 +102,13 @@ describe(`${COUNT} credentials of three types in one emergency`, () => {
     );
 
     world.time.jumpTo(world.startedAt + 7 * HOURS);
-    // A run that dies between the ledger and its mark is followed by another.
-    world.s3.loses = '.settled';
+    // A run that dies between the ledger and the spool is followed by another.
+    world.s3.keepsAll = true;
     const died = await reconcileSpool(world.deps);
     expect(new Set(died.map(({ outcome }) => outcome))).toEqual(new Set(['failed']));
-    world.s3.loses = undefined;
+    world.s3.keepsAll = false;
     await reconcileSpool(world.deps);
-    expect(await world.deps.spool.waiting()).toEqual({ revoked: [], intended: [] });
+    expect(spooledIn(world)).toEqual([]);
     recordedOnce(world);
     expect(world.recordsEach('emergency-revocation-failed')).toEqual([0]);
   });
@@ -117,6 +124,29 @@ describe(`${COUNT} credentials of three types in one emergency`, () => {
     expect(world.recordsEach('emergency-revocation-failed')).toEqual([1]);
     expect(world.recordsEach('emergency-revoked')).toEqual([1]);
   });
+});
+
+test('more credentials than one execution takes are revoked at once all the same, and what is new once it is asked for again', async () => {
+  const count = 2100;
+  const world = new ScaleWorld(count);
+  takeDown(world, ['the ledger refuses writes'], 10 * MINUTES);
+  await world.emergency();
+  expect(world.alive.size).toBe(0);
+  expect(lastOf(world, 'revoke')).toBeLessThan(30_000);
+  expect([...world.machines.executions.keys()].filter((id) => !id.includes('/'))).toEqual([
+    'e-1',
+    'e-1-2',
+    'e-1-3',
+  ]);
+  expect(await emergencyOf(world.deps.workflow, 'e-1')).toMatchObject({ status: 'SUCCEEDED' });
+  recordedOnce(world);
+
+  // Declared meanwhile: the same request has them too, and what it has ended before is left alone.
+  for (let n = count; n < count + 20; n++) world.add(n);
+  await world.emergency();
+  expect(world.alive.size).toBe(0);
+  expect(world.done.filter(({ what }) => what === 'revoke')).toHaveLength(count + 20);
+  recordedOnce(world);
 });
 
 test('where neither the ledger nor S3 tells what there is to end, for longer than is waited, that is told', async () => {
@@ -164,7 +194,7 @@ describe('what an emergency that was stopped has spooled', () => {
     for (const credentialId of world.ids)
       await revokeNow(world.deps, { ...ABOUT, credentialId, emergencyId: 'stopped' });
     world.time.jumpTo(world.startedAt + HOURS);
-    const [first = ''] = [...world.s3.objects.keys()].filter((key) => key.includes('/intents/'));
+    const [first = ''] = spooledIn(world);
     world.s3.objects.set(first, 'not what was put there');
     await expect(reconcileSpool(world.deps)).rejects.toThrow(SyntaxError);
     const told = world.ledger.trail.filter(({ message }) => message === 'emergency-revocation-failed');

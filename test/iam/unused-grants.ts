@@ -192,6 +192,7 @@ const OF_DATABASES: readonly UnusedGrants[] = [
       'record-emergency': [
         's3:ListBucket on <Snapshots> if s3:prefix',
         's3:GetObject on <Snapshots>/intents/*',
+        's3:DeleteObject on <Snapshots>/intents/*',
         'dynamodb:Query on <Ledger>',
         'states:DescribeExecution on states:execution:rekey-local-incident-emergency:*',
       ],

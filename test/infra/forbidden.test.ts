@@ -374,10 +374,16 @@ const MATRIX: Readonly<Record<string, readonly Row[]>> = {
       may: ['record-emergency'],
     },
     {
-      what: 'deletes a snapshot or an intent',
+      what: 'takes away an intent that is in the ledger, whose last version stays',
+      asks: on(`${snapshots}/intents/one`, 's3:DeleteObject'),
+      may: ['record-emergency'],
+    },
+    {
+      what: 'deletes a snapshot, or what is left of an intent that was taken away',
       asks: [
         ...on(`${snapshots}/snapshots/one`, 's3:DeleteObject', 's3:DeleteObjectVersion'),
-        ...on(`${snapshots}/intents/one`, 's3:DeleteObject'),
+        ...on(`${snapshots}/intents/one`, 's3:DeleteObjectVersion'),
+        ...on(snapshots, 's3:PutBucketVersioning', 's3:PutLifecycleConfiguration'),
       ],
     },
   ],

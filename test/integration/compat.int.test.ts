@@ -55,7 +55,7 @@ async function engineAt({ ledger }: Recorded, moment: Moment): Promise<EngineDep
     workflow: {
       startLifecycle: async () => undefined,
       answer: async () => undefined,
-      startEmergency: async () => undefined,
+      startEmergency: async (_id, input) => input,
       startSuspension: async () => undefined,
       emergency: async () => ({ status: 'RUNNING', startedAt: head.updatedAt }),
     },

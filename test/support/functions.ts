@@ -85,6 +85,7 @@ export function workflowOf(
     },
     async startEmergency(id: string, input: EmergencyInput) {
       machines.start(emergency, id, input);
+      return (machines.executions.get(id)?.input as EmergencyInput | undefined) ?? input;
     },
     async startSuspension(id: string, input: SuspensionInput) {
       machines.start(suspensionMachine(OF_TYPES), id, input);

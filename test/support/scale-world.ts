@@ -6,6 +6,7 @@ import { toInstant } from '../../shared/domain/clock.ts';
 import type { Credential } from '../../shared/domain/credential.ts';
 import { RekeyError } from '../../shared/domain/errors.ts';
 import { Redacted } from '../../shared/domain/redacted.ts';
+import { startInParts } from '../../shared/engine/begin-emergency.ts';
 import type { LedgerChange } from '../../shared/ports/ledger.ts';
 import type { AnyProvider } from '../../shared/providers/provider.ts';
 import { registeringHead } from './credential-head.ts';
@@ -70,8 +71,8 @@ class MemoryLedger {
 export class MemoryS3 {
   readonly objects = new Map<string, string>();
   readonly outage: Outage = { until: 0 };
-  /** Answers of puts that are lost from then on, by what the key ends with. */
-  loses: string | undefined;
+  /** Whether what is deleted stays, as where the process dies before. */
+  keepsAll = false;
   readonly #now: () => number;
 
   constructor(now: () => number) {
@@ -90,10 +91,13 @@ export class MemoryS3 {
     if (this.#now() < this.outage.until) throw new RekeyError('ERR_UNAVAILABLE', 's3 did not answer');
     const [key = '', query] = decodeURIComponent(path).split('?');
     if (method === 'PUT') {
-      if (this.loses !== undefined && key.endsWith(this.loses))
-        throw new RekeyError('ERR_UNAVAILABLE', 's3 did not answer');
       if (this.objects.has(key)) throw new AwsServiceError('PreconditionFailed', 'it is there', 412);
       this.objects.set(key, body);
+      return Promise.resolve({ text: '' });
+    }
+    if (method === 'DELETE') {
+      if (this.keepsAll) throw new RekeyError('ERR_UNAVAILABLE', 's3 did not answer');
+      this.objects.delete(key);
       return Promise.resolve({ text: '' });
     }
     if (query === undefined) {
@@ -155,7 +159,7 @@ export class ScaleWorld {
     };
     // An emergency without replacement has no part in the others.
     this.deps = parts as unknown as typeof this.deps;
-    for (let n = 0; n < count; n++) this.#add(n);
+    for (let n = 0; n < count; n++) this.add(n);
   }
 
   get ids(): string[] {
@@ -166,7 +170,8 @@ export class ScaleWorld {
     this.done.push({ what, credential, at: this.time.now() });
   }
 
-  #add(n: number): void {
+  /** The n-th credential, which works. */
+  add(n: number): void {
     const home = { tenant: TENANT, account: '111122223333', region: 'eu-central-1', now: this.time.now() };
     const handle = { id: `value-${n}`, generation: 1 };
     const type = TYPES[n % TYPES.length] ?? 'database';
@@ -214,13 +219,13 @@ export class ScaleWorld {
     return provider as unknown as AnyProvider;
   }
 
-  /** One emergency of all, without replacement, to its end. */
+  /** One emergency of all, without replacement, to the end of each of its parts; its first one. */
   async emergency(id = 'e-1'): Promise<Execution> {
     const credentials = [...this.ledger.heads.values()].map((head) => ({
       credentialId: head.id,
       type: head.type,
     }));
-    await this.deps.workflow.startEmergency(id, {
+    await startInParts(this.deps.workflow, id, {
       incidentId: 'INC-1',
       reason: 'leaked',
       actor: 'responder',
@@ -230,7 +235,8 @@ export class ScaleWorld {
     });
     const execution = this.machines.executions.get(id);
     if (execution === undefined) throw new Error('it was not started');
-    while (execution.status === 'RUNNING') {
+    const isRunning = ({ status }: Execution): boolean => status === 'RUNNING';
+    while ([...this.machines.executions.values()].some(isRunning)) {
       await new Promise((resolve) => setTimeout(resolve, 1));
       if (this.time.still && this.time.next !== undefined) this.time.jumpTo(this.time.next);
     }

@@ -380,7 +380,7 @@ export class SignalWorld {
         startEmergency: (id, input) => {
           wrote('emergency');
           this.emergencies.push({ id, ...input });
-          return Promise.resolve();
+          return Promise.resolve(this.emergencies.find((one) => one.id === id) ?? input);
         },
         startSuspension: (id, input) => {
           wrote('suspension');

@@ -1,5 +1,6 @@
 import {
   emergencyRequest,
+  MAX_EMERGENCY,
   type EmergencyAnswer,
   type EmergencyStarted,
   type SelectionAnswer,
@@ -23,18 +24,20 @@ export async function startEmergency(
     credentials = [],
     select,
     dryRun,
+    after,
     shown: wereShown,
     incident,
     reason,
     replace,
   } = parse(emergencyRequest, call.body());
   const selected = select === undefined ? undefined : await selectForEmergency(services, select);
-  if (selected !== undefined && dryRun === true) return { status: 200, body: shown(selected, services) };
+  if (selected !== undefined && dryRun === true)
+    return { status: 200, body: shown(selected, services, after) };
   const found =
     selected === undefined
       ? await resolveForEmergency(services.ledger, credentials, { wereShown })
       : taken(selected);
-  const { id } = await services.startEmergency({
+  const begun = await services.startEmergency({
     credentials: await typed(found.credentials, services),
     incidentId: incident,
     reason,
@@ -42,9 +45,11 @@ export async function startEmergency(
     replace,
     token: call.token,
   });
-  const ids = found.credentials.map(({ credentialId }) => credentialId);
   const more = selected === undefined ? {} : { beside: besideOf(selected) };
-  return { status: 202, body: { id, credentials: ids, unresolved: found.unresolved, ...more } };
+  return {
+    status: 202,
+    body: { id: begun.id, credentials: [...begun.credentials], unresolved: found.unresolved, ...more },
+  };
 }
 
 /** What a selection revokes now. */
@@ -55,14 +60,31 @@ function taken({ chosen }: Selected<Credential>) {
   };
 }
 
-function shown(selected: Selected<Credential>, { clock }: ControlServices): SelectionAnswer {
+/** A page of what a selection comes to, in its order. @throws RekeyError ERR_CONFLICT where it has changed between two pages */
+function shown(
+  selected: Selected<Credential>,
+  { clock }: ControlServices,
+  after: string | undefined,
+): SelectionAnswer {
   const { chosen } = selected;
+  const last = after === undefined ? -1 : chosen.findIndex(({ credential }) => credential.id === after);
+  if (after !== undefined && last === -1) {
+    throw new RekeyError('ERR_CONFLICT', 'the selection has changed since its first page was shown', {
+      field: 'after',
+      remedy: 'leave it out, which begins with the first page; nothing was revoked',
+    });
+  }
+  const page = chosen.slice(last + 1, last + 1 + MAX_EMERGENCY);
+  const isLast = last + 1 + page.length === chosen.length;
+  const next = isLast ? undefined : page.at(-1)?.credential.id;
   return {
     dryRun: true,
-    selected: chosen.map(({ credential, why }) => ({
+    selected: page.map(({ credential, why }) => ({
       credential: credentialView(credential, undefined, clock()),
       why: [...why],
     })),
+    total: chosen.length,
+    ...(next === undefined ? {} : { next }),
     ...besideOf(selected),
   };
 }

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { incident, instant, reason } from './common.ts';
 import { credentialView } from './credentials.ts';
 
-/** How many credentials one emergency takes: its list is in the execution's input, which holds 256 KiB. */
+/** How many credentials one request names, and one answer shows: each that is named is looked up before anything is revoked. */
 export const MAX_EMERGENCY = 1000;
 
 /** What is meant, where credentials aren't named one by one. */
@@ -29,7 +29,10 @@ export const emergencyRequest = z
     credentials: z
       .array(z.string().min(1).max(128))
       .min(1, 'name at least one credential')
-      .max(MAX_EMERGENCY, 'name at most 1,000 in one request; several may share the incident')
+      .max(
+        MAX_EMERGENCY,
+        'name at most 1,000 in one request; several may share the incident, and a selection takes more',
+      )
       .optional(),
     select: select.optional(),
     incident,
@@ -40,6 +43,8 @@ export const emergencyRequest = z
     shown: z.boolean().optional(),
     /** Of a selection: says what would be revoked, and starts nothing. */
     dryRun: z.boolean().optional(),
+    /** Of a dry run: what comes behind this one, which an answer has named as `next`. */
+    after: z.string().min(1).max(128).optional(),
   })
   .refine(({ credentials, select: selection }) => (credentials === undefined) !== (selection === undefined), {
     path: ['credentials'],
@@ -48,6 +53,10 @@ export const emergencyRequest = z
   .refine(({ select: selection, dryRun }) => dryRun !== true || selection !== undefined, {
     path: ['dryRun'],
     message: 'only a selection has a dry run; what is named is shown by GET /v1/credentials/{name}',
+  })
+  .refine(({ after, dryRun }) => after === undefined || dryRun === true, {
+    path: ['after'],
+    message: 'only a dry run is answered page by page; leave it out',
   });
 
 /** What a selection comes to beside what is revoked at once. */
@@ -75,6 +84,10 @@ export const selectionAnswer = z.object({
   dryRun: z.literal(true),
   /** The most dangerous first, with why each is among them. */
   selected: z.array(z.object({ credential: credentialView, why: z.array(z.string()) })),
+  /** How many there are in all. Absent in answers of older deployments. */
+  total: z.number().optional(),
+  /** Where there are more than one answer shows: what the next request names as `after`. */
+  next: z.string().optional(),
   ...beside,
 });
 export type SelectionAnswer = z.infer<typeof selectionAnswer>;

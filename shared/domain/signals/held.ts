@@ -3,7 +3,7 @@ import type { CredentialHandle } from '../credential.ts';
 import { RekeyError } from '../errors.ts';
 import { isSamePerson } from '../person.ts';
 import { credentialsIn, familiesIn, type Decision, type SignalPolicy } from './decide.ts';
-import { tokenOf, type Signal } from './signal.ts';
+import { REMEMBERED_SECONDS, tokenOf, type Signal } from './signal.ts';
 
 /** What somebody has said of a signal that is held. */
 export interface Vote {
@@ -104,7 +104,8 @@ export interface Voted {
 /**
  * An approval. The second one, of somebody else, approves; so does one alone that breaks the glass once it is time for that.
  * The same again changes nothing.
- * @throws RekeyError ERR_FORBIDDEN for whoever has reported it or is too early, ERR_CONFLICT where it was denied
+ * @throws RekeyError ERR_FORBIDDEN for whoever has reported it or is too early, ERR_CONFLICT where it was denied, or approved so long
+ * ago that nobody knows its emergency any more: it would begin anew, and revoke what works by now
  */
 export function approve(signal: HeldSignal, vote: Omit<Vote, 'at'>, now: number): Voted {
   const { status, approvals, reporter, glassAt } = signal;
@@ -114,7 +115,12 @@ export function approve(signal: HeldSignal, vote: Omit<Vote, 'at'>, now: number)
       remedy: 'two other responders approve it; alone, you revoke in your own name: rekey revoke',
     });
   }
-  if (status === 'approved') return { held: signal, changed: false };
+  if (status === 'approved') {
+    const began = approvals.at(-1)?.at;
+    if (began !== undefined && now - Date.parse(began) >= REMEMBERED_SECONDS * 1000)
+      throw forgotten(signal, began);
+    return { held: signal, changed: false };
+  }
   const given = approvals.some(({ actor }) => isSamePerson(actor, vote.actor));
   const at = toInstant(now);
   if (vote.glass === true) {
@@ -153,6 +159,18 @@ export function deny(signal: HeldSignal, vote: Omit<Vote, 'at' | 'glass'>, now: 
 
 function next(signal: HeldSignal, changes: Partial<HeldSignal>): HeldSignal {
   return { ...signal, ...changes, version: signal.version + 1 };
+}
+
+function forgotten({ id }: HeldSignal, approvedAt: Instant): RekeyError {
+  return new RekeyError(
+    'ERR_CONFLICT',
+    `signal ${id} was approved on ${approvedAt.slice(0, 10)}, and its emergency is kept for 90 days`,
+    {
+      field: 'id',
+      remedy:
+        '`rekey audit` has what became of it; what works by now you revoke in your own name: rekey revoke',
+    },
+  );
 }
 
 function decided({ id, status, denial }: HeldSignal): RekeyError {

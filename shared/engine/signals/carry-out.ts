@@ -11,6 +11,7 @@ import {
   type SignalMatch,
 } from '../../domain/signals/decide.ts';
 import { incidentOf, reasonOf, tokenOf, type Signal } from '../../domain/signals/signal.ts';
+import { startOnce } from '../begin-emergency.ts';
 import { allOver } from '../each.ts';
 import type { Received, SignalDeps, SignalOutcome } from './deps.ts';
 import { recordFamilies, refreshFamilies, revokeFamilies, type SignalFamilies } from './families.ts';
@@ -120,7 +121,7 @@ export async function startEmergency(
   const starting =
     credentials.length === 0
       ? Promise.resolve()
-      : workflow.startEmergency(id, {
+      : startOnce(workflow, id, {
           incidentId,
           reason,
           actor,

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
+import type { SelectionAnswer } from '../../../shared/api/messages.ts';
 import { answer } from '../../../lambdas/control-api/routes.ts';
 import type { ControlServices } from '../../../lambdas/control-api/route.ts';
 import { resolveForEmergency } from '../../../lambdas/control-api/emergency.ts';
@@ -218,6 +219,7 @@ describe('an emergency of a selection', () => {
     ['two', { select: { fleet: 'a', provider: 'b' } }, 400, 'select'],
     ['names beside it', { select: { everything: true }, credentials: ['a'] }, 400, 'credentials'],
     ['neither', {}, 400, 'credentials'],
+    ['a page of none', { select: { everything: true }, after: 'id-1' }, 400, 'after'],
     ['a dry run of names', { credentials: ['orders-db'], dryRun: true }, 400, 'dryRun'],
   ])('of %s is refused', async (_what, body, status, field) => {
     const services = sources();
@@ -225,18 +227,37 @@ describe('an emergency of a selection', () => {
     expect([response.statusCode, bodyOf(response)['field'], services.asked]).toEqual([status, field, []]);
   });
 
-  it('is refused where it is more than one request takes, and 1,000 are taken', async () => {
+  it('starts for all of it, however many that are, and is shown a thousand at a time', async () => {
     const ledger = new FakeLedger();
-    for (let n = 0; n < 1000; n++) ledger.add(credentialOf({ id: `id-${n}`, name: `n-${n}` }));
+    for (let n = 0; n < 2001; n++) ledger.add(credentialOf({ id: `id-${n}`, name: `n-${n}` }));
     const services = fakeServices(ledger);
-    expect((await post(services, { select: { everything: true } })).response.statusCode).toBe(202);
-    ledger.add(credentialOf({ id: 'id-1000', name: 'n-1000' }));
-    const { response } = await post(services, { select: { everything: true } });
-    expect([response.statusCode, bodyOf(response)['detail'] ?? bodyOf(response)['message']]).toEqual([
-      400,
-      expect.stringContaining('1001 credentials'),
-    ]);
+    const select = { everything: true };
+    const { response } = await post(services, { select });
+    expect([response.statusCode, (bodyOf(response)['credentials'] as string[]).length]).toEqual([202, 2001]);
+
+    const seen = new Set<string>();
+    const sizes: number[] = [];
+    let after: object = {};
+    for (let page = 1; page <= 3; page++) {
+      const shown = bodyOf((await post(services, { select, dryRun: true, ...after })).response);
+      const { selected, total, next } = shown as unknown as SelectionAnswer;
+      for (const { credential } of selected) seen.add(credential.id);
+      sizes.push(selected.length);
+      expect([total, next === undefined]).toEqual([2001, page === 3]);
+      after = { after: next };
+    }
+    expect([seen.size, sizes]).toEqual([2001, [1000, 1000, 1]]);
     expect(services.asked).toHaveLength(1);
+  });
+
+  it('is shown anew where it has changed between two pages', async () => {
+    const services = sources();
+    const { response } = await post(services, { select: { everything: true }, dryRun: true, after: 'gone' });
+    expect([response.statusCode, bodyOf(response)['code'], bodyOf(response)['field']]).toEqual([
+      409,
+      'ERR_CONFLICT',
+      'after',
+    ]);
   });
 
   it('goes by every page of what the ledger has', async () => {

@@ -420,7 +420,10 @@ export function fakeServices(
       outcome: 'unsubscribed',
       subscription: SUBSCRIPTION,
     }),
-    startEmergency: answer('startEmergency', { id: 'emergency-1' }),
+    startEmergency: async (input) => {
+      const credentials = input.credentials.map(({ credentialId }) => credentialId);
+      return answer('startEmergency', { id: 'emergency-1', credentials })(input);
+    },
     families,
     coordinator: {
       apply: answer<FamilyApplied>('applyFamily', { outcome: 'registered', changes: [], family: FAMILY }),

@@ -86,6 +86,44 @@ describe('rekey revoke of a selection', () => {
     expect(api.seen.at(-1)?.body).not.toHaveProperty('select');
   });
 
+  it('shows and revokes what is more than one request takes, each once, although a part is refused', async () => {
+    const id = (n: number): string => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;
+    const page = (from: number, to: number, more: object) => ({
+      body: {
+        dryRun: true,
+        selected: Array.from({ length: to - from }, (_, n) => ({
+          credential: view({ id: id(from + n), name: `n-${from + n}` }),
+          why: ['everything'],
+        })),
+        total: 1500,
+        later: [],
+        families: [],
+        unknown: [],
+        ...more,
+      },
+    });
+    const refused = { status: 409, body: { code: 'ERR_CONFLICT', detail: 'not this' } };
+    const second = { status: 202, body: { id: 'e-2', credentials: [id(1000)], unresolved: [] } };
+    api.routes['POST /v1/emergencies'] = [
+      page(0, 1000, { next: id(999) }),
+      page(1000, 1500, {}),
+      refused,
+      second,
+    ];
+    const args = ['revoke', '--everything', ...incident];
+    const { exit, stdout, stderr } = await rekey(api, args, { tty: true, answer: 'yes' });
+    expect([exit === 0, stderr]).toEqual([
+      false,
+      expect.stringMatching(/1 to 1000 of 1500: the API answered 409/),
+    ]);
+    const bodies = api.seen.map(({ body }) => body as { after?: string; credentials?: string[] });
+    expect(bodies.map(({ after }) => after)).toEqual([undefined, id(999), undefined, undefined]);
+    expect(bodies.flatMap(({ credentials = [] }) => credentials)).toEqual(
+      Array.from({ length: 1500 }, (_, n) => id(n)),
+    );
+    expect(stdout).toContain('emergency e-2');
+  });
+
   it.each([
     [['--agent', 'a'], '--yes'],
     [['--closure', '--yes'], '--agent'],

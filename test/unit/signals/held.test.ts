@@ -9,6 +9,8 @@ import { SignalWorld } from '../../support/signal-world.ts';
 const value = (name: string): string => `the-value-of-${name}-0123456789abcdef`;
 const role = (name: string): string => `arn:aws:sts::1:assumed-role/rekey-dev-responder/${name}`;
 
+const DAY = 24 * 3600_000;
+
 /** A signal that waits: its credential is held by more agents than a signal may halt. */
 async function waiting(): Promise<{
   one: SignalWorld;
@@ -114,6 +116,29 @@ describe('a signal above its cap', () => {
     await expect(vote(role('bob'))).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
     expect(one.emergencies).toEqual([]);
     expect(await vote(role('bob'), { verdict: 'deny' })).toBe('denied');
+  });
+
+  it('is approved however long it has waited, while its value lives', async () => {
+    const { one, id, vote } = await waiting();
+    one.now += 400 * DAY;
+    await vote(role('alice'));
+    expect(await vote(role('bob'))).toBe('approved');
+    expect(one.emergencies).toMatchObject([{ id, credentials: [{ credentialId: 'id-shared' }] }]);
+  });
+
+  it('is joined for 90 days after it was approved; later nobody knows its emergency, and none is begun in its name', async () => {
+    const { one, vote } = await waiting();
+    await vote(role('alice'));
+    await vote(role('bob'));
+    one.now += 90 * DAY - 1;
+    expect(await vote(role('carol'))).toBe('approved');
+    const begun = one.emergencies.length;
+    one.now += 1;
+    await expect(vote(role('carol'))).rejects.toMatchObject({
+      code: 'ERR_CONFLICT',
+      remedy: expect.stringContaining('rekey revoke') as unknown,
+    });
+    expect(one.emergencies).toHaveLength(begun);
   });
 
   it('is not known by any other id', async () => {
