@@ -59,7 +59,27 @@ export const signalSettings = z
       .optional()
       .describe('Pub/Sub push of Google Secret Manager (SECRET_ROTATE)'),
     azure: z
-      .strictObject({ secretArn, credentials })
+      .strictObject({
+        secretArn: secretArn.optional(),
+        entra: z
+          .strictObject({
+            tenant: z
+              .string()
+              .regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, 'the id of a tenant, in lower case')
+              .describe('The tenant of the application that the webhook is'),
+            audience: z
+              .string()
+              .min(1)
+              .max(300)
+              .describe('What its tokens are for: its application id URI, or its client id'),
+          })
+          .optional()
+          .describe('Event Grid proves itself by a token of Microsoft Entra'),
+        credentials,
+      })
+      .refine((azure) => azure.secretArn !== undefined || azure.entra !== undefined, {
+        error: 'entra (better), or secretArn: how Event Grid proves itself',
+      })
       .optional()
       .describe('Event Grid of Azure Key Vault (SecretNearExpiry)'),
     unusual: z

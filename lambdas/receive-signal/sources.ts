@@ -4,7 +4,7 @@ import { gcpSignals } from '../../shared/domain/signals/gcp.ts';
 import { githubSignals } from '../../shared/domain/signals/github.ts';
 import { partnerKeyId, partnerSignals } from '../../shared/domain/signals/github-partner.ts';
 import { gitguardianSignals } from '../../shared/domain/signals/gitguardian.ts';
-import { sharedSecrets, type SharedSecrets } from '../../shared/domain/signals/hmac.ts';
+import { assertWord, sharedSecrets, type SharedSecrets } from '../../shared/domain/signals/hmac.ts';
 import { riscSignals } from '../../shared/domain/signals/risc.ts';
 import type { Names, SignalSettings } from '../../shared/domain/signals/settings.ts';
 import { forged, type Delivery, type Signal, type SignalSource } from '../../shared/domain/signals/signal.ts';
@@ -59,11 +59,12 @@ const READ: { readonly [S in SignalSource]: Read<S> } = {
     if (claims['email'] !== serviceAccount || claims['email_verified'] !== true) throw forged();
     return { signals: gcpSignals(delivery), names: credentials };
   },
-  azure: async (delivery, { secretArn, credentials }, keys) => {
-    const { signals, validationCode } = eventGrid(delivery, await secretsOf(keys, secretArn));
+  azure: async (delivery, settings, keys) => {
+    await assertEventGrid(delivery, settings, keys);
+    const { signals, validationCode } = eventGrid(delivery);
     return {
       signals,
-      names: credentials,
+      names: settings.credentials,
       ...(validationCode === undefined ? {} : { reply: { validationResponse: validationCode } }),
     };
   },
@@ -92,6 +93,33 @@ export function readSource<S extends SignalSource>(
   if (own === undefined) throw new RekeyError('ERR_NOT_FOUND', 'there is no such route');
   const read: Read<S> = READ[source];
   return read(delivery, own, keys);
+}
+
+/** The application that Event Grid is in every tenant of Azure's public cloud. */
+const EVENT_GRID = '4962773b-9cdb-44cf-a8bf-237846a00ab7';
+
+/**
+ * Event Grid brings a token of Entra, or knows a word in the address (`?key=…`). Where the settings name both, either counts, so that
+ * a subscription can move; a token that is none is never made up for by the word.
+ */
+async function assertEventGrid(
+  delivery: Delivery,
+  { secretArn, entra }: NonNullable<SignalSettings['azure']>,
+  keys: SourceKeys,
+): Promise<void> {
+  const hasToken = entra !== undefined && delivery.header('authorization') !== undefined;
+  if (secretArn !== undefined && !hasToken)
+    return assertWord(delivery.query['key'], await secretsOf(keys, secretArn));
+  if (entra === undefined) throw forged();
+  const authority = `https://login.microsoftonline.com/${entra.tenant}`;
+  const { azp, appid } = await keys.claims(bearerOf(delivery), {
+    // The application's own setting decides between tokens of version 1 and 2.
+    issuer: [`https://sts.windows.net/${entra.tenant}/`, `${authority}/v2.0`],
+    audience: entra.audience,
+    jwksUrl: `${authority}/discovery/v2.0/keys`,
+  });
+  // Whoever may ask for a token for the application has one of the same issuer, in another name.
+  if ((azp ?? appid) !== EVENT_GRID) throw forged();
 }
 
 async function secretsOf(keys: SourceKeys, arn: string): Promise<SharedSecrets> {

@@ -44,7 +44,7 @@ export class KeptSourceKeys implements SourceKeys {
     const find = await this.#keySet(jwksUrl);
     try {
       const { payload } = await jwtVerify(jwt, find, {
-        issuer,
+        issuer: [issuer].flat(),
         audience,
         algorithms: ALGORITHMS,
         clockTolerance: SKEW_SECONDS,

@@ -105,6 +105,12 @@ const notice = z.object({
     .optional()
     .describe('What the acknowledgement proves it by: signature or seen; more may come. Absent: the HMAC'),
   urgent: z.boolean().describe('Now, whatever the instance does'),
+  suspended: z
+    .boolean()
+    .optional()
+    .describe(
+      'The upstream refuses the version to hold until people have decided on a report of a leak: wait. Absent: it does not',
+    ),
 });
 
 export const noticesAnswer = z.object({ notices: z.array(notice) });

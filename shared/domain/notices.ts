@@ -46,6 +46,11 @@ export interface Notice {
   readonly proof?: Exclude<ProofKind, 'hmac'>;
   /** Now, whatever the instance does. */
   readonly urgent: boolean;
+  /**
+   * The upstream refuses the version to hold until people have decided on a signal about it (ADR 045): wait, there is no other
+   * one. Absent where it doesn't.
+   */
+  readonly suspended?: true;
 }
 
 /** What a notice follows from. */
@@ -107,6 +112,7 @@ function noticeOf(facts: NoticeFacts, session: Pick<Session, 'id' | 'holds'>, no
     ...timesOf(state, credential, rotation),
     ...duties(facts, rotation, session.id, now),
     urgent: state === 'halted' || holds.some((versionId) => tombstoned.includes(versionId)),
+    ...(isSuspended(credential, valid.hold) ? { suspended: true } : {}),
   };
 }
 
@@ -129,6 +135,12 @@ function stateOf(credential: Credential, rotation: Rotation | undefined): Notice
   if (['window', 'suspending', 'revoking'].includes(rotation.phase))
     return rotation.loser === 'next' ? 'rolling-back' : 'window';
   return 'steady';
+}
+
+function isSuspended({ suspended = [] }: Credential, hold: Key | undefined): boolean {
+  return suspended.some(
+    ({ handle }) => handle.id === hold?.handle.id && handle.generation === hold.handle.generation,
+  );
 }
 
 interface ValidVersions {

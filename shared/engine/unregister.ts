@@ -40,7 +40,8 @@ type Options = Pick<RegisterOptions, 'rotationFunction' | 'stage'>;
  * Lets go of a credential: from the commit on no part of Rekey knows it, then the secret loses schedule, dangling label
  * and the tags that Rekey set, then its names are free again. Value, login and secret stay as they are, and the audit
  * chain keeps its head. The name stays reserved until the end, so that a repetition completes what was interrupted.
- * @throws RekeyError ERR_ROTATION_UNDER_WAY, ERR_WINDOW_OPEN, ERR_MODE or ERR_CONFLICT, naming what is under way.
+ * @throws RekeyError ERR_ROTATION_UNDER_WAY, ERR_WINDOW_OPEN, ERR_MODE or ERR_CONFLICT, naming what is under way, a suspension
+ * included.
  */
 export async function unregister(
   deps: EngineDeps,
@@ -130,6 +131,21 @@ async function assertMayLeave(
     });
   }
   if (active !== undefined) throw underWay(credential, active);
+  if (credential.suspended !== undefined) throw suspendedMeanwhile(credential, credential.suspended);
+}
+
+/** Let go of now, nobody would restore it at its upstream any more. */
+function suspendedMeanwhile(
+  { name }: Credential,
+  suspended: NonNullable<Credential['suspended']>,
+): RekeyError {
+  const signals = [...new Set(suspended.map(({ signal }) => signal))];
+  return new RekeyError('ERR_MODE', `${name} is suspended: signal ${signals.join(', ')} waits for people`, {
+    field: 'suspended',
+    remedy:
+      `\`rekey incident deny ${signals[0]} --reason …\` restores it, \`approve\` revokes it for good; then unregister. ` +
+      `Where neither comes to an end, \`rekey revoke ${name}\` does`,
+  });
 }
 
 /** One that has begun since whoever asks has looked is not known to be over. What older versions wrote names none. */

@@ -31,7 +31,8 @@ export interface Alerts {
 
 /** What a token has to be to count. */
 export interface TokenTerms {
-  readonly issuer: string;
+  /** Either of several, where it goes by more names than one. */
+  readonly issuer: string | readonly string[];
   readonly audience: string;
   /** Where the issuer's public keys are. */
   readonly jwksUrl: string;

@@ -30,6 +30,7 @@ import { describeDoctor } from './doctor.ts';
 import { describeFoundValues } from './found-values.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { describeIncidentReport } from './incident-report.ts';
+import { describeNotices } from './notices.ts';
 import { describeProofOverApi } from './proof-over-api.ts';
 import { CAPS, describeSignals } from './signals.ts';
 import { describeSubscribing } from './subscriptions.ts';
@@ -260,6 +261,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
   describeDeliveries();
   describeFoundValues(() => ({ world, vault }));
   describeSignals(() => ({ world, vault, sources }));
+  describeNotices(() => ({ world, vault }));
 
   test('`rekey rotate --dry-run` tells who is hit and when, and starts nothing', async () => {
     const before = (await show('orders')).rotations.length;

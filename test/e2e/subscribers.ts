@@ -82,20 +82,7 @@ export async function topic(
   name: string,
   fleets: readonly string[],
 ): Promise<{ readonly arn: string; readonly behind: readonly Subscriber[] }> {
-  const { stack } = world;
-  const client = new AwsClient({ ...stack.clientConfig.credentials, region: stack.region });
-  const call = async (input: Record<string, string>): Promise<string> => {
-    const answer = await client.fetch(stack.endpoint, {
-      method: 'POST',
-      headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      body: new URLSearchParams({ Version: '2010-03-31', ...input }).toString(),
-      aws: { service: 'sns' },
-    });
-    const text = await answer.text();
-    if (!answer.ok) throw new Error(text);
-    return text;
-  };
-  const arn = /<TopicArn>(.*?)</.exec(await call({ Action: 'CreateTopic', Name: name }))?.[1] ?? '';
+  const arn = /<TopicArn>(.*?)</.exec(await callSns(world, { Action: 'CreateTopic', Name: name }))?.[1] ?? '';
   const behind = await Promise.all(fleets.map((fleet) => queue(world, `${name}-${fleet}`, arn)));
   for (const [index, { arn: Endpoint }] of behind.entries()) {
     const attributes = {
@@ -103,19 +90,44 @@ export async function topic(
       FilterPolicyScope: 'MessageBody',
       FilterPolicy: JSON.stringify({ detail: { fleets: [fleets[index], '*'] } }),
     };
-    const entries = Object.entries(attributes).flatMap(([key, value], at) => [
-      [`Attributes.entry.${at + 1}.key`, key],
-      [`Attributes.entry.${at + 1}.value`, value],
-    ]);
-    await call({
-      Action: 'Subscribe',
-      TopicArn: arn,
-      Protocol: 'sqs',
-      Endpoint,
-      ...Object.fromEntries(entries),
-    });
+    await subscribe(world, arn, Endpoint, attributes);
   }
   return { arn, behind };
+}
+
+/** A queue that hears what a topic says, and the texts that it has heard. */
+export async function listener(world: World, topicArn: string): Promise<() => Promise<readonly string[]>> {
+  const heard = await queue(world, 'listener', topicArn);
+  await subscribe(world, topicArn, heard.arn, {});
+  // As SNS wraps a message that is not to be raw.
+  return async () => (await heard.received()).map((each) => (each as unknown as { Message: string }).Message);
+}
+
+async function subscribe(
+  world: World,
+  TopicArn: string,
+  Endpoint: string,
+  attributes: Readonly<Record<string, string>>,
+): Promise<void> {
+  const entries = Object.entries(attributes).flatMap(([key, value], at) => [
+    [`Attributes.entry.${at + 1}.key`, key],
+    [`Attributes.entry.${at + 1}.value`, value],
+  ]);
+  const about = { TopicArn, Protocol: 'sqs', Endpoint, ...Object.fromEntries(entries) };
+  await callSns(world, { Action: 'Subscribe', ...about });
+}
+
+async function callSns({ stack }: World, input: Record<string, string>): Promise<string> {
+  const client = new AwsClient({ ...stack.clientConfig.credentials, region: stack.region });
+  const answer = await client.fetch(stack.endpoint, {
+    method: 'POST',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams({ Version: '2010-03-31', ...input }).toString(),
+    aws: { service: 'sns' },
+  });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(text);
+  return text;
 }
 
 /** An endpoint that is called, whether it takes an event or not. */

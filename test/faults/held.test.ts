@@ -5,6 +5,7 @@ import type { SuspensionInput } from '../../shared/ports/workflow.ts';
 import { emergency } from '../support/emergencies.ts';
 import { EngineWorld, type EngineCase } from '../support/engine-world.ts';
 import type { FaultMode } from '../support/faulty.ts';
+import { tryUnregister } from '../support/leaving.ts';
 import type { Execution } from '../support/machines.ts';
 
 let world: EngineWorld;
@@ -166,6 +167,35 @@ describe('a value of a signal that is held', () => {
     await held.run('restore');
     expect([await one.works(login), await one.works(await one.login())]).toEqual([false, true]);
     expect(await one.faults()).toEqual([]);
+  });
+
+  test('is not let go of while it is suspended, since nobody would restore it: a denial first, or an approval', async () => {
+    const one = await world.registered();
+    const login = await one.login();
+    const held = new Held(one);
+    await held.run('suspend');
+    const records = await one.records();
+    for (const dryRun of [true, false])
+      await expect(tryUnregister(one, one.name, { dryRun })).rejects.toMatchObject({
+        code: 'ERR_MODE',
+        field: 'suspended',
+        remedy: expect.stringContaining(`rekey incident deny ${held.id}`),
+      });
+    expect(await one.records()).toEqual(records);
+    held.status = 'denied';
+    await held.run('restore');
+    expect((await tryUnregister(one)).outcome).toBe('unregistered');
+    expect(await one.works(login)).toBe(true);
+  });
+
+  test('is let go of once its approval has ended it', async () => {
+    const one = await world.registered();
+    const held = new Held(one);
+    await held.run('suspend');
+    held.status = 'approved';
+    await one.finished(await one.startEmergency('leak', { replace: false }));
+    expect((await tryUnregister(one)).outcome).toBe('unregistered');
+    expect(await one.openSlots()).toEqual([]);
   });
 
   test('stays suspended for another signal that is held', async () => {

@@ -7,6 +7,7 @@ import { Redacted } from '../../shared/domain/redacted.ts';
 import { deactivationOf, reportLeak, type LeakMatch } from '../../shared/engine/leak.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import { realignAll } from '../../shared/engine/plan.ts';
+import { matchesByHandle } from '../../shared/engine/signals/by-handle.ts';
 import { TAG } from '../../shared/names.ts';
 import { revocationsByHand } from '../../shared/providers/by-hand.ts';
 import { EngineWorld, inParallel, type EngineCase, type Login } from '../support/engine-world.ts';
@@ -134,6 +135,40 @@ describe('a value that works is found by its fingerprint', () => {
     expect(both).toEqual([['live'], ['live']]);
     await one.settle();
     expect(await one.faults()).toEqual([]);
+  });
+});
+
+describe('a key that its upstream names', () => {
+  const named = async (one: EngineCase, handle: string) => {
+    const signal = { source: 'aws-health', id: '1', kind: 'leak', fingerprints: [], verified: true } as const;
+    const observedAt = '2026-11-26T10:00:00.000Z';
+    return one.process(({ ledger }) => matchesByHandle(ledger, { ...signal, observedAt, handle }, handle));
+  };
+
+  test('is found where mode overlap keeps it, and once nothing keeps it any more it is not', async () => {
+    const one = world.newCase();
+    await STORIES['mode overlap, which keeps the old one']?.(one);
+    const { current, live } = await one.credential();
+    const kept = live.find(({ id }) => id !== current?.handle.id);
+    const [old] = await one.deps.ledger.rotations(await one.id(), 1);
+    expect(kept?.id).toBe(old?.old?.handle.id);
+    const found = await named(one, kept?.id ?? '');
+    expect(found).toMatchObject([{ standing: 'live', key: { fingerprint: old?.old?.fingerprint } }]);
+    expect(await named(one, current?.handle.id ?? '')).toMatchObject([
+      { key: { fingerprint: current?.fingerprint } },
+    ]);
+    const emergency = await one.startEmergency('leak', { replace: false });
+    await one.finished(emergency);
+    expect(await named(one, kept?.id ?? '')).toEqual([]);
+  });
+
+  test('is found on both sides of a window', async () => {
+    const one = await world.registered();
+    const token = await one.requestRotation();
+    await one.until(({ phase }) => phase === 'window', token);
+    for (const { id } of (await one.credential()).live)
+      expect(await named(one, id)).toMatchObject([{ standing: 'live', key: { handle: { id } } }]);
+    await one.settle();
   });
 });
 

@@ -296,16 +296,10 @@ const ISSUES_BY_PRIVATE_CA = [
 ];
 export const UNUSED_GRANTS: readonly UnusedGrants[] = [
   {
-    reason:
-      'What is unusual takes days to know, and AWS Health tells of nothing here: it depends on the schedule what this function does (test/unit/anomalies, test/unit/signals, test/integration/signals.int.test.ts).',
+    reason: 'AWS Health tells of nothing here (test/unit/signals, test/integration/signals.int.test.ts).',
     sometimes: true,
     grants: {
       'receive-notice': [
-        'dynamodb:GetItem on <Ledger>',
-        'dynamodb:PutItem on <Ledger>',
-        'dynamodb:Query on <Ledger>/index/byGroup',
-        'kms:Decrypt on <DataKey> if via dynamodb',
-        COUNTS_SIGNALS,
         HOLDS_OTHERS,
         FINDS_KEYS,
         `states:StartExecution on ${LIFECYCLE}`,

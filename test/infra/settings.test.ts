@@ -106,6 +106,11 @@ describe('settings of a stage', () => {
     [{ settings: { tenants: 'x' } }, 'tenants: there is no such setting'],
     [{ settings: { archiveLock: { years: 7 } } }, 'archiveLock.years: there is no such setting'],
     [{ settings: { archiveLock: { days: 0 } } }, 'archiveLock.days:'],
+    [{ settings: { signals: { azure: {} } } }, 'signals.azure: entra (better), or secretArn'],
+    [
+      { settings: { signals: { azure: { entra: { tenant: 'common', audience: 'a' } } } } },
+      'signals.azure.entra.tenant: the id of a tenant',
+    ],
     [{ settings: { logRetentionDays: 31 } }, 'logRetentionDays: use one of 1, 3, 5'],
     [{ settings: { alarms: { emails: ['nobody'] } } }, 'alarms.emails[0]: an e-mail address'],
     [{ settings: { alarms: { webhooks: ['http://example.com'] } } }, 'alarms.webhooks[0]: an address that'],

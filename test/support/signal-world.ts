@@ -28,6 +28,10 @@ export const SHARED = 'shared-with-the-source';
 /** The name under which GitHub's key for partners is known. */
 export const PARTNER_KEY = 'a'.repeat(64);
 
+/** A tenant of Entra, and the application that Event Grid is in it. */
+const TENANT = '11111111-2222-3333-4444-555555555555';
+const EVENT_GRID = '4962773b-9cdb-44cf-a8bf-237846a00ab7';
+
 const SETTINGS: SignalSettings = {
   github: { secretArn: 'arn:shared', tokenSecretArn: 'arn:token', apiUrl: 'https://api.github.com' },
   'github-partner': { keysUrl: 'https://api.github.com/meta/public_keys/secret_scanning' },
@@ -44,7 +48,11 @@ const SETTINGS: SignalSettings = {
     serviceAccount: 'push@example.iam.gserviceaccount.com',
     credentials: { 'projects/1/secrets/orders': 'orders' },
   },
-  azure: { secretArn: 'arn:shared', credentials: { 'vault/orders': 'orders' } },
+  azure: {
+    secretArn: 'arn:shared',
+    entra: { tenant: TENANT, audience: 'api://rekey' },
+    credentials: { 'vault/orders': 'orders' },
+  },
 };
 
 type IssuerKey = Awaited<ReturnType<typeof generateKeyPair>>['privateKey'];
@@ -99,11 +107,13 @@ export class SignalWorld {
         claims: async (jwt, terms) => {
           try {
             const { payload } = await jwtVerify(jwt, createLocalJWKSet({ keys: [issuer.jwk] }), {
-              issuer: terms.issuer,
+              issuer: [terms.issuer].flat(),
               audience: terms.audience,
               currentDate: new Date(this.now),
               ...(terms.type === undefined ? {} : { typ: terms.type }),
-              ...(terms.maxAgeSeconds === undefined ? {} : { maxTokenAge: terms.maxAgeSeconds }),
+              ...(terms.maxAgeSeconds === undefined
+                ? { requiredClaims: ['exp'] }
+                : { maxTokenAge: terms.maxAgeSeconds }),
             });
             return payload;
           } catch {
@@ -257,20 +267,7 @@ export class SignalWorld {
       case 'gcp':
         return this.gcp(n);
       case 'azure':
-        return {
-          source,
-          headers: {},
-          query: { key: SHARED },
-          body: json([
-            {
-              id: `e-${n}`,
-              eventType: 'Microsoft.KeyVault.SecretNearExpiry',
-              eventTime: toInstant(this.now),
-              topic: 't',
-              data: { VaultName: 'vault', 'ObjectName ': 'orders', EXP: '1' },
-            },
-          ]),
-        };
+        return { source, headers: {}, query: { key: SHARED }, body: this.#nearExpiry(n) };
     }
   }
 
@@ -341,6 +338,32 @@ export class SignalWorld {
         subscription: 'projects/1/subscriptions/rekey',
       }),
     };
+  }
+
+  /** Of Event Grid, which proves itself by a token of Entra: version 1 unless `claims` say otherwise. */
+  async eventGrid(n: number, claims: Record<string, unknown> = {}): Promise<Sent> {
+    const jwt = await new SignJWT({
+      iss: `https://sts.windows.net/${TENANT}/`,
+      aud: 'api://rekey',
+      appid: EVENT_GRID,
+      exp: Math.floor(this.now / 1000) + 600,
+      ...claims,
+    })
+      .setProtectedHeader({ alg: 'ES256', typ: 'JWT' })
+      .sign(this.#issuer.privateKey);
+    return { source: 'azure', headers: { Authorization: `Bearer ${jwt}` }, body: this.#nearExpiry(n) };
+  }
+
+  #nearExpiry(n: number): Buffer {
+    return json([
+      {
+        id: `e-${n}`,
+        eventType: 'Microsoft.KeyVault.SecretNearExpiry',
+        eventTime: toInstant(this.now),
+        topic: 't',
+        data: { VaultName: 'vault', 'ObjectName ': 'orders', EXP: '1' },
+      },
+    ]);
   }
 
   #deps(): SignalDeps {

@@ -38,6 +38,7 @@ export class Follower implements Followed {
   #current: string | undefined;
   #announced: string | undefined;
   #halted = false;
+  #suspended = false;
   #waits = false;
   #moving: Promise<void> | undefined;
   /** The last checkpoint that was begun, and what it was for. */
@@ -77,6 +78,7 @@ export class Follower implements Followed {
     for (const versionId of notice.tombstoned) if (versionId !== notice.versionId) this.#bury(versionId);
     if (notice.state === 'halted') return this.#halt(notice);
     if (this.#halted) void this.#resume(notice);
+    this.#heedSuspension(notice);
     if (notice.state === 'announced' || notice.state === 'deferred') this.#announce(notice, now);
     const waitMs = notice.urgent ? 0 : Date.parse(notice.moveFrom ?? '') - now;
     if (waitMs > 0) return this.#wait(waitMs);
@@ -195,6 +197,7 @@ export class Follower implements Followed {
   #halt(notice: Notice): void {
     if (this.#halted) return;
     this.#halted = true;
+    this.#suspended = false;
     this.#cancelCheckpoint?.();
     this.#source.halt(`${this.name} was revoked in an emergency`);
     void this.#run('onHalt', () => this.#session.hooks.onHalt?.(notice));
@@ -205,6 +208,18 @@ export class Follower implements Followed {
     await this.#source.resume();
     this.#session.changed();
     await this.#run('onResume', () => this.#session.hooks.onResume?.(notice));
+  }
+
+  /** Once for each suspension and its end; nothing of what is served, or moved to, follows from it. */
+  #heedSuspension(notice: Notice): void {
+    const isSuspended = notice.suspended === true;
+    if (isSuspended === this.#suspended) return;
+    this.#suspended = isSuspended;
+    const { hooks } = this.#session;
+    if (!isSuspended) return void this.#run('onRestored', () => hooks.onRestored?.(notice));
+    void this.#run('onSuspended', () => hooks.onSuspended?.(notice));
+    // Beside the one of a rotation, which may come all the same.
+    void this.#writeCheckpoint(notice);
   }
 
   #announce(notice: Notice, now: number): void {

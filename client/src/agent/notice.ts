@@ -22,6 +22,8 @@ export interface Notice {
   readonly proof?: string;
   /** Now, whatever the instance does. */
   readonly urgent: boolean;
+  /** The upstream refuses the version to hold until people have decided on a report of a leak. Absent: it doesn't. */
+  readonly suspended?: boolean;
 }
 
 /** The notices of an answer; undefined where it has another form. */

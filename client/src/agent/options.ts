@@ -34,6 +34,13 @@ export interface SessionHooks {
   /** That is over, and the source serves again. */
   readonly onResume?: (notice: Notice) => unknown;
   /**
+   * The upstream refuses the credential until people have decided whether it has leaked; `checkpoint` is called as well. Begin
+   * nothing with it, and wait: the source goes on serving, since there is no other value and one word makes it work again.
+   */
+  readonly onSuspended?: (notice: Notice) => unknown;
+  /** That is over: what the source serves works. Where the credential was revoked instead, `onHalt` is what comes. */
+  readonly onRestored?: (notice: Notice) => unknown;
+  /**
    * Whether the value of the credential would survive a restart of this process; yes where nothing is said, since a source
    * reads the vault when it starts.
    */

@@ -1,5 +1,4 @@
 import * as z from 'zod';
-import { assertWord, type SharedSecrets } from './hmac.ts';
 import { digestOf, jsonOf, malformed, MAX_SIGNALS, observed, type Delivery, type Signal } from './signal.ts';
 
 const events = z
@@ -22,9 +21,8 @@ export interface FromEventGrid {
   readonly validationCode?: string;
 }
 
-/** The events of Event Grid: Key Vault's `SecretNearExpiry`. It knows a secret in the query of the address (`?key=…`). */
-export function eventGrid({ body, query, now }: Delivery, secrets: SharedSecrets): FromEventGrid {
-  assertWord(query['key'], secrets);
+/** The events of a delivery that is known to be Event Grid's: Key Vault's `SecretNearExpiry`. */
+export function eventGrid({ body, now }: Pick<Delivery, 'body' | 'now'>): FromEventGrid {
   const parsed = events.safeParse(jsonOf(body));
   if (!parsed.success) throw malformed('these are no events of Event Grid');
   const asked = parsed.data.find(

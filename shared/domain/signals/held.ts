@@ -45,6 +45,8 @@ export interface HeldSignal {
   readonly status: 'held' | 'approved' | 'denied';
   readonly approvals: readonly Vote[];
   readonly denial?: Vote;
+  /** How often people were told of it again, and when last. */
+  readonly reminded?: { readonly times: number; readonly at: Instant };
   /** Raised by every commit. */
   readonly version: number;
 }
@@ -155,6 +157,28 @@ export function deny(signal: HeldSignal, vote: Omit<Vote, 'at' | 'glass'>, now: 
   if (signal.status === 'denied') return { held: signal, changed: false };
   const denial = { ...vote, at: toInstant(now) };
   return { held: next(signal, { status: 'denied', denial }), changed: true };
+}
+
+/** People are told again of what waits for them after so long, and so often: for a day. */
+const REMINDED_EVERY_MS = 3600_000;
+const MOST_REMINDERS = 24;
+
+/** Whether people were told again of it of late. */
+export function isJustReminded({ reminded }: HeldSignal, now: number): boolean {
+  return reminded !== undefined && now - Date.parse(reminded.at) < REMINDED_EVERY_MS;
+}
+
+/** When people were told of it last. */
+export function lastTold({ heldAt, reminded }: HeldSignal): Instant {
+  return reminded?.at ?? heldAt;
+}
+
+/** The signal once people are told of it again; undefined where that is not due, or they were often enough. */
+export function remind(signal: HeldSignal, now: number): HeldSignal | undefined {
+  const times = signal.reminded?.times ?? 0;
+  const isDue = now - Date.parse(lastTold(signal)) >= REMINDED_EVERY_MS && times < MOST_REMINDERS;
+  if (signal.status !== 'held' || !isDue) return undefined;
+  return next(signal, { reminded: { times: times + 1, at: toInstant(now) } });
 }
 
 function next(signal: HeldSignal, changes: Partial<HeldSignal>): HeldSignal {

@@ -21,5 +21,11 @@ export interface SignalSettings extends Partial<Record<SignalSource, object>> {
     readonly serviceAccount: string;
     readonly credentials: Names;
   };
-  readonly azure?: { readonly secretArn: string; readonly credentials: Names };
+  readonly azure?: {
+    /** The word in the address. */
+    readonly secretArn?: string;
+    /** Whose tokens Event Grid brings, and for which application. */
+    readonly entra?: { readonly tenant: string; readonly audience: string };
+    readonly credentials: Names;
+  };
 }

@@ -6,7 +6,7 @@ import type { Ledger } from '../../ports/ledger.ts';
 
 /**
  * The credentials one of whose keys the upstream calls so. Heads are gone through, since keys are found by their values only: an
- * upstream seldom tells, and a wrong match must not be possible. A key that was ended before is no longer in a head.
+ * upstream seldom tells, and a wrong match must not be possible. What mode overlap has kept is in its head, what was ended is not.
  */
 export async function matchesByHandle(
   ledger: Pick<Ledger, 'list' | 'rotation'>,
@@ -31,12 +31,18 @@ export async function matchesByHandle(
 
 async function keyOf(
   ledger: Pick<Ledger, 'rotation'>,
-  credential: Credential,
-  handle: string,
+  { id, current, live, activeRotation }: Credential,
+  name: string,
 ): Promise<Key | undefined> {
-  const { current, live, activeRotation, id } = credential;
-  if (current?.handle.id === handle) return current;
-  if (activeRotation === undefined || !live.some((each) => each.id === handle)) return undefined;
-  const rotation = await ledger.rotation(id, activeRotation);
-  return [rotation?.next, rotation?.old].find((key) => key?.handle.id === handle);
+  if (current?.handle.id === name) return current;
+  const handle = live.find((each) => each.id === name);
+  if (handle === undefined) return undefined;
+  // Mode overlap has kept it: the rotation that has made it tells, or the one that has made the current one beside it.
+  const telling = new Set(
+    [activeRotation, handle.token, current?.versionId].filter((each) => each !== undefined),
+  );
+  const rotations = await Promise.all([...telling].map((each) => ledger.rotation(id, each)));
+  return rotations
+    .flatMap((rotation) => [rotation?.next, rotation?.old])
+    .find((key) => key?.handle.id === name && key.handle.generation === handle.generation);
 }

@@ -124,6 +124,13 @@ describe('keys of sources', () => {
     // A token that says no end is none of those that have one.
     const { type: _type, maxAgeSeconds: _age, ...ending } = terms;
     await expect(keys.claims(await sign({}), ending)).rejects.toMatchObject({ code: 'ERR_FORBIDDEN' });
+    // One that goes by two names, and by no third.
+    const either = { ...terms, issuer: [terms.issuer, 'https://sts.example.com/'] };
+    for (const iss of either.issuer)
+      expect(await keys.claims(await sign({ iss }), either)).toMatchObject({ iss });
+    await expect(keys.claims(await sign({ iss: `${terms.issuer}x` }), either)).rejects.toMatchObject({
+      code: 'ERR_FORBIDDEN',
+    });
     // The public key as a shared one.
     const forged = await new SignJWT({ iss: terms.issuer, aud: 'rekey', iat: Math.floor(now / 1000) })
       .setProtectedHeader({ alg: 'HS256', kid: 'a', typ: 'secevent+jwt' })

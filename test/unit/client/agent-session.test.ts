@@ -216,6 +216,54 @@ describe('a session', () => {
     expect(heard).toEqual(['halt', 'resume']);
   });
 
+  it('is told that its credential is suspended and that it is restored, once each, writes a checkpoint and goes on with the same value', async () => {
+    await using agent = await SessionCase.make();
+    const heard: string[] = [];
+    await agent.open({
+      onSuspended: ({ state }) => heard.push(`suspended ${state}`),
+      onRestored: () => heard.push('restored'),
+      onHalt: () => heard.push('halt'),
+      checkpoint: () => heard.push('checkpoint'),
+    });
+    const suspended = [{ signal: 's-1', handle: { id: 'orders_a', generation: 1 } }];
+    agent.world.ledger.add(credentialOf({ holders: [holder()], suspended }));
+    await agent.time.pass(60);
+    expect(heard).toEqual(['suspended steady', 'checkpoint']);
+    const [reads, calls] = [agent.vault.calls, agent.server.calls.length];
+    await agent.time.pass(600);
+    // Neither the vault nor Rekey is asked more often for it.
+    expect(agent.vault.calls - reads).toBeLessThanOrEqual(1);
+    expect(agent.server.calls.slice(calls).filter(({ what }) => what !== 'uses').length).toBeLessThanOrEqual(
+      13,
+    );
+    expect([heard.length, passwordOf(agent)]).toEqual([2, 'old']);
+    agent.world.ledger.add(credentialOf({ holders: [holder()] }));
+    await agent.time.pass(60);
+    expect([heard.slice(2), passwordOf(agent)]).toEqual([['restored'], 'old']);
+  });
+
+  it('whose suspended credential is revoked is halted, and hears of no restoration', async () => {
+    await using agent = await SessionCase.make();
+    const heard: string[] = [];
+    await agent.open({
+      onSuspended: () => heard.push('suspended'),
+      onRestored: () => heard.push('restored'),
+      onHalt: () => heard.push('halt'),
+      onResume: () => heard.push('resume'),
+    });
+    const suspended = [{ signal: 's-1', handle: { id: 'orders_a', generation: 1 } }];
+    agent.world.ledger.add(credentialOf({ holders: [holder()], suspended }));
+    await agent.time.pass(60);
+    agent.world.ledger.add(credentialOf({ holders: [holder()], status: 'halted' }));
+    await agent.time.pass(60);
+    const next = agent.vault.put(JSON.stringify({ username: 'orders_c', password: 'new' }), 'AWSCURRENT');
+    const { current } = credentialOf();
+    if (current === undefined) throw new Error('it has one');
+    agent.world.ledger.add(credentialOf({ holders: [holder()], current: { ...current, versionId: next } }));
+    await agent.time.pass(60);
+    expect([heard, passwordOf(agent)]).toEqual([['suspended', 'halt', 'resume'], 'new']);
+  });
+
   it('leaves a dead version at once, without a checkpoint', async () => {
     await using agent = await SessionCase.make();
     const checkpoints: unknown[] = [];

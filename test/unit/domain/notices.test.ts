@@ -164,6 +164,26 @@ describe('a notice', () => {
     });
   });
 
+  it('says of the version to hold that it is suspended until people decide, and changes nothing else of what it says', () => {
+    const of = (id: string, generation: number) => [{ signal: 's-1', handle: { id, generation } }];
+    const suspended = of('orders_a', 1);
+    expect(notice(undefined, { credential: { suspended }, holds: [OLD] })).toEqual({
+      ...notice(undefined, { holds: [OLD] }),
+      suspended: true,
+    });
+    expect(notice(undefined, { credential: { suspended: of('orders_a', 2) } }).suspended).toBeUndefined();
+    // In a window the new version works, and that is the one to hold.
+    const opened = inPhase('window');
+    expect(notice(opened, { credential: { suspended } }).suspended).toBeUndefined();
+    expect(notice(opened, { credential: { suspended: of('orders_b', 2) } })).toMatchObject({
+      state: 'window',
+      suspended: true,
+    });
+    // What was revoked is not waited for.
+    const halted = notice(undefined, { credential: { suspended, status: 'halted' } });
+    expect([halted.state, halted.suspended]).toEqual(['halted', undefined]);
+  });
+
   it('tells everybody to stop while a credential is halted, and gives no version to hold', () => {
     const found = notice(undefined, { credential: { status: 'halted' }, holds: [OLD] });
     expect(found).toMatchObject({ state: 'halted', tombstoned: [OLD], urgent: true });

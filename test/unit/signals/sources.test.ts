@@ -4,7 +4,7 @@ import { Redacted } from '../../../shared/domain/redacted.ts';
 import { fingerprint } from '../../../shared/domain/fingerprint.ts';
 import { isSigned } from '../../../shared/domain/signals/github-partner.ts';
 import { trufflehogFindings } from '../../../shared/domain/signals/trufflehog.ts';
-import { SignalWorld } from '../../support/signal-world.ts';
+import { SHARED, SignalWorld } from '../../support/signal-world.ts';
 
 const LEAKED = 'a-value-that-works-0123456789abcdef';
 
@@ -104,6 +104,64 @@ describe('a delivery', () => {
     const one = await world();
     expect((await one.send(await one.gcp(1, claims))).response.statusCode).toBe(403);
     expect(one.writes).toEqual([]);
+  });
+
+  it.each([
+    ['version 1', {}],
+    [
+      'version 2',
+      {
+        iss: 'https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0',
+        appid: undefined,
+        azp: '4962773b-9cdb-44cf-a8bf-237846a00ab7',
+      },
+    ],
+  ])(
+    'of Event Grid with a token of Entra, %s, rotates, and its question is answered',
+    async (_version, claims) => {
+      const one = await world();
+      const sent = await one.eventGrid(1, claims);
+      expect((await one.send(sent)).response.statusCode).toBe(202);
+      expect(one.rotations.length).toBe(1);
+      const eventType = 'Microsoft.EventGrid.SubscriptionValidationEvent';
+      const asked = [{ id: 'v', eventType, data: { validationCode: 'code-1' } }];
+      const { response } = await one.send({ ...sent, body: Buffer.from(JSON.stringify(asked)) });
+      expect([response.statusCode, response.body]).toEqual([200, '{"validationResponse":"code-1"}']);
+    },
+  );
+
+  it.each([
+    ['of another tenant', { iss: 'https://sts.windows.net/99999999-2222-3333-4444-555555555555/' }],
+    ['of another tenant, version 2', { iss: 'https://login.microsoftonline.com/common/v2.0' }],
+    ['for another application', { aud: 'api://another' }],
+    ['of another client', { appid: '00000000-2222-3333-4444-555555555555' }],
+    ['of another client that names Event Grid beside it', { azp: '00000000-2222-3333-4444-555555555555' }],
+    ['of nobody', { appid: undefined }],
+    ['that has ended', { exp: 1_600_000_000 }],
+    ['without an end', { exp: undefined }],
+  ])('of Event Grid is refused with a token %s, whatever word is in the address', async (_what, claims) => {
+    const one = await world();
+    const sent = await one.eventGrid(1, claims);
+    for (const query of [{}, { key: SHARED }])
+      expect((await one.send({ ...sent, query })).response.statusCode).toBe(403);
+    expect(one.writes).toEqual([]);
+  });
+
+  it('of Event Grid is known by what the settings name, and by nothing else', async () => {
+    const one = await world();
+    const { secretArn, entra, credentials } = one.services.settings.azure ?? { credentials: {} };
+    const byToken = await one.eventGrid(1);
+    const byWord = await one.signed('azure', LEAKED, 2);
+    const statuses = async (azure: object): Promise<unknown[]> => {
+      Object.assign(one.services, { settings: { azure: { credentials, ...azure } } });
+      return Promise.all([byToken, byWord].map(async (sent) => (await one.send(sent)).response.statusCode));
+    };
+    expect(await statuses({ entra })).toEqual([202, 403]);
+    expect(await statuses({ secretArn })).toEqual([403, 202]);
+    // Azure may bring a token that nobody here has asked for.
+    const { headers } = byToken;
+    expect((await one.send({ ...byWord, headers })).response.statusCode).toBe(202);
+    expect(await statuses({ secretArn, entra })).toEqual([202, 202]);
   });
 
   it('of GitHub with more tokens than usual is not refused as a whole', async () => {
