@@ -5,6 +5,7 @@ import type { Interval, Source, TracedUse } from '../domain/forensics/facts.ts';
 import { merged } from '../domain/forensics/intervals.ts';
 import { investigate } from '../domain/forensics/investigate.ts';
 import { FRESH_SECONDS } from '../domain/readers.ts';
+import { ADDRESSES_KEPT, addressesOf } from '../domain/seen-addresses.ts';
 import type { ReaderView, ReportedUse, TraceAnswer } from './messages.ts';
 import { instant } from './messages/common.ts';
 
@@ -175,7 +176,7 @@ function credentialOf(
     keys,
     uses: [
       ...uses.filter(isUse).map((use) => useOf(use, holders)),
-      ...readers.map((reader) => seenAs(reader, now)),
+      ...readers.flatMap((reader) => seenAs(reader, now)),
     ],
     sources: sourcesOf(trace, uses, keptSince, now),
     ordinary: {
@@ -229,42 +230,49 @@ function useOf(
 
 const LABELS: ReadonlySet<string> = new Set(['AWSCURRENT', 'AWSPENDING', 'AWSPREVIOUS']);
 
-function seenAs(
-  { kind, principal, name, address, version, declaredAs, firstSeen, lastSeen }: ReaderView,
-  now: Instant,
-): TracedUse {
+/** A reader as uses: of a session one for each address from which it came. */
+function seenAs(reader: ReaderView, now: Instant): TracedUse[] {
+  const { kind, version, declaredAs, firstSeen, lastSeen } = reader;
   const isSession = kind === 'session';
   // Whoever reads often is written down once an hour: it may have read until then.
   const latest = isSession || version !== undefined ? lastSeen : plusSeconds(lastSeen, FRESH_SECONDS);
-  return {
+  const use = {
     source: isSession ? SESSIONS : READS,
-    who: name === undefined ? principal : `${name} (${principal})`,
+    who: whoOf(reader),
     ...(declaredAs === undefined ? {} : { declaredAs }),
-    of: isSession
-      ? { kind: 'login', id: principal }
-      : version === undefined || LABELS.has(version)
-        ? { kind: 'unknown' }
-        : { kind: 'version', versionId: version },
+    of: ofReader(reader),
     from: firstSeen,
     to: latest > now && lastSeen <= now ? now : latest,
-    ...(address === undefined ? {} : { address }),
     ...(kind === 'account' ? { isForeign: true as const } : {}),
   };
+  const places = addressesOf(reader, lastSeen);
+  // What the version before has kept has its first sighting without the address of that.
+  if (places.length <= 1) return [{ ...use, ...(places[0] && { address: places[0].address }) }];
+  return places.map(({ address, firstSeen: from, lastSeen: to }) => ({ ...use, address, from, to }));
 }
 
-/**
- * Where sessions were seen last before it. Of one that was seen again since, only the newest address is on record: where it
- * came from before, nothing tells.
- */
+function whoOf({ principal, name }: ReaderView): string {
+  return name === undefined ? principal : `${name} (${principal})`;
+}
+
+function ofReader({ kind, principal, version }: ReaderView): TracedUse['of'] {
+  if (kind === 'session') return { kind: 'login', id: principal };
+  if (version === undefined || LABELS.has(version)) return { kind: 'unknown' };
+  return { kind: 'version', versionId: version };
+}
+
+/** Where sessions were seen before it, by who they are. */
 function addressesBefore(
   readers: readonly ReaderView[],
   since: Instant,
 ): ReadonlyMap<string, readonly string[]> {
-  const before = readers.filter(({ lastSeen, address }) => address !== undefined && lastSeen < since);
   return new Map(
-    [...Map.groupBy(before, (reader) => seenAs(reader, since).who)].map(([who, same]) => [
+    [...Map.groupBy(readers, whoOf)].map(([who, same]) => [
       who,
-      same.flatMap(({ address }) => address ?? []),
+      same
+        .flatMap((reader) => addressesOf(reader, reader.lastSeen))
+        .filter(({ firstSeen }) => firstSeen < since)
+        .map(({ address }) => address),
     ]),
   );
 }
@@ -276,7 +284,7 @@ const SLACK_MS = 90_000;
 
 /** Every source that there could be, with the times of which it tells: what none covers is a gap. */
 function sourcesOf(
-  { holders, holes, since }: TraceAnswer,
+  { holders, holes, since, readers }: TraceAnswer,
   uses: readonly ReportedUse[],
   keptSince: Instant,
   now: Instant,
@@ -305,7 +313,14 @@ function sourcesOf(
     {
       name: SESSIONS,
       covers: [],
-      why: 'the source is looked at while a rotation goes on, and only some sources show sessions',
+      why: [
+        'the source is looked at while a rotation goes on, and only some sources show sessions',
+        ...readers
+          .filter(({ addressesLost }) => addressesLost === true)
+          .map(
+            (reader) => `${whoOf(reader)} came from more than the ${ADDRESSES_KEPT} addresses that are kept`,
+          ),
+      ].join('; '),
     },
     {
       name: "the upstream's own log",
