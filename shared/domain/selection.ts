@@ -156,9 +156,10 @@ export function familiesInOrderOfDanger<F extends Pick<Family, 'name' | 'tokens'
   });
 }
 
-function rankOf({ type, policy, holders }: Selectable): number[] {
+function rankOf({ type, provider, policy, holders }: Selectable): number[] {
   return [
-    EASE[type] ?? FROM_ANYWHERE,
+    // A certificate makes no others: it goes after the authority that has signed it.
+    provider === 'leaf' ? FROM_ANYWHERE : (EASE[type] ?? FROM_ANYWHERE),
     policy.access === 'write' ? 0 : 1,
     policy.sensitivity === 'sensitive' ? 0 : 1,
     agentsOf(holders),
