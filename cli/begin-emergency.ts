@@ -52,7 +52,7 @@ function sayUnresolved(out: Output, { unresolved }: EmergencyStarted): void {
 /** Says what belongs to a selection and is not revoked with it, with the command that does. */
 export function sayBeside(
   out: Output,
-  { later, families, unknown }: NonNullable<EmergencyStarted['beside']>,
+  { later, families, familyDetails = [], unknown }: NonNullable<EmergencyStarted['beside']>,
   { incident }: Pick<RevokeOptions, 'incident'>,
 ): void {
   const command = (names: readonly string[]) =>
@@ -65,7 +65,12 @@ export function sayBeside(
     for (const name of later) out.line(`  ${command([name])}`);
   }
   if (families.length > 0) {
-    out.line(`${not}: token families, which are revoked by name. Now:`);
+    out.line(`${not}: token families, which are revoked by name. Now, in this order:`);
+    for (const { id, name, provider, opens, holders } of familyDetails) {
+      const agents = holders.join(', ') || 'no holder is known';
+      out.line(`  ${out.style('bold', name)}  token-family/${provider}  id ${id}  held by ${agents}`);
+      out.line(`    opens ${opens.map((each) => `${each.name} ${each.value}`).join('; ')}`);
+    }
     out.line(`  ${command(families)}`);
   }
   for (const each of unknown) out.line(`not known: ${each}`);

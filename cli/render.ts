@@ -16,7 +16,7 @@ const PHASES: Readonly<Record<string, string>> = {
   activating: 'giving the new credential its permissions',
   promoting: 'tested; becoming current',
   window: 'old and new both work; holders are moving',
-  suspending: 'the losing credential is suspended and soaks (can still be undone)',
+  suspending: 'the losing credential soaks, suspended where its upstream can (can still be undone)',
   revoking: 'the losing credential is being revoked (no way back)',
   completed: 'completed',
   aborting: 'giving up; the new credential is being removed',

@@ -2,7 +2,7 @@ import type { IncidentReport } from '../shared/api/incident-report.ts';
 import { about, clockTable, credentialTables, LIMITS, summaryOf, type ReportTable } from './report-texts.ts';
 
 /** Nothing is loaded from anywhere and nothing runs: a report is opened where its texts must do no harm. */
-const POLICY = "default-src 'none'; style-src 'unsafe-inline'";
+const POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 const STYLE = `
 :root { color-scheme: light dark; --line: #8886; --soft: #8881; }
@@ -27,6 +27,7 @@ export function htmlOf(report: IncidentReport): string {
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="${POLICY}">
 <meta name="viewport" content="width=device-width">
+<meta name="format-detection" content="telephone=no, date=no, address=no, email=no, url=no">
 <title>Incident ${escaped(report.incident)}</title>
 <style>${STYLE}</style>
 </head>

@@ -40,10 +40,17 @@ function table({ title, none, heading, rows }: ReportTable, level: string): stri
   ];
 }
 
-/** The text in one line, in which no character means anything but itself. */
+/**
+ * What viewers make links of without any markup: addresses with a scheme, of the web and of e-mail, bare names of hosts,
+ * mentions and numbers of issues. They do so behind a backslash too, so that such a word stands as code.
+ */
+const LINKED = /[@#]|\/\/|www|\.\p{L}/iu;
+
+/** The text in one line, in which no character means anything but itself, and no word is a link. */
 function literal(text: string): string {
   return text
     .replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ')
-    .replace(/[\\`*_{}[\]<>()#|!~&]/g, (mark) => `\\${mark}`)
-    .replace(/:\/\//g, ':\\//');
+    .split(/(\s+|[`|])/u)
+    .map((part) => (LINKED.test(part) ? `\`${part}\`` : part.replace(/[\\`*_{}[\]<>()|!~&$]/g, '\\$&')))
+    .join('');
 }

@@ -1,4 +1,5 @@
 import type { TraceAnswer } from '../../shared/api/messages.ts';
+import { opensOf, serverOf } from '../../shared/api/family-view.ts';
 import { readerView } from '../../shared/api/views.ts';
 import type { AuditRecord } from '../../shared/domain/audit.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
@@ -50,25 +51,6 @@ export async function traceFamily(
 function stageOf({ incident: held }: Family, incident: string): Pick<TraceAnswer, 'stage'> {
   if (held?.id !== incident) return {};
   return { stage: held.pending.length > 0 ? 'revoking' : 'halted' };
-}
-
-function serverOf({ terms: { server } }: Family): string {
-  return server.issuer ?? server.tokenEndpoint ?? '';
-}
-
-function opensOf(family: Family): TraceAnswer['credential']['opens'] {
-  const { client, scopes, resource, audience } = family.terms;
-  const told = {
-    server: serverOf(family),
-    client: client.id,
-    scopes: scopes.join(' '),
-    granted: family.tokens?.scope,
-    resource,
-    audience,
-  };
-  return Object.entries(told).flatMap(([name, value]) =>
-    value === undefined || value === '' ? [] : [{ name, value }],
-  );
 }
 
 /** The refusal of an incident that nothing of it tells of. */

@@ -5,7 +5,13 @@ import type { Family } from '../../shared/domain/families.ts';
 import { knownTo, type Leaver } from '../../shared/domain/leaver.ts';
 import { named, namedText } from '../../shared/domain/named.ts';
 import { personIn } from '../../shared/domain/person.ts';
-import { arranged, selectedBy, type Selected, type Selection } from '../../shared/domain/selection.ts';
+import {
+  arranged,
+  familiesInOrderOfDanger,
+  selectedBy,
+  type Selected,
+  type Selection,
+} from '../../shared/domain/selection.ts';
 import { witnessesOf } from '../../shared/engine/knowledge.ts';
 import { inTime } from '../../shared/engine/patience.ts';
 import type { Page } from '../../shared/ports/ledger.ts';
@@ -22,6 +28,12 @@ export interface Everything extends Known<Credential> {
   readonly heads: readonly Family[];
 }
 
+/** What a selection comes to, with what its token families are. */
+export interface SelectedHere extends Selected<Credential> {
+  /** The most dangerous first, as their names are. */
+  readonly heads: readonly Family[];
+}
+
 /**
  * The credentials of a selection, by what the ledger knows now.
  * @throws RekeyError ERR_NOT_FOUND where there are none, ERR_UNAVAILABLE where the ledger doesn't answer.
@@ -30,15 +42,27 @@ export async function selectForEmergency(
   sources: Sources,
   selection: Selection,
   limitMs: number = READ_LIMIT_MS,
-): Promise<Selected<Credential>> {
+): Promise<SelectedHere> {
   const selected = await answered(select(sources, selection), limitMs);
   const { chosen, later } = selected;
   if (chosen.length === 0 && later.length === 0) throw nothing(selection, selected);
   return selected;
 }
 
-async function select(sources: Sources, selection: Selection): Promise<Selected<Credential>> {
+async function select(sources: Sources, selection: Selection): Promise<SelectedHere> {
   const everything = await readEverything(sources);
+  const selected = await credentialsOf(sources, selection, everything);
+  const heads = familiesInOrderOfDanger(
+    everything.heads.filter(({ name }) => selected.families.includes(name)),
+  );
+  return { ...selected, families: heads.map(({ name }) => name), heads };
+}
+
+async function credentialsOf(
+  sources: Sources,
+  selection: Selection,
+  everything: Everything,
+): Promise<Selected<Credential>> {
   if (!('knownBy' in selection)) return selectedBy(selection, everything);
   const { credentials, families, unknown } = await leaverOf(sources, selection.knownBy, everything);
   return arranged({

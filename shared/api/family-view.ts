@@ -12,7 +12,7 @@ export function familyView(family: Family): FamilyView {
     owner: terms.owner,
     status: family.status,
     ...(needs === undefined ? {} : { needs: { ...needs, text: CONSENT_REASONS[needs.why] } }),
-    server: terms.server.issuer ?? terms.server.tokenEndpoint ?? '',
+    server: serverOf(family),
     client: terms.client.id,
     grant: terms.grant,
     scopes: [...terms.scopes],
@@ -28,6 +28,27 @@ export function familyView(family: Family): FamilyView {
       : { incident: { id: incident.id, since: incident.since, outcome: incident.outcome ?? 'pending' } }),
     holders: terms.holders.map(holderView),
   };
+}
+
+/** Its authorization server, which is to a family what a provider is to a credential. */
+export function serverOf({ terms: { server } }: Pick<Family, 'terms'>): string {
+  return server.issuer ?? server.tokenEndpoint ?? '';
+}
+
+/** What its tokens open, as far as it is declared and the server has said. */
+export function opensOf(family: Pick<Family, 'terms' | 'tokens'>): { name: string; value: string }[] {
+  const { client, scopes, resource, audience } = family.terms;
+  const told = {
+    server: serverOf(family),
+    client: client.id,
+    scopes: scopes.join(' '),
+    granted: family.tokens?.scope,
+    resource,
+    audience,
+  };
+  return Object.entries(told).flatMap(([name, value]) =>
+    value === undefined || value === '' ? [] : [{ name, value }],
+  );
 }
 
 function tokensView(tokens: NonNullable<Family['tokens']>): NonNullable<FamilyView['tokens']> {

@@ -1,9 +1,10 @@
 import type { Instant } from '../domain/clock.ts';
 import type { Interval, Source } from '../domain/forensics/facts.ts';
 import { merged } from '../domain/forensics/intervals.ts';
+import { ADDRESSES_KEPT } from '../domain/seen-addresses.ts';
 import { useSourceOf } from '../domain/use-sources.ts';
 import type { ReportedUse, ToldCoverage, TraceAnswer } from './messages.ts';
-import { READS, SESSIONS } from './traced-uses.ts';
+import { nameOf, READS, SESSIONS } from './traced-uses.ts';
 
 /** What whoever operates the upstream has, and Rekey has as far as a source tells it. */
 const UPSTREAM = "the upstream's own log";
@@ -12,7 +13,7 @@ const SLACK_MS = 90_000;
 
 /** Every source that there could be, with the times of which it tells: what none covers is a gap. */
 export function sourcesOf(
-  { credential, holders, holes, since }: TraceAnswer,
+  { credential, holders, holes, since, readers }: TraceAnswer,
   told: {
     readonly uses: readonly ReportedUse[];
     readonly coverage: readonly ToldCoverage[];
@@ -30,7 +31,14 @@ export function sourcesOf(
     {
       name: SESSIONS,
       covers: [],
-      why: 'the source is looked at while a rotation goes on, and only some sources show sessions',
+      why: [
+        'the source is looked at while a rotation goes on, and only some sources show sessions',
+        ...readers
+          .filter(({ addressesLost }) => addressesLost === true)
+          .map(
+            (reader) => `${nameOf(reader)} came from more than the ${ADDRESSES_KEPT} addresses that are kept`,
+          ),
+      ].join('; '),
     },
     ...upstreamOf(credential, told),
     {

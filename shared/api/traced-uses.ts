@@ -1,6 +1,7 @@
 import { plusSeconds, type Instant } from '../domain/clock.ts';
 import type { Ordinary, TracedUse } from '../domain/forensics/facts.ts';
 import { FRESH_SECONDS } from '../domain/readers.ts';
+import { addressesOf } from '../domain/seen-addresses.ts';
 import { sourceName } from '../domain/use-sources.ts';
 import { hasWorked } from '../domain/upstream-use.ts';
 import type { ReaderView, ReportedUse, ToldUse, TraceAnswer } from './messages.ts';
@@ -18,7 +19,7 @@ export function tracedUses(
   return [
     ...uses.filter(isUse).map((use) => useOf(use, holders)),
     ...upstream.map((use) => toldAs(use, { holders, readers })),
-    ...readers.filter((reader) => !isToldBy(reader, upstream)).map((reader) => seenAs(reader, now)),
+    ...readers.filter((reader) => !isToldBy(reader, upstream)).flatMap((reader) => seenAs(reader, now)),
   ];
 }
 
@@ -30,23 +31,22 @@ function isToldBy(reader: ReaderView, upstream: readonly ToldUse[]): boolean {
   );
 }
 
-/**
- * What was seen of workflows before a moment. Of a session that was seen again since, only the newest address is on record:
- * where it came from before, nothing tells.
- */
+/** What was seen of workflows before a moment. */
 export function ordinaryOf(
   { holders, readers, seenBefore }: Pick<TraceAnswer, 'holders' | 'readers' | 'seenBefore'>,
   upstream: readonly ToldUse[],
   since: Instant,
 ): Pick<Ordinary, 'addresses' | 'logins' | 'touched'> {
-  const before = [
-    ...readers.filter(({ lastSeen }) => lastSeen < since).map((reader) => seenAs(reader, since)),
-    // Who is refused was never let in: an attempt makes no address ordinary.
-    ...upstream
-      .filter((use) => use.to < since && hasWorked(use) !== false)
-      .map((use) => toldAs(use, { holders, readers })),
-  ];
+  // Who is refused was never let in: an attempt makes no address ordinary.
+  const before = upstream
+    .filter((use) => use.to < since && hasWorked(use) !== false)
+    .map((use) => toldAs(use, { holders, readers }));
   const known = [
+    ...readers.flatMap((reader) =>
+      addressesOf(reader, reader.lastSeen)
+        .filter(({ firstSeen }) => firstSeen < since)
+        .map(({ address }) => ({ who: nameOf(reader), address, scope: undefined })),
+    ),
     ...before.map(({ who, address, scope }) => ({ who, address, scope })),
     ...seenBefore.flatMap(({ who, addresses, scopes }) => [
       ...addresses.map((address) => ({ who, address, scope: undefined })),
@@ -111,39 +111,43 @@ function toldAs(
     ...(declaredAs === undefined ? {} : { declaredAs }),
     ...(reader?.kind === 'account' ? { isForeign: true as const } : {}),
     of:
-      keyId !== undefined
-        ? { kind: LOGINS.has(source) ? 'login' : 'key', id: keyId }
-        : versionId === undefined || LABELS.has(versionId)
-          ? { kind: 'unknown' }
-          : { kind: 'version', versionId },
+      keyId !== undefined ? { kind: LOGINS.has(source) ? 'login' : 'key', id: keyId } : ofVersion(versionId),
     ...told,
     ...(LOGINS.has(source) ? { isSelfNamed: true as const } : {}),
   };
 }
 
-function seenAs(
-  { kind, principal, name, address, version, declaredAs, firstSeen, lastSeen }: ReaderView,
-  now: Instant,
-): TracedUse {
+/** A reader as uses: of a session one for each address from which it came. */
+function seenAs(reader: ReaderView, now: Instant): TracedUse[] {
+  const { kind, version, declaredAs, firstSeen, lastSeen } = reader;
   const isSession = kind === 'session';
   // Whoever reads often is written down once an hour: it may have read until then.
   const latest = isSession || version !== undefined ? lastSeen : plusSeconds(lastSeen, FRESH_SECONDS);
-  return {
+  const use = {
     source: isSession ? SESSIONS : READS,
-    who: nameOf({ name, principal }),
+    who: nameOf(reader),
     ...(declaredAs === undefined ? {} : { declaredAs }),
-    of: isSession
-      ? { kind: 'login', id: principal }
-      : version === undefined || LABELS.has(version)
-        ? { kind: 'unknown' }
-        : { kind: 'version', versionId: version },
+    of: ofReader(reader),
     from: firstSeen,
     to: latest > now && lastSeen <= now ? now : latest,
-    ...(address === undefined ? {} : { address }),
     ...(kind === 'account' ? { isForeign: true as const } : {}),
   };
+  const places = addressesOf(reader, lastSeen);
+  // What the version before has kept has its first sighting without the address of that.
+  if (places.length <= 1) return [{ ...use, ...(places[0] && { address: places[0].address }) }];
+  return places.map(({ address, firstSeen: from, lastSeen: to }) => ({ ...use, address, from, to }));
 }
 
-function nameOf({ name, principal }: Pick<ReaderView, 'name' | 'principal'>): string {
+function ofReader({ kind, principal, version }: ReaderView): TracedUse['of'] {
+  return kind === 'session' ? { kind: 'login', id: principal } : ofVersion(version);
+}
+
+function ofVersion(version: string | undefined): TracedUse['of'] {
+  if (version === undefined || LABELS.has(version)) return { kind: 'unknown' };
+  return { kind: 'version', versionId: version };
+}
+
+/** What a reader is called in a report. */
+export function nameOf({ name, principal }: Pick<ReaderView, 'name' | 'principal'>): string {
   return name === undefined ? principal : `${name} (${principal})`;
 }

@@ -220,13 +220,26 @@ const OWN: Readonly<Record<string, { field: string; text: string; another: strin
   'certificate-authority': NAMED,
 };
 
+/** The same of a provider whose target has other fields than those of its type. */
+const OWN_OF_PROVIDER: typeof OWN = {
+  leaf: {
+    field: 'target.holder',
+    text: 'the SPIFFE id of the target belongs to another credential',
+    another: 'holder or instance',
+  },
+};
+
 /** The refusal of a credential whose target is another one's already: two would end each other's keys. */
-export function targetTaken(holder: Pick<Credential, 'name' | 'type'>, cause?: unknown): RekeyError {
-  const { field, text, another } = OWN[holder.type] ?? {
-    field: 'target',
-    text: 'the target belongs to another credential',
-    another: 'target',
-  };
+export function targetTaken(
+  holder: Pick<Credential, 'name' | 'type' | 'provider'>,
+  cause?: unknown,
+): RekeyError {
+  const { field, text, another } = OWN_OF_PROVIDER[holder.provider] ??
+    OWN[holder.type] ?? {
+      field: 'target',
+      text: 'the target belongs to another credential',
+      another: 'target',
+    };
   return new RekeyError('ERR_DECLARATION', text, {
     field,
     remedy: `${holder.name} has it; declare another ${another}`,

@@ -54,7 +54,8 @@ function adder(fields: Map<string, string>): (path: string, value: unknown) => v
       for (const [key, inner] of Object.entries(value)) add(`${path}.${key}`, inner);
       return;
     }
-    if (typeof value === 'number' && path.endsWith('Seconds')) {
+    // A declaration writes durations of its own as `5m`; a target's fields are its provider's, in seconds.
+    if (typeof value === 'number' && path.endsWith('Seconds') && !path.startsWith('target.')) {
       fields.set(path.slice(0, -'Seconds'.length), durationText(value));
       return;
     }

@@ -22,8 +22,8 @@ export interface Client {
   readonly user: string;
   /** What they call themselves. */
   readonly application?: string;
-  /** Where they come from, where the source shows it. */
-  readonly address?: string;
+  /** Where they come from, where the source shows it; a source may leave out some of very many. */
+  readonly addresses?: readonly string[];
 }
 
 /** Evidence that a credential no longer works (A2: "confirmation that the old one was deactivated"). */

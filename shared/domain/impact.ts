@@ -217,7 +217,7 @@ function irreversible(credential: Credential, moments: readonly PredictedMoment[
   const from = (instant: Instant | undefined) => (instant === undefined ? {} : { from: instant });
   return [
     {
-      text: `the revocation of the old credential${inEffect(credential)}; until then \`rekey rollback\` brings it back`,
+      text: `the revocation of the old credential${inEffect(credential)}; until then \`rekey rollback\` makes the old one current again`,
       ...from(at('revocation')),
     },
     ...(policy.atDeadline === 'revoke'

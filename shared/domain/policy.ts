@@ -338,7 +338,7 @@ function assertOrder(policy: Policy): void {
   if (policy.intervalSeconds <= longest) {
     fail(
       'policy.interval',
-      `the interval (${policy.intervalSeconds} s) must exceed announcement + cap + soak (${longest} s)`,
+      `the interval (${policy.intervalSeconds} s) must exceed announce + cap + soak (${longest} s)`,
       'lengthen policy.interval or shorten policy.cap',
     );
   }

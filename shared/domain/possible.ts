@@ -62,7 +62,7 @@ export function assertDemands(
         if (policy.intervalSeconds > maxIntervalSeconds)
           refuse(
             'policy.interval',
-            `it lives for ${maxIntervalSeconds} s at most, whatever exception there is`,
+            `its interval is ${maxIntervalSeconds} s at most, whatever exception there is`,
             `use an interval of at most ${maxIntervalSeconds} s`,
           );
       },

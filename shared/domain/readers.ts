@@ -2,6 +2,7 @@ import { plusSeconds, type Instant } from './clock.ts';
 import type { Client } from './evidence.ts';
 import type { Holder } from './holders.ts';
 import { isOver, loserOf, type Rotation } from './rotation.ts';
+import { addressesOf, whereabouts, type Whereabouts } from './seen-addresses.ts';
 
 /** Who reads a secret, or is logged in with what is in it, as far as AWS or the source vouches for it. */
 export interface Reader {
@@ -10,8 +11,6 @@ export interface Reader {
   readonly principal: string;
   /** Name of the Lambda function, of a person's session, or what a session at the source calls itself. */
   readonly name?: string;
-  /** Where a session at the source was last seen to come from; no part of who it is. */
-  readonly address?: string;
   /** Which version it asked for, where that isn't the current one. */
   readonly version?: string;
 }
@@ -23,8 +22,8 @@ export interface Reader {
 export type ReaderKind =
   'lambda' | 'ecs' | 'ecs-start' | 'ec2' | 'user' | 'role' | 'person' | 'service' | 'account' | 'session';
 
-/** A reader with when it was seen first and last. */
-export interface SeenReader extends Reader {
+/** A reader with when it was seen first and last, and of a session at the source where: that is no part of who it is. */
+export interface SeenReader extends Reader, Whereabouts {
   readonly firstSeen: Instant;
   readonly lastSeen: Instant;
 }
@@ -44,26 +43,42 @@ export function identityOf({ kind, principal, name, version }: Reader): string {
 export function seenAgain(known: SeenReader | undefined, seen: SeenReader): SeenReader | undefined {
   if (known === undefined) return seen;
   const rare = ['session', 'person', 'user'].includes(seen.kind) || seen.version !== undefined;
-  if (seen.lastSeen <= plusSeconds(known.lastSeen, rare ? 0 : FRESH_SECONDS)) return undefined;
+  const from = new Set(addressesOf(known, known.lastSeen).map(({ address }) => address));
+  const isElsewhere = addressesOf(seen, seen.lastSeen).some(({ address }) => !from.has(address));
+  if (!isElsewhere && seen.lastSeen <= plusSeconds(known.lastSeen, rare ? 0 : FRESH_SECONDS))
+    return undefined;
   return joined(known, seen);
 }
 
 /** Several sightings of the same reader as one. */
 export function joined(one: SeenReader, other: SeenReader): SeenReader {
   const [earlier, later] = one.lastSeen <= other.lastSeen ? [one, other] : [other, one];
-  return { ...later, firstSeen: earlier.firstSeen < later.firstSeen ? earlier.firstSeen : later.firstSeen };
+  const both = [one, other];
+  return {
+    ...later,
+    firstSeen: earlier.firstSeen < later.firstSeen ? earlier.firstSeen : later.firstSeen,
+    ...whereabouts(
+      both.flatMap((each) => addressesOf(each, each.lastSeen)),
+      both.some(({ addressesLost }) => addressesLost === true),
+    ),
+  };
 }
 
 /** Sessions at the source as readers. */
 export function sessionsSeen(clients: readonly Client[], at: Instant): SeenReader[] {
-  return clients.map(({ user, application, address }) => ({
+  const seen = clients.map(({ user, application, addresses = [] }): SeenReader => ({
     kind: 'session',
     principal: user,
     ...(application === undefined ? {} : { name: harmless(application) }),
-    ...(address === undefined ? {} : { address }),
+    ...whereabouts(
+      addresses.map((address) => ({ address, firstSeen: at, lastSeen: at })),
+      false,
+    ),
     firstSeen: at,
     lastSeen: at,
   }));
+  // Names that differ may be the same once they are harmless.
+  return [...Map.groupBy(seen, identityOf).values()].map((same) => same.reduce(joined));
 }
 
 /** A name that somebody else has chosen, in one line of what every terminal shows as it is. */

@@ -1,5 +1,6 @@
 import { closureOf, handedBy, held, type Chosen, type Known, type Reachable } from './closure.ts';
 import type { Credential } from './credential.ts';
+import type { Family } from './families.ts';
 import { fleetsOf } from './holders.ts';
 import { agentsOf } from './policy.ts';
 import { isRoot, isSecret } from './roots.ts';
@@ -136,9 +137,29 @@ export function inOrderOfDanger<C extends Selectable>(chosen: readonly Chosen<C>
   });
 }
 
-function rankOf({ type, policy, holders }: Selectable): number[] {
+/**
+ * The same order of token families: those whose refresh token makes others first, then those that stop the fewest agents. What their
+ * scopes may do is not declared.
+ */
+export function familiesInOrderOfDanger<F extends Pick<Family, 'name' | 'tokens' | 'terms'>>(
+  families: readonly F[],
+): F[] {
+  const rank = ({ tokens, terms }: F): number[] => [
+    tokens?.refreshable === true ? 0 : 1,
+    agentsOf(terms.holders),
+  ];
+  return families.toSorted((a, b) => {
+    const [of, to] = [rank(a), rank(b)];
+    const at = of.findIndex((each, index) => each !== to[index]);
+    if (at !== -1) return (of[at] ?? 0) - (to[at] ?? 0);
+    return a.name < b.name ? -1 : 1;
+  });
+}
+
+function rankOf({ type, provider, policy, holders }: Selectable): number[] {
   return [
-    EASE[type] ?? FROM_ANYWHERE,
+    // A certificate makes no others: it goes after the authority that has signed it.
+    provider === 'leaf' ? FROM_ANYWHERE : (EASE[type] ?? FROM_ANYWHERE),
     policy.access === 'write' ? 0 : 1,
     policy.sensitivity === 'sensitive' ? 0 : 1,
     agentsOf(holders),

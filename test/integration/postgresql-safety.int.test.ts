@@ -229,6 +229,7 @@ describe('what a password change alone would not do', () => {
       [first.handle.id, expect.stringMatching(/^reports[ -~]+$/)],
       [second.handle.id, 'orders'],
     ]);
+    for (const { addresses } of seen) expect(addresses).toEqual(['127.0.0.1']);
   });
 
   it('ends a login that was let in before the emergency and hides while it starts', async () => {

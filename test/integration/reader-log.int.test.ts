@@ -58,6 +58,16 @@ describe('a reader in the table', () => {
     expect(await readers.of(SECRET)).toHaveLength(1);
   });
 
+  test('keeps the address of each of two who see it at once, and of an item of the version before', async () => {
+    const at = (address: string, minutes: number): SeenReader =>
+      seen(minutes, { kind: 'session', principal: 'orders_a', address });
+    await readers.saw(SECRET, at('10.0.0.1', 0));
+    await Promise.all(['10.0.0.2', '10.0.0.3'].map(async (address) => readers.saw(SECRET, at(address, 1))));
+    const [kept, ...others] = await readers.of(SECRET);
+    expect(others).toEqual([]);
+    expect(kept?.addresses?.map(({ address }) => address)).toEqual(['10.0.0.1', '10.0.0.2', '10.0.0.3']);
+  });
+
   test('is of its secret alone, and forgotten 90 days after it was last seen', async () => {
     await readers.saw(SECRET, seen(0));
     await readers.saw(`${SECRET}-2`, seen(0, { kind: 'ecs' }));

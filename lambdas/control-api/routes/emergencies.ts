@@ -5,15 +5,14 @@ import {
   type EmergencyStarted,
   type SelectionAnswer,
 } from '../../../shared/api/messages.ts';
+import { opensOf, serverOf } from '../../../shared/api/family-view.ts';
 import { credentialView } from '../../../shared/api/views.ts';
-import type { Credential } from '../../../shared/domain/credential.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
-import type { Selected } from '../../../shared/domain/selection.ts';
 import { inTime } from '../../../shared/engine/patience.ts';
 import type { EmergencyInput } from '../../../shared/ports/workflow.ts';
 import { LEDGER_LIMIT_MS, resolveForEmergency } from '../emergency.ts';
 import { parse, type Call } from '../../http/request.ts';
-import { selectForEmergency } from '../selection.ts';
+import { selectForEmergency, type SelectedHere } from '../selection.ts';
 import type { ControlServices, Done } from '../route.ts';
 
 export async function startEmergency(
@@ -53,7 +52,7 @@ export async function startEmergency(
 }
 
 /** What a selection revokes now. */
-function taken({ chosen }: Selected<Credential>) {
+function taken({ chosen }: SelectedHere) {
   return {
     credentials: chosen.map(({ credential: { id, type } }) => ({ credentialId: id, type })),
     unresolved: [],
@@ -62,7 +61,7 @@ function taken({ chosen }: Selected<Credential>) {
 
 /** A page of what a selection comes to, in its order. @throws RekeyError ERR_CONFLICT where it has changed between two pages */
 function shown(
-  selected: Selected<Credential>,
+  selected: SelectedHere,
   { clock }: ControlServices,
   after: string | undefined,
 ): SelectionAnswer {
@@ -89,10 +88,17 @@ function shown(
   };
 }
 
-function besideOf({ later, families, unknown }: Selected<Credential>) {
+function besideOf({ later, families, heads, unknown }: SelectedHere) {
   return {
     later: later.map(({ credential: { name } }) => name),
     families: [...families],
+    familyDetails: heads.map((family) => ({
+      id: family.id,
+      name: family.name,
+      provider: serverOf(family),
+      opens: opensOf(family),
+      holders: family.terms.holders.map(({ name }) => name),
+    })),
     unknown: [...unknown],
   };
 }

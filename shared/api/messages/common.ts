@@ -64,8 +64,15 @@ export const readerView = z.object({
   principal: z.string(),
   /** Of a function, or what a session calls itself. */
   name: z.string().optional(),
-  /** Where a session came from. */
+  /** Where a session came from last. */
   address: z.string().optional(),
+  /** Where it came from, at most 20. Absent in answers of older deployments, and where the source shows none. */
+  addresses: z
+    .array(z.object({ address: z.string(), firstSeen: instant, lastSeen: instant }))
+    .readonly()
+    .optional(),
+  /** It came from more than are kept. */
+  addressesLost: z.boolean().optional(),
   /** The version that it asked for, where that isn't the current one. */
   version: z.string().optional(),
   firstSeen: instant,

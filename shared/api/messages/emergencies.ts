@@ -63,8 +63,21 @@ export const emergencyRequest = z
 const beside = {
   /** Administrative credentials of it that go once the others are dead: Rekey ends those with them. */
   later: z.array(z.string()),
-  /** Token families of it, which are revoked by name. */
+  /** Token families of it, which are revoked by name; the most dangerous first. */
   families: z.array(z.string()),
+  /** The same with what they are. Absent in answers of older deployments. */
+  familyDetails: z
+    .array(
+      z.object({
+        id: z.string(),
+        name: z.string(),
+        /** Its authorization server. */
+        provider: z.string(),
+        opens: z.array(z.object({ name: z.string(), value: z.string() })),
+        holders: z.array(z.string()),
+      }),
+    )
+    .optional(),
   /** What nobody knows, in words. */
   unknown: z.array(z.string()),
 };

@@ -112,7 +112,7 @@ function foundIn(own: readonly AuditRecord[], lives: readonly Life[]): TracedKey
   for (const record of own) {
     const fingerprint = record.entity.data.old_fingerprint;
     const { token, versionId } = evidenceIn(record);
-    if (record.message !== 'leak-reported' || token !== 'access' || versionId === undefined) continue;
+    if (!REPORTING.has(record.message) || token !== 'access' || versionId === undefined) continue;
     for (const life of lives) {
       const version = life.versions.find(({ id }) => id === versionId);
       if (version === undefined || life.fingerprint === fingerprint) continue;

@@ -145,7 +145,7 @@ async function wasReported(
 /** That a token was found, in the trail of its family. */
 export async function recordLeak(
   { families, clock }: FoundDeps,
-  { familyId, fingerprint, kind, versionId }: KnownToken,
+  found: KnownToken,
   about: {
     readonly trigger: Trigger;
     readonly correlationId: string;
@@ -155,7 +155,7 @@ export async function recordLeak(
   isRecorded?: (family: Family) => Promise<boolean>,
 ): Promise<void> {
   await retrying(async () => {
-    const before = await loadFamily({ families }, familyId);
+    const before = await loadFamily({ families }, found.familyId);
     if (isRecorded !== undefined && (await isRecorded(before))) return;
     await families.commit({
       before,
@@ -164,12 +164,20 @@ export async function recordLeak(
         {
           ...recordOf({ clock }, before, 'leak-reported', about.trigger, {
             ...about,
-            evidence: { token: kind, versionId, ...about.evidence },
+            evidence: { ...aboutToken(found), ...about.evidence },
           }),
           time: toInstant(clock()),
-          oldFingerprint: fingerprint,
+          oldFingerprint: found.fingerprint,
         },
       ],
     });
   });
+}
+
+/** What a record says of a token that was found: a report has the exposure of it by its version. */
+export function aboutToken({ kind, versionId }: KnownToken): {
+  token: KnownToken['kind'];
+  versionId: string;
+} {
+  return { token: kind, versionId };
 }

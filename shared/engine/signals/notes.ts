@@ -10,23 +10,30 @@ import {
 import { heldOf, type HeldSignal } from '../../domain/signals/held.ts';
 import { incidentOf, reasonOf, tokenOf } from '../../domain/signals/signal.ts';
 import { loadFamily } from '../families/deps.ts';
+import { aboutToken } from '../families/leak.ts';
 import { retrying } from '../patience.ts';
 import { describeHandle, loadCredential } from '../state.ts';
 import type { Received, SignalDeps } from './deps.ts';
 import { recordFamilies, type SignalFamilies } from './families.ts';
 import { maySuspend, startSuspension } from './suspend.ts';
 
-/** The signal waits, and the trail of the first credential, or family, says so, in one transaction. */
+/**
+ * The signal waits, and the trail of the first credential, or family, says so, in one transaction. Those of the others say before
+ * that what of them was found.
+ */
 export async function hold(
   deps: SignalDeps,
-  { signal, actor, policy }: Received,
+  received: Received,
   decision: Extract<Decision, { act: 'hold' }>,
 ): Promise<void> {
+  const { signal, actor, policy } = received;
   const suspends = await maySuspend(deps, { signal, policy }, decision.of);
   const waiting = heldOf(signal, decision, actor, policy, deps.clock(), suspends);
   const { credentials, families } = waiting;
-  const [first] = decision.of;
+  // Whose trail `commitHeld` takes.
+  const [first, ...others] = [...credentialsIn(decision.of), ...familiesIn(decision.of)];
   if (first === undefined) return;
+  if ((await deps.signals.held(waiting.id)) === undefined) await recordEach(deps, received, others, 'held');
   const stands = await retrying(async () => {
     // Somebody may have decided on it since: a repetition opens nothing again.
     const found = await deps.signals.held(waiting.id);
@@ -38,7 +45,13 @@ export async function hold(
       correlationId: waiting.id,
       incidentId: incidentOf(waiting.id),
       ...('family' in first ? { oldFingerprint: first.token.fingerprint } : aboutKey(first.key)),
-      evidence: { why: waiting.why, credentials, families, glassAt: waiting.glassAt },
+      evidence: {
+        why: waiting.why,
+        credentials,
+        families,
+        glassAt: waiting.glassAt,
+        ...('family' in first ? aboutToken(first.token) : {}),
+      },
     });
     return waiting;
   });

@@ -1,3 +1,4 @@
+import { freshFamily, TERMS } from '../../support/families.ts';
 import { describe, expect, it, vi } from 'vitest';
 import type { SelectionAnswer } from '../../../shared/api/messages.ts';
 import { answer } from '../../../lambdas/control-api/routes.ts';
@@ -173,6 +174,46 @@ describe('an emergency of a selection', () => {
   const post = (services: ControlServices, body: object) =>
     answer(eventOf('POST', '/v1/emergencies', { body: { ...request, ...body } }), services);
 
+  it('names its token families with id, server and what they open, the most dangerous first', async () => {
+    const services = sources();
+    const held = (kind: 'client', name: string) => ({ kind, name, principal: `arn:aws:iam::1:role/${name}` });
+    const terms = { ...TERMS, holders: [held('client', 'order-agents')] };
+    const tokens = {
+      versionId: 'v',
+      fingerprint: 'sha256:f',
+      refreshable: true,
+      consentedAt: '2026-11-01T00:00:00.000Z',
+      rotatedAt: '2026-11-01T00:00:00.000Z',
+      refreshedAt: '2026-11-01T00:00:00.000Z',
+      expiresAt: '2026-12-01T00:00:00.000Z',
+    };
+    const draft = {
+      action: 'registered',
+      time: tokens.consentedAt,
+      trigger: { kind: 'operator', actor: 'o' },
+    } as const;
+    for (const family of [
+      freshFamily({ id: 'f-1', name: 'access-only', terms, tokens: { ...tokens, refreshable: false } }),
+      freshFamily({ id: 'f-2', name: 'refreshed', terms, tokens }),
+      freshFamily({ id: 'f-3', name: 'elsewhere', terms: { ...terms, holders: [] }, tokens }),
+    ])
+      await services.families.create(family, draft);
+    const { response } = await post(services, { select: { agent: 'order-agents' }, dryRun: true });
+    expect(bodyOf(response)).toMatchObject({
+      families: ['refreshed', 'access-only'],
+      familyDetails: [
+        {
+          id: 'f-2',
+          name: 'refreshed',
+          provider: TERMS.server.issuer,
+          opens: expect.arrayContaining([{ name: 'scopes', value: TERMS.scopes.join(' ') }]),
+          holders: ['order-agents'],
+        },
+        { id: 'f-1', name: 'access-only' },
+      ],
+    });
+  });
+
   it('starts for all of it with its types, the most dangerous first', async () => {
     const services = sources();
     const { response } = await post(services, { select: { agent: 'order-agents' } });
@@ -182,7 +223,7 @@ describe('an emergency of a selection', () => {
         id: 'emergency-1',
         credentials: [other, ID],
         unresolved: [],
-        beside: { later: [], families: [], unknown: [] },
+        beside: { later: [], families: [], familyDetails: [], unknown: [] },
       },
     ]);
     expect(services.asked).toMatchObject([

@@ -8,6 +8,10 @@ const at = (day: number, hour = 0, minute = 0): string =>
 
 /** The report of a value that was made on the 10th at noon and died ten days later. */
 function reported(readers: readonly ReaderView[], upstream: readonly ToldUse[] = []) {
+  return reportOfReaders(readers, upstream)?.uses ?? [];
+}
+
+function reportOfReaders(readers: readonly ReaderView[], upstream: readonly ToldUse[] = []) {
   const trace: TraceAnswer = {
     incident: 'INC-1',
     credential: {
@@ -42,7 +46,7 @@ function reported(readers: readonly ReaderView[], upstream: readonly ToldUse[] =
     {},
     Date.parse(at(21)),
   );
-  return credentials[0]?.uses ?? [];
+  return credentials[0];
 }
 
 describe('a report', () => {
@@ -57,13 +61,45 @@ describe('a report', () => {
     expect(reported([{ ...reader, lastSeen: at(10, 10, 30) }])).toEqual([]);
   });
 
-  it('does not call an address known of which nothing tells that it was seen before', () => {
-    const session = { kind: 'session', principal: 'orders_a', name: 'app' } as const;
-    const before: SeenReader = { ...session, address: '10.0.0.1', firstSeen: at(2), lastSeen: at(9) };
-    const stolen: SeenReader = { ...session, address: '203.0.113.66', firstSeen: at(15), lastSeen: at(15) };
-    const [use] = reported([joined(before, stolen)]);
-    expect(use?.address).toBe('203.0.113.66');
-    expect(use?.findings.find(({ aspect }) => aspect === 'address')?.verdict).toBe('unknown');
+  const session = { kind: 'session', principal: 'orders_a', name: 'app' } as const;
+  const from = (address: string, day: number): SeenReader => ({
+    ...session,
+    address,
+    firstSeen: at(day),
+    lastSeen: at(day),
+  });
+  const addressOf = (use: ReturnType<typeof reported>[number] | undefined) =>
+    use?.findings.find(({ aspect }) => aspect === 'address');
+
+  it('has each address of a login as a use of its own: one that came in between is not hidden by the ordinary one', () => {
+    const seen = [from('10.0.0.1', 2), from('10.0.0.1', 12), from('203.0.113.66', 15), from('10.0.0.1', 16)];
+    const uses = reported([seen.reduce(joined)]);
+    expect(uses.map((use) => [use.address, use.from, use.to, use.class, addressOf(use)?.verdict])).toEqual([
+      ['10.0.0.1', at(2), at(16), 'unexplained', 'fits'],
+      ['203.0.113.66', at(15), at(15), 'suspect', 'contradicts'],
+    ]);
+  });
+
+  it('knows no address as an ordinary one that was first seen within the exposure', () => {
+    const uses = reported([[from('203.0.113.66', 15), from('203.0.113.67', 16)].reduce(joined)]);
+    expect(uses.map((use) => addressOf(use)?.verdict)).toEqual(['unknown', 'unknown']);
+  });
+
+  it('names as a gap that a login came from more addresses than are kept', () => {
+    const many = Array.from({ length: 30 }, (_, index) => from(`203.0.113.${index}`, 15)).reduce(joined);
+    const why = (reader: SeenReader) =>
+      reportOfReaders([reader])?.gaps.find(({ source }) => source === 'sessions at the source')?.why;
+    expect(why(many)).toMatch(/app \(orders_a\) came from more than the 20 addresses that are kept/);
+    expect(why(from('10.0.0.1', 15))).not.toMatch(/more than/);
+  });
+
+  it('does not call an address known of which nothing tells when it was first seen, as the version before kept it', () => {
+    const kept: SeenReader = { ...session, address: '203.0.113.66', firstSeen: at(2), lastSeen: at(15) };
+    for (const reader of [kept, joined(kept, from('203.0.113.66', 16))]) {
+      const uses = reported([reader]);
+      expect(uses.map(({ address }) => address)).toEqual(['203.0.113.66']);
+      expect(addressOf(uses[0])?.verdict).toBe('unknown');
+    }
   });
 
   const login = (
@@ -81,7 +117,7 @@ describe('a report', () => {
     from,
     outcome,
   });
-  const addressOf = (uses: ReturnType<typeof reported>, who: string): string | undefined =>
+  const addressAt = (uses: ReturnType<typeof reported>, who: string): string | undefined =>
     uses.find((use) => use.who === who)?.findings.find(({ aspect }) => aspect === 'address')?.verdict;
 
   it('suspects a login from where nobody ever logged in, whatever it calls itself', () => {
@@ -94,7 +130,7 @@ describe('a report', () => {
       ['psql', 'suspect'],
       ['other', 'unexplained'],
     ]);
-    expect(addressOf(reported([], [login('psql', '203.0.113.66', at(15))]), 'psql')).toBe('unknown');
+    expect(addressAt(reported([], [login('psql', '203.0.113.66', at(15))]), 'psql')).toBe('unknown');
   });
 
   it('takes no address for ordinary from which somebody was refused', () => {
@@ -103,6 +139,6 @@ describe('a report', () => {
       [],
       [login('worker', '10.0.0.1', at(9)), tried, login('worker', '203.0.113.66', at(15))],
     );
-    expect(addressOf(uses, 'worker')).toBe('contradicts');
+    expect(addressAt(uses, 'worker')).toBe('contradicts');
   });
 });

@@ -9,6 +9,18 @@ const incident = ['--incident', 'INC-7', '--reason', 'prompt injection'];
 const beside = {
   later: ['openai-admin'],
   families: ['crm'],
+  familyDetails: [
+    {
+      id: 'f-1',
+      name: 'crm',
+      provider: 'https://idp.example',
+      opens: [
+        { name: 'client', value: 'rekey' },
+        { name: 'scopes', value: 'tools:read' },
+      ],
+      holders: ['tool-agents'],
+    },
+  ],
   unknown: ['a has no pact: whether it hands anything on is not known'],
 };
 const view = (changes: Parameters<typeof credentialOf>[0]) =>
@@ -49,6 +61,8 @@ describe('rekey revoke of a selection', () => {
     expect(ran.stdout).toMatch(/What happens to 1 \(manual\)[\s\S]*lets only a person end a key/);
     expect(ran.stdout).toContain('rekey revoke openai-admin --incident INC-7');
     expect(ran.stdout).toContain('rekey revoke crm --incident INC-7');
+    expect(ran.stdout).toContain('crm  token-family/https://idp.example  id f-1  held by tool-agents');
+    expect(ran.stdout).toContain('opens client rekey; scopes tools:read');
     expect(ran.stdout).toMatch(/not known: a has no pact[\s\S]*Nothing was changed/);
     expect(api.seen.map(({ body }) => body)).toEqual([
       {

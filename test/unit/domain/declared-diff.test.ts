@@ -47,6 +47,15 @@ describe('the difference between two declarations', () => {
     ]);
   });
 
+  it('names the fields of a target as its provider does, whose durations are in seconds', () => {
+    const target = { authority: 'shop-ca', leafSeconds: 172_800 };
+    const changes = diffDeclared(
+      declared({ target }),
+      declared({ target: { ...target, leafSeconds: 3600 } }),
+    );
+    expect(changes).toEqual([{ field: 'target.leafSeconds', from: '172800', to: '3600' }]);
+  });
+
   it('shows what is new and what is gone', () => {
     const [first] = HOLDERS;
     const after = declared({

@@ -11,6 +11,7 @@ import {
   sightings,
   type SeenReader,
 } from '../../../shared/domain/readers.ts';
+import { ADDRESSES_KEPT } from '../../../shared/domain/seen-addresses.ts';
 import { parse } from 'yaml';
 import { rotationOf } from '../api/fakes.ts';
 
@@ -39,8 +40,9 @@ describe('what is kept of a reader', () => {
   it('is written at once where it asks for a version that is not current, or is logged in', () => {
     for (const rare of [reader({ version: 'AWSPREVIOUS' }), session]) {
       const again = { ...rare, lastSeen: at('10:01') };
-      expect(seenAgain(rare, again)).toEqual(again);
-      expect(seenAgain(again, rare)).toBeUndefined();
+      const kept = seenAgain(rare, again) ?? rare;
+      expect(kept).toMatchObject({ firstSeen: at('10:00'), lastSeen: at('10:01') });
+      expect(seenAgain(kept, rare)).toBeUndefined();
     }
   });
 
@@ -60,7 +62,68 @@ describe('what is kept of a reader', () => {
       reader({ version: 'x' }),
     ];
     expect(new Set(identities.map(identityOf)).size).toBe(identities.length);
-    expect(identityOf({ ...session, address: '10.0.0.8' })).toBe(identityOf(session));
+    const elsewhere: SeenReader = { ...session, address: '10.0.0.8' };
+    expect(identityOf(elsewhere)).toBe(identityOf(session));
+  });
+
+  it('keeps each address with when it was first and last seen there, in whatever order they are told', () => {
+    const from = (address: string, time: string) =>
+      reader({ ...session, address, firstSeen: at(time), lastSeen: at(time) });
+    const sightings = [
+      from('10.0.0.7', '10:00'),
+      from('10.0.0.7', '11:00'),
+      from('203.0.113.66', '12:00'),
+      from('10.0.0.7', '13:00'),
+    ];
+    for (const told of [sightings, sightings.toReversed()])
+      expect(told.reduce(joined)).toEqual({
+        ...session,
+        lastSeen: at('13:00'),
+        address: '10.0.0.7',
+        addresses: [
+          { address: '10.0.0.7', firstSeen: at('10:00'), lastSeen: at('13:00') },
+          { address: '203.0.113.66', firstSeen: at('12:00'), lastSeen: at('12:00') },
+        ],
+      });
+  });
+
+  it('has a sighting at another address that is told late', () => {
+    const kept = { ...session, lastSeen: at('11:00') };
+    const late = { ...session, address: '203.0.113.66' };
+    expect(seenAgain(kept, late)).toMatchObject({ lastSeen: at('11:00'), address: '10.0.0.7' });
+    expect(seenAgain(kept, late)?.addresses?.map(({ address }) => address)).toEqual([
+      '203.0.113.66',
+      '10.0.0.7',
+    ]);
+  });
+
+  it('keeps what was known first and what came last where there are too many addresses, and says so', () => {
+    const minute = (index: number): string => at(`10:${String(index).padStart(2, '0')}`);
+    const many = Array.from({ length: 50 }, (_, index) =>
+      reader({
+        ...session,
+        address: `203.0.113.${index}`,
+        firstSeen: minute(index),
+        lastSeen: minute(index),
+      }),
+    );
+    const kept = many.reduce(joined);
+    const ends = [...many.slice(0, ADDRESSES_KEPT / 2), ...many.slice(-ADDRESSES_KEPT / 2)];
+    expect(kept.addresses?.map(({ address }) => address)).toEqual(ends.map(({ address }) => address));
+    expect(kept.addressesLost).toBe(true);
+    expect(joined(kept, session).addressesLost).toBe(true);
+    expect(many.slice(0, ADDRESSES_KEPT).reduce(joined)).not.toHaveProperty('addressesLost');
+  });
+
+  it('is one session for names that are the same once they are harmless, with all their addresses', () => {
+    const clients = ['a\u0001', 'a\u0002'].map((application, index) => ({
+      user: 'orders_a',
+      application,
+      addresses: [`10.0.0.${index}`],
+    }));
+    const [seen, ...others] = sessionsSeen(clients, at('10:00'));
+    expect(others).toEqual([]);
+    expect(seen).toMatchObject({ name: 'a?', addresses: [{ address: '10.0.0.0' }, { address: '10.0.0.1' }] });
   });
 
   it('holds no name that could steer a terminal or break a line', () => {

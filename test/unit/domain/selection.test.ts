@@ -88,6 +88,18 @@ describe('the order of an emergency', () => {
     why: ['x'],
   });
 
+  it('has an authority before the certificates that it has signed, which make no others', () => {
+    const type = 'certificate-authority';
+    const certificate = chosen('a-certificate', { type, provider: 'leaf' });
+    const key = chosen('key', { type: 'cloud-key' });
+    const authority = chosen('z-authority', { type, provider: 'x509' });
+    expect(names(inOrderOfDanger([certificate, key, authority]))).toEqual([
+      'z-authority',
+      'key',
+      'a-certificate',
+    ]);
+  });
+
   it('is by what makes others, opens a cloud, is taken from anywhere, and needs a way in first', () => {
     const types = ['database', 'llm-key', 'cloud-key', 'signing-key', 'root', 'oauth-client'];
     expect(names(inOrderOfDanger(types.map((type) => chosen(type, { type }))))).toEqual([

@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { toInstant } from '../../../shared/domain/clock.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import type { Family } from '../../../shared/domain/families.ts';
 import { fingerprint } from '../../../shared/domain/fingerprint.ts';
+import { familyTrailOf } from '../../../shared/domain/forensics/family-trail.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
+import { incidentOf } from '../../../shared/domain/signals/signal.ts';
 import { revokeFamilies } from '../../../shared/engine/signals/families.ts';
 import { voteOnSignal } from '../../../shared/engine/signals/vote.ts';
 import { TERMS } from '../../support/families.ts';
@@ -30,6 +33,33 @@ const trailOf = async (one: SignalWorld): Promise<string[]> => {
   const family = await one.families.familyByName('crm');
   return (one.families.chains.get(family?.id ?? '') ?? []).map(({ message }) => message);
 };
+
+/** A family whose trail says which consent has brought its tokens. */
+async function consented(one: SignalWorld, name: string, values: typeof VALUES): Promise<void> {
+  const holders = SignalWorld.holders(340);
+  const before = await one.addFamily(name, values, { terms: { ...TERMS, holders } });
+  await one.families.commit({
+    before,
+    after: before,
+    records: [
+      {
+        action: 'consent-given',
+        time: toInstant(one.now),
+        trigger: { kind: 'operator', actor: 'o' },
+        correlationId: `version-of-${name}`,
+        newFingerprint: fingerprint(new Redacted(values.refresh)),
+      },
+    ],
+  });
+}
+
+/** Values whose exposure a report of a signal has. */
+async function exposedIn(one: SignalWorld, name: string, id = ''): Promise<string[]> {
+  const head = await one.families.familyByName(name);
+  const records = one.families.chains.get(head?.id ?? '') ?? [];
+  const { keys } = familyTrailOf(records, incidentOf(id), { ...(head && { head }), now: toInstant(one.now) });
+  return keys.map((key) => key.fingerprint);
+}
 
 describe('a token of a family that is found and verified', () => {
   it.each(['access', 'refresh'] as const)(
@@ -83,6 +113,43 @@ describe('a token of a family that is found and verified', () => {
     // No emergency of credentials is started for nothing.
     expect(one.emergencies).toEqual([]);
     expect(await trailOf(one)).toEqual(['registered', 'signal-held', 'signal-approved', 'signal-approved']);
+  });
+
+  it('has the exposure of an access token in its report while it waits', async () => {
+    const one = await SignalWorld.start();
+    await consented(one, 'crm', VALUES);
+    const { outcomes } = await found(one, true, VALUES.access);
+    expect(outcomes).toMatchObject([{ act: 'hold', families: ['crm'] }]);
+    expect(await exposedIn(one, 'crm', outcomes[0]?.id)).toEqual([fingerprint(new Redacted(VALUES.access))]);
+  });
+
+  it('is in the report of each family and credential whose value waits', async () => {
+    const one = await SignalWorld.start();
+    const other = {
+      access: 'the-access-token-of-erp-0123456789',
+      refresh: 'the-refresh-token-of-erp-0123456789',
+    };
+    await consented(one, 'crm', VALUES);
+    await consented(one, 'erp', other);
+    one.add('orders', 'the-value-of-orders-0123456789');
+    const values = [VALUES.access, other.access, 'the-value-of-orders-0123456789'];
+    const send = () =>
+      one.send(
+        one.hmac('siem', {
+          signals: [
+            { id: '1', fingerprints: values.map((each) => fingerprint(new Redacted(each))), verified: true },
+          ],
+        }),
+      );
+    const { outcomes } = await send();
+    expect(outcomes).toMatchObject([{ act: 'hold', credentials: ['orders'], families: ['crm', 'erp'] }]);
+    expect(await exposedIn(one, 'crm', outcomes[0]?.id)).toEqual([fingerprint(new Redacted(VALUES.access))]);
+    expect(await exposedIn(one, 'erp', outcomes[0]?.id)).toEqual([fingerprint(new Redacted(other.access))]);
+    expect(one.records).toEqual(['signal-held']);
+    expect(one.drafts).toMatchObject([{ oldFingerprint: fingerprint(new Redacted(values[2] ?? '')) }]);
+    // The same again, while it waits, says nothing twice.
+    await send();
+    expect(await trailOf(one)).toEqual(['registered', 'consent-given', 'leak-reported']);
   });
 
   it('ends nothing of a later consent where an approval is repeated', async () => {
