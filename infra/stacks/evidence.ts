@@ -22,6 +22,7 @@ import {
 } from 'aws-cdk-lib/aws-s3';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
+import { RECORDS, TAMPERING, USES } from '../../shared/domain/archive-keys.ts';
 import { OUTPUT } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
 import { HandlerFunction } from '../constructs/handler-function.ts';
@@ -34,15 +35,6 @@ export interface EvidenceStackProps extends StackProps {
   readonly settings: Settings;
   readonly state: StateStack;
 }
-
-/** Prefix of the audit records in the archive. */
-export const RECORDS = 'records/';
-
-/** Prefix of the reports of uses in the archive. */
-export const USES = 'uses/';
-
-/** Prefix of what the archiver found changed in the ledger. */
-export const TAMPERING = 'tampering/';
 
 /** Prefix of Athena's answers in their bucket. */
 export const RESULTS = 'results/';

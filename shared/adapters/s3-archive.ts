@@ -1,25 +1,10 @@
-import { createHash } from 'node:crypto';
 import type { UseReport } from '../domain/agents.ts';
+import { recordKey, sha256, TAMPERING } from '../domain/archive-keys.ts';
 import type { AuditRecord } from '../domain/audit.ts';
 import type { Credential, Home } from '../domain/credential.ts';
 import type { Archive } from '../ports/archive.ts';
 import { isAwsError, type AwsCalls } from './aws-client.ts';
 import { objectPath, snapshotKey, THERE_ALREADY } from './s3-snapshots.ts';
-
-/** Prefix of a record's object; the partitions are those of the Glue table. */
-export function recordKey(record: AuditRecord, text: string): string {
-  const { metadata, cloud, entity, time_dt: time } = record;
-  const name = `${String(metadata.sequence).padStart(12, '0')}-${sha256(text).toString('hex')}.json`;
-  return [
-    'records',
-    `tenant=${metadata.tenant_uid}`,
-    `account=${cloud.account.uid}`,
-    `region=${cloud.region}`,
-    `dt=${time.slice(0, 10)}`,
-    entity.uid,
-    name,
-  ].join('/');
-}
 
 /** A report of uses as the archive has it; the columns are those of the Glue table. */
 export function archivedUse(use: UseReport) {
@@ -35,7 +20,7 @@ export function archivedUse(use: UseReport) {
   };
 }
 
-/** Prefix of a report's object, as of a record's. */
+/** Where the object of a report is, as that of a record. */
 export function useKey(use: UseReport, { tenant, account, region }: Home, text: string): string {
   return [
     'uses',
@@ -75,7 +60,7 @@ export class S3Archive implements Archive {
 
   async reportTampering(finding: Parameters<Archive['reportTampering']>[0]): Promise<void> {
     const text = JSON.stringify(finding);
-    await this.#putOnce(`tampering/${sha256(text).toString('hex')}.json`, text);
+    await this.#putOnce(`${TAMPERING}${sha256(text).toString('hex')}.json`, text);
   }
 
   async snapshot(credential: Credential): Promise<void> {
@@ -108,8 +93,4 @@ export class S3Archive implements Archive {
       body: text,
     });
   }
-}
-
-function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }
