@@ -11,7 +11,7 @@ import {
 } from 'aws-cdk-lib';
 import { CfnNamedQuery, CfnWorkGroup } from 'aws-cdk-lib/aws-athena';
 import { CfnDatabase, CfnTable } from 'aws-cdk-lib/aws-glue';
-import { AnyPrincipal, Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { AccountPrincipal, AnyPrincipal, Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import {
   BlockPublicAccess,
   Bucket,
@@ -28,7 +28,7 @@ import type { Settings } from '../config.ts';
 import { HandlerFunction } from '../constructs/handler-function.ts';
 import { TableStream } from '../constructs/table-stream.ts';
 import { acknowledge } from '../nag.ts';
-import { appendObjects, readStream } from '../permissions.ts';
+import { appendObjects, readArchive, readStream } from '../permissions.ts';
 import type { StateStack } from './state.ts';
 
 export interface EvidenceStackProps extends StackProps {
@@ -107,6 +107,18 @@ export class EvidenceStack extends Stack {
         resources: [archive.bucketArn, archive.arnForObjects('*')],
       }),
     );
+    // All of it: what is in it beside the archiver's own objects is evidence as well.
+    for (const { actions, resources } of settings.archiveReaders.length === 0
+      ? []
+      : readArchive(archive.bucketArn, [''])) {
+      archive.addToResourcePolicy(
+        new PolicyStatement({
+          principals: settings.archiveReaders.map((account) => new AccountPrincipal(account)),
+          actions: [...actions],
+          resources: [...resources],
+        }),
+      );
+    }
     return archive;
   }
 
