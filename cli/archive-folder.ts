@@ -36,7 +36,7 @@ async function* below(folder: string, prefix: string): AsyncGenerator<Batch> {
     const some = files.slice(at, at + BATCH);
     const read = await Promise.all(
       // A link or a device is nobody's copy of an object.
-      some.map((entry) =>
+      some.map(async (entry) =>
         entry.isFile() ? objectAt(folder, prefix + entry.name) : foreign(prefix + entry.name),
       ),
     );
