@@ -46,7 +46,7 @@ Exit codes:
   0  done
   1  refused by Rekey, or failed
   2  wrong usage
-  3  audit: the chain of records has faults; doctor: something must be mended
+  3  audit: the chain of records, or the copy of the archive, has faults; doctor: something must be mended
   4  watched or waited for, and it was aborted, rolled back or preempted, or it needs a person
   5  the API or AWS did not answer; what was asked for may have begun
   6 to 9  revoke --leaked: what the value is, see \`rekey revoke --help\`

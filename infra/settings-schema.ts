@@ -127,6 +127,12 @@ export const settingsSchema = z.strictObject({
     })
     .prefault({})
     .describe('Object Lock of the audit archive'),
+  archiveReaders: z
+    .array(z.string().regex(/^\d{12}$/, 'the id of an account, 12 digits in quotes'))
+    .max(20)
+    .refine((accounts) => new Set(accounts).size === accounts.length, 'name each account once')
+    .default([])
+    .describe('Other accounts that may read the audit archive and its versions, and nothing else'),
   types: z
     .array(z.enum(CREDENTIAL_TYPES))
     .min(1)

@@ -7,11 +7,12 @@ import {
   type AuditEvent,
 } from '../../shared/api/messages.ts';
 import { LONG_TIMEOUT_MS } from '../client.ts';
-import { date, examples, type AddCommand } from '../command.ts';
+import { date, examples, filled, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { EXIT, usage } from '../failure.ts';
 import type { Output } from '../io.ts';
 import { shortPrint, when } from '../render.ts';
+import { auditArchive, type CopyOptions } from './audit-archive.ts';
 
 /** `rekey audit`: all rotations of a span, and whether the records of it are whole. */
 async function audit(
@@ -141,6 +142,28 @@ function outcomeText({ outcome, endedAt }: AuditedRotation, to: string): string 
   return endedAt !== undefined && endedAt.slice(0, 10) > to ? `${outcome}, after the span` : outcome;
 }
 
+interface Given extends CopyOptions {
+  readonly from?: string;
+  readonly to?: string;
+  readonly credential?: string;
+  readonly archive?: string;
+}
+
+/** A copy is checked as a whole, and what checks it says nothing of a deployment. */
+function refuseMixed({ archive, from, to, credential, against, versions }: Given): void {
+  const asked = { '--from': from, '--to': to, '--credential': credential };
+  const beside = { '--against': against, '--versions': versions };
+  for (const [option, value] of Object.entries(archive === undefined ? beside : asked)) {
+    if (value === undefined) continue;
+    throw usage(
+      archive === undefined
+        ? `${option} is for --archive`
+        : `${option} is not for --archive, which checks a whole copy`,
+    );
+  }
+  if (from !== undefined && to !== undefined && from > to) throw usage('--from is later than --to');
+}
+
 /** `rekey audit` on the command line. */
 export const addAudit: AddCommand = (program, run) => {
   program
@@ -149,19 +172,36 @@ export const addAudit: AddCommand = (program, run) => {
     .description(
       'Lists every rotation of a span with its date, its actor and whether the old credential is CONFIRMED to be ' +
         'deactivated; what else happened, such as registrations, pauses, emergencies and reports of leaks, of token families ' +
-        'without refreshes by the clock; and checks the hash chain of the records (of a family where it is named). Exit code 3 where the chain has faults.',
+        'without refreshes by the clock; and checks the hash chain of the records (of a family where it is named). With --archive it asks no deployment, and needs no login: it checks a copy of the archive ' +
+        'by itself, each object and each chain. Exit code 3 where there are faults.',
     )
     .option('--from <date>', 'first day (UTC), default: a year before the last', date('--from'))
     .option('--to <date>', 'last day (UTC), default: today', date('--to'))
     .option('--credential <name>', 'only this credential or token family (name or id)')
+    .option('--archive <folder>', 'check this copy of the archive instead', filled('--archive'))
+    .option(
+      '--against <file>',
+      'with --archive: hold its chains against what `rekey audit --json` printed',
+      filled('--against'),
+    )
+    .option(
+      '--versions <file>',
+      'with --archive: look for delete markers and overwritten objects in this listing of versions',
+      filled('--versions'),
+    )
     .addHelpText(
       'after',
-      examples('rekey audit', 'rekey audit --from 2026-01-01 --to 2026-06-30 --credential orders-db'),
+      examples(
+        'rekey audit',
+        'rekey audit --from 2026-01-01 --to 2026-06-30 --credential orders-db',
+        'rekey audit --archive copy --against ends.json --versions versions.json',
+      ),
     )
-    .action(async (given: { from?: string; to?: string; credential?: string }, command: Command) => {
-      if (given.from !== undefined && given.to !== undefined && given.from > given.to) {
-        throw usage('--from is later than --to');
-      }
-      await run(command, (context) => audit(context, given));
+    .action(async (given: Given, command: Command) => {
+      refuseMixed(given);
+      const { archive } = given;
+      await run(command, (context) =>
+        archive === undefined ? audit(context, given) : auditArchive(context, archive, given),
+      );
     });
 };

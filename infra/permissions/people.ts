@@ -48,6 +48,28 @@ export function describeTrails(): Grant[] {
   ];
 }
 
+/** Reads objects of the archive, with their versions and locks. */
+export function readArchive(archiveArn: string, prefixes: readonly string[]): Grant[] {
+  return [
+    {
+      actions: [
+        's3:GetBucketLocation',
+        's3:GetBucketObjectLockConfiguration',
+        's3:ListBucket',
+        's3:ListBucketVersions',
+      ],
+      resources: [archiveArn],
+    },
+    {
+      actions: ['s3:GetObject', 's3:GetObjectRetention', 's3:GetObjectVersion'],
+      resources: prefixes.map((prefix) => `${archiveArn}/${prefix}*`),
+      wildcard: OBJECTS,
+    },
+  ];
+}
+
+const OBJECTS = 'Objects are named at run time; the pattern is one prefix of one bucket.';
+
 /** Reads the archive object by object, with its locks, and asks it by Athena. */
 export function readEvidence(of: {
   archiveArn: string;
@@ -57,28 +79,14 @@ export function readEvidence(of: {
   workgroupArn: string;
   database: string;
 }): Grant[] {
-  const objects = 'Objects are named at run time; the pattern is one prefix of one bucket.';
   return [
-    {
-      actions: [
-        's3:GetBucketLocation',
-        's3:GetBucketObjectLockConfiguration',
-        's3:ListBucket',
-        's3:ListBucketVersions',
-      ],
-      resources: [of.archiveArn],
-    },
-    {
-      actions: ['s3:GetObject', 's3:GetObjectRetention', 's3:GetObjectVersion'],
-      resources: of.prefixes.map((prefix) => `${of.archiveArn}/${prefix}*`),
-      wildcard: objects,
-    },
+    ...readArchive(of.archiveArn, of.prefixes),
     { actions: ['s3:GetBucketLocation', 's3:ListBucket'], resources: [of.resultsArn] },
     {
       // Athena writes its answer with the rights of whoever asks.
       actions: ['s3:AbortMultipartUpload', 's3:GetObject', 's3:PutObject'],
       resources: [`${of.resultsArn}/${of.resultsPrefix}*`],
-      wildcard: objects,
+      wildcard: OBJECTS,
     },
     {
       actions: [

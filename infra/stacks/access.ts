@@ -1,6 +1,7 @@
 import { Aws, Stack, type StackProps } from 'aws-cdk-lib';
 import { AccountRootPrincipal, ManagedPolicy, Role } from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
+import { RECORDS, TAMPERING } from '../../shared/domain/archive-keys.ts';
 import { API_ROUTES, ROLES, roleTag, type Role as Person } from '../../shared/domain/access.ts';
 import { stackName, STACK_ROLES } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
@@ -16,7 +17,7 @@ import {
 } from '../permissions.ts';
 import type { ApiStack } from './api.ts';
 import type { MonitoringStack } from './monitoring.ts';
-import { RECORDS, RESULTS, TAMPERING, type EvidenceStack } from './evidence.ts';
+import { RESULTS, type EvidenceStack } from './evidence.ts';
 
 export interface AccessStackProps extends StackProps {
   readonly settings: Settings;

@@ -11,7 +11,7 @@ import {
 } from 'aws-cdk-lib';
 import { CfnNamedQuery, CfnWorkGroup } from 'aws-cdk-lib/aws-athena';
 import { CfnDatabase, CfnTable } from 'aws-cdk-lib/aws-glue';
-import { AnyPrincipal, Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { AccountPrincipal, AnyPrincipal, Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import {
   BlockPublicAccess,
   Bucket,
@@ -22,30 +22,19 @@ import {
 } from 'aws-cdk-lib/aws-s3';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
+import { RECORDS, TAMPERING, UPSTREAM_USES, USES } from '../../shared/domain/archive-keys.ts';
 import { OUTPUT } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
 import { HandlerFunction } from '../constructs/handler-function.ts';
 import { TableStream } from '../constructs/table-stream.ts';
 import { acknowledge } from '../nag.ts';
-import { appendObjects, readStream } from '../permissions.ts';
+import { appendObjects, readArchive, readStream } from '../permissions.ts';
 import type { StateStack } from './state.ts';
 
 export interface EvidenceStackProps extends StackProps {
   readonly settings: Settings;
   readonly state: StateStack;
 }
-
-/** Prefix of the audit records in the archive. */
-export const RECORDS = 'records/';
-
-/** Prefix of the reports of uses in the archive. */
-export const USES = 'uses/';
-
-/** Prefix of what upstreams tell of uses in the archive. */
-export const UPSTREAM_USES = 'upstream-uses/';
-
-/** Prefix of what the archiver found changed in the ledger. */
-export const TAMPERING = 'tampering/';
 
 /** Prefix of Athena's answers in their bucket. */
 export const RESULTS = 'results/';
@@ -118,6 +107,18 @@ export class EvidenceStack extends Stack {
         resources: [archive.bucketArn, archive.arnForObjects('*')],
       }),
     );
+    // All of it: what is in it beside the archiver's own objects is evidence as well.
+    for (const { actions, resources } of settings.archiveReaders.length === 0
+      ? []
+      : readArchive(archive.bucketArn, [''])) {
+      archive.addToResourcePolicy(
+        new PolicyStatement({
+          principals: settings.archiveReaders.map((account) => new AccountPrincipal(account)),
+          actions: [...actions],
+          resources: [...resources],
+        }),
+      );
+    }
     return archive;
   }
 

@@ -23,8 +23,8 @@ const RESERVE_MS = 240_000;
  * By the hour, and when an emergency has ended: asks the upstreams of a type how its keys were used. Nothing in the event counts.
  * @throws RekeyError ERR_UNAVAILABLE once all were asked, where a time is about to be missing: its alarm tells a person
  */
-export async function handler(_event: unknown, { getRemainingTimeInMillis }: Context): Promise<object> {
-  const until = Date.now() + getRemainingTimeInMillis() - RESERVE_MS;
+export async function handler(_event: unknown, context: Context): Promise<object> {
+  const until = Date.now() + context.getRemainingTimeInMillis() - RESERVE_MS;
   const answers = await collectUsage(deps, type, until);
   const stopped = answers.filter((each) => each.stopped !== undefined);
   const uses = answers.reduce((sum, each) => sum + each.uses, 0);

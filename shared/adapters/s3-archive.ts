@@ -1,26 +1,11 @@
-import { createHash } from 'node:crypto';
 import type { UseReport } from '../domain/agents.ts';
+import { recordKey, sha256, TAMPERING, UPSTREAM_USES, USES } from '../domain/archive-keys.ts';
 import type { AuditRecord } from '../domain/audit.ts';
 import type { Credential, Home } from '../domain/credential.ts';
 import type { UpstreamUse } from '../domain/upstream-use.ts';
 import type { Archive } from '../ports/archive.ts';
 import { isAwsError, type AwsCalls } from './aws-client.ts';
 import { objectPath, snapshotKey, THERE_ALREADY } from './s3-snapshots.ts';
-
-/** Prefix of a record's object; the partitions are those of the Glue table. */
-export function recordKey(record: AuditRecord, text: string): string {
-  const { metadata, cloud, entity, time_dt: time } = record;
-  const name = `${String(metadata.sequence).padStart(12, '0')}-${sha256(text).toString('hex')}.json`;
-  return [
-    'records',
-    `tenant=${metadata.tenant_uid}`,
-    `account=${cloud.account.uid}`,
-    `region=${cloud.region}`,
-    `dt=${time.slice(0, 10)}`,
-    entity.uid,
-    name,
-  ].join('/');
-}
 
 /** A report of uses as the archive has it; the columns are those of the Glue table. */
 export function archivedUse(use: UseReport) {
@@ -56,12 +41,12 @@ export function archivedUpstreamUse(use: UpstreamUse) {
 
 /** Prefix of a report's object, as of a record's. */
 export function useKey(use: UseReport, home: Home, text: string): string {
-  return objectOfUse('uses', use, home, text);
+  return objectOfUse(USES, use, home, text);
 }
 
 /** The same of what an upstream tells. */
 export function upstreamUseKey(use: UpstreamUse, home: Home, text: string): string {
-  return objectOfUse('upstream-uses', use, home, text);
+  return objectOfUse(UPSTREAM_USES, use, home, text);
 }
 
 function objectOfUse(
@@ -70,8 +55,7 @@ function objectOfUse(
   { tenant, account, region }: Home,
   text: string,
 ): string {
-  return [
-    prefix,
+  const path = [
     `tenant=${tenant}`,
     `account=${account}`,
     `region=${region}`,
@@ -79,6 +63,7 @@ function objectOfUse(
     use.credentialId,
     `${sha256(text).toString('hex')}.json`,
   ].join('/');
+  return `${prefix}${path}`;
 }
 
 /**
@@ -113,7 +98,7 @@ export class S3Archive implements Archive {
 
   async reportTampering(finding: Parameters<Archive['reportTampering']>[0]): Promise<void> {
     const text = JSON.stringify(finding);
-    await this.#putOnce(`tampering/${sha256(text).toString('hex')}.json`, text);
+    await this.#putOnce(`${TAMPERING}${sha256(text).toString('hex')}.json`, text);
   }
 
   async snapshot(credential: Credential): Promise<void> {
@@ -146,8 +131,4 @@ export class S3Archive implements Archive {
       body: text,
     });
   }
-}
-
-function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }

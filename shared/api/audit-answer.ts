@@ -1,5 +1,6 @@
 import * as z from 'zod';
-import { checkChain, GENESIS, isIntact, type AuditAction, type AuditRecord } from '../domain/audit.ts';
+import { checkStretch, GENESIS, isIntact, type AuditAction, type AuditRecord } from '../domain/audit.ts';
+import { joinRuns, runsOf } from '../domain/chain-runs.ts';
 import { fromInstant } from '../domain/clock.ts';
 import { besideRotations, eventsOf } from './audit-events.ts';
 import { spanOf, type ChainEnd, type Span } from './audit-span.ts';
@@ -64,7 +65,7 @@ export function auditPage(input: {
   );
   // Whether something is missing between pages or at the ends is for `joinAudit` to say.
   const faults = [
-    ...chains.flatMap((chain) => checkChain(chain).filter(({ fault }) => fault !== 'gap')),
+    ...chains.flatMap(checkStretch),
     ...ofFamilies.filter((record) => !isIntact(record)).map(changed),
   ];
   return {
@@ -76,7 +77,9 @@ export function auditPage(input: {
     ...(ofFamilies.length === 0 ? {} : { families: countsOf(ofFamilies) }),
     chain: { checked: records.length, faults, complete: 0 },
     rest: {
-      runs: chains.flatMap(runsOf),
+      runs: chains.flatMap((chain) =>
+        runsOf(chain).map((run) => ({ credentialId: chain[0]?.entity.uid ?? '', ...run })),
+      ),
       endings: [...chains.flat(), ...after].filter(isEnding).map(endingOf),
       ...(heads === undefined ? {} : { heads: [...heads] }),
     },
@@ -134,8 +137,22 @@ export function joinAudit(pages: readonly AuditAnswer[]): AuditAnswer {
       complete: count('checked'),
       chains: ends.length - count('no records'),
       later: count('later'),
+      ends: [...runs].flatMap(([credentialId, own]) => endOf(credentialId, own, heads.get(credentialId))),
     },
   };
+}
+
+/** The end as the ledger has it, else that of the records. */
+function endOf(
+  credentialId: string,
+  runs: readonly Run[],
+  head: ChainEnd | undefined,
+): NonNullable<AuditAnswer['chain']['ends']> {
+  if (head !== undefined) return [{ credentialId, seq: head.seq, hash: head.chain }];
+  return [...runs]
+    .sort((a, b) => a.last - b.last)
+    .slice(-1)
+    .map(({ last, hash }) => ({ credentialId, seq: last, hash }));
 }
 
 function eventsIn(
@@ -246,23 +263,6 @@ function newest(endings: readonly Ending[]): Ending | undefined {
   return [...endings].sort((a, b) => a.seq - b.seq).at(-1);
 }
 
-function runsOf(chain: readonly AuditRecord[]): Run[] {
-  const runs: Run[] = [];
-  for (const record of chain) {
-    const seq = record.metadata.sequence;
-    const run = runs.at(-1);
-    if (run !== undefined && seq <= run.last) continue; // reported as a duplicate
-    if (run !== undefined && seq === run.last + 1) {
-      run.last = seq;
-      run.hash = record.integrity.hash;
-      continue;
-    }
-    const { previous, hash } = record.integrity;
-    runs.push({ credentialId: record.entity.uid, first: seq, last: seq, previous, hash });
-  }
-  return runs;
-}
-
 /** Joins the runs of one credential and holds both ends against the ledger, where the span covers them. */
 function checkRuns(
   credentialId: string,
@@ -272,29 +272,22 @@ function checkRuns(
 ): { faults: Fault[]; end: End } {
   const faults: Fault[] = [];
   const fault = (seq: number, kind: string): unknown => faults.push({ credentialId, seq, fault: kind });
-  const sorted = [...runs].sort((a, b) => a.first - b.first);
   // The first record has the time of the registration, exactly.
   const born = head === undefined ? Number.NEGATIVE_INFINITY : fromInstant(head.registeredAt);
   const fromBirth = born >= start;
   const toHead = head !== undefined && fromInstant(head.updatedAt) < end;
-  if (sorted.length === 0 && (born < start || born >= end)) {
+  if (runs.length === 0 && (born < start || born >= end)) {
     // Nothing was recorded in the span, and nothing says that something should have been.
     return { faults, end: 'no records' };
   }
-  if (sorted.length === 0 && !toHead) fault(1, 'gap');
+  if (runs.length === 0 && !toHead) fault(1, 'gap');
 
-  let expected = fromBirth ? 1 : (sorted[0]?.first ?? 1);
-  let hash = expected === 1 ? GENESIS : undefined;
-  for (const run of sorted) {
-    for (let seq = run.first; seq < expected && seq <= run.last; seq++) fault(seq, 'duplicate');
-    if (run.last < expected) continue;
-    if (run.first === expected && hash !== undefined && run.first > 1 && run.previous !== hash) {
-      fault(run.first, 'link');
-    }
-    for (; expected < run.first; expected++) fault(expected, 'gap');
-    expected = run.last + 1;
-    hash = run.hash;
-  }
+  const from = fromBirth ? 1 : Math.min(...runs.map(({ first }) => first));
+  const joined = joinRuns(runs, { seq: from, hash: from === 1 ? GENESIS : undefined });
+  for (const { seq, to = seq, fault: kind } of joined.faults)
+    for (let each = seq; each <= to; each++) fault(each, kind);
+  const { hash } = joined;
+  let expected = joined.next;
   if (!toHead) return { faults, end: head === undefined ? 'unknown' : 'later' };
   for (; expected <= head.seq; expected++) fault(expected, 'gap');
   if (expected - 1 === head.seq && hash !== undefined && hash !== head.chain && !hasGap(faults, head.seq)) {

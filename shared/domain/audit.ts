@@ -310,7 +310,29 @@ export function isRoutine({ message, entity }: Pick<AuditRecord, 'message' | 'en
 const ROUTINE: Trigger['kind'] = 'planner';
 
 /**
- * Checks the records of one credential: numbered without gap from 1, each hash right, each linked to the one before.
+ * What is wrong within records of one credential, by number: each hash, each link between neighbours, numbers that come twice.
+ * Whether records are missing is for the caller to say, who may have more of them.
+ */
+export function checkStretch(records: readonly AuditRecord[]): ChainFault[] {
+  const faults: ChainFault[] = [];
+  let before = { seq: 0, hash: GENESIS };
+  for (const record of bySequence(records)) {
+    const { sequence: seq } = record.metadata;
+    const fault = (kind: ChainFault['fault']): unknown =>
+      faults.push({ credentialId: record.entity.uid, seq, fault: kind });
+    if (seq <= before.seq) {
+      fault('duplicate');
+      continue;
+    }
+    if (!isIntact(record)) fault('hash');
+    if (seq === before.seq + 1 && record.integrity.previous !== before.hash) fault('link');
+    before = { seq, hash: record.integrity.hash };
+  }
+  return faults;
+}
+
+/**
+ * Checks all records of one credential: numbered without gap from 1, each hash right, each linked to the one before.
  * Order of input does not matter. The end of a chain can only be checked against the ledger's head: read it
  * after the records, and pass it.
  */
@@ -318,37 +340,29 @@ export function checkChain(
   records: readonly AuditRecord[],
   head?: { seq: number; chain: string },
 ): ChainFault[] {
-  const faults: ChainFault[] = [];
-  const sorted = [...records].sort((a, b) => a.metadata.sequence - b.metadata.sequence);
-  let previous = GENESIS;
-  let expected = 1;
-  for (const record of sorted) {
-    const seq = record.metadata.sequence;
-    const credentialId = record.entity.uid;
-    if (seq < expected) {
-      faults.push({ credentialId, seq, fault: 'duplicate' });
-      continue;
-    }
-    for (; expected < seq; expected++) faults.push({ credentialId, seq: expected, fault: 'gap' });
-    if (!isIntact(record)) faults.push({ credentialId, seq, fault: 'hash' });
-    const linked = record.integrity.previous === previous;
-    if (!linked && !faults.some((fault) => fault.seq === seq - 1 && fault.fault === 'gap')) {
-      faults.push({ credentialId, seq, fault: 'link' });
-    }
-    previous = record.integrity.hash;
-    expected = seq + 1;
-  }
+  const sorted = bySequence(records);
   const credentialId = sorted[0]?.entity.uid ?? '';
-  if (head !== undefined) {
-    for (; expected <= head.seq; expected++) faults.push({ credentialId, seq: expected, fault: 'gap' });
-    for (const { metadata, entity } of sorted) {
-      if (metadata.sequence > head.seq) {
-        faults.push({ credentialId: entity.uid, seq: metadata.sequence, fault: 'beyond-head' });
-      }
-    }
-    if (sorted.length > 0 && expected - 1 === head.seq && previous !== head.chain) {
-      faults.push({ credentialId, seq: head.seq, fault: 'link' });
-    }
+  const faults = checkStretch(sorted);
+  let end = { seq: 0, hash: GENESIS };
+  const gapBefore = (next: number): void => {
+    for (let seq = end.seq + 1; seq < next; seq++) faults.push({ credentialId, seq, fault: 'gap' });
+  };
+  for (const { metadata, integrity } of sorted) {
+    if (metadata.sequence <= end.seq) continue;
+    gapBefore(metadata.sequence);
+    end = { seq: metadata.sequence, hash: integrity.hash };
   }
-  return faults;
+  if (head !== undefined) {
+    gapBefore(head.seq + 1);
+    for (const { metadata } of sorted)
+      if (metadata.sequence > head.seq)
+        faults.push({ credentialId, seq: metadata.sequence, fault: 'beyond-head' });
+    if (sorted.length > 0 && end.seq === head.seq && end.hash !== head.chain)
+      faults.push({ credentialId, seq: head.seq, fault: 'link' });
+  }
+  return faults.sort((a, b) => a.seq - b.seq);
+}
+
+function bySequence(records: readonly AuditRecord[]): AuditRecord[] {
+  return [...records].sort((a, b) => a.metadata.sequence - b.metadata.sequence);
 }

@@ -38,6 +38,7 @@ describe('settings of a stage', () => {
       tenant: 'default',
       alarms: { emails: [], webhooks: [] },
       archiveLock: { mode: 'governance', days: 1 },
+      archiveReaders: [],
       timing: { rotateTimeoutSeconds: 3600, reconcileEverySeconds: 300, stuckAfterSeconds: 900 },
     });
     expect(readSettings({}).timing.minWindowSeconds).toBeUndefined();
@@ -110,6 +111,14 @@ describe('settings of a stage', () => {
     [
       { settings: { signals: { azure: { entra: { tenant: 'common', audience: 'a' } } } } },
       'signals.azure.entra.tenant: the id of a tenant',
+    ],
+    [
+      { settings: { archiveReaders: ['arn:aws:iam::444455556666:role/x'] } },
+      'archiveReaders[0]: the id of an account',
+    ],
+    [
+      { settings: { archiveReaders: ['444455556666', '444455556666'] } },
+      'archiveReaders: name each account once',
     ],
     [{ settings: { logRetentionDays: 31 } }, 'logRetentionDays: use one of 1, 3, 5'],
     [{ settings: { alarms: { emails: ['nobody'] } } }, 'alarms.emails[0]: an e-mail address'],

@@ -30,6 +30,7 @@ const varied = synthesise({
       securityGroupIds: ['sg-0a1b2c3d'],
     },
     archiveLock: { mode: 'compliance', days: 400 },
+    archiveReaders: ['444455556666'],
     reservedConcurrency: { revoke: 40 },
   },
   allowComplianceLock: true,
@@ -75,12 +76,14 @@ describe('state that must not be lost', () => {
 });
 
 describe('the audit archive', () => {
-  const policy = statementsOf(
-    stacks['evidence']?.resources.find(
-      ({ Type, Properties }) =>
-        Type === 'AWS::S3::BucketPolicy' && at(Properties, 'Bucket', 'Ref') === 'Archive',
-    ),
-  );
+  const policyOf = (of: typeof stacks): ReturnType<typeof statementsOf> =>
+    statementsOf(
+      of['evidence']?.resources.find(
+        ({ Type, Properties }) =>
+          Type === 'AWS::S3::BucketPolicy' && at(Properties, 'Bucket', 'Ref') === 'Archive',
+      ),
+    );
+  const policy = policyOf(stacks);
 
   it('is locked, by default for a day in governance mode', () => {
     expect(resource(stacks, 'evidence', 'Archive').Properties).toMatchObject({
@@ -111,6 +114,22 @@ describe('the audit archive', () => {
     expect(policy).toContainEqual(
       expect.objectContaining({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
     );
+  });
+
+  it('may be read by accounts that the settings name, and by no other; they may do nothing else', () => {
+    expect(policy.filter(({ Effect }) => Effect === 'Allow')).toEqual([]);
+    const allowed = policyOf(varied).filter(({ Effect }) => Effect === 'Allow');
+    expect(allowed.flatMap(({ Action }) => Action).toSorted()).toEqual([
+      's3:GetBucketLocation',
+      's3:GetBucketObjectLockConfiguration',
+      's3:GetObject',
+      's3:GetObjectRetention',
+      's3:GetObjectVersion',
+      's3:ListBucket',
+      's3:ListBucketVersions',
+    ]);
+    for (const { Principal } of allowed)
+      expect(JSON.stringify(Principal)).toMatch(/^\{"AWS":\{"Fn::Join":.*:iam::444455556666:root"/);
   });
 
   it('is described to Athena column by column as records are sealed', () => {

@@ -7,11 +7,11 @@ import { UPSTREAM_USE_COLUMNS, USE_COLUMNS } from '../../infra/stacks/evidence.t
 import {
   archivedUpstreamUse,
   archivedUse,
-  recordKey,
   upstreamUseKey,
   useKey,
 } from '../../shared/adapters/s3-archive.ts';
 import type { UseReport } from '../../shared/domain/agents.ts';
+import { recordKey } from '../../shared/domain/archive-keys.ts';
 import { chained, GENESIS } from '../../shared/domain/audit.ts';
 import type { UpstreamUse } from '../../shared/domain/upstream-use.ts';
 import { root } from './app.ts';

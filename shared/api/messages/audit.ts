@@ -126,6 +126,11 @@ export const auditAnswer = z.object({
     chains: z.number().optional(),
     /** Those of them whose chain goes on after the span, so that the answer doesn't hold its end. */
     later: z.number().optional(),
+    /**
+     * Where each of them ends in the span: what a copy of the archive has to hold. Absent in answers of older deployments, and until
+     * pages are joined.
+     */
+    ends: z.array(z.object({ credentialId: z.string(), seq: z.number(), hash: z.string() })).optional(),
   }),
   /** Only where the span takes more than one page: pass it to `joinAudit` with the other pages. */
   rest: auditRest.optional(),

@@ -344,10 +344,14 @@ export function keyProviderOf<T extends KeyTarget, A>(
 
     ...(upstream.meter &&
       facts.metering && {
-        meter: meterOf(facts.metering.lagSeconds, upstream.owner, async (target: T, keyIds, span, ctx) => {
-          const { api } = await asAdmin(target, ctx);
-          return (await upstream.meter?.(api, target, keyIds, span)) ?? [];
-        }),
+        meter: meterOf(
+          facts.metering.lagSeconds,
+          (target: T) => upstream.owner(target),
+          async (target, keyIds, span, ctx) => {
+            const { api } = await asAdmin(target, ctx);
+            return (await upstream.meter?.(api, target, keyIds, span)) ?? [];
+          },
+        ),
       }),
 
     ...(upstream.adoption && {

@@ -66,7 +66,7 @@ describe('the auditor’s answer', () => {
         expect.objectContaining({ rotation: 'r-2', deactivation: 'CONFIRMED' }),
       ],
       events: [expect.objectContaining({ action: 'registered' })],
-      chain: { checked: 8, faults: [], complete: 1, chains: 1, later: 0 },
+      chain: { checked: 8, faults: [], complete: 1, chains: 1, later: 0, ends: expect.any(Array) },
     });
   });
 
@@ -365,7 +365,14 @@ describe('the chain', () => {
     const later = { from: '2026-03-01', to: '2026-12-31' };
     const own = records.filter(({ time_dt: time }) => time >= '2026-03');
     const joined = joinAudit([auditPage({ ...later, records: own, heads: [headOf(head)] })]);
-    expect(joined.chain).toEqual({ checked: 3, faults: [], complete: 1, chains: 1, later: 0 });
+    expect(joined.chain).toEqual({
+      checked: 3,
+      faults: [],
+      complete: 1,
+      chains: 1,
+      later: 0,
+      ends: expect.any(Array),
+    });
     const broken = joinAudit([auditPage({ ...later, records: own.slice(0, 2), heads: [headOf(head)] })]);
     expect(broken.chain.faults).toEqual([{ credentialId: ID, seq: 8, fault: 'gap' }]);
   });
@@ -374,7 +381,14 @@ describe('the chain', () => {
     const earlier = { from: '2026-01-01', to: '2026-01-31' };
     const own = records.filter(({ time_dt: time }) => time < '2026-02');
     const joined = joinAudit([auditPage({ ...earlier, records: own, heads: [headOf(head)] })]);
-    expect(joined.chain).toEqual({ checked: 3, faults: [], complete: 0, chains: 1, later: 1 });
+    expect(joined.chain).toEqual({
+      checked: 3,
+      faults: [],
+      complete: 0,
+      chains: 1,
+      later: 1,
+      ends: expect.any(Array),
+    });
   });
 
   it('is whole over pages, in any order, with late records of an earlier month', () => {
@@ -391,7 +405,14 @@ describe('the chain', () => {
       }),
     );
     const joined = joinAudit(pages);
-    expect(joined.chain).toEqual({ checked: 9, faults: [], complete: 1, chains: 1, later: 0 });
+    expect(joined.chain).toEqual({
+      checked: 9,
+      faults: [],
+      complete: 1,
+      chains: 1,
+      later: 0,
+      ends: expect.any(Array),
+    });
     expect(joined.rotations).toMatchObject([
       { rotation: 'r-1', deactivation: 'CONFIRMED', outcome: 'completed' },
       { rotation: 'r-2', deactivation: 'CONFIRMED' },
@@ -442,6 +463,7 @@ describe('GET /v1/audit', () => {
       complete: 1,
       chains: 1,
       later: 0,
+      ends: expect.any(Array),
     });
     expect(await chainAfter(gone.records.slice(0, -1))).toMatchObject({ faults: [{ seq: 9, fault: 'gap' }] });
   });
@@ -455,7 +477,14 @@ describe('GET /v1/audit', () => {
       .add(head, records)
       .add({ ...gone.head, status: 'unregistered' }, gone.records);
     const told = await ask(ledger, { from: '2025-12-20', to: '2026-01-20' });
-    expect(told['chain']).toEqual({ checked: 4, faults: [], complete: 0, chains: 2, later: 2 });
+    expect(told['chain']).toEqual({
+      checked: 4,
+      faults: [],
+      complete: 0,
+      chains: 2,
+      later: 2,
+      ends: expect.any(Array),
+    });
   });
 
   it('goes on in pages where there are many records, and the pages join to the whole', async () => {

@@ -105,16 +105,16 @@ describe('a report', () => {
   const login = (
     who: string,
     address: string,
-    from: string,
+    moment: string,
     outcome: 'worked' | 'refused' = 'worked',
   ): ToldUse => ({
     source: 'database-log',
     keyId: 'orders_a',
     scope: 'orders',
-    to: from,
+    to: moment,
     who,
     address,
-    from,
+    from: moment,
     outcome,
   });
   const addressAt = (uses: ReturnType<typeof reported>, who: string): string | undefined =>

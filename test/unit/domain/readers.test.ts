@@ -69,13 +69,13 @@ describe('what is kept of a reader', () => {
   it('keeps each address with when it was first and last seen there, in whatever order they are told', () => {
     const from = (address: string, time: string) =>
       reader({ ...session, address, firstSeen: at(time), lastSeen: at(time) });
-    const sightings = [
+    const seen = [
       from('10.0.0.7', '10:00'),
       from('10.0.0.7', '11:00'),
       from('203.0.113.66', '12:00'),
       from('10.0.0.7', '13:00'),
     ];
-    for (const told of [sightings, sightings.toReversed()])
+    for (const told of [seen, seen.toReversed()])
       expect(told.reduce(joined)).toEqual({
         ...session,
         lastSeen: at('13:00'),

@@ -173,7 +173,9 @@ describe('what upstreams have counted', () => {
     for (const key of ['key_old', 'key_newer', 'key_spare'])
       fake.usage.count(key, 'large', 1, now - 3 * HOUR);
     await collect();
-    expect(store.uses.map(({ keyId }) => keyId).toSorted()).toEqual(['key_newer', 'key_old', 'key_spare']);
+    expect(new Set(store.uses.map(({ keyId }) => keyId))).toEqual(
+      new Set(['key_newer', 'key_old', 'key_spare']),
+    );
   });
 
   it('is asked of nobody whose upstream tells nothing, or for whom no login is declared', async () => {
@@ -192,8 +194,8 @@ describe('whoever collects', () => {
     registered('b');
     for (const key of ['key_a', 'key_b'])
       for (let hour = 2; hour < 20; hour += 3) fake.usage.count(key, 'large', hour, now - hour * HOUR);
-    const counted = new Calls();
-    counted.arm();
+    const unhurt = new Calls();
+    unhurt.arm();
     // Without HTTP in between: this runs dozens of times.
     const meter: typeof openaiProvider.meter = async (_target, keyIds, { from, to }) => {
       const found = fake.usage.told(keyIds, Date.parse(from), Date.parse(to));
@@ -209,11 +211,11 @@ describe('whoever collects', () => {
       providerFor,
       upstreamUses: guarded(store, 'uses', ['keep', 'cover'], calls, new Process()),
     });
-    await collect(guard(counted));
+    await collect(guard(unhurt));
     const [whole, covered] = [told().toSorted(), heads.map(({ id }) => coveredUntil(id))];
-    expect(counted.labels.length).toBeGreaterThan(10);
+    expect(unhurt.labels.length).toBeGreaterThan(10);
     for (const mode of ['before', 'after', 'lost'] as const) {
-      for (const at of counted.labels.keys()) {
+      for (const at of unhurt.labels.keys()) {
         store = new MemoryUpstreamUses();
         const calls = new Calls();
         calls.arm({ at: at + 1, mode });
