@@ -40,7 +40,7 @@ export class UsageStack extends Stack {
   constructor(scope: Construct, id: string, props: UsageStackProps) {
     super(scope, id, props);
     const { settings, state } = props;
-    this.deadLetters = new Queue(this, 'DeadLetters', {
+    this.deadLetters = new Queue(this, 'UsesDeadLetters', {
       encryption: QueueEncryption.SQS_MANAGED,
       enforceSSL: true,
       retentionPeriod: Duration.days(14),

@@ -57,7 +57,7 @@ describe('the adoption of a live login', { timeout: 300_000 }, () => {
       ttlSeconds: TTL_SECONDS,
       query: 'INSERT INTO orders DEFAULT VALUES; INSERT INTO own DEFAULT VALUES; SELECT count(*) FROM own',
     });
-  }, 180_000);
+  }, 300_000);
 
   afterAll(async () => {
     await fleet?.stop();

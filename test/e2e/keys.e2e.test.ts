@@ -156,7 +156,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, 
       if (admin !== undefined) await create(`agents/admin/${key}`, admin, tags);
       if (root !== undefined) await create(`agents/${nameOf(one)}`, root, tags);
     }
-  }, 240_000);
+  }, 480_000);
 
   afterAll(async () => {
     await keepRun({ day: new Date().toISOString().slice(0, 10), passes, counts });

@@ -58,7 +58,7 @@ describe('the main job on the deployed stack', { timeout: 600_000 }, () => {
     vault = new SecretsManagerClient(world.stack.clientConfig);
     events = await tapBus(world);
     await registerCredentials(world, () => undefined);
-  }, 180_000);
+  }, 300_000);
 
   afterAll(async () => {
     await fleet?.stop();

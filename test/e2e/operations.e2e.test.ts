@@ -52,7 +52,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     vault = new SecretsManagerClient(world.stack.clientConfig);
     await registerCredentials(world, quiet);
     await vault.send(new CreateSecretCommand({ Name: 'agents/taken', SecretString: 'of somebody else' }));
-  }, 180_000);
+  }, 300_000);
 
   afterAll(async () => {
     try {

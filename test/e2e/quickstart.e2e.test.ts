@@ -32,7 +32,7 @@ beforeAll(async () => {
   world = await startWorld(() => undefined, JSON.parse(settings?.text ?? '') as Record<string, unknown>);
   await seedExisting(world.server, world.stack);
   vault = new SecretsManagerClient(world.stack.clientConfig);
-}, 180_000);
+}, 300_000);
 
 afterAll(async () => {
   vault?.destroy();

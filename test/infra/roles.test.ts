@@ -142,7 +142,7 @@ describe('roles', () => {
       expect(found, action).toHaveLength(1);
       const keys = list(found[0]?.Condition?.['ForAllValues:StringLike']?.['dynamodb:LeadingKeys'] ?? []);
       expect(keys.length).toBeGreaterThan(0);
-      for (const key of keys) expect(text(key)).toMatch(/^\*#(PACT|AGENT|ACK|USE)#/);
+      for (const key of keys) expect(text(key)).toMatch(/^\*#(PACT|AGENT|ACK|USE|STRAY)#/);
     }
   });
 

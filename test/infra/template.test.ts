@@ -232,7 +232,7 @@ describe('machines, API, streams and the schedule', () => {
       ({ Properties }) => Properties['ScheduleExpression'] !== undefined,
     );
     const targets = schedules.flatMap(({ Properties }) => list(Properties['Targets']));
-    expect(targets).toHaveLength(5);
+    expect(targets).toHaveLength(6);
     expect(targets.every((target) => isAlias(at(target, 'Arn')))).toBe(true);
   });
 
