@@ -42,7 +42,7 @@ const KEPT_SECONDS = 35 * 86_400;
 const UNTOLD_SECONDS = 86_400;
 /** So many logins at once. One after another under the same: it has one limit of calls, which revocations need too. */
 const LOGINS_AT_ONCE = 4;
-/** After so many failures, and no success, a login is left alone until the next run. */
+/** After so many failures one after another a login is left alone until the next run: its limit of calls may be used up. */
 const FAILURES = 3;
 /** So many records are read at first, which is dozens of rotations. */
 const RECORDS = 200;
@@ -87,15 +87,13 @@ async function collectFor(
 ): Promise<Collected[]> {
   const answers: Collected[] = [];
   let failures = 0;
-  let hasWorked = false;
   for (const credential of credentials) {
-    if ((failures >= FAILURES && !hasWorked) || deps.clock() >= until) {
+    if (failures >= FAILURES || deps.clock() >= until) {
       answers.push({ credential: credential.name, uses: 0, stopped: LATER });
       continue;
     }
     const answer = await collect(deps, credential, until);
-    if (answer.stopped === undefined) hasWorked = true;
-    else failures++;
+    failures = answer.stopped === undefined ? 0 : failures + 1;
     answers.push(answer);
   }
   return answers;

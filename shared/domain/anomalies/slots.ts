@@ -6,6 +6,9 @@ export const SLOT_SECONDS = 900;
 /** So long after its end a slot is judged: a report covers ten minutes at most, and is sent with the next heartbeat. */
 const SETTLED_SECONDS = 900;
 
+/** So long a slot waits for a credential that can't be judged; then the others go on without it. */
+const PATIENCE_SECONDS = 7200;
+
 /** What is older is judged no more, where nobody has judged for long. */
 const OLDEST_SECONDS = 86_400;
 
@@ -25,6 +28,11 @@ export function nextSlot(slot: Instant): Instant {
 /** Whether everything of a slot has had its time to come. */
 export function isSettled(slot: Instant, now: number): boolean {
   return fromInstant(nextSlot(slot)) + SETTLED_SECONDS * 1000 <= now;
+}
+
+/** Whether a slot has waited long enough for what can't be judged. */
+export function isOverdue(slot: Instant, now: number): boolean {
+  return isSettled(slot, now - PATIENCE_SECONDS * 1000);
 }
 
 function slotOf(time: number): Instant {

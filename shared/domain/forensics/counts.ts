@@ -3,24 +3,29 @@ import type { Finding } from './classify.ts';
 import type { Exposure } from './exposure.ts';
 import type { TracedUse } from './facts.ts';
 
-/** Uses by the minute: what upstreams have counted of each key, and what agents have reported of each version. */
+/** Uses by the hour: what upstreams have counted of each key, and what agents have reported of each version. */
 export interface Counts {
   readonly counted: ReadonlyMap<string, number>;
   readonly reported: ReadonlyMap<string, number>;
 }
 
 /** An upstream may count in the minute before or after the one in which an agent reports. */
-const SLACK_MINUTES = 1;
+const SLACK_SECONDS = 60;
 
 /** All counts of these uses. */
 export function countsOf(uses: readonly TracedUse[]): Counts {
   const counted = new Map<string, number>();
   const reported = new Map<string, number>();
-  for (const { of, from, succeeded, refused = 0 } of uses) {
+  for (const { of, from, to, succeeded, refused = 0 } of uses) {
     if (succeeded === undefined) continue;
-    if (of.kind === 'key') add(counted, of.id, from, succeeded);
-    // Whatever an agent was refused, the upstream may have counted.
-    if (of.kind === 'version') add(reported, of.versionId, from, succeeded + refused);
+    if (of.kind === 'key') add(counted, of.id, hourOf(from), succeeded);
+    if (of.kind !== 'version') continue;
+    // One report covers minutes, and nobody knows in which of two hours its uses were: they are held for both.
+    for (const hour of new Set(
+      [plusSeconds(from, -SLACK_SECONDS), plusSeconds(to, SLACK_SECONDS)].map(hourOf),
+    ))
+      // Whatever an agent was refused, the upstream may have counted.
+      add(reported, of.versionId, hour, succeeded + refused);
   }
   return { counted, reported };
 }
@@ -36,9 +41,9 @@ export function countOf(
   silent: readonly string[],
 ): Finding | undefined {
   if (of.kind !== 'key' || succeeded === undefined) return undefined;
-  const hour = `${from.slice(0, 13)}:00:00.000Z`;
-  const upstream = sum(counted, [of.id], hour, 0);
-  const agents = sum(reported, versionIds, hour, SLACK_MINUTES);
+  const hour = hourOf(from);
+  const upstream = counted.get(keyOf(of.id, hour)) ?? 0;
+  const agents = versionIds.reduce((sum, id) => sum + (reported.get(keyOf(id, hour)) ?? 0), 0);
   const text = `in the hour from ${hour} the upstream has counted ${upstream}`;
   if (upstream <= agents)
     return { aspect: 'count', verdict: 'fits', text: `${text}; agents have reported ${agents}` };
@@ -48,21 +53,10 @@ export function countOf(
     : { aspect: 'count', verdict: 'unknown', text: `${more}; of ${silent.join(', ')} nothing is reported` };
 }
 
-function add(to: Map<string, number>, id: string, from: Instant, count: number): void {
-  const key = `${from.slice(0, 16)} ${id}`;
+function add(to: Map<string, number>, id: string, hour: Instant, count: number): void {
+  const key = keyOf(id, hour);
   to.set(key, (to.get(key) ?? 0) + count);
 }
 
-function sum(
-  of: ReadonlyMap<string, number>,
-  ids: readonly string[],
-  hour: Instant,
-  slackMinutes: number,
-): number {
-  let total = 0;
-  for (let minute = -slackMinutes; minute < 60 + slackMinutes; minute++) {
-    const at = plusSeconds(hour, minute * 60).slice(0, 16);
-    for (const id of ids) total += of.get(`${at} ${id}`) ?? 0;
-  }
-  return total;
-}
+const keyOf = (id: string, hour: Instant): string => `${hour} ${id}`;
+const hourOf = (at: Instant): Instant => `${at.slice(0, 13)}:00:00.000Z`;

@@ -1,5 +1,5 @@
 import type { Pact, UseReport } from '../../domain/agents.ts';
-import { firstSlot, isSettled, nextSlot } from '../../domain/anomalies/slots.ts';
+import { firstSlot, isOverdue, isSettled, nextSlot } from '../../domain/anomalies/slots.ts';
 import { suspicionOf } from '../../domain/anomalies/suspicion.ts';
 import { plusSeconds, type Instant } from '../../domain/clock.ts';
 import type { Credential } from '../../domain/credential.ts';
@@ -33,7 +33,7 @@ const AT_ONCE = 10;
  * Holds what agents have reported of their uses, and what upstreams tell of them, against what is usual and against what was
  * agreed: a slot of time after the other, and as far as it comes `until` then. How far it has come is kept after each page of credentials; whoever does one again
  * finds what is counted already, which counts once.
- * @throws what one credential has failed with, once all others of its page had their turn
+ * @throws what one credential has failed with, once all others of its page had their turn, or all others where it fails for hours
  */
 export async function judgeUses(deps: UsesDeps, until = Infinity): Promise<UsesJudged> {
   const { baselines, clock } = deps;
@@ -42,6 +42,7 @@ export async function judgeUses(deps: UsesDeps, until = Infinity): Promise<UsesJ
   const before = await baselines.progress();
   let slot = firstSlot(before?.slot, clock());
   let page = slot === before?.slot ? before.page : undefined;
+  const left: unknown[] = [];
   while (isSettled(slot, clock()) && clock() < until) {
     const { items, next } = await deps.ledger.list(page);
     const failures: unknown[] = [];
@@ -54,8 +55,9 @@ export async function judgeUses(deps: UsesDeps, until = Infinity): Promise<UsesJ
         failures.push(error);
       }
     });
-    // The page is done again by the next run.
-    if (failures.length > 0) throw failures[0];
+    // The page is done again by the next run, until it has kept all others waiting for long.
+    if (failures.length > 0 && !isOverdue(slot, clock())) throw failures[0];
+    left.push(...failures);
     result.credentials += items.length;
     if (next === undefined) {
       result.unusual += await suspectStrays(deps, slot);
@@ -65,6 +67,7 @@ export async function judgeUses(deps: UsesDeps, until = Infinity): Promise<UsesJ
     page = next;
     await baselines.proceed({ slot, ...(page === undefined ? {} : { page }) });
   }
+  if (left.length > 0) throw left[0];
   return result;
 }
 

@@ -60,11 +60,15 @@ export async function pagesByName<T>(
   headers: Readonly<Record<string, string>> = {},
 ): Promise<T[]> {
   const answer = z.object({ data: z.array(item), has_more: z.boolean(), next_page: z.string().nullish() });
+  const named = new Set<string>();
   return allPages(async (page) => {
     const asked = new URLSearchParams([...query, ...each('page', page === undefined ? [] : [page])]);
     const found = await api.call({ method: 'GET', path: `${path}?${asked.toString()}`, headers, answer });
     if (!found.has_more) return { items: found.data };
-    if (found.next_page) return { items: found.data, next: found.next_page };
+    if (found.next_page && !named.has(found.next_page)) {
+      named.add(found.next_page);
+      return { items: found.data, next: found.next_page };
+    }
     // Taken for whole, uses on the rest would be covered and missing.
     throw new RekeyError('ERR_UNAVAILABLE', `there is more at ${path} than the upstream shows the way to`, {
       remedy: 'it is tried again; if it goes on, look whether the API has changed',

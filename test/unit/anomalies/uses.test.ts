@@ -110,6 +110,26 @@ describe('reports of uses', () => {
     expect(Object.values(world.baselines.known).map(({ open }) => open[0]?.count)).toEqual([10, 10]);
   });
 
+  it('of one credential that can not be judged for hours keep no others waiting, and it fails all the same', async () => {
+    const world = new Reporting();
+    world.add('stock', 'checkout');
+    for (const hour of [9, 10, 11, 12]) await world.report(instant(0, hour, 1), 10, { of: 'stock' });
+    await world.judge(instant(0, 9, 15));
+    const broken = new RekeyError('ERR_UNAVAILABLE', 'no answer');
+    const useLog = world.agents.useLog.bind(world.agents);
+    world.agents.useLog = (id, from, to) => {
+      if (id === 'id-orders') throw broken;
+      return useLog(id, from, to);
+    };
+    await expect(world.judge(instant(0, 12, 45))).rejects.toBe(broken);
+    expect(world.baselines.known['agents/stock ["agent","checkout"]']).toMatchObject({
+      open: [
+        { hour: '2026-09-07T09', count: 10 },
+        { hour: '2026-09-07T10', count: 10 },
+      ],
+    });
+  });
+
   it('of many credentials go on with the next page where the time of a run is over', async () => {
     const world = new Reporting(1);
     world.add('stock', 'checkout');

@@ -48,6 +48,15 @@ describe('what an upstream has counted of a value', () => {
     expect(judged(uses).map((use) => use.class)).toEqual(['expected', 'expected']);
   });
 
+  it('is expected where one report covers the end of that hour and the start of the next', () => {
+    const across = { ...reported(55, 100), to: at(64) };
+    expect(judged([counted(57, 40), counted(62, 60), across]).map((use) => use.class)).toEqual([
+      'expected',
+      'expected',
+    ]);
+    expect(judged([counted(62, 101), across]).map((use) => use.class)).toEqual(['suspect']);
+  });
+
   it('is suspect where it is more, by how many', () => {
     const uses = [counted(5, 500), counted(40, 400), reported(5, 390, 10), counted(65, 2), reported(65, 2)];
     const found = judged(uses);

@@ -286,6 +286,22 @@ describe('whoever collects', () => {
     expect(store.uses.map(({ keyId }) => keyId)).toContain('key_b');
   });
 
+  it('leaves a login alone after three failures on end, although it has answered before', async () => {
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f', 'g']) registered(name);
+    let calls = 0;
+    const providerFor: UsageDeps['providerFor'] = async () => {
+      const limited = new RekeyError('ERR_UNAVAILABLE', 'too many requests');
+      return ++calls === 1 ? Promise.resolve(openaiProvider) : Promise.reject(limited);
+    };
+    const answers = await collect({ providerFor });
+    expect(answers.map(({ stopped }) => stopped)).toEqual([
+      undefined,
+      ...Array.from({ length: 3 }, () => 'ERR_UNAVAILABLE'),
+      ...Array.from({ length: 3 }, () => 'later'),
+    ]);
+    expect(calls).toBe(4);
+  });
+
   it('begins with another one each time, and stops when the time is up', async () => {
     for (const name of ['a', 'b', 'c']) registered(name);
     const draws = [0.9, 0.1, 0.5];
