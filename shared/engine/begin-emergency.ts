@@ -41,7 +41,7 @@ export async function startInParts(
   for (let part = 1; left.length > 0; part++) {
     const wanted = { ...input, credentials: left.slice(0, PART) };
     const running = await workflow.startEmergency(partOf(id, part), wanted);
-    if (!isSame(running, input)) throw another();
+    if (!isSame(running, input)) throw another(begun.length);
     begun.push(...running.credentials);
     left = beyond({ credentials: left }, running);
   }
@@ -62,10 +62,12 @@ function beyond(
   return credentials.filter(({ credentialId }) => !ids.has(credentialId));
 }
 
-function another(): RekeyError {
+function another(begun = 0): RekeyError {
   return new RekeyError('ERR_CONFLICT', 'this idempotency key has started another emergency', {
     field: 'Idempotency-Key',
-    remedy: 'send this emergency with a fresh key: nothing was revoked by this request',
+    remedy: `send this emergency with a fresh key: ${
+      begun === 0 ? 'nothing was revoked by this request' : `the first ${begun} of it are being revoked`
+    }`,
   });
 }
 

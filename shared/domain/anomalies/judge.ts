@@ -18,7 +18,7 @@ import {
 
 /** What is unusual, and why, in words. */
 export interface Finding {
-  readonly rule: Trait | 'volume' | 'outside';
+  readonly rule: Trait | 'volume' | 'outside' | 'stray';
   /** The same finding on another day has the same words here; too many in an hour is one finding for each day. */
   readonly what: string;
   readonly text: string;

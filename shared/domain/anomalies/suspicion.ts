@@ -70,6 +70,8 @@ const WEIGHTS: Readonly<Record<Reason['rule'], number>> = {
   reader: 3,
   undeclared: 3,
   outside: 3,
+  // Whoever says it may make it up.
+  stray: 2,
 };
 
 /** Most reasons that are listed of one anomaly. */

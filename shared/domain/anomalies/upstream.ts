@@ -11,7 +11,7 @@ export const TOLD_WITHIN: Readonly<Record<UpstreamSource, number>> = {
   cloudtrail: 1800,
   'database-log': 1800,
   // Providers count late, and are asked now and then.
-  'provider-usage': 7200,
+  'provider-usage': 14_400,
 };
 
 /** A count over a longer time tells nothing of the hour of the day. */

@@ -82,7 +82,7 @@ export function decide(
   if (matches.length === 0) return signal.fingerprints.length === 0 ? { act: 'look' } : { act: 'nothing' };
   const live = oneOfEach(matches.filter(({ standing }) => standing === 'live'));
   if (signal.kind === 'unusual') {
-    return unusual === 'rotate' && live.length > 0
+    return unusual === 'rotate' && live.length > 0 && !isHearsay(signal)
       ? { act: 'rotate', of: live }
       : { act: 'tell', of: oneOfEach(matches) };
   }
@@ -103,6 +103,11 @@ export function decide(
     return { act: 'hold', of: live, why: `it would halt ${agents} agents, more than ${maxAgents}` };
   }
   return { act: 'revoke', of: live };
+}
+
+/** Whether all that is unusual is what agents say of credentials that they don't hold: none may have those of others rotated. */
+function isHearsay({ anomaly }: Signal): boolean {
+  return anomaly?.reasons.every(({ rule }) => rule === 'stray') === true;
 }
 
 /** Whether a source has shown a value of each, and says that it is live or public. */

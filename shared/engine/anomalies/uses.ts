@@ -28,6 +28,8 @@ export interface UsesJudged {
 }
 
 const AT_ONCE = 10;
+/** Of so many credentials that an agent doesn't hold, and says to have used, a person is told in a slot. */
+const STRAYS_TOLD = 5;
 
 /**
  * Holds what agents have reported of their uses, and what upstreams tell of them, against what is usual and against what was
@@ -123,16 +125,20 @@ async function pactOf(
 /** What agents have reported of credentials that are none of theirs needs no baseline. */
 async function suspectStrays({ agents, ledger, baselines }: UsesDeps, slot: Instant): Promise<number> {
   const strays = await agents.strays(slot, nextSlot(slot));
-  for (const { credentialId, agent, at } of strays) {
+  // An agent that names everything says no more than one that names some.
+  const told = [...Map.groupBy(strays, ({ agent }) => agent).values()].flatMap((own) =>
+    own.slice(0, STRAYS_TOLD),
+  );
+  for (const { credentialId, agent, at } of told) {
     const credential = await ledger.credential(credentialId);
     if (credential === undefined) continue;
     const finding = {
-      rule: 'outside',
+      rule: 'stray',
       what: 'pact',
       text: 'reports uses of it, which neither its pact nor the declaration gives it',
     } as const;
     const who = { kind: 'agent', principal: agent } as const;
     await baselines.suspect(suspicionOf(credential.secretName, who, at, finding));
   }
-  return strays.length;
+  return told.length;
 }

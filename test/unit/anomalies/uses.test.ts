@@ -175,6 +175,15 @@ describe('outside of the pact', () => {
     await world.agents.stray({ credentialId: 'id-gone', agent: 'stranger', at: instant(0, 9, 3) });
     await world.judge(instant(0, 9, 30));
     await world.judge(instant(0, 9, 45));
-    expect(world.found).toEqual(['outside stranger pact']);
+    expect(world.found).toEqual(['stray stranger pact']);
+  });
+
+  it('are told of a few credentials where an agent names many', async () => {
+    const world = new Reporting();
+    await world.judge(instant(0, 9, 0));
+    for (let n = 0; n < 20; n++)
+      await world.agents.stray({ credentialId: 'id-orders', agent: 'stranger', at: instant(0, 9, 3) });
+    await world.agents.stray({ credentialId: 'id-orders', agent: 'other', at: instant(0, 9, 3) });
+    expect(await world.judge(instant(0, 9, 30))).toMatchObject({ unusual: 6 });
   });
 });

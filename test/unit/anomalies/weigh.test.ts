@@ -106,6 +106,18 @@ describe('what is unusual', () => {
     expect([paused.world.records, [...paused.world.kept]]).toEqual([['anomaly-seen'], []]);
   });
 
+  it('rotates nothing for what an agent says of a credential that it does not hold, unless something else is unusual', async () => {
+    const { world, deps, suspect } = await weighing({}, { unusual: 'rotate' });
+    await suspect({ rule: 'stray', what: 'pact', text: 'reports uses of it' });
+    await weighSuspicions(deps);
+    expect([world.rotations, world.records]).toEqual([[], ['anomaly-seen']]);
+    const both = await weighing({}, { unusual: 'rotate' });
+    await both.suspect({ rule: 'stray', what: 'pact', text: 'reports uses of it' });
+    await both.suspect();
+    await weighSuspicions(both.deps);
+    expect(both.world.rotations).toHaveLength(1);
+  });
+
   it('is never an emergency, whatever the settings and however much there is of it', async () => {
     for (const unusual of ['tell', 'rotate'] as const) {
       const { world, deps, suspect } = await weighing({}, { unusual });
@@ -132,7 +144,7 @@ describe('what is unusual', () => {
 
 describe('what an agent or an upstream tells', () => {
   const agent = { kind: 'agent', principal: 'checkout' } as const;
-  const outside: Finding = { rule: 'outside', what: 'pact', text: 'reports uses of it' };
+  const outside: Finding = { rule: 'outside', what: 'pact', text: 'more than its pact says' };
   const reasonsOf = async (
     finding: Finding,
     who: Suspicion['reader'],
@@ -150,7 +162,7 @@ describe('what an agent or an upstream tells', () => {
       {
         severity: 'high',
         reasons: [
-          { rule: 'outside', who: 'agent checkout', text: 'reports uses of it; declared as checkout' },
+          { rule: 'outside', who: 'agent checkout', text: 'more than its pact says; declared as checkout' },
         ],
       },
     ]);
