@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { RECORDS, recordKey, sha256, TAMPERING, UPSTREAM_USES, USES } from './archive-keys.ts';
-import { checkStretch, GENESIS, type AuditRecord, type ChainFault } from './audit.ts';
+import { checkStretch, GENESIS, isIntact, type AuditRecord, type ChainFault } from './audit.ts';
 import { joinRuns, runsOf, type ChainRun } from './chain-runs.ts';
 import type { Instant } from './clock.ts';
 
@@ -173,7 +173,7 @@ export class ArchiveCopy {
   }
 
   #record(key: string, content: Uint8Array, value: unknown): AuditRecord | undefined {
-    if (!placed.safeParse(value).success) {
+    if (!placed.safeParse(value).success || !isHashable(value as AuditRecord)) {
       this.blame({ fault: 'form', key });
       return undefined;
     }
@@ -230,6 +230,16 @@ function append(runs: ChainRun[], run: ChainRun): void {
 /** A key up to the hash, of which `content` tells. */
 function placeOf(key: string): string {
   return key.slice(0, key.lastIndexOf('-'));
+}
+
+/** Whether its hash can be made: not of what is nested so deep that the stack ends. The hash itself is for `checkStretch`. */
+function isHashable(record: AuditRecord): boolean {
+  try {
+    isIntact(record);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function parsed(content: Uint8Array): unknown {

@@ -1,5 +1,6 @@
 import type { AuditAction, AuditDraft } from '../../domain/audit.ts';
 import { toInstant } from '../../domain/clock.ts';
+import { RekeyError } from '../../domain/errors.ts';
 import {
   credentialsIn,
   familiesIn,
@@ -59,7 +60,11 @@ export async function hold(
     await startSuspension(deps, stands, 'suspend', { actor, reason: reasonOf(signal) });
 }
 
-/** Commits what is held, with a record in the trail of the first credential that it is about, or else of the first family. */
+/**
+ * Commits what is held, with a record in the trail of the first credential that it is about and that is still registered, or else of
+ * the first family.
+ * @throws RekeyError ERR_NOT_FOUND where all of them are gone
+ */
 export async function commitHeld(
   {
     ledger,
@@ -70,15 +75,17 @@ export async function commitHeld(
   held: HeldSignal,
   record: AuditDraft,
 ): Promise<void> {
-  const [family] = held.families ?? [];
-  const [credential] = held.credentials;
-  if (credential === undefined && family !== undefined) {
-    const before = await loadFamily(families, family.familyId);
-    await families.families.commit({ before, after: before, held, records: [record] });
+  for (const { credentialId } of held.credentials) {
+    const before = await ledger.credential(credentialId);
+    if (before === undefined) continue;
+    await ledger.commit({ before, after: before, held, records: [record] });
     return;
   }
-  const before = await loadCredential({ ledger }, credential?.credentialId ?? '');
-  await ledger.commit({ before, after: before, held, records: [record] });
+  const [family] = held.families ?? [];
+  if (family === undefined)
+    throw new RekeyError('ERR_NOT_FOUND', 'nothing that the signal is about is registered');
+  const before = await loadFamily(families, family.familyId);
+  await families.families.commit({ before, after: before, held, records: [record] });
 }
 
 /** What a signal has found and what is done about it, in the trail of each. */

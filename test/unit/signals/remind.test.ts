@@ -80,6 +80,26 @@ describe('a signal that waits for people', () => {
     expect(one.kept.get(gone)?.reminded).toBeUndefined();
   });
 
+  it('is told of, and decided, in the trail of the next credential where its first was let go of', async () => {
+    const one = await SignalWorld.start();
+    const [id = ''] = await waiting(one, 'gone', 'shared');
+    const found = one.kept.get(id);
+    const other = [...one.kept.values()].find((each) => each.id !== id);
+    if (found === undefined || other === undefined) throw new Error('two signals wait');
+    one.kept.set(id, { ...found, credentials: [...found.credentials, ...other.credentials] });
+    one.credentials.delete('id-gone');
+    one.now += HOUR;
+    expect(await remind(one)).toContain(id);
+    expect(one.kept.get(id)?.reminded?.times).toBe(1);
+    await voteOnSignal(one.services.deps, {
+      id,
+      verdict: 'deny',
+      actor: 'arn:aws:sts::1:assumed-role/r/ann',
+      reason: 'a test value',
+    });
+    expect(one.kept.get(id)?.status).toBe('denied');
+  });
+
   it('is told of in the next run where the ledger has not answered', async () => {
     const one = await SignalWorld.start();
     const [id] = await waiting(one, 'shared');
