@@ -87,9 +87,9 @@ describe('what upstreams tell of uses', () => {
     await world.judge(instant(0, 9));
     const counted = { source: 'provider-usage', who: 'proj_1', succeeded: 500, refused: 20 } as const;
     world.told.uses.push(login(instant(0, 9), { ...counted, to: instant(0, 21) }));
-    await world.judge(instant(0, 11, 15));
+    await world.judge(instant(0, 13, 15));
     expect(world.baselines.known).toEqual({});
-    await world.judge(instant(0, 11, 30));
+    await world.judge(instant(0, 13, 30));
     expect(world.baselines.known['agents/orders ["upstream","provider-usage"]']).toMatchObject({
       open: [{ hour: '2026-09-07T09', count: 520 }],
       days: [{ traits: { network: ['10.0.0.0/24'] } }],

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { ArchiveCopy } from '../../shared/domain/archive-copy.ts';
-import { sha256 } from '../../shared/domain/archive-keys.ts';
+import { ArchiveCopy } from '../../../shared/domain/archive-copy.ts';
+import { sha256 } from '../../../shared/domain/archive-keys.ts';
 
 it('an object that is nested too deep for a hash is told of by its key, and ends no check of a copy', () => {
   const record = JSON.stringify({
