@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { familyView } from '../../../shared/api/family-view.ts';
 import { credentialView } from '../../../shared/api/views.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
+import { STACK_ROLES, stackName } from '../../../shared/names.ts';
 import { REKEY_VERSION } from '../../../shared/version.ts';
 import { credentialOf, FAMILY } from '../api/fakes.ts';
 import { refusal, rekey, startStandIn, type Ran, type Reply, type Seen, type StandIn } from './stand-in.ts';
@@ -268,21 +269,7 @@ describe('rekey doctor', () => {
   });
 
   it('says where the stage is another', async () => {
-    const none = Object.fromEntries(
-      [
-        'state',
-        'evidence',
-        'verifiers',
-        'families',
-        'rotation',
-        'incident',
-        'signals',
-        'api',
-        'agents',
-        'access',
-        'monitoring',
-      ].map((role) => [`rekey-prod-${role}`, 'absent']),
-    );
+    const none = Object.fromEntries(STACK_ROLES.map((role) => [stackName('prod', role), 'absent']));
     deployed({}, { stacks: none });
     const { exit, stdout } = await doctor();
     expect([exit, stdout]).toEqual([3, expect.stringContaining('pass the --stage')]);
@@ -353,21 +340,10 @@ describe('rekey doctor', () => {
     });
     expect(lost.stdout.match(/ {2}remedy: /g)).toHaveLength(1);
     expect(lost.stdout).toContain('no region is known');
-    const roles = [
-      'network',
-      'state',
-      'evidence',
-      'rotation',
-      'incident',
-      'signals',
-      'api',
-      'agents',
-      'verifiers',
-      'families',
-      'access',
-      'monitoring',
-    ];
-    deployed({}, { stacks: Object.fromEntries(roles.map((role) => [`rekey-prod-${role}`, 'denied'])) });
+    deployed(
+      {},
+      { stacks: Object.fromEntries(STACK_ROLES.map((role) => [stackName('prod', role), 'denied'])) },
+    );
     const denied = await doctor();
     expect(denied.stdout.match(/remedy: .*/g)).toEqual([
       'remedy: allow you cloudformation:DescribeStacks on it',
