@@ -1,5 +1,5 @@
 import { Aws, Duration, Stack, type StackProps } from 'aws-cdk-lib';
-import { Rule, RuleTargetInput, Schedule, type CfnRule } from 'aws-cdk-lib/aws-events';
+import { Match, Rule, RuleTargetInput, Schedule, type CfnRule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction as LambdaTarget, SqsQueue } from 'aws-cdk-lib/aws-events-targets';
 import { EventSourceMapping } from 'aws-cdk-lib/aws-lambda';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
@@ -125,7 +125,12 @@ export class UsageStack extends Stack {
   #rule(id: string, queue: Queue, description: string, detail: Record<string, unknown>): void {
     const rule = new Rule(this, id, {
       description,
-      eventPattern: { detailType: ['AWS API Call via CloudTrail'], detail },
+      // Nobody but AWS may name such a source; the kind of an event is whatever its sender says.
+      eventPattern: {
+        source: Match.prefix('aws.'),
+        detailType: ['AWS API Call via CloudTrail'],
+        detail,
+      },
       targets: [
         new SqsQueue(queue, {
           message: RuleTargetInput.fromEventPath('$.detail'),

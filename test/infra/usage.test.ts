@@ -15,6 +15,9 @@ describe('uses of access keys', () => {
       'ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS',
       'ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS',
     ]);
+    // A use or a time without uses that somebody else puts on the bus would be false evidence.
+    for (const { Properties } of gathering)
+      expect(at(Properties, 'EventPattern', 'source')).toEqual([{ prefix: 'aws.' }]);
     const identities = gathering.map(({ Properties }) =>
       at(Properties, 'EventPattern', 'detail', 'userIdentity'),
     );
