@@ -46,6 +46,15 @@ const FINDS_KEYS = ASKS_AGENTS;
 const HOLDS_OTHERS = 'dynamodb:ConditionCheckItem on <Ledger> if dynamodb:LeadingKeys';
 const COUNTS_SIGNALS = 'dynamodb:UpdateItem on <Ledger> if dynamodb:LeadingKeys';
 const SEALS = 'kms:Encrypt on <DataKey> if kms:EncryptionContext:rekey:purpose';
+const COLLECTS = [
+  'dynamodb:GetItem on <Ledger> if dynamodb:LeadingKeys',
+  'dynamodb:PutItem on <Ledger> if dynamodb:LeadingKeys',
+  'kms:Decrypt on <DataKey> if via dynamodb',
+  'dynamodb:Query on <Ledger>/index/byGroup',
+  ASKS_AGENTS,
+  'sqs:GetQueueAttributes on <UsesDeadLetters>',
+  'sqs:GetQueueUrl on <UsesDeadLetters>',
+];
 
 const OF_DATABASES: readonly UnusedGrants[] = [
   {
@@ -320,6 +329,25 @@ export const UNUSED_GRANTS: readonly UnusedGrants[] = [
         'dynamodb:GetItem on <Ledger> if dynamodb:LeadingKeys',
         'dynamodb:PutItem on <Ledger> if dynamodb:LeadingKeys',
         'kms:Decrypt on <DataKey> if via dynamodb',
+        'sqs:GetQueueAttributes on <UsesDeadLetters>',
+        'sqs:GetQueueUrl on <UsesDeadLetters>',
+      ],
+      'archive-audit': ['s3:PutObject on <Archive>/upstream-uses/*'],
+    },
+  },
+  {
+    reason:
+      'Upstreams are asked by the hour, and after an emergency, of whatever is declared by then (test/unit/engine/collect-usage.test.ts, test/contract).',
+    sometimes: true,
+    grants: {
+      'collect-usage-llm-key': [
+        ...COLLECTS,
+        'secretsmanager:GetSecretValue on secretsmanager:secret:* if rekey:admin=llm-key',
+      ],
+      'collect-usage-cloud-key': [
+        ...COLLECTS,
+        'iam:ListAccessKeys on iam::<AWS::AccountId>:user/* if rekey:stage=local',
+        'iam:GetAccessKeyLastUsed on *',
       ],
     },
   },
