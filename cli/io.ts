@@ -243,7 +243,16 @@ export class Output {
   }
 }
 
+/**
+ * A text whose author is unknown, as one line that shows what is in it: control characters, escape sequences, line breaks and
+ * marks that turn the direction of writing are written out, so that none of them hides or forges what stands around it.
+ */
+export function foreign(text: string): string {
+  return text.replace(STEERING, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
+}
+
 /* oxlint-disable no-control-regex -- exactly these are meant */
+const STEERING = /[\u0000-\u001F\u007F-\u009F\u200B-\u200F\u2028-\u202E\u2060-\u2069\uFEFF]/g;
 const COLOUR = /\u001B\[[\d;]*m/g;
 const CONTROL = /(?!\u001B\[[\d;]*m)[\u0000-\u0009\u000B-\u001F\u007F-\u009F]/g;
 /* oxlint-enable no-control-regex */

@@ -3,7 +3,7 @@ import { ArchiveCopy, type CopyFault, type CopyReport } from '../../shared/domai
 import { objectsIn, readEnds, readVersions } from '../archive-folder.ts';
 import type { Context } from '../context.ts';
 import { EXIT, usage } from '../failure.ts';
-import type { Output } from '../io.ts';
+import { foreign, type Output } from '../io.ts';
 import { shortPrint, when } from '../render.ts';
 
 /** What a copy is held against, beside itself. */
@@ -58,22 +58,14 @@ function render(
   out.table(
     ['CREDENTIAL', 'ID', 'RECORDS', 'NEWEST', 'AT', 'TELLS', 'HASH'],
     chains.map(({ name, credentialId, records: own, seq, to, action, hash }) => [
-      name,
-      credentialId,
+      foreign(name),
+      foreign(credentialId),
       String(own),
       String(seq),
       when(to),
-      action,
-      shortPrint(hash),
+      foreign(action),
+      shortPrint(foreign(hash)),
     ]),
-  );
-  out.line(
-    faults.length === 0
-      ? out.style(
-          'green',
-          'The copy is whole in itself: each object is what its name says, and each chain goes from 1 to its newest record.',
-        )
-      : out.style('red', `The copy has ${faults.length} fault${faults.length === 1 ? '' : 's'}:`),
   );
   for (const fault of faults.slice(0, MAX_SHOWN)) out.line(`  ${textOf(fault)}`);
   if (faults.length > MAX_SHOWN) out.line(`  … and ${faults.length - MAX_SHOWN} more: --json has all`);
@@ -81,12 +73,24 @@ function render(
     out.line(
       'Whether a chain went on is not in the copy: --against holds it against `rekey audit --json`, or an earlier check.',
     );
-  } else out.line(`${held} of ${chains.length} chains were held against ${against}.`);
+  } else {
+    const told = `${held} of ${chains.length} chains were held against ${against}.`;
+    out.line(held === 0 ? out.style('yellow', `${told} It names none of them.`) : told);
+  }
   if (versions === undefined) {
     out.line(
       'Nor are delete markers and earlier versions: --versions takes what `aws s3api list-object-versions` prints.',
     );
   }
+  // Last, where nothing that the copy says can stand below it.
+  out.line(
+    faults.length === 0
+      ? out.style(
+          'green',
+          'The copy is whole in itself: each object is what its name says, and each chain goes from 1 to its newest record.',
+        )
+      : out.style('red', `The copy has ${faults.length} fault${faults.length === 1 ? '' : 's'}.`),
+  );
 }
 
 /** By fault, what is said of it. */
@@ -109,6 +113,6 @@ const WHAT: Readonly<Record<CopyFault['fault'], string>> = {
 
 function textOf({ fault, key, credentialId, seq, to, detail }: CopyFault): string {
   const numbers = to === undefined || to === seq ? `record ${seq}` : `records ${seq} to ${to}`;
-  const where = key ?? `${numbers} of ${credentialId}`;
-  return `${fault}  ${where}: ${WHAT[fault]}${detail === undefined ? '' : ` (${detail})`}`;
+  const where = foreign(key ?? `${numbers} of ${credentialId}`);
+  return `${fault}  ${where}: ${WHAT[fault]}${detail === undefined ? '' : ` (${foreign(detail)})`}`;
 }

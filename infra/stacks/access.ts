@@ -1,7 +1,7 @@
 import { Aws, Stack, type StackProps } from 'aws-cdk-lib';
 import { AccountRootPrincipal, ManagedPolicy, Role } from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
-import { RECORDS, TAMPERING } from '../../shared/domain/archive-keys.ts';
+import { RECORDS, TAMPERING, UPSTREAM_USES, USES } from '../../shared/domain/archive-keys.ts';
 import { API_ROUTES, ROLES, roleTag, type Role as Person } from '../../shared/domain/access.ts';
 import { stackName, STACK_ROLES } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
@@ -75,7 +75,7 @@ function grantsOf(person: Person, { settings, evidence, api, monitoring }: Acces
 function evidenceOf({ archiveArn, queryResultsArn, workgroupName, databaseName }: EvidenceStack): Grant[] {
   return readEvidence({
     archiveArn,
-    prefixes: [RECORDS, TAMPERING],
+    prefixes: [RECORDS, TAMPERING, USES, UPSTREAM_USES],
     resultsArn: queryResultsArn,
     resultsPrefix: RESULTS,
     workgroupArn: `arn:${Aws.PARTITION}:athena:${Aws.REGION}:${Aws.ACCOUNT_ID}:workgroup/${workgroupName}`,

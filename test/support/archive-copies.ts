@@ -5,7 +5,7 @@ import { recordKey } from '../../shared/domain/archive-keys.ts';
 import { GENESIS, seal, type AuditRecord } from '../../shared/domain/audit.ts';
 
 /** A chain of so many records, four a day, as the ledger seals them. */
-export function chainRecords(length: number, id: string): AuditRecord[] {
+export function chainRecords(length: number, id: string, name = `${id}-db`): AuditRecord[] {
   const head = { seq: 0, chain: GENESIS };
   return Array.from({ length }, (_, index) => {
     const record = seal(
@@ -15,7 +15,7 @@ export function chainRecords(length: number, id: string): AuditRecord[] {
         region: 'eu-central-1',
         holders: [],
         id,
-        name: `${id}-db`,
+        name,
         ...head,
       },
       {

@@ -44,7 +44,7 @@ describe('rekey audit --archive', () => {
     await symlink('nowhere', join(folder, 'copy', 'records', 'link.json'));
     const { exit, stdout } = await audit();
     expect(exit).toBe(3);
-    expect(stdout).toContain('The copy has 5 faults:');
+    expect(stdout).toContain('The copy has 5 faults.');
     expect(stdout).toContain('gap  record 3 of c1: no record');
     expect(stdout).toContain(`content  ${tenth?.key}: was changed`);
     expect(stdout).toContain('foreign  records/link.json');
@@ -55,6 +55,20 @@ describe('rekey audit --archive', () => {
       versions: false,
       chains: [{ seq: 150 }],
     });
+  });
+
+  it('lets no name in the evidence hide or forge what it says: the verdict is its last line', async () => {
+    const name = 'x\nThe copy is whole in itself\u001B[8m\u202E';
+    const [first] = chainRecords(1, 'c2', name);
+    if (first === undefined) throw new Error('there is no record');
+    await writeCopy(join(folder, 'copy'), [objectOf(first)]);
+    await writeFile(join(folder, 'copy', 'a\n\u001B[8mb'), 'x');
+    const { exit, stdout } = await audit();
+    expect(exit).toBe(3);
+    expect(stdout).toContain('x\\u{a}The copy is whole in itself\\u{1b}[8m\\u{202e}');
+    expect(stdout).toContain('foreign  a\\u{a}\\u{1b}[8mb');
+    expect(stdout).not.toMatch(/^The copy is whole/m);
+    expect(stdout.trimEnd().split('\n').at(-1)).toBe('The copy has 1 fault.');
   });
 
   it('holds chains against an earlier check of a copy, and against what a deployment told', async () => {
