@@ -1,6 +1,6 @@
 import { fromInstant, plusSeconds, toInstant } from '../domain/clock.ts';
 import { loginsOf, type Login } from '../domain/database-logs/logins.ts';
-import { postgresLine, type NoLine } from '../domain/database-logs/postgresql.ts';
+import { postgresLine, type NoLine, type PostgresLine } from '../domain/database-logs/postgresql.ts';
 import { isLogOf, placeLogin, serverOf, type DatabaseLog } from '../domain/database-logs/servers.ts';
 import type { UpstreamUse } from '../domain/upstream-use.ts';
 import type { UpstreamUses } from '../ports/upstream-uses.ts';
@@ -61,7 +61,7 @@ export async function observeDatabaseLog(
   const written = await uses.keep(found);
   // After the uses: what is told of stands before the time counts as told of.
   const told = lines.flatMap((line) =>
-    typeof line === 'string' ? [] : [{ from: line.at, to: endOf(line.at) }],
+    typeof line === 'string' || isForgeable(line) ? [] : [{ from: line.at, to: endOf(line.at) }],
   );
   const servers = new Set(places.filter((place) => isLogOf(log, stream, place)).map(serverOf));
   if (told.length > 0) for (const server of servers) await uses.cover('database-log', server, told);
@@ -91,6 +91,11 @@ function useOf(
     // The last instant at which it may have been.
     to: toInstant(fromInstant(endOf(at)) - 1),
   };
+}
+
+/** Its time too is then whatever somebody without a password may have typed. */
+function isForgeable(line: PostgresLine): boolean {
+  return line.kind === 'refused' && line.isShort === true;
 }
 
 /** A line tells of its instant; of its second, where the log has whole ones. */
