@@ -1,6 +1,6 @@
 import type { Instant } from '../domain/clock.ts';
 import type { Interval, Source } from '../domain/forensics/facts.ts';
-import { merged } from '../domain/forensics/intervals.ts';
+import { common, merged } from '../domain/forensics/intervals.ts';
 import { ADDRESSES_KEPT } from '../domain/seen-addresses.ts';
 import { useSourceOf } from '../domain/use-sources.ts';
 import type { ReportedUse, ToldCoverage, TraceAnswer } from './messages.ts';
@@ -40,7 +40,7 @@ export function sourcesOf(
           ),
       ].join('; '),
     },
-    ...upstreamOf(credential, told),
+    ...upstreamOf(credential, told, now),
     {
       name: 'audit records',
       covers: outside(holes, since, now),
@@ -67,6 +67,7 @@ function reportsOf(
 function upstreamOf(
   { type, provider }: TraceAnswer['credential'],
   { coverage, keptSince }: { readonly coverage: readonly ToldCoverage[]; readonly keptSince: Instant },
+  now: Instant,
 ): Source[] {
   const facts = useSourceOf(type, provider);
   if (facts === undefined)
@@ -77,7 +78,10 @@ function upstreamOf(
         why: 'Rekey does not read it: whoever stole the value and uses it directly shows there alone',
       },
     ];
-  const told = coverage.filter(({ source }) => source === facts.source);
+  // Of which times a day has told is kept until its last use is forgotten: uses of its morning are gone before.
+  const told = coverage
+    .filter(({ source }) => source === facts.source)
+    .flatMap((each) => common(each, { from: keptSince, to: now }) ?? []);
   const kept = `what was told before ${keptSince} is in the archive only`;
   return [
     {

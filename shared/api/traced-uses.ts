@@ -25,10 +25,10 @@ export function tracedUses(
 
 /** Whether each read of a reader is told, so that its first and last say nothing more. */
 function isToldBy(reader: ReaderView, upstream: readonly ToldUse[]): boolean {
-  return upstream.some(
-    ({ keyId, who, version, from }) =>
-      keyId === undefined && who === nameOf(reader) && version === reader.version && from <= reader.firstSeen,
+  const told = upstream.filter(
+    ({ keyId, who, version }) => keyId === undefined && who === nameOf(reader) && version === reader.version,
   );
+  return told.some(({ from }) => from <= reader.firstSeen) && told.some(({ to }) => to >= reader.lastSeen);
 }
 
 /** What was seen of workflows before a moment. */

@@ -1,7 +1,13 @@
 import { fromInstant, plusSeconds, toInstant } from '../domain/clock.ts';
 import { loginsOf, type Login } from '../domain/database-logs/logins.ts';
-import { postgresLine, type NoLine } from '../domain/database-logs/postgresql.ts';
-import { isLogOf, placeLogin, serverOf, type DatabaseLog } from '../domain/database-logs/servers.ts';
+import { postgresLine, type NoLine, type PostgresLine } from '../domain/database-logs/postgresql.ts';
+import {
+  isLogOf,
+  placeLogin,
+  serverOf,
+  type DatabaseLog,
+  type LoginPlace,
+} from '../domain/database-logs/servers.ts';
 import type { UpstreamUse } from '../domain/upstream-use.ts';
 import type { UpstreamUses } from '../ports/upstream-uses.ts';
 import type { LoginPlaces } from './login-places.ts';
@@ -61,10 +67,10 @@ export async function observeDatabaseLog(
   const written = await uses.keep(found);
   // After the uses: what is told of stands before the time counts as told of.
   const told = lines.flatMap((line) =>
-    typeof line === 'string' ? [] : [{ from: line.at, to: endOf(line.at) }],
+    typeof line === 'string' || isForgeable(line) ? [] : [{ from: line.at, to: endOf(line.at) }],
   );
-  const servers = new Set(places.filter((place) => isLogOf(log, stream, place)).map(serverOf));
-  if (told.length > 0) for (const server of servers) await uses.cover('database-log', server, told);
+  const here = places.filter((place) => isLogOf(log, stream, place) === true);
+  if (told.length > 0) for (const of of toldOf(here)) await uses.cover('database-log', of, told);
   return {
     lines: lines.length,
     logins: logins.length,
@@ -91,6 +97,26 @@ function useOf(
     // The last instant at which it may have been.
     to: toInstant(fromInstant(endOf(at)) - 1),
   };
+}
+
+/**
+ * Of whom a server's log tells: of all at the server; where two share a login, by their ids, of the others alone. Uses of those two
+ * are kept for neither, so that silence says nothing of them.
+ */
+function toldOf(here: readonly LoginPlace[]): Set<string> {
+  const sharing = here.filter((place) =>
+    here.some((other) => other !== place && other.logins.some((login) => place.logins.includes(login))),
+  );
+  const servers = new Set(sharing.map(serverOf));
+  const others = here.filter((place) => !sharing.includes(place));
+  return new Set(
+    others.map((place) => (servers.has(serverOf(place)) ? place.credentialId : serverOf(place))),
+  );
+}
+
+/** Its time too is then whatever somebody without a password may have typed. */
+function isForgeable(line: PostgresLine): boolean {
+  return line.kind === 'refused' && line.isShort === true;
 }
 
 /** A line tells of its instant; of its second, where the log has whole ones. */

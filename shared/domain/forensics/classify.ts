@@ -30,9 +30,10 @@ export function classify(
   ordinary: Ordinary,
   count?: Finding,
 ): { readonly class: UseClass; readonly findings: readonly Finding[] } {
+  const address = addressOf(use, ordinary);
   const findings = [
-    workflowOf(use),
-    addressOf(use, ordinary),
+    workflowOf(use, address),
+    address,
     scopeOf(use, ordinary),
     timeOf(use, place, exposure, ordinary),
     ...(count === undefined ? [] : [count]),
@@ -44,8 +45,15 @@ export function classify(
   return { class: isExplained ? 'expected' : 'unexplained', findings };
 }
 
-function workflowOf({ who, declaredAs, isForeign }: TracedUse): Finding {
+function workflowOf({ who, declaredAs, isForeign, isSelfNamed }: TracedUse, address: Finding): Finding {
   const about = { aspect: 'workflow' } as const;
+  // The names of holders are no secret: whoever stole the value may say one.
+  if (declaredAs !== undefined && isSelfNamed === true && address.verdict !== 'fits')
+    return {
+      ...about,
+      verdict: 'unknown',
+      text: `it calls itself ${who}, as the declared holder ${declaredAs}, and nothing else shows that`,
+    };
   if (declaredAs !== undefined)
     return { ...about, verdict: 'fits', text: `${who} is the declared holder ${declaredAs}` };
   if (isForeign === true)

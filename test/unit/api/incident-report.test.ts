@@ -1,23 +1,30 @@
 import { describe, expect, it } from 'vitest';
 import { reportOf } from '../../../shared/api/incident-report.ts';
-import type { ReaderView, ToldUse, TraceAnswer } from '../../../shared/api/messages.ts';
+import type { ReaderView, ToldUse, TraceAnswer, UsesAnswer } from '../../../shared/api/messages.ts';
 import { joined, type SeenReader } from '../../../shared/domain/readers.ts';
 
 const at = (day: number, hour = 0, minute = 0): string =>
   new Date(Date.UTC(2026, 10, day, hour, minute)).toISOString();
+
+type Told = Pick<TraceAnswer, 'holders'> &
+  Pick<UsesAnswer, 'coverage' | 'keptSince'> & { readonly type: string };
 
 /** The report of a value that was made on the 10th at noon and died ten days later. */
 function reported(readers: readonly ReaderView[], upstream: readonly ToldUse[] = []) {
   return reportOfReaders(readers, upstream)?.uses ?? [];
 }
 
-function reportOfReaders(readers: readonly ReaderView[], upstream: readonly ToldUse[] = []) {
+function reportOfReaders(
+  readers: readonly ReaderView[],
+  upstream: readonly ToldUse[] = [],
+  { holders = [], coverage = [], keptSince = at(1), type = 'postgresql' }: Partial<Told> = {},
+) {
   const trace: TraceAnswer = {
     incident: 'INC-1',
     credential: {
       id: 'c1',
       name: 'orders',
-      type: 'postgresql',
+      type,
       provider: 'postgresql',
       access: 'write',
       sensitivity: 'high',
@@ -35,13 +42,13 @@ function reportOfReaders(readers: readonly ReaderView[], upstream: readonly Told
     ],
     moments: [{ at: at(20), action: 'emergency-intended', actor: 'a', reason: 'r' }],
     holes: [],
-    holders: [],
+    holders,
     readers: [...readers],
     seenBefore: [],
   };
   const { credentials } = reportOf(
     'INC-1',
-    [{ trace, told: { uses: [], upstream: [...upstream], keptSince: at(1) } }],
+    [{ trace, told: { uses: [], upstream: [...upstream], coverage, keptSince } }],
     [],
     {},
     Date.parse(at(21)),
@@ -140,5 +147,40 @@ describe('a report', () => {
       [login('worker', '10.0.0.1', at(9)), tried, login('worker', '203.0.113.66', at(15))],
     );
     expect(addressAt(uses, 'worker')).toBe('contradicts');
+  });
+
+  it('takes a name that anybody may choose for the declared holder only from where that has come before', () => {
+    const holders = [{ name: 'worker', kind: 'polling' }];
+    const classes = (...uses: readonly ToldUse[]) =>
+      reportOfReaders([], uses, { holders })?.uses.map((use) => use.class);
+    const here = login('worker', '10.0.0.1', at(15));
+    expect(classes(here)).toEqual(['unexplained']);
+    expect(classes(login('worker', '10.0.0.1', at(9)), here)).toEqual(['expected']);
+  });
+
+  it('has a reader whose reads were told at first, and not until its last one', () => {
+    const reader = {
+      kind: 'role',
+      principal: 'arn:aws:iam::1:role/a',
+      firstSeen: at(12),
+      lastSeen: at(15),
+    } as const;
+    const read = (day: number): ToldUse => ({
+      source: 'cloudtrail',
+      who: reader.principal,
+      outcome: 'worked',
+      from: at(day),
+      to: at(day),
+    });
+    expect(reported([reader], [read(12)]).map(({ from }) => from)).toEqual([at(12), at(12)]);
+    expect(reported([reader], [read(12), read(15)]).map(({ from }) => from)).toEqual([at(12), at(15)]);
+  });
+
+  it('has as a gap the time of which uses are forgotten, though what was told of is kept for longer', () => {
+    const coverage = [{ source: 'database-log', from: at(1), to: at(21) }];
+    const told = reportOfReaders([], [], { coverage, keptSince: at(11), type: 'database' });
+    expect(told?.gaps.filter(({ source }) => source.includes('own log'))).toMatchObject([
+      { from: at(10, 12), to: at(11) },
+    ]);
   });
 });

@@ -148,6 +148,21 @@ describe('the time that a log has told of', () => {
     expect(answer.dropped).toEqual({ malformed: 2, forgeable: 1 });
   });
 
+  test('is not what a refusal says that names could have made up', async () => {
+    await observe([
+      '2026-11-26 11:00:00 UTC:6.6.6.6(1):a@b:[7]:FATAL:  role "a" is not permitted to log in\n',
+    ]);
+    expect(uses.covered).toEqual([]);
+  });
+
+  test('is none where two credentials at the server have the login, whose uses are kept for neither', async () => {
+    const target = { host: `orders.${RDS}`, port: 5432, users: ['other_a'] };
+    heads.push(head('twin', `orders.${RDS}`), { ...head('other', ''), target });
+    expect((await observe(letIn(at(0), client))).undecided).toEqual(['orders', 'twin']);
+    expect(uses.uses).toEqual([]);
+    expect(new Set(uses.covered.map(({ of }) => of))).toEqual(new Set(['other']));
+  });
+
   test('is told of only after the uses in it are kept', async () => {
     uses.keep = async () => Promise.reject(new Error('the ledger does not answer'));
     await expect(observe(letIn(at(0), client))).rejects.toThrow();
