@@ -40,7 +40,7 @@ function ownLine(pem: string): string {
 }
 
 /** Keys of every HTTP upstream, led by the deployed functions of their type against the upstream's stateful fake. */
-describe('keys of HTTP upstreams, on the deployed stack', { timeout: 240_000 }, () => {
+describe('keys of HTTP upstreams, on the deployed stack', { timeout: 480_000 }, () => {
   let world: World;
   let vault: SecretsManagerClient;
   let watched: Watched;
