@@ -105,6 +105,7 @@ describe('a batch of records', () => {
     expect(await observeReads({ readers }, batch, scope)).toEqual({
       reads: 3,
       written: 2,
+      kept: 0,
       unusual: 0,
       dropped: { refused: 1, own: 1, elsewhere: 1, malformed: 4 },
     });
