@@ -8,6 +8,7 @@ import {
   type DatabaseLog,
   type LoginPlace,
 } from '../domain/database-logs/servers.ts';
+import { harmless } from '../domain/readers.ts';
 import type { UpstreamUse } from '../domain/upstream-use.ts';
 import type { UpstreamUses } from '../ports/upstream-uses.ts';
 import type { LoginPlaces } from './login-places.ts';
@@ -91,7 +92,7 @@ function useOf(
     keyId: login,
     who: application ?? login,
     ...(address === undefined ? {} : { address }),
-    ...(database === undefined ? {} : { scope: database }),
+    ...(database === undefined ? {} : { scope: harmless(database) }),
     outcome,
     from: at,
     // The last instant at which it may have been.

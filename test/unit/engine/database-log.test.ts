@@ -79,6 +79,11 @@ describe('a delivery of a log', () => {
     });
   });
 
+  test('has the name of its database in one line of what every terminal shows as it is', async () => {
+    await observe(turnedAway(at(0), { ...client, database: 'x\u001B[2K\u202Eorders' }));
+    expect(uses.uses.map(({ scope }) => scope)).toEqual(['x?[2K?orders']);
+  });
+
   test('is the same when it comes twice, and in whichever order deliveries come', async () => {
     const batches = [0, 20, 40, 70].map((second) => letIn(at(second), { ...client, port: 5000 + second }));
     for (const batch of batches) await observe(batch);
