@@ -92,7 +92,8 @@ function useOf(
     keyId: login,
     who: application ?? login,
     ...(address === undefined ? {} : { address }),
-    ...(database === undefined ? {} : { scope: harmless(database) }),
+    // Who is refused has touched none; it may have named ever others, or its password.
+    ...(database === undefined || outcome === 'refused' ? {} : { scope: harmless(database) }),
     outcome,
     from: at,
     // The last instant at which it may have been.

@@ -164,10 +164,10 @@ describe.each(Object.entries(PREFIXES))(
           [keyId, who, address, scope, outcome].join(' | '),
         );
         expect(told.toSorted()).toEqual([
-          'orders_a | orders_a | 127.0.0.9 | orders | refused',
+          'orders_a | orders_a | 127.0.0.9 |  | refused',
           'orders_a | psql: LOG:  @ user=orders_b | 127.0.0.9 | orders | worked',
           'orders_a | worker | 127.0.0.1 | orders | worked',
-          'orders_b | orders_b | 127.0.0.9 | orders | refused',
+          'orders_b | orders_b | 127.0.0.9 |  | refused',
         ]);
       }
       const place = loginPlaceOf(head);

@@ -65,9 +65,10 @@ describe('a delivery of a log', () => {
       address: '10.0.0.7',
       scope: 'orders',
     };
+    const { scope: _scope, ...refused } = use;
     expect(uses.uses).toEqual([
       { ...use, who: 'worker', outcome: 'worked', from: at(0), to: at(0.999) },
-      { ...use, who: 'orders_a', outcome: 'refused', from: at(5), to: at(5.999) },
+      { ...refused, who: 'orders_a', outcome: 'refused', from: at(5), to: at(5.999) },
     ]);
     expect(answer).toEqual({
       lines: 5,
@@ -79,8 +80,17 @@ describe('a delivery of a log', () => {
     });
   });
 
+  test('is one use for however many databases somebody without a password names, and has none of them', async () => {
+    const tries = Array.from({ length: 50 }, (_, index) =>
+      turnedAway(at(index), { ...client, port: 5000 + index, database: `hunter2-${index}` }),
+    );
+    await observe(tries.flat());
+    expect(uses.uses).toHaveLength(1);
+    expect(JSON.stringify(uses.uses)).not.toContain('hunter2');
+  });
+
   test('has the name of its database in one line of what every terminal shows as it is', async () => {
-    await observe(turnedAway(at(0), { ...client, database: 'x\u001B[2K\u202Eorders' }));
+    await observe(letIn(at(0), { ...client, database: 'x\u001B[2K\u202Eorders' }));
     expect(uses.uses.map(({ scope }) => scope)).toEqual(['x?[2K?orders']);
   });
 
