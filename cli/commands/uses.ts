@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { UsesAnswer } from '../../shared/api/messages.ts';
+import type { Instant } from '../../shared/domain/clock.ts';
 import { sourceName } from '../../shared/domain/use-sources.ts';
 import { examples, moment, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
@@ -34,13 +35,7 @@ async function uses(
         same[0]?.agent ?? '',
         same[0]?.session.slice(0, 8) ?? '',
         same[0]?.version.slice(0, 8) ?? '',
-        when(same.map(({ from }) => from).toSorted()[0]),
-        when(
-          same
-            .map(({ to }) => to)
-            .toSorted()
-            .at(-1),
-        ),
+        ...spanOf(same),
         String(same.reduce((sum, each) => sum + each.succeeded, 0)),
         String(same.reduce((sum, each) => sum + each.refused, 0)),
       ]),
@@ -73,15 +68,16 @@ function tellUpstream({ out }: Context, { upstream, coverage }: UsesAnswer): voi
         same[0]?.address ?? '–',
         same[0]?.scope ?? '–',
         outcomeOf(same),
-        when(same.map(({ from }) => from).toSorted()[0]),
-        when(
-          same
-            .map(({ to }) => to)
-            .toSorted()
-            .at(-1),
-        ),
+        ...spanOf(same),
       ]),
     );
+}
+
+/** When the first of them began, and the last ended. */
+function spanOf(same: readonly { readonly from: Instant; readonly to: Instant }[]): [string, string] {
+  const begun = same.map(({ from }) => from).toSorted();
+  const ended = same.map(({ to }) => to).toSorted();
+  return [when(begun[0]), when(ended.at(-1))];
 }
 
 /** Counts where the source counts. */

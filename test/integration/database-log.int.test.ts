@@ -83,6 +83,7 @@ describe.each(Object.entries(PREFIXES))(
         provider: 'postgresql',
         target: { host, port, users: ['orders_a', 'orders_b'] },
         live: [],
+        // As much of a head as is looked at.
       } as unknown as Credential;
       log = {
         logGroupArn: `arn:aws:logs:eu-central-1:111122223333:log-group:${LOG_GROUP}`,

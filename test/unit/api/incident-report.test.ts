@@ -172,8 +172,8 @@ describe('a report', () => {
       from: at(day),
       to: at(day),
     });
-    expect(reported([reader], [read(12)]).map(({ from }) => from)).toEqual([at(12), at(12)]);
-    expect(reported([reader], [read(12), read(15)]).map(({ from }) => from)).toEqual([at(12), at(15)]);
+    expect(reported([reader], [read(12)]).map((use) => use.from)).toEqual([at(12), at(12)]);
+    expect(reported([reader], [read(12), read(15)]).map((use) => use.from)).toEqual([at(12), at(15)]);
   });
 
   it('has as a gap the time of which uses are forgotten, though what was told of is kept for longer', () => {
