@@ -90,7 +90,7 @@ export function emergencyWithoutSinks(
       if (outage === 'nothing') usual = round;
       figures.push(report(outage, ones.length, round, usual));
     }
-    figures.push(await archived(world, made));
+    figures.push(await archived(world, all));
     return Object.assign({}, ...figures) as Figures;
   });
 }
@@ -183,7 +183,7 @@ async function spooledIn({ stack }: World, { bucket }: Recording): Promise<numbe
   return found;
 }
 
-/** Whether the archive has what the ledger has. */
+/** Whether the archive has what the ledger has, of every credential: one that is left out would hide what is missing of another. */
 async function archived(world: World, made: readonly Made[]): Promise<Figures> {
   const ledger = ledgerOf(world);
   let expected = 0;
