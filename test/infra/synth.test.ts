@@ -28,7 +28,7 @@ describe('cdk synth', { timeout: 180_000 }, () => {
       const { code, text } = await cdk(['synth', '--strict', '--quiet', '--no-notices', '--output', out]);
       expect(text.replaceAll(out, 'OUT').trim()).toBe(
         'Successfully synthesized to OUT\n' +
-          'Supply a stack id (State, Evidence, Verifiers, Rotation, Incident, Signals, Api, Agents, Monitoring, Access) to display its template.',
+          'Supply a stack id (State, Evidence, Verifiers, Rotation, Incident, Signals, Usage, Api, Agents, Monitoring, Access) to display its template.',
       );
       expect(code).toBe(0);
       expect(
