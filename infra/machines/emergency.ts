@@ -7,6 +7,7 @@ import {
   executionInput,
   expression,
   fail,
+  ONCE_MORE,
   OUTLASTING,
   PASSING,
   PATIENT,
@@ -255,7 +256,7 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
     Record: record('record', 'Halt', caught('HaltUnrecorded', { ...carried, revocation }), {
       with: { revocation },
       before: [...overtaken, caught('Escaped', carried, [ESCAPED])],
-      retry: BRIEF,
+      retry: ONCE_MORE,
     }),
     // By now the emergency holds the credential: nothing else comes to life.
     Escaped: revoke(URGENT, [], 'RecordLate'),
@@ -295,7 +296,7 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
     HaltUnrecorded: record('halt', 'RecordLate', caught('RecordLate', { ...carried, revocation }), {
       with: { revocation },
       output: { ...carried, revocation },
-      retry: BRIEF,
+      retry: [...WITHOUT_ROOM, ...BRIEF],
     }),
     RecordLate: record('record', 'Halt', caught('Spool', { ...carried, revocation }), {
       with: { revocation },

@@ -119,6 +119,18 @@ export const BRIEF = [
   },
 ];
 
+/** What goes another way by then: it mustn't take the room of what is urgent meanwhile. */
+export const ONCE_MORE = [
+  {
+    ErrorEquals: [...SERVICE_ERRORS, ...OWN_ERRORS],
+    IntervalSeconds: 1,
+    BackoffRate: 1,
+    MaxAttempts: 1,
+    MaxDelaySeconds: 1,
+    JitterStrategy: 'FULL',
+  },
+];
+
 /**
  * Outlasts an hour in which a service is down or throttles, almost surely: with full jitter a wait is half of its bound in the
  * mean. For what must not be lost and holds up no revocation.

@@ -142,6 +142,20 @@ describe('hard decision 3: a revocation waits for nothing', () => {
     one.change = (deps) => deps;
   });
 
+  test('a halt whose revocation the ledger doesn’t take is no failure: both are recorded once it is back', async () => {
+    const one = await world.registered();
+    const order = { credentialId: await one.id(), incidentId: 'x', reason: 'leaked', actor: 'responder' };
+    const revocation = await one.process((deps) => revokeNow(deps, order));
+    broken(one, () => Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'the ledger is down')));
+    await one.process((deps) => halt(deps, order, revocation));
+    expect(one.published).toMatchObject([{ detailType: 'Agents Halt' }]);
+    await expect(one.process((deps) => halt(deps, order))).rejects.toThrow('down');
+    one.change = (deps) => deps;
+    await one.process((deps) => recordRevocation(deps, order, revocation));
+    await one.process((deps) => halt(deps, order));
+    expect((await one.credential()).incident).toMatchObject({ stage: 'halted' });
+  });
+
   test('the order to halt is for every fleet where neither ledger nor snapshot tells whose it is', async () => {
     const one = await world.registered();
     const order = { credentialId: await one.id(), incidentId: 'x', reason: 'leaked', actor: 'responder' };
