@@ -93,7 +93,8 @@ export async function readEnds(path: string, cwd: string): Promise<KnownEnd[]> {
 const version = z.object({ Key: z.string(), VersionId: z.string().optional(), IsLatest: z.boolean() });
 
 const listing = z.object({
-  Versions: z.array(version).nullish(),
+  // A bucket with a copy has versions: without the name it is another answer.
+  Versions: z.array(version).nullable(),
   DeleteMarkers: z.array(version.pick({ Key: true, VersionId: true })).nullish(),
 });
 

@@ -31,6 +31,11 @@ async function sendSignal(context: Context, file: string, dryRun: boolean): Prom
     );
   }
   const findings = trufflehogFindings(await out.io.input());
+  if (findings.length === 0) {
+    out.data({ dryRun, results: [] });
+    out.line('The scan has found nothing: nothing was sent.');
+    return EXIT.ok;
+  }
   const client = await context.client();
   const answer = await out.waiting(
     'matching what was found',

@@ -107,9 +107,11 @@ describe('rekey audit --archive', () => {
     [['--against', 'none.json'], '--against none.json: ENOENT'],
     [['--against', 'empty.json'], 'no answer of `rekey audit --json`'],
     [['--versions', 'list.json'], 'no answer of s3api list-object-versions'],
+    [['--versions', 'nothing.json'], 'no answer of s3api list-object-versions'],
   ])('refuses %j', async (args, message) => {
     await file('empty.json', { chain: { checked: 1 } });
     await file('list.json', []);
+    await file('nothing.json', {});
     const { exit, stderr } = await audit(...args);
     expect([exit, stderr]).toEqual([2, expect.stringContaining(message)]);
   });

@@ -73,8 +73,28 @@ describe('rekey incident signal', () => {
     expect(JSON.parse(stdout)).toMatchObject({ dryRun: true, results: [{ act: 'revoke' }] });
   });
 
-  it('is refused before anything is sent where nothing was found, or no file is read', async () => {
-    expect((await rekey(api, SEND, { input: 'no findings' })).exit).toBe(1);
+  it.each([
+    ['nothing', ''],
+    ['an empty line', '\n'],
+    ['the scanner’s log', '{"level":"info-0","ts":"2026-11-26T10:00:00Z","msg":"finished scanning"}\n'],
+  ])('is done where a scan has found nothing, and has printed %s', async (_what, input) => {
+    const { exit, stdout } = await rekey(api, SEND, { input });
+    expect([exit, stdout]).toEqual([0, 'The scan has found nothing: nothing was sent.\n']);
+    const { stdout: json } = await rekey(api, ['--json', ...SEND], { input });
+    expect(JSON.parse(json)).toEqual({ dryRun: false, results: [] });
+    expect(api.seen).toEqual([]);
+  });
+
+  it.each([
+    ['no output of the scanner', 'no findings'],
+    ['a finding without its value', JSON.stringify({ DetectorName: 'Postgres', Verified: true })],
+  ])('is refused before anything is sent for %s', async (_what, input) => {
+    const { exit, stderr } = await rekey(api, SEND, { input });
+    expect([exit, stderr]).toEqual([1, expect.stringContaining('no output of `trufflehog --json`')]);
+    expect(api.seen).toEqual([]);
+  });
+
+  it('is refused before anything is sent where a file is read', async () => {
     expect((await rekey(api, [...SEND.slice(0, -1), 'out.json'], { input: FOUND })).exit).toBe(2);
     expect(api.seen).toEqual([]);
   });
