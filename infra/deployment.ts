@@ -13,7 +13,7 @@ import { NetworkStack } from './stacks/network.ts';
 import { RotationStack } from './stacks/rotation.ts';
 import { hasSignals, SignalsStack } from './stacks/signals.ts';
 import { StateStack } from './stacks/state.ts';
-import { hasUsage, UsageStack } from './stacks/usage.ts';
+import { UsageStack } from './stacks/usage.ts';
 import { VerifiersStack } from './stacks/verifiers.ts';
 
 /** The stacks of one deployment, in the order in which they depend on each other. */
@@ -81,9 +81,7 @@ export function addRekey(app: App, settings: Settings): Deployment {
         families,
       })
     : undefined;
-  const usage = hasUsage(settings)
-    ? new UsageStack(app, 'Usage', { ...named('usage', 'uses as upstreams tell of them'), state })
-    : undefined;
+  const usage = new UsageStack(app, 'Usage', { ...named('usage', 'uses as upstreams tell of them'), state });
   const api = new ApiStack(app, 'Api', {
     ...named('api', 'control API'),
     state,

@@ -23,7 +23,7 @@ const COLLECT_EVERY = Duration.hours(1);
 const TIMEOUT = Duration.minutes(15);
 
 /** Types whose upstreams are asked how their keys were used. */
-export function collectedTypes({ types, uses }: Settings): MeteredType[] {
+function collectedTypes({ types, uses }: Settings): MeteredType[] {
   return uses.providers === 'off' ? [] : METERED_TYPES.filter((type) => types.includes(type));
 }
 

@@ -54,7 +54,7 @@ export interface MonitoringStackProps extends StackProps {
   /** What tells of leaks and of what is unusual, where anything does. */
   readonly signals: SignalsStack | undefined;
   /** What tells of uses at upstreams, where anything does. */
-  readonly usage: UsageStack | undefined;
+  readonly usage: UsageStack;
 }
 
 type What = Omit<RunbookAlarmProps, 'topic' | 'runbook'>;
@@ -126,9 +126,9 @@ export class MonitoringStack extends Stack {
     this.#machine('Suspension', 'signal-held', incident.suspension.machine);
     for (const handler of this.#handlers) this.#errors(handler);
     this.#deadLetters('Rotation', rotation.deadLetters);
-    this.#deadLetters('Readers', rotation.readers.deadLetters);
-    if (usage !== undefined) this.#deadLetters('Uses', usage.deadLetters);
-    if (rotation.databaseLogs !== undefined) this.#databaseLogs(rotation.databaseLogs);
+    this.#deadLetters('Readers', usage.readers.deadLetters);
+    this.#deadLetters('Uses', usage.deadLetters);
+    if (usage.databaseLogs !== undefined) this.#databaseLogs(usage.databaseLogs);
     this.#deadLetters('Archiver', evidence.deadLetters);
     this.#deadLetters('Bus', state.busDeadLetters);
     this.#alarm('UndeliveredEvents', {
@@ -237,7 +237,7 @@ export class MonitoringStack extends Stack {
       ...(families === undefined ? [] : [families.coordinator]),
       ...(signals?.intake === undefined ? [] : [signals.intake.handler]),
       ...(signals?.notices === undefined ? [] : [signals.notices.handler]),
-      ...(usage?.functions ?? []),
+      ...usage.functions,
     ];
   }
 
@@ -493,7 +493,7 @@ export class MonitoringStack extends Stack {
   }
 
   #dashboard(): void {
-    const { settings, state, evidence, rotation, incident, api, agents } = this.#props;
+    const { settings, state, evidence, rotation, incident, api, agents, usage } = this.#props;
     const sum = { period: PERIOD, statistic: Stats.SUM };
     const { machine } = rotation.lifecycle;
     const emergency = incident.emergency.machine;
@@ -532,7 +532,7 @@ export class MonitoringStack extends Stack {
             'Dead letters',
             [
               rotation.deadLetters,
-              rotation.readers.deadLetters,
+              usage.readers.deadLetters,
               evidence.deadLetters,
               state.busDeadLetters,
               api.subscriptions.deadLetters,

@@ -6,8 +6,6 @@ import type { Construct } from 'constructs';
 import { OUTPUT, type CredentialType, type FunctionName } from '../../shared/names.ts';
 import type { Settings } from '../config.ts';
 import { HandlerFunction, type HandlerEnvironment } from '../constructs/handler-function.ts';
-import { DatabaseLogObserver } from '../constructs/database-log-observer.ts';
-import { ReaderObserver } from '../constructs/reader-observer.ts';
 import { TableStream } from '../constructs/table-stream.ts';
 import { machineArn, Workflow } from '../constructs/workflow.ts';
 import { lifecycle } from '../machines/lifecycle.ts';
@@ -42,9 +40,6 @@ export class RotationStack extends Stack {
   readonly lifecycle: Workflow;
   readonly lifecycleArn: string;
   readonly deadLetters: Queue;
-  readonly readers: ReaderObserver;
-  /** Where the settings name logs of databases. */
-  readonly databaseLogs: DatabaseLogObserver | undefined;
   readonly #props: RotationStackProps;
 
   constructor(scope: Construct, id: string, props: RotationStackProps) {
@@ -118,19 +113,12 @@ export class RotationStack extends Stack {
       event: { action: 'realign' },
     });
     this.publisher = this.#publisher();
-    this.readers = new ReaderObserver(this, 'Readers', { settings, state });
-    this.databaseLogs =
-      settings.uses.databaseLogs.length === 0
-        ? undefined
-        : new DatabaseLogObserver(this, 'DatabaseLogs', { settings, state });
     this.functions = [
       ...ofTypes.flatMap(([, functions]) => Object.values(functions)),
       begin,
       this.holders,
       this.planner,
       this.publisher,
-      this.readers.handler,
-      ...(this.databaseLogs === undefined ? [] : [this.databaseLogs.handler]),
     ];
     this.lifecycle = this.#lifecycle(machineName, begin);
     new CfnOutput(this, OUTPUT.lifecycle, { value: this.lifecycle.machine.stateMachineArn });

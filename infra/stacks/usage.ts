@@ -5,8 +5,10 @@ import { EventSourceMapping } from 'aws-cdk-lib/aws-lambda';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import type { Settings } from '../config.ts';
+import { DatabaseLogObserver } from '../constructs/database-log-observer.ts';
 import { HandlerFunction } from '../constructs/handler-function.ts';
-import { collectedTypes, UsageCollectors } from '../constructs/usage-collectors.ts';
+import { ReaderObserver } from '../constructs/reader-observer.ts';
+import { UsageCollectors } from '../constructs/usage-collectors.ts';
 import { acknowledge } from '../nag.ts';
 import * as may from '../permissions.ts';
 import type { StateStack } from './state.ts';
@@ -22,19 +24,17 @@ const TIMEOUT = Duration.seconds(120);
 /** How often the function makes a call of its own, which CloudTrail has to tell of; well within `quietSeconds` of the source. */
 const CALL_EVERY = Duration.minutes(10);
 
-/** Whether anything tells this deployment of uses at upstreams. */
-export function hasUsage(settings: Settings): boolean {
-  return hasTrail(settings) || collectedTypes(settings).length > 0;
-}
-
 function hasTrail({ types, uses }: Settings): boolean {
   return types.includes('cloud-key') && uses.cloudTrail === 'observe';
 }
 
-/** What tells of uses at upstreams, and the functions that keep it. They change no credential. */
+/** What tells of reads of secrets and of uses at upstreams, and the functions that keep it. They change no credential. */
 export class UsageStack extends Stack {
   readonly functions: readonly HandlerFunction[];
-  /** What could not be worked on, for want of a ledger. */
+  readonly readers: ReaderObserver;
+  /** Where the settings name logs of databases. */
+  readonly databaseLogs: DatabaseLogObserver | undefined;
+  /** What of CloudTrail and of providers could not be worked on, for want of a ledger. */
   readonly deadLetters: Queue;
 
   constructor(scope: Construct, id: string, props: UsageStackProps) {
@@ -51,7 +51,17 @@ export class UsageStack extends Stack {
       state,
       deadLetters: this.deadLetters,
     });
-    this.functions = [...(hasTrail(settings) ? [this.#observer(props)] : []), ...collectors.functions];
+    this.readers = new ReaderObserver(this, 'Readers', { settings, state });
+    this.databaseLogs =
+      settings.uses.databaseLogs.length === 0
+        ? undefined
+        : new DatabaseLogObserver(this, 'DatabaseLogs', { settings, state });
+    this.functions = [
+      ...(hasTrail(settings) ? [this.#observer(props)] : []),
+      ...collectors.functions,
+      this.readers.handler,
+      ...(this.databaseLogs === undefined ? [] : [this.databaseLogs.handler]),
+    ];
   }
 
   #observer({ settings, state }: UsageStackProps): HandlerFunction {

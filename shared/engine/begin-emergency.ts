@@ -4,6 +4,9 @@ import type { EmergencyInput, EmergencyStatus, Workflow } from '../ports/workflo
 /** So many credentials are one execution: its input and its output hold 256 KiB each. */
 export const PART = 1000;
 
+/** More than a deployment has credentials: nobody is asked without end. */
+const MOST_PARTS = 1000;
+
 type Credentials = EmergencyInput['credentials'];
 
 /** The execution that has the n-th part of an emergency, from 1. */
@@ -77,11 +80,12 @@ export async function emergencyOf(
   id: string,
 ): Promise<EmergencyStatus | undefined> {
   let all: EmergencyStatus | undefined;
-  for (let part = 1; ; part++) {
+  for (let part = 1; part <= MOST_PARTS; part++) {
     const found = await workflow.emergency(partOf(id, part));
-    if (found === undefined) return all;
+    if (found === undefined) break;
     all = all === undefined ? found : together(all, found);
   }
+  return all;
 }
 
 /** It is under way while any part is, and has failed where any has. */

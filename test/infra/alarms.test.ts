@@ -29,7 +29,7 @@ describe('alarms', () => {
     ]) {
       expect(ids).toContain(start);
     }
-    expect(alarms.filter(({ logicalId }) => logicalId.includes('DeadLetters'))).toHaveLength(5);
+    expect(alarms.filter(({ logicalId }) => logicalId.includes('DeadLetters'))).toHaveLength(6);
     const errors = alarms.filter(
       ({ Properties }) => Properties['MetricName'] === 'Errors' && Properties['Namespace'] === 'AWS/Lambda',
     );

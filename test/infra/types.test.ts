@@ -14,6 +14,9 @@ const stacks = synthesise({
     types: [...CREDENTIAL_TYPES],
     families: true,
     privateUpstreams: ['10.0.0.5'],
+    uses: {
+      databaseLogs: [{ logGroupArn: 'arn:aws:logs:eu-central-1:111122223333:log-group:/aws/rds/orders' }],
+    },
     signals: {
       siem: { secretArn: 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:signals/siem-a1b2c3' },
     },

@@ -8,6 +8,10 @@ const folder = join(import.meta.dirname, '..', '..', '..', 'shared', 'providers'
 /** Lines that an upstream of keys behind an HTTP API may need beside what all of them have in common. */
 const MOST = 150;
 
+/** What reads an upstream's report of uses, where it has one: no part of how its keys live and die. */
+const USAGE = 'usage.ts';
+const MOST_OF_USAGE = 70;
+
 /** Providers that need more, and why. */
 const MORE: Readonly<Record<string, string>> = {
   postgresql: 'no HTTP: a driver, and what its users own and may do',
@@ -19,11 +23,11 @@ const MORE: Readonly<Record<string, string>> = {
   jwks: 'no HTTP: keys in four algorithms, exported or in KMS, and proofs of them',
 };
 
-async function linesOf(provider: string): Promise<number> {
+async function linesOf(provider: string, isUsage = false): Promise<number> {
   const files = await readdir(join(folder, provider), { recursive: true });
   const texts = await Promise.all(
     files
-      .filter((file) => file.endsWith('.ts'))
+      .filter((file) => file.endsWith('.ts') && (file === USAGE) === isUsage)
       .map(async (file) => readFile(join(folder, provider, file), 'utf8')),
   );
   return texts.reduce((lines, text) => lines + text.trimEnd().split('\n').length, 0);
@@ -37,6 +41,7 @@ describe('a provider', () => {
       expect(lines).toBeGreaterThan(0);
       if (MORE[provider] === undefined) expect(lines).toBeLessThanOrEqual(MOST);
       else expect(lines, 'the exception is needed no more').toBeGreaterThan(MOST);
+      expect(await linesOf(provider, true)).toBeLessThanOrEqual(MOST_OF_USAGE);
     },
   );
 });
