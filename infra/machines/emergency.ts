@@ -11,6 +11,7 @@ import {
   OUTLASTING,
   PASSING,
   PATIENT,
+  SELDOM,
   task,
   URGENT,
   WHILE_AWAITED,
@@ -300,7 +301,7 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
     }),
     RecordLate: record('record', 'Halt', caught('Spool', { ...carried, revocation }), {
       with: { revocation },
-      retry: OUTLASTING,
+      retry: SELDOM,
     }),
     // For the reconciler, which writes it down once the ledger is back.
     Spool: step('record-emergency', { action: 'spool', revocation }, 'Unrecorded', ends('record-failed')),

@@ -119,10 +119,13 @@ export const BRIEF = [
   },
 ];
 
-/** What goes another way by then: it mustn't take the room of what is urgent meanwhile. */
+/**
+ * Where Lambda has failed, once: what has asked its own service four times by then goes another way, and takes no room from what is
+ * urgent.
+ */
 export const ONCE_MORE = [
   {
-    ErrorEquals: [...SERVICE_ERRORS, ...OWN_ERRORS],
+    ErrorEquals: SERVICE_ERRORS,
     IntervalSeconds: 1,
     BackoffRate: 1,
     MaxAttempts: 1,
@@ -145,6 +148,9 @@ export const OUTLASTING = [
     JitterStrategy: 'FULL',
   },
 ];
+
+/** As long, and seldom from the beginning: for what many wait for at once while others are still to be revoked. */
+export const SELDOM = OUTLASTING.map((retrier) => ({ ...retrier, IntervalSeconds: 30 }));
 
 /** What passes by itself. */
 export const PASSING = [...SERVICE_ERRORS, ...OWN_ERRORS];

@@ -5,6 +5,7 @@ import os
 import threading
 import urllib.error
 import urllib.request
+from collections import deque
 
 import ministack.app as app
 import ministack.core.iam_actions as iam_actions
@@ -92,10 +93,35 @@ def fail_callback_task_when_its_function_fails() -> None:
     machines._call_lambda = call_lambda
 
 
+class Turns:
+    """So many at once, the others in the order in which they have come: a semaphore of Python lets late ones overtake."""
+
+    def __init__(self, at_once: int) -> None:
+        self._free = at_once
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._free > 0:
+                self._free -= 1
+                return
+            turn = threading.Event()
+            self._waiting.append(turn)
+        turn.wait()
+
+    def __exit__(self, *_error: object) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._free += 1
+
+
 def let_calls_of_machines_take_turns() -> None:
     """On AWS a thousand functions run at once. Here each is a process, and a thousand of those end this machine: what is beyond
     waits for its turn, which its task's timeout doesn't count."""
-    turns = threading.Semaphore(24)
+    turns = Turns(24)
     invoke = machines._invoke_resource_with_timeout
 
     def invoke_in_turn(resource, input_data, timeout):
