@@ -1,6 +1,5 @@
 import { toInstant } from '../domain/clock.ts';
 import type { Credential } from '../domain/credential.ts';
-import { isRekeyError } from '../domain/errors.ts';
 import { concerned } from '../domain/events.ts';
 import type { Holder } from '../domain/holders.ts';
 import { EVENT } from '../names.ts';
@@ -34,18 +33,12 @@ export async function halt(deps: OrderDeps, emergency: Emergency, unrecorded?: R
     }
   }
   await tell(deps, EVENT.halt, emergency, (seen ?? (await copy))?.holders);
-  await recordHalt(deps, emergency, unrecorded !== undefined).catch((error: unknown) => {
-    // The ledger is still down: once it has the revocation, the halt after it is recorded.
-    if (unrecorded === undefined || !isRekeyError(error) || !error.retryable) throw error;
-  });
-}
-
-async function recordHalt(deps: OrderDeps, emergency: Emergency, isUnrecorded: boolean): Promise<void> {
+  // Where the revocation could not be recorded, that comes first: the halt after it has the record.
+  if (unrecorded !== undefined) return;
   const credential = await loadCredential(deps, emergency.credentialId);
   const { incident } = credential;
-  // Where the revocation could not be recorded, that is still to be done: the incident stays at its stage.
-  const begun = holds(emergency, credential);
-  if (incident !== undefined && begun ? !reached(incident, 'revoked') : isUnrecorded)
+  // What is not on record as revoked is still to be recorded: the incident stays at its stage.
+  if (incident !== undefined && holds(emergency, credential) && !reached(incident, 'revoked'))
     await note(deps, emergency, 'agents-halted', { recorded: false });
   else await enter(deps, emergency, 'halted', 'agents-halted', {});
 }
