@@ -13,6 +13,7 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const requirementFiles = [
   'local/ministack/requirements.txt',
   'scripts/requirements-lint.txt',
+  'scripts/requirements-aws.txt',
   'examples/python/requirements.txt',
 ];
 const stampName = '.rekey-setup';
@@ -115,9 +116,14 @@ async function installVenv() {
     '--disable-pip-version-check',
     '--prefer-binary',
   ];
-  await run('Installing MiniStack and cfn-lint', venvPython(), [...pip, '--require-hashes', ...files], {
-    remedy: 'check that the Python package index is reachable and run the command again',
-  });
+  await run(
+    'Installing MiniStack, cfn-lint and the AWS CLI',
+    venvPython(),
+    [...pip, '--require-hashes', ...files],
+    {
+      remedy: 'check that the Python package index is reachable and run the command again',
+    },
+  );
   writeFileSync(join(folder, stampName), '');
 }
 

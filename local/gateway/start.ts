@@ -7,7 +7,7 @@ import type { PlayedService } from './played-service.ts';
 import { Recorder } from './recorder.ts';
 import { Requests } from './requests.ts';
 import type { RetryPolicy } from './rotation/driver.ts';
-import { publishApiCall } from './rotation/events.ts';
+import { publishApiCall, publishHealth } from './rotation/events.ts';
 import { SecretsManager } from './rotation/secrets-manager.ts';
 import { ServiceCredentials } from './service-credentials.ts';
 import { answerHeaders, Upstream, wholeAnswer } from './upstream.ts';
@@ -37,6 +37,8 @@ export interface Gateway {
   readonly functions: Upstream['functions'];
   /** Plays CloudTrail for one call of Secrets Manager: `record` is put onto the default bus. */
   cloudTrail(record: object): Promise<void>;
+  /** Plays AWS Health: what it tells of these entities is put onto the default bus. */
+  health(detail: object, entities: readonly string[]): Promise<void>;
   /** Tells it where MiniStack is, and whether that enforces IAM; until then calls are answered with 503. */
   connect(url: string, iam: boolean): void;
   stop(): Promise<void>;
@@ -81,6 +83,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     services,
     functions: upstream.functions,
     cloudTrail: (record) => publishApiCall(upstream, record),
+    health: (detail, entities) => publishHealth(upstream, detail, entities),
     connect: (url, iam) => {
       upstream.url = url;
       upstream.pretendTls = iam;

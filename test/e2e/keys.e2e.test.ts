@@ -26,6 +26,7 @@ import { CREDENTIAL_TYPES, TAG } from '../../shared/names.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { testAdoptedKeys } from './adopted-keys.ts';
 import { testDayWithoutRekey } from './day-without-rekey.ts';
+import { testExposedKey } from './exposed-key.ts';
 import { testFamilies } from './families.ts';
 import { testIdentitiesUnderLoad } from './identities-under-load.ts';
 import { testPrivateCertificates } from './private-certificates.ts';
@@ -283,6 +284,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 480_000 }, 
     expect((await watched.over(nameOf(openai), id)).phase).toBe('completed');
   });
 
+  testExposedKey(() => ({ world, upstreams, read }));
   testPrivateCertificates(() => ({ world, vault, watched, upstreams, read, rotate, inWindow, count }));
   testIdentitiesUnderLoad(() => ({ world, vault, watched, upstreams, read, rotate, inWindow, count }));
 

@@ -305,14 +305,14 @@ const ISSUES_BY_PRIVATE_CA = [
 ];
 export const UNUSED_GRANTS: readonly UnusedGrants[] = [
   {
-    reason: 'AWS Health tells of nothing here (test/unit/signals, test/integration/signals.int.test.ts).',
+    reason:
+      'AWS Health tells of one key that was found, within the caps: of what it suspects, and of what is held, nothing here (test/unit/signals, test/integration/signals.int.test.ts).',
     sometimes: true,
     grants: {
       'receive-notice': [
         HOLDS_OTHERS,
         FINDS_KEYS,
         `states:StartExecution on ${LIFECYCLE}`,
-        'states:StartExecution on <EmergencyMachine>',
         'states:StartExecution on <SuspensionMachine>',
         'states:DescribeExecution on states:execution:rekey-local-incident-emergency:*',
         'sqs:GetQueueAttributes on <NoticeDeadLetters>',

@@ -46,6 +46,18 @@ export class Guide {
     );
   }
 
+  /** The shell blocks of one section of a page, those in its lists included. */
+  static async shellOf(page: string, heading: string): Promise<string[]> {
+    const text = await readFile(join(root, 'docs', page), 'utf8');
+    const [, section = ''] = text.split(`\n## ${heading}\n`);
+    return [
+      ...section
+        .split(/^## /m, 1)
+        .join('')
+        .matchAll(/^( *)```sh\n([\s\S]*?)^\1```$/gm),
+    ].map(([, indent = '', content = '']) => content.replaceAll(new RegExp(`^${indent}`, 'gm'), ''));
+  }
+
   static async open(page: string, place: Place): Promise<Guide> {
     return new Guide(await Guide.blocksOf(page), place);
   }

@@ -28,21 +28,31 @@ export async function publishServiceEvent(
     recipientAccountId: localAccountId,
     eventCategory: 'Management',
   };
-  await deliver(upstream, 'AWS Service Event via CloudTrail', detail, [arn]);
+  await deliver(upstream, 'aws.secretsmanager', 'AWS Service Event via CloudTrail', detail, [arn]);
 }
 
 /** Puts a call of Secrets Manager onto the default bus, as CloudTrail delivers it: MiniStack records none. */
 export async function publishApiCall(upstream: Upstream, record: object): Promise<void> {
-  await deliver(upstream, 'AWS API Call via CloudTrail', record, []);
+  await deliver(upstream, 'aws.secretsmanager', 'AWS API Call via CloudTrail', record, []);
+}
+
+/** Puts what AWS Health tells onto the default bus, with what it is about. */
+export async function publishHealth(
+  upstream: Upstream,
+  detail: object,
+  entities: readonly string[],
+): Promise<void> {
+  await deliver(upstream, 'aws.health', 'AWS Health Event', detail, entities);
 }
 
 async function deliver(
   upstream: Upstream,
+  source: string,
   detailType: string,
   detail: object,
   resources: readonly string[],
 ): Promise<void> {
-  const entry = { Source: 'aws.secretsmanager', DetailType: detailType, Resources: resources };
+  const entry = { Source: source, DetailType: detailType, Resources: resources };
   const input = { Entries: [{ ...entry, Detail: JSON.stringify(detail) }] };
   await upstream.call('events', 'AWSEvents.PutEvents', input, { [serviceEventHeader]: '1' });
 }
