@@ -8,7 +8,7 @@ import { nameOf, type PlayedUpstream } from './upstreams/played.ts';
 interface Given {
   readonly world: World;
   readonly upstreams: readonly PlayedUpstream[];
-  read(one: PlayedUpstream): Promise<string>;
+  readonly read: (one: PlayedUpstream) => Promise<string>;
 }
 
 /** What AWS Health tells of access keys that were found in public, on the deployed functions. */
