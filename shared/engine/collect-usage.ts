@@ -23,7 +23,7 @@ export interface Collected {
   readonly credential: string;
   /** How many uses were news. */
   readonly uses: number;
-  /** Until when everything is told, or from when on it was asked at all. Absent where it could not be asked. */
+  /** Until when everything is told, or its registration where nothing ever was. Absent where the ledger could not be asked. */
   readonly toldUntil?: Instant;
   /** Why it went no further: a code, or `later` where the time is up or its login has failed for others. */
   readonly stopped?: string;
@@ -89,7 +89,7 @@ async function collectFor(
   let failures = 0;
   for (const credential of credentials) {
     if (failures >= FAILURES || deps.clock() >= until) {
-      answers.push({ credential: credential.name, uses: 0, stopped: LATER });
+      answers.push(await postponed(deps, credential));
       continue;
     }
     const answer = await collect(deps, credential, until);
@@ -97,6 +97,13 @@ async function collectFor(
     answers.push(answer);
   }
   return answers;
+}
+
+/** Of one that is put off in each run nothing would ever be told: a person has to hear of that as well. */
+async function postponed(deps: UsageDeps, credential: Credential): Promise<Collected> {
+  const answer = { credential: credential.name, uses: 0, stopped: LATER };
+  const known = await lastTold(deps, credential.id).catch(() => 'unknown' as const);
+  return known === 'unknown' ? answer : { ...answer, toldUntil: known ?? credential.registeredAt };
 }
 
 async function collect(deps: UsageDeps, credential: Credential, until: number): Promise<Collected> {
@@ -110,11 +117,12 @@ async function collect(deps: UsageDeps, credential: Credential, until: number): 
     ...(stopped === undefined ? {} : { stopped }),
   });
   try {
+    const known = await lastTold(deps, id);
+    toldUntil = known ?? credential.registeredAt;
     const { provider, target, ctx } = await upstream(deps, credential);
     if (provider.meter === undefined) return told();
     const now = toInstant(deps.clock());
-    const from = startOf(credential, await lastTold(deps, id), now);
-    toldUntil = from;
+    const from = startOf(credential, known, now);
     const keyIds = await keysSince(deps, credential, from);
     for (const span of spans(from, now)) {
       if (deps.clock() >= until) return told(LATER);
@@ -195,12 +203,11 @@ function usesOf({ id: credentialId }: Credential, { who, uses }: Metering): Upst
   }));
 }
 
-/** Those of which nothing has been told for a day, although they were asked: a person has to look. */
+/** Those of which nothing has been told for a day, since they were asked in vain or put off: a person has to look. */
 export function untold(answers: readonly Collected[], now: number): Collected[] {
   const limit = toInstant(now - UNTOLD_SECONDS * 1000);
   return answers.filter(
-    ({ stopped, toldUntil }) =>
-      stopped !== undefined && (toldUntil === undefined ? stopped !== LATER : toldUntil < limit),
+    ({ stopped, toldUntil }) => stopped !== undefined && toldUntil !== undefined && toldUntil < limit,
   );
 }
 

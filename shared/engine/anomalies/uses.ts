@@ -57,12 +57,12 @@ export async function judgeUses(deps: UsesDeps, until = Infinity): Promise<UsesJ
         failures.push(error);
       }
     });
+    if (next === undefined) result.unusual += await suspectStrays(deps, slot, failures);
     // The page is done again by the next run, until it has kept all others waiting for long.
     if (failures.length > 0 && !isOverdue(slot, clock())) throw failures[0];
     left.push(...failures);
     result.credentials += items.length;
     if (next === undefined) {
-      result.unusual += await suspectStrays(deps, slot);
       result.slots++;
       slot = nextSlot(slot);
     }
@@ -122,16 +122,23 @@ async function pactOf(
   return found;
 }
 
-/** What agents have reported of credentials that are none of theirs needs no baseline. */
-async function suspectStrays({ agents, ledger, baselines }: UsesDeps, slot: Instant): Promise<number> {
-  const strays = await agents.strays(slot, nextSlot(slot));
+/** What agents have reported of credentials that are none of theirs needs no baseline. What fails joins `failures`, the others have their turn. */
+async function suspectStrays(
+  { agents, ledger, baselines }: UsesDeps,
+  slot: Instant,
+  failures: unknown[],
+): Promise<number> {
+  const strays = await agents.strays(slot, nextSlot(slot)).catch((error: unknown) => {
+    failures.push(error);
+    return [];
+  });
   // An agent that names everything says no more than one that names some.
   const told = [...Map.groupBy(strays, ({ agent }) => agent).values()].flatMap((own) =>
     own.slice(0, STRAYS_TOLD),
   );
-  for (const { credentialId, agent, at } of told) {
+  const suspect = async ({ credentialId, agent, at }: (typeof told)[number]): Promise<void> => {
     const credential = await ledger.credential(credentialId);
-    if (credential === undefined) continue;
+    if (credential === undefined) return;
     const finding = {
       rule: 'stray',
       what: 'pact',
@@ -139,6 +146,7 @@ async function suspectStrays({ agents, ledger, baselines }: UsesDeps, slot: Inst
     } as const;
     const who = { kind: 'agent', principal: agent } as const;
     await baselines.suspect(suspicionOf(credential.secretName, who, at, finding));
-  }
+  };
+  for (const stray of told) await suspect(stray).catch((error: unknown) => failures.push(error));
   return told.length;
 }

@@ -178,6 +178,22 @@ describe('outside of the pact', () => {
     expect(world.found).toEqual(['stray stranger pact']);
   });
 
+  it('are told of the others where one can’t be looked up, and that one is tried again', async () => {
+    const world = new Reporting();
+    await world.judge(instant(0, 9, 0));
+    for (const agent of ['first', 'second'])
+      await world.agents.stray({ credentialId: 'id-orders', agent, at: instant(0, 9, 3) });
+    const failing = {
+      ...world.deps,
+      clock: () => Date.parse(instant(0, 9, 30)),
+      ledger: { ...world.deps.ledger, credential: once(world.deps.ledger.credential) },
+    };
+    await expect(judgeUses(failing)).rejects.toThrow('throttled');
+    expect(world.found).toEqual(['stray second pact']);
+    await judgeUses(failing);
+    expect(world.found).toHaveLength(2);
+  });
+
   it('are told of a few credentials where an agent names many', async () => {
     const world = new Reporting();
     await world.judge(instant(0, 9, 0));
@@ -187,3 +203,13 @@ describe('outside of the pact', () => {
     expect(await world.judge(instant(0, 9, 30))).toMatchObject({ unusual: 6 });
   });
 });
+
+/** Fails the first time. */
+function once<Args extends unknown[], T>(call: (...args: Args) => Promise<T>) {
+  let failed = false;
+  return async (...args: Args): Promise<T> => {
+    if (failed) return call(...args);
+    failed = true;
+    throw new RekeyError('ERR_UNAVAILABLE', 'throttled');
+  };
+}

@@ -4,7 +4,12 @@ import { plusSeconds, toInstant } from '../../../shared/domain/clock.ts';
 import type { Credential } from '../../../shared/domain/credential.ts';
 import { RekeyError } from '../../../shared/domain/errors.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
-import { collectUsage, untold, type UsageDeps } from '../../../shared/engine/collect-usage.ts';
+import {
+  collectUsage,
+  untold,
+  type Collected,
+  type UsageDeps,
+} from '../../../shared/engine/collect-usage.ts';
 import { openaiProvider } from '../../../shared/providers/openai/provider.ts';
 import { FakeOpenAi } from '../../fakes/openai.ts';
 import { registeringHead } from '../../support/credential-head.ts';
@@ -311,6 +316,20 @@ describe('whoever collects', () => {
     expect(new Set(late.map(({ stopped }) => stopped))).toEqual(new Set(['later']));
   });
 
+  it('says of one that was refused or put off since when it is owed: what was told last, or its registration', async () => {
+    const { id } = registered('told');
+    registered('new');
+    await store.cover('provider-usage', id, [
+      { from: toInstant(now - 9 * HOUR), to: toInstant(now - 3 * HOUR) },
+    ]);
+    const owed = { told: toInstant(now - 3 * HOUR), new: toInstant(now - 24 * HOUR) };
+    const since = (answers: readonly Collected[]) =>
+      Object.fromEntries(answers.map(({ credential, toldUntil }) => [credential, toldUntil]));
+    expect(since(await collectUsage(deps(), 'llm-key', now))).toEqual(owed);
+    const readAdmin = async () => Promise.reject(new RekeyError('ERR_ADMIN_DENIED', 'not for Rekey'));
+    expect(since(await collect({ readAdmin }))).toEqual(owed);
+  });
+
   it('calls a person where nothing is told for a day, and not before', () => {
     const at = (hours: number) => toInstant(now - hours * HOUR);
     const one = { credential: 'a', uses: 0 };
@@ -318,12 +337,12 @@ describe('whoever collects', () => {
       { ...one, toldUntil: at(30) },
       { ...one, toldUntil: at(3), stopped: 'ERR_UNAVAILABLE' },
       { ...one, stopped: 'later' },
+      { ...one, stopped: 'ERR_ADMIN_DENIED' },
     ];
     expect(untold(answers, now)).toEqual([]);
     const late = [
       { ...one, toldUntil: at(25), stopped: 'ERR_UNAVAILABLE' },
       { ...one, toldUntil: at(25), stopped: 'later' },
-      { ...one, stopped: 'ERR_ADMIN_DENIED' },
     ];
     expect(untold([...answers, ...late], now)).toEqual(late);
   });
