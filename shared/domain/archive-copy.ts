@@ -88,6 +88,11 @@ const placed = z.looseObject({
 });
 
 const use = z.looseObject({ credential_uid: z.string(), used_from: z.string() });
+/** Who tells of a use, by the prefix that it is kept under. */
+const TELLER: readonly (readonly [prefix: string, teller: z.ZodObject])[] = [
+  [USES, z.looseObject({ agent: z.string() })],
+  [UPSTREAM_USES, z.looseObject({ source: z.string() })],
+];
 
 const finding = z.looseObject({ key: z.unknown(), change: z.string() });
 
@@ -161,7 +166,8 @@ export class ArchiveCopy {
     if (sha256(content).toString('hex') !== named) this.blame({ fault: 'content', key });
     const value = parsed(content);
     if (key.startsWith(RECORDS)) return this.#record(key, content, value);
-    if (key.startsWith(USES) || key.startsWith(UPSTREAM_USES)) this.#use(key, value);
+    for (const [prefix, teller] of TELLER)
+      if (key.startsWith(prefix)) this.#use(key, teller.safeParse(value).success ? value : undefined);
     if (key.startsWith(TAMPERING)) {
       const found = finding.safeParse(value);
       const detail = found.success

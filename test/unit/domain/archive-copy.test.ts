@@ -54,6 +54,7 @@ describe('a copy of the archive', () => {
     copy.add([
       named('uses/tenant=acme/account=1/region=x/dt=2026-01-01/c1/', {
         credential_uid: 'c1',
+        agent: 'checkout',
         used_from: '2026-01-01T00:00:00.000Z',
       }),
     ]);
@@ -160,10 +161,23 @@ describe('a copy of the archive', () => {
         ...WHOLE,
         named('uses/tenant=acme/dt=2026-01-01/c1/', {
           credential_uid: 'c2',
+          agent: 'checkout',
           used_from: '2026-01-01T00:00:00.000Z',
         }),
       ],
       ['place'],
+    ],
+    [
+      'a use that an upstream tells of among the reports of agents',
+      [
+        ...WHOLE,
+        named('uses/tenant=acme/dt=2026-01-01/c1/', {
+          credential_uid: 'c1',
+          source: 'cloudtrail',
+          used_from: '2026-01-01T00:00:00.000Z',
+        }),
+      ],
+      ['form'],
     ],
   ] as const)('with %s is not whole', (_, objects, expected) => {
     expect(kinds(objects)).toEqual(expected);
