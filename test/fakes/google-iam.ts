@@ -1,7 +1,12 @@
 import { createHash, createPublicKey, generateKeyPairSync, randomUUID, X509Certificate } from 'node:crypto';
 import { nameIn, wrappedKey } from '../../shared/providers/http/certificate.ts';
-import { FakeGoogleLogin, makeKeyFile, signedAssertion, type FakeKeyFile } from './google-login.ts';
+import { FakeGoogleLogin, administratorAt, signedAssertion, type FakeKeyFile } from './google-login.ts';
 import { bearerOf, FakeKeys, UpstreamServer, type Asked, type FakeKey, type Reply } from './upstream.ts';
+
+const LONG_AGO = { now: new Date(0).toISOString(), endsAt: undefined };
+
+/** The certificate of a key that Google has made. Making one takes a while: each process has one. */
+let made: string | undefined;
 
 /** Google's IAM API, as far as keys of service accounts go, and its token endpoint. */
 export class FakeGoogleIam implements AsyncDisposable {
@@ -24,16 +29,15 @@ export class FakeGoogleIam implements AsyncDisposable {
   private constructor(server: UpstreamServer, ofOthers: string) {
     this.server = server;
     this.#ofOthers = ofOthers;
-    this.admin = makeKeyFile('rekey@ops.iam.gserviceaccount.com', 'ops', `${server.url}/token`);
+    this.admin = administratorAt(`${server.url}/token`);
     this.#login.learn(this.admin);
   }
 
   static async start(): Promise<FakeGoogleIam> {
     const fake: { current?: FakeGoogleIam } = {};
     const server = await UpstreamServer.start((asked) => fake.current?.answer(asked) ?? { status: 500 });
-    const life = { now: new Date(0).toISOString(), endsAt: undefined };
-    const name = `rekey.nobody.1.${randomUUID()}`;
-    return (fake.current = new FakeGoogleIam(server, (await wrappedKey(name, life)).certificate));
+    made ??= (await wrappedKey(`rekey.nobody.1.${randomUUID()}`, LONG_AGO)).certificate;
+    return (fake.current = new FakeGoogleIam(server, made));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

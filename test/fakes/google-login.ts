@@ -24,16 +24,20 @@ type KnownKey = Pick<FakeKeyFile, 'private_key_id' | 'client_email' | 'private_k
 
 const GRANT = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 
-/** A key of a service account, without an account that knows it yet. Making one takes a while. */
-export function makeKeyFile(email: string, project: string, tokenUri: string): FakeKeyFile {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+/** Making one takes a while: each process has one. */
+let made: string | undefined;
+
+/** The key of Rekey's own service account, without a server that knows it yet. */
+export function administratorAt(tokenUri: string): FakeKeyFile {
+  made ??= generateKeyPairSync('rsa', { modulusLength: 2048 })
+    .privateKey.export({ type: 'pkcs8', format: 'pem' })
+    .toString();
   return {
     type: 'service_account',
-    project_id: project,
-    private_key_id: createHash('sha1').update(pem).digest('hex'),
-    private_key: pem,
-    client_email: email,
+    project_id: 'ops',
+    private_key_id: createHash('sha1').update(made).digest('hex'),
+    private_key: made,
+    client_email: 'rekey@ops.iam.gserviceaccount.com',
     token_uri: tokenUri,
   };
 }

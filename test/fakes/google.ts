@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { FakeGoogleLogin, makeKeyFile, type FakeKeyFile } from './google-login.ts';
+import { FakeGoogleLogin, administratorAt, type FakeKeyFile } from './google-login.ts';
 import { bearerOf, FakeKeys, UpstreamServer, type Asked, type FakeKey, type Reply } from './upstream.ts';
 
 /** What is known of a key beside its name and value. */
@@ -30,7 +30,7 @@ export class FakeGoogle implements AsyncDisposable {
 
   private constructor(server: UpstreamServer) {
     this.server = server;
-    this.admin = makeKeyFile('rekey@ops.iam.gserviceaccount.com', 'ops', `${server.url}/token`);
+    this.admin = administratorAt(`${server.url}/token`);
     this.#login.learn(this.admin);
   }
 
