@@ -105,8 +105,10 @@ def report_failed_stream_records() -> None:
         error = {"errorType": "BatchItemFailures", "errorMessage": f"{len(failures)} records failed"}
         return done, batch[first:], {"error": True, "body": error}
 
-    def exhausted(esm, batch) -> bool:
-        """Counts a failed attempt at these records; tells whether it was the last one."""
+    def exhausted(esm, batch, result) -> bool:
+        """Counts a failed attempt at these records; tells whether it was the last one. One that was throttled is none."""
+        if result.get("throttle"):
+            return False
         if esm.get("BisectBatchOnFunctionError") and len(batch) > 1:
             limits[esm["UUID"]] = (len(batch) + 1) // 2
             return False
@@ -142,7 +144,7 @@ def report_failed_stream_records() -> None:
         ),
         (
             "                # Position doesn't advance on failure, so the next pass\n",
-            "                if _rekey_exhausted(esm, batch):\n"
+            "                if _rekey_exhausted(esm, batch, result):\n"
             "                    _send_ddb_stream_failure_record(\n"
             "                        esm, func_rec, batch, source_arn, result, \"RetryAttemptsExhausted\")\n"
             "                    with _dynamodb_stream_positions_lock:\n"

@@ -184,7 +184,7 @@ describe('the runbook for a compromise of Rekey, command by command', { timeout:
     const told = await shellText('rekey audit --json | tee ends.json');
     const { chain } = JSON.parse(told) as { chain: { ends: { seq: number }[] } };
     const records = chain.ends.reduce((sum, { seq }) => sum + seq, 0);
-    await settledArchive(world.stack, world.output(OUTPUT.archive), records);
+    await settledArchive(world.stack, world.output(OUTPUT.archive), records, 90_000);
     const said = await shellText(
       `aws s3 sync "s3://${world.output(OUTPUT.archive)}" copy --only-show-errors; ` +
         'rekey audit --archive copy --versions versions.json --against ends.json',
