@@ -35,17 +35,17 @@ describe('the runbook for a compromise of Rekey, command by command', { timeout:
   /** What the blocks before have defined, as in the one shell of the reader. */
   let before = '';
 
+  const bash = async (script: string, timeout: number): Promise<{ stdout: string; stderr: string }> => {
+    const env = { ...process.env, ...world.env, PATH: `${join(world.dir, 'bin')}:${process.env['PATH']}` };
+    return run('bash', ['-c', script], { cwd: world.dir, env, timeout });
+  };
   const shell = async (index: number): Promise<string> => {
     const block = blocks[index] ?? '';
     const script = block
       .replace('stage=prod', 'stage=local')
       .replace("archive='…'", `archive='${world.output(OUTPUT.archive)}'`)
       .replaceAll('npx rekey', 'rekey');
-    const { stdout, stderr } = await run('bash', ['-c', `${before}\n${script}`], {
-      cwd: world.dir,
-      env: { ...process.env, ...world.env, PATH: `${join(world.dir, 'bin')}:${process.env['PATH']}` },
-      timeout: 200_000,
-    });
+    const { stdout, stderr } = await bash(`${before}\n${script}`, 200_000);
     before += `\n${definitions(script)}`;
     return stdout + stderr;
   };
@@ -53,10 +53,7 @@ describe('the runbook for a compromise of Rekey, command by command', { timeout:
     (await shellText(`aws lambda list-functions --output text --query "Functions[].[FunctionName]"`))
       .split('\n')
       .filter((name) => name.startsWith('rekey-local-'));
-  const shellText = async (script: string): Promise<string> => {
-    const env = { ...process.env, ...world.env, PATH: `${join(world.dir, 'bin')}:${process.env['PATH']}` };
-    return (await run('bash', ['-c', script], { cwd: world.dir, env, timeout: 60_000 })).stdout;
-  };
+  const shellText = async (script: string): Promise<string> => (await bash(script, 60_000)).stdout;
   const roleNames = async (): Promise<string[]> =>
     (await shellText('aws iam list-roles --output text --query "Roles[].[RoleName]"')).split('\n');
   const deployers = async (): Promise<string[]> =>
