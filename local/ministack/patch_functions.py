@@ -2,6 +2,8 @@
 
 import functools
 import json
+import os
+import threading
 
 import ministack.core.lambda_runtime as runtime
 import ministack.services.eventbridge as eventbridge
@@ -165,3 +167,46 @@ def reserve_for_every_version() -> None:
         return original(functions._functions.get(config.get("FunctionName")) or func, config)
 
     functions._reserved_concurrency = reserved_concurrency
+
+
+def start_a_few_environments_at_once() -> None:
+    """Each of forty calls at once starts a process of Node, and on two cores none of them answers before its caller has given
+    up. A call takes the environment that gets free first, or its turn to start another."""
+    at_once = os.cpu_count() or 2
+    turn = threading.Condition()
+    starting: set[runtime.Worker] = set()
+    acquire, release, spawn = runtime.acquire_worker, runtime.release_worker, runtime.Worker._spawn
+
+    def has_started(worker) -> None:
+        with turn:
+            starting.discard(worker)
+            turn.notify_all()
+
+    @functools.wraps(acquire)
+    def acquire_in_turn(name, config, code, qualifier="$LATEST", max_concurrency=None):
+        key = runtime._worker_key(name, config, qualifier)
+        with turn:
+            turn.wait_for(
+                lambda: len(starting) < at_once
+                or any(not worker.in_use for worker in runtime._workers.get(key, [])),
+                timeout=30,
+            )
+            worker, how = acquire(name, config, code, qualifier, max_concurrency)
+            if how == "spawn":
+                starting.add(worker)
+            return worker, how
+
+    @functools.wraps(release)
+    def release_to_the_next(worker):
+        release(worker)
+        has_started(worker)
+
+    @functools.wraps(spawn)
+    def spawn_in_turn(worker):
+        try:
+            spawn(worker)
+        finally:
+            has_started(worker)
+
+    functions.acquire_worker, functions.release_worker = acquire_in_turn, release_to_the_next
+    runtime.Worker._spawn = spawn_in_turn

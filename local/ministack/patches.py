@@ -27,6 +27,7 @@ def apply() -> None:
         patch_machines.let_calls_of_machines_take_turns,
         patch_functions.report_failed_stream_records,
         patch_functions.reserve_for_every_version,
+        patch_functions.start_a_few_environments_at_once,
         patch_delivery.deliver_as_documented,
         patch_services.match_rules_for_management_events,
         patch_services.tell_policies_what_a_key_is_used_for,
