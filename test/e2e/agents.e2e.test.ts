@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { ListExecutionsCommand, SFNClient, StopExecutionCommand } from '@aws-sdk/client-sfn';
+import { SFNClient, StopExecutionCommand } from '@aws-sdk/client-sfn';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { agentApi, agentEnv, agentRole } from '../../local/demo/agent.ts';
 import { asSuperuser, DATABASE, tryLogin } from '../../local/demo/database.ts';
@@ -19,7 +19,7 @@ import { FleetAgent, fleetWorld, type FleetWorld } from './agent-fleet.ts';
 import { CANARY_SECONDS, Cohorts } from './cohorts.ts';
 import { pythonAgent, typescriptAgent, type ExampleAgent } from './example-agents.ts';
 import { recordsOf } from './records.ts';
-import { lifecyclesOf, reaches } from './upgrading.ts';
+import { lifecyclesOf, reaches, runningOf } from './upgrading.ts';
 
 const CREDENTIAL = 'orders';
 /** 17 that change the value while they work, one of them in Python; two that can't; one that never acknowledges. */
@@ -207,15 +207,11 @@ describe(
     test('a coordinator that is killed in mid-window is followed by another, which ends the rotation', async () => {
       const id = await rotate();
       await reaches(world, CREDENTIAL, id, 'window');
-      const machines = new SFNClient(world.stack.clientConfig);
-      const { executions = [] } = await machines.send(
-        new ListExecutionsCommand({
-          stateMachineArn: world.output(OUTPUT.lifecycle),
-          statusFilter: 'RUNNING',
-        }),
+      const own = (await runningOf(world, OUTPUT.lifecycle)).filter(
+        ({ name }) => name?.startsWith(id) === true,
       );
-      const own = executions.filter(({ name }) => name?.startsWith(id) === true);
       expect(own).toHaveLength(1);
+      const machines = new SFNClient(world.stack.clientConfig);
       for (const { executionArn } of own) await machines.send(new StopExecutionCommand({ executionArn }));
       machines.destroy();
       const ended = await follow(world, CREDENTIAL, id, () => undefined, 240_000);

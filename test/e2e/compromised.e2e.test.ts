@@ -9,7 +9,6 @@ import {
   PutFunctionConcurrencyCommand,
 } from '@aws-sdk/client-lambda';
 import { GetRolePolicyCommand, IAMClient } from '@aws-sdk/client-iam';
-import { ListExecutionsCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { settledArchive } from '../../local/demo/archive.ts';
 import { rekey, rekeyJson } from '../../local/demo/rekey.ts';
@@ -21,6 +20,7 @@ import { OUTPUT } from '../../shared/names.ts';
 import { Guide } from '../support/guide.ts';
 import { writeNextVersion } from '../support/next-version.ts';
 import { quiet } from './deployed.ts';
+import { runningOf } from './upgrading.ts';
 
 const run = promisify(execFile);
 
@@ -31,7 +31,7 @@ const run = promisify(execFile);
 describe('the runbook for a compromise of Rekey, command by command', { timeout: 300_000 }, () => {
   let world: World;
   let blocks: string[];
-  let clients: { lambda: LambdaClient; iam: IAMClient; machines: SFNClient };
+  let clients: { lambda: LambdaClient; iam: IAMClient };
   /** What the blocks before have defined, as in the one shell of the reader. */
   let before = '';
 
@@ -76,7 +76,6 @@ describe('the runbook for a compromise of Rekey, command by command', { timeout:
     clients = {
       lambda: new LambdaClient(world.stack.clientConfig),
       iam: new IAMClient(world.stack.clientConfig),
-      machines: new SFNClient(world.stack.clientConfig),
     };
     await mkdir(join(world.dir, 'bin'));
     const root = dirname(dirname(import.meta.dirname));
@@ -117,11 +116,7 @@ describe('the runbook for a compromise of Rekey, command by command', { timeout:
     const frozen = await functions();
     expect(frozen.length).toBeGreaterThan(15);
     for (const name of frozen) expect([name, await reserved(name)]).toEqual([name, 0]);
-    const stateMachineArn = world.output(OUTPUT.lifecycle);
-    const { executions = [] } = await clients.machines.send(
-      new ListExecutionsCommand({ stateMachineArn, statusFilter: 'RUNNING' }),
-    );
-    expect(executions).toEqual([]);
+    expect(await runningOf(world, OUTPUT.lifecycle)).toEqual([]);
     expect((await rekey(['list'], world.env)).status).not.toBe(0);
   });
 

@@ -16,7 +16,9 @@ import type {
 } from '../../shared/api/messages.ts';
 import { fingerprint } from '../../shared/domain/fingerprint.ts';
 import { Redacted } from '../../shared/domain/redacted.ts';
+import { OUTPUT } from '../../shared/names.ts';
 import { apply, quiet, type Deployed } from './deployed.ts';
+import { runningOf } from './upgrading.ts';
 
 /** More than one signal may halt. */
 const MANY = 340;
@@ -85,6 +87,10 @@ export function describeSignals(given: () => Deployed & { readonly sources: Loca
           { kind: 'emergency', actor: 'signal:github' },
         ]);
 
+        // The machine has more to record once agents work again.
+        await expect
+          .poll(() => runningOf(world, OUTPUT.emergency), { timeout: 60_000, interval: 500 })
+          .toEqual([]);
         const count = await records();
         expect((await deliver(world, 'github', sent)).status).toBe(202);
         const forged = { ...sent, body: sent.body.replace('"created"', '"reopened"') };

@@ -3,9 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { GetFunctionConfigurationCommand, LambdaClient, paginateListFunctions } from '@aws-sdk/client-lambda';
 import {
   DescribeExecutionCommand,
+  ListExecutionsCommand,
   paginateGetExecutionHistory,
   paginateListExecutions,
   SFNClient,
+  type ExecutionListItem,
 } from '@aws-sdk/client-sfn';
 import { rekeyJson } from '../../local/demo/rekey.ts';
 import type { World } from '../../local/demo/world.ts';
@@ -35,6 +37,19 @@ export async function liveCode(world: World): Promise<Map<string, string>> {
   }
   client.destroy();
   return live;
+}
+
+/** What a machine is executing. */
+export async function runningOf(
+  world: World,
+  machine: typeof OUTPUT.lifecycle | typeof OUTPUT.emergency,
+): Promise<ExecutionListItem[]> {
+  const client = new SFNClient(world.stack.clientConfig);
+  const { executions = [] } = await client.send(
+    new ListExecutionsCommand({ stateMachineArn: world.output(machine), statusFilter: 'RUNNING' }),
+  );
+  client.destroy();
+  return executions;
 }
 
 /** The executions of a rotation's lifecycle: how each ended, and the states that it went through. */
