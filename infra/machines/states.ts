@@ -68,92 +68,58 @@ const SERVICE_ERRORS = [
 /** Our own errors that are worth another try (shared/domain/errors.ts, `retryable`). */
 const OWN_ERRORS = ['ERR_UNAVAILABLE', 'ERR_NOT_PROPAGATED', 'ERR_CONFLICT', 'ERR_TIMEOUT'];
 
+/** What passes by itself. */
+export const PASSING = [...SERVICE_ERRORS, ...OWN_ERRORS];
+
+const NO_ROOM = ['Lambda.TooManyRequestsException'];
+
+/** Tries again with full jitter: waits are bounded by `first` seconds, then by `rate` times as many each time, up to `most`. */
+function retrying(
+  errors: readonly string[],
+  times: number,
+  { first, rate, most }: { readonly first: number; readonly rate: number; readonly most: number },
+): [Readonly<Record<string, unknown>>] {
+  return [
+    {
+      ErrorEquals: errors,
+      IntervalSeconds: first,
+      BackoffRate: rate,
+      MaxAttempts: times,
+      MaxDelaySeconds: most,
+      JitterStrategy: 'FULL',
+    },
+  ];
+}
+
 /** Retries of a planned rotation: nobody waits for it, so it backs off. */
-export const PATIENT = [
-  {
-    ErrorEquals: [...SERVICE_ERRORS, ...OWN_ERRORS],
-    IntervalSeconds: 2,
-    BackoffRate: 2,
-    MaxAttempts: 6,
-    MaxDelaySeconds: 60,
-    JitterStrategy: 'FULL',
-  },
-];
+export const PATIENT = retrying(PASSING, 6, { first: 2, rate: 2, most: 60 });
 
 /**
  * A revocation that Lambda has no room for is tried until it has: an account may run a thousand functions at once, a new one ten. For
  * seven minutes and more, and within the 25,000 events of one execution.
  */
-export const CROWDED = [
-  {
-    ErrorEquals: ['Lambda.TooManyRequestsException'],
-    IntervalSeconds: 1,
-    BackoffRate: 1.5,
-    MaxAttempts: 90,
-    MaxDelaySeconds: 10,
-    JitterStrategy: 'FULL',
-  },
-];
+export const CROWDED = retrying(NO_ROOM, 90, { first: 1, rate: 1.5, most: 10 });
 
 /** As long as Lambda has no room, for seven minutes and more: what comes after a revocation, and doesn't hold it up. */
-export const WITHOUT_ROOM = [
-  {
-    ErrorEquals: ['Lambda.TooManyRequestsException'],
-    IntervalSeconds: 1,
-    BackoffRate: 2,
-    MaxAttempts: 20,
-    MaxDelaySeconds: 60,
-    JitterStrategy: 'FULL',
-  },
-];
+export const WITHOUT_ROOM = retrying(NO_ROOM, 20, { first: 1, rate: 2, most: 60 });
 
 /** A few seconds: where something else has to be done that doesn't need the same service. */
-export const BRIEF = [
-  {
-    ErrorEquals: [...SERVICE_ERRORS, ...OWN_ERRORS],
-    IntervalSeconds: 1,
-    BackoffRate: 2,
-    MaxAttempts: 4,
-    MaxDelaySeconds: 4,
-    JitterStrategy: 'FULL',
-  },
-];
+export const BRIEF = retrying(PASSING, 4, { first: 1, rate: 2, most: 4 });
 
 /**
  * Where Lambda has failed, once: what has asked its own service four times by then goes another way, and takes no room from what is
  * urgent.
  */
-export const ONCE_MORE = [
-  {
-    ErrorEquals: SERVICE_ERRORS,
-    IntervalSeconds: 1,
-    BackoffRate: 1,
-    MaxAttempts: 1,
-    MaxDelaySeconds: 1,
-    JitterStrategy: 'FULL',
-  },
-];
+export const ONCE_MORE = retrying(SERVICE_ERRORS, 1, { first: 1, rate: 1, most: 1 });
 
 /**
  * Outlasts an hour in which a service is down or throttles, almost surely: with full jitter a wait is half of its bound in the
  * mean. For what must not be lost and holds up no revocation.
  */
-export const OUTLASTING = [
-  {
-    ErrorEquals: [...SERVICE_ERRORS, ...OWN_ERRORS],
-    IntervalSeconds: 2,
-    BackoffRate: 2,
-    MaxAttempts: 44,
-    MaxDelaySeconds: 300,
-    JitterStrategy: 'FULL',
-  },
-];
+export const OUTLASTING = retrying(PASSING, 44, { first: 2, rate: 2, most: 300 });
 
 /** As long, and seldom from the beginning: for what many wait for at once while others are still to be revoked. */
-export const SELDOM = OUTLASTING.map((retrier) => ({ ...retrier, IntervalSeconds: 30 }));
-
-/** What passes by itself. */
-export const PASSING = [...SERVICE_ERRORS, ...OWN_ERRORS];
+export const SELDOM = retrying(PASSING, 44, { first: 30, rate: 2, most: 300 });
 
 /** Retries of a revocation: whatever the error, at once and often. */
 export const URGENT = [
