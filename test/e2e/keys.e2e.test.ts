@@ -30,6 +30,7 @@ import { testExposedKey } from './exposed-key.ts';
 import { testFamilies } from './families.ts';
 import { testIdentitiesUnderLoad } from './identities-under-load.ts';
 import { testPrivateCertificates } from './private-certificates.ts';
+import { testToldUses } from './told-uses.ts';
 import { playUpstreams } from './upstreams/all.ts';
 import { nameOf, type PlayedUpstream } from './upstreams/played.ts';
 import { settledFewAtATime, Watched } from './watched.ts';
@@ -285,6 +286,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 480_000 }, 
   });
 
   testExposedKey(() => ({ world, upstreams, read }));
+  testToldUses(() => ({ world, upstreams, read }));
   testPrivateCertificates(() => ({ world, vault, watched, upstreams, read, rotate, inWindow, count }));
   testIdentitiesUnderLoad(() => ({ world, vault, watched, upstreams, read, rotate, inWindow, count }));
 
