@@ -12,6 +12,7 @@ import {
   PASSING,
   PATIENT,
   SELDOM,
+  SHORT_OF_ROOM,
   task,
   URGENT,
   WHILE_AWAITED,
@@ -250,14 +251,14 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
       { action: 'revocation-failed', cause: expression('$states.input.cause') },
       'StillAlive',
       caught('StillAlive', carried),
-      { before: unmanaged, retry: BRIEF },
+      { before: unmanaged, retry: ONCE_MORE },
     ),
     StillAlive: revoke(OUTLASTING),
     // The agents' halt doesn't wait for a ledger that is down.
     Record: record('record', 'Halt', caught('HaltUnrecorded', { ...carried, revocation }), {
       with: { revocation },
       before: [...overtaken, caught('Escaped', carried, [ESCAPED])],
-      retry: ONCE_MORE,
+      retry: [...SHORT_OF_ROOM, ...ONCE_MORE],
     }),
     // By now the emergency holds the credential: nothing else comes to life.
     Escaped: revoke(URGENT, [], 'RecordLate'),
@@ -301,10 +302,19 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
     }),
     RecordLate: record('record', 'Halt', caught('Spool', { ...carried, revocation }), {
       with: { revocation },
+      before: [...overtaken, caught('EscapedLate', carried, [ESCAPED])],
       retry: SELDOM,
     }),
+    // While nothing could be recorded a rotation may have gone on. The refusal of its record has fenced it off.
+    EscapedLate: revoke(URGENT, [], 'RecordAgain'),
+    RecordAgain: record('record', 'Halt', caught('Spool', { ...carried, revocation }), {
+      with: { revocation },
+      retry: ONCE_MORE,
+    }),
     // For the reconciler, which writes it down once the ledger is back.
-    Spool: step('record-emergency', { action: 'spool', revocation }, 'Unrecorded', ends('record-failed')),
+    Spool: step('record-emergency', { action: 'spool', revocation }, 'Unrecorded', ends('record-failed'), {
+      retry: OUTLASTING,
+    }),
     // A later emergency has taken the credential over: it kills, halts and replaces; what became of it counts.
     Superseded: step('record-emergency', { action: 'superseded' }, 'Ended', ends('halted'), {
       output: { credentialId, status: expression('$states.result.Payload.status') },

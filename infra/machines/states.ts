@@ -103,6 +103,9 @@ export const CROWDED = retrying(NO_ROOM, 90, { first: 1, rate: 1.5, most: 10 });
 /** As long as Lambda has no room, for seven minutes and more: what comes after a revocation, and doesn't hold it up. */
 export const WITHOUT_ROOM = retrying(NO_ROOM, 20, { first: 1, rate: 2, most: 60 });
 
+/** For half a minute, where something else helps as well. */
+export const SHORT_OF_ROOM = retrying(NO_ROOM, 6, { first: 1, rate: 2, most: 10 });
+
 /** A few seconds: where something else has to be done that doesn't need the same service. */
 export const BRIEF = retrying(PASSING, 4, { first: 1, rate: 2, most: 4 });
 
@@ -116,10 +119,10 @@ export const ONCE_MORE = retrying(SERVICE_ERRORS, 1, { first: 1, rate: 1, most: 
  * Outlasts an hour in which a service is down or throttles, almost surely: with full jitter a wait is half of its bound in the
  * mean. For what must not be lost and holds up no revocation.
  */
-export const OUTLASTING = retrying(PASSING, 44, { first: 2, rate: 2, most: 300 });
+export const OUTLASTING = retrying(PASSING, 41, { first: 2, rate: 2, most: 300 });
 
 /** As long, and seldom from the beginning: for what many wait for at once while others are still to be revoked. */
-export const SELDOM = retrying(PASSING, 44, { first: 30, rate: 2, most: 300 });
+export const SELDOM = retrying(PASSING, 37, { first: 30, rate: 2, most: 300 });
 
 /** Retries of a revocation: whatever the error, at once and often. */
 export const URGENT = [

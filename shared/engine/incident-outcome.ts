@@ -48,12 +48,14 @@ function covers(revocation: Revocation, handle: CredentialHandle): boolean {
 /**
  * A revocation that failed for good is recorded and published; agents are told to halt all the same, before the ledger,
  * as in `halt`. Where a later emergency holds the credential, everything that lived is that one's to kill, and what it
- * has replaced is not halted again: the failure only joins the record, late (hard decision 3).
+ * has replaced is not halted again: the failure only joins the record, late (hard decision 3). `revocation` is what has died
+ * nevertheless.
  */
 export async function recordFailedRevocation(
   deps: OrderDeps,
   emergency: Emergency,
   cause: string,
+  revocation?: Revocation,
 ): Promise<void> {
   const copy = inTime(deps.snapshots.read(emergency.credentialId), LEDGER_PATIENCE_MS);
   const seen = await seenAtOnce(deps, emergency);
@@ -66,7 +68,7 @@ export async function recordFailedRevocation(
   }
   const taken = await intend(deps, emergency, { isLeft: (found) => isLater(emergency, found) });
   const supersededBy = holds(emergency, taken) ? undefined : taken.incident?.execution;
-  await note(deps, emergency, 'emergency-revocation-failed', { cause, supersededBy });
+  await note(deps, emergency, 'emergency-revocation-failed', { cause, revocation, supersededBy });
 }
 
 /**

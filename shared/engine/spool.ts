@@ -68,9 +68,12 @@ async function settle(deps: SpoolDeps, intent: SpooledIntent): Promise<Settled> 
   if (revocation === undefined && (await isUnderWay(deps, emergency))) return 'under-way';
   if (await isNoted(deps, intent)) return 'settled';
   if (revocation !== undefined) {
-    await recordRevocation(deps, emergency, revocation).catch((error: unknown) => {
+    await recordRevocation(deps, emergency, revocation).catch(async (error: unknown) => {
       // A later emergency holds it: that this one has revoked is in the trail by now.
-      if (!isRekeyError(error, 'ERR_PREEMPTED')) throw error;
+      if (isRekeyError(error, 'ERR_PREEMPTED')) return;
+      if (!isRekeyError(error, 'ERR_ESCAPED')) throw error;
+      // It lives until a person starts the emergency again.
+      await recordFailedRevocation(deps, emergency, error.message, revocation);
     });
     return 'settled';
   }
@@ -101,11 +104,9 @@ async function isNoted({ ledger }: OrderDeps, intent: SpooledIntent): Promise<bo
   for await (const { message, entity, time_dt: at } of ledger.records(credentialId)) {
     const { incident, evidence } = entity.data;
     if (incident !== incidentId || at < time) continue;
-    const tells =
-      revocation === undefined
-        ? message === REVOKED || message === FAILED
-        : message === REVOKED && evidence.includes(JSON.stringify(revocation.revokedAt));
-    if (tells) return true;
+    const tells = message === REVOKED || message === FAILED;
+    const isOfThis = revocation === undefined || evidence.includes(JSON.stringify(revocation.revokedAt));
+    if (tells && isOfThis) return true;
   }
   return false;
 }

@@ -3,6 +3,7 @@ import { toInstant } from '../../shared/domain/clock.ts';
 import { emergencyOf } from '../../shared/engine/begin-emergency.ts';
 import { revokeNow } from '../../shared/engine/emergency.ts';
 import { reconcileSpool } from '../../shared/engine/spool.ts';
+import type { Execution } from '../support/machines.ts';
 import { ScaleWorld } from '../support/scale-world.ts';
 
 const COUNT = 1000;
@@ -92,6 +93,8 @@ describe(`${COUNT} credentials of three types in one emergency`, () => {
   ])('are in the ledger once it is back, where it %s for longer than is waited', async (_what, sink) => {
     const world = new ScaleWorld(COUNT);
     takeDown(world, [sink], 6 * HOURS);
+    // The spool outlasts what takes nothing either at first.
+    if (sink === 'the ledger refuses writes') takeDown(world, ['S3 is down'], 4 * HOURS);
     const execution = await world.emergency();
     revokedFirst(world);
     expect([execution.status, execution.error]).toEqual(['FAILED', 'EmergencyIncomplete']);
@@ -155,6 +158,51 @@ test('where neither the ledger nor S3 tells what there is to end, for longer tha
   const execution = await world.emergency();
   expect([execution.status, execution.error]).toEqual(['FAILED', 'EmergencyIncomplete']);
   expect(world.done.filter(({ what }) => what === 'Emergency Ended')).toHaveLength(1);
+});
+
+describe('what a rotation brings to life while nothing can be recorded', () => {
+  /** Comes to life as its agents are told to halt: the revocation is over, its record has just failed. */
+  const emergency = async (hours: number): Promise<{ world: ScaleWorld; execution: Execution }> => {
+    const world = new ScaleWorld(3);
+    takeDown(world, ['the ledger refuses writes'], hours * HOURS);
+    const { events } = world.deps;
+    const publish = events.publish.bind(events);
+    const late = new Set(world.ids);
+    events.publish = (what, detail) => {
+      const { credentialId = '' } = detail as { credentialId?: string };
+      if (late.delete(credentialId)) world.bringToLife(credentialId);
+      return publish(what, detail);
+    };
+    return { world, execution: await world.emergency() };
+  };
+
+  test('dies once the ledger is back', async () => {
+    const { world, execution } = await emergency(0.5);
+    expect([...world.alive]).toEqual([]);
+    expect(execution.status).toBe('SUCCEEDED');
+    recordedOnce(world);
+  });
+
+  test('is told and paged for by the reconciler, once, where the ledger comes back too late for the emergency', async () => {
+    const { world, execution } = await emergency(6);
+    expect([execution.status, world.alive.size]).toEqual(['FAILED', 3]);
+    world.time.jumpTo(world.startedAt + 7 * HOURS);
+    // A run that dies before the spool knows is followed by another.
+    world.s3.keepsAll = true;
+    await reconcileSpool(world.deps);
+    world.s3.keepsAll = false;
+    await reconcileSpool(world.deps);
+    expect(spooledIn(world)).toEqual([]);
+    expect(world.recordsEach('emergency-revocation-failed')).toEqual([1]);
+    const [told] = world.ledger.trail.filter(({ message }) => message === 'emergency-revocation-failed');
+    expect(JSON.parse(told?.entity.data.evidence ?? '')).toMatchObject({
+      cause: expect.stringMatching(/next-of-.* came to life/),
+      revocation: { handles: [{ handle: expect.stringContaining('value-') }] },
+    });
+    // Started again, as its remedy says.
+    await world.emergency('e-2');
+    expect(world.alive.size).toBe(0);
+  });
 });
 
 describe('what an emergency that was stopped has spooled', () => {

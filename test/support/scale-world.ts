@@ -191,6 +191,17 @@ export class ScaleWorld {
     this.s3.objects.set(`/snapshots/${snapshotKey(TENANT, id)}`, JSON.stringify(head));
   }
 
+  /** What a rotation brings to life beside the current value, on record as the ledger is fenced by nobody yet. */
+  bringToLife(credentialId: string): void {
+    const head = this.ledger.heads.get(credentialId);
+    if (head === undefined) throw new Error(`there is no ${credentialId}`);
+    const handle = { id: `next-of-${credentialId}`, generation: head.generation + 1 };
+    const { generation } = handle;
+    const version = head.version + 1;
+    this.ledger.heads.set(credentialId, { ...head, generation, version, live: [...head.live, handle] });
+    this.alive.add(handle.id);
+  }
+
   /** Every upstream: what is known by id is ended, and nothing else is listed than what lives. */
   #provider(): AnyProvider {
     const up = (): void => {
