@@ -25,6 +25,7 @@ export type RunbookEntry =
   | 'agent-api-errors'
   | 'directory-errors'
   | 'lists-not-signed'
+  | 'emergency-under-way'
   | 'signal-held'
   | 'glass-broken'
   | 'signals-over-budget'

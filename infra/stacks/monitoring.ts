@@ -7,8 +7,7 @@ import {
   type IMetric,
   type Metric,
 } from 'aws-cdk-lib/aws-cloudwatch';
-import { Rule, RuleTargetInput, EventField } from 'aws-cdk-lib/aws-events';
-import { SnsTopic } from 'aws-cdk-lib/aws-events-targets';
+import { EventField } from 'aws-cdk-lib/aws-events';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { FilterPattern, MetricFilter } from 'aws-cdk-lib/aws-logs';
 import { SubscriptionProtocol, Topic, type ITopic } from 'aws-cdk-lib/aws-sns';
@@ -20,13 +19,13 @@ import { EVENT, EVENT_SOURCE, METRICS_NAMESPACE, OUTPUT, typedFunction } from '.
 import type { Settings } from '../config.ts';
 import type { DatabaseLogObserver } from '../constructs/database-log-observer.ts';
 import type { HandlerFunction } from '../constructs/handler-function.ts';
+import { PageRule } from '../constructs/page-rule.ts';
 import {
   PERIOD,
   RunbookAlarm,
   type RunbookAlarmProps,
   type RunbookEntry,
 } from '../constructs/runbook-alarm.ts';
-import { acknowledge } from '../nag.ts';
 import type { AgentsStack } from './agents.ts';
 import type { ApiStack } from './api.ts';
 import type { EvidenceStack } from './evidence.ts';
@@ -87,6 +86,11 @@ export const SWEPT = {
   counts: ['refreshed', 'failed', 'consentNeeded', 'left'],
 } as const;
 
+/** What stands in an event under a name. */
+function said(field: string): string {
+  return EventField.fromPath(`$.detail.${field}`);
+}
+
 /** Functions of which a single error pages, with the entry that says what to do. */
 const ENTRY_OF: Partial<Record<string, RunbookEntry>> = {
   revoke: 'revocation-errors',
@@ -124,6 +128,7 @@ export class MonitoringStack extends Stack {
     this.#machine('Rotation', 'rotation-failed', rotation.lifecycle.machine);
     this.#machine('Emergency', 'emergency-failed', incident.emergency.machine);
     this.#machine('Suspension', 'signal-held', incident.suspension.machine);
+    this.#emergencies(incident.emergency.machine);
     for (const handler of this.#handlers) this.#errors(handler);
     this.#deadLetters('Rotation', rotation.deadLetters);
     this.#deadLetters('Readers', usage.readers.deadLetters);
@@ -464,32 +469,44 @@ export class MonitoringStack extends Stack {
     action?: (string | object)[],
   ): void {
     const { settings, state } = this.#props;
-    const said = (field: string): string => EventField.fromPath(`$.detail.${field}`);
-    const rule = new Rule(this, id, {
-      eventBus: state.bus,
-      description,
-      eventPattern: {
+    const byHand = entry === 'awaiting-operator' ? ` To do by hand: ${said('byHand')}.` : '';
+    new PageRule(this, id, {
+      settings,
+      topic: this.topic,
+      bus: state.bus,
+      pattern: {
         source: [EVENT_SOURCE],
         detailType: [detailType],
         ...(action === undefined ? {} : { detail: { action } }),
       },
-      targets: [
-        new SnsTopic(this.topic, {
-          message: RuleTargetInput.fromText(
-            `Rekey ${settings.stage}: ${said('action')} of ${said('credential')}, rotation ${said('rotationId')}. ` +
-              (entry === 'awaiting-operator' ? `To do by hand: ${said('byHand')}. ` : '') +
-              `Runbook: ${settings.runbook}#${entry}`,
-          ),
-        }),
-      ],
+      description,
+      text: `${said('action')} of ${said('credential')}, rotation ${said('rotationId')}.${byHand}`,
+      entry,
     });
-    if (settings.alarms.topicArn !== undefined) {
-      acknowledge(
-        rule,
-        'Annotation::@aws-cdk/aws-events:ruleUnresolvedEnvironment',
-        "CloudWatch wants the topic in the stack's own region; where it is is checked at synthesis.",
-      );
-    }
+  }
+
+  /** That agents were halted, whoever has ordered it: a source of signals needs nobody for that. */
+  #emergencies(machine: StateMachine): void {
+    const { settings, state } = this.#props;
+    const common = { settings, topic: this.topic, entry: 'emergency-under-way' } as const;
+    new PageRule(this, 'EmergencyBegun', {
+      ...common,
+      description: 'Tells the alarm topic of emergencies as they begin',
+      // The executions of its batches are of another name.
+      pattern: {
+        source: ['aws.states'],
+        detailType: ['Step Functions Execution Status Change'],
+        detail: { stateMachineArn: [machine.stateMachineArn], status: ['RUNNING'] },
+      },
+      text: `the emergency ${said('name')} has begun: credentials are revoked and their agents halted. Its incident: rekey incident list.`,
+    });
+    new PageRule(this, 'EmergencyEnded', {
+      ...common,
+      bus: state.bus,
+      description: 'Tells the alarm topic of emergencies as they end',
+      pattern: { source: [EVENT_SOURCE], detailType: [EVENT.emergency] },
+      text: `an emergency of the incident ${said('incidentId')} has ended. What did not end as it was asked for pages by itself.`,
+    });
   }
 
   #dashboard(): void {

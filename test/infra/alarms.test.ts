@@ -40,6 +40,12 @@ describe('alarms', () => {
     const pages = (stacks['monitoring']?.resources ?? []).filter(({ Type }) => Type === 'AWS::Events::Rule');
     expect(pages.map(({ Properties }) => Properties['EventPattern'])).toEqual([
       {
+        source: ['aws.states'],
+        'detail-type': ['Step Functions Execution Status Change'],
+        detail: { stateMachineArn: [expect.anything()], status: ['RUNNING'] },
+      },
+      { source: ['rekey'], 'detail-type': [EVENT.emergency] },
+      {
         source: ['rekey'],
         'detail-type': [EVENT.failed],
         detail: {
