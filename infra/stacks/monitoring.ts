@@ -478,6 +478,7 @@ export class MonitoringStack extends Stack {
           message: RuleTargetInput.fromText(
             `Rekey ${settings.stage}: ${said('action')} of ${said('credential')}, rotation ${said('rotationId')}. ` +
               (entry === 'awaiting-operator' ? `To do by hand: ${said('byHand')}. ` : '') +
+              (entry === 'signal-held' ? `${said('meanwhile')} ` : '') +
               `Runbook: ${settings.runbook}#${entry}`,
           ),
         }),
