@@ -55,28 +55,58 @@ export async function readIncidentEvents(client: ApiClient): Promise<AuditEvent[
   return events;
 }
 
+/** All that is registered. */
+export interface Registered {
+  readonly heads: readonly CredentialView[];
+  readonly families: readonly FamilyView[];
+}
+
+export async function readRegistered(client: ApiClient): Promise<Registered> {
+  const [heads, families] = await Promise.all([readHeads(client), readFamilies(client)]);
+  return { heads, families };
+}
+
+/** What an emergency of the incident holds now. */
+export function heldBy(incident: string, { heads, families }: Registered): Concerned[] {
+  return [
+    ...heads.flatMap((head) =>
+      head.emergency?.incident === incident ? [{ id: head.id, name: head.name, head }] : [],
+    ),
+    ...families.flatMap((family) =>
+      family.incident?.id === incident ? [{ id: family.id, name: family.name, family }] : [],
+    ),
+  ];
+}
+
+/** What records name with the incident, also where its part in it has ended. */
+export function recordedIn(
+  incident: string,
+  events: readonly AuditEvent[],
+  { families }: Registered,
+): Concerned[] {
+  const familyById = new Map(families.map((family) => [family.id, family]));
+  return events
+    .filter((event) => event.incident === incident)
+    .map(({ credentialId: id, credential: name }) => {
+      const family = familyById.get(id);
+      return { id, name, ...(family === undefined ? {} : { family }) };
+    });
+}
+
+/** Each once, by name; what comes later in the list is newer. */
+export function eachOnce(all: readonly Concerned[]): Concerned[] {
+  const found = new Map(all.map((one) => [one.id, one]));
+  return [...found.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
 /**
- * The credentials of an incident, by name.
+ * The credentials of an incident, by name. Reads the records of a year.
  * @throws Failure ERR_NOT_FOUND where nothing tells of it
  */
 export async function concernedBy(client: ApiClient, incident: string): Promise<Concerned[]> {
-  const [heads, events, families] = await Promise.all([
-    readHeads(client),
-    readIncidentEvents(client),
-    readFamilies(client),
-  ]);
-  const found = new Map<string, Concerned>();
-  const familyById = new Map(families.map((family) => [family.id, family]));
-  for (const { incident: of, credentialId: id, credential: name } of events) {
-    if (of !== incident) continue;
-    const family = familyById.get(id);
-    found.set(id, { id, name, ...(family === undefined ? {} : { family }) });
-  }
-  for (const head of heads)
-    if (head.emergency?.incident === incident) found.set(head.id, { id: head.id, name: head.name, head });
-  for (const family of families)
-    if (family.incident?.id === incident) found.set(family.id, { id: family.id, name: family.name, family });
-  if (found.size > 0) return [...found.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const [registered, events] = await Promise.all([readRegistered(client), readIncidentEvents(client)]);
+  const found = eachOnce([...recordedIn(incident, events, registered), ...heldBy(incident, registered)]);
+  if (found.length > 0) return found;
   throw new Failure('ERR_NOT_FOUND', `nothing of the last year tells of an incident "${incident}"`, {
     field: 'incident',
     remedy: '`rekey incident list` names the incidents that there are',

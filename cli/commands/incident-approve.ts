@@ -1,8 +1,14 @@
 import type { Command } from 'commander';
-import { heldSignalAnswer, heldSignalsAnswer, type HeldSignalView } from '../../shared/api/messages.ts';
+import {
+  heldSignalAnswer,
+  heldSignalsAnswer,
+  type HeldSignalView,
+  type HeldValueView,
+} from '../../shared/api/messages.ts';
 import { examples, filled, type AddCommand } from '../command.ts';
 import type { Context } from '../context.ts';
 import { EXIT, Failure } from '../failure.ts';
+import type { Output } from '../io.ts';
 import { when } from '../render.ts';
 
 interface VoteOptions {
@@ -17,9 +23,9 @@ type Verdict = 'approvals' | 'denials';
 async function listHeld(context: Context): Promise<number> {
   const { out } = context;
   const { signals } = await read(context);
-  out.data({ signals });
+  out.data({ signals: signals.map((signal) => ({ ...signal, values: valuesOf(signal) })) });
   if (signals.length === 0) out.line('No signal is held.');
-  for (const signal of signals) for (const line of linesOf(signal)) out.line(line);
+  for (const signal of signals) for (const line of linesOf(out, signal)) out.line(line);
   return EXIT.ok;
 }
 
@@ -64,8 +70,8 @@ async function foresee(context: Context, id: string, verdict: Verdict): Promise<
       remedy: '`rekey incident held` lists them',
     });
   }
-  out.data({ dryRun: true, signal });
-  for (const line of linesOf(signal)) out.line(line);
+  out.data({ dryRun: true, signal: { ...signal, values: valuesOf(signal) } });
+  for (const line of linesOf(out, signal)) out.line(line);
   out.line(
     verdict === 'denials' ? 'It would be denied: nothing is revoked.' : 'It would have your approval.',
   );
@@ -82,14 +88,37 @@ function namesOf({ credentials, families = [] }: HeldSignalView): string {
   return [...credentials, ...families].join(', ');
 }
 
-function linesOf(signal: HeldSignalView): string[] {
-  const { id, source, heldAt, why, url, approvals, glassAt, suspends } = signal;
+/** An older server says of all its values together whether they are suspended, where their providers can. */
+function valuesOf({ credentials, families = [], suspends, values }: HeldSignalView): HeldValueView[] {
+  const state = suspends === true ? 'unknown' : 'works';
+  return (
+    values ?? [
+      ...credentials.map((name) => ({ name, state })),
+      ...families.map((name) => ({ name, state: 'works' })),
+    ]
+  );
+}
+
+function valueText(out: Output, { name, state, why }: HeldValueView): string {
+  const because = why === undefined ? '' : `: ${why}`;
+  switch (state) {
+    case 'suspended':
+      return `${name}: suspended until it is decided, agents are refused`;
+    case 'works':
+      return `${name}: ${out.style('red', 'NOT suspended, its value works')}${because}`;
+    case 'ended':
+      return `${name}: its value has ended meanwhile`;
+    default:
+      return `${name}: suspended where its provider can (\`rekey providers\`), else its value works`;
+  }
+}
+
+function linesOf(out: Output, signal: HeldSignalView): string[] {
+  const { id, source, heldAt, why, url, approvals, glassAt } = signal;
   return [
     `${id}  ${source}, held ${when(heldAt)}: ${why}`,
     `  would revoke ${namesOf(signal)}`,
-    ...(suspends === true
-      ? ['  suspended until it is decided, where the provider can: agents are refused']
-      : []),
+    ...valuesOf(signal).map((value) => `  ${valueText(out, value)}`),
     ...(url === undefined ? [] : [`  ${url}`]),
     `  approved by ${approvals.length === 0 ? 'nobody' : approvals.map(({ actor }) => actor).join(', ')}; one alone may from ${when(glassAt)} on`,
   ];

@@ -10,9 +10,17 @@ import { toInstant } from '../../shared/domain/clock.ts';
 import type { ApiClient } from '../client.ts';
 import type { Run } from '../command.ts';
 import type { Context } from '../context.ts';
-import { EXIT, failureOf } from '../failure.ts';
-import { readFamilies } from '../families.ts';
-import { concernedBy, readHeads, type Concerned } from '../incidents.ts';
+import { EXIT, failureOf, type Failure } from '../failure.ts';
+import {
+  concernedBy,
+  eachOnce,
+  heldBy,
+  readIncidentEvents,
+  readRegistered,
+  recordedIn,
+  type Concerned,
+  type Registered,
+} from '../incidents.ts';
 import { operatorText, when } from '../render.ts';
 
 /** Where one credential of an incident stands. */
@@ -27,14 +35,19 @@ interface Standing {
   readonly byHand?: string;
 }
 
+/** A token family whose server has not confirmed yet. */
+const REVOKING = 'revoking';
+
+/** How long an API that has stopped answering, or an incident that nothing tells of yet, is waited for. */
 const PATIENCE_MS = 120_000;
 
 /** `rekey incident show INCIDENT [--watch]`: where each of its credentials stands. */
 async function show(context: Context, incident: string, watch: boolean): Promise<number> {
   const { out } = context;
   const client = await context.client();
-  const concerned = await out.waiting('looking for its credentials', concernedBy(client, incident));
-  const first = await standings(client, incident, concerned);
+  const looking = watch ? appearing(context, client, incident) : concernedBy(client, incident);
+  const concerned = await out.waiting('looking for its credentials', looking);
+  const first = await standings(client, incident, concerned, await readRegistered(client));
   if (!watch) out.data({ incident, credentials: first });
   out.table(
     ['CREDENTIAL', 'STAGE', 'EXECUTION', 'TO DO BY HAND'],
@@ -49,7 +62,36 @@ async function show(context: Context, incident: string, watch: boolean): Promise
   return last.some(needsPerson) ? EXIT.unhappy : EXIT.ok;
 }
 
-/** A line for each change, until nothing is under way any more. */
+/**
+ * Whom the incident concerns, once anything tells of it: the ledger may be behind. Records are paged, a year of them, so that only
+ * the first look and the last read them.
+ * @throws Failure ERR_NOT_FOUND where nothing tells of it in time
+ */
+async function appearing(
+  { out, pollMs }: Context,
+  client: ApiClient,
+  incident: string,
+): Promise<readonly Concerned[]> {
+  const began = out.io.now();
+  try {
+    return await concernedBy(client, incident);
+  } catch (error) {
+    if (failureOf(error).code !== 'ERR_NOT_FOUND') throw error;
+  }
+  out.note(`nothing tells of ${incident} yet: it is waited for, ${PATIENCE_MS / 1000} seconds at most`);
+  while (out.io.now() - began <= PATIENCE_MS) {
+    await sleep(pollMs);
+    try {
+      const found = heldBy(incident, await readRegistered(client));
+      if (found.length > 0) break;
+    } catch (error) {
+      if (!isPassing(failureOf(error))) throw error;
+    }
+  }
+  return concernedBy(client, incident);
+}
+
+/** A line for each change, and for each credential that appears, until nothing is under way any more. */
 async function follow(
   context: Context,
   client: ApiClient,
@@ -60,23 +102,33 @@ async function follow(
   const { out, pollMs } = context;
   out.note(`watching ${incident}; Ctrl-C ends the watching, nothing else`);
   for (const each of first) out.event({ incident, ...each });
+  let known = concerned;
   let now = first;
   let answeredAt = out.io.now();
-  while (now.some(isUnderWay)) {
+  for (;;) {
+    const wasUnderWay = now.some(isUnderWay);
     out.status(`${now.filter(isUnderWay).length} of ${now.length} credentials are under way`);
-    await sleep(pollMs);
+    if (wasUnderWay) await sleep(pollMs);
     const before = new Map(now.map((each) => [each.credentialId, JSON.stringify(each)]));
     try {
-      now = await standings(client, incident, concerned);
+      const registered = await readRegistered(client);
+      // What has come and gone between two looks stands in the records only: they are read once it is quiet.
+      const events = wasUnderWay ? [] : await readIncidentEvents(client);
+      known = eachOnce([
+        ...known,
+        ...recordedIn(incident, events, registered),
+        ...heldBy(incident, registered),
+      ]);
+      now = await standings(client, incident, known, registered);
       answeredAt = out.io.now();
     } catch (error) {
       const failure = failureOf(error);
-      const passing = failure.exit === EXIT.unreachable || failure.code === 'ERR_UNAVAILABLE';
-      if (!passing || out.io.now() - answeredAt > PATIENCE_MS) throw failure;
+      if (!isPassing(failure) || out.io.now() - answeredAt > PATIENCE_MS) throw failure;
+      await sleep(pollMs);
       continue;
     }
-    for (const each of now) {
-      if (before.get(each.credentialId) === JSON.stringify(each)) continue;
+    const changed = now.filter((each) => before.get(each.credentialId) !== JSON.stringify(each));
+    for (const each of changed) {
       const { credential, stage, execution, byHand } = each;
       const about = [execution?.toLowerCase(), byHand].filter(Boolean).join('; ');
       out.line(
@@ -84,21 +136,26 @@ async function follow(
       );
       out.event({ incident, ...each });
     }
+    if (!wasUnderWay && changed.length === 0) return now;
   }
-  return now;
 }
 
-/** One look at the heads, and one at each execution. */
+/** Whether it may answer again by itself. */
+function isPassing({ exit, code }: Failure): boolean {
+  return exit === EXIT.unreachable || code === 'ERR_UNAVAILABLE';
+}
+
+/** Where each stands, with one look at each execution. */
 async function standings(
   client: ApiClient,
   incident: string,
   concerned: readonly Concerned[],
+  registered: Registered,
 ): Promise<Standing[]> {
-  const [registered, families] = await Promise.all([readHeads(client), readFamilies(client)]);
-  const heads = new Map(registered.map((head) => [head.id, head]));
-  const byId = new Map(families.map((family) => [family.id, family]));
+  const heads = new Map(registered.heads.map((head) => [head.id, head]));
+  const families = new Map(registered.families.map((family) => [family.id, family]));
   const ids = new Set(
-    [...heads.values()].flatMap(({ emergency }) =>
+    registered.heads.flatMap(({ emergency }) =>
       emergency?.incident === incident ? (emergency.id ?? []) : [],
     ),
   );
@@ -108,7 +165,7 @@ async function standings(
   return concerned.map(({ id, name, family }) =>
     family === undefined
       ? standingOf({ id, name }, heads.get(id), incident, executions)
-      : familyStanding({ id, name }, byId.get(id), incident),
+      : familyStanding({ id, name }, families.get(id), incident),
   );
 }
 
@@ -121,7 +178,7 @@ function familyStanding({ id, name }: Concerned, family: FamilyView | undefined,
   const { outcome } = family.incident;
   return {
     ...about,
-    stage: outcome === 'pending' ? 'revoking' : 'halted',
+    stage: outcome === 'pending' ? REVOKING : 'halted',
     ...(outcome === 'unsupported' ? { byHand: 'revoke the grant at the server' } : {}),
   };
 }
@@ -157,8 +214,8 @@ async function executionOf(client: ApiClient, id: string): Promise<EmergencyAnsw
   }
 }
 
-function isUnderWay({ execution }: Standing): boolean {
-  return execution === 'RUNNING';
+function isUnderWay({ execution, stage }: Standing): boolean {
+  return execution === 'RUNNING' || stage === REVOKING;
 }
 
 /** Halted with nobody at work on it, or waiting for somebody's hands. */

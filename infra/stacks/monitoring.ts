@@ -470,6 +470,7 @@ export class MonitoringStack extends Stack {
   ): void {
     const { settings, state } = this.#props;
     const byHand = entry === 'awaiting-operator' ? ` To do by hand: ${said('byHand')}.` : '';
+    const meanwhile = entry === 'signal-held' ? ` ${said('meanwhile')}` : '';
     new PageRule(this, id, {
       settings,
       topic: this.topic,
@@ -480,7 +481,7 @@ export class MonitoringStack extends Stack {
         ...(action === undefined ? {} : { detail: { action } }),
       },
       description,
-      text: `${said('action')} of ${said('credential')}, rotation ${said('rotationId')}.${byHand}`,
+      text: `${said('action')} of ${said('credential')}, rotation ${said('rotationId')}.${byHand}${meanwhile}`,
       entry,
     });
   }

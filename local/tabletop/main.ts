@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startWorld } from '../demo/world.ts';
 import { LocalSources } from '../signals.ts';
+import { CAPS } from './caps.ts';
 import { narrator } from './narrator.ts';
 import { shortfalls } from './outcome.ts';
-import { CAPS, KEYS, play } from './scenario.ts';
+import { KEYS, play } from './scenario.ts';
 import { Vendor } from './vendor.ts';
 
 const { values } = parseArgs({

@@ -15,12 +15,10 @@ import { rekeyJson } from '../demo/rekey.ts';
 import { responderEnv } from '../demo/responder.ts';
 import type { World } from '../demo/world.ts';
 import { deliver, type LocalSources } from '../signals.ts';
+import { aboutCaps } from './caps.ts';
 import type { Narrator } from './narrator.ts';
 import type { Outcome } from './outcome.ts';
-import type { Vendor } from './vendor.ts';
-
-/** Signals of one source may revoke one key an hour here, whose agents they may halt: the second one waits for people. */
-export const CAPS = { maxCredentials: 1, maxAgents: 400, breakGlassMinutes: 30 };
+import { KIND, type Vendor } from './vendor.ts';
 
 /** The keys that have leaked: one that agents of 340 customers share, and two that stood in the same file. */
 export const KEYS = ['support', 'search', 'billing'] as const;
@@ -72,6 +70,7 @@ export async function play(table: Table): Promise<Outcome> {
   );
   const refused = agents.reduce((sum, each) => sum + each.refused, 0);
   says.tell(`every agent works with a new key; in between they were refused ${refused} times, all together`);
+  for (const line of aboutCaps(CUSTOMERS, KIND)) says.tell(line);
 
   const heldUntilApproved = await holdAndApprove(table, ofOthers);
   const heldRevoked = await until('the other keys are dead', async () => allDead(vendor, ofOthers));

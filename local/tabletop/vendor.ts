@@ -8,6 +8,9 @@ import { TAG } from '../../shared/names.ts';
 import { FakeOpenAi } from '../../test/fakes/openai.ts';
 import type { LocalStack } from '../stack.ts';
 
+/** What its keys are. */
+export const KIND = { type: 'llm-key', provider: 'openai' } as const;
+
 const ADMIN = 'agents/admin/vendor';
 
 /** A stand-in for a vendor of models, with whoever calls it. */
@@ -30,7 +33,7 @@ export class Vendor implements AsyncDisposable {
       new CreateSecretCommand({
         Name: ADMIN,
         SecretString: JSON.stringify({ adminKey, baseUrl: vendor.#baseUrl }),
-        Tags: [{ Key: TAG.admin, Value: 'llm-key' }],
+        Tags: [{ Key: TAG.admin, Value: KIND.type }],
       }),
     );
     return vendor;
@@ -44,8 +47,7 @@ export class Vendor implements AsyncDisposable {
   keyOf(name: string, agents: number): object {
     return {
       name,
-      type: 'llm-key',
-      provider: 'openai',
+      ...KIND,
       secret: `agents/${name}`,
       admin: ADMIN,
       target: { project: 'proj_1', serviceAccount: `sa_${name}`, label: name, baseUrl: this.#baseUrl },

@@ -336,6 +336,17 @@ export const CAPABILITIES = {
 /** A type with its provider, e.g. `llm-key/openai`. */
 export type ProviderKey = keyof typeof CAPABILITIES;
 
+/** Whether its values can be suspended; one of a provider that nobody knows may be. */
+export function canSuspend({
+  type,
+  provider,
+}: {
+  readonly type: string;
+  readonly provider: string;
+}): boolean {
+  return capabilitiesOf(type, provider)?.canSuspend !== false;
+}
+
 /** What is known of a provider; undefined where nobody knows it. */
 export function capabilitiesOf(type: string, provider: string): Capabilities | undefined {
   const key = `${type}/${provider}`;

@@ -83,10 +83,12 @@ export interface RekeyEvent {
     readonly deactivation: string;
     /** What a person does at the upstream, where something waits for that. */
     readonly byHand?: string;
+    /** Whether what a signal is about works until a person acts. */
+    readonly meanwhile?: string;
   };
 }
 
-/** The event of a record, if there is one. No evidence goes out but what somebody is asked to do: it is for the audit. */
+/** The event of a record, if there is one. No evidence goes out but what somebody has to know at once: it is for the audit. */
 export function eventOf(record: AuditRecord): RekeyEvent | undefined {
   const detailType = EVENT_OF[record.message];
   if (detailType === undefined) return undefined;
@@ -111,14 +113,22 @@ export function eventOf(record: AuditRecord): RekeyEvent | undefined {
       windowCloses: entity.data.window_closes,
       incident: entity.data.incident,
       deactivation: entity.data.deactivation,
-      ...askedOf(record),
+      ...toldOf(record),
       ...bounded({ holders, fleets }),
     },
   };
 }
 
-function askedOf({ message, entity }: AuditRecord): { readonly byHand?: string } {
-  if (message !== 'operator-awaited' || entity.data.evidence === '') return {};
-  const { byHand } = JSON.parse(entity.data.evidence) as { readonly byHand?: unknown };
-  return typeof byHand === 'string' ? { byHand } : {};
+/** What of its evidence goes out with a record. */
+const TOLD: Partial<Record<AuditAction, 'byHand' | 'meanwhile'>> = {
+  'operator-awaited': 'byHand',
+  'signal-held': 'meanwhile',
+};
+
+function toldOf({ message, entity }: AuditRecord): { readonly byHand?: string; readonly meanwhile?: string } {
+  if (message === 'signal-by-hand') return { meanwhile: 'It works until a person ends it at its upstream.' };
+  const field = TOLD[message];
+  if (field === undefined || entity.data.evidence === '') return {};
+  const { [field]: text } = JSON.parse(entity.data.evidence) as Readonly<Record<string, unknown>>;
+  return typeof text === 'string' ? { [field]: text } : {};
 }

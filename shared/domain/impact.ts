@@ -1,5 +1,5 @@
 import { nextStart, notPlanned } from './calendar.ts';
-import { capabilitiesOf } from './capabilities.ts';
+import { canSuspend, capabilitiesOf } from './capabilities.ts';
 import type { KnownAgent } from './client-evidence.ts';
 import { fromInstant, plusSeconds, toInstant, type Instant } from './clock.ts';
 import type { Credential } from './credential.ts';
@@ -150,10 +150,6 @@ function momentsFrom(
     moment('revocation', plusSeconds(proven, soakSeconds), 'the old one is revoked, no sooner'),
     ...end,
   ].toSorted((a, b) => fromInstant(a.at) - fromInstant(b.at));
-}
-
-function canSuspend({ type, provider }: Credential): boolean {
-  return capabilitiesOf(type, provider)?.canSuspend !== false;
 }
 
 /** When the proof can be complete at the earliest, as far as clocks say it. */

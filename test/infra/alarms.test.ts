@@ -66,6 +66,8 @@ describe('alarms', () => {
       { source: ['rekey'], 'detail-type': [EVENT.signal], detail: { action: ['glass-broken'] } },
       { source: ['rekey'], 'detail-type': [EVENT.anomaly] },
     ]);
+    const held = pages.find(({ logicalId }) => logicalId.startsWith('SignalHeld'));
+    expect(JSON.stringify(held?.Properties['Targets'])).toContain('$.detail.meanwhile');
     const filters = ofType(stacks, 'AWS::Logs::MetricFilter');
     expect(filters.map(({ Properties }) => Properties['FilterPattern'])).toEqual([
       `{ $.message = "${TAMPERED}" }`,

@@ -53,6 +53,20 @@ export const denialRequest = z.strictObject({ reason });
 
 const vote = z.object({ actor: z.string(), at: instant, reason: z.string(), glass: z.boolean().optional() });
 
+/** One value of a signal that is held. */
+const heldValueView = z.object({
+  /** Of its credential or token family. */
+  name: z.string(),
+  /**
+   * `suspended`: whoever holds it is refused. `works`: it is NOT suspended, and works until it is decided. `ended`: it has ended meanwhile,
+   * by a rotation or an emergency.
+   */
+  state: z.string(),
+  /** Why it works. */
+  why: z.string().optional(),
+});
+export type HeldValueView = z.infer<typeof heldValueView>;
+
 const heldSignalView = z.object({
   id: z.string(),
   source: z.string(),
@@ -69,6 +83,8 @@ const heldSignalView = z.object({
   families: z.array(z.string()).optional(),
   /** What was found is suspended until it is decided, where its provider can. */
   suspends: z.boolean().optional(),
+  /** How each of them stands until it is decided; absent once it is, and in answers of older versions. */
+  values: z.array(heldValueView).optional(),
   /** `held`, `approved` (its emergency has the same id) or `denied` */
   status: z.string(),
   approvals: z.array(vote),

@@ -1,3 +1,4 @@
+import { canSuspend } from '../capabilities.ts';
 import { plusSeconds, toInstant, type Instant } from '../clock.ts';
 import type { CredentialHandle } from '../credential.ts';
 import { RekeyError } from '../errors.ts';
@@ -30,6 +31,8 @@ export interface HeldSignal {
     readonly credentialId: string;
     readonly name: string;
     readonly type: string;
+    /** Absent in what older versions wrote. */
+    readonly provider?: string;
     readonly fingerprint?: string;
     /** The value that was found. Absent in what older versions wrote. */
     readonly handle?: Pick<CredentialHandle, 'id' | 'generation'>;
@@ -40,7 +43,7 @@ export interface HeldSignal {
     readonly name: string;
     readonly fingerprint: string;
   }[];
-  /** These values are suspended until it is decided. */
+  /** These values are suspended until it is decided, where their providers can. */
   readonly suspends?: true;
   readonly status: 'held' | 'approved' | 'denied';
   readonly approvals: readonly Vote[];
@@ -74,6 +77,7 @@ export function heldOf(
       credentialId: credential.id,
       name: credential.name,
       type: credential.type,
+      provider: credential.provider,
       ...(key === undefined
         ? {}
         : {
@@ -95,6 +99,39 @@ export function heldOf(
     approvals: [],
     version: 1,
   };
+}
+
+/** Why a value works until somebody decides; undefined where it is suspended meanwhile. */
+export function whyItWorks(
+  { suspends }: Pick<HeldSignal, 'suspends'>,
+  { type, provider, handle }: HeldSignal['credentials'][number],
+): string | undefined {
+  if (provider !== undefined && !canSuspend({ type, provider })) return `${provider} can't suspend one`;
+  if (suspends !== true)
+    return 'its source has not shown it to be live, or has no room in its cap of suspensions (suspendHeld)';
+  return handle === undefined ? 'only its name is known' : undefined;
+}
+
+/** So many names are read at a glance; `rekey incident held` has them all. */
+const MOST_NAMED = 10;
+
+/** What works until somebody decides, and what doesn't, in the sentences of a page. */
+export function meanwhile(signal: Pick<HeldSignal, 'suspends' | 'credentials' | 'families'>): string {
+  const { credentials, families = [] } = signal;
+  const works = credentials.filter((each) => whyItWorks(signal, each) !== undefined);
+  const suspended = credentials.filter((each) => !works.includes(each));
+  return [
+    { text: 'NOT suspended, works until somebody decides', which: [...works, ...families] },
+    { text: 'Suspended until somebody decides', which: suspended },
+  ]
+    .flatMap(({ text, which }) => (which.length === 0 ? [] : [`${text}: ${someOf(which)}.`]))
+    .join(' ');
+}
+
+function someOf(which: readonly { readonly name: string }[]): string {
+  const names = which.slice(0, MOST_NAMED).map(({ name }) => name);
+  const more = which.length - names.length;
+  return names.join(', ') + (more === 0 ? '' : ` and ${more} more`);
 }
 
 /** What a vote has changed; `changed` is false where it had been given before. */

@@ -8,7 +8,7 @@ import {
   type Decision,
   type SignalMatch,
 } from '../../domain/signals/decide.ts';
-import { heldOf, type HeldSignal } from '../../domain/signals/held.ts';
+import { heldOf, meanwhile, type HeldSignal } from '../../domain/signals/held.ts';
 import { incidentOf, reasonOf, tokenOf } from '../../domain/signals/signal.ts';
 import { loadFamily } from '../families/deps.ts';
 import { aboutToken } from '../families/leak.ts';
@@ -51,6 +51,7 @@ export async function hold(
         credentials,
         families,
         glassAt: waiting.glassAt,
+        meanwhile: meanwhile(waiting),
         ...('family' in first ? aboutToken(first.token) : {}),
       },
     });

@@ -1,6 +1,6 @@
 import { toInstant } from '../../domain/clock.ts';
 import { isRekeyError } from '../../domain/errors.ts';
-import { isJustReminded, lastTold, remind, type HeldSignal } from '../../domain/signals/held.ts';
+import { isJustReminded, lastTold, meanwhile, remind, type HeldSignal } from '../../domain/signals/held.ts';
 import { incidentOf, reasonOf } from '../../domain/signals/signal.ts';
 import { retrying } from '../patience.ts';
 import type { SignalDeps } from './deps.ts';
@@ -48,7 +48,15 @@ async function remindOne(deps: RemindDeps, id: string): Promise<boolean> {
         trigger: { kind: 'signal', actor: reporter, reason: reasonOf(reminder) },
         correlationId: id,
         incidentId: incidentOf(id),
-        evidence: { why, credentials, families, glassAt, heldAt, reminder: reminded?.times },
+        evidence: {
+          why,
+          credentials,
+          families,
+          glassAt,
+          meanwhile: meanwhile(reminder),
+          heldAt,
+          reminder: reminded?.times,
+        },
       });
       return true;
     });

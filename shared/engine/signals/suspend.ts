@@ -1,3 +1,4 @@
+import { canSuspend } from '../../domain/capabilities.ts';
 import { agentsHit, credentialsIn, isProven, type SignalMatch } from '../../domain/signals/decide.ts';
 import type { HeldSignal } from '../../domain/signals/held.ts';
 import { incidentOf, tokenOf } from '../../domain/signals/signal.ts';
@@ -13,8 +14,8 @@ export async function maySuspend(
   { signal, policy: { suspendHeld = 0 } }: Pick<Received, 'signal' | 'policy'>,
   of: readonly SignalMatch[],
 ): Promise<boolean> {
-  // Token families aren't suspended: their holders stop for nothing of it.
-  const values = credentialsIn(of);
+  // Nobody stops for what can't be suspended: it takes nothing of the cap, nor do token families.
+  const values = credentialsIn(of).filter(({ credential }) => canSuspend(credential));
   if (suspendHeld === 0 || values.length === 0 || !isProven(signal, of)) return false;
   // Whose holders nobody has declared has some all the same.
   const agents = values.reduce((sum, each) => sum + Math.max(1, agentsHit([each])), 0);

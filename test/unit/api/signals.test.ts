@@ -1,6 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { answer } from '../../../lambdas/control-api/routes.ts';
-import { bodyOf, CALLER, eventOf, fakeServices, HELD, ROTATION_ID } from './fakes.ts';
+import type { Credential } from '../../../shared/domain/credential.ts';
+import type { HeldSignal } from '../../../shared/domain/signals/held.ts';
+import {
+  bodyOf,
+  CALLER,
+  credentialOf,
+  eventOf,
+  FakeLedger,
+  fakeServices,
+  HELD,
+  ROTATION_ID,
+} from './fakes.ts';
 
 const FINDING = { fingerprints: [`sha256:${'a'.repeat(64)}`], verified: true };
 
@@ -62,6 +73,62 @@ describe('signals that are held', () => {
     expect(bodyOf(response)).toMatchObject({
       signals: [{ id: ROTATION_ID, credentials: ['orders-db'], status: 'held' }],
     });
+  });
+
+  const handle = { id: 'orders_b', generation: 2 };
+  const live: Partial<Credential> = { live: [handle] };
+  const openai = { type: 'llm-key', provider: 'openai' };
+  const suspended: Partial<Credential> = { suspended: [{ signal: ROTATION_ID, handle }] };
+  const suspends: Partial<HeldSignal> = { suspends: true };
+
+  it.each<[string, Partial<HeldSignal>, Partial<Credential>, object]>([
+    ['is suspended by its head', suspends, { ...live, ...suspended }, { state: 'suspended' }],
+    [
+      'is of a provider that can not suspend',
+      suspends,
+      { ...live, ...openai },
+      { state: 'works', why: "openai can't suspend one" },
+    ],
+    [
+      'was held above the cap of suspensions',
+      {},
+      live,
+      { state: 'works', why: expect.stringContaining('suspendHeld') },
+    ],
+    [
+      'is about to be suspended',
+      suspends,
+      live,
+      { state: 'works', why: expect.stringContaining('not on record yet') },
+    ],
+    ['has ended meanwhile', suspends, { live: [] }, { state: 'ended' }],
+  ])('say how each value stands that %s', async (_what, signal, head, value) => {
+    const credentials = HELD.credentials.map((each) => ({ ...each, type: head.type ?? each.type, handle }));
+    const ledger = new FakeLedger().add(credentialOf(head));
+    const services = {
+      ...fakeServices(ledger),
+      heldSignals: async () => Promise.resolve([{ ...HELD, ...signal, credentials }]),
+    };
+    const { response } = await answer(eventOf('GET', '/v1/held-signals'), services);
+    expect(bodyOf(response)).toMatchObject({ signals: [{ values: [{ name: 'orders-db', ...value }] }] });
+  });
+
+  it('say that what was let go of, and token families, work', async () => {
+    const families = [{ familyId: 'f', name: 'crm', fingerprint: 'sha256:1' }];
+    const services = { ...fakeServices(), heldSignals: async () => Promise.resolve([{ ...HELD, families }]) };
+    const { response } = await answer(eventOf('GET', '/v1/held-signals'), services);
+    const values = [
+      { name: 'orders-db', state: 'works' },
+      { name: 'crm', state: 'works' },
+    ];
+    expect(bodyOf(response)).toMatchObject({ signals: [{ values }] });
+  });
+
+  it('say nothing of values once they are decided', async () => {
+    const services = fakeServices(undefined, { voteOnSignal: { status: 'denied' } });
+    const path = `/v1/held-signals/${ROTATION_ID}/denials`;
+    const { response } = await answer(eventOf('POST', path, { body: { reason: 'a test' } }), services);
+    expect(bodyOf(response)['signal']).not.toHaveProperty('values');
   });
 
   it.each([

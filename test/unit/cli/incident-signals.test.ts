@@ -111,12 +111,48 @@ describe('signals that are held', () => {
     for (const text of [ID, '340 agents', 'orders-db', 'approved by nobody']) expect(stdout).toContain(text);
   });
 
-  it('say whether agents are refused until it is decided', async () => {
-    for (const suspends of [true, undefined]) {
-      api.routes['GET /v1/held-signals'] = () => ({ body: { signals: [{ ...HELD, suspends }] } });
-      const { stdout } = await rekey(api, ['incident', 'held']);
-      expect(stdout.includes('agents are refused')).toBe(suspends === true);
-    }
+  it('say of each value whether it is suspended until it is decided, or works', async () => {
+    const signal = {
+      ...HELD,
+      credentials: ['orders-db', 'shared-key', 'old-key'],
+      suspends: true,
+      values: [
+        { name: 'orders-db', state: 'suspended' },
+        { name: 'shared-key', state: 'works', why: "openai can't suspend one" },
+        { name: 'old-key', state: 'ended' },
+      ],
+    };
+    api.routes['GET /v1/held-signals'] = () => ({ body: { signals: [signal] } });
+    const { stdout } = await rekey(api, ['incident', 'held']);
+    expect(stdout).toContain('orders-db: suspended until it is decided, agents are refused');
+    expect(stdout).toContain("shared-key: NOT suspended, its value works: openai can't suspend one");
+    expect(stdout).toContain('old-key: its value has ended meanwhile');
+    const { stdout: json } = await rekey(api, ['incident', 'held', '--json']);
+    expect(JSON.parse(json)).toMatchObject({ signals: [{ values: signal.values }] });
+    const dry = await rekey(api, ['incident', 'approve', ID, '--reason', 'x', '--dry-run']);
+    expect(dry.stdout).toContain('shared-key: NOT suspended');
+  });
+
+  it.each([
+    [undefined, 'works', 'NOT suspended, its value works'],
+    [true, 'unknown', 'suspended where its provider can'],
+  ])('say what is known where an older server says suspends: %s', async (suspends, state, text) => {
+    const signal = { ...HELD, families: ['crm'], suspends };
+    api.routes['GET /v1/held-signals'] = () => ({ body: { signals: [signal] } });
+    const { stdout } = await rekey(api, ['incident', 'held']);
+    expect(stdout).toContain(`orders-db: ${text}`);
+    expect(stdout).toContain('crm: NOT suspended');
+    const { stdout: json } = await rekey(api, ['incident', 'held', '--json']);
+    expect(JSON.parse(json)).toMatchObject({
+      signals: [
+        {
+          values: [
+            { name: 'orders-db', state },
+            { name: 'crm', state: 'works' },
+          ],
+        },
+      ],
+    });
   });
 
   it('name token families as well; the emergency of one has no id', async () => {

@@ -391,6 +391,121 @@ describe('rekey incident', () => {
   });
 });
 
+describe('rekey incident show --watch', () => {
+  const WATCH = ['incident', 'show', 'INC-7', '--watch'];
+  const SECOND = 'a0d3c1aa-5f0e-4f8e-8a43-7f2f3f4f5f61';
+  const ended = (id: string, status = 'SUCCEEDED') => ({
+    id,
+    status,
+    startedAt: at('10:59:59'),
+    results: [],
+  });
+
+  /** An emergency of the incident reaches a second credential, in an execution of its own; its records come later. */
+  const reachesAnother = (changes: Partial<Credential> = {}): void => {
+    const execution = `${EXECUTION}-2`;
+    const { head } = revoked({
+      id: SECOND,
+      name: 'search-db',
+      status: 'halted',
+      incident: { id: 'INC-7', execution, stage: 'halted', generation: 3, replacement: 'r' },
+      ...changes,
+    });
+    services.ledger.add(head);
+    api.routes[`GET /v1/emergencies/${execution}`] = { body: ended(execution) };
+  };
+
+  /** The execution of the first is over at its third look; `meanwhile` comes to pass at the second. */
+  const isOverSoon = (meanwhile: () => void): void => {
+    let looks = 0;
+    api.routes[`GET /v1/emergencies/${EXECUTION}`] = () => {
+      looks += 1;
+      if (looks === 2) meanwhile();
+      return { body: ended(EXECUTION, looks < 3 ? 'RUNNING' : 'SUCCEEDED') };
+    };
+  };
+
+  it('tells of a credential that appears later, and of the part of the emergency that has it', async () => {
+    isOverSoon(reachesAnother);
+    const { exit, stdout } = await rekey(api, WATCH);
+    expect(exit).toBe(0);
+    expect(stdout.match(/search-db: halted \(succeeded\)/g)).toHaveLength(1);
+  });
+
+  it('tells of one that came and went between two looks, once it is quiet', async () => {
+    isOverSoon(() => {
+      const { head, records } = revoked({ id: SECOND, name: 'search-db' });
+      services.ledger.add(head, records);
+    });
+    const { exit, stdout } = await rekey(api, WATCH);
+    expect([exit, stdout]).toEqual([0, expect.stringContaining('search-db: resumed')]);
+    // A year of records is no matter of each round.
+    expect(api.seen.filter(({ path }) => path === '/v1/audit').length).toBeLessThanOrEqual(3);
+  });
+
+  it('waits for a token family until its server has confirmed', async () => {
+    const incident = {
+      id: 'INC-9',
+      trigger: { kind: 'emergency', actor: 'arn:alice' },
+      since: at('11:30:00'),
+      pending: ['v-1'],
+      until: at('13:30:00'),
+    } as const;
+    const trigger = { kind: 'operator', actor: 'arn:alice' } as const;
+    const registered = { action: 'registered', time: at('09:00:00'), trigger } as const;
+    let family = await services.families.create(freshFamily({ name: 'crm', incident }), registered);
+    let looks = 0;
+    const route = api.routes['GET /v1/families'];
+    if (typeof route !== 'function') throw new Error('families are asked of the API itself');
+    api.routes['GET /v1/families'] = async (seen: Seen) => {
+      looks += 1;
+      if (looks === 5) {
+        const after = { ...family, incident: { ...incident, pending: [], outcome: 'revoked' as const } };
+        family = await services.families.commit({ before: family, after });
+      }
+      return route(seen);
+    };
+    const { exit, stdout } = await rekey(api, ['incident', 'show', 'INC-9', '--watch']);
+    expect([exit, stdout]).toEqual([0, expect.stringMatching(/crm +revoking[\s\S]*crm: halted\n$/)]);
+  });
+
+  it('waits for an incident that nothing tells of yet', async () => {
+    let looks = 0;
+    const route = api.routes['GET /v1/credentials'];
+    if (typeof route !== 'function') throw new Error('credentials are asked of the API itself');
+    api.routes['GET /v1/credentials'] = (seen: Seen) => {
+      looks += 1;
+      if (looks === 2) return { status: 503, body: { code: 'ERR_UNAVAILABLE' } };
+      if (looks === 4)
+        reachesAnother({
+          incident: {
+            id: 'INC-8',
+            execution: `${EXECUTION}-2`,
+            stage: 'halted',
+            generation: 3,
+            replacement: 'r',
+          },
+        });
+      return route(seen);
+    };
+    const { exit, stdout, stderr } = await rekey(api, ['incident', 'show', 'INC-8', '--watch']);
+    expect([exit, stdout]).toEqual([0, expect.stringContaining('search-db')]);
+    expect(stderr).toContain('nothing tells of INC-8 yet');
+  });
+
+  it('refuses one that nothing tells of within two minutes, and at once where nobody watches', async () => {
+    let now = Date.parse(at('12:00:00'));
+    const later = { now: () => (now += 10_000) };
+    const refused = await rekey(api, ['incident', 'show', 'INC-8', '--watch'], later);
+    expect([refused.exit, refused.stderr]).toEqual([1, expect.stringContaining('nothing of the last year')]);
+    const looks = (): number => api.seen.filter(({ path }) => path === '/v1/credentials').length;
+    expect(looks()).toBeGreaterThan(10);
+    const before = looks();
+    expect(await rekey(api, ['incident', 'show', 'INC-8'])).toMatchObject({ exit: 1 });
+    expect(looks()).toBe(before + 1);
+  });
+});
+
 describe('rekey uses', () => {
   it('says which agent used a credential between two times, and of which version', async () => {
     const { exit, stdout } = await rekey(api, [

@@ -114,6 +114,8 @@ export interface World {
   readonly browser?: (url: string) => void;
   /** Hears what is said, as it is said. */
   readonly hears?: (text: string) => void;
+  /** What time it is at each look; without it time stands still. */
+  readonly now?: () => number;
 }
 
 export const ENV = {
@@ -159,7 +161,7 @@ export async function rekey(
     },
     input: async () => new Redacted(world.input ?? ''),
     open: (url) => world.browser?.(url),
-    now: () => Date.parse('2026-11-22T12:00:00.000Z'),
+    now: world.now ?? (() => Date.parse('2026-11-22T12:00:00.000Z')),
   };
   const exit = await run(args, io, { pollMs: 5, pause: async () => {} });
   return { exit, stdout, stderr };

@@ -25,7 +25,11 @@ const client = (name: string, fleet?: string): Holder => ({
 });
 const polling = (name: string): Holder => ({ kind: 'polling', name, ttlSeconds: 60 });
 
-const record = (action: AuditAction, holders: readonly Holder[] = []) =>
+const record = (
+  action: AuditAction,
+  holders: readonly Holder[] = [],
+  evidence: object = { canary: 'evidence stays in the audit' },
+) =>
   seal(
     { ...HEAD, holders },
     {
@@ -41,7 +45,7 @@ const record = (action: AuditAction, holders: readonly Holder[] = []) =>
         deadline: '2026-11-22T10:30:00.000Z',
         cap: '2026-11-22T14:00:00.000Z',
       },
-      evidence: { canary: 'evidence stays in the audit' },
+      evidence,
     },
   );
 
@@ -82,6 +86,19 @@ describe('the event of a record', () => {
     'policy-findings',
   ])('%s is no news for anybody', (action) => {
     expect(eventOf(record(action))).toBeUndefined();
+  });
+
+  it.each<[AuditAction, object, string | undefined]>([
+    [
+      'signal-held',
+      { meanwhile: 'Suspended until somebody decides: orders.' },
+      'Suspended until somebody decides: orders.',
+    ],
+    ['signal-held', { why: 'of an older version' }, undefined],
+    ['signal-by-hand', {}, 'It works until a person ends it at its upstream.'],
+    ['signal-approved', { meanwhile: 'x' }, undefined],
+  ])('%s with %j says what works meanwhile: %s', (action, evidence, meanwhile) => {
+    expect(eventOf(record(action, [], evidence))?.detail.meanwhile).toBe(meanwhile);
   });
 
   it('holds no evidence', () => {

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { signalSettings } from '../../../infra/signal-settings.ts';
+import { aboutCaps, CAPS, USUAL_AGENTS } from '../../../local/tabletop/caps.ts';
 import { shortfalls, type Outcome } from '../../../local/tabletop/outcome.ts';
 
 const GOOD: Outcome = {
@@ -33,4 +35,16 @@ test.each<Partial<Outcome>>([
   { chainFaults: 1 },
 ])('an exercise with %j lacks that one thing', (change) => {
   expect(shortfalls({ ...GOOD, ...change }, 3)).toHaveLength(1);
+});
+
+test('an exercise says that its cap is raised, and what would be of the leaked key without that', () => {
+  expect(signalSettings.parse({}).maxAgents).toBe(USUAL_AGENTS);
+  expect(CAPS.maxAgents).toBeGreaterThan(340);
+  expect(aboutCaps(340, { type: 'llm-key', provider: 'openai' })).toEqual([
+    'the cap signals.maxAgents is raised here from 50 to 400: this source may halt the 340 without asking',
+    "at the default this would be held for two people, and the leaked key would WORK until they approve: openai can't suspend one",
+  ]);
+  expect(aboutCaps(340, { type: 'llm-key', provider: 'anthropic' })[1]).toContain(
+    'suspended until they have decided',
+  );
 });

@@ -3,6 +3,7 @@ import { RekeyError } from '../../../shared/domain/errors.ts';
 import { fingerprint } from '../../../shared/domain/fingerprint.ts';
 import { Redacted } from '../../../shared/domain/redacted.ts';
 import type { SignalPolicy } from '../../../shared/domain/signals/decide.ts';
+import { remindHeld } from '../../../shared/engine/signals/remind.ts';
 import { voteOnSignal, type VoteRequest } from '../../../shared/engine/signals/vote.ts';
 import { TERMS } from '../../support/families.ts';
 import { SignalWorld } from '../../support/signal-world.ts';
@@ -85,6 +86,24 @@ describe('what is held above a cap', () => {
     expect([ofFamily?.families?.length, ofFamily?.suspends]).toEqual([1, undefined]);
     expect(await outcome(one, 'shared', 2)).toBe('hold');
     expect([...one.suspensions.values()]).toMatchObject([{ values: [{ credentialId: 'id-shared' }] }]);
+  });
+
+  it('takes nothing of the cap for what can not be suspended, and says that it works', async () => {
+    const one = await worldOf(500);
+    const holders = SignalWorld.holders(340);
+    one.add('vendor-key', value('vendor-key'), { holders, type: 'llm-key', provider: 'openai' });
+    one.add('shared', value('shared'), { holders });
+    for (const [n, name] of ['vendor-key', 'shared'].entries())
+      expect(await outcome(one, name, n)).toBe('hold');
+    expect([...one.suspensions.values()]).toMatchObject([{ values: [{ credentialId: 'id-shared' }] }]);
+    one.now += 3600_000;
+    await remindHeld(one.services.deps);
+    const told = one.drafts.filter(({ action }) => action === 'signal-held').map(({ evidence }) => evidence);
+    const [works, suspended] = [
+      { meanwhile: 'NOT suspended, works until somebody decides: vendor-key.' },
+      { meanwhile: 'Suspended until somebody decides: shared.' },
+    ];
+    expect(told).toMatchObject([works, suspended, works, suspended]);
   });
 
   it('takes one of the cap for each value at least, whose holders may not be declared', async () => {
