@@ -23,8 +23,8 @@ export interface Collected {
   readonly credential: string;
   /** How many uses were news. */
   readonly uses: number;
-  /** Until when everything is told, or its registration where nothing ever was. Absent where the ledger could not be asked. */
-  readonly toldUntil?: Instant;
+  /** Since when nothing is told, but not before it was first asked. Absent where the ledger was not asked, or did not answer. */
+  readonly untoldSince?: Instant;
   /** Why it went no further: a code, or `later` where the time is up or its login has failed for others. */
   readonly stopped?: string;
 }
@@ -44,6 +44,8 @@ const UNTOLD_SECONDS = 86_400;
 const LOGINS_AT_ONCE = 4;
 /** After so many failures one after another a login is left alone until the next run: its limit of calls may be used up. */
 const FAILURES = 3;
+/** So long after the time is up it is still looked up of those that are put off since when nothing is told. */
+const LOOKING_MS = 60_000;
 /** So many records are read at first, which is dozens of rotations. */
 const RECORDS = 200;
 
@@ -79,7 +81,7 @@ function isMetered({ type, provider, adminSecret, status }: Credential): boolean
   return adminSecret !== undefined || facts.needsAdmin === false;
 }
 
-/** Those of one login, until it has failed too often. */
+/** Those of one login, until it has failed too often. A ledger that is silent about one is asked about none of the others. */
 async function collectFor(
   deps: UsageDeps,
   credentials: readonly Credential[],
@@ -87,9 +89,13 @@ async function collectFor(
 ): Promise<Collected[]> {
   const answers: Collected[] = [];
   let failures = 0;
+  let looks = true;
   for (const credential of credentials) {
     if (failures >= FAILURES || deps.clock() >= until) {
-      answers.push(await postponed(deps, credential));
+      looks &&= deps.clock() < until + LOOKING_MS;
+      const answer = await postponed(deps, credential, looks);
+      looks = answer.untoldSince !== undefined;
+      answers.push(answer);
       continue;
     }
     const answer = await collect(deps, credential, until);
@@ -100,37 +106,39 @@ async function collectFor(
 }
 
 /** Of one that is put off in each run nothing would ever be told: a person has to hear of that as well. */
-async function postponed(deps: UsageDeps, credential: Credential): Promise<Collected> {
-  const answer = { credential: credential.name, uses: 0, stopped: LATER };
-  const known = await lastTold(deps, credential.id).catch(() => 'unknown' as const);
-  return known === 'unknown' ? answer : { ...answer, toldUntil: known ?? credential.registeredAt };
+async function postponed(deps: UsageDeps, { id, name }: Credential, looks: boolean): Promise<Collected> {
+  const answer = { credential: name, uses: 0, stopped: LATER };
+  const known = looks ? await owed(deps, id).catch(() => undefined) : undefined;
+  return known === undefined ? answer : { ...answer, untoldSince: known.since };
 }
 
 async function collect(deps: UsageDeps, credential: Credential, until: number): Promise<Collected> {
   const { name, id } = credential;
   let uses = 0;
-  let toldUntil: Instant | undefined;
+  let untoldSince: Instant | undefined;
   const told = (stopped?: string): Collected => ({
     credential: name,
     uses,
-    ...(toldUntil === undefined ? {} : { toldUntil }),
+    ...(untoldSince === undefined ? {} : { untoldSince }),
     ...(stopped === undefined ? {} : { stopped }),
   });
   try {
-    const known = await lastTold(deps, id);
-    toldUntil = known ?? credential.registeredAt;
+    const { toldUntil, since } = await owed(deps, id);
+    untoldSince = since;
     const { provider, target, ctx } = await upstream(deps, credential);
     if (provider.meter === undefined) return told();
     const now = toInstant(deps.clock());
-    const from = startOf(credential, known, now);
+    const from = startOf(credential, toldUntil, now);
     const keyIds = await keysSince(deps, credential, from);
     for (const span of spans(from, now)) {
       if (deps.clock() >= until) return told(LATER);
       const metering = await provider.meter(target, keyIds, span, ctx);
       uses += await deps.upstreamUses.keep(usesOf(credential, metering));
       await deps.upstreamUses.cover(SOURCE, id, metering.covers);
-      toldUntil = metering.covers.at(-1)?.to ?? toldUntil;
+      untoldSince = latest([untoldSince, ...metering.covers.map(({ to }) => to)]);
     }
+    // That covers no time: when it was answered last is all there is to keep.
+    if (tellsLastUse(credential)) untoldSince = await mark(deps, id);
     return told();
   } catch (error) {
     // Whatever it is: the others are asked all the same.
@@ -138,27 +146,54 @@ async function collect(deps: UsageDeps, credential: Credential, until: number): 
   }
 }
 
-/** Until when everything is told already. */
-async function lastTold({ upstreamUses }: UsageDeps, credentialId: string): Promise<Instant | undefined> {
-  const covered = (await upstreamUses.coverage(credentialId)).filter(({ source }) => source === SOURCE);
-  return covered
-    .map(({ to }) => to)
+/**
+ * Until when everything of a credential is told already, and since when nothing is: not before the first attempt, which is after
+ * its registration, although what is told at first may be of days before that.
+ */
+async function owed(
+  deps: UsageDeps,
+  credentialId: string,
+): Promise<{ readonly toldUntil: Instant | undefined; readonly since: Instant }> {
+  const [toldUntil, asked] = await Promise.all(
+    [credentialId, markOf(credentialId)].map(async (of) => {
+      const covered = await deps.upstreamUses.coverage(of);
+      return latest(covered.filter(({ source }) => source === SOURCE).map(({ to }) => to));
+    }),
+  );
+  return { toldUntil, since: latest([toldUntil, asked]) ?? (await mark(deps, credentialId)) };
+}
+
+/** Marks that nothing is owed from before now. It stands beside what is told, is kept as long, and claims none of it. */
+async function mark({ upstreamUses, clock }: UsageDeps, credentialId: string): Promise<Instant> {
+  const now = clock();
+  const to = toInstant(now);
+  await upstreamUses.cover(SOURCE, markOf(credentialId), [{ from: toInstant(now - 1), to }]);
+  return to;
+}
+
+function latest(times: readonly (Instant | undefined)[]): Instant | undefined {
+  return times
+    .filter((each) => each !== undefined)
     .toSorted()
     .at(-1);
 }
 
+function markOf(credentialId: string): string {
+  return `asked:${credentialId}`;
+}
+
 /** What is told may still grow until it counts as told: from there it is asked again. */
-function startOf(
-  { type, provider, registeredAt }: Credential,
-  toldUntil: Instant | undefined,
-  now: Instant,
-): Instant {
-  if (capabilitiesOf(type, provider)?.metering?.tells === 'the last use')
-    return plusSeconds(now, -SPAN_SECONDS);
+function startOf(credential: Credential, toldUntil: Instant | undefined, now: Instant): Instant {
+  if (tellsLastUse(credential)) return plusSeconds(now, -SPAN_SECONDS);
+  const { registeredAt } = credential;
   const first = plusSeconds(now, -FIRST_SECONDS);
   const start = toldUntil ?? (registeredAt > first ? registeredAt : first);
   const oldest = plusSeconds(now, -KEPT_SECONDS);
   return start > oldest ? start : oldest;
+}
+
+function tellsLastUse({ type, provider }: Credential): boolean {
+  return capabilitiesOf(type, provider)?.metering?.tells === 'the last use';
 }
 
 function spans(from: Instant, to: Instant): Interval[] {
@@ -203,11 +238,15 @@ function usesOf({ id: credentialId }: Credential, { who, uses }: Metering): Upst
   }));
 }
 
-/** Those of which nothing has been told for a day, since they were asked in vain or put off: a person has to look. */
+/**
+ * Those of which nothing has been told for a day, since they were asked in vain or put off: a person has to look. The day never
+ * begins before the first attempt: the first run of a deployment with many keys puts most of them off. Where an upstream covers no
+ * time it begins with the last answer.
+ */
 export function untold(answers: readonly Collected[], now: number): Collected[] {
   const limit = toInstant(now - UNTOLD_SECONDS * 1000);
   return answers.filter(
-    ({ stopped, toldUntil }) => stopped !== undefined && toldUntil !== undefined && toldUntil < limit,
+    ({ stopped, untoldSince }) => stopped !== undefined && untoldSince !== undefined && untoldSince < limit,
   );
 }
 

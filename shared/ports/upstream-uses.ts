@@ -12,7 +12,10 @@ export interface UpstreamUses {
    * many were news.
    */
   keep(uses: readonly UpstreamUse[]): Promise<number>;
-  /** Keeps of which times a source has told: for one credential, by its id, for all at a server (`serverOf`), or for all of them (`DEPLOYMENT`). */
+  /**
+   * Keeps of which times a source has told: for one credential, by its id, for all at a server (`serverOf`), or for all of them
+   * (`DEPLOYMENT`). Under any other name it is found by that name alone.
+   */
   cover(source: UpstreamSource, of: string, times: readonly Interval[]): Promise<void>;
   /** Uses of a credential that reach into this time, by the minute in which they began. */
   log(credentialId: string, from: Instant, to: Instant): AsyncIterable<UpstreamUse>;

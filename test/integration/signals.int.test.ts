@@ -3,9 +3,14 @@ import { DynamoDbBaselines } from '../../shared/adapters/dynamodb-baselines.ts';
 import { DynamoDbSignals } from '../../shared/adapters/dynamodb-signals.ts';
 import { NOTHING_KNOWN } from '../../shared/domain/anomalies/baseline.ts';
 import { suspicionOf, TOLD_SECONDS, type Suspicion } from '../../shared/domain/anomalies/suspicion.ts';
-import type { HeldSignal } from '../../shared/domain/signals/held.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
+import type { Credential, Key } from '../../shared/domain/credential.ts';
+import { fingerprint } from '../../shared/domain/fingerprint.ts';
+import { Redacted } from '../../shared/domain/redacted.ts';
+import type { HeldSignal } from '../../shared/domain/signals/held.ts';
+import { SIGNAL_SOURCES } from '../../shared/domain/signals/signal.ts';
 import { LedgerOnTable, START } from '../support/ledger-on-table.ts';
+import { SignalWorld } from '../support/signal-world.ts';
 
 const table = new LedgerOnTable();
 const store = (): DynamoDbSignals =>
@@ -137,6 +142,94 @@ describe('what is kept of signals', () => {
       'signal-held',
     ]);
   });
+});
+
+describe('a flood that is validly signed', () => {
+  const MINUTE = 60_000;
+  const POLICY = { perHour: 8, maxCredentials: 3, suspendHeld: 4 };
+  /** In which minute how many come at once: less than the budget, around the end of an hour, and once what was first has left it. */
+  const WAVES = [
+    [50, 5],
+    [59.999, 12],
+    [60.001, 12],
+    [109.9, 12],
+    [111, 12],
+    [119.999, 12],
+    [121, 12],
+    [172, 12],
+  ] as const;
+  const NAMES = ['orders', 'db-1', 'db-2', 'db-3', 'db-4'];
+  const valueOf = (name: string): string => `a-value-of-${name}-that-works-0123456789`;
+
+  async function active(name: string): Promise<Credential> {
+    const before = await table.created({ name, status: 'active' });
+    const current: Key = {
+      handle: { id: `user-${name}`, generation: 1 },
+      versionId: 'v1',
+      fingerprint: fingerprint(new Redacted(valueOf(name))),
+      issuedAt: toInstant(START),
+    };
+    const after = { ...before, current, live: [current.handle] };
+    return table.ledger.commit({ before, after, keys: [current], records: [table.draft('registered')] });
+  }
+
+  /** What was changed so far, as the trails, the machines and the rotations have it. */
+  async function changes({ emergencies, suspensions, rotations }: SignalWorld, heads: readonly Credential[]) {
+    const records = (await Promise.all(heads.map((head) => table.recordsOf(head, head.seq + 1)))).flat();
+    const told = records.map(({ metadata }) => metadata.correlation_uid);
+    const begun = [...emergencies.map(({ id }) => id), ...suspensions.keys()];
+    return {
+      changed: new Set([...told, ...begun, ...rotations]).size,
+      revoked: emergencies.flatMap(({ credentials }) => credentials).length,
+      suspended: [...suspensions.values()].flatMap(({ values }) => values).length,
+    };
+  }
+
+  test.each(SIGNAL_SOURCES)(
+    'of %s has no 60 minutes with more changes than its budgets, however many come at once',
+    async (source) => {
+      const one = await SignalWorld.start(POLICY, { signals: store(), ledger: table.ledger });
+      const heads = await Promise.all(NAMES.map(active));
+      const grown: { at: number; taken: number; changed: number; revoked: number; suspended: number }[] = [];
+      let sent = 1;
+      for (const [minute, count] of WAVES) {
+        one.now = table.now = START + minute * MINUTE;
+        const wave = Array.from({ length: count }, async () => {
+          const name = NAMES[sent % NAMES.length] ?? '';
+          return one.signed(source, valueOf(name), sent++);
+        });
+        const deliveries = await Promise.all(wave);
+        const before = await changes(one, heads);
+        const answers = await Promise.all(deliveries.map((each) => one.send(each)));
+        const after = await changes(one, heads);
+        const statuses = answers.map(({ response }) => response.statusCode);
+        expect(statuses.filter((status) => status !== 202 && status !== 429)).toEqual([]);
+        grown.push({
+          at: table.now,
+          taken: statuses.filter((status) => status === 202).length,
+          changed: after.changed - before.changed,
+          revoked: after.revoked - before.revoked,
+          suspended: after.suspended - before.suspended,
+        });
+      }
+      const most = (what: 'taken' | 'changed' | 'revoked' | 'suspended'): number => {
+        const within = grown.map(({ at: from }) =>
+          grown.filter(({ at }) => at >= from && at < from + 60 * MINUTE),
+        );
+        return Math.max(...within.map((some) => some.reduce((sum, each) => sum + each[what], 0)));
+      };
+      // Nor is less done than there is. From GitGuardian, which shows no value, nothing follows but a look.
+      const { perHour, maxCredentials, suspendHeld } = POLICY;
+      const isProven = ['github', 'github-partner', 'siem'].includes(source);
+      expect([most('taken'), most('changed'), most('revoked'), most('suspended')]).toEqual([
+        perHour,
+        source === 'gitguardian' ? 0 : perHour,
+        isProven ? maxCredentials : 0,
+        isProven ? suspendHeld : 0,
+      ]);
+      expect(grown.map(({ taken }) => taken)).toEqual([5, 3, 0, 0, 5, 0, 3, 5]);
+    },
+  );
 });
 
 describe('what is usual', () => {

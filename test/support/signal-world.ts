@@ -12,6 +12,7 @@ import type { Holder } from '../../shared/domain/holders.ts';
 import type { KnownKey } from '../../shared/domain/leak.ts';
 import { Redacted } from '../../shared/domain/redacted.ts';
 import type { GithubAlert } from '../../shared/domain/signals/github.ts';
+import type { SignalPolicy } from '../../shared/domain/signals/decide.ts';
 import type { HeldSignal } from '../../shared/domain/signals/held.ts';
 import type { SignalSettings } from '../../shared/domain/signals/settings.ts';
 import { forged, REMEMBERED_SECONDS, type SignalSource } from '../../shared/domain/signals/signal.ts';
@@ -95,14 +96,18 @@ export class SignalWorld {
   readonly refreshes: string[] = [];
   refuseFamilies: RekeyError | undefined;
 
-  private constructor(issuer: { privateKey: IssuerKey; jwk: JWK }) {
+  private constructor(
+    issuer: { privateKey: IssuerKey; jwk: JWK },
+    policy: Partial<SignalPolicy>,
+    kept: Partial<SignalDeps>,
+  ) {
     const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     this.#partner = createPrivateKey(pair.privateKey.export({ type: 'pkcs8', format: 'pem' }));
     this.#partnerPublic = pair.publicKey.export({ type: 'spki', format: 'pem' }).toString();
     this.#issuer = issuer;
     this.services = {
       settings: SETTINGS,
-      policy: { maxCredentials: 3, maxAgents: 50, perHour: 60, breakGlassSeconds: 1800 },
+      policy: { maxCredentials: 3, maxAgents: 50, perHour: 60, breakGlassSeconds: 1800, ...policy },
       keys: {
         claims: async (jwt, terms) => {
           try {
@@ -123,13 +128,18 @@ export class SignalWorld {
         partnerKey: (id) => Promise.resolve(id === PARTNER_KEY ? this.#partnerPublic : undefined),
         secret: () => Promise.resolve(new Redacted(`${SHARED}\nolder-one\n`)),
       },
-      deps: this.#deps(),
+      deps: { ...this.#deps(), ...kept },
     };
   }
 
-  static async start(): Promise<SignalWorld> {
+  /** With what else the policy says, and what is kept elsewhere than in memory. */
+  static async start(
+    policy: Partial<SignalPolicy> = {},
+    kept: Partial<SignalDeps> = {},
+  ): Promise<SignalWorld> {
     const { privateKey, publicKey } = await generateKeyPair('ES256');
-    return new SignalWorld({ privateKey, jwk: { ...(await exportJWK(publicKey)), alg: 'ES256' } });
+    const issuer = { privateKey, jwk: { ...(await exportJWK(publicKey)), alg: 'ES256' } };
+    return new SignalWorld(issuer, policy, kept);
   }
 
   /** A credential whose current key is that value. */

@@ -97,6 +97,9 @@ function deps(changes: Partial<UsageDeps> = {}): UsageDeps {
   };
 }
 
+const denied: UsageDeps['readAdmin'] = async () =>
+  Promise.reject(new RekeyError('ERR_ADMIN_DENIED', 'not for Rekey'));
+const refused = async (): Promise<never> => Promise.reject(new Error('this keeps nothing'));
 const collect = async (changes: Partial<UsageDeps> = {}) =>
   collectUsage(deps(changes), 'llm-key', Number.POSITIVE_INFINITY);
 const told = (): string[] =>
@@ -114,7 +117,7 @@ describe('what upstreams have counted', () => {
     const at = now - 3 * HOUR;
     fake.usage.count('key_a', 'large', 3, at + 5000);
     fake.usage.count('key_stranger', 'large', 9, at);
-    expect(await collect()).toEqual([{ credential: 'a', uses: 1, toldUntil: toInstant(now - HOUR) }]);
+    expect(await collect()).toEqual([{ credential: 'a', uses: 1, untoldSince: toInstant(now) }]);
     expect(store.uses).toEqual([
       {
         credentialId: id,
@@ -127,8 +130,8 @@ describe('what upstreams have counted', () => {
         succeeded: 3,
       },
     ]);
-    const times = store.covered.map(({ source, of, from, to }) => [source, of, from, to]);
-    expect(times[0]?.[2]).toBe(toInstant(now - 24 * HOUR));
+    const [first] = store.covered.filter(({ of }) => of === id);
+    expect(first?.from).toBe(toInstant(now - 24 * HOUR));
     expect(coveredUntil(id)).toBe(toInstant(now - HOUR));
   });
 
@@ -316,33 +319,142 @@ describe('whoever collects', () => {
     expect(new Set(late.map(({ stopped }) => stopped))).toEqual(new Set(['later']));
   });
 
-  it('says of one that was refused or put off since when it is owed: what was told last, or its registration', async () => {
+  it('says of one that was refused or put off since when it is owed: what was told last, or the first attempt', async () => {
     const { id } = registered('told');
     registered('new');
     await store.cover('provider-usage', id, [
       { from: toInstant(now - 9 * HOUR), to: toInstant(now - 3 * HOUR) },
     ]);
-    const owed = { told: toInstant(now - 3 * HOUR), new: toInstant(now - 24 * HOUR) };
+    const owed = { told: toInstant(now - 3 * HOUR), new: toInstant(now) };
     const since = (answers: readonly Collected[]) =>
-      Object.fromEntries(answers.map(({ credential, toldUntil }) => [credential, toldUntil]));
+      Object.fromEntries(answers.map(({ credential, untoldSince }) => [credential, untoldSince]));
     expect(since(await collectUsage(deps(), 'llm-key', now))).toEqual(owed);
-    const readAdmin = async () => Promise.reject(new RekeyError('ERR_ADMIN_DENIED', 'not for Rekey'));
-    expect(since(await collect({ readAdmin }))).toEqual(owed);
+    now += HOUR;
+    expect(since(await collect({ readAdmin: denied }))).toEqual(owed);
+  });
+
+  it.each([
+    ['put off', async () => collectUsage(deps(), 'llm-key', now)],
+    ['refused', async () => collect({ readAdmin: denied })],
+  ])(
+    'calls nobody in its first run for keys of long ago that are %s, but after a day of that',
+    async (_how, run) => {
+      const names = ['a', 'b', 'c', 'd', 'e'];
+      for (const name of names) registered(name, { registeredAt: toInstant(now - 90 * 24 * HOUR) });
+      const late = async (): Promise<string[]> =>
+        untold(await run(), now).map(({ credential }) => credential);
+      expect(await late()).toEqual([]);
+      now += 24 * HOUR;
+      expect(await late()).toEqual([]);
+      now += HOUR;
+      expect(await late()).toEqual(names);
+      // The time of the mark is none that is told.
+      expect(heads.map(({ id }) => coveredUntil(id))).toEqual(names.map(() => undefined));
+      heads.length = 1;
+      fake.usage.count('key_a', 'large', 1, now - 3 * 24 * HOUR);
+      expect(untold(await collect(), now)).toEqual([]);
+      expect(store.uses.map(({ keyId }) => keyId)).toEqual(['key_a']);
+    },
+  );
+
+  it('calls nobody either while the days before the first run are told piece by piece, but after a day of that', async () => {
+    const { id } = registered('a', { registeredAt: toInstant(now - 90 * 24 * HOUR) });
+    const pieces = async (): Promise<Collected[]> => {
+      let spans = 0;
+      const meter: typeof openaiProvider.meter = async (_target, _keyIds, span) =>
+        ++spans > 1
+          ? Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'too many requests'))
+          : Promise.resolve({ who: 'proj_1', uses: [], covers: [span] });
+      return collect({ providerFor: async () => Promise.resolve({ ...openaiProvider, meter }) });
+    };
+    expect(untold(await pieces(), now)).toEqual([]);
+    expect(coveredUntil(id)).toBe(toInstant(now - 162 * HOUR));
+    expect(untold(await collectUsage(deps(), 'llm-key', now), now)).toEqual([]);
+    now += 25 * HOUR;
+    expect(untold(await pieces(), now)).toHaveLength(1);
+  });
+
+  it('counts from the last answer where an upstream tells the last use, which covers no time', async () => {
+    registered('cloud', {
+      type: 'cloud-key',
+      provider: 'aws-iam',
+      registeredAt: toInstant(now - 90 * 24 * HOUR),
+    });
+    const answers: NonNullable<typeof openaiProvider.meter> = async () =>
+      Promise.resolve({ who: 'deployer', uses: [], covers: [] });
+    const fails: typeof answers = async () =>
+      Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'it throttles'));
+    const late = async (meter: typeof answers): Promise<number> => {
+      const providerFor = async () => Promise.resolve({ ...openaiProvider, meter });
+      const come = await collectUsage(deps({ providerFor }), 'cloud-key', Number.POSITIVE_INFINITY);
+      return untold(come, now).length;
+    };
+    for (const meter of [answers, answers, fails, answers]) {
+      expect(await late(meter)).toBe(0);
+      now += 24 * HOUR;
+    }
+    expect(await late(fails)).toBe(0);
+    now += HOUR;
+    expect(await late(fails)).toBe(1);
+  });
+
+  it('asks a ledger that is silent about one that is put off about none of the others', async () => {
+    for (const name of ['a', 'b', 'c', 'd', 'e']) registered(name);
+    let looks = 0;
+    const coverage = async () => {
+      looks++;
+      return Promise.reject(new RekeyError('ERR_UNAVAILABLE', 'the ledger is silent'));
+    };
+    const silent = { upstreamUses: { keep: refused, cover: refused, coverage } };
+    expect(await collectUsage(deps(silent), 'llm-key', now)).toEqual(
+      heads.map(({ name }) => ({ credential: name, uses: 0, stopped: 'later' })),
+    );
+    expect(looks).toBe(2);
+    // Three fail at it, and the first one after them.
+    expect((await collect(silent)).map(({ untoldSince }) => untoldSince)).toEqual(heads.map(() => undefined));
+    expect(looks).toBe(2 + 4 * 2);
+  });
+
+  it('looks for no longer than a minute after the time is up, and still tells of each', async () => {
+    for (const name of ['a', 'b', 'c', 'd', 'e']) registered(name);
+    const until = now;
+    const slow = {
+      upstreamUses: {
+        keep: refused,
+        cover: refused,
+        coverage: async (of: string) => {
+          now += 12_500;
+          return Promise.resolve([
+            { source: 'provider-usage' as const, of, from: toInstant(until - HOUR), to: toInstant(until) },
+          ]);
+        },
+      },
+    };
+    const answers = await collectUsage(deps(slow), 'llm-key', until);
+    const since = toInstant(until);
+    expect(answers.map(({ untoldSince }) => untoldSince)).toEqual([
+      since,
+      since,
+      since,
+      undefined,
+      undefined,
+    ]);
+    expect(answers.map(({ stopped }) => stopped)).toEqual(heads.map(() => 'later'));
   });
 
   it('calls a person where nothing is told for a day, and not before', () => {
     const at = (hours: number) => toInstant(now - hours * HOUR);
     const one = { credential: 'a', uses: 0 };
     const answers = [
-      { ...one, toldUntil: at(30) },
-      { ...one, toldUntil: at(3), stopped: 'ERR_UNAVAILABLE' },
+      { ...one, untoldSince: at(30) },
+      { ...one, untoldSince: at(3), stopped: 'ERR_UNAVAILABLE' },
       { ...one, stopped: 'later' },
       { ...one, stopped: 'ERR_ADMIN_DENIED' },
     ];
     expect(untold(answers, now)).toEqual([]);
     const late = [
-      { ...one, toldUntil: at(25), stopped: 'ERR_UNAVAILABLE' },
-      { ...one, toldUntil: at(25), stopped: 'later' },
+      { ...one, untoldSince: at(25), stopped: 'ERR_UNAVAILABLE' },
+      { ...one, untoldSince: at(25), stopped: 'later' },
     ];
     expect(untold([...answers, ...late], now)).toEqual(late);
   });
