@@ -93,8 +93,8 @@ describe('the runbook for a compromise of Rekey, command by command', { timeout:
     await world?.stop();
   }, 60_000);
 
-  test('has six blocks of commands', () => {
-    expect(blocks).toHaveLength(6);
+  test('has seven blocks of commands', () => {
+    expect(blocks).toHaveLength(7);
   });
 
   test('takes all rights from the roles that CDK deploys with', async () => {
@@ -177,10 +177,7 @@ describe('the runbook for a compromise of Rekey, command by command', { timeout:
     const { chain } = JSON.parse(told) as { chain: { ends: { seq: number }[] } };
     const records = chain.ends.reduce((sum, { seq }) => sum + seq, 0);
     await settledArchive(world.stack, world.output(OUTPUT.archive), records, 90_000);
-    const said = await shellText(
-      `aws s3 sync "s3://${world.output(OUTPUT.archive)}" copy --only-show-errors; ` +
-        'rekey audit --archive copy --versions versions.json --against ends.json',
-    );
+    const said = await shell(6);
     expect(said).toMatch(/2 of 2 chains were held against ends\.json/);
     expect(said).toContain('The copy is whole in itself');
   });

@@ -107,16 +107,18 @@ describe('the intake of signals', () => {
     expect(await allowed(inLedger('DeleteItem', 'default#SIGNAL#siem'))).toBe(false);
   });
 
-  it('has a row of the runbook for each source, and for the scanner that people send', () => {
+  it('has a row of the runbook for each source, for AWS Health, and for what reaches people: notices and scans', () => {
     const runbook = readFileSync(join(root, 'docs', 'runbook.md'), 'utf8');
     const entry = runbook.split('\n## ').find((each) => each.startsWith('Signal received\n')) ?? '';
     const rows = entry
       .split('\n')
-      .filter((line) => line.startsWith('| `'))
+      .filter((line) => line.startsWith('| ') && !/^\| (?:signal|-+) /.test(line))
       .map((line) => line.split('|').map((cell) => cell.trim()));
-    expect(rows.map(([, signal]) => signal)).toEqual(
-      [...SIGNAL_SOURCES, 'trufflehog'].map((source) => `\`${source}\``),
-    );
+    expect(rows.map(([, signal]) => signal)).toEqual([
+      ...[...SIGNAL_SOURCES, 'aws-health'].map((source) => `\`${source}\``),
+      'a notice of another provider',
+      '`trufflehog`',
+    ]);
     for (const [, , ...cells] of rows) expect(cells.slice(0, 3).every((cell) => cell !== '')).toBe(true);
   });
 
