@@ -19,7 +19,9 @@ interface Check {
   readonly show?: boolean;
 }
 
+/** The longest first: two run at a time. */
 const STATIC: readonly Check[] = [
+  { name: 'templates', command: process.execPath, args: [join(root, 'scripts', 'lint-templates.ts')] },
   { name: 'format', command: bin('prettier'), args: ['--check', '--log-level', 'warn', '.'] },
   { name: 'types', command: bin('tsc'), args: ['-p', 'tsconfig.json'] },
   { name: 'types of the client', command: bin('tsc'), args: ['-p', 'client/tsconfig.json', '--noEmit'] },
@@ -30,7 +32,6 @@ const STATIC: readonly Check[] = [
     args: ['--config', '.dependency-cruiser.mjs', '.'],
   },
   { name: 'dead code', command: bin('knip'), args: [] },
-  { name: 'templates', command: process.execPath, args: [join(root, 'scripts', 'lint-templates.ts')] },
 ];
 
 const report = join(root, '.cache', 'test-report.json');
@@ -60,9 +61,8 @@ await mkdir(join(root, '.cache'), { recursive: true });
 await rm(report, { force: true });
 await forgetRun();
 const failed: string[] = [];
-for (const check of only.length === 0 ? [...STATIC, TESTS] : [TESTS]) {
-  if (!(await passes(check))) failed.push(check.name);
-}
+if (only.length === 0) await inTwoLanes(STATIC);
+await carryOut(TESTS);
 const run = await lastRun();
 if (run !== undefined) {
   console.log(`\nUpstreams through deployed functions:\n${aligned(rowsOf(run)).join('\n')}`);
@@ -73,10 +73,22 @@ if (failed.length > 0) {
   process.exitCode = 1;
 }
 
+async function inTwoLanes(checks: readonly Check[]): Promise<void> {
+  console.log(`${checks.map(({ name }) => name).join(', ')} …`);
+  const left = [...checks];
+  const lane = async (): Promise<void> => {
+    for (let next = left.shift(); next !== undefined; next = left.shift()) await carryOut(next);
+  };
+  await Promise.all([lane(), lane()]);
+}
+
+async function carryOut(check: Check): Promise<void> {
+  if (!(await passes(check))) failed.push(check.name);
+}
+
 /** Runs a check; its output is shown where it fails, or all along where it is long. */
 async function passes({ name, command, args, show }: Check): Promise<boolean> {
   const began = Date.now();
-  if (show !== true) process.stdout.write(`${name} …`);
   const child = spawn(command, args, {
     cwd: root,
     stdio: show === true ? 'inherit' : ['ignore', 'pipe', 'pipe'],
@@ -89,7 +101,7 @@ async function passes({ name, command, args, show }: Check): Promise<boolean> {
     child.once('close', resolve);
   });
   if (show === true) return code === 0;
-  console.log(` ${code === 0 ? 'ok' : 'FAILED'} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+  console.log(`${name}: ${code === 0 ? 'ok' : 'FAILED'} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
   if (code !== 0) console.log(output);
   return code === 0;
 }
