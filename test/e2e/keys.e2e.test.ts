@@ -24,6 +24,7 @@ import { CREDENTIAL_TYPES, TAG } from '../../shared/names.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { testAdoptedKeys } from './adopted-keys.ts';
 import { testDayWithoutRekey } from './day-without-rekey.ts';
+import { testEmergencyByHand } from './emergency-by-hand.ts';
 import { testExposedKey } from './exposed-key.ts';
 import { testFamilies } from './families.ts';
 import { testIdentitiesUnderLoad } from './identities-under-load.ts';
@@ -245,6 +246,7 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 480_000 }, 
   testRootByHand(() => ({ world, vault, watched, upstreams, rotate, entryOf }));
   testExposedKey(() => ({ world, upstreams, read }));
   testToldUses(() => ({ world, upstreams, read }));
+  testEmergencyByHand(() => ({ world, upstreams, read }));
   testPrivateCertificates(() => ({ world, vault, watched, upstreams, read, rotate, inWindow, count }));
   testIdentitiesUnderLoad(() => ({ world, vault, watched, upstreams, read, rotate, inWindow, count }));
 
