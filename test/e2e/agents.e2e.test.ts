@@ -16,9 +16,11 @@ import type { RotateAnswer, RotationView, ShowAnswer } from '../../shared/api/me
 import { OUTPUT } from '../../shared/names.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { FleetAgent, fleetWorld, type FleetWorld } from './agent-fleet.ts';
-import { CANARY_SECONDS, Cohorts } from './cohorts.ts';
+import { Cohorts } from './cohorts.ts';
 import { pythonAgent, typescriptAgent, type ExampleAgent } from './example-agents.ts';
+import { testFirstMovers } from './first-movers.ts';
 import { recordsOf } from './records.ts';
+import { describeSelections } from './selections.ts';
 import { lifecyclesOf, reaches, runningOf } from './upgrading.ts';
 
 const CREDENTIAL = 'orders';
@@ -42,12 +44,6 @@ credentials:
 `;
 
 type Login = Awaited<ReturnType<typeof readLogin>>;
-
-/** The uses of the new version that a record counts. */
-function usesIn(record: Record<string, unknown> | undefined): { succeeded: number; refused: number } {
-  const { canary } = record as { canary: { uses: { succeeded: number; refused: number } } };
-  return canary.uses;
-}
 
 describe(
   'twenty agents on the deployed stack share a credential that rotates under them',
@@ -254,25 +250,7 @@ describe(
       expect(Number(lines.at(-1)?.['done'])).toBeGreaterThan(50);
     });
 
-    test('a part moves first, the others when it has been quiet, and then the old one is ended', async () => {
-      const id = (await first).quiet;
-      const old = quiet.instances[0]?.versions[0] ?? '';
-      const ended = await follow(world, OF_EXAMPLE, id, () => undefined, 240_000);
-      expect(ended).toMatchObject({ phase: 'completed', canary: { outcome: 'quiet' } });
-      const { canary, rest } = quiet.parts(id);
-      await quiet.stop();
-      const movedAt = ({ uses }: FleetAgent): number =>
-        uses.find(({ versionId }) => versionId !== old)?.at ?? 0;
-      const othersFrom = Date.parse(ended.window?.opensAt ?? '') + CANARY_SECONDS * 1000;
-      expect(Math.max(...canary.map(movedAt))).toBeLessThan(othersFrom);
-      expect(Math.min(...rest.map(movedAt))).toBeGreaterThanOrEqual(othersFrom);
-      const [observed] = await recordsOf(world, id, 'canary-observed');
-      expect(observed).toMatchObject({ canary: { outcome: 'quiet', uses: { refused: 0 } } });
-      expect(usesIn(observed).succeeded).toBeGreaterThan(canary.length);
-      const [intended] = await recordsOf(world, id, 'revocation-intended', 'suspension-intended');
-      expect(intended).toMatchObject({ stragglers: [] });
-      expect(quiet.instances.flatMap(({ refusals, troubles }) => [...refusals, ...troubles])).toEqual([]);
-    });
+    testFirstMovers(() => ({ world, vault, quiet, risen, first, shutOut }));
 
     test('the agent of the examples has moved with them', async () => {
       const { code, said, complained } = await inTypescript.end();
@@ -281,24 +259,6 @@ describe(
       expect(said.at(-1)).toMatch(/^done \d{3,}$/);
     });
 
-    test('where those who move first are refused, Rekey rolls back, and nobody was without a login', async () => {
-      const id = (await first).risen;
-      const ended = await follow(world, 'risen', id, () => undefined, 300_000);
-      expect(ended.phase).toBe('rolled-back');
-      expect(ended.rollback?.reason).toMatch(/those who moved first are refused: [1-9]\d* of \d+ uses/);
-      const [intended] = await recordsOf(world, id, 'rollback-intended');
-      expect(intended).toMatchObject({ canary: { outcome: 'risen', before: { refused: 0 } } });
-      const { canary, rest } = risen.parts(id);
-      await risen.stop();
-      expect(usesIn(intended).refused).toBeGreaterThanOrEqual(canary.length);
-      // The client fell back to the old login; those who were not to move first never met the new one.
-      for (const { name, refusals } of canary) expect(refusals.length, name).toBeGreaterThan(0);
-      expect(rest.length).toBeGreaterThan(0);
-      expect(rest.flatMap(({ refusals }) => refusals)).toEqual([]);
-      for (const { name, versions } of risen.instances) expect(versions, name).toHaveLength(1);
-      expect(risen.instances.flatMap(({ troubles }) => troubles)).toEqual([]);
-      expect(await tryLogin(world.server, await login('risen'))).toBe('accepted');
-      expect(await tryLogin(world.server, shutOut)).toBe('refused');
-    });
+    describeSelections(() => ({ world, vault }));
   },
 );

@@ -1,7 +1,5 @@
-import { execFile } from 'node:child_process';
-import { cp, mkdir, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
+import { cp } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   DeleteFunctionConcurrencyCommand,
   GetFunctionConcurrencyCommand,
@@ -14,15 +12,13 @@ import { settledArchive } from '../../local/demo/archive.ts';
 import { rekey, rekeyJson } from '../../local/demo/rekey.ts';
 import { registerCredentials } from '../../local/demo/scenario.ts';
 import { startWorld, type World } from '../../local/demo/world.ts';
-import { venvPython } from '../../scripts/setup.mjs';
 import type { ListAnswer } from '../../shared/api/messages.ts';
 import { OUTPUT } from '../../shared/names.ts';
 import { Guide } from '../support/guide.ts';
 import { writeNextVersion } from '../support/next-version.ts';
+import { bashAt, type Bash } from './bash.ts';
 import { quiet } from './deployed.ts';
 import { runningOf } from './upgrading.ts';
-
-const run = promisify(execFile);
 
 /**
  * What docs/runbook.md says to type when Rekey is compromised, run by bash with the real AWS CLI, from one shell to the next as
@@ -30,15 +26,12 @@ const run = promisify(execFile);
  */
 describe('the runbook for a compromise of Rekey, command by command', { timeout: 300_000 }, () => {
   let world: World;
+  let bash: Bash;
   let blocks: string[];
   let clients: { lambda: LambdaClient; iam: IAMClient };
   /** What the blocks before have defined, as in the one shell of the reader. */
   let before = '';
 
-  const bash = async (script: string, timeout: number): Promise<{ stdout: string; stderr: string }> => {
-    const env = { ...process.env, ...world.env, PATH: `${join(world.dir, 'bin')}:${process.env['PATH']}` };
-    return run('bash', ['-c', script], { cwd: world.dir, env, timeout });
-  };
   const shell = async (index: number): Promise<string> => {
     const block = blocks[index] ?? '';
     const script = block
@@ -77,14 +70,7 @@ describe('the runbook for a compromise of Rekey, command by command', { timeout:
       lambda: new LambdaClient(world.stack.clientConfig),
       iam: new IAMClient(world.stack.clientConfig),
     };
-    await mkdir(join(world.dir, 'bin'));
-    const root = dirname(dirname(import.meta.dirname));
-    const programs = {
-      aws: `exec "${join(dirname(venvPython()), 'aws')}" "$@"`,
-      rekey: `exec "${process.execPath}" "${join(root, 'cli', 'rekey.mjs')}" "$@"`,
-    };
-    for (const [name, line] of Object.entries(programs))
-      await writeFile(join(world.dir, 'bin', name), `#!/bin/sh\n${line}\n`, { mode: 0o755 });
+    bash = await bashAt(world);
     await registerCredentials(world, quiet);
   }, 240_000);
 

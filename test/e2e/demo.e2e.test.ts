@@ -1,11 +1,10 @@
-import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { brokenPromises, type DemoReport } from '../../local/demo/report.ts';
+import { npmRun, type Ran } from './npm-run.ts';
 
-const root = join(import.meta.dirname, '..', '..');
 let dir: string;
 
 beforeAll(async () => {
@@ -16,18 +15,13 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
-/** Runs `npm run demo` as a person would. */
-async function demo(name: string): Promise<{ status: number | null; report: DemoReport; said: string }> {
+async function demo(name: string): Promise<Ran & { report: DemoReport }> {
   const file = join(dir, `${name}.json`);
-  const child = spawn('npm', ['run', 'demo', '--', '--json', file], { cwd: root, timeout: 400_000 });
-  let said = '';
-  child.stdout.on('data', (chunk) => (said += String(chunk)));
-  child.stderr.on('data', (chunk) => (said += String(chunk)));
-  const status = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  const ran = await npmRun('demo', ['--json', file], 400_000);
   const text = await readFile(file, 'utf8').catch(() => {
-    throw new Error(`the demo ended with ${status} and wrote no result:\n${said}`);
+    throw new Error(`the demo ended with ${ran.status} and wrote no result:\n${ran.said}`);
   });
-  return { status, report: JSON.parse(text) as DemoReport, said };
+  return { ...ran, report: JSON.parse(text) as DemoReport };
 }
 
 test(

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { rekeyJson } from '../../local/demo/rekey.ts';
 import type { World } from '../../local/demo/world.ts';
 import type { AuditAnswer, ShowAnswer } from '../../shared/api/messages.ts';
-import { nameOf, type PlayedUpstream } from './upstreams/played.ts';
+import { nameOf, playedAs, type PlayedUpstream } from './upstreams/played.ts';
 
 interface Given {
   readonly world: World;
@@ -15,8 +15,7 @@ interface Given {
 export function testExposedKey(given: () => Given): void {
   test('an access key that AWS has found in public dies and is replaced, and the same again does nothing', async () => {
     const { world, upstreams, read } = given();
-    const one = upstreams.find(({ key }) => key === 'cloud-key/aws-iam');
-    if (one === undefined) throw new Error('IAM is not played');
+    const one = playedAs('cloud-key/aws-iam', upstreams);
     const show = (): Promise<ShowAnswer> => rekeyJson(['show', nameOf(one)], world.env);
     const trail = async () =>
       (await rekeyJson<AuditAnswer>(['audit', '--credential', nameOf(one)], world.env)).events ?? [];

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import {
   CreateSecretCommand,
   GetSecretValueCommand,
-  PutSecretValueCommand,
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -14,7 +13,6 @@ import { startWorld, type World } from '../../local/demo/world.ts';
 import { FAMILIES, keepRun, type Passed } from '../../scripts/upstream-run.ts';
 import type {
   AuditAnswer,
-  ConfirmRootAnswer,
   CredentialView,
   EmergencyAnswer,
   RotateAnswer,
@@ -26,10 +24,12 @@ import { CREDENTIAL_TYPES, TAG } from '../../shared/names.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { testAdoptedKeys } from './adopted-keys.ts';
 import { testDayWithoutRekey } from './day-without-rekey.ts';
+import { testEmergencyByHand } from './emergency-by-hand.ts';
 import { testExposedKey } from './exposed-key.ts';
 import { testFamilies } from './families.ts';
 import { testIdentitiesUnderLoad } from './identities-under-load.ts';
 import { testPrivateCertificates } from './private-certificates.ts';
+import { testRootByHand } from './root-by-hand.ts';
 import { testToldUses } from './told-uses.ts';
 import { playUpstreams } from './upstreams/all.ts';
 import { nameOf, type PlayedUpstream } from './upstreams/played.ts';
@@ -243,50 +243,10 @@ describe('keys of HTTP upstreams, on the deployed stack', { timeout: 480_000 }, 
     });
   });
 
-  test('have a root that its owner replaces by hand: it comes due, pages, and is done once the new one is let in', async () => {
-    const [openai] = upstreams.filter(({ key }) => key === 'llm-key/openai');
-    if (openai?.newAdmin === undefined) throw new Error('OpenAI is not played');
-    const secret = `agents/admin/${openai.key}`;
-    const name = 'openai-by-hand';
-    const times = { interval: '20s', window: '2s', deadline: '2s', cap: '3s', soak: '0s' };
-    const root = {
-      name,
-      provider: 'by-hand',
-      secret,
-      owner: 'platform',
-      scope: 'keys of one project',
-      target: { upstream: 'openai' },
-      policy: times,
-    };
-    const file = join(world.dir, 'roots.yaml');
-    await writeFile(file, stringify({ version: 1, credentials: [entryOf(openai)], roots: [root] }));
-    await rekeyJson(['apply', '-f', file], world.env);
-    const told = async (): Promise<string> =>
-      JSON.stringify(await rekeyJson<AuditAnswer>(['audit', '--credential', name], world.env));
-    await expect.poll(told, { timeout: 120_000, interval: 2000 }).toContain('rotation-overdue');
-    const { roots } = await rekeyJson<{ roots: { name: string; overdue: boolean; usedBy: string[] }[] }>(
-      ['roots'],
-      world.env,
-    );
-    expect(roots).toContainEqual(expect.objectContaining({ name, overdue: true, usedBy: [nameOf(openai)] }));
-
-    const confirm = (): Promise<ConfirmRootAnswer> =>
-      rekeyJson<ConfirmRootAnswer>(['confirm', name], world.env);
-    await expect(confirm()).rejects.toThrow();
-    const put = async (value: object): Promise<unknown> =>
-      vault.send(new PutSecretValueCommand({ SecretId: secret, SecretString: JSON.stringify(value) }));
-    const value = openai.newAdmin();
-    await put({ ...value, adminKey: 'sk-admin-mistyped' });
-    await expect(confirm()).rejects.toThrow();
-    await put(value);
-    expect(await confirm()).toMatchObject({ outcome: 'confirmed', letIn: [nameOf(openai)] });
-    expect(await told()).toContain('task-confirmed');
-    const id = await rotate(openai);
-    expect((await watched.over(nameOf(openai), id)).phase).toBe('completed');
-  });
-
+  testRootByHand(() => ({ world, vault, watched, upstreams, rotate, entryOf }));
   testExposedKey(() => ({ world, upstreams, read }));
   testToldUses(() => ({ world, upstreams, read }));
+  testEmergencyByHand(() => ({ world, upstreams, read }));
   testPrivateCertificates(() => ({ world, vault, watched, upstreams, read, rotate, inWindow, count }));
   testIdentitiesUnderLoad(() => ({ world, vault, watched, upstreams, read, rotate, inWindow, count }));
 

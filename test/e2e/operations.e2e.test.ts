@@ -30,6 +30,7 @@ import { describeDoctor } from './doctor.ts';
 import { describeFoundValues } from './found-values.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
 import { describeIncidentReport } from './incident-report.ts';
+import { testLeaving } from './leaving.ts';
 import { describeNotices } from './notices.ts';
 import { describeProofOverApi } from './proof-over-api.ts';
 import { CAPS, describeSignals } from './signals.ts';
@@ -153,37 +154,6 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
     );
   });
 
-  test('who has read a value as a person knows it: what they leave is shown, with when, and nothing is started', async () => {
-    const ada = readRecord('agents/orders', assumedRole('Admin', 'ada@example.com'), {
-      sessionCredentialFromConsole: 'true',
-    });
-    await world.stack.gateway.cloudTrail({ ...ada, eventTime: toInstant(Date.now()) });
-    const order = [
-      'revoke',
-      '--known-by',
-      'Ada@example.com',
-      '--incident',
-      'HR-77',
-      '--reason',
-      'ada leaves',
-    ];
-    const look = async () => rekey([...order, '--dry-run', '--json'], world.env);
-    let seen = await look();
-    for (const end = Date.now() + 60_000; seen.status !== 0 && Date.now() < end; await sleep(250))
-      seen = await look();
-    expect(JSON.parse(seen.stdout)).toMatchObject({
-      dryRun: true,
-      steps: [
-        { credential: 'orders', act: 'start', why: [expect.stringMatching(/^ada@example.com read it at /)] },
-      ],
-    });
-    expect((await show('orders')).credential.rotation).toBeUndefined();
-    const agent = ['decommission', 'nobody', '--incident', 'OPS-1', '--reason', 'gone', '--yes', '--json'];
-    expect(JSON.parse((await rekey(agent, world.env)).stderr)).toMatchObject({
-      error: { code: 'ERR_NOT_FOUND' },
-    });
-  });
-
   describeDoctor(() => ({ world, vault }));
 
   const describeDeliveries = describeSubscribing(() => ({ world }));
@@ -276,6 +246,8 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
 
   describeAuditorsQuery(() => ({ world }));
   describeProofOverApi(() => ({ world, vault }));
+
+  testLeaving(() => ({ world, vault }));
 
   // Last: it goes on rotating every minute.
   test('P1: a credential whose due date comes is rotated by the planner unasked, and `rekey plan` tells of it before', async () => {

@@ -5,7 +5,7 @@ import type { World } from '../../local/demo/world.ts';
 import type { EmergencyAnswer, UsesAnswer } from '../../shared/api/messages.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
 import { keyCall } from '../support/cloudtrail.ts';
-import { keyIn, nameOf, type PlayedUpstream } from './upstreams/played.ts';
+import { keyIn, nameOf, playedAs, type PlayedUpstream } from './upstreams/played.ts';
 
 interface Given {
   readonly world: World;
@@ -15,17 +15,12 @@ interface Given {
 
 /** What upstreams tell of uses, kept by the deployed functions and told to whoever investigates. */
 export function testToldUses(given: () => Given): void {
-  const find = (key: string): PlayedUpstream => {
-    const one = given().upstreams.find((each) => each.key === key);
-    if (one === undefined) throw new Error(`${key} is not played`);
-    return one;
-  };
   const told = async (one: PlayedUpstream): Promise<UsesAnswer['upstream']> =>
     (await rekeyJson<UsesAnswer>(['uses', nameOf(one)], given().world.env)).upstream;
 
   test('what OpenAI has counted of a key is asked for once an emergency has ended it', async () => {
-    const { world, read } = given();
-    const one = find('llm-key/openai');
+    const { world, upstreams, read } = given();
+    const one = playedAs('llm-key/openai', upstreams);
     const { baseUrl = '' } = one.entry.target as { readonly baseUrl?: string };
     const thief = async (): Promise<number> => {
       const headers = { authorization: `Bearer ${stolen}`, 'content-type': 'application/json' };
@@ -53,8 +48,8 @@ export function testToldUses(given: () => Given): void {
   });
 
   test('a call with an access key is kept as CloudTrail tells of it, and one with a key of nobody is not', async () => {
-    const { world, read } = given();
-    const one = find('cloud-key/aws-iam');
+    const { world, upstreams, read } = given();
+    const one = playedAs('cloud-key/aws-iam', upstreams);
     const { user } = one.entry.target as { readonly user: string };
     const { accessKeyId = '' } = JSON.parse(await read(one)) as { accessKeyId?: string };
     const call = (key: string, name: string) =>

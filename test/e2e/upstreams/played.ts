@@ -51,6 +51,13 @@ export function nameOf({ key, variant }: Pick<PlayedUpstream, 'key' | 'variant'>
   return [key.replace('/', '-'), ...(variant === undefined ? [] : [VARIANTS[variant].name])].join('-');
 }
 
+/** The one of a type and provider. @throws Error where it isn't played */
+export function playedAs(key: ProviderKey, upstreams: readonly PlayedUpstream[]): PlayedUpstream {
+  const one = upstreams.find((each) => each.key === key);
+  if (one === undefined) throw new Error(`${key} is not played`);
+  return one;
+}
+
 /** Starts an upstream of its own for a world. */
 export type Play = (world: World) => Promise<PlayedUpstream>;
 
