@@ -75,7 +75,7 @@ export async function keepRecording(name: RecordingName, world: World | undefine
 export async function readRecording(name: RecordingName): Promise<Recording> {
   const text = await readFile(file(name), 'utf8').catch((cause: unknown) => {
     throw new Error(
-      `no recording of ${name}.e2e.test.ts: its run failed, or there was none; run \`npm test -- e2e iam\``,
+      `no recording of ${name}.e2e.test.ts: its run failed, or there was none; run \`npm test -- e2e fleet iam\``,
       { cause },
     );
   });
