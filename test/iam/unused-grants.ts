@@ -59,13 +59,6 @@ const COLLECTS = [
 const OF_DATABASES: readonly UnusedGrants[] = [
   {
     reason:
-      'Only where a pact hands a credential to sub-agents, whose pacts are held against it (test/integration/agent-api.int.test.ts).',
-    grants: {
-      'agent-api': [HOLDS_OTHERS],
-    },
-  },
-  {
-    reason:
       'Where findings of a scanner are verified and live (test/unit/signals, test/integration/signals.int.test.ts).',
     grants: { 'control-api': [COUNTS_SIGNALS] },
   },
