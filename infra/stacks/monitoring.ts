@@ -158,6 +158,7 @@ export class MonitoringStack extends Stack {
       'awaiting-operator',
       'Tells the alarm topic what only a person can end at an upstream',
       [AWAITED],
+      ` To do by hand: ${said('byHand')}.`,
     );
     this.#pages(
       'Expiring',
@@ -171,6 +172,7 @@ export class MonitoringStack extends Stack {
       'signal-held',
       'Tells the alarm topic of signals that wait for people',
       ['signal-held', 'signal-by-hand'],
+      ` ${said('meanwhile')}`,
     );
     this.#pages(
       'GlassBroken',
@@ -467,10 +469,9 @@ export class MonitoringStack extends Stack {
     entry: RunbookEntry,
     description: string,
     action?: (string | object)[],
+    more = '',
   ): void {
     const { settings, state } = this.#props;
-    const byHand = entry === 'awaiting-operator' ? ` To do by hand: ${said('byHand')}.` : '';
-    const meanwhile = entry === 'signal-held' ? ` ${said('meanwhile')}` : '';
     new PageRule(this, id, {
       settings,
       topic: this.topic,
@@ -481,7 +482,7 @@ export class MonitoringStack extends Stack {
         ...(action === undefined ? {} : { detail: { action } }),
       },
       description,
-      text: `${said('action')} of ${said('credential')}, rotation ${said('rotationId')}.${byHand}${meanwhile}`,
+      text: `${said('action')} of ${said('credential')}, rotation ${said('rotationId')}.${more}`,
       entry,
     });
   }
