@@ -2,6 +2,8 @@ import type { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { TTL_SECONDS } from '../../local/demo/declaration.ts';
+import { startFleet, type Fleet } from '../../local/demo/fleet.ts';
 import { rekey, rekeyJson } from '../../local/demo/rekey.ts';
 import type { World } from '../../local/demo/world.ts';
 import type { RotateAnswer } from '../../shared/api/messages.ts';
@@ -26,4 +28,15 @@ export async function apply(world: World, credential: object): Promise<{ status:
 /** Starts a rotation; its id. */
 export async function rotate(world: World, name: string): Promise<string> {
   return (await rekeyJson<RotateAnswer>(['rotate', name], world.env)).rotation.id;
+}
+
+/** Two agents that write orders all the time with the login of the demo's credential. */
+export function agentsAtWork({ server, stack }: World): Fleet {
+  return startFleet(server, stack, {
+    agents: 2,
+    secret: 'agents/orders',
+    ttlSeconds: TTL_SECONDS,
+    query: 'INSERT INTO shop.orders DEFAULT VALUES',
+    pauseMs: 20,
+  });
 }

@@ -3,15 +3,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { agentRole } from '../../local/demo/agent.ts';
 import { tryLogin } from '../../local/demo/database.ts';
-import { databaseCredential, TTL_SECONDS } from '../../local/demo/declaration.ts';
-import { readLogin, startFleet } from '../../local/demo/fleet.ts';
+import { databaseCredential } from '../../local/demo/declaration.ts';
+import { readLogin } from '../../local/demo/fleet.ts';
 import { rekey, rekeyJson } from '../../local/demo/rekey.ts';
 import type { RotationView, ShowAnswer, StagedAnswer } from '../../shared/api/messages.ts';
 import { toInstant } from '../../shared/domain/clock.ts';
 import { Instance } from '../support/agent-api.ts';
 import { assumedRole, readRecord } from '../support/cloudtrail.ts';
 import { callAs } from './deployed-agent.ts';
-import { apply, type Deployed } from './deployed.ts';
+import { type Deployed, agentsAtWork, apply } from './deployed.ts';
 
 /** Tests of those who leave; "orders" has to be at rest. */
 export function testLeaving(given: () => Deployed): void {
@@ -47,13 +47,7 @@ export function testLeaving(given: () => Deployed): void {
     expect(shown.credential.rotation).toBeUndefined();
 
     const old = await readLogin(vault, 'agents/orders');
-    const fleet = startFleet(world.server, world.stack, {
-      agents: 2,
-      secret: 'agents/orders',
-      ttlSeconds: TTL_SECONDS,
-      query: 'INSERT INTO shop.orders DEFAULT VALUES',
-      pauseMs: 20,
-    });
+    const fleet = agentsAtWork(world);
     try {
       expect(await done(order)).toMatchObject([{ phase: 'completed' }]);
       await fleet.stop();

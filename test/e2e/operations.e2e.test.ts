@@ -8,8 +8,8 @@ import {
 import { LambdaClient, ListFunctionsCommand } from '@aws-sdk/client-lambda';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ADMIN_SECRET, tryLogin } from '../../local/demo/database.ts';
-import { databaseCredential, TTL_SECONDS } from '../../local/demo/declaration.ts';
-import { readLogin, startFleet } from '../../local/demo/fleet.ts';
+import { databaseCredential } from '../../local/demo/declaration.ts';
+import { readLogin } from '../../local/demo/fleet.ts';
 import { rekey, rekeyJson } from '../../local/demo/rekey.ts';
 import { follow, registerCredentials } from '../../local/demo/scenario.ts';
 import { startWorld, type World } from '../../local/demo/world.ts';
@@ -25,7 +25,7 @@ import type {
 import { toInstant } from '../../shared/domain/clock.ts';
 import { assumedRole, lambdaSession, readRecord } from '../support/cloudtrail.ts';
 import { describeAuditorsQuery } from './auditors-query.ts';
-import { apply, quiet, rotate } from './deployed.ts';
+import { agentsAtWork, apply, quiet, rotate } from './deployed.ts';
 import { describeDoctor } from './doctor.ts';
 import { describeFoundValues } from './found-values.ts';
 import { forgetRecording, keepRecording } from '../support/iam/recording.ts';
@@ -160,13 +160,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
 
   test('a rollback in the window leads agents back without a failed login, and the new credential dies', async () => {
     const old = await readLogin(vault, 'agents/orders');
-    const fleet = startFleet(world.server, world.stack, {
-      agents: 2,
-      secret: 'agents/orders',
-      ttlSeconds: TTL_SECONDS,
-      query: 'INSERT INTO shop.orders DEFAULT VALUES',
-      pauseMs: 20,
-    });
+    const fleet = agentsAtWork(world);
     try {
       const id = await rotate(world, 'orders');
       await reaches(world, 'orders', id, 'window');
