@@ -1,8 +1,11 @@
-// Sources of signals for the local stack: a stand-in for GitHub, and what it and a SIEM share with Rekey.
-import { createHmac, randomBytes } from 'node:crypto';
+// Sources of signals for the local stack: stand-ins for GitHub and a transmitter of RISC, and what sources share with Rekey.
+import { createHmac, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
 import { CreateSecretCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { exportJWK, SignJWT } from 'jose';
+import type { SignalSource } from '../shared/domain/signals/signal.ts';
 import { OUTPUT } from '../shared/names.ts';
 import { FakeGithub, type Delivery } from '../test/fakes/github.ts';
+import { UpstreamServer } from '../test/fakes/upstream.ts';
 import type { World } from './demo/world.ts';
 import type { LocalStack } from './stack.ts';
 
@@ -17,7 +20,18 @@ export type Caps = Readonly<
   Partial<Record<'maxCredentials' | 'maxAgents' | 'perHour' | 'breakGlassMinutes', number>>
 >;
 
-type Shared = Readonly<Record<'github' | 'siem', string>>;
+/** Sources that share a secret with Rekey. */
+const SHARING = ['github', 'siem', 'gitguardian', 'azure'] as const;
+
+type Shared = Readonly<Record<(typeof SHARING)[number], string>>;
+
+const TRANSMITTER = { issuer: 'https://idp.example.com/', audience: 'rekey' };
+
+/** Credentials that no source has a value of, by what it calls them. */
+export interface Mapped {
+  readonly risc?: Readonly<Record<string, string>>;
+  readonly azure?: Readonly<Record<string, string>>;
+}
 
 /** Sources beside a local stack, which they have to be started with: its settings name what they share. */
 export class LocalSources implements AsyncDisposable {
@@ -25,32 +39,50 @@ export class LocalSources implements AsyncDisposable {
   /** For `startWorld`. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly #shared: Shared;
+  readonly #transmitter: { readonly keys: UpstreamServer; readonly privateKey: KeyObject };
 
-  private constructor(github: FakeGithub, shared: Shared, settings: LocalSources['settings']) {
+  private constructor(
+    github: FakeGithub,
+    shared: Shared,
+    transmitter: { readonly keys: UpstreamServer; readonly privateKey: KeyObject },
+    settings: LocalSources['settings'],
+  ) {
     this.github = github;
     this.#shared = shared;
+    this.#transmitter = transmitter;
     this.settings = settings;
   }
 
-  /** Starts the stand-in and stores the secrets, as docs/signals.md says. */
-  static async start(stack: LocalStack, caps: Caps): Promise<LocalSources> {
-    const [token, ofGithub, ofSiem] = [made(), made(), made()];
+  /** Starts the stand-ins and stores the secrets, as docs/signals.md says. */
+  static async start(stack: LocalStack, caps: Caps, mapped: Mapped = {}): Promise<LocalSources> {
+    const shared = { github: made(), siem: made(), gitguardian: made(), azure: made() };
+    const token = made();
     const github = await FakeGithub.start(token);
-    const { url } = github.server;
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const jwks = { keys: [{ ...(await exportJWK(publicKey)), alg: 'ES256', kid: 'one' }] };
+    const keys = await UpstreamServer.start(() => ({ status: 200, body: jwks }));
     const client = new SecretsManagerClient(stack.clientConfig);
     const store = async (name: string, SecretString: string): Promise<string> =>
       (await client.send(new CreateSecretCommand({ Name: `sources/${name}`, SecretString }))).ARN ?? '';
-    const secretArn = await store('github-webhook', ofGithub);
-    const tokenSecretArn = await store('github-token', token);
+    const arns = {} as Record<keyof Shared, string>;
+    for (const source of SHARING) arns[source] = await store(source, shared[source]);
+    const { url } = github.server;
     const signals = {
-      github: { secretArn, tokenSecretArn, apiUrl: url },
+      github: { secretArn: arns.github, tokenSecretArn: await store('github-token', token), apiUrl: url },
       'github-partner': { keysUrl: `${url}/meta/public_keys/secret_scanning` },
-      siem: { secretArn: await store('siem', ofSiem) },
+      siem: { secretArn: arns.siem },
+      gitguardian: { secretArn: arns.gitguardian },
+      risc: { ...TRANSMITTER, jwksUrl: `${keys.url}/jwks`, credentials: mapped.risc ?? {} },
+      azure: { secretArn: arns.azure, credentials: mapped.azure ?? {} },
       ...caps,
     };
     client.destroy();
-    const shared = { github: ofGithub, siem: ofSiem };
-    return new LocalSources(github, shared, { signals, privateUpstreams: ['127.0.0.1'] });
+    return new LocalSources(
+      github,
+      shared,
+      { keys, privateKey },
+      { signals, privateUpstreams: ['127.0.0.1'] },
+    );
   }
 
   /** GitHub finds a value in a repository, and its webhook says so. */
@@ -68,19 +100,50 @@ export class LocalSources implements AsyncDisposable {
     return { headers: { 'x-rekey-timestamp': at, 'x-rekey-signature': `sha256=${hmac}` }, body };
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.github[Symbol.asyncDispose]();
+  /** GitGuardian's webhook tells of an incident, signed now. */
+  gitguardian(incident: object): Delivery {
+    const body = JSON.stringify({ action: 'incident_triggered', incident });
+    const at = String(Math.floor(Date.now() / 1000));
+    const hmac = createHmac('sha256', `${at}${this.#shared.gitguardian}`).update(body).digest('hex');
+    return { headers: { timestamp: at, 'gitguardian-signature': `sha256=${hmac}` }, body };
+  }
+
+  /** A security event token: the transmitter holds the credential of that subject for compromised. */
+  async compromised(subject: string): Promise<Delivery> {
+    const event = 'https://schemas.openid.net/secevent/risc/event-type/credential-compromise';
+    const body = await new SignJWT({
+      sub_id: { format: 'opaque', id: subject },
+      events: { [event]: { credential_type: 'password' } },
+    })
+      .setProtectedHeader({ alg: 'ES256', typ: 'secevent+jwt', kid: 'one' })
+      .setIssuer(TRANSMITTER.issuer)
+      .setAudience(TRANSMITTER.audience)
+      .setIssuedAt()
+      .setJti(made())
+      .sign(this.#transmitter.privateKey);
+    return { headers: { 'content-type': 'application/secevent+jwt' }, body };
+  }
+
+  /** An event of Event Grid, of a subscription that has the word in its address. */
+  eventGrid(eventType: string, data: object): Delivery {
+    const event = { id: made(), eventType, eventTime: new Date().toISOString(), topic: 'vaults', data };
+    return { headers: {}, query: `?key=${this.#shared.azure}`, body: JSON.stringify([event]) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.github[Symbol.asyncDispose]();
+    await this.#transmitter.keys[Symbol.asyncDispose]();
   }
 }
 
 /** Delivers what a source has signed to the deployed intake. */
 export async function deliver(
   world: World,
-  source: 'github' | 'github-partner' | 'siem',
-  { headers, body }: Delivery,
+  source: SignalSource,
+  { headers, query = '', body }: Delivery,
 ): Promise<Answered> {
   const apiId = /([a-z0-9]+)\.execute-api/.exec(world.output(OUTPUT.signalsUrl))?.[1] ?? '';
-  const answer = await fetch(`${world.stack.apiUrl(apiId)}/signals/${source}`, {
+  const answer = await fetch(`${world.stack.apiUrl(apiId)}/signals/${source}${query}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
     body,

@@ -33,7 +33,7 @@ import { describeIncidentReport } from './incident-report.ts';
 import { testLeaving } from './leaving.ts';
 import { describeNotices } from './notices.ts';
 import { describeProofOverApi } from './proof-over-api.ts';
-import { CAPS, describeSignals } from './signals.ts';
+import { CAPS, describeSignals, MAPPED } from './signals.ts';
 import { describeSubscribing } from './subscriptions.ts';
 import { reaches } from './upgrading.ts';
 
@@ -47,7 +47,7 @@ describe('what operators do, on the deployed stack', { timeout: 240_000 }, () =>
   beforeAll(async () => {
     await forgetRecording('operations');
     world = await startWorld(quiet, async (stack) => {
-      sources = await LocalSources.start(stack, CAPS);
+      sources = await LocalSources.start(stack, CAPS, MAPPED);
       return sources.settings;
     });
     vault = new SecretsManagerClient(world.stack.clientConfig);

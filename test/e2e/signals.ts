@@ -28,6 +28,9 @@ const SOME = 100;
 /** What signals do without a person in this deployment. */
 export const CAPS = { maxCredentials: 1, maxAgents: 50, breakGlassMinutes: 1 };
 
+/** What sources without values call the credentials of these tests. */
+export const MAPPED = { risc: { 'account-7': 'subject' }, azure: { 'shop-vault/near': 'near' } };
+
 /** Tests of the intake of signals on a deployed stack. */
 export function describeSignals(given: () => Deployed & { readonly sources: LocalSources }): void {
   describe('a source of signals', () => {
@@ -65,7 +68,7 @@ export function describeSignals(given: () => Deployed & { readonly sources: Loca
     beforeAll(async () => {
       ({ world, vault, sources } = given());
       for (const name of ['alice', 'bob']) env[name] = await responderEnv(world, name);
-      for (const name of ['leaky', 'doubted']) await declare(name);
+      for (const name of ['leaky', 'doubted', 'subject', 'near']) await declare(name);
       for (const name of ['shared', 'alone']) await declare(name, MANY);
       await declare('mistaken', SOME);
     }, 120_000);
@@ -121,6 +124,51 @@ export function describeSignals(given: () => Deployed & { readonly sources: Loca
         phase: 'completed',
       });
       expect(await tryLogin(world.server, old)).toBe('refused');
+    });
+
+    test('who proves no value revokes nothing: a transmitter and Event Grid have what they name rotated, GitGuardian has a person look', async () => {
+      const question = sources.eventGrid('Microsoft.EventGrid.SubscriptionValidationEvent', {
+        validationCode: 'code-1',
+      });
+      expect(await deliver(world, 'azure', { ...question, query: '?key=guessed' })).toMatchObject({
+        status: 403,
+      });
+      expect(await deliver(world, 'azure', question)).toEqual({
+        status: 200,
+        body: '{"validationResponse":"code-1"}',
+      });
+      const incident = sources.gitguardian({ validity: 'valid', date: new Date().toISOString() });
+      expect(await deliver(world, 'gitguardian', { ...incident, body: `${incident.body} ` })).toMatchObject({
+        status: 403,
+      });
+      expect(await deliver(world, 'gitguardian', incident)).toEqual({ status: 202, body: '{"received":1}' });
+
+      const nearExpiry = sources.eventGrid('Microsoft.KeyVault.SecretNearExpiry', {
+        VaultName: 'shop-vault',
+        ObjectName: 'near',
+      });
+      const old = { subject: await login('subject'), near: await login('near') };
+      const compromised = await sources.compromised('account-7');
+      const [header, claims, signature = ''] = compromised.body.split('.');
+      const forged = `${header}.${claims}.${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}`;
+      expect(await deliver(world, 'risc', { ...compromised, body: forged })).toMatchObject({ status: 403 });
+      expect(await deliver(world, 'risc', compromised)).toMatchObject({ status: 202 });
+      expect(await deliver(world, 'azure', nearExpiry)).toMatchObject({ status: 202 });
+      for (const [name, source] of [
+        ['subject', 'risc'],
+        ['near', 'azure'],
+      ] as const) {
+        const { credential, rotations } = await rekeyJson<ShowAnswer>(['show', name], world.env);
+        expect([credential.status, rotations.map(({ trigger }) => trigger)]).toMatchObject([
+          'active',
+          [{ kind: 'signal', actor: `signal:${source}` }],
+        ]);
+        expect(await tryLogin(world.server, old[name])).toBe('accepted');
+        expect(await follow(world, name, rotations[0]?.id ?? '', quiet)).toMatchObject({
+          phase: 'completed',
+        });
+        expect(await tryLogin(world.server, old[name])).toBe('refused');
+      }
     });
 
     test("GitHub's feed for partners has a value: it dies, by a key that GitHub publishes", async () => {

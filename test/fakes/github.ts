@@ -14,6 +14,8 @@ export interface KeptAlert {
 /** A request as a source makes and signs it. */
 export interface Delivery {
   readonly headers: Readonly<Record<string, string>>;
+  /** What stands behind the address, with its `?`. */
+  readonly query?: string;
   readonly body: string;
 }
 
