@@ -42,13 +42,13 @@ const ESCAPED = 'ERR_ESCAPED';
 const LATE_SECONDS = 30;
 
 /**
- * So many are one execution: some 50 events are recorded of each, and 1,200 where every service refuses for as long as anything is
+ * So many are one execution: some 50 events are recorded of each, and 1,400 where every service refuses for as long as anything is
  * tried again. 25,000 are what one execution may have. What is beyond goes to executions of their own, and waits for none of these.
  */
-const AT_ONCE = 20;
+const AT_ONCE = 18;
 
 /** All batches of the largest request at once: no revocation waits for another. */
-const BATCHES_AT_ONCE = 50;
+const BATCHES_AT_ONCE = 56;
 
 /** What did not end as it was asked for. */
 const UNHAPPY =
@@ -214,6 +214,15 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
       before,
       retry,
     });
+  /** A person is paged and the agents halt, as where it has failed; then it is tried again in `next`. */
+  const delayed = (next: string): State =>
+    step(
+      'record-emergency',
+      { action: 'revocation-failed', cause: expression('$states.input.cause') },
+      next,
+      caught(next, carried),
+      { before: unmanaged, retry: [...SHORT_OF_ROOM, ...ONCE_MORE] },
+    );
   const overtaken = [caught('Superseded', carried, ['ERR_PREEMPTED'])];
   const unmanaged = [caught('Unmanaged', carried, ['ERR_NOT_FOUND'])];
   const record = (
@@ -245,14 +254,8 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
       caught('EndedByHand', carried),
     ),
     EndedByHand: revoke([...WHILE_AWAITED, ...WITHOUT_ROOM, ...URGENT]),
-    // An upstream that is down or throttles: a person is paged and the agents halt, as where it has failed, and it goes on being tried.
-    Delayed: step(
-      'record-emergency',
-      { action: 'revocation-failed', cause: expression('$states.input.cause') },
-      'StillAlive',
-      caught('StillAlive', carried),
-      { before: unmanaged, retry: ONCE_MORE },
-    ),
+    // An upstream that is down or throttles.
+    Delayed: delayed('StillAlive'),
     StillAlive: revoke(OUTLASTING),
     // The agents' halt doesn't wait for a ledger that is down.
     Record: record('record', 'Halt', caught('HaltUnrecorded', { ...carried, revocation }), {
@@ -261,7 +264,11 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
       retry: [...SHORT_OF_ROOM, ...ONCE_MORE],
     }),
     // By now the emergency holds the credential: nothing else comes to life.
-    Escaped: revoke(URGENT, [], 'RecordLate'),
+    Escaped: revoke(
+      [...SHORT_OF_ROOM, ...URGENT],
+      [caught('EscapeDelayed', { ...carried, cause }, PASSING)],
+      'RecordLate',
+    ),
     Halt: record('halt', 'Replace', ends('halt-failed'), { retry: OUTLASTING }),
     Replace: {
       Type: 'Choice',
@@ -305,11 +312,12 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
       before: [...overtaken, caught('EscapedLate', carried, [ESCAPED])],
       retry: SELDOM,
     }),
-    // While nothing could be recorded a rotation may have gone on. The refusal of its record has fenced it off.
-    EscapedLate: revoke(URGENT, [], 'RecordAgain'),
+    EscapeDelayed: delayed('EscapedLate'),
+    // While nothing could be recorded a rotation may have gone on; the refusal of the record has fenced it off. The agents were told.
+    EscapedLate: revoke(OUTLASTING, [], 'RecordAgain'),
     RecordAgain: record('record', 'Halt', caught('Spool', { ...carried, revocation }), {
       with: { revocation },
-      retry: ONCE_MORE,
+      retry: [...SHORT_OF_ROOM, ...ONCE_MORE],
     }),
     // For the reconciler, which writes it down once the ledger is back.
     Spool: step('record-emergency', { action: 'spool', revocation }, 'Unrecorded', ends('record-failed'), {

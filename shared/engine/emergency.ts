@@ -28,7 +28,9 @@ export async function revokeNow(
   // An intent that comes too late is the next state's: it must not begin anew over another emergency meanwhile.
   let awaited = true;
   // A late attempt leaves a later emergency's replacement alone. A copy may not know of that one: there all dies.
-  const isLeft = (found: Credential): boolean => source === 'ledger' && isLater(emergency, found);
+  const isKnownLater = isLater(emergency, credential);
+  const isLeft = (found: Credential): boolean =>
+    (source === 'ledger' || isKnownLater) && isLater(emergency, found);
   const generationOf = (found: Credential): number => lastOf(found, holds(emergency, found) || isLeft(found));
   const intent = inTime(
     intend(deps, emergency, { isLeft, isWanted: () => awaited }),
@@ -80,7 +82,7 @@ export async function revokeNow(
     const missed = listed.filter((handle) => handle.generation <= upTo && !isKnown(handle));
     // A snapshot may be older than the last rotation: what it can't know of dies too. One that knows this
     // emergency is not: what is newer there is the replacement.
-    const stale = source === 'snapshot' && !holds(emergency, credential);
+    const stale = source === 'snapshot' && !holds(emergency, credential) && !isKnownLater;
     const newer = stale ? listed.filter((handle) => handle.generation > upTo) : [];
     return (await Promise.all([killAll(missed, upTo), killAll(newer)])).flat();
   };

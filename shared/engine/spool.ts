@@ -78,7 +78,7 @@ async function settle(deps: SpoolDeps, intent: SpooledIntent): Promise<Settled> 
     return 'settled';
   }
   // What was to die has been replaced since: it is told, and agents that work are left alone.
-  if (isReplaced(credential, time)) await note(deps, emergency, FAILED, { cause: UNKNOWN, time });
+  if (isReplaced(credential, emergency, time)) await note(deps, emergency, FAILED, { cause: UNKNOWN, time });
   else await recordFailedRevocation(deps, emergency, UNKNOWN);
   return 'settled';
 }
@@ -111,8 +111,11 @@ async function isNoted({ ledger }: OrderDeps, intent: SpooledIntent): Promise<bo
   return false;
 }
 
-function isReplaced({ current, incident }: Credential, time: string): boolean {
-  const since = [current?.issuedAt, incident?.began].filter((each) => each !== undefined);
+/** Whether a later value is out, or another emergency has taken it over: that this one holds it by now says nothing. */
+function isReplaced(credential: Credential, emergency: Emergency, time: string): boolean {
+  const { current, incident } = credential;
+  const taken = holds(emergency, credential) ? undefined : incident?.began;
+  const since = [current?.issuedAt, taken].filter((each) => each !== undefined);
   return since.some((each) => each > time);
 }
 

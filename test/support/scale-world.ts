@@ -136,11 +136,16 @@ export class ScaleWorld {
   readonly deps: ProcessDeps & { readonly snapshots: S3Snapshots; readonly spool: S3Snapshots };
   readonly machines: Machines;
   readonly startedAt = this.time.now();
+  /** Throws where a function is not to be called now, as Lambda does that has no room. */
+  refuse: (name: string, payload: { readonly [field: string]: unknown }) => void = () => undefined;
 
   constructor(count: number) {
     const { aws } = this.s3;
     const snapshots = new S3Snapshots({ aws, bucket: 'snapshots', tenant: TENANT });
-    this.machines = new Machines(this.time, (name, payload) => call(this.deps, name, payload));
+    this.machines = new Machines(this.time, (name, payload) => {
+      this.refuse(name, { ...payload });
+      return call(this.deps, name, payload);
+    });
     const parts = {
       ledger: this.ledger,
       snapshots,
