@@ -155,9 +155,13 @@ describe('the runbook starts an emergency without the control API', () => {
   let shell: Shell;
 
   const tagged = (tag: string, value: string) => `[[ "$*" == *"'${tag}'"* ]] && { echo '${value}'; exit; }`;
-  const open = (id: string, type: string): Shell =>
+  const open = (
+    id: string,
+    type: string,
+    secret = `${tagged(TAG.credential, id)}; ${tagged(TAG.type, type)}`,
+  ): Shell =>
     new Shell({
-      'secretsmanager describe-secret': `${tagged(TAG.credential, id)}; ${tagged(TAG.type, type)}`,
+      'secretsmanager describe-secret': secret,
       'cloudformation describe-stacks': `[[ "$*" == *"'${OUTPUT.emergency}'"* ]] && echo arn:of:machine`,
       'cloudformation describe-stack-resources': 'echo the-bucket',
       's3 sync': '[ -d bucket ] && cp -R bucket/snapshots/. "$4" || true',
@@ -207,6 +211,19 @@ describe('the runbook starts an emergency without the control API', () => {
       credentials: [{ credentialId: ID, type: 'cloud-key' }],
     });
     expect(after.files).toEqual([]);
+  });
+
+  it.each<[string, () => Shell]>([
+    ['the secret itself is gone', () => open('', '', 'echo ResourceNotFoundException >&2; exit 254')],
+    ['the tag of the type alone is gone', () => open(ID, 'None')],
+  ])('with what the snapshots say where %s', (_what, opened) => {
+    shell = opened();
+    snapshot(ID, { type: 'cloud-key', secretName: 'agents/orders', status: 'active' });
+    const after = type();
+    expect(after.stderr).not.toContain('NOT started');
+    expect(JSON.parse(after.file('input'))).toMatchObject({
+      credentials: [{ credentialId: ID, type: 'cloud-key' }],
+    });
   });
 
   it('and starts nothing where nothing says which credential it is', () => {
