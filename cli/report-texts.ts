@@ -33,13 +33,18 @@ export function clockTable({ clocks }: IncidentReport): ReportTable {
   };
 }
 
+/** What names no value: without a revocation nothing says which it was. */
+const UNKNOWN_VALUE: ReadonlySet<string> = new Set(['emergency-revocation-failed', 'signal-by-hand']);
+
 /** Everything about one credential, in the order in which somebody reads it. */
 export function credentialTables(credential: ReportedCredential): ReportTable[] {
   const { exposures, exposed, uses, gaps, moments } = credential;
   return [
     {
       title: 'Exposure (from inclusive, to exclusive)',
-      none: 'No value of it was exposed, as far as the records tell.',
+      none: moments.some(({ action }) => UNKNOWN_VALUE.has(action))
+        ? 'Rekey has revoked nothing of it, and the records do not say which of its values was exposed.'
+        : 'No value of it was exposed, as far as the records tell.',
       heading: ['Fingerprint', 'At the upstream', 'From', 'Why', 'To', 'Why'],
       rows: exposures.map(({ fingerprint, handle, from, fromWhy, to, toWhy }) => [
         fingerprint,

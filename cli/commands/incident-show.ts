@@ -35,6 +35,13 @@ interface Standing {
   readonly byHand?: string;
 }
 
+/** Where all of them stand, by one look. */
+interface Look {
+  readonly standings: readonly Standing[];
+  /** Of the incident, by their ids: those that hold a credential, and those that were seen to. */
+  readonly executions: ReadonlyMap<string, EmergencyAnswer | undefined>;
+}
+
 /** A token family whose server has not confirmed yet. */
 const REVOKING = 'revoking';
 
@@ -47,11 +54,11 @@ async function show(context: Context, incident: string, watch: boolean): Promise
   const client = await context.client();
   const looking = watch ? appearing(context, client, incident) : concernedBy(client, incident);
   const concerned = await out.waiting('looking for its credentials', looking);
-  const first = await standings(client, incident, concerned, await readRegistered(client));
-  if (!watch) out.data({ incident, credentials: first });
+  const first = await look(client, incident, concerned, await readRegistered(client));
+  if (!watch) out.data({ incident, credentials: first.standings });
   out.table(
     ['CREDENTIAL', 'STAGE', 'EXECUTION', 'TO DO BY HAND'],
-    first.map(({ credential, stage, execution, byHand }) => [
+    first.standings.map(({ credential, stage, execution, byHand }) => [
       credential,
       stage === 'resumed' ? out.style('green', stage) : out.style('red', stage),
       execution?.toLowerCase() ?? '–',
@@ -59,7 +66,7 @@ async function show(context: Context, incident: string, watch: boolean): Promise
     ]),
   );
   const last = watch ? await follow(context, client, incident, concerned, first) : first;
-  return last.some(needsPerson) ? EXIT.unhappy : EXIT.ok;
+  return last.standings.some(needsPerson) ? EXIT.unhappy : EXIT.ok;
 }
 
 /**
@@ -97,19 +104,21 @@ async function follow(
   client: ApiClient,
   incident: string,
   concerned: readonly Concerned[],
-  first: readonly Standing[],
-): Promise<readonly Standing[]> {
+  first: Look,
+): Promise<Look> {
   const { out, pollMs } = context;
   out.note(`watching ${incident}; Ctrl-C ends the watching, nothing else`);
-  for (const each of first) out.event({ incident, ...each });
+  for (const each of first.standings) out.event({ incident, ...each });
   let known = concerned;
   let now = first;
   let answeredAt = out.io.now();
   for (;;) {
-    const wasUnderWay = now.some(isUnderWay);
-    out.status(`${now.filter(isUnderWay).length} of ${now.length} credentials are under way`);
+    const wasUnderWay = isBusy(now);
+    out.status(
+      `${now.standings.filter(isUnderWay).length} of ${now.standings.length} credentials are under way`,
+    );
     if (wasUnderWay) await sleep(pollMs);
-    const before = new Map(now.map((each) => [each.credentialId, JSON.stringify(each)]));
+    const before = new Map(now.standings.map((each) => [each.credentialId, JSON.stringify(each)]));
     try {
       const registered = await readRegistered(client);
       // What has come and gone between two looks stands in the records only: they are read once it is quiet.
@@ -119,7 +128,7 @@ async function follow(
         ...recordedIn(incident, events, registered),
         ...heldBy(incident, registered),
       ]);
-      now = await standings(client, incident, known, registered);
+      now = await look(client, incident, known, registered, now.executions.keys());
       answeredAt = out.io.now();
     } catch (error) {
       const failure = failureOf(error);
@@ -127,7 +136,7 @@ async function follow(
       await sleep(pollMs);
       continue;
     }
-    const changed = now.filter((each) => before.get(each.credentialId) !== JSON.stringify(each));
+    const changed = now.standings.filter((each) => before.get(each.credentialId) !== JSON.stringify(each));
     for (const each of changed) {
       const { credential, stage, execution, byHand } = each;
       const about = [execution?.toLowerCase(), byHand].filter(Boolean).join('; ');
@@ -145,28 +154,29 @@ function isPassing({ exit, code }: Failure): boolean {
   return exit === EXIT.unreachable || code === 'ERR_UNAVAILABLE';
 }
 
-/** Where each stands, with one look at each execution. */
-async function standings(
+/** Where each stands, with one look at each execution: those that hold one now, and what was `seen` before. */
+async function look(
   client: ApiClient,
   incident: string,
   concerned: readonly Concerned[],
   registered: Registered,
-): Promise<Standing[]> {
+  seen: Iterable<string> = [],
+): Promise<Look> {
   const heads = new Map(registered.heads.map((head) => [head.id, head]));
   const families = new Map(registered.families.map((family) => [family.id, family]));
-  const ids = new Set(
-    registered.heads.flatMap(({ emergency }) =>
-      emergency?.incident === incident ? (emergency.id ?? []) : [],
-    ),
+  const holding = registered.heads.flatMap(({ emergency }) =>
+    emergency?.incident === incident ? (emergency.id ?? []) : [],
   );
+  const ids = new Set([...seen, ...holding]);
   const executions = new Map(
     await Promise.all([...ids].map(async (id) => [id, await executionOf(client, id)] as const)),
   );
-  return concerned.map(({ id, name, family }) =>
+  const standings = concerned.map(({ id, name, family }) =>
     family === undefined
       ? standingOf({ id, name }, heads.get(id), incident, executions)
       : familyStanding({ id, name }, families.get(id), incident),
   );
+  return { standings, executions };
 }
 
 /** Once somebody has consented anew the family has no emergency any more. */
@@ -192,6 +202,10 @@ function standingOf(
   const about = { credential: name, credentialId: id };
   if (head === undefined) return { ...about, stage: 'unregistered' };
   const { emergency } = head;
+  if (emergency === undefined && head.adoption === 'observed') {
+    // Rekey has revoked nothing, and never hears whether a person has.
+    return { ...about, stage: 'only observed', byHand: head.byHand ?? 'revoke it at its upstream' };
+  }
   if (emergency === undefined) return { ...about, stage: head.status === 'active' ? 'resumed' : head.status };
   if (emergency.incident !== incident) return { ...about, stage: `held by ${emergency.incident}` };
   const execution = emergency.id === undefined ? undefined : executions.get(emergency.id);
@@ -216,6 +230,11 @@ async function executionOf(client: ApiClient, id: string): Promise<EmergencyAnsw
 
 function isUnderWay({ execution, stage }: Standing): boolean {
   return execution === 'RUNNING' || stage === REVOKING;
+}
+
+/** An execution that is under way may have a credential that doesn't know of it yet. */
+function isBusy({ standings, executions }: Look): boolean {
+  return standings.some(isUnderWay) || [...executions.values()].some((each) => each?.status === 'RUNNING');
 }
 
 /** Halted with nobody at work on it, or waiting for somebody's hands. */

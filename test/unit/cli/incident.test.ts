@@ -278,6 +278,33 @@ describe('rekey incident', () => {
     expect(await rekey(api, ['incident', 'show', 'INC-8'])).toMatchObject({ exit: 1 });
   });
 
+  it('says of what is only observed that it is not revoked, and what a person does', async () => {
+    const id = 'b0d3c1aa-5f0e-4f8e-8a43-7f2f3f4f5f61';
+    const observed = credentialOf({
+      id,
+      name: 'legacy',
+      mode: 'observe',
+      adoption: 'observed',
+      byHand: 'ask Ann',
+    });
+    const { head, records } = chainOf(observed, [
+      { action: 'observed', time: at('09:00:00') },
+      {
+        action: 'emergency-revocation-failed',
+        time: at('11:30:00'),
+        trigger: { kind: 'emergency', actor: 'arn:alice', reason: 'leaked' },
+        incidentId: 'INC-9',
+        evidence: { cause: 'ERR_ADOPTION' },
+      },
+    ]);
+    services.ledger.add(head, records);
+    serve([`/v1/credentials/${id}/incidents/INC-9`, `/v1/credentials/${id}/uses`]);
+    const shown = await rekey(api, ['incident', 'show', 'INC-9']);
+    expect([shown.exit, shown.stdout]).toEqual([4, expect.stringMatching(/legacy +only observed .*ask Ann/)]);
+    const { stdout } = await rekey(api, ['incident', 'report', 'INC-9']);
+    expect(stdout).toContain('Rekey has revoked nothing of it');
+  });
+
   it('knows one in which a certificate was revoked and nothing else, and says so in its report', async () => {
     const id = 'a0d3c1aa-5f0e-4f8e-8a43-7f2f3f4f5f61';
     const authority = credentialOf({ id, name: 'shop-ca', type: 'certificate-authority', provider: 'x509' });
@@ -441,6 +468,27 @@ describe('rekey incident show --watch', () => {
     expect([exit, stdout]).toEqual([0, expect.stringContaining('search-db: resumed')]);
     // A year of records is no matter of each round.
     expect(api.seen.filter(({ path }) => path === '/v1/audit').length).toBeLessThanOrEqual(3);
+  });
+
+  it('goes on while the execution runs, although all that it has shown so far is replaced', async () => {
+    let looks = 0;
+    const route = api.routes['GET /v1/credentials'];
+    if (typeof route !== 'function') throw new Error('credentials are asked of the API itself');
+    api.routes[`GET /v1/emergencies/${EXECUTION}`] = { body: ended(EXECUTION, 'RUNNING') };
+    const incident = { id: 'INC-7', execution: EXECUTION, generation: 3, replacement: 'r' } as const;
+    api.routes['GET /v1/credentials'] = (seen: Seen) => {
+      looks += 1;
+      if (looks === 3) {
+        const { head, records } = revoked();
+        services.ledger.add(head, records);
+      }
+      // The second has waited for its turn.
+      if (looks === 7) reachesAnother({ incident: { ...incident, stage: 'intended' } });
+      if (looks > 12) api.routes[`GET /v1/emergencies/${EXECUTION}`] = { body: ended(EXECUTION, 'FAILED') };
+      return route(seen);
+    };
+    const { exit, stdout } = await rekey(api, WATCH);
+    expect([exit, stdout]).toEqual([4, expect.stringMatching(/search-db: intended \(failed\)/)]);
   });
 
   it('waits for a token family until its server has confirmed', async () => {
