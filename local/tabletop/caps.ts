@@ -6,7 +6,7 @@ export const CAPS = { maxCredentials: 1, maxAgents: 400, breakGlassMinutes: 30 }
 /** The setting `signals.maxAgents` where nobody sets it. */
 export const USUAL_AGENTS = 50;
 
-/** What the raised cap does for a key that so many agents hold, and what would be without it. */
+/** What the changed caps do for a key that so many agents hold, and what would be without it. */
 export function aboutCaps(
   agents: number,
   key: { readonly type: string; readonly provider: string },
@@ -17,5 +17,6 @@ export function aboutCaps(
   return [
     `the cap signals.maxAgents is raised here from ${USUAL_AGENTS} to ${CAPS.maxAgents}: this source may halt the ${agents} without asking`,
     `at the default this would be held for two people, and ${meanwhile}`,
+    `the cap signals.maxCredentials is ${CAPS.maxCredentials} here, 3 by default, so that there is something to decide`,
   ];
 }

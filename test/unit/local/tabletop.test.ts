@@ -37,12 +37,13 @@ test.each<Partial<Outcome>>([
   expect(shortfalls({ ...GOOD, ...change }, 3)).toHaveLength(1);
 });
 
-test('an exercise says that its cap is raised, and what would be of the leaked key without that', () => {
+test('an exercise says which caps it has changed, and what would be of the leaked key without that', () => {
   expect(signalSettings.parse({}).maxAgents).toBe(USUAL_AGENTS);
   expect(CAPS.maxAgents).toBeGreaterThan(340);
   expect(aboutCaps(340, { type: 'llm-key', provider: 'openai' })).toEqual([
     'the cap signals.maxAgents is raised here from 50 to 400: this source may halt the 340 without asking',
     "at the default this would be held for two people, and the leaked key would WORK until they approve: openai can't suspend one",
+    'the cap signals.maxCredentials is 1 here, 3 by default, so that there is something to decide',
   ]);
   expect(aboutCaps(340, { type: 'llm-key', provider: 'anthropic' })[1]).toContain(
     'suspended until they have decided',
