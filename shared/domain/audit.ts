@@ -45,6 +45,7 @@ export type AuditAction =
   | 'window-extended'
   | 'window-held'
   | 'suspension-intended'
+  | 'suspension-confirmed'
   | 'suspension-lifted'
   | 'revocation-intended'
   | 'operator-awaited'

@@ -189,6 +189,8 @@ export interface Credential extends Home {
   readonly suspended?: readonly {
     readonly signal: string;
     readonly handle: Pick<CredentialHandle, 'id' | 'generation'>;
+    /** From when on its upstream was known to refuse it; absent while it is only intended. Older versions don't say. */
+    readonly since?: Instant;
   }[];
   /** Raised by an emergency; a write of an older epoch is refused (hard decision 3). */
   readonly epoch: number;

@@ -51,6 +51,10 @@ export async function suspendHeld(deps: SuspendDeps, value: HeldValue): Promise<
   if (handle === undefined) return 'over';
   await provider.suspension.suspend(target, handle, ctx);
   if (await isDenied(deps, value)) return restoreHeld(deps, value);
+  const since = toInstant(deps.clock());
+  await mark(deps, value, 'suspension-confirmed', (suspended) =>
+    suspended.map((each) => (each.signal === value.signalId ? { ...each, since } : each)),
+  );
   return 'suspended';
 }
 
@@ -80,11 +84,18 @@ export async function restoreHeld(deps: SuspendDeps, value: HeldValue): Promise<
 
 type Suspended = NonNullable<Credential['suspended']>;
 
+/** Whether the credential says so already, or there is nothing to say it of any more. */
+const IS_DONE = {
+  'suspension-intended': (found) => found !== undefined,
+  'suspension-confirmed': (found) => found === undefined || found.since !== undefined,
+  'suspension-lifted': (found) => found === undefined,
+} as const satisfies Partial<Record<AuditAction, (found: Suspended[number] | undefined) => boolean>>;
+
 /** Changes for which signals the credential's values are suspended, with the record; the handle, undefined where it has ended. */
 async function mark(
   deps: SuspendDeps,
   value: HeldValue,
-  action: AuditAction,
+  action: keyof typeof IS_DONE,
   change: (suspended: Suspended) => Suspended,
 ): Promise<CredentialHandle | undefined> {
   const { credentialId, signalId, incidentId, actor, reason } = value;
@@ -96,8 +107,7 @@ async function mark(
     const isIntent = action === 'suspension-intended';
     // Nothing is begun of a value that an emergency or a rotation has ended.
     if (isIntent && handle === undefined) return undefined;
-    const isDone = suspended.some(({ signal }) => signal === signalId) === isIntent;
-    if (isDone) return handle;
+    if (IS_DONE[action](suspended.find(({ signal }) => signal === signalId))) return handle;
     await deps.ledger.commit({
       before,
       after: next.length === 0 ? rest : { ...rest, suspended: next },

@@ -79,18 +79,23 @@ describe('a value of a signal that is held', () => {
       const held = new Held(one);
       let recorded: number | undefined;
       one.calls.between = async (label) => {
-        if (label === 'provider.suspend') recorded ??= await count(one, 'suspension-intended');
+        if (label !== 'provider.suspend') return;
+        recorded ??= await count(one, 'suspension-intended');
+        // Its upstream may refuse it yet.
+        expect((await one.credential()).suspended).not.toMatchObject([{ since: expect.any(String) }]);
       };
       one.calls.arm({ at, mode });
       expect(outcomes(await held.run('suspend'))).toEqual(['suspended']);
       one.calls.disarm();
       expect([await one.works(login), recorded]).toEqual([false, 1]);
-      expect((await one.credential()).suspended).toMatchObject([{ signal: held.id }]);
+      expect((await one.credential()).suspended).toMatchObject([
+        { signal: held.id, since: expect.any(String) },
+      ]);
       held.status = 'denied';
       expect(outcomes(await held.run('restore'))).toEqual(['restored']);
       expect(await one.works(login)).toBe(true);
       expect((await one.credential()).suspended).toBeUndefined();
-      for (const action of ['suspension-intended', 'suspension-lifted'])
+      for (const action of ['suspension-intended', 'suspension-confirmed', 'suspension-lifted'])
         expect([action, await count(one, action)]).toEqual([action, 1]);
       expect(await one.faults()).toEqual([]);
     },

@@ -21,7 +21,8 @@ type Handle = Pick<CredentialHandle, 'id' | 'generation'>;
 
 const READS_AT_ONCE = 20;
 
-const NOT_YET = 'its suspension is not on record yet; see docs/runbook.md#signal-held where it stays so';
+const NOT_YET =
+  'its upstream has not confirmed yet that it is suspended; see docs/runbook.md#signal-held where it stays so';
 
 /** What a scanner has found, in the name of whoever sends it. */
 export async function sendSignals(call: Call, services: ControlServices): Promise<Done<SignalAnswer>> {
@@ -96,7 +97,8 @@ async function valuesOf(
       handles.some(({ id, generation }) => id === handle?.id && generation === handle.generation);
     if (head === undefined) return works(name, 'Rekey has let go of its credential');
     if (handle !== undefined && !isAmong(head.live)) return { name, state: 'ended' };
-    if (isAmong((head.suspended ?? []).map((each) => each.handle))) return { name, state: 'suspended' };
+    const confirmed = (head.suspended ?? []).filter(({ since }) => since !== undefined);
+    if (isAmong(confirmed.map((each) => each.handle))) return { name, state: 'suspended' };
     return works(name, whyItWorks(signal, { ...value, provider: head.provider }) ?? NOT_YET);
   });
   return [

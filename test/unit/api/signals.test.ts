@@ -78,7 +78,10 @@ describe('signals that are held', () => {
   const handle = { id: 'orders_b', generation: 2 };
   const live: Partial<Credential> = { live: [handle] };
   const openai = { type: 'llm-key', provider: 'openai' };
-  const suspended: Partial<Credential> = { suspended: [{ signal: ROTATION_ID, handle }] };
+  const intended = { signal: ROTATION_ID, handle };
+  const suspended: Partial<Credential> = {
+    suspended: [{ ...intended, since: '2026-11-26T10:00:00.000Z' }],
+  };
   const suspends: Partial<HeldSignal> = { suspends: true };
 
   it.each<[string, Partial<HeldSignal>, Partial<Credential>, object]>([
@@ -99,7 +102,13 @@ describe('signals that are held', () => {
       'is about to be suspended',
       suspends,
       live,
-      { state: 'works', why: expect.stringContaining('not on record yet') },
+      { state: 'works', why: expect.stringContaining('not confirmed yet') },
+    ],
+    [
+      'its upstream has not been seen to refuse',
+      suspends,
+      { ...live, suspended: [intended] },
+      { state: 'works', why: expect.stringContaining('not confirmed yet') },
     ],
     ['has ended meanwhile', suspends, { live: [] }, { state: 'ended' }],
   ])('say how each value stands that %s', async (_what, signal, head, value) => {
