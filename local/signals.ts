@@ -20,10 +20,13 @@ export type Caps = Readonly<
   Partial<Record<'maxCredentials' | 'maxAgents' | 'perHour' | 'breakGlassMinutes', number>>
 >;
 
-/** Sources that share a secret with Rekey. */
-const SHARING = ['github', 'siem', 'gitguardian', 'azure'] as const;
+type Shared = Readonly<Record<'github' | 'siem' | 'gitguardian' | 'azure', string>>;
 
-type Shared = Readonly<Record<(typeof SHARING)[number], string>>;
+/** Who sends security event tokens, and where its keys are. */
+interface Transmitter {
+  readonly keys: UpstreamServer;
+  readonly privateKey: KeyObject;
+}
 
 const TRANSMITTER = { issuer: 'https://idp.example.com/', audience: 'rekey' };
 
@@ -39,12 +42,12 @@ export class LocalSources implements AsyncDisposable {
   /** For `startWorld`. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly #shared: Shared;
-  readonly #transmitter: { readonly keys: UpstreamServer; readonly privateKey: KeyObject };
+  readonly #transmitter: Transmitter;
 
   private constructor(
     github: FakeGithub,
     shared: Shared,
-    transmitter: { readonly keys: UpstreamServer; readonly privateKey: KeyObject },
+    transmitter: Transmitter,
     settings: LocalSources['settings'],
   ) {
     this.github = github;
@@ -64,16 +67,19 @@ export class LocalSources implements AsyncDisposable {
     const client = new SecretsManagerClient(stack.clientConfig);
     const store = async (name: string, SecretString: string): Promise<string> =>
       (await client.send(new CreateSecretCommand({ Name: `sources/${name}`, SecretString }))).ARN ?? '';
-    const arns = {} as Record<keyof Shared, string>;
-    for (const source of SHARING) arns[source] = await store(source, shared[source]);
+    const secretArn = (source: keyof Shared): Promise<string> => store(source, shared[source]);
     const { url } = github.server;
     const signals = {
-      github: { secretArn: arns.github, tokenSecretArn: await store('github-token', token), apiUrl: url },
+      github: {
+        secretArn: await secretArn('github'),
+        tokenSecretArn: await store('github-token', token),
+        apiUrl: url,
+      },
       'github-partner': { keysUrl: `${url}/meta/public_keys/secret_scanning` },
-      siem: { secretArn: arns.siem },
-      gitguardian: { secretArn: arns.gitguardian },
+      siem: { secretArn: await secretArn('siem') },
+      gitguardian: { secretArn: await secretArn('gitguardian') },
       risc: { ...TRANSMITTER, jwksUrl: `${keys.url}/jwks`, credentials: mapped.risc ?? {} },
-      azure: { secretArn: arns.azure, credentials: mapped.azure ?? {} },
+      azure: { secretArn: await secretArn('azure'), credentials: mapped.azure ?? {} },
       ...caps,
     };
     client.destroy();

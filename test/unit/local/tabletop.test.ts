@@ -38,7 +38,7 @@ test.each<Partial<Outcome>>([
 });
 
 test('an exercise says which caps it has changed, and what would be of the leaked key without that', () => {
-  expect(signalSettings.parse({}).maxAgents).toBe(USUAL_AGENTS);
+  expect(signalSettings.parse({})).toMatchObject({ maxAgents: USUAL_AGENTS, maxCredentials: 3 });
   expect(CAPS.maxAgents).toBeGreaterThan(340);
   expect(aboutCaps(340, { type: 'llm-key', provider: 'openai' })).toEqual([
     'the cap signals.maxAgents is raised here from 50 to 400: this source may halt the 340 without asking',
