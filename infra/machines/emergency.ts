@@ -42,13 +42,13 @@ const ESCAPED = 'ERR_ESCAPED';
 const LATE_SECONDS = 30;
 
 /**
- * So many are one execution: some 50 events are recorded of each, and 1,400 where every service refuses for as long as anything is
+ * So many are one execution: some 50 events are recorded of each, and 1,560 where every service refuses for as long as anything is
  * tried again. 25,000 are what one execution may have. What is beyond goes to executions of their own, and waits for none of these.
  */
-const AT_ONCE = 18;
+const AT_ONCE = 16;
 
 /** All batches of the largest request at once: no revocation waits for another. */
-const BATCHES_AT_ONCE = 56;
+const BATCHES_AT_ONCE = 63;
 
 /** What did not end as it was asked for. */
 const UNHAPPY =
@@ -74,16 +74,12 @@ const credentialId = expression('$states.input.credentialId');
 const revocation = expression('$states.input.revocation');
 const cause = expression('$states.errorOutput.Error');
 
-/** Of an item of an emergency that a version before types has started: a database. */
-const ITEM_TYPE =
-  "($exists($states.context.Map.Item.Value.type) ? $states.context.Map.Item.Value.type : 'database')";
-
 /** What an item hands on: which credential of which type, nothing else. */
 const carried = { credentialId, type: expression('$states.input.type') };
 
 /**
- * Revokes and replaces credentials in the order of I2. The revocation is the first state of each credential and waits
- * for nothing. An error never leaves its item: it would end the map and with it the revocation of the others.
+ * Revokes and replaces credentials in the order of I2. The revocation is the first call for each credential and waits
+ * for nothing; only where nobody could tell its type, and so whose function revokes it, that is asked before. An error never leaves its item: it would end the map and with it the revocation of the others.
  */
 export function emergency(functions: EmergencyFunctions): Machine {
   return {
@@ -163,14 +159,10 @@ function credentials(functions: EmergencyFunctions): State {
   return {
     Type: 'Map',
     Items: executionInput('credentials'),
-    ItemSelector: {
-      credentialId: expression('$states.context.Map.Item.Value.credentialId'),
-      type: expression(ITEM_TYPE),
-    },
     MaxConcurrency: AT_ONCE,
     ItemProcessor: {
       ProcessorConfig: { Mode: 'INLINE' },
-      StartAt: 'Revoke',
+      StartAt: 'Typed',
       States: itemStates(functions),
     },
   };
@@ -208,23 +200,30 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
       output,
       next,
     });
+  const failed = caught('RevocationFailed', { credentialId, cause });
   const revoke = (retry: readonly object[], before: readonly object[] = [], next = 'Record'): State =>
-    step('revoke', {}, next, caught('RevocationFailed', { ...carried, cause }), {
+    step('revoke', {}, next, failed, {
       output: { ...carried, revocation: expression('$states.result.Payload') },
       before,
       retry,
     });
   /** A person is paged and the agents halt, as where it has failed; then it is tried again in `next`. */
-  const delayed = (next: string): State =>
+  const delayed = (next: string, output: object = carried): State =>
     step(
       'record-emergency',
       { action: 'revocation-failed', cause: expression('$states.input.cause') },
       next,
-      caught(next, carried),
-      { before: unmanaged, retry: [...SHORT_OF_ROOM, ...ONCE_MORE] },
+      caught(next, output),
+      { output, before: unmanaged, retry: [...SHORT_OF_ROOM, ...ONCE_MORE] },
     );
+  const findType = (retry: readonly object[], before: readonly object[] = []): State =>
+    step('record-emergency', { action: 'find-type' }, 'Revoke', failed, {
+      output: { credentialId, type: expression('$states.result.Payload.type') },
+      before: [...unmanaged, ...before],
+      retry,
+    });
   const overtaken = [caught('Superseded', carried, ['ERR_PREEMPTED'])];
-  const unmanaged = [caught('Unmanaged', carried, ['ERR_NOT_FOUND'])];
+  const unmanaged = [caught('Unmanaged', { credentialId }, ['ERR_NOT_FOUND'])];
   const record = (
     action: string,
     next: string,
@@ -242,6 +241,19 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
       { before: overtaken, retry: [...WITHOUT_ROOM, ...PATIENT] },
     );
   return {
+    Typed: {
+      Type: 'Choice',
+      Choices: [when('$exists($states.input.type)', 'Revoke')],
+      Default: 'FindType',
+    },
+    // The ledger was silent as the emergency was asked for, and so were the snapshots.
+    FindType: findType(
+      [...SHORT_OF_ROOM, ...BRIEF],
+      [caught('TypeDelayed', { credentialId, cause }, PASSING)],
+    ),
+    TypeDelayed: delayed('FindTypeLate', { credentialId }),
+    FindTypeLate: findType(OUTLASTING),
+
     Revoke: revoke(
       [{ ErrorEquals: [AWAITED], MaxAttempts: 0 }, ...CROWDED, ...URGENT],
       [caught('AwaitOperator', carried, [AWAITED]), caught('Delayed', { ...carried, cause }, PASSING)],
@@ -276,7 +288,7 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
       Default: 'Late',
     },
     Late: { Type: 'Wait', Seconds: LATE_SECONDS, Next: 'Sweep' },
-    Sweep: step('replace', { step: 'sweep' }, 'Halted', caught('RevocationFailed', { ...carried, cause }), {
+    Sweep: step('replace', { step: 'sweep' }, 'Halted', failed, {
       before: overtaken,
       retry: [...WITHOUT_ROOM, ...PATIENT],
     }),
@@ -291,7 +303,7 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
       { action: 'revocation-failed', cause: expression('$states.input.cause') },
       'NotRevoked',
       ends('revocation-failed'),
-      { before: unmanaged, retry: OUTLASTING },
+      { output: { credentialId }, before: unmanaged, retry: OUTLASTING },
     ),
     // Unregistered since the emergency was asked for: the results say what a person does now.
     Unmanaged: step('record-emergency', { action: 'unmanaged' }, 'Ended', ends('revocation-failed'), {

@@ -5,6 +5,7 @@ import type { Revocation } from '../../shared/domain/evidence.ts';
 import * as agents from '../../shared/engine/incident-agents.ts';
 import * as outcome from '../../shared/engine/incident-outcome.ts';
 import type { Emergency } from '../../shared/engine/incident.ts';
+import { locate } from '../../shared/engine/locate.ts';
 import { reconcileSpool, spoolRevocation } from '../../shared/engine/spool.ts';
 import { reportUnmanaged } from '../../shared/engine/unmanaged.ts';
 import { ENV, EVENT } from '../../shared/names.ts';
@@ -12,6 +13,7 @@ import { revocationsByHand } from '../../shared/providers/by-hand.ts';
 import { composeEngine, createLogger, home, setting } from '../compose.ts';
 
 type Event =
+  | (Emergency & { action: 'find-type' })
   | (Emergency & { action: 'record'; revocation: Revocation })
   | (Emergency & { action: 'spool'; revocation: Revocation })
   | (Emergency & { action: 'halt'; revocation?: Revocation })
@@ -33,13 +35,19 @@ const engine = {
 };
 
 /** What an emergency tells: the ledger, the agents, the incident team. */
-export async function handler(event: Event): Promise<{ status: string } | { byHand: string } | void> {
+export async function handler(
+  event: Event,
+): Promise<{ type: string } | { status: string } | { byHand: string } | void> {
   const { action } = event;
   logger.info('emergency goes on', {
     action,
     ...('incidentId' in event ? { incidentId: event.incidentId } : {}),
   });
   switch (event.action) {
+    case 'find-type': {
+      const { credential } = await locate(engine, event.credentialId);
+      return { type: credential.type };
+    }
     case 'record':
       return outcome.recordRevocation(engine, event, event.revocation);
     case 'spool':

@@ -7,9 +7,10 @@ import type { Snapshots } from '../ports/snapshots.ts';
 import type { EngineDeps } from './deps.ts';
 import { intend } from './incident-commit.ts';
 import { holds, isLater, notAdopted, type Emergency } from './incident.ts';
+import { locate } from './locate.ts';
 import { ownLogin } from './own-login.ts';
-import { after, inTime, LEDGER_PATIENCE_MS } from './patience.ts';
-import { describeHandle, unknownCredential, upstream } from './state.ts';
+import { inTime, LEDGER_PATIENCE_MS } from './patience.ts';
+import { describeHandle, upstream } from './state.ts';
 
 /**
  * Kills every working credential of one declaration, now: the union of what the ledger knows and what the upstream
@@ -150,35 +151,4 @@ async function spool(
 /** Everything up to this generation is to die: that of the incident, where its replacement may be there already. */
 function lastOf({ incident, generation }: Credential, isIncidents: boolean): number {
   return incident !== undefined && isIncidents ? incident.generation : generation + 1;
-}
-
-/** The credential from the ledger, or from its snapshot where the ledger is slow or down. */
-async function locate(
-  deps: EngineDeps & { readonly snapshots: Snapshots },
-  credentialId: string,
-): Promise<{ credential: Credential; source: Revocation['source'] }> {
-  const ledger = deps.ledger.credential(credentialId);
-  const first = await Promise.race([ledger.catch(() => 'failed' as const), after(LEDGER_PATIENCE_MS)]);
-  if (typeof first === 'object') return { credential: first, source: 'ledger' };
-  if (first === undefined) throw unknownCredential(credentialId);
-  const copy = await deps.snapshots.read(credentialId).catch(() => undefined);
-  if (copy !== undefined && copy.status !== 'unregistered') return { credential: copy, source: 'snapshot' };
-  const late = await ledger.catch((error: unknown) => {
-    throw nowhere(credentialId, error);
-  });
-  if (late === undefined) throw unknownCredential(credentialId);
-  return { credential: late, source: 'ledger' };
-}
-
-/** S3 denies what is absent to whoever may not list the bucket, so that nobody can say which of the two it is. */
-function nowhere(credentialId: string, cause: unknown): RekeyError {
-  return new RekeyError(
-    'ERR_UNAVAILABLE',
-    `the ledger does not answer, and no snapshot of the credential ${credentialId} is there or may be read`,
-    {
-      remedy:
-        'revoke it at its upstream by hand (docs/runbook.md, "Emergency failed"), then start the emergency again',
-      cause,
-    },
-  );
 }

@@ -155,3 +155,50 @@ test('a late attempt leaves alone what a second emergency has replaced, where th
   expect((await revokeNow(world.deps, first)).source).toBe('snapshot');
   expect([...world.alive]).toEqual(['replacement']);
 });
+
+describe('an emergency by ids that neither ledger nor snapshots could tell the types of', () => {
+  const silentFor = (ms: number): ScaleWorld => {
+    const world = new ScaleWorld(6);
+    Object.assign(world.ledger.outage, { until: world.startedAt + ms, dark: true });
+    world.s3.outage.until = world.startedAt + ms;
+    return world;
+  };
+
+  test('revokes each by the function of its type, once one of them answers', async () => {
+    const world = silentFor(3 * SECONDS);
+    const { status } = await world.emergency('e-1', { isTyped: false });
+    expect({ status, alive: [...world.alive] }).toEqual({ status: 'SUCCEEDED', alive: [] });
+    expect(world.recordsEach('emergency-revoked')).toEqual([1]);
+    expect(world.recordsEach('emergency-revocation-failed')).toEqual([0]);
+  });
+
+  test('revokes them from the snapshots, although the ledger stays silent', async () => {
+    const world = silentFor(0);
+    Object.assign(world.ledger.outage, { until: world.startedAt + HOURS, dark: true });
+    await world.emergency('e-1', { isTyped: false });
+    const revoked = world.done.filter(({ what }) => what === 'revoke').map(({ at }) => at - world.startedAt);
+    expect(revoked).toHaveLength(6);
+    expect(Math.max(...revoked)).toBeLessThan(10 * SECONDS);
+  });
+
+  test('halts the agents meanwhile, and outlasts half an hour', async () => {
+    const world = silentFor(0.5 * HOURS);
+    const { status } = await world.emergency('e-1', { isTyped: false });
+    expect({ status, alive: [...world.alive] }).toEqual({ status: 'SUCCEEDED', alive: [] });
+    const halts = world.done
+      .filter(({ what }) => what === 'Agents Halt')
+      .map(({ at }) => at - world.startedAt);
+    expect(Math.min(...halts)).toBeLessThan(300 * SECONDS);
+  });
+
+  test('ends as not revoked what is no longer managed', async () => {
+    const world = silentFor(0);
+    const [gone = ''] = world.ids;
+    const started = world.emergency('e-1', { isTyped: false });
+    world.ledger.heads.delete(gone);
+    world.s3.objects.clear();
+    const { status } = await started;
+    expect(status).toBe('FAILED');
+    expect(world.alive.size).toBe(1);
+  });
+});

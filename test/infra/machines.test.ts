@@ -167,7 +167,11 @@ describe('emergency', () => {
   it('I2: starts with the revocation itself', () => {
     expect(incident.StartAt).toBe('Size');
     expect(targets(incident.States['Size'] ?? {})).toEqual(['Credentials', 'Batches']);
-    expect(item.StartAt).toBe('Revoke');
+    expect(item.States[item.StartAt]).toEqual({
+      Type: 'Choice',
+      Choices: [{ Condition: '{% $exists($states.input.type) %}', Next: 'Revoke' }],
+      Default: 'FindType',
+    });
     expect(JSON.stringify(item.States['Revoke'])).toContain('${revokeDatabase}');
   });
 
@@ -247,7 +251,19 @@ describe('emergency', () => {
     expect(ofAll).toBeLessThan(25_000);
   });
 
-  it.each(['Halt', 'RecordLate', 'Spool', 'StillAlive', 'RevocationFailed', 'Resume'])(
+  it('whose type nobody could tell is asked for, told of where that takes long, and revoked by the function of its type', () => {
+    const type = '{% $states.result.Payload.type %}';
+    for (const name of ['FindType', 'FindTypeLate'])
+      expect(item.States[name], name).toMatchObject({ Next: 'Revoke', Output: { type } });
+    expect(catches(item, 'FindType').map(({ Next }) => Next)).toEqual([
+      'Unmanaged',
+      'TypeDelayed',
+      'RevocationFailed',
+    ]);
+    expect(targets(item.States['TypeDelayed'] ?? {})).toEqual(['FindTypeLate', 'Unmanaged', 'FindTypeLate']);
+  });
+
+  it.each(['FindTypeLate', 'Halt', 'RecordLate', 'Spool', 'StillAlive', 'RevocationFailed', 'Resume'])(
     '%s outlasts an hour of throttling',
     (name) => {
       const retriers = (item.States[name]?.['Retry'] ?? []) as Retrier[];

@@ -9,6 +9,7 @@ import { checkHolders } from '../../shared/engine/holders.ts';
 import * as agents from '../../shared/engine/incident-agents.ts';
 import * as outcome from '../../shared/engine/incident-outcome.ts';
 import type { Emergency } from '../../shared/engine/incident.ts';
+import { locate } from '../../shared/engine/locate.ts';
 import { reconcile } from '../../shared/engine/reconcile.ts';
 import * as replace from '../../shared/engine/replace.ts';
 import { enterLifecycle, startRotation } from '../../shared/engine/requests.ts';
@@ -155,6 +156,8 @@ export function call(
       return restoreHeld({ ...deps, signals: heldIn(deps) }, payload).then((done) => ({ outcome: done }));
     case 'revoke-database':
       return revokeNow(deps, payload);
+    case 'record-emergency find-type':
+      return locate(deps, payload.credentialId).then(({ credential: { type } }) => ({ type }));
     case 'record-emergency record':
       return outcome.recordRevocation(deps, payload, payload.revocation);
     case 'record-emergency spool':

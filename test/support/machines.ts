@@ -154,7 +154,8 @@ export class Machines {
     };
     const runs = items.map((item) => {
       const own = { ...scope.context, Map: { Item: { Value: item } } };
-      const input = evaluate(state['ItemSelector'], { ...scope, context: own });
+      const input =
+        'ItemSelector' in state ? evaluate(state['ItemSelector'], { ...scope, context: own }) : item;
       // An item of a distributed map is an execution of its own.
       const context =
         processor.ProcessorConfig?.Mode === 'DISTRIBUTED'
@@ -257,6 +258,8 @@ function valueOf(expression: string, scope: Scope): unknown {
     expression,
   );
   if (given?.[1] !== undefined) return path(given[1]) ?? given[2] ?? path(given[3] ?? '');
+  const exists = /^\$exists\((\$states\.[\w.]+)\)$/.exec(expression)?.[1];
+  if (exists !== undefined) return path(exists) !== undefined;
   const parts = /^\$partition\((\$states\.[\w.]+), (\d+)\)$/.exec(expression);
   if (parts?.[1] !== undefined) return partition(path(parts[1]) as readonly unknown[], Number(parts[2]));
   if (expression === '[$states.result.results]') {

@@ -235,11 +235,11 @@ export class ScaleWorld {
     return provider as unknown as AnyProvider;
   }
 
-  /** One emergency of all, without replacement, to the end of each of its parts; its first one. */
-  async emergency(id = 'e-1'): Promise<Execution> {
+  /** One emergency of all, without replacement, to the end of each of its parts; its first one. Untyped as where nobody answered its request. */
+  async emergency(id = 'e-1', { isTyped = true } = {}): Promise<Execution> {
     const credentials = [...this.ledger.heads.values()].map((head) => ({
       credentialId: head.id,
-      type: head.type,
+      ...(isTyped ? { type: head.type } : {}),
     }));
     await startInParts(this.deps.workflow, id, {
       incidentId: 'INC-1',
