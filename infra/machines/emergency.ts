@@ -42,13 +42,13 @@ const ESCAPED = 'ERR_ESCAPED';
 const LATE_SECONDS = 30;
 
 /**
- * So many are one execution: some 50 events are recorded of each, and 1,560 where every service refuses for as long as anything is
+ * So many are one execution: some 50 events are recorded of each, and 1,620 where every service refuses for as long as anything is
  * tried again. 25,000 are what one execution may have. What is beyond goes to executions of their own, and waits for none of these.
  */
-const AT_ONCE = 16;
+const AT_ONCE = 15;
 
 /** All batches of the largest request at once: no revocation waits for another. */
-const BATCHES_AT_ONCE = 63;
+const BATCHES_AT_ONCE = 67;
 
 /** What did not end as it was asked for. */
 const UNHAPPY =
@@ -207,7 +207,7 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
       before,
       retry,
     });
-  /** A person is paged and the agents halt, as where it has failed; then it is tried again in `next`. */
+  /** The agents halt and, once the ledger takes its record, a person is paged, as where it has failed; then it is tried again in `next`. */
   const delayed = (next: string, output: object = carried): State =>
     step(
       'record-emergency',
@@ -220,7 +220,7 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
     step('record-emergency', { action: 'find-type' }, 'Revoke', failed, {
       output: { credentialId, type: expression('$states.result.Payload.type') },
       before: [...unmanaged, ...before],
-      retry,
+      retry: [{ ErrorEquals: ['ERR_NOT_FOUND'], MaxAttempts: 0 }, ...retry, ...URGENT],
     });
   const overtaken = [caught('Superseded', carried, ['ERR_PREEMPTED'])];
   const unmanaged = [caught('Unmanaged', { credentialId }, ['ERR_NOT_FOUND'])];
@@ -246,7 +246,7 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
       Choices: [when('$exists($states.input.type)', 'Revoke')],
       Default: 'FindType',
     },
-    // The ledger was silent as the emergency was asked for, and so were the snapshots.
+    // Ledger and snapshots were silent as the emergency was asked for; or somebody has asked by hand.
     FindType: findType(
       [...SHORT_OF_ROOM, ...BRIEF],
       [caught('TypeDelayed', { credentialId, cause }, PASSING)],
@@ -268,7 +268,7 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
     EndedByHand: revoke([...WHILE_AWAITED, ...WITHOUT_ROOM, ...URGENT]),
     // An upstream that is down or throttles.
     Delayed: delayed('StillAlive'),
-    StillAlive: revoke(OUTLASTING),
+    StillAlive: revoke([...OUTLASTING, ...URGENT]),
     // The agents' halt doesn't wait for a ledger that is down.
     Record: record('record', 'Halt', caught('HaltUnrecorded', { ...carried, revocation }), {
       with: { revocation },
@@ -326,7 +326,7 @@ function itemStates(functions: EmergencyFunctions): Record<string, State> {
     }),
     EscapeDelayed: delayed('EscapedLate'),
     // While nothing could be recorded a rotation may have gone on; the refusal of the record has fenced it off. The agents were told.
-    EscapedLate: revoke(OUTLASTING, [], 'RecordAgain'),
+    EscapedLate: revoke([...OUTLASTING, ...URGENT], [], 'RecordAgain'),
     RecordAgain: record('record', 'Halt', caught('Spool', { ...carried, revocation }), {
       with: { revocation },
       retry: [...SHORT_OF_ROOM, ...ONCE_MORE],

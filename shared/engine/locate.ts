@@ -6,6 +6,11 @@ import type { EngineDeps } from './deps.ts';
 import { after, LEDGER_PATIENCE_MS } from './patience.ts';
 import { unknownCredential } from './state.ts';
 
+interface Located {
+  readonly credential: Credential;
+  readonly source: Revocation['source'];
+}
+
 /**
  * The credential from the ledger, or from its snapshot where the ledger is slow or down.
  * @throws RekeyError ERR_NOT_FOUND, or ERR_UNAVAILABLE where neither answers
@@ -13,18 +18,26 @@ import { unknownCredential } from './state.ts';
 export async function locate(
   deps: Pick<EngineDeps, 'ledger'> & { readonly snapshots: Snapshots },
   credentialId: string,
-): Promise<{ credential: Credential; source: Revocation['source'] }> {
+): Promise<Located> {
   const ledger = deps.ledger.credential(credentialId);
   const first = await Promise.race([ledger.catch(() => 'failed' as const), after(LEDGER_PATIENCE_MS)]);
   if (typeof first === 'object') return { credential: first, source: 'ledger' };
   if (first === undefined) throw unknownCredential(credentialId);
-  const copy = await deps.snapshots.read(credentialId).catch(() => undefined);
-  if (copy !== undefined && copy.status !== 'unregistered') return { credential: copy, source: 'snapshot' };
-  const late = await ledger.catch((error: unknown) => {
-    throw nowhere(credentialId, error);
+  const copied = deps.snapshots.read(credentialId).then((copy): Located => {
+    if (copy === undefined || copy.status === 'unregistered') throw unknownCredential(credentialId);
+    return { credential: copy, source: 'snapshot' };
   });
-  if (late === undefined) throw unknownCredential(credentialId);
-  return { credential: late, source: 'ledger' };
+  const late = ledger.then(
+    (found): Located => {
+      if (found === undefined) throw unknownCredential(credentialId);
+      return { credential: found, source: 'ledger' };
+    },
+    (error: unknown) => {
+      throw nowhere(credentialId, error);
+    },
+  );
+  // Whichever answers first: one of them may hang for as long as its calls are tried. Where none has it, the ledger's word counts.
+  return Promise.any([copied, late]).catch(() => late);
 }
 
 /** S3 denies what is absent to whoever may not list the bucket, so that nobody can say which of the two it is. */

@@ -7,9 +7,16 @@ import { nameOf, playedAs } from './upstreams/played.ts';
 /** The way round the control API: docs/runbook.md has it for the day on which that doesn't answer. */
 export function testEmergencyByHand(given: () => Pick<Leading, 'world' | 'upstreams' | 'read'>): void {
   test.for([
-    ['the tag of its secret', (block: string) => block],
-    // It stays for Rekey itself, whose roles go by it: here it is gone for whoever types.
-    ['its snapshot, where the tag is gone', (block: string) => block.replace(/^id=.*$/m, 'id=None')],
+    ['the tags of its secret', (block: string) => block],
+    // They stay for Rekey itself, whose roles go by them: here they are gone for whoever types.
+    [
+      'its snapshot, where the tags are gone',
+      (block: string) => block.replace(/^tag\(\) .*$/m, 'tag() { echo None; }'),
+    ],
+    [
+      'the tag of its id, where that of its type is gone',
+      (block: string) => block.replace('type=$(tag type)', 'type=None'),
+    ],
   ] as const)(
     'an emergency that is started by hand, as the runbook says it, finds the key by %s, ends it and replaces it',
     async ([, typed]) => {

@@ -191,6 +191,16 @@ describe('an emergency by ids that neither ledger nor snapshots could tell the t
     expect(Math.min(...halts)).toBeLessThan(300 * SECONDS);
   });
 
+  test('revokes them although the first look-ups die', async () => {
+    const world = silentFor(0);
+    world.refuse = (_name, { action }) => {
+      if (action === 'find-type' && world.time.now() < world.startedAt + 0.5 * SECONDS)
+        throw Object.assign(new Error('out of memory'), { name: 'Runtime.ExitError' });
+    };
+    const { status } = await world.emergency('e-1', { isTyped: false });
+    expect({ status, alive: [...world.alive] }).toEqual({ status: 'SUCCEEDED', alive: [] });
+  });
+
   test('ends as not revoked what is no longer managed', async () => {
     const world = silentFor(0);
     const [gone = ''] = world.ids;

@@ -154,8 +154,12 @@ describe('the runbook starts an emergency without the control API', () => {
   let blocks: string[];
   let shell: Shell;
 
-  const tagged = (id: string) => `[[ "$*" == *"'${TAG.credential}'"* ]] && echo '${id}'`;
-  const open = (secret: string): Shell =>
+  const tagged = (tag: string, value: string) => `[[ "$*" == *"'${tag}'"* ]] && { echo '${value}'; exit; }`;
+  const open = (
+    id: string,
+    type: string,
+    secret = `${tagged(TAG.credential, id)}; ${tagged(TAG.type, type)}`,
+  ): Shell =>
     new Shell({
       'secretsmanager describe-secret': secret,
       'cloudformation describe-stacks': `[[ "$*" == *"'${OUTPUT.emergency}'"* ]] && echo arn:of:machine`,
@@ -176,8 +180,8 @@ describe('the runbook starts an emergency without the control API', () => {
   });
   afterEach(() => shell.close());
 
-  it('with the id that the secret is tagged with, and prints the execution', () => {
-    shell = open(tagged(ID));
+  it('with the id and the type that the secret is tagged with, and prints the execution', () => {
+    shell = open(ID, 'llm-key');
     const after = type();
     const execution = after.stdout.at(-1) ?? '';
     expect(execution.startsWith('arn:of:execution:')).toBe(true);
@@ -188,35 +192,47 @@ describe('the runbook starts an emergency without the control API', () => {
       actor: 'arn:of:me',
       startedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z$/),
       replace: true,
-      credentials: [{ credentialId: ID }],
+      credentials: [{ credentialId: ID, type: 'llm-key' }],
     });
     expect(after.calls.some((call) => call.startsWith('s3 '))).toBe(false);
   });
 
-  it('with what the snapshots say where the tag is gone, of the credential that has the secret now', () => {
-    shell = open(tagged('None'));
-    snapshot(ID, { secretName: 'agents/orders', status: 'active' });
-    snapshot(ID.replace('8', '9'), { secretName: 'agents/orders', status: 'unregistered' });
-    snapshot(ID.replace('8', '7'), { secretName: 'agents/other', status: 'active' });
+  it('with what the snapshots say where the tags are gone, of the credential that has the secret now', () => {
+    shell = open('None', 'None');
+    snapshot(ID, { type: 'cloud-key', secretName: 'agents/orders', status: 'active' });
+    snapshot(ID.replace('8', '9'), {
+      type: 'database',
+      secretName: 'agents/orders',
+      status: 'unregistered',
+    });
+    snapshot(ID.replace('8', '7'), { type: 'database', secretName: 'agents/other', status: 'active' });
     const after = type();
     expect(JSON.parse(after.file('input'))).toMatchObject({
-      credentials: [{ credentialId: ID }],
+      credentials: [{ credentialId: ID, type: 'cloud-key' }],
     });
     expect(after.files).toEqual([]);
   });
 
+  it('without a type, which the machine asks for, where its tag alone is gone', () => {
+    shell = open(ID, 'None');
+    const after = type();
+    expect((JSON.parse(after.file('input')) as { credentials: unknown }).credentials).toEqual([
+      { credentialId: ID },
+    ]);
+  });
+
   it('with what the snapshots say where the secret itself is gone', () => {
-    shell = open('echo ResourceNotFoundException >&2; exit 254');
-    snapshot(ID, { secretName: 'agents/orders', status: 'active' });
+    shell = open('', '', 'echo ResourceNotFoundException >&2; exit 254');
+    snapshot(ID, { type: 'cloud-key', secretName: 'agents/orders', status: 'active' });
     const after = type();
     expect(after.stderr).not.toContain('NOT started');
     expect(JSON.parse(after.file('input'))).toMatchObject({
-      credentials: [{ credentialId: ID }],
+      credentials: [{ credentialId: ID, type: 'cloud-key' }],
     });
   });
 
   it('and starts nothing where nothing says which credential it is', () => {
-    shell = open(tagged('None'));
+    shell = open('None', 'None');
     const after = type();
     expect(after.stderr).toContain('NOT started');
     expect(after.calls.some((call) => call.includes('start-execution'))).toBe(false);
