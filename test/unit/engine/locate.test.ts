@@ -13,6 +13,7 @@ const late = async <T>(answer: T): Promise<T> => after(700).then(() => answer);
 
 /** Where it is found, or the code with which it isn't. */
 async function found(ledger: Answer, copy: Answer): Promise<string> {
+  // What it asks of either; a head of two fields is enough, since nothing else is read.
   const deps = { ledger: { credential: ledger }, snapshots: { read: copy } };
   return locate(deps as unknown as Parameters<typeof locate>[0], ID).then(
     ({ credential, source }) => `${source}: ${credential.id}`,
